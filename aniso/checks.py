@@ -1,0 +1,217 @@
+"""Validation at the public doors: every message gives name, value, rule and remedy.
+
+Functions return the validated value in the form that the computations expect, and raise
+:class:`InputError` otherwise. Kernels below the doors trust what they are given.
+"""
+
+import numbers
+
+import numpy as np
+
+
+class InputError(ValueError):
+    """An argument that breaks a stated rule; raised before any work is done."""
+
+
+def number(name, value, *, low=None, high=None, strict=False):
+    """Finite float within [low, high], or (low, high) where `strict`.
+
+    Examples
+    --------
+    >>> number("time", 2, low=0)
+    2.0
+    >>> number("delta", 0.7, low=0, high=0.5, strict=True)
+    Traceback (most recent call last):
+        ...
+    aniso.checks.InputError: delta=0.7; expected a finite number with 0 < delta < 0.5
+    """
+    rule = _range_rule(name, low, high, "<" if strict else "<=")
+    if isinstance(value, (bool, np.bool_)) or not isinstance(value, (numbers.Real, np.ndarray)):
+        raise InputError(f"{name}={value!r}; expected a finite number{rule}")
+    if np.ndim(value) != 0:
+        raise InputError(f"{name} has shape {np.shape(value)}; expected a finite number{rule}")
+    result = float(value)
+    inside = np.isfinite(result)
+    if low is not None:
+        inside = inside and (result > low if strict else result >= low)
+    if high is not None:
+        inside = inside and (result < high if strict else result <= high)
+    if not inside:
+        raise InputError(f"{name}={value!r}; expected a finite number{rule}")
+    return result
+
+
+def integer(name, value, *, low=None, high=None, high_name=None):
+    """Integer within [low, high]; `high_name` says what the upper limit stands for.
+
+    Examples
+    --------
+    >>> integer("batch_size", 0, low=1, high=200, high_name="N")
+    Traceback (most recent call last):
+        ...
+    aniso.checks.InputError: batch_size=0; expected an integer with 1 <= batch_size <= N=200
+    """
+    shown = high if high_name is None or high is None else f"{high_name}={high}"
+    rule = _range_rule(name, low, shown, "<=")
+    valid = isinstance(value, numbers.Integral) and not isinstance(value, (bool, np.bool_))
+    if valid and low is not None:
+        valid = value >= low
+    if valid and high is not None:
+        valid = value <= high
+    if not valid:
+        raise InputError(f"{name}={value!r}; expected an integer{rule}")
+    return int(value)
+
+
+def _range_rule(name, low, high, sign):
+    if low is None and high is None:
+        return ""
+    left = "" if low is None else f"{low} {sign} "
+    right = "" if high is None else f" {sign} {high}"
+    return f" with {left}{name}{right}"
+
+
+def one_of(name, value, choices):
+    """A member of `choices`.
+
+    Examples
+    --------
+    >>> one_of("activation", "swish", ["abs", "relu"])
+    Traceback (most recent call last):
+        ...
+    aniso.checks.InputError: activation='swish'; expected one of: abs, relu
+    """
+    if not isinstance(value, str) or value not in choices:
+        raise InputError(f"{name}={value!r}; expected one of: {', '.join(choices)}")
+    return value
+
+
+def array(name, value, *, shape=None, dtype=np.float64):
+    """Finite real array; `shape` fixes lengths, None leaves one free.
+
+    Examples
+    --------
+    >>> array("theta", [1.0, float("nan")], shape=(2,))
+    Traceback (most recent call last):
+        ...
+    aniso.checks.InputError: theta has a non-finite entry nan at index (1,); expected finite numbers
+    """
+    try:
+        given = np.asarray(value)
+    except ValueError as error:
+        raise InputError(f"{name} is not an array of numbers: {error}") from error
+    if given.dtype.kind not in "biuf":
+        raise InputError(f"{name} has dtype {given.dtype}; expected real numbers")
+    if shape is not None:
+        agrees = given.ndim == len(shape) and all(
+            wanted is None or wanted == length
+            for wanted, length in zip(shape, given.shape, strict=True)
+        )
+        if not agrees:
+            wanted = ", ".join("any" if n is None else str(n) for n in shape)
+            raise InputError(f"{name} has shape {given.shape}; expected ({wanted})")
+    result = np.asarray(given, dtype=dtype)
+    finite = np.isfinite(result)
+    if not finite.all():
+        index = tuple(int(i) for i in np.argwhere(~finite)[0])
+        raise InputError(
+            f"{name} has a non-finite entry {result[index]} at index {index}; "
+            "expected finite numbers"
+        )
+    return result
+
+
+def symmetric_matrix(name, value, *, size=None):
+    """Finite symmetric matrix, symmetric to rounding: ``|A - A^T| <= 8 D eps max|A|``.
+
+    Raises
+    ------
+    InputError
+        If not square, not finite or not symmetric; an asymmetric one is never symmetrised
+        silently, because the cause is a mistake more often than rounding.
+
+    Examples
+    --------
+    >>> symmetric_matrix("hessian", [[1.0, 2.0], [0.0, 1.0]])
+    Traceback (most recent call last):
+        ...
+    aniso.checks.InputError: hessian is not symmetric: entries (0, 1) and (1, 0) differ by 2.0; \
+expected a symmetric matrix, for instance (A + A.T) / 2
+    """
+    result = array(name, value, shape=(size, size))
+    if result.shape[0] != result.shape[1] or result.shape[0] == 0:
+        raise InputError(f"{name} has shape {result.shape}; expected a square matrix (D, D), D >= 1")
+    difference = np.abs(result - result.T)
+    tolerance = 8 * len(result) * np.finfo(result.dtype).eps * np.abs(result).max(initial=0.0)
+    if difference.max() > tolerance:
+        row, column = (int(i) for i in np.unravel_index(difference.argmax(), difference.shape))
+        raise InputError(
+            f"{name} is not symmetric: entries ({row}, {column}) and ({column}, {row}) differ by "
+            f"{difference.max()}; expected a symmetric matrix, for instance (A + A.T) / 2"
+        )
+    return result
+
+
+def covariance_matrix(name, value, *, size=None):
+    """Symmetric positive semi-definite matrix, eigenvalues ``>= -8 D eps lambda_max``.
+
+    Examples
+    --------
+    >>> covariance_matrix("covariance", [[1.0, 0.0], [0.0, -2.0]])
+    Traceback (most recent call last):
+        ...
+    aniso.checks.InputError: covariance is not positive semi-definite: its smallest eigenvalue \
+is -2.0; expected a covariance matrix
+    """
+    result = symmetric_matrix(name, value, size=size)
+    eigenvalues = np.linalg.eigvalsh(result)
+    tolerance = 8 * len(result) * np.finfo(result.dtype).eps * np.abs(eigenvalues).max()
+    if eigenvalues[0] < -tolerance:
+        raise InputError(
+            f"{name} is not positive semi-definite: its smallest eigenvalue is "
+            f"{float(eigenvalues[0])}; expected a covariance matrix"
+        )
+    return result
+
+
+def class_labels(name, value, *, num_classes, num_examples=None):
+    """Integer labels in ``0 .. num_classes - 1``, shape (N,).
+
+    Examples
+    --------
+    >>> class_labels("targets", [0, 2], num_classes=2)
+    Traceback (most recent call last):
+        ...
+    aniso.checks.InputError: targets has the label 2 at index 1; expected integers in 0..1
+    """
+    given = array(name, value, shape=(num_examples,))
+    wrong = (given != np.floor(given)) | (given < 0) | (given >= num_classes)
+    if wrong.any():
+        index = int(np.argmax(wrong))
+        label = given[index]
+        shown = int(label) if label == np.floor(label) else float(label)
+        raise InputError(
+            f"{name} has the label {shown} at index {index}; expected integers in "
+            f"0..{num_classes - 1}"
+        )
+    return given.astype(np.int64)
+
+
+def generator(name, value):
+    """A ``numpy.random.Generator``: randomness is always an argument, never global.
+
+    Examples
+    --------
+    >>> generator("rng", 7)
+    Traceback (most recent call last):
+        ...
+    aniso.checks.InputError: rng=7; expected a numpy.random.Generator, for instance \
+numpy.random.default_rng(7)
+    """
+    if not isinstance(value, np.random.Generator):
+        seed = value if isinstance(value, numbers.Integral) else 0
+        raise InputError(
+            f"{name}={value!r}; expected a numpy.random.Generator, for instance "
+            f"numpy.random.default_rng({seed})"
+        )
+    return value

@@ -1,0 +1,115 @@
+"""Numbers that carry their error bar, and the refusal to return one that is not to be trusted."""
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+
+from aniso import checks
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """Mean of a random quantity with its standard error.
+
+    Attributes
+    ----------
+    value : float
+        Sample mean, in the units of the quantity.
+    standard_error : float
+        Estimated standard deviation of `value`; 0 for an exact number, inf where one sample
+        leaves it unknown.
+    num_samples : int
+        Number of independent samples behind it.
+
+    Examples
+    --------
+    >>> Estimate.from_samples([1.0, 3.0])
+    Estimate(value=2.0, standard_error=1.0, num_samples=2)
+    >>> print(Estimate(2.0, 0.5, 100))
+    2 ± 0.5
+    """
+
+    value: float
+    standard_error: float
+    num_samples: int
+
+    @classmethod
+    def from_samples(cls, samples):
+        """Mean and standard error of independent samples, shape (n,), n >= 1."""
+        samples = checks.array("samples", samples, shape=(None,))
+        if samples.size == 0:
+            raise checks.InputError("samples is empty; expected at least one sample")
+        error = math.inf
+        if samples.size > 1:
+            error = float(samples.std(ddof=1) / math.sqrt(samples.size))
+        return cls(float(samples.mean()), error, int(samples.size))
+
+    def z_score(self, reference):
+        """``(value - reference) / standard_error``; 0 for an exact hit without error.
+
+        Examples
+        --------
+        >>> Estimate(2.0, 0.5, 100).z_score(1.0)
+        2.0
+        """
+        difference = self.value - float(reference)
+        if self.standard_error == 0:
+            return 0.0 if difference == 0 else math.copysign(math.inf, difference)
+        return difference / self.standard_error
+
+    def scaled(self, factor):
+        """The estimate of `factor` times the quantity."""
+        return Estimate(
+            self.value * factor, self.standard_error * abs(factor), self.num_samples
+        )
+
+    def __str__(self):
+        return f"{self.value:.6g} ± {self.standard_error:.2g}"
+
+
+class NotConverged(RuntimeError):
+    """An iteration that stopped before its tolerance; carries what it had reached.
+
+    Attributes
+    ----------
+    partial : object
+        The best result so far, of the type that the caller would have got.
+    """
+
+    def __init__(self, message, partial):
+        super().__init__(message)
+        self.partial = partial
+
+
+def loglog_slope(x, y):
+    """Least-squares slope of log y against log x, with its standard error.
+
+    Parameters
+    ----------
+    x, y : array_like, shape (n,), n >= 3
+        Positive numbers.
+
+    Returns
+    -------
+    Estimate
+        The slope; its standard error comes from the residuals of the fit (n - 2 degrees of
+        freedom).
+
+    Examples
+    --------
+    >>> round(loglog_slope([1, 2, 4], [3, 12, 48]).value, 12)
+    2.0
+    """
+    x = checks.array("x", x, shape=(None,))
+    y = checks.array("y", y, shape=x.shape)
+    if x.size < 3 or min(x.min(), y.min()) <= 0:
+        raise checks.InputError("a slope needs at least three positive points")
+    u, v = np.log(x), np.log(y)
+    centred = u - u.mean()
+    if not centred.any():
+        raise checks.InputError("x has a single value; a slope needs at least two")
+    slope = float(centred @ v / (centred @ centred))
+    residuals = v - v.mean() - slope * centred
+    error = math.sqrt(float(residuals @ residuals) / (x.size - 2) / float(centred @ centred))
+    return Estimate(slope, error, int(x.size))
