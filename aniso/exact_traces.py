@@ -1,0 +1,146 @@
+"""Exact traces ``Tr A`` and ``Tr(A B)`` of arrays and operators, in blocks, at a stated cost."""
+
+import numpy as np
+
+from aniso import checks, operands
+from aniso.covariance_operators import DiagonalCovariance, is_factored
+
+
+def trace(matrix, *, max_products=operands.MAX_PRODUCTS):
+    """Exact trace ``Tr A``, float.
+
+    Parameters
+    ----------
+    matrix : array_like (D, D) or LinearOperator
+        Symmetric; an operator with a method `trace` is asked for it.
+    max_products : int
+        Largest number of products with an operator that has no such method; D are needed.
+
+    Raises
+    ------
+    InputError
+        If the matrix breaks its rule, or D exceeds `max_products`.
+
+    Examples
+    --------
+    >>> trace([[1.0, 5.0], [5.0, 2.0]])
+    3.0
+    """
+    matrix = operands.symmetric("matrix", matrix)
+    if operands.is_dense(matrix):
+        return float(np.trace(matrix))
+    if callable(getattr(matrix, "trace", None)):
+        return float(matrix.trace())
+    return float(diagonal(matrix, max_products=max_products).sum())
+
+
+def diagonal(matrix, *, max_products=operands.MAX_PRODUCTS):
+    """Exact diagonal ``diag A``, shape (D,).
+
+    Parameters
+    ----------
+    matrix, max_products
+        As for :func:`trace`; an operator with a method `diagonal` is asked for it.
+
+    Raises
+    ------
+    InputError
+        If the matrix breaks its rule, or D exceeds `max_products`.
+
+    Examples
+    --------
+    >>> diagonal([[1.0, 5.0], [5.0, 2.0]])
+    array([1., 2.])
+    """
+    matrix = operands.symmetric("matrix", matrix)
+    if operands.is_dense(matrix):
+        return matrix.diagonal().copy()
+    if callable(getattr(matrix, "diagonal", None)):
+        return matrix.diagonal()
+    dimension = matrix.shape[0]
+    _check_products(dimension, max_products, "trace_estimators.hutch_plus_plus")
+    result = np.empty(dimension)
+    for start, stop in operands.blocks(dimension, dimension):
+        products = matrix @ operands.unit_columns(dimension, start, stop)
+        result[start:stop] = products[np.arange(start, stop), np.arange(stop - start)]
+    return result
+
+
+def trace_of_product(left, right, *, max_products=operands.MAX_PRODUCTS):
+    """Exact trace of a product, ``Tr(A B)``, float.
+
+    Parameters
+    ----------
+    left, right : array_like (D, D) or LinearOperator
+        Symmetric, of the same size.
+    max_products : int
+        Largest number of products with an operator of unknown structure.
+
+    Raises
+    ------
+    InputError
+        If the matrices break their rule, or more than `max_products` products would be needed.
+
+    Notes
+    -----
+    Two arrays cost D^2 multiplications. A factored matrix ``A^T A`` with n rows costs n products of
+    the other one, in blocks, ``sum_i a_i^T B a_i`` (non-negative term by term for B >= 0);
+    a diagonal one the other's diagonal; otherwise D products of the operators are taken.
+
+    Examples
+    --------
+    >>> trace_of_product([[2.0, 0.0], [0.0, 1.0]], [[3.0, 1.0], [1.0, 4.0]])
+    10.0
+    """
+    left = operands.symmetric("left", left)
+    right = operands.symmetric("right", right, size=left.shape[0])
+    if operands.is_dense(left) and operands.is_dense(right):
+        return float(np.einsum("ij,ij->", left, right))
+    for first, second in ((left, right), (right, left)):
+        if isinstance(first, DiagonalCovariance):
+            return float(first.variances @ diagonal(second, max_products=max_products))
+    factored = [
+        (first.num_rows, first, second)
+        for first, second in ((left, right), (right, left))
+        if is_factored(first)
+    ]
+    dimension = left.shape[0]
+    if factored:
+        num_rows, first, second = min(factored, key=lambda candidate: candidate[0])
+        if num_rows <= dimension or operands.is_dense(second) or is_factored(second):
+            return _by_rows(first, second, max_products)
+    return _by_columns(left, right, max_products)
+
+
+def _by_rows(factored, other, max_products):
+    dimension, num_rows = factored.shape[0], factored.num_rows
+    if not operands.is_dense(other) and not is_factored(other):
+        _check_products(num_rows, max_products, "trace_estimators.alignment_by_examples")
+    total = 0.0
+    for start, stop in operands.blocks(num_rows, dimension):
+        rows = factored.factor_rows(start, stop)
+        total += float(np.einsum("ij,ji->", rows, other @ rows.T))
+    return total
+
+
+def _by_columns(left, right, max_products):
+    dimension = left.shape[0]
+    _check_products(dimension, max_products, "trace_estimators.alignment_hutchinson")
+    total = 0.0
+    for start, stop in operands.blocks(dimension, dimension):
+        columns = operands.unit_columns(dimension, start, stop)
+        images = [
+            matrix[:, start:stop] if operands.is_dense(matrix) else matrix @ columns
+            for matrix in (left, right)
+        ]
+        total += float(np.einsum("ij,ij->", *images))
+    return total
+
+
+def _check_products(needed, max_products, estimator):
+    max_products = checks.integer("max_products", max_products, low=1)
+    if needed > max_products:
+        raise checks.InputError(
+            f"the exact trace needs {needed} products of the operator, more than "
+            f"max_products={max_products}; use {estimator}, or raise max_products"
+        )
