@@ -26,6 +26,8 @@ def number(name, value, *, low=None, high=None, strict=False):
     aniso.checks.InputError: delta=0.7; expected a finite number with 0 < delta < 0.5
     """
     rule = _range_rule(name, low, high, "<" if strict else "<=")
+    if isinstance(value, np.ndarray) and value.ndim == 0:
+        value = value[()]
     if isinstance(value, (bool, np.bool_)) or not isinstance(value, (numbers.Real, np.ndarray)):
         raise InputError(f"{name}={value!r}; expected a finite number{rule}")
     if np.ndim(value) != 0:
@@ -140,7 +142,9 @@ expected a symmetric matrix, for instance (A + A.T) / 2
     """
     result = array(name, value, shape=(size, size))
     if result.shape[0] != result.shape[1] or result.shape[0] == 0:
-        raise InputError(f"{name} has shape {result.shape}; expected a square matrix (D, D), D >= 1")
+        raise InputError(
+            f"{name} has shape {result.shape}; expected a square matrix (D, D), D >= 1"
+        )
     difference = np.abs(result - result.T)
     tolerance = 8 * len(result) * np.finfo(result.dtype).eps * np.abs(result).max(initial=0.0)
     if difference.max() > tolerance:
