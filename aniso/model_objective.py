@@ -1,0 +1,240 @@
+"""Mean loss of a network model, with derivatives from its layered structure."""
+
+import numpy as np
+from autograd.core import make_vjp as traced_vjp
+
+from aniso import checks, derivative_plans, taylor_checks
+from aniso.models import layers
+from aniso.objective import (
+    Objective,
+    checked_data,
+    checked_indices,
+    checked_vectors,
+    finite,
+)
+
+CHUNK_ENTRIES = 2**22  # entries of Jacobian formed at once
+
+
+class ModelObjective:
+    """Mean loss, ``L(theta) = (1/N) sum_i l(f(x_i; theta), y_i)``, of a model and an output loss.
+
+    Parameters
+    ----------
+    model : object
+        A network of :mod:`aniso.models`.
+    output_loss : object
+        A loss of :mod:`aniso.losses`.
+    inputs : array_like, shape (N, d)
+    targets : array_like, shape (N,) or (N, C)
+        As ``output_loss.check_targets`` expects.
+
+    Raises
+    ------
+    InputError
+        If the data are not finite, are empty, have a wrong shape or wrong labels; at a call, if
+        theta is not a finite vector of D entries.
+
+    Notes
+    -----
+    Nothing loops over examples. Derivatives of the outputs in the pre-activations of all examples
+    come from one traced pass; a layer's parameter gradients are their outer products with the
+    layer's inputs. Where the model is linear in theta almost everywhere the Hessian is the
+    generalised Gauss-Newton matrix, computed from the Jacobians of those examples whose output
+    Hessian is not 0; otherwise Hessian products broadcast over a leading axis. On a kink (a
+    pre-activation of exactly 0, say) the derivatives follow the slopes of
+    :mod:`aniso.models.activations`.
+
+    Examples
+    --------
+    f = relu(theta_1 x + theta_2) at x = 1, label 1, theta = (0.25, 0.25): l = (0.5 - 1)^2.
+
+    >>> from aniso.losses import ClippedSquaredLoss
+    >>> from aniso.models.one_hidden_layer import OneHiddenLayer
+    >>> objective = ModelObjective(OneHiddenLayer(1, 1), ClippedSquaredLoss(), [[1.0]], [1])
+    >>> objective.loss([0.25, 0.25]), objective.gradient([0.25, 0.25])
+    (0.25, array([-1., -1.]))
+    >>> objective.hessian([0.25, 0.25])
+    array([[2., 2.],
+           [2., 2.]])
+    """
+
+    def __init__(self, model, output_loss, inputs, targets):
+        inputs = checks.array("inputs", inputs, shape=(None, model.num_inputs))
+        targets = output_loss.check_targets(targets, len(inputs), model.num_outputs)
+        self.inputs, self.targets = checked_data(inputs, targets)
+        self.model, self.output_loss = model, output_loss
+        self.num_examples = len(self.inputs)
+        self.num_parameters = model.num_parameters
+
+    def outputs(self, theta):
+        """Outputs f(x_i; theta), shape (N, C)."""
+        return self._outputs(self._theta(theta))
+
+    def losses(self, theta):
+        """Losses of the examples, shape (N,)."""
+        return finite("a loss", self.output_loss(self.outputs(theta), self.targets))
+
+    def loss(self, theta):
+        """Mean loss L, float."""
+        return float(np.mean(self.losses(theta)))
+
+    def output_gradients(self, theta):
+        """Gradients of the losses in the outputs, shape (N, C)."""
+        return self.output_loss.gradient(self.outputs(theta), self.targets)
+
+    def output_hessians(self, theta):
+        """Hessians of the losses in the outputs, S_i, shape (N, C, C)."""
+        return self.output_loss.hessian(self.outputs(theta), self.targets)
+
+    def gradient(self, theta):
+        """Gradient of the mean loss, shape (D,)."""
+        return self.loss_and_gradient(theta)[1]
+
+    def loss_and_gradient(self, theta):
+        """Mean loss, float, and its gradient, shape (D,), from one pass."""
+        theta = self._theta(theta)
+        vjp, outputs = traced_vjp(lambda point: self.model.outputs(point, self.inputs), theta)
+        losses = finite("a loss", self.output_loss(outputs, self.targets))
+        slopes = self.output_loss.gradient(outputs, self.targets)
+        return float(np.mean(losses)), vjp(slopes / self.num_examples)
+
+    def per_example_gradients(self, theta):
+        """Gradients of the losses l_i, shape (N, D), row i for example i.
+
+        Raises
+        ------
+        AllocationRefused
+            If N × D numbers do not fit.
+        """
+        theta = self._theta(theta)
+        derivative_plans.require_matrix(
+            self.num_examples,
+            self.num_parameters,
+            "the matrix of per-example gradients",
+            "use gradient, or subset of fewer examples",
+        )
+        pull_back, outputs, layer_inputs = self._linearised(theta, self.inputs)
+        slopes = self.output_loss.gradient(outputs, self.targets)
+        return layers.parameter_rows(pull_back(slopes), layer_inputs)
+
+    def jacobians(self, theta):
+        """Jacobians of the outputs in theta, J_i, shape (N, C, D).
+
+        Raises
+        ------
+        AllocationRefused
+            If N × C × D numbers do not fit.
+        """
+        theta = self._theta(theta)
+        derivative_plans.require_matrix(
+            self.num_examples * self.model.num_outputs,
+            self.num_parameters,
+            "the Jacobians of all examples",
+            "use hessian_product, or subset of fewer examples",
+        )
+        return self._jacobians(theta, self.inputs)
+
+    def hessian_product(self, theta, vectors):
+        """Hessian of the mean loss times vectors, shape (D,) or (D, K), the shape of `vectors`."""
+        theta = self._theta(theta)
+        vectors, columns = checked_vectors(vectors, theta.size)
+        if not self.model.linear_almost_everywhere:
+            return self._direct().hessian_product(theta, vectors)
+        products = np.zeros_like(columns)
+        for jacobians, curvatures in self._curved_chunks(theta):
+            pushed = jacobians @ columns
+            weighted = np.einsum("nab,nbk->nak", curvatures, pushed)
+            products += np.tensordot(jacobians, weighted, axes=([0, 1], [0, 1]))
+        return products.reshape(vectors.shape)
+
+    def hessian(self, theta):
+        """Dense Hessian of the mean loss, shape (D, D), exact to rounding and symmetric.
+
+        Raises
+        ------
+        AllocationRefused
+            If D × D numbers do not fit.
+        """
+        theta = self._theta(theta)
+        if not self.model.linear_almost_everywhere:
+            return self._direct().hessian(theta)
+        size = self.num_parameters
+        derivative_plans.require_matrix(
+            size, size, "the dense Hessian", "use hessian_product, which needs no matrix"
+        )
+        total = np.zeros((size, size))
+        for jacobians, curvatures in self._curved_chunks(theta):
+            eigenvalues, eigenvectors = np.linalg.eigh(curvatures)
+            roots = np.sqrt(np.abs(eigenvalues))[..., None] * eigenvectors.swapaxes(-1, -2)
+            rows = (roots @ jacobians).reshape(-1, size)
+            positive = (eigenvalues > 0).ravel()
+            total += rows[positive].T @ rows[positive]
+            if not positive.all():
+                total -= rows[~positive].T @ rows[~positive]
+        return total
+
+    def subset(self, indices):
+        """The objective of some of the examples, in the order of `indices`."""
+        indices = checked_indices(indices, self.num_examples)
+        return ModelObjective(
+            self.model, self.output_loss, self.inputs[indices], self.targets[indices]
+        )
+
+    def check(self, theta, rng):
+        """Comparison of all derivatives with finite differences, a DerivativeReport.
+
+        See :func:`aniso.taylor_checks.check_derivatives`.
+        """
+        return taylor_checks.check_derivatives(self, self._theta(theta), rng)
+
+    def _theta(self, theta):
+        return checks.array("theta", theta, shape=(self.num_parameters,))
+
+    def _outputs(self, theta):
+        return finite("an output of the model", self.model.outputs(theta, self.inputs))
+
+    def _direct(self):
+        def loss(theta, inputs, targets):
+            return self.output_loss(self.model.outputs(theta, inputs), targets)
+
+        return Objective(loss, self.inputs, self.targets, num_parameters=self.num_parameters)
+
+    def _linearised(self, theta, inputs):
+        """Pull-back of output cotangents (..., n, C) to pre-activations, outputs, layer inputs."""
+        kept = []
+
+        def perturbed(perturbations):
+            outputs, layer_inputs = self.model.layered_outputs(theta, inputs, perturbations)
+            kept.append(layer_inputs)
+            return outputs
+
+        zeros = tuple(
+            np.zeros((len(inputs), num_outputs)) for num_outputs, _ in self.model.layer_shapes
+        )
+        pull_back, outputs = traced_vjp(perturbed, zeros)
+        layer_inputs = tuple(getattr(hidden, "_value", hidden) for hidden in kept[0])
+        return pull_back, finite("an output of the model", outputs), layer_inputs
+
+    def _jacobians(self, theta, inputs):
+        pull_back, outputs, layer_inputs = self._linearised(theta, inputs)
+        num_examples, num_outputs = outputs.shape
+        result = np.empty((num_examples, num_outputs, self.num_parameters))
+        for output in range(num_outputs):
+            cotangents = np.zeros_like(outputs)
+            cotangents[:, output] = 1.0
+            result[:, output] = layers.parameter_rows(pull_back(cotangents), layer_inputs)
+        return result
+
+    def _curved_chunks(self, theta):
+        """Jacobians and output Hessians / N of the examples whose output Hessian is not 0."""
+        curvatures = self.output_loss.hessian(self._outputs(theta), self.targets)
+        curved = np.flatnonzero(curvatures.any(axis=(1, 2)))
+        row_size = self.model.num_outputs * self.num_parameters
+        per_chunk = max(1, CHUNK_ENTRIES // row_size)
+        for start in range(0, curved.size, per_chunk):
+            part = curved[start : start + per_chunk]
+            yield (
+                self._jacobians(theta, self.inputs[part]),
+                curvatures[part] / self.num_examples,
+            )

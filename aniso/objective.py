@@ -1,0 +1,341 @@
+"""Mean loss over examples and its derivatives, from any per-example loss a user writes."""
+
+import time
+
+import autograd.numpy as anp
+import numpy as np
+from autograd.core import make_vjp as traced_vjp
+
+from aniso import broadcasting, checks, derivative_plans, taylor_checks
+
+# entries of theta copies or of (theta copies x examples) in one broadcast pass: stays in cache
+PASS_ENTRIES = 2**20
+
+
+class Objective:
+    """Mean loss, ``L(theta) = (1/N) sum_i l_i(theta)``, with derivatives by autograd.
+
+    Parameters
+    ----------
+    loss : callable
+        ``loss(theta, inputs, targets) -> (N,)``, one number an example, written with
+        ``autograd.numpy``.
+    inputs : array_like, shape (N, ...)
+        Finite numbers, taken as float64.
+    targets : array_like, shape (N, ...)
+        Finite numbers; integers stay integers.
+    num_parameters : int, optional
+        D. Where given, theta of another length is refused before the loss is called.
+
+    Raises
+    ------
+    InputError
+        If the data are not finite, are empty or do not agree in N; at a call, if theta is not a
+        finite vector or the loss does not return finite numbers of shape (N,).
+
+    Notes
+    -----
+    What the function allows decides the cost; :meth:`plan` states it beforehand. A loss that
+    broadcasts over leading axes, theta (..., D), inputs (..., n, d), targets (..., n) to (..., n)
+    (found out by a probe, :func:`aniso.broadcasting.broadcasts`), gets its per-example gradients
+    from one traced pass and its Hessian products a block at a time. Any other loss is
+    differentiated in a loop, with a warning before a long one.
+
+    Examples
+    --------
+    Least squares on two examples, ``L = ((theta - 1)^2 + (2 theta - 0)^2) / 2`` at theta = 1:
+
+    >>> def loss(theta, x, y):
+    ...     return (theta[..., 0, None] * x - y) ** 2
+    >>> objective = Objective(loss, [1.0, 2.0], [1.0, 0.0])
+    >>> objective.loss([1.0]), objective.gradient([1.0]), objective.hessian([1.0])
+    (2.0, array([4.]), array([[5.]]))
+    >>> objective.per_example_gradients([1.0])
+    array([[0.],
+           [8.]])
+    """
+
+    def __init__(self, loss, inputs, targets, *, num_parameters=None):
+        if not callable(loss):
+            raise checks.InputError(
+                f"loss={loss!r}; expected a function (theta, inputs, targets) -> (N,)"
+            )
+        self.inputs, self.targets = checked_data(inputs, targets)
+        self.num_examples = len(self.inputs)
+        self.num_parameters = num_parameters
+        if num_parameters is not None:
+            checks.integer("num_parameters", num_parameters, low=1)
+        self._loss = loss
+        self._broadcasts = {}
+        self._warned = False
+
+    def losses(self, theta):
+        """Losses of the examples, l_i, shape (N,)."""
+        return self._checked_losses(self._theta(theta))
+
+    def loss(self, theta):
+        """Mean loss L, float."""
+        return float(np.mean(self.losses(theta)))
+
+    def gradient(self, theta):
+        """Gradient of the mean loss, shape (D,)."""
+        return self.loss_and_gradient(theta)[1]
+
+    def loss_and_gradient(self, theta):
+        """Mean loss, float, and its gradient, shape (D,), from one pass."""
+        vjp, value = traced_vjp(self._mean_loss, self._theta(theta))
+        return float(value), finite("the gradient of the loss", vjp(1.0))
+
+    def per_example_gradients(self, theta):
+        """Gradients of the losses l_i, shape (N, D), row i for example i.
+
+        Raises
+        ------
+        AllocationRefused
+            If N × D numbers do not fit.
+
+        Notes
+        -----
+        Cost as said by ``plan(theta).per_example_gradients``.
+        """
+        theta = self._theta(theta)
+        derivative_plans.require_matrix(
+            self.num_examples,
+            theta.size,
+            "the matrix of per-example gradients",
+            "use gradient, or subset of fewer examples",
+        )
+        plan = self._plan("per_example_gradients", theta)
+        rows = np.empty((self.num_examples, theta.size))
+        chunks = plan.chunks(self.num_examples)
+        start = time.perf_counter()
+        for index, chunk in enumerate(chunks):
+            rows[chunk] = self._gradient_rows(theta, chunk, plan.method)
+            if index == 0:
+                self._warn_once(plan, time.perf_counter() - start)
+        return finite("a per-example gradient", rows)
+
+    def hessian_product(self, theta, vectors):
+        """Hessian of the mean loss times vectors, shape (D,) or (D, K), the shape of `vectors`.
+
+        Notes
+        -----
+        Cost as said by ``plan(theta, K).hessian_product``; exact to rounding.
+        """
+        theta = self._theta(theta)
+        vectors, columns = checked_vectors(vectors, theta.size)
+        products = self._columns(theta, columns.shape[1], lambda part: columns[:, part])
+        return products.reshape(vectors.shape)
+
+    def hessian(self, theta):
+        """Dense Hessian of the mean loss, shape (D, D), exact to rounding and symmetric.
+
+        Raises
+        ------
+        AllocationRefused
+            If D × D numbers do not fit.
+        InputError
+            If the products are not symmetric to 1e-6: the loss has no Hessian there, or one of
+            its derivatives is wrong (see :meth:`check`).
+
+        Notes
+        -----
+        D Hessian products; ``plan(theta, D).hessian_product`` states the passes.
+        """
+        theta = self._theta(theta)
+        size = theta.size
+        derivative_plans.require_matrix(
+            size, size, "the dense Hessian", "use hessian_product, which needs no matrix"
+        )
+        matrix = self._columns(theta, size, lambda part: identity_columns(size, part))
+        return symmetrised(matrix)
+
+    def subset(self, indices):
+        """The objective of some of the examples, in the order of `indices`."""
+        indices = checked_indices(indices, self.num_examples)
+        return Objective(
+            self._loss,
+            self.inputs[indices],
+            self.targets[indices],
+            num_parameters=self.num_parameters,
+        )
+
+    def check(self, theta, rng):
+        """Comparison of all derivatives with finite differences, a DerivativeReport.
+
+        See :func:`aniso.taylor_checks.check_derivatives`.
+        """
+        return taylor_checks.check_derivatives(self, self._theta(theta), rng)
+
+    def plan(self, theta, num_vectors=None):
+        """How the derivatives will be computed at `theta`, before they are.
+
+        Parameters
+        ----------
+        theta : array_like, shape (D,)
+        num_vectors : int, optional
+            Number of vectors of the Hessian product; D (a dense Hessian) if not given.
+
+        Returns
+        -------
+        dict of str to Plan
+            Under "per_example_gradients" and "hessian_product".
+        """
+        theta = self._theta(theta)
+        num_vectors = theta.size if num_vectors is None else num_vectors
+        return {
+            "per_example_gradients": self._plan("per_example_gradients", theta),
+            "hessian_product": self._plan("hessian_product", theta, num_vectors),
+        }
+
+    def _theta(self, theta):
+        theta = checks.array("theta", theta, shape=(self.num_parameters,))
+        if theta.size == 0:
+            raise checks.InputError("theta is empty; expected D >= 1 parameters")
+        return theta
+
+    def _checked_losses(self, theta):
+        values = self._loss(theta, self.inputs, self.targets)
+        expected = (self.num_examples,)
+        if np.shape(values) != expected:
+            raise checks.InputError(
+                f"loss returned shape {np.shape(values)}; expected (N,)={expected}, one number an "
+                "example, not their mean"
+            )
+        plain = broadcasting.plain(values)
+        if not np.isfinite(plain).all():
+            index = int(np.argmin(np.isfinite(plain)))
+            raise checks.InputError(
+                f"loss returned {plain[index]} for example {index}; expected finite numbers at "
+                "this theta"
+            )
+        return values
+
+    def _mean_loss(self, theta):
+        return anp.mean(self._checked_losses(theta))
+
+    def _plan(self, quantity, theta, num_vectors=None):
+        if theta.size not in self._broadcasts:
+            self._broadcasts[theta.size] = broadcasting.broadcasts(
+                self._loss, theta, self.inputs, self.targets
+            )
+        one_pass = self._broadcasts[theta.size]
+        reason = "the loss broadcasts" if one_pass else "the loss does not broadcast"
+        if quantity == "per_example_gradients":
+            largest = PASS_ENTRIES // theta.size
+            return derivative_plans.planned(quantity, self.num_examples, one_pass, largest, reason)
+        largest = PASS_ENTRIES // max(theta.size, self.inputs.size)
+        return derivative_plans.planned(quantity, num_vectors, one_pass, largest, reason)
+
+    def _warn_once(self, plan, seconds):
+        if not self._warned and plan.num_passes > derivative_plans.LONG_LOOP:
+            self._warned = True
+            derivative_plans.warn_of_long_loop(plan, seconds)
+
+    def _gradient_rows(self, theta, chunk, method):
+        inputs, targets = self.inputs[chunk], self.targets[chunk]
+        if method == "loop":
+            vjp, _ = traced_vjp(lambda point: anp.sum(self._loss(point, inputs, targets)), theta)
+            return vjp(1.0)[None, :]
+        inputs, targets = inputs[:, None], targets[:, None]
+        tiled = np.tile(theta, (len(inputs), 1))
+        vjp, _ = traced_vjp(lambda point: anp.sum(self._loss(point, inputs, targets)), tiled)
+        return vjp(1.0)
+
+    def _columns(self, theta, num_columns, columns):
+        plan = self._plan("hessian_product", theta, num_columns)
+        products = np.empty((theta.size, num_columns))
+        loop_product = None
+        start = time.perf_counter()
+        for index, part in enumerate(plan.chunks(num_columns)):
+            block = columns(part)
+            if plan.method == "broadcast" and block.shape[1] > 1:
+                products[:, part] = self._block_product(theta, block)
+            else:
+                loop_product = loop_product or self._traced_product(theta)
+                products[:, part] = loop_product(block[:, 0])[:, None]
+            if index == 0:
+                self._warn_once(plan, time.perf_counter() - start)
+        return finite("a Hessian product", products)
+
+    def _traced_product(self, theta):
+        # the gradient is traced once; every product is one pass back through that trace
+        product, _ = traced_vjp(lambda point: traced_vjp(self._mean_loss, point)[0](1.0), theta)
+        return product
+
+    def _block_product(self, theta, block):
+        tiled = np.tile(theta, (block.shape[1], 1))
+
+        def gradients(thetas):
+            return traced_vjp(self._sum_of_means, thetas)[0](1.0)
+
+        product, _ = traced_vjp(gradients, tiled)
+        return product(np.ascontiguousarray(block.T)).T
+
+    def _sum_of_means(self, thetas):
+        return anp.sum(self._loss(thetas, self.inputs, self.targets)) / self.num_examples
+
+
+def checked_data(inputs, targets):
+    """Finite inputs (float64) and targets of the same number N >= 1 of rows."""
+    inputs = checks.array("inputs", inputs)
+    targets = checks.array("targets", targets, dtype=None)
+    if inputs.ndim == 0 or targets.ndim == 0 or len(inputs) != len(targets):
+        raise checks.InputError(
+            f"inputs has shape {inputs.shape} and targets {targets.shape}; expected the same "
+            "number N of examples along their first axes"
+        )
+    if len(inputs) == 0:
+        raise checks.InputError("N=0; expected at least one example")
+    return inputs, targets
+
+
+def checked_vectors(vectors, size):
+    """The vectors as given, (D,) or (D, K), and as columns (D, K)."""
+    vectors = checks.array("vectors", vectors)
+    if vectors.ndim not in (1, 2) or vectors.shape[0] != size:
+        raise checks.InputError(
+            f"vectors has shape {vectors.shape}; expected (D,) or (D, K) with D={size}"
+        )
+    return vectors, vectors.reshape(size, -1)
+
+
+def checked_indices(indices, num_examples):
+    """Integer indices of examples, shape (n,), n >= 1, each in 0..N-1."""
+    given = np.asarray(indices)
+    if given.dtype.kind not in "iu" or given.ndim != 1 or given.size == 0:
+        raise checks.InputError(f"indices={indices!r}; expected a non-empty vector of integers")
+    outside = (given < 0) | (given >= num_examples)
+    if outside.any():
+        raise checks.InputError(
+            f"indices has {int(given[outside][0])}; expected 0 <= index < N={num_examples}"
+        )
+    return given
+
+
+def identity_columns(size, part):
+    """Columns `part` (a slice) of the identity of `size`."""
+    columns = np.zeros((size, part.stop - part.start))
+    columns[np.arange(part.start, part.stop), np.arange(part.stop - part.start)] = 1.0
+    return columns
+
+
+def finite(name, values):
+    """The values, refused where not finite: the loss is not differentiable there."""
+    if not np.isfinite(values).all():
+        raise checks.InputError(
+            f"{name} is not finite; expected a loss that is differentiable at this theta"
+        )
+    return values
+
+
+def symmetrised(matrix):
+    """``(A + A^T) / 2`` of a matrix that is symmetric to 1e-6 of its largest entry."""
+    scale = np.abs(matrix).max()
+    worst = np.abs(matrix - matrix.T).max()
+    if worst > 1e-6 * scale:
+        raise checks.InputError(
+            f"the Hessian is not symmetric: entries differ by {worst:.3g} at scale {scale:.3g}; "
+            "expected a twice differentiable loss; objective.check(theta, rng) tells what is wrong"
+        )
+    return (matrix + matrix.T) / 2
