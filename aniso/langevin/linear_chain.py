@@ -1,0 +1,215 @@
+"""The chain ``theta <- (I - eta H) theta + eta eps`` from 0, simulated path by path."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numba import njit
+
+from aniso import checks, estimates, memory
+from aniso.langevin import accumulators, cells, covariance_factor, panels, streams
+from aniso.langevin.streams import KERNEL, LANES
+
+
+@dataclass(frozen=True)
+class ChainStatistics:
+    """Moments of an ensemble of chains at the recorded steps.
+
+    Attributes
+    ----------
+    steps : numpy.ndarray, shape (T,)
+        Recorded steps, 0 being the start.
+    loss : tuple of estimates.Estimate, length T
+        Mean over the paths of ``theta^T H theta / 2``.
+    covariance : numpy.ndarray, shape (T, D, D)
+        Mean over the paths of ``theta theta^T``, which is the covariance: the mean is exactly 0.
+    """
+
+    steps: np.ndarray
+    loss: tuple
+    covariance: np.ndarray
+
+
+def simulate_linear_chain(
+    hessian,
+    minibatch_covariance,
+    learning_rate,
+    record_steps,
+    num_paths,
+    seed,
+    num_threads=None,
+):
+    """Ensemble of SGD on a quadratic, ``theta <- (I - eta H) theta + eta eps``, from theta = 0.
+
+    Parameters
+    ----------
+    hessian : array_like, shape (D, D)
+        H, any symmetric matrix.
+    minibatch_covariance : array_like, shape (D, D)
+        Covariance of eps, positive semi-definite, singular ones included; eps is Gaussian.
+    learning_rate : float
+        eta > 0.
+    record_steps : array_like of int, shape (T,)
+        Steps at which the moments are taken, increasing, from 0 on.
+    num_paths : int
+        Independent chains, at least 2.
+    seed : int
+        Key of the random streams, ``0 <= seed < 2^64``.
+    num_threads : int, optional
+        Threads; all CPUs of this process if not given.
+
+    Returns
+    -------
+    ChainStatistics
+
+    Raises
+    ------
+    InputError
+        If an argument breaks its rule, or if an unstable chain grows past the largest number.
+    AllocationRefused
+        If the recorded covariances would not fit into memory.
+
+    Notes
+    -----
+    The same bits come out on any number of threads. Cost per path and step: about 3 ns for each
+    normal and D (D + rank) multiplications; memory T D² numbers per thread, independent of paths
+    and of steps.
+
+    Examples
+    --------
+    One step from 0 has covariance eta² S, here 0.25 · 4 = 1, and mean loss 1/2.
+
+    >>> ensemble = simulate_linear_chain([[1.0]], [[4.0]], 0.5, [0, 1], 4000, seed=1)
+    >>> ensemble.loss[0]
+    Estimate(value=0.0, standard_error=0.0, num_samples=4000)
+    >>> abs(ensemble.loss[1].z_score(0.5)) < 5
+    True
+    """
+    hessian = checks.symmetric_matrix("hessian", hessian)
+    dimension = len(hessian)
+    covariance = checks.covariance_matrix(
+        "minibatch_covariance", minibatch_covariance, size=dimension
+    )
+    learning_rate = checks.number("learning_rate", learning_rate)
+    if learning_rate <= 0:
+        raise checks.InputError(f"learning_rate={learning_rate!r}; expected a number above 0")
+    steps = record_grid("record_steps", record_steps)
+    num_paths = checks.integer("num_paths", num_paths, low=2)
+    seed = streams.seed_word(seed)
+    threads = cells.thread_count(num_threads)
+    memory.require(
+        8 * len(steps) * dimension**2 * (3 + 2 * threads),
+        f"the covariances of {len(steps)} steps in {dimension} dimensions",
+        "record fewer steps",
+    )
+    factor = learning_rate * covariance_factor.full(covariance)
+    propagator = np.eye(dimension) - learning_rate * hessian
+    matrix = panels.padded(np.hstack([propagator, factor]))
+    padded_hessian = panels.padded(hessian)
+
+    def work(first_path, count):
+        second = np.zeros((len(steps), dimension, dimension))
+        losses = np.zeros((len(steps), 2))
+        with np.errstate(over="ignore", invalid="ignore"):
+            _advance_cell(
+                matrix,
+                padded_hessian,
+                dimension,
+                factor.shape[1],
+                steps,
+                seed,
+                np.uint64(first_path),
+                count,
+                second,
+                losses,
+            )
+        return second, losses
+
+    second = np.zeros((len(steps), dimension, dimension))
+    losses = np.zeros((len(steps), 2))
+    for cell_second, cell_losses in cells.in_order(work, num_paths, threads):
+        second += cell_second
+        losses += cell_losses
+    if not (np.isfinite(second).all() and np.isfinite(losses).all()):
+        raise checks.InputError(
+            "the chain grew past the largest floating-point number: it is unstable at "
+            f"learning_rate={learning_rate}; expected learning_rate below 2 / lambda_max or fewer "
+            "steps"
+        )
+    return ChainStatistics(
+        steps,
+        tuple(mean_estimate(sums, num_paths) for sums in losses),
+        accumulators.mirrored(second / num_paths),
+    )
+
+
+def record_grid(name, value):
+    """Recorded steps as int64: not empty, from 0 on, strictly increasing.
+
+    Examples
+    --------
+    >>> record_grid("record_steps", [3, 1])
+    Traceback (most recent call last):
+        ...
+    aniso.checks.InputError: record_steps=[3, 1]; expected increasing whole numbers from 0 on
+    """
+    given = checks.array(name, value, shape=(None,))
+    increasing = given.size > 0 and given[0] >= 0 and (np.diff(given) > 0).all()
+    if not increasing or (given != np.floor(given)).any() or given[-1] >= 2**40:
+        raise checks.InputError(f"{name}={value!r}; expected increasing whole numbers from 0 on")
+    return given.astype(np.int64)
+
+
+def mean_estimate(sums, num_samples):
+    """Estimate of a mean from the sum and the sum of squares, (2,).
+
+    Examples
+    --------
+    >>> mean_estimate(np.array([4.0, 10.0]), 2)
+    Estimate(value=2.0, standard_error=1.0, num_samples=2)
+    """
+    mean = sums[0] / num_samples
+    variance = max(sums[1] - num_samples * mean**2, 0.0) / (num_samples - 1)
+    return estimates.Estimate(float(mean), float(np.sqrt(variance / num_samples)), num_samples)
+
+
+@njit(**KERNEL)
+def _advance_cell(
+    matrix, hessian, dimension, rank, steps, seed, first_path, num_paths, second, losses
+):
+    """Chains of one cell from 0; sums of theta theta^T and of the loss at the recorded steps."""
+    panel = np.zeros((max(matrix.shape[1], dimension + rank + 1), LANES))
+    following = np.zeros((matrix.shape[0], LANES))
+    product = np.zeros((hessian.shape[0], LANES))
+    centre, first = np.zeros(dimension), np.zeros(dimension)
+    values = np.zeros(LANES)
+    blocks_per_step = np.uint64((rank + 1) // 2)
+    for start in range(0, num_paths, LANES):
+        for i in range(dimension):
+            for lane in range(LANES):
+                panel[i, lane] = 0.0
+        step = 0
+        for record in range(len(steps)):
+            while step < steps[record]:
+                streams.fill_normals(
+                    seed,
+                    first_path + np.uint64(start),
+                    np.uint64(step) * blocks_per_step,
+                    rank,
+                    panel[dimension:],
+                )
+                panels.multiply(matrix, panel, following)
+                for i in range(dimension):
+                    for lane in range(LANES):
+                        panel[i, lane] = following[i, lane]
+                step += 1
+            active = min(LANES, num_paths - start)
+            panels.multiply(hessian, panel, product)
+            for lane in range(LANES):
+                values[lane] = 0.0
+            for i in range(dimension):
+                for lane in range(LANES):
+                    values[lane] += 0.5 * panel[i, lane] * product[i, lane]
+            accumulators.add_observable(values, active, losses[record])
+            accumulators.add_moments(
+                panel, dimension, active, centre, product, first, second[record]
+            )
