@@ -1,0 +1,262 @@
+"""Curvature matrices of an objective: Hessian, generalized Gauss–Newton, Fisher.
+
+    H       = (1/N) sum_i  Hessian of l_i
+    G       = (1/N) sum_i  J_i^T S_i J_i    J_i Jacobian of the outputs f_i, S_i Hessian of l_i in f_i
+    Fisher  = (1/N) sum_i  J_i^T E_i J_i    E_i expected outer product of the gradients of l_i in f_i
+                                            under the model's own labels
+
+Each exists as an array and as a `LinearOperator` that never forms D x D. H needs an objective with
+`hessian` or `hessian_product`; G and Fisher one with `outputs` besides (`jacobians`,
+`output_hessians`, `output_loss.fisher_information`), such as
+:class:`aniso.model_objective.ModelObjective`. The empirical Fisher matrix is made of per-example
+gradients alone and lives in :mod:`aniso.gradient_noise`.
+"""
+
+import numpy as np
+from scipy.sparse.linalg import LinearOperator
+
+from aniso import checks, memory
+from aniso.output_curvature import OutputCurvature, example_chunks
+
+
+class HessianOperator(LinearOperator):
+    """Hessian of the mean loss as an operator; see :func:`hessian_operator`."""
+
+    def __init__(self, objective, theta):
+        self.objective = objective
+        self.theta = theta
+        super().__init__(np.dtype(np.float64), (theta.size, theta.size))
+
+    def _matvec(self, vector):
+        return self.objective.hessian_product(self.theta, np.ravel(vector))
+
+    def _matmat(self, vectors):
+        return self.objective.hessian_product(self.theta, vectors)
+
+    def _adjoint(self):
+        return self
+
+
+def hessian(objective, theta):
+    """Hessian of the mean loss at theta, shape (D, D).
+
+    Parameters
+    ----------
+    objective : object
+        With `hessian(theta)`, for instance :class:`aniso.objective.Objective`.
+    theta : array_like, shape (D,)
+        Parameters.
+
+    Returns
+    -------
+    ndarray, shape (D, D)
+        Symmetric to the last bit: the mean of the computed matrix and its transpose.
+
+    Raises
+    ------
+    InputError
+        If theta is not a finite vector.
+    AllocationRefused
+        If D x D would not fit.
+
+    Notes
+    -----
+    Cost: that of the objective's `hessian`. Of a piecewise smooth loss it is the Hessian of the
+    piece at theta.
+    """
+    theta = _parameters(theta)
+    _require_dense(theta.size, "the dense Hessian")
+    matrix = objective.hessian(theta)
+    return (matrix + matrix.T) / 2
+
+
+def hessian_operator(objective, theta):
+    """Hessian of the mean loss at theta as a `LinearOperator`; products take blocks of vectors.
+
+    Parameters
+    ----------
+    objective : object
+        With `hessian_product(theta, vectors)`, vectors (D,) or (D, K).
+    theta : array_like, shape (D,)
+        Parameters.
+
+    Returns
+    -------
+    HessianOperator
+        Of shape (D, D), symmetric.
+
+    Raises
+    ------
+    InputError
+        If theta is not a finite vector.
+    """
+    return HessianOperator(objective, _parameters(theta))
+
+
+def generalized_gauss_newton(objective, theta):
+    """Generalized Gauss–Newton matrix ``(1/N) sum_i J_i^T S_i J_i``, shape (D, D).
+
+    Parameters
+    ----------
+    objective : object
+        With `num_examples`, `jacobians(theta)` (N, C, D), `output_hessians(theta)` (N, C, C) and
+        `subset(indices)`.
+    theta : array_like, shape (D,)
+        Parameters.
+
+    Returns
+    -------
+    ndarray, shape (D, D)
+        Positive semi-definite where every S_i is.
+
+    Raises
+    ------
+    InputError
+        If theta is not a finite vector, or the objective has no outputs.
+    AllocationRefused
+        If D x D would not fit.
+
+    Notes
+    -----
+    Cost 2 N C D^2 flops; Jacobians are held for a chunk of examples at a time. Equal to the Hessian
+    where the outputs are linear in theta.
+    """
+    return _dense_output_curvature(objective, theta, _output_hessians)
+
+
+def generalized_gauss_newton_operator(objective, theta):
+    """Generalized Gauss–Newton matrix as a `LinearOperator` on stored Jacobians.
+
+    Parameters
+    ----------
+    objective, theta
+        As for :func:`generalized_gauss_newton`.
+
+    Returns
+    -------
+    OutputCurvature
+        With `trace`, `diagonal` and `to_dense`.
+
+    Raises
+    ------
+    InputError
+        If theta is not a finite vector, or the objective has no outputs.
+    AllocationRefused
+        If the Jacobians, 8 N C D bytes, would not fit.
+    """
+    return _output_curvature(objective, theta, _output_hessians)
+
+
+def fisher(objective, theta):
+    """Fisher matrix of the model's own labels ``(1/N) sum_i J_i^T E[s s^T] J_i``, shape (D, D).
+
+    Parameters
+    ----------
+    objective : object
+        As for :func:`generalized_gauss_newton`, with `outputs(theta)` and an `output_loss` that
+        has `fisher_information(outputs)` (N, C, C): the exact expectation, no labels are drawn.
+    theta : array_like, shape (D,)
+        Parameters.
+
+    Returns
+    -------
+    ndarray, shape (D, D)
+        Positive semi-definite.
+
+    Raises
+    ------
+    InputError
+        If theta is not a finite vector, or the objective has no outputs.
+    AllocationRefused
+        If D x D would not fit.
+    """
+    return _dense_output_curvature(objective, theta, _fisher_information)
+
+
+def fisher_operator(objective, theta):
+    """Fisher matrix of the model's own labels as a `LinearOperator` on stored Jacobians.
+
+    Parameters
+    ----------
+    objective, theta
+        As for :func:`fisher`.
+
+    Returns
+    -------
+    OutputCurvature
+        With `trace`, `diagonal` and `to_dense`.
+
+    Raises
+    ------
+    InputError
+        If theta is not a finite vector, or the objective has no outputs.
+    AllocationRefused
+        If the Jacobians, 8 N C D bytes, would not fit.
+    """
+    return _output_curvature(objective, theta, _fisher_information)
+
+
+def _output_hessians(objective, theta):
+    return objective.output_hessians(theta)
+
+
+def _fisher_information(objective, theta):
+    return objective.output_loss.fisher_information(objective.outputs(theta))
+
+
+def _output_curvature(objective, theta, weights_at):
+    theta = _parameters(theta)
+    _check_outputs(objective)
+    weights = weights_at(objective, theta)
+    num_examples, num_outputs = weights.shape[:2]
+    memory.require(
+        2 * 8 * num_examples * num_outputs * theta.size,
+        f"the Jacobians of {num_examples} examples",
+        "use the dense matrix, or objective.subset",
+    )
+    jacobians = objective.jacobians(theta)
+    # Examples without curvature (an output clipped away) take no part in any product.
+    active = weights.any(axis=(1, 2))
+    if not active.all():
+        jacobians, weights = jacobians[active], weights[active]
+    return OutputCurvature(jacobians, weights, num_examples)
+
+
+def _dense_output_curvature(objective, theta, weights_at):
+    theta = _parameters(theta)
+    _check_outputs(objective)
+    _require_dense(theta.size, "the dense matrix")
+    num_examples = objective.num_examples
+    num_outputs = objective.outputs(theta).shape[1]
+    total = np.zeros((theta.size, theta.size))
+    for start, stop in example_chunks(num_examples, num_outputs, theta.size):
+        whole = stop - start == num_examples
+        part = objective if whole else objective.subset(np.arange(start, stop))
+        operator = _output_curvature(part, theta, weights_at)
+        operator.weights *= (stop - start) / num_examples
+        operator.add_to(total)
+    return (total + total.T) / 2
+
+
+def _parameters(theta):
+    theta = checks.array("theta", theta, shape=(None,))
+    if theta.size == 0:
+        raise checks.InputError("theta is empty; expected the parameters, shape (D,), D >= 1")
+    return theta
+
+
+def _check_outputs(objective):
+    for name in ("outputs", "jacobians", "output_hessians", "output_loss"):
+        if not hasattr(objective, name):
+            raise checks.InputError(
+                f"objective of type {type(objective).__name__} has no {name}; expected one with "
+                "model outputs, for instance model_objective.ModelObjective"
+            )
+
+
+def _require_dense(dimension, what):
+    memory.require(
+        3 * 8 * dimension**2,
+        f"{what}, {dimension} × {dimension}",
+        "use the operator of the same name, which never forms it",
+    )
