@@ -4,9 +4,18 @@ import math
 import warnings
 from dataclasses import dataclass
 
+import numpy as np
+from autograd.tracer import Node, trace
+
 from aniso import memory
 
 LONG_LOOP = 1000
+# measured (benchmarks/bench_objective.py): a pass is fastest while its largest array stays in
+# the second-level cache; a block of Hessian products shares no forward pass between its columns,
+# which pays only while one column's arrays are so small that Python's overhead dominates
+ROW_PASS_ENTRIES = 2**17
+BLOCK_PASS_ENTRIES = 2**16
+BLOCK_COLUMN_ENTRIES = 2**11
 
 
 class LongLoopWarning(UserWarning):
@@ -53,27 +62,107 @@ class Plan:
 
     def chunks(self, total):
         """Slices that cover ``range(total)`` in order."""
-        return [
-            slice(start, min(start + self.chunk, total)) for start in range(0, total, self.chunk)
-        ]
+        return slices(total, self.chunk)
 
 
-def planned(quantity, total, one_pass, largest_chunk, reason):
-    """A broadcast plan in even chunks of at most `largest_chunk`, or a loop."""
-    if not one_pass:
-        return Plan(quantity, "loop", total, 1, reason)
-    num_passes = math.ceil(total / max(1, min(total, largest_chunk)))
+def slices(total, largest):
+    """Even slices of at most `largest` (at least 1) that cover ``range(total)`` in order.
+
+    Examples
+    --------
+    >>> slices(5, 3)
+    [slice(0, 3, None), slice(3, 5, None)]
+    """
+    num_slices = math.ceil(total / max(1, largest))
+    length = math.ceil(total / max(1, num_slices))
+    return [slice(i * length, min((i + 1) * length, total)) for i in range(num_slices)]
+
+
+def plan_rows(num_examples, num_parameters, largest, broadcasts):
+    """Plan of per-example gradients.
+
+    Parameters
+    ----------
+    num_examples, num_parameters : int
+        N and D.
+    largest : int
+        Entries of the largest intermediate array of one evaluation on all examples.
+    broadcasts : bool
+        Whether the loss broadcasts over leading axes.
+
+    Notes
+    -----
+    Broadcasting copies theta once an example, so the passes are cut to 2^17 entries; from
+    D = 2^16 on not even two examples fit, and one pass an example is as fast.
+    """
+    per_example = max(num_parameters, largest // num_examples)
+    return _planned(
+        "per_example_gradients", num_examples, ROW_PASS_ENTRIES // per_example, broadcasts
+    )
+
+
+def plan_products(num_vectors, num_parameters, largest, broadcasts):
+    """Plan of Hessian products; arguments as for :func:`plan_rows`.
+
+    Notes
+    -----
+    The loop traces the gradient once and goes back through that trace for every vector; a
+    broadcast block repeats the forward pass for every column. The block is up to ten times
+    faster while the arrays of one column have fewer than 2^11 entries, the loop beyond.
+    """
+    per_column = max(num_parameters, largest)
+    chunk = BLOCK_PASS_ENTRIES // per_column if per_column <= BLOCK_COLUMN_ENTRIES else 1
+    return _planned("hessian_product", num_vectors, chunk, broadcasts)
+
+
+def largest_intermediate(function, theta):
+    """Entries of the largest array on the way from theta to ``function(theta)``.
+
+    Examples
+    --------
+    >>> import autograd.numpy as anp
+    >>> largest_intermediate(lambda theta: anp.sum(anp.outer(theta, theta)), np.ones(4))
+    16
+    """
+    _, node = trace(_SizeNode.new_root(theta.size), function, theta)
+    return theta.size if node is None else node.largest
+
+
+class _SizeNode(Node):
+    """Node of autograd's graph that remembers only the largest array before it."""
+
+    __slots__ = ["largest"]
+
+    def __init__(self, value, fun, args, kwargs, parent_argnums, parents):  # noqa: ARG002
+        self.largest = max(np.size(value), *(parent.largest for parent in parents))
+
+    def initialize_root(self, size):
+        self.largest = size
+
+
+def _planned(quantity, total, largest_chunk, broadcasts):
+    if not broadcasts:
+        return Plan(quantity, "loop", total, 1, "the loss does not broadcast")
+    if total > 1 and largest_chunk < 2:
+        return Plan(quantity, "loop", total, 1, "its arrays are too large to gain by broadcasting")
+    num_passes = math.ceil(total / min(total, max(largest_chunk, 1)))
+    reason = "the loss broadcasts over leading axes"
     return Plan(quantity, "broadcast", num_passes, math.ceil(total / num_passes), reason)
 
 
 def warn_of_long_loop(plan, seconds_per_pass):
-    """Warning with the number of passes and an estimate of seconds, for loops above 1000."""
-    if plan.method == "loop" and plan.num_passes > LONG_LOOP:
-        warnings.warn(
-            f"{plan}; about {plan.num_passes * seconds_per_pass:.2g} s",
-            LongLoopWarning,
-            stacklevel=4,
-        )
+    """Warning with the number of passes and an estimate of seconds, for loops above 1000.
+
+    Returns
+    -------
+    bool
+        Whether it warned.
+    """
+    long = plan.method == "loop" and plan.num_passes > LONG_LOOP
+    if long:
+        seconds = plan.num_passes * seconds_per_pass
+        warnings.warn(f"{plan}; about {seconds:.2g} s", LongLoopWarning, stacklevel=4)
+    return long
 
 
 def require_matrix(num_rows, num_columns, what, alternative):

@@ -1,19 +1,18 @@
 """Mean loss of a network model, with derivatives from its layered structure."""
 
+from dataclasses import dataclass
+from functools import partial
+
 import numpy as np
 from autograd.core import make_vjp as traced_vjp
 
 from aniso import checks, derivative_plans, taylor_checks
 from aniso.models import layers
-from aniso.objective import (
-    Objective,
-    checked_data,
-    checked_indices,
-    checked_vectors,
-    finite,
-)
+from aniso.objective import Objective
+from aniso.problem_checks import checked_data, checked_indices, checked_vectors, finite
 
-CHUNK_ENTRIES = 2**22  # entries of Jacobian formed at once
+PASS_ENTRIES = 2**16  # entries of the widest layer in one traced pass: stays in cache
+JACOBIAN_ENTRIES = 2**22  # entries of the Jacobians held at once
 
 
 class ModelObjective:
@@ -66,6 +65,12 @@ class ModelObjective:
         self.model, self.output_loss = model, output_loss
         self.num_examples = len(self.inputs)
         self.num_parameters = model.num_parameters
+        self._direct = Objective(
+            _ComposedLoss(model, output_loss),
+            self.inputs,
+            self.targets,
+            num_parameters=self.num_parameters,
+        )
 
     def outputs(self, theta):
         """Outputs f(x_i; theta), shape (N, C)."""
@@ -94,10 +99,13 @@ class ModelObjective:
     def loss_and_gradient(self, theta):
         """Mean loss, float, and its gradient, shape (D,), from one pass."""
         theta = self._theta(theta)
-        vjp, outputs = traced_vjp(lambda point: self.model.outputs(point, self.inputs), theta)
-        losses = finite("a loss", self.output_loss(outputs, self.targets))
-        slopes = self.output_loss.gradient(outputs, self.targets)
-        return float(np.mean(losses)), vjp(slopes / self.num_examples)
+        total, gradient = 0.0, np.zeros(self.num_parameters)
+        for part in self._passes():
+            vjp, outputs = traced_vjp(partial(self.model.outputs, inputs=self.inputs[part]), theta)
+            losses = self.output_loss(outputs, self.targets[part])
+            total += finite("a loss", losses).sum()
+            gradient += vjp(self.output_loss.gradient(outputs, self.targets[part]))
+        return float(total / self.num_examples), gradient / self.num_examples
 
     def per_example_gradients(self, theta):
         """Gradients of the losses l_i, shape (N, D), row i for example i.
@@ -114,9 +122,12 @@ class ModelObjective:
             "the matrix of per-example gradients",
             "use gradient, or subset of fewer examples",
         )
-        pull_back, outputs, layer_inputs = self._linearised(theta, self.inputs)
-        slopes = self.output_loss.gradient(outputs, self.targets)
-        return layers.parameter_rows(pull_back(slopes), layer_inputs)
+        rows = np.empty((self.num_examples, self.num_parameters))
+        for part in self._passes():
+            pull_back, outputs, layer_inputs = self._linearised(theta, self.inputs[part])
+            slopes = self.output_loss.gradient(outputs, self.targets[part])
+            layers.write_parameter_rows(rows[part], pull_back(slopes), layer_inputs)
+        return rows
 
     def jacobians(self, theta):
         """Jacobians of the outputs in theta, J_i, shape (N, C, D).
@@ -140,7 +151,7 @@ class ModelObjective:
         theta = self._theta(theta)
         vectors, columns = checked_vectors(vectors, theta.size)
         if not self.model.linear_almost_everywhere:
-            return self._direct().hessian_product(theta, vectors)
+            return self._direct.hessian_product(theta, vectors)
         products = np.zeros_like(columns)
         for jacobians, curvatures in self._curved_chunks(theta):
             pushed = jacobians @ columns
@@ -158,21 +169,20 @@ class ModelObjective:
         """
         theta = self._theta(theta)
         if not self.model.linear_almost_everywhere:
-            return self._direct().hessian(theta)
+            return self._direct.hessian(theta)
         size = self.num_parameters
         derivative_plans.require_matrix(
             size, size, "the dense Hessian", "use hessian_product, which needs no matrix"
         )
-        total = np.zeros((size, size))
+        total = None
         for jacobians, curvatures in self._curved_chunks(theta):
-            eigenvalues, eigenvectors = np.linalg.eigh(curvatures)
-            roots = np.sqrt(np.abs(eigenvalues))[..., None] * eigenvectors.swapaxes(-1, -2)
-            rows = (roots @ jacobians).reshape(-1, size)
-            positive = (eigenvalues > 0).ravel()
-            total += rows[positive].T @ rows[positive]
-            if not positive.all():
-                total -= rows[~positive].T @ rows[~positive]
-        return total
+            rows, signs = _root_rows(jacobians, curvatures)
+            # A.T @ A runs as a symmetric product: half the work, and symmetric exactly
+            part = rows[signs > 0].T @ rows[signs > 0] if (signs < 0).any() else rows.T @ rows
+            if (signs < 0).any():
+                part -= rows[signs < 0].T @ rows[signs < 0]
+            total = part if total is None else np.add(total, part, out=total)
+        return np.zeros((size, size)) if total is None else total
 
     def subset(self, indices):
         """The objective of some of the examples, in the order of `indices`."""
@@ -192,13 +202,14 @@ class ModelObjective:
         return checks.array("theta", theta, shape=(self.num_parameters,))
 
     def _outputs(self, theta):
-        return finite("an output of the model", self.model.outputs(theta, self.inputs))
+        parts = [self.model.outputs(theta, self.inputs[part]) for part in self._passes()]
+        return finite("an output of the model", np.concatenate(parts))
 
-    def _direct(self):
-        def loss(theta, inputs, targets):
-            return self.output_loss(self.model.outputs(theta, inputs), targets)
-
-        return Objective(loss, self.inputs, self.targets, num_parameters=self.num_parameters)
+    def _passes(self, num_examples=None):
+        """Slices of examples whose widest layer has at most 2^16 entries."""
+        widest = max(max(shape) for shape in self.model.layer_shapes)
+        total = self.num_examples if num_examples is None else num_examples
+        return derivative_plans.slices(total, PASS_ENTRIES // widest)
 
     def _linearised(self, theta, inputs):
         """Pull-back of output cotangents (..., n, C) to pre-activations, outputs, layer inputs."""
@@ -217,13 +228,16 @@ class ModelObjective:
         return pull_back, finite("an output of the model", outputs), layer_inputs
 
     def _jacobians(self, theta, inputs):
-        pull_back, outputs, layer_inputs = self._linearised(theta, inputs)
-        num_examples, num_outputs = outputs.shape
-        result = np.empty((num_examples, num_outputs, self.num_parameters))
-        for output in range(num_outputs):
-            cotangents = np.zeros_like(outputs)
-            cotangents[:, output] = 1.0
-            result[:, output] = layers.parameter_rows(pull_back(cotangents), layer_inputs)
+        num_outputs = self.model.num_outputs
+        result = np.empty((len(inputs), num_outputs, self.num_parameters))
+        for part in self._passes(len(inputs)):
+            pull_back, outputs, layer_inputs = self._linearised(theta, inputs[part])
+            for output in range(num_outputs):
+                cotangents = np.zeros_like(outputs)
+                cotangents[:, output] = 1.0
+                layers.write_parameter_rows(
+                    result[part, output], pull_back(cotangents), layer_inputs
+                )
         return result
 
     def _curved_chunks(self, theta):
@@ -231,10 +245,30 @@ class ModelObjective:
         curvatures = self.output_loss.hessian(self._outputs(theta), self.targets)
         curved = np.flatnonzero(curvatures.any(axis=(1, 2)))
         row_size = self.model.num_outputs * self.num_parameters
-        per_chunk = max(1, CHUNK_ENTRIES // row_size)
-        for start in range(0, curved.size, per_chunk):
-            part = curved[start : start + per_chunk]
+        for part in derivative_plans.slices(curved.size, JACOBIAN_ENTRIES // row_size):
+            chosen = curved[part]
             yield (
-                self._jacobians(theta, self.inputs[part]),
-                curvatures[part] / self.num_examples,
+                self._jacobians(theta, self.inputs[chosen]),
+                curvatures[chosen] / self.num_examples,
             )
+
+
+@dataclass(frozen=True)
+class _ComposedLoss:
+    """Per-example loss of theta, for the derivatives that need automatic differentiation."""
+
+    model: object
+    output_loss: object
+
+    def __call__(self, theta, inputs, targets):
+        return self.output_loss(self.model.outputs(theta, inputs), targets)
+
+
+def _root_rows(jacobians, curvatures):
+    """Rows r and signs s with ``sum s r r^T = sum_i J_i^T S_i J_i``, shapes (n C, D), (n C,)."""
+    if curvatures.shape[-1] == 1:
+        signed = curvatures[:, 0, 0]
+        return jacobians[:, 0] * np.sqrt(np.abs(signed))[:, None], signed
+    signed, vectors = np.linalg.eigh(curvatures)
+    roots = np.sqrt(np.abs(signed))[..., None] * vectors.swapaxes(-1, -2)
+    return (roots @ jacobians).reshape(-1, jacobians.shape[-1]), signed.ravel()

@@ -7,9 +7,14 @@ import numpy as np
 from autograd.core import make_vjp as traced_vjp
 
 from aniso import broadcasting, checks, derivative_plans, taylor_checks
-
-# entries of theta copies or of (theta copies x examples) in one broadcast pass: stays in cache
-PASS_ENTRIES = 2**20
+from aniso.problem_checks import (
+    checked_data,
+    checked_indices,
+    checked_vectors,
+    finite,
+    identity_columns,
+    symmetrised,
+)
 
 
 class Objective:
@@ -66,7 +71,7 @@ class Objective:
         if num_parameters is not None:
             checks.integer("num_parameters", num_parameters, low=1)
         self._loss = loss
-        self._broadcasts = {}
+        self._shapes = {}
         self._warned = False
 
     def losses(self, theta):
@@ -215,22 +220,18 @@ class Objective:
         return anp.mean(self._checked_losses(theta))
 
     def _plan(self, quantity, theta, num_vectors=None):
-        if theta.size not in self._broadcasts:
-            self._broadcasts[theta.size] = broadcasting.broadcasts(
-                self._loss, theta, self.inputs, self.targets
-            )
-        one_pass = self._broadcasts[theta.size]
-        reason = "the loss broadcasts" if one_pass else "the loss does not broadcast"
+        size = theta.size
+        if size not in self._shapes:
+            broadcasts = broadcasting.broadcasts(self._loss, theta, self.inputs, self.targets)
+            largest = derivative_plans.largest_intermediate(self._checked_losses, theta)
+            self._shapes[size] = largest, broadcasts
         if quantity == "per_example_gradients":
-            largest = PASS_ENTRIES // theta.size
-            return derivative_plans.planned(quantity, self.num_examples, one_pass, largest, reason)
-        largest = PASS_ENTRIES // max(theta.size, self.inputs.size)
-        return derivative_plans.planned(quantity, num_vectors, one_pass, largest, reason)
+            return derivative_plans.plan_rows(self.num_examples, size, *self._shapes[size])
+        return derivative_plans.plan_products(num_vectors, size, *self._shapes[size])
 
     def _warn_once(self, plan, seconds):
-        if not self._warned and plan.num_passes > derivative_plans.LONG_LOOP:
-            self._warned = True
-            derivative_plans.warn_of_long_loop(plan, seconds)
+        if not self._warned:
+            self._warned = derivative_plans.warn_of_long_loop(plan, seconds)
 
     def _gradient_rows(self, theta, chunk, method):
         inputs, targets = self.inputs[chunk], self.targets[chunk]
@@ -274,68 +275,3 @@ class Objective:
 
     def _sum_of_means(self, thetas):
         return anp.sum(self._loss(thetas, self.inputs, self.targets)) / self.num_examples
-
-
-def checked_data(inputs, targets):
-    """Finite inputs (float64) and targets of the same number N >= 1 of rows."""
-    inputs = checks.array("inputs", inputs)
-    targets = checks.array("targets", targets, dtype=None)
-    if inputs.ndim == 0 or targets.ndim == 0 or len(inputs) != len(targets):
-        raise checks.InputError(
-            f"inputs has shape {inputs.shape} and targets {targets.shape}; expected the same "
-            "number N of examples along their first axes"
-        )
-    if len(inputs) == 0:
-        raise checks.InputError("N=0; expected at least one example")
-    return inputs, targets
-
-
-def checked_vectors(vectors, size):
-    """The vectors as given, (D,) or (D, K), and as columns (D, K)."""
-    vectors = checks.array("vectors", vectors)
-    if vectors.ndim not in (1, 2) or vectors.shape[0] != size:
-        raise checks.InputError(
-            f"vectors has shape {vectors.shape}; expected (D,) or (D, K) with D={size}"
-        )
-    return vectors, vectors.reshape(size, -1)
-
-
-def checked_indices(indices, num_examples):
-    """Integer indices of examples, shape (n,), n >= 1, each in 0..N-1."""
-    given = np.asarray(indices)
-    if given.dtype.kind not in "iu" or given.ndim != 1 or given.size == 0:
-        raise checks.InputError(f"indices={indices!r}; expected a non-empty vector of integers")
-    outside = (given < 0) | (given >= num_examples)
-    if outside.any():
-        raise checks.InputError(
-            f"indices has {int(given[outside][0])}; expected 0 <= index < N={num_examples}"
-        )
-    return given
-
-
-def identity_columns(size, part):
-    """Columns `part` (a slice) of the identity of `size`."""
-    columns = np.zeros((size, part.stop - part.start))
-    columns[np.arange(part.start, part.stop), np.arange(part.stop - part.start)] = 1.0
-    return columns
-
-
-def finite(name, values):
-    """The values, refused where not finite: the loss is not differentiable there."""
-    if not np.isfinite(values).all():
-        raise checks.InputError(
-            f"{name} is not finite; expected a loss that is differentiable at this theta"
-        )
-    return values
-
-
-def symmetrised(matrix):
-    """``(A + A^T) / 2`` of a matrix that is symmetric to 1e-6 of its largest entry."""
-    scale = np.abs(matrix).max()
-    worst = np.abs(matrix - matrix.T).max()
-    if worst > 1e-6 * scale:
-        raise checks.InputError(
-            f"the Hessian is not symmetric: entries differ by {worst:.3g} at scale {scale:.3g}; "
-            "expected a twice differentiable loss; objective.check(theta, rng) tells what is wrong"
-        )
-    return (matrix + matrix.T) / 2

@@ -4,8 +4,12 @@ import math
 
 import autograd.numpy as anp
 import numpy as np
+from autograd.extend import defvjp, primitive
+from autograd.numpy.numpy_vjps import unbroadcast_f
 
 from aniso import checks
+
+SHORT_AXIS = 8
 
 
 def num_parameters(layer_shapes):
@@ -37,7 +41,25 @@ def unflattened(layer_shapes, theta):
 
 def affine(weights, biases, inputs):
     """Pre-activations ``x W^T + b``, shape (..., n, out), of inputs (..., n, in)."""
-    return anp.matmul(inputs, anp.swapaxes(weights, -1, -2)) + biases[..., None, :]
+    products = anp.matmul(inputs, anp.swapaxes(weights, -1, -2))
+    return add_to_fresh(products, biases[..., None, :])
+
+
+@primitive
+def add_to_fresh(fresh, addend):
+    """``fresh + addend``, overwriting `fresh`: an array of the full shape that nobody else holds.
+
+    A fresh array of activations costs more than the addition does.
+    """
+    fresh += addend
+    return fresh
+
+
+defvjp(
+    add_to_fresh,
+    lambda ans, fresh, addend: lambda g: g,  # noqa: ARG005
+    lambda ans, fresh, addend: unbroadcast_f(addend, lambda g: g),  # noqa: ARG005
+)
 
 
 def uniform_parameters(layer_shapes, rng):
@@ -56,36 +78,29 @@ def uniform_parameters(layer_shapes, rng):
     return np.concatenate(parts)
 
 
-def parameter_rows(deltas, layer_inputs):
-    """Per-example parameter gradients, ``(delta h^T, delta)`` of every layer, shape (..., n, D).
+def write_parameter_rows(rows, deltas, layer_inputs):
+    """Per-example parameter gradients, ``(delta h^T, delta)`` of every layer, written to `rows`.
 
     Parameters
     ----------
-    deltas : sequence of arrays, shape (..., n, out_l)
+    rows : array, shape (n, D)
+        Overwritten.
+    deltas : sequence of arrays, shape (n, out_l)
         Derivative of a scalar of each example in the layer's pre-activations.
     layer_inputs : sequence of arrays, shape (n, in_l)
     """
-    leading = deltas[0].shape[:-1]
-    shapes = [(d.shape[-1], h.shape[-1]) for d, h in zip(deltas, layer_inputs, strict=True)]
-    rows = np.empty((*leading, num_parameters(shapes)))
     start = 0
-    for delta, hidden, (num_outputs, num_inputs) in zip(deltas, layer_inputs, shapes, strict=True):
-        middle, stop = start + num_outputs * num_inputs, start + num_outputs * (num_inputs + 1)
-        block = rows[..., start:middle].reshape(*leading, num_outputs, num_inputs)
-        if np.may_share_memory(block, rows):
-            np.multiply(delta[..., None], hidden[..., None, :], out=block)
-        else:
-            rows[..., start:middle] = np.multiply(delta[..., None], hidden[..., None, :]).reshape(
-                *leading, -1
-            )
-        rows[..., middle:stop] = delta
-        start = stop
-    return rows
-
-
-def parameter_sum(deltas, layer_inputs):
-    """Sum over examples of :func:`parameter_rows`, shape (D,), without forming the rows."""
-    parts = []
     for delta, hidden in zip(deltas, layer_inputs, strict=True):
-        parts += [(delta.T @ hidden).ravel(), delta.sum(axis=0)]
-    return np.concatenate(parts)
+        num_outputs, num_inputs = delta.shape[1], hidden.shape[1]
+        middle, stop = start + num_outputs * num_inputs, start + num_outputs * (num_inputs + 1)
+        if num_inputs < SHORT_AXIS:
+            # the loop over a short axis would be NumPy's innermost one
+            for j in range(num_inputs):
+                np.multiply(
+                    delta, hidden[:, j : j + 1], out=rows[:, start + j : middle : num_inputs]
+                )
+        else:
+            outer = np.multiply(delta[:, :, None], hidden[:, None, :])
+            rows[:, start:middle] = outer.reshape(len(rows), -1)
+        rows[:, middle:stop] = delta
+        start = stop

@@ -102,7 +102,7 @@ class MultilayerPerceptron:
             layer_inputs.append(hidden)
             pre_activations = layers.affine(weights, biases, hidden)
             if perturbations is not None:
-                pre_activations = pre_activations + perturbations[index]
+                pre_activations = layers.add_to_fresh(pre_activations, perturbations[index])
             last = index == len(parameters) - 1
             hidden = pre_activations if last else rho(pre_activations)
         return hidden, tuple(layer_inputs)

@@ -97,6 +97,6 @@ class OneHiddenLayer:
         ((weights, biases),) = layers.unflattened(self.layer_shapes, theta)
         pre_activations = layers.affine(weights, biases, inputs)
         if perturbations is not None:
-            pre_activations = pre_activations + perturbations[0]
+            pre_activations = layers.add_to_fresh(pre_activations, perturbations[0])
         hidden = activations.named(self.activation).value(pre_activations)
-        return anp.matmul(hidden, self.output_weights[:, None]), (inputs,)
+        return anp.matmul(hidden, self.output_weights)[..., None], (inputs,)

@@ -6,7 +6,8 @@ import autograd.numpy as anp
 import numpy as np
 
 from aniso import checks
-from aniso.objective import Objective, checked_vectors, finite
+from aniso.objective import Objective
+from aniso.problem_checks import checked_vectors, finite
 
 
 @dataclass(frozen=True)
@@ -34,9 +35,6 @@ class QuadraticObjective(Objective):
     Made by :func:`quadratic_objective`; the same interface as
     :class:`aniso.objective.Objective`, derivatives without differentiation.
     """
-
-    def __init__(self, loss, inputs, targets, *, num_parameters=None):
-        super().__init__(loss, inputs, targets, num_parameters=num_parameters)
 
     def loss_and_gradient(self, theta):
         """Mean loss, float, and its gradient ``H (th - m) - mean(xi)``, shape (D,)."""
