@@ -1,9 +1,11 @@
 """Curvature matrices of an objective: Hessian, generalized Gauss–Newton, Fisher.
 
-    H       = (1/N) sum_i  Hessian of l_i
-    G       = (1/N) sum_i  J_i^T S_i J_i    J_i Jacobian of the outputs f_i, S_i Hessian of l_i in f_i
-    Fisher  = (1/N) sum_i  J_i^T E_i J_i    E_i expected outer product of the gradients of l_i in f_i
-                                            under the model's own labels
+    H       =  (1/N) sum_i  Hessian of l_i
+    G       =  (1/N) sum_i  J_i^T S_i J_i
+    Fisher  =  (1/N) sum_i  J_i^T E_i J_i
+
+with J_i the Jacobian of the outputs f_i, S_i the Hessian of l_i in f_i, and E_i the expected outer
+product of the gradients of l_i in f_i under the model's own labels.
 
 Each exists as an array and as a `LinearOperator` that never forms D x D. H needs an objective with
 `hessian` or `hessian_product`; G and Fisher one with `outputs` besides (`jacobians`,

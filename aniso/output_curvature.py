@@ -37,8 +37,9 @@ class OutputCurvature(LinearOperator):
     def _matmat(self, vectors):
         num_active, num_outputs, dimension = self.jacobians.shape
         rows = self.jacobians.reshape(num_active * num_outputs, dimension)
-        images = self.weights @ (rows @ vectors).reshape(num_active, num_outputs, -1)
-        return rows.T @ images.reshape(num_active * num_outputs, -1)
+        num_vectors = vectors.shape[1]
+        images = self.weights @ (rows @ vectors).reshape(num_active, num_outputs, num_vectors)
+        return rows.T @ images.reshape(num_active * num_outputs, num_vectors)
 
     def _adjoint(self):
         return self

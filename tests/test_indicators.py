@@ -1,0 +1,227 @@
+"""Indicators: named identities, every combination of arrays and operators, honest refusals."""
+
+import itertools
+
+import numpy as np
+import pytest
+from reference_matrices import random_positive, random_symmetric, symmetrised, with_spectrum
+from scipy.sparse import csr_array
+from scipy.sparse.linalg import LinearOperator, aslinearoperator
+from tolerances import assert_equal_up_to_rounding
+
+from aniso import checks, exact_traces, gradient_noise, indicators, operands, spectra
+from aniso.covariance_operators import DiagonalCovariance, FactoredCovariance
+
+DIMENSION, EXAMPLES = 9, 5
+
+
+@pytest.fixture
+def hessian(rng):
+    return symmetrised(with_spectrum(rng, [8.0, 4.0, 2.0, 1.0, 0.5, 0.2, 0.1, 0.0, 0.0]))
+
+
+@pytest.fixture
+def gradients(rng):
+    return rng.standard_normal((EXAMPLES, DIMENSION)) + 1.0
+
+
+def test_alignment_is_the_sum_over_examples(hessian, gradients):
+    centred = gradients - gradients.mean(axis=0)
+    expected = sum(row @ hessian @ row for row in centred) / EXAMPLES
+    uncentred = sum(row @ hessian @ row for row in gradients) / EXAMPLES
+    made = indicators.alignment(hessian, gradient_noise.gradient_covariance(gradients))
+    # N D^2 products, none negative.
+    assert_equal_up_to_rounding(made, expected, num_terms=EXAMPLES * DIMENSION**2)
+    for wrong in (uncentred, 1.05 * expected):
+        with pytest.raises(AssertionError, match="rounding"):
+            assert_equal_up_to_rounding(made, wrong, num_terms=EXAMPLES * DIMENSION**2)
+    fisher = gradient_noise.empirical_fisher(gradients)
+    assert_equal_up_to_rounding(
+        indicators.alignment(hessian, fisher), uncentred, num_terms=EXAMPLES * DIMENSION**2
+    )
+    assert indicators.escape_rate(hessian, fisher) == indicators.alignment(hessian, fisher) / 2
+
+
+def forms(matrix, rng):
+    """One symmetric positive semi-definite matrix as array, operators and factor."""
+    values, vectors = np.linalg.eigh(matrix)
+    wide = (vectors * np.sqrt(np.maximum(values, 0))).T
+    mixing = np.linalg.qr(rng.standard_normal((2 * DIMENSION, DIMENSION)))[0]
+    return [
+        matrix,
+        aslinearoperator(matrix),
+        csr_array(matrix),
+        FactoredCovariance(wide, 1.0),
+        FactoredCovariance(mixing @ wide / np.sqrt(3), 3.0),  # more rows than columns
+    ]
+
+
+def test_every_combination_of_forms_gives_the_same(hessian, rng):
+    covariance = random_positive(rng, DIMENSION)
+    expected = np.trace(hessian @ covariance)
+    ratio = DIMENSION * expected / np.trace(hessian) / np.trace(covariance)
+    vector = np.linalg.eigh(hessian)[1][:, -1]
+    coefficient = vector @ covariance @ vector * np.trace(hessian) / (8 * np.trace(covariance))
+    for first, second in itertools.product(forms(hessian, rng), forms(covariance, rng)):
+        # D^2 products; the factors come from an eigendecomposition, a few D eps more.
+        many = 4 * DIMENSION**2
+        assert_equal_up_to_rounding(indicators.alignment(first, second), expected, num_terms=many)
+        assert_equal_up_to_rounding(indicators.trace_ratio(first, second), ratio, num_terms=many)
+        assert_equal_up_to_rounding(
+            indicators.projection_coefficient(first, second), coefficient, num_terms=many
+        )
+
+
+def test_diagonal_noise_needs_only_the_diagonal(hessian):
+    noise = DiagonalCovariance(np.arange(1.0, DIMENSION + 1))
+    expected = np.diag(hessian) @ noise.variances
+    for form in (hessian, aslinearoperator(hessian)):
+        assert_equal_up_to_rounding(indicators.alignment(form, noise), expected, num_terms=9)
+
+
+def test_isotropic_noise_has_ratio_one_and_other_noise_has_not(hessian):
+    isotropic = DiagonalCovariance(np.full(DIMENSION, 0.7))
+    assert_equal_up_to_rounding(
+        indicators.trace_ratio(hessian, isotropic), 1.0, num_terms=2 * DIMENSION
+    )
+    tilted = isotropic.to_dense() + 0.1 * hessian
+    with pytest.raises(AssertionError, match="rounding"):
+        assert_equal_up_to_rounding(
+            indicators.trace_ratio(hessian, tilted), 1.0, num_terms=2 * DIMENSION
+        )
+
+
+def test_noise_like_the_hessian(hessian):
+    expected = DIMENSION * np.linalg.norm(hessian) ** 2 / np.trace(hessian) ** 2
+    made = indicators.trace_ratio(hessian, 0.3 * hessian)
+    assert_equal_up_to_rounding(made, expected, num_terms=DIMENSION**2)
+    # The coefficient is then 1, whatever the spectrum.
+    assert_equal_up_to_rounding(
+        indicators.projection_coefficient(hessian, 0.3 * hessian), 1.0, num_terms=DIMENSION**2
+    )
+
+
+def test_rotation_and_scale_change_no_ratio(hessian, rng):
+    covariance = random_positive(rng, DIMENSION)
+    basis = np.linalg.qr(rng.standard_normal((DIMENSION, DIMENSION)))[0]
+    rotated = [symmetrised(basis @ matrix @ basis.T) for matrix in (hessian, covariance)]
+    for function in (indicators.trace_ratio, indicators.projection_coefficient):
+        reference = function(hessian, covariance)
+        for other in (function(*rotated), function(1e-9 * hessian, 1e9 * covariance)):
+            assert_equal_up_to_rounding(other, reference, num_terms=4 * DIMENSION**2)
+
+
+def test_batch_size_and_learning_rate_scale_the_alignment_but_no_ratio(hessian, gradients):
+    one = gradient_noise.gradient_covariance(gradients)
+    batch = gradient_noise.minibatch_covariance(one, 2, replacement=False)
+    diffusion = gradient_noise.diffusion_covariance(batch, 0.1)
+    base = indicators.alignment(hessian, one)
+    np.testing.assert_allclose(indicators.alignment(hessian, batch), base * 3 / 8, rtol=1e-14)
+    np.testing.assert_allclose(indicators.alignment(hessian, diffusion), base * 0.3 / 8, rtol=1e-14)
+    for function in (indicators.trace_ratio, indicators.projection_coefficient):
+        np.testing.assert_allclose(function(hessian, diffusion), function(hessian, one), rtol=1e-13)
+
+
+def test_a_zero_trace_is_refused(hessian, gradients):
+    silent = gradient_noise.gradient_covariance(np.ones_like(gradients))
+    traceless = np.diag([1.0, -1.0])
+    for function in (indicators.trace_ratio, indicators.projection_coefficient):
+        with pytest.raises(checks.InputError, match="trace of covariance is 0"):
+            function(hessian, silent)
+        with pytest.raises(checks.InputError, match="trace of hessian is 0"):
+            function(traceless, np.eye(2))
+        with pytest.raises(checks.InputError, match="trace of hessian is 0"):
+            function(np.zeros((2, 2)), np.eye(2))
+    with pytest.raises(checks.InputError, match="trace of covariance is 0"):
+        indicators.captured_share(silent, np.eye(DIMENSION))
+
+
+def test_an_ambiguous_leading_eigenvector_is_refused_unless_chosen():
+    double = np.diag([2.0, 2.0, 1.0])
+    covariance = np.diag([1.0, 3.0, 0.0])
+    with pytest.raises(checks.InputError, match="multiple"):
+        indicators.projection_coefficient(double, covariance)
+    chosen = spectra.EigenPairs(np.array([2.0]), np.eye(3)[:, 1:2], np.zeros(1), 0)
+    made = indicators.projection_coefficient(double, covariance, leading=chosen)
+    np.testing.assert_allclose(made, 3 * 5 / (2 * 4), rtol=1e-15)
+    with pytest.raises(checks.InputError, match=r"spectra\.EigenPairs"):
+        indicators.projection_coefficient(double, covariance, leading=(2.0, np.eye(3)[0]))
+    with pytest.raises(checks.InputError, match="expected a positive one"):
+        indicators.projection_coefficient(-np.diag([1.0, 2.0]), np.eye(2))
+    assert indicators.projection_coefficient([[2.0]], [[3.0]]) == 1
+
+
+def test_a_price_beyond_the_limit_is_refused_with_the_estimator(hessian, gradients):
+    operator = aslinearoperator(hessian)
+    one = gradient_noise.gradient_covariance(gradients)
+    with pytest.raises(checks.InputError, match=r"needs 5 products.*alignment_by_examples"):
+        indicators.alignment(operator, one, max_products=4)
+    with pytest.raises(checks.InputError, match=r"needs 9 products.*alignment_hutchinson"):
+        indicators.alignment(operator, operator, max_products=8)
+    with pytest.raises(checks.InputError, match=r"needs 9 products.*hutch_plus_plus"):
+        indicators.trace_ratio(operator, one, max_products=8)
+    # An array costs no products of anything.
+    assert indicators.alignment(hessian, one, max_products=1) > 0
+
+
+def test_factors_in_several_blocks(hessian, gradients, monkeypatch):
+    one = gradient_noise.gradient_covariance(gradients)
+    expected = indicators.alignment(hessian, one)
+    monkeypatch.setattr(operands, "_BLOCK_BYTES", 8 * DIMENSION * 2)
+    for form in (hessian, aslinearoperator(hessian)):
+        assert_equal_up_to_rounding(indicators.alignment(form, one), expected, num_terms=400)
+    np.testing.assert_allclose(
+        exact_traces.diagonal(aslinearoperator(hessian)), np.diag(hessian), rtol=1e-15
+    )
+
+
+def test_subspaces(rng):
+    basis = np.linalg.qr(rng.standard_normal((DIMENSION, DIMENSION)))[0]
+    turn = np.linalg.qr(rng.standard_normal((3, 3)))[0]
+    first = basis[:, :3]
+    for other, expected in [
+        (first @ turn, 1.0),
+        (basis[:, 3:5], 0.0),
+        (basis[:, 2:6], 1 / 3),
+        (basis, 1.0),
+    ]:
+        made = indicators.subspace_overlap(first, other)
+        # Cosines to D eps, squared.
+        assert abs(made - expected) < 100 * np.finfo(float).eps
+    angle = 0.3
+    tilted = np.cos(angle) * basis[:, :1] + np.sin(angle) * basis[:, 4:5]
+    np.testing.assert_allclose(indicators.principal_cosines(first, tilted), np.cos(angle))
+    with pytest.raises(checks.InputError, match="not orthonormal"):
+        indicators.subspace_overlap(2 * first, first)
+    with pytest.raises(checks.InputError, match="shape"):
+        indicators.subspace_overlap(first, first[:-1])
+    with pytest.raises(checks.InputError, match="at least one column"):
+        indicators.subspace_overlap(first, first[:, :0])
+
+
+def test_captured_share(rng):
+    covariance = random_positive(rng, DIMENSION)
+    values, vectors = np.linalg.eigh(covariance)
+    made = indicators.captured_share(covariance, vectors[:, -2:])
+    np.testing.assert_allclose(made, values[-2:].sum() / values.sum(), rtol=1e-12)
+    np.testing.assert_allclose(
+        indicators.captured_share(np.eye(DIMENSION), vectors[:, :4]), 4 / DIMENSION, rtol=1e-14
+    )
+
+
+def test_wrong_operands_are_refused(hessian, rng):
+    asymmetric = rng.standard_normal((3, 3))
+    complex_operator = LinearOperator((3, 3), matvec=lambda v: v, dtype=complex)
+    for wrong, text in [
+        (asymmetric, "not symmetric"),
+        (complex_operator, "dtype complex128"),
+        (aslinearoperator(np.ones((3, 2))), "square operator"),
+    ]:
+        with pytest.raises(checks.InputError, match=text):
+            indicators.alignment(wrong, np.eye(3))
+    with pytest.raises(checks.InputError, match=r"expected \(9, 9\)"):
+        indicators.alignment(hessian, aslinearoperator(np.eye(3)))
+    with pytest.raises(checks.InputError, match="negative variance"):
+        indicators.alignment(np.eye(2), np.diag([1.0, -1.0]))
+    # An indefinite Hessian is no mistake.
+    assert np.isfinite(indicators.alignment(random_symmetric(rng, 3), np.eye(3)))

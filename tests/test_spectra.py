@@ -1,0 +1,103 @@
+"""Eigenpairs: known spectra, residuals that bound the error, honest failure."""
+
+import numpy as np
+import pytest
+from reference_matrices import random_symmetric, symmetrised, with_spectrum
+from scipy.sparse.linalg import aslinearoperator
+from tolerances import assert_equal_up_to_rounding
+
+from aniso import checks, spectra
+from aniso.estimates import NotConverged
+
+DIMENSION = 200
+
+
+@pytest.fixture
+def eigenvalues():
+    return np.concatenate([-(0.8 ** np.arange(100)) * 9.5, 0.9 ** np.arange(100) * 10])
+
+
+@pytest.fixture
+def matrix(rng, eigenvalues):
+    return symmetrised(with_spectrum(rng, eigenvalues))
+
+
+@pytest.mark.parametrize("wrap", [np.asarray, aslinearoperator])
+@pytest.mark.parametrize("which", ["largest", "smallest", "magnitude"])
+def test_pairs_are_those_of_the_known_spectrum(matrix, eigenvalues, wrap, which):
+    order = {
+        "largest": -eigenvalues,
+        "smallest": eigenvalues,
+        "magnitude": -np.abs(eigenvalues),
+    }[which]
+    expected = eigenvalues[np.argsort(order)][:5]
+    pairs = spectra.leading_eigenpairs(wrap(matrix), 5, which=which)
+    # The iteration's tolerance is 1e-10 |A| on residuals; eigenvalues are closer still.
+    np.testing.assert_allclose(pairs.values, expected, atol=1e-9)
+    assert pairs.residuals.max() <= 1e-9
+    np.testing.assert_allclose(pairs.vectors.T @ pairs.vectors, np.eye(5), atol=1e-12)
+    largest = np.abs(pairs.vectors).argmax(axis=0)
+    assert (pairs.vectors[largest, range(5)] > 0).all()
+    assert (pairs.num_products > 0) == (wrap is aslinearoperator)
+    with pytest.raises(AssertionError):
+        np.testing.assert_allclose(1.05 * pairs.values, expected, atol=1e-9)
+
+
+def test_residuals_bound_the_distance_to_the_spectrum(matrix):
+    rough = spectra.leading_eigenpairs(aslinearoperator(matrix), 3, tolerance=1e-2)
+    values = np.linalg.eigvalsh(matrix)
+    distance = np.abs(rough.values[:, None] - values).min(axis=1)
+    assert (distance <= rough.residuals + 1e-13).all()
+
+
+def test_the_result_is_reproducible_and_the_start_may_be_given(matrix, rng):
+    operator = aslinearoperator(matrix)
+    first, second = (spectra.leading_eigenpairs(operator, 2) for _ in range(2))
+    np.testing.assert_array_equal(first.vectors, second.vectors)
+    other = spectra.leading_eigenpairs(operator, 2, start=rng.standard_normal(DIMENSION))
+    np.testing.assert_allclose(other.values, first.values, atol=1e-9)
+
+
+def test_small_operators_are_decomposed(rng):
+    matrix = random_symmetric(rng, 12)
+    pairs = spectra.leading_eigenpairs(aslinearoperator(matrix), 12)
+    assert pairs.num_products == 12
+    assert_equal_up_to_rounding(pairs.values, np.linalg.eigvalsh(matrix)[::-1], num_terms=48)
+    assert spectra.leading_eigenpairs([[3.0]], 1).values == [3.0]
+
+
+def test_failure_carries_what_had_converged(matrix):
+    with pytest.raises(NotConverged, match="raise max_products") as caught:
+        spectra.leading_eigenpairs(aslinearoperator(matrix), 20, max_products=45)
+    partial = caught.value.partial
+    assert isinstance(partial, spectra.EigenPairs)
+    assert len(partial.values) < 20
+    assert partial.vectors.shape == (DIMENSION, len(partial.values))
+
+
+def test_extreme_eigenvalues(matrix, monkeypatch):
+    for form in (matrix, aslinearoperator(matrix)):
+        made = spectra.extreme_eigenvalues(form)
+        np.testing.assert_allclose(made, (-9.5, 10), atol=1e-9)
+    # A large array is iterated on like an operator.
+    monkeypatch.setattr(spectra, "_DENSE_DIMENSION", 10)
+    np.testing.assert_allclose(spectra.extreme_eigenvalues(matrix), (-9.5, 10), atol=1e-9)
+    assert spectra.leading_eigenpairs(matrix, 2).num_products > 0
+    assert spectra.leading_eigenpairs(matrix, 100).num_products == 0
+
+
+def test_zero_vectors_keep_a_sign():
+    pairs = spectra.with_residuals(np.eye(2), np.zeros(1), np.zeros((2, 1)), 0)
+    assert not pairs.vectors.any()
+
+
+def test_arguments_are_refused(matrix):
+    for arguments, text in [
+        ({"num_pairs": 0}, "num_pairs=0"),
+        ({"num_pairs": 201}, "num_pairs <= D=200"),
+        ({"num_pairs": 1, "which": "LM"}, "expected one of: largest"),
+        ({"num_pairs": 1, "tolerance": 0}, "tolerance"),
+        ({"num_pairs": 1, "start": np.ones(3)}, "start has shape"),
+    ]:
+        with pytest.raises(checks.InputError, match=text):
+            spectra.leading_eigenpairs(matrix, **arguments)
