@@ -17,11 +17,11 @@ ROOT = Path(__file__).parents[1]
 STOREYS = {
     "ground": "checks estimates files memory official_files provenance taylor_checks",
     "problems": """
-        broadcasting derivative_plans objective model_objective output_curvature losses datasets
+        broadcasting derivative_plans problem_checks objective model_objective losses datasets
         models models.* networks networks.*
     """,
     "matrices": """
-        operands covariance_operators noise_conventions exponential_sums exact_traces
+        operands output_curvature covariance_operators noise_conventions exponential_sums exact_traces
         curvature gradient_noise noise_structures indicators trace_estimators
         alignment_estimators spectra
         ornstein_uhlenbeck
