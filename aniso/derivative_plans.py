@@ -4,9 +4,6 @@ import math
 import warnings
 from dataclasses import dataclass
 
-import numpy as np
-from autograd.tracer import Node, trace
-
 from aniso import memory
 
 LONG_LOOP = 1000
@@ -113,31 +110,6 @@ def plan_products(num_vectors, num_parameters, largest, broadcasts):
     per_column = max(num_parameters, largest)
     chunk = BLOCK_PASS_ENTRIES // per_column if per_column <= BLOCK_COLUMN_ENTRIES else 1
     return _planned("hessian_product", num_vectors, chunk, broadcasts)
-
-
-def largest_intermediate(function, theta):
-    """Entries of the largest array on the way from theta to ``function(theta)``.
-
-    Examples
-    --------
-    >>> import autograd.numpy as anp
-    >>> largest_intermediate(lambda theta: anp.sum(anp.outer(theta, theta)), np.ones(4))
-    16
-    """
-    _, node = trace(_SizeNode.new_root(theta.size), function, theta)
-    return theta.size if node is None else node.largest
-
-
-class _SizeNode(Node):
-    """Node of autograd's graph that remembers only the largest array before it."""
-
-    __slots__ = ["largest"]
-
-    def __init__(self, value, fun, args, kwargs, parent_argnums, parents):  # noqa: ARG002
-        self.largest = max(np.size(value), *(parent.largest for parent in parents))
-
-    def initialize_root(self, size):
-        self.largest = size
 
 
 def _planned(quantity, total, largest_chunk, broadcasts):

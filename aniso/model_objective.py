@@ -4,12 +4,12 @@ from dataclasses import dataclass
 from functools import partial
 
 import numpy as np
-from autograd.core import make_vjp as traced_vjp
 
 from aniso import checks, derivative_plans, taylor_checks
 from aniso.models import layers
 from aniso.objective import Objective
 from aniso.problem_checks import checked_data, checked_indices, checked_vectors, finite
+from aniso.tracing import plain, traced
 
 PASS_ENTRIES = 2**16  # entries of the widest layer in one traced pass: stays in cache
 JACOBIAN_ENTRIES = 2**22  # entries of the Jacobians held at once
@@ -101,7 +101,7 @@ class ModelObjective:
         theta = self._theta(theta)
         total, gradient = 0.0, np.zeros(self.num_parameters)
         for part in self._passes():
-            vjp, outputs = traced_vjp(partial(self.model.outputs, inputs=self.inputs[part]), theta)
+            vjp, outputs = traced(partial(self.model.outputs, inputs=self.inputs[part]), theta)
             losses = self.output_loss(outputs, self.targets[part])
             total += finite("a loss", losses).sum()
             gradient += vjp(self.output_loss.gradient(outputs, self.targets[part]))
@@ -223,8 +223,8 @@ class ModelObjective:
         zeros = tuple(
             np.zeros((len(inputs), num_outputs)) for num_outputs, _ in self.model.layer_shapes
         )
-        pull_back, outputs = traced_vjp(perturbed, zeros)
-        layer_inputs = tuple(getattr(hidden, "_value", hidden) for hidden in kept[0])
+        pull_back, outputs = traced(perturbed, zeros)
+        layer_inputs = tuple(plain(hidden) for hidden in kept[0])
         return pull_back, finite("an output of the model", outputs), layer_inputs
 
     def _jacobians(self, theta, inputs):

@@ -4,7 +4,6 @@ import time
 
 import autograd.numpy as anp
 import numpy as np
-from autograd.core import make_vjp as traced_vjp
 
 from aniso import broadcasting, checks, derivative_plans, taylor_checks
 from aniso.problem_checks import (
@@ -15,6 +14,7 @@ from aniso.problem_checks import (
     identity_columns,
     symmetrised,
 )
+from aniso.tracing import largest_intermediate, plain, traced
 
 
 class Objective:
@@ -88,7 +88,7 @@ class Objective:
 
     def loss_and_gradient(self, theta):
         """Mean loss, float, and its gradient, shape (D,), from one pass."""
-        vjp, value = traced_vjp(self._mean_loss, self._theta(theta))
+        vjp, value = traced(self._mean_loss, self._theta(theta))
         return float(value), finite("the gradient of the loss", vjp(1.0))
 
     def per_example_gradients(self, theta):
@@ -207,11 +207,11 @@ class Objective:
                 f"loss returned shape {np.shape(values)}; expected (N,)={expected}, one number an "
                 "example, not their mean"
             )
-        plain = broadcasting.plain(values)
-        if not np.isfinite(plain).all():
-            index = int(np.argmin(np.isfinite(plain)))
+        numbers = plain(values)
+        if not np.isfinite(numbers).all():
+            index = int(np.argmin(np.isfinite(numbers)))
             raise checks.InputError(
-                f"loss returned {plain[index]} for example {index}; expected finite numbers at "
+                f"loss returned {numbers[index]} for example {index}; expected finite numbers at "
                 "this theta"
             )
         return values
@@ -223,7 +223,7 @@ class Objective:
         size = theta.size
         if size not in self._shapes:
             broadcasts = broadcasting.broadcasts(self._loss, theta, self.inputs, self.targets)
-            largest = derivative_plans.largest_intermediate(self._checked_losses, theta)
+            largest = largest_intermediate(self._checked_losses, theta)
             self._shapes[size] = largest, broadcasts
         if quantity == "per_example_gradients":
             return derivative_plans.plan_rows(self.num_examples, size, *self._shapes[size])
@@ -236,11 +236,11 @@ class Objective:
     def _gradient_rows(self, theta, chunk, method):
         inputs, targets = self.inputs[chunk], self.targets[chunk]
         if method == "loop":
-            vjp, _ = traced_vjp(lambda point: anp.sum(self._loss(point, inputs, targets)), theta)
+            vjp, _ = traced(lambda point: anp.sum(self._loss(point, inputs, targets)), theta)
             return vjp(1.0)[None, :]
         inputs, targets = inputs[:, None], targets[:, None]
         tiled = np.tile(theta, (len(inputs), 1))
-        vjp, _ = traced_vjp(lambda point: anp.sum(self._loss(point, inputs, targets)), tiled)
+        vjp, _ = traced(lambda point: anp.sum(self._loss(point, inputs, targets)), tiled)
         return vjp(1.0)
 
     def _columns(self, theta, num_columns, columns):
@@ -261,16 +261,16 @@ class Objective:
 
     def _traced_product(self, theta):
         # the gradient is traced once; every product is one pass back through that trace
-        product, _ = traced_vjp(lambda point: traced_vjp(self._mean_loss, point)[0](1.0), theta)
+        product, _ = traced(lambda point: traced(self._mean_loss, point)[0](1.0), theta)
         return product
 
     def _block_product(self, theta, block):
         tiled = np.tile(theta, (block.shape[1], 1))
 
         def gradients(thetas):
-            return traced_vjp(self._sum_of_means, thetas)[0](1.0)
+            return traced(self._sum_of_means, thetas)[0](1.0)
 
-        product, _ = traced_vjp(gradients, tiled)
+        product, _ = traced(gradients, tiled)
         return product(np.ascontiguousarray(block.T)).T
 
     def _sum_of_means(self, thetas):

@@ -1,0 +1,239 @@
+"""Objective on functions that broadcast and functions that do not, and what it refuses."""
+
+import autograd.numpy as anp
+import numpy as np
+import pytest
+from autograd import grad
+from autograd import hessian as autograd_hessian
+from tolerances import assert_equal_up_to_rounding
+
+from aniso import broadcasting, checks, derivative_plans, memory
+from aniso.objective import Objective
+
+SIZE = 4
+
+
+def broadcasting_loss(theta, x, y):
+    inner = anp.sum(x * theta[..., None, :], axis=-1)
+    return anp.log(1 + anp.exp(inner)) - y * inner
+
+
+def matrix_loss(theta, x, y):
+    inner = anp.dot(x, theta)
+    return anp.log(1 + anp.exp(inner)) - y * inner
+
+
+def indexed_loss(theta, x, y):
+    inner = sum(theta[j] * x[:, j] for j in range(SIZE))
+    return anp.log(1 + anp.exp(inner)) - y * inner
+
+
+LOSSES = [broadcasting_loss, matrix_loss, indexed_loss]
+every_loss = pytest.mark.parametrize("loss", LOSSES)
+
+
+def draw(loss, rng, num_examples=9):
+    inputs = rng.standard_normal((num_examples, SIZE))
+    objective = Objective(loss, inputs, rng.integers(0, 2, num_examples))
+    return objective, rng.standard_normal(SIZE)
+
+
+def equal(actual, expected):
+    # sums of at most ten terms of size one, each a handful of operations
+    assert_equal_up_to_rounding(actual, expected, num_terms=50, scale=10.0)
+
+
+@every_loss
+def test_derivatives_equal_example_by_example_differentiation(loss, rng):
+    objective, theta = draw(loss, rng)
+
+    def single(point, i):
+        return loss(point, objective.inputs[i : i + 1], objective.targets[i : i + 1])[0]
+
+    examples = range(objective.num_examples)
+    rows = np.stack([grad(single)(theta, i) for i in examples])
+    hessian = sum(autograd_hessian(single)(theta, i) for i in examples) / len(examples)
+    equal(objective.losses(theta), np.array([single(theta, i) for i in examples]))
+    equal(objective.per_example_gradients(theta), rows)
+    equal(objective.gradient(theta), rows.mean(axis=0))
+    equal(objective.hessian(theta), hessian)
+    vectors = rng.standard_normal((SIZE, 3))
+    equal(objective.hessian_product(theta, vectors), hessian @ vectors)
+    equal(objective.hessian_product(theta, vectors[:, 1]), hessian @ vectors[:, 1])
+    assert objective.hessian_product(theta, np.ones((SIZE, 1))).shape == (SIZE, 1)
+    equal(objective.subset([4, 0]).losses(theta), objective.losses(theta)[[4, 0]])
+    objective.check(theta, rng).raise_if_wrong()
+
+
+def test_the_plan_says_who_broadcasts(rng):
+    for loss, method in zip(LOSSES, ("broadcast", "loop", "loop"), strict=True):
+        objective, theta = draw(loss, rng)
+        plans = objective.plan(theta)
+        assert {plan.method for plan in plans.values()} == {method}
+        passes = 1 if method == "broadcast" else 9
+        assert plans["per_example_gradients"].num_passes == passes
+        assert objective.plan(theta, 2)["hessian_product"].num_passes == min(passes, 2)
+    assert "one pass" in str(draw(broadcasting_loss, rng)[0].plan(theta)["per_example_gradients"])
+    assert "loop of 9 backward passes" in str(plans["per_example_gradients"])
+
+
+@pytest.mark.parametrize(
+    ("limit", "value"),
+    [
+        ("ROW_PASS_ENTRIES", 12),
+        ("ROW_PASS_ENTRIES", 1),
+        ("BLOCK_PASS_ENTRIES", 80),
+        ("BLOCK_COLUMN_ENTRIES", 1),
+    ],
+)
+def test_results_do_not_depend_on_the_passes(limit, value, rng, monkeypatch):
+    objective, theta = draw(broadcasting_loss, rng)
+    names = ("per_example_gradients", "hessian")
+    before = [getattr(objective, name)(theta) for name in names]
+    monkeypatch.setattr(derivative_plans, limit, value)
+    assert max(plan.num_passes for plan in objective.plan(theta).values()) > 1
+    for name, expected in zip(names, before, strict=True):
+        equal(getattr(objective, name)(theta), expected)
+
+
+def test_a_plan_of_many_passes_says_how_many_at_a_time():
+    plan = derivative_plans.plan_rows(1000, 2**10, 2**10, True)
+    assert str(plan).startswith("per_example_gradients: 8 passes of 125 at a time")
+    assert derivative_plans.plan_rows(10, 2**17, 2**17, True).method == "loop"
+    assert "too large" in derivative_plans.plan_products(10, 2**12, 2**12, True).reason
+
+
+def stochastic_probe(theta, x, y):
+    return (anp.sum(x * theta[..., None, :], axis=-1) - y) ** 2 * np.random.default_rng().random()
+
+
+def ignores_theta(theta, x, y):  # noqa: ARG001
+    return 0.0 * x[..., 0] + y
+
+
+def same_for_every_theta(theta, x, y):
+    inner = anp.sum(x * anp.reshape(theta, (-1,))[-SIZE:], axis=-1)
+    return (inner - y) ** 2
+
+
+def prints_nothing_but_fails(theta, x, y):
+    if theta.ndim > 1:
+        raise RuntimeError("not made for this")
+    return (anp.dot(x, theta) - y) ** 2
+
+
+def never_finite(theta, x, y):
+    return anp.log(-theta[..., 0, None]) + 0 * x[..., 0] + y
+
+
+@pytest.mark.parametrize(
+    ("loss", "expected"),
+    [
+        (broadcasting_loss, True),
+        (matrix_loss, False),
+        (indexed_loss, False),
+        (stochastic_probe, False),
+        (same_for_every_theta, False),
+        (prints_nothing_but_fails, False),
+        (never_finite, False),
+        (ignores_theta, False),  # its value has no leading axis
+    ],
+)
+@pytest.mark.parametrize("num_examples", [1, 2, 3, 8])
+def test_the_probe(loss, expected, num_examples, rng):
+    inputs = rng.standard_normal((num_examples, SIZE))
+    theta = np.ones(SIZE)
+    assert broadcasting.broadcasts(loss, theta, inputs, np.ones(num_examples)) == expected
+
+
+def test_one_parameter_and_one_example():
+    objective = Objective(lambda theta, x, y: (theta * x - y) ** 2, [2.0], [1.0])
+    assert objective.loss([1.0]) == 1.0
+    assert objective.gradient([1.0]).tolist() == [4.0]
+    assert objective.hessian([1.0]).tolist() == [[8.0]]
+    assert objective.per_example_gradients([1.0]).tolist() == [[4.0]]
+
+
+def test_losses_linear_or_constant_in_theta_have_zero_hessians(rng):
+    inputs = rng.standard_normal((3, SIZE))
+    linear = Objective(lambda theta, x, y: anp.dot(x, theta) - y, inputs, np.ones(3))
+    assert not linear.hessian(np.ones(SIZE)).any()
+    constant = Objective(ignores_theta, inputs, np.ones(3))
+    assert not constant.gradient(np.ones(SIZE)).any()
+    assert not constant.hessian(np.ones(SIZE)).any()
+    assert not constant.per_example_gradients(np.ones(SIZE)).any()
+    constant.check(np.ones(SIZE), rng).raise_if_wrong()
+
+
+def test_a_long_loop_warns_once_with_passes_and_seconds(monkeypatch, rng):
+    monkeypatch.setattr(derivative_plans, "LONG_LOOP", 5)
+    objective, theta = draw(matrix_loss, rng)
+    with pytest.warns(derivative_plans.LongLoopWarning, match=r"loop of 9 .*; about [\d.e-]+ s"):
+        objective.per_example_gradients(theta)
+    objective.per_example_gradients(theta)  # a second warning would be an error
+    fast, _ = draw(broadcasting_loss, rng)
+    fast.per_example_gradients(theta)
+
+
+@pytest.mark.parametrize(
+    ("loss", "message"),
+    [
+        (lambda theta, x, y: anp.mean(anp.dot(x, theta) - y), r"shape \(\); expected \(N,\)"),
+        (lambda theta, x, y: anp.dot(x, theta)[:, None] - y, r"shape \(9, 9\)"),
+        (lambda theta, x, y: anp.log(anp.dot(x, theta) * 0 - 1) * y, "loss returned nan"),
+    ],
+)
+def test_a_wrong_result_of_the_loss_is_refused(loss, message, rng):
+    objective, theta = draw(loss, rng)
+    objective = Objective(loss, objective.inputs, np.ones(9))
+    for name in ("losses", "gradient", "hessian"):
+        with np.errstate(invalid="ignore"), pytest.raises(checks.InputError, match=message):
+            getattr(objective, name)(theta)
+
+
+def test_a_gradient_that_is_not_finite_is_refused():
+    objective = Objective(lambda theta, x, y: anp.sqrt(theta[0] * x) - y, [1.0, 2.0], [0.0, 0.0])
+    with np.errstate(divide="ignore"), pytest.raises(checks.InputError, match="not finite"):
+        objective.gradient([0.0])
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ((3, [1.0], [1.0]), "loss=3; expected a function"),
+        ((matrix_loss, [1.0, 2.0], [1.0]), "same number N"),
+        ((matrix_loss, 1.0, 2.0), "same number N"),
+        ((matrix_loss, np.ones((0, 2)), np.ones(0)), "N=0"),
+        ((matrix_loss, [np.nan], [1.0]), "inputs has a non-finite"),
+        ((matrix_loss, [1.0], [np.inf]), "targets has a non-finite"),
+        ((matrix_loss, ["a"], [1.0]), "inputs has dtype"),
+    ],
+)
+def test_wrong_data_are_refused(arguments, message):
+    with pytest.raises(checks.InputError, match=message):
+        Objective(*arguments)
+
+
+def test_wrong_parameters_and_vectors_are_refused(rng):
+    objective, theta = draw(matrix_loss, rng)
+    for wrong in ([np.nan] * SIZE, theta[:, None], 1.0, []):
+        for name in ("losses", "gradient", "hessian", "plan"):
+            with pytest.raises(checks.InputError, match="theta"):
+                getattr(objective, name)(wrong)
+    for wrong in (np.ones(SIZE + 1), np.ones((SIZE, 1, 1)), [np.inf] * SIZE):
+        with pytest.raises(checks.InputError, match="vectors"):
+            objective.hessian_product(theta, wrong)
+    known = Objective(matrix_loss, objective.inputs, objective.targets, num_parameters=SIZE)
+    with pytest.raises(checks.InputError, match=r"theta has shape \(5,\); expected \(4\)"):
+        known.loss(np.ones(5))
+    with pytest.raises(checks.InputError, match="num_parameters=0"):
+        Objective(matrix_loss, objective.inputs, objective.targets, num_parameters=0)
+
+
+def test_what_does_not_fit_is_refused_before_it_is_made(rng, monkeypatch):
+    objective, theta = draw(matrix_loss, rng)
+    monkeypatch.setattr(memory, "available_bytes", lambda: 100)
+    with pytest.raises(memory.AllocationRefused, match="dense Hessian, 4 × 4 needs 128 B"):
+        objective.hessian(theta)
+    with pytest.raises(memory.AllocationRefused, match=r"9 × 4 needs 288 B.*subset"):
+        objective.per_example_gradients(theta)
