@@ -87,6 +87,10 @@ def plan_rows(num_examples, num_parameters, largest, broadcasts):
     broadcasts : bool
         Whether the loss broadcasts over leading axes.
 
+    Returns
+    -------
+    Plan
+
     Notes
     -----
     Broadcasting copies theta once an example, so the passes are cut to 2^17 entries; from

@@ -17,7 +17,7 @@ ROOT = Path(__file__).parents[1]
 STOREYS = {
     "ground": "checks estimates files memory official_files provenance taylor_checks",
     "problems": """
-        broadcasting derivative_plans problem_checks objective model_objective losses datasets
+        broadcasting derivative_plans problem_checks tracing objective model_objective losses datasets
         models models.* networks networks.*
     """,
     "matrices": """

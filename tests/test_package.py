@@ -96,6 +96,11 @@ def is_method(function):
     return first in (["self"], ["cls"])
 
 
+def is_kernel(function):
+    """Whether numba compiles a function: no door, and raw arrays described in its module."""
+    return any(ast.unparse(decorator).startswith("njit") for decorator in function.decorator_list)
+
+
 def gives_something(function):
     return any(isinstance(node, ast.Return) and node.value for node in ast.walk(function))
 
@@ -114,11 +119,10 @@ def docstring_faults(node, docstring):
     if described:
         if sorted(described) != sorted(names):
             yield f"documents the parameters {described}, takes {names}"
-        if gives_something(node) and not any(
-            section(docstring, title) for title in ("Returns", "Yields", "Examples")
-        ):
+        shown = any(section(docstring, title) for title in ("Returns", "Yields", "Examples"))
+        if gives_something(node) and not (shown or is_method(node)):
             yield "documents parameters but neither what it returns nor an example"
-    elif names and not is_method(node) and not section(docstring, "Examples"):
+    elif names and not (is_method(node) or is_kernel(node) or section(docstring, "Examples")):
         statements = sum(isinstance(inner, ast.stmt) for inner in ast.walk(node)) - 2
         if statements > TRIVIAL_STATEMENTS:
             yield f"has {statements} statements and neither Parameters nor Examples"

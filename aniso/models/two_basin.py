@@ -51,6 +51,10 @@ def two_basin_data(rng, num_examples=100):
     num_examples : int
         N; the paper takes 100.
 
+    Returns
+    -------
+    ndarray, shape (N, 2)
+
     Raises
     ------
     InputError
