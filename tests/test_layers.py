@@ -15,19 +15,24 @@ import pytest
 ROOT = Path(__file__).parents[1]
 
 STOREYS = {
-    "ground": "checks estimates files memory official_files provenance taylor_checks",
+    "ground": """
+        checks estimates files memory official_files provenance taylor_checks
+    """,
     "problems": """
-        broadcasting derivative_plans problem_checks tracing objective model_objective losses datasets
-        models models.* networks networks.*
+        broadcasting datasets derivative_plans losses model_objective models models.* networks
+        networks.* objective problem_checks tracing
     """,
     "matrices": """
-        operands output_curvature covariance_operators noise_conventions exponential_sums exact_traces
-        curvature gradient_noise noise_structures indicators trace_estimators
-        alignment_estimators spectra
-        ornstein_uhlenbeck
+        alignment_estimators covariance_operators curvature eigenbasis exact_traces
+        exponential_sums gradient_noise indicators linear_chains noise_conventions
+        noise_structures operands ornstein_uhlenbeck output_curvature spectra trace_estimators
     """,
-    "motion": "training descent langevin langevin.* escape escape.*",
-    "claims": "propositions propositions.* report verify_propositions evidence_plots",
+    "motion": """
+        descent escape escape.* langevin langevin.* training
+    """,
+    "claims": """
+        evidence_plots propositions propositions.* report verify_propositions
+    """,
 }
 # The matrix storey works from arrays and operators alone; curvature takes an objective.
 MAY_KNOW_PROBLEMS = ["curvature"]
