@@ -1,4 +1,8 @@
-"""Exact traces ``Tr A`` and ``Tr(A B)`` of arrays and operators, in blocks, at a stated cost."""
+"""Exact traces ``Tr A`` and ``Tr(A B)`` of arrays and operators, in blocks, at a stated cost.
+
+The functions trust what they are given: symmetric float arrays or operators, as
+:func:`aniso.operands.symmetric` returns them. :mod:`aniso.indicators` is the door.
+"""
 
 import numpy as np
 
@@ -11,7 +15,7 @@ def trace(matrix, *, max_products=operands.MAX_PRODUCTS):
 
     Parameters
     ----------
-    matrix : array_like (D, D) or LinearOperator
+    matrix : ndarray (D, D) or LinearOperator
         Symmetric; an operator with a method `trace` is asked for it.
     max_products : int
         Largest number of products with an operator that has no such method; D are needed.
@@ -19,19 +23,38 @@ def trace(matrix, *, max_products=operands.MAX_PRODUCTS):
     Raises
     ------
     InputError
-        If the matrix breaks its rule, or D exceeds `max_products`.
+        If D products are needed and exceed `max_products`.
 
     Examples
     --------
-    >>> trace([[1.0, 5.0], [5.0, 2.0]])
+    >>> trace(np.array([[1.0, 5.0], [5.0, 2.0]]))
     3.0
     """
-    matrix = operands.symmetric("matrix", matrix)
     if operands.is_dense(matrix):
         return float(np.trace(matrix))
     if callable(getattr(matrix, "trace", None)):
         return float(matrix.trace())
     return float(diagonal(matrix, max_products=max_products).sum())
+
+
+def nonzero_trace(name, matrix, *, max_products=operands.MAX_PRODUCTS):
+    """Exact trace that a ratio may divide by; one that is zero to rounding is refused.
+
+    Raises
+    ------
+    InputError
+        If the trace is zero to rounding, or D products exceed `max_products`.
+    """
+    total = trace(matrix, max_products=max_products)
+    size = 0.0
+    if operands.is_dense(matrix):
+        size = float(np.abs(matrix.diagonal()).sum())
+    if abs(total) <= 8 * np.finfo(np.float64).eps * size:
+        raise checks.InputError(
+            f"the trace of {name} is {total:g}, zero to rounding; expected a non-zero trace: "
+            "a ratio to it has no meaning"
+        )
+    return total
 
 
 def diagonal(matrix, *, max_products=operands.MAX_PRODUCTS):
@@ -45,14 +68,13 @@ def diagonal(matrix, *, max_products=operands.MAX_PRODUCTS):
     Raises
     ------
     InputError
-        If the matrix breaks its rule, or D exceeds `max_products`.
+        If D products are needed and exceed `max_products`.
 
     Examples
     --------
-    >>> diagonal([[1.0, 5.0], [5.0, 2.0]])
+    >>> diagonal(np.array([[1.0, 5.0], [5.0, 2.0]]))
     array([1., 2.])
     """
-    matrix = operands.symmetric("matrix", matrix)
     if operands.is_dense(matrix):
         return matrix.diagonal().copy()
     if callable(getattr(matrix, "diagonal", None)):
@@ -71,7 +93,7 @@ def trace_of_product(left, right, *, max_products=operands.MAX_PRODUCTS):
 
     Parameters
     ----------
-    left, right : array_like (D, D) or LinearOperator
+    left, right : ndarray (D, D) or LinearOperator
         Symmetric, of the same size.
     max_products : int
         Largest number of products with an operator of unknown structure.
@@ -79,7 +101,7 @@ def trace_of_product(left, right, *, max_products=operands.MAX_PRODUCTS):
     Raises
     ------
     InputError
-        If the matrices break their rule, or more than `max_products` products would be needed.
+        If more than `max_products` products would be needed.
 
     Notes
     -----
@@ -89,11 +111,9 @@ def trace_of_product(left, right, *, max_products=operands.MAX_PRODUCTS):
 
     Examples
     --------
-    >>> trace_of_product([[2.0, 0.0], [0.0, 1.0]], [[3.0, 1.0], [1.0, 4.0]])
+    >>> trace_of_product(np.diag([2.0, 1.0]), np.array([[3.0, 1.0], [1.0, 4.0]]))
     10.0
     """
-    left = operands.symmetric("left", left)
-    right = operands.symmetric("right", right, size=left.shape[0])
     if operands.is_dense(left) and operands.is_dense(right):
         return float(np.einsum("ij,ij->", left, right))
     for first, second in ((left, right), (right, left)):

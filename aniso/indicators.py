@@ -3,13 +3,25 @@
 Each takes the curvature H and the covariance Sigma as arrays, as SciPy `LinearOperator` objects or
 as a :class:`aniso.gradient_noise.GradientCovariance`, in any combination, and is exact. H may be a
 Hessian, a Gauss–Newton or a Fisher matrix; Sigma any positive semi-definite matrix, an uncentred
-empirical Fisher matrix included: the indicator is then that of the matrix that was given.
+empirical Fisher matrix included: the indicator is then that of the matrix that was given. The
+overlaps of subspaces are defined in :mod:`aniso.subspaces`.
 """
 
 import numpy as np
 
-from aniso import checks, exact_traces, operands, spectra
+from aniso import checks, exact_traces, noise_conventions, operands, spectra
 from aniso.covariance_operators import quadratic_form
+from aniso.subspaces import captured_share, principal_cosines, subspace_overlap
+
+__all__ = [
+    "alignment",
+    "captured_share",
+    "escape_rate",
+    "principal_cosines",
+    "projection_coefficient",
+    "subspace_overlap",
+    "trace_ratio",
+]
 
 
 def alignment(hessian, covariance, *, max_products=operands.MAX_PRODUCTS):
@@ -63,18 +75,19 @@ def escape_rate(hessian, covariance, *, max_products=operands.MAX_PRODUCTS):
     Returns
     -------
     float
-        In units of loss per time; for a covariance in another convention, half its alignment.
+        In units of loss per time.
 
     Raises
     ------
     InputError
-        As :func:`alignment`.
+        As :func:`alignment`, and for a GradientCovariance in another convention.
 
     Examples
     --------
     >>> escape_rate([[4.0, 0.0], [0.0, 1.0]], [[2.0, 1.0], [1.0, 3.0]])
     5.5
     """
+    noise_conventions.check_stage("covariance", covariance, "diffusion")
     return 0.5 * alignment(hessian, covariance, max_products=max_products)
 
 
@@ -103,8 +116,10 @@ def trace_ratio(hessian, covariance, *, max_products=operands.MAX_PRODUCTS):
     1.5
     """
     hessian, covariance = _pair(hessian, covariance)
-    hessian_trace = _nonzero_trace("hessian", hessian, max_products)
-    covariance_trace = _nonzero_trace("covariance", covariance, max_products)
+    hessian_trace = exact_traces.nonzero_trace("hessian", hessian, max_products=max_products)
+    covariance_trace = exact_traces.nonzero_trace(
+        "covariance", covariance, max_products=max_products
+    )
     aligned = exact_traces.trace_of_product(hessian, covariance, max_products=max_products)
     return hessian.shape[0] * aligned / (hessian_trace * covariance_trace)
 
@@ -146,8 +161,10 @@ def projection_coefficient(
     0.6666666666666666
     """
     hessian, covariance = _pair(hessian, covariance)
-    hessian_trace = _nonzero_trace("hessian", hessian, max_products)
-    covariance_trace = _nonzero_trace("covariance", covariance, max_products)
+    hessian_trace = exact_traces.nonzero_trace("hessian", hessian, max_products=max_products)
+    covariance_trace = exact_traces.nonzero_trace(
+        "covariance", covariance, max_products=max_products
+    )
     value, vector = _leading(hessian) if leading is None else _given(leading, hessian.shape[0])
     if not value > 0:
         raise checks.InputError(
@@ -158,109 +175,9 @@ def projection_coefficient(
     return projected * hessian_trace / (value * covariance_trace)
 
 
-def subspace_overlap(first, second):
-    """Overlap of two subspaces, ``|U^T V|_F^2 / min(k, l)``.
-
-    Parameters
-    ----------
-    first, second : array_like, shapes (D, k) and (D, l)
-        Orthonormal columns, for instance leading eigenvectors of H and of Sigma.
-
-    Returns
-    -------
-    float
-        Mean squared cosine of the principal angles: 1 where one subspace contains the other, 0
-        where they are orthogonal, about max(k, l)/D for random ones.
-
-    Raises
-    ------
-    InputError
-        If the columns are not orthonormal or the dimensions differ.
-
-    Examples
-    --------
-    >>> subspace_overlap([[1.0], [0.0]], [[0.6], [0.8]])
-    0.36
-    """
-    cosines = principal_cosines(first, second)
-    return float(np.mean(cosines**2))
-
-
-def principal_cosines(first, second):
-    """Cosines of the principal angles of two subspaces, singular values of ``U^T V``.
-
-    Parameters
-    ----------
-    first, second : array_like, shapes (D, k) and (D, l)
-        Orthonormal columns.
-
-    Returns
-    -------
-    ndarray, shape (min(k, l),)
-        In decreasing order, within [0, 1].
-
-    Raises
-    ------
-    InputError
-        If the columns are not orthonormal or the dimensions differ.
-
-    Examples
-    --------
-    >>> principal_cosines([[1.0], [0.0]], [[0.6], [0.8]])
-    array([0.6])
-    """
-    first = _orthonormal("first", first, None)
-    second = _orthonormal("second", second, first.shape[0])
-    return np.minimum(np.linalg.svd(first.T @ second, compute_uv=False), 1.0)
-
-
-def captured_share(covariance, basis):
-    """Share of the noise within a subspace, ``Tr(U^T Sigma U) / Tr Sigma``.
-
-    Parameters
-    ----------
-    covariance : array_like (D, D), LinearOperator or GradientCovariance
-        Symmetric positive semi-definite.
-    basis : array_like, shape (D, k)
-        Orthonormal columns U.
-
-    Returns
-    -------
-    float
-        Within [0, 1]; k/D for isotropic noise.
-
-    Raises
-    ------
-    InputError
-        If a matrix breaks its rule, the columns are not orthonormal, or Tr Sigma is zero.
-
-    Examples
-    --------
-    >>> captured_share([[3.0, 0.0], [0.0, 1.0]], [[1.0], [0.0]])
-    0.75
-    """
-    covariance = operands.covariance("covariance", covariance)
-    basis = _orthonormal("basis", basis, covariance.shape[0])
-    total = _nonzero_trace("covariance", covariance, operands.MAX_PRODUCTS)
-    return float(np.sum(quadratic_form(covariance, basis))) / total
-
-
 def _pair(hessian, covariance):
     hessian = operands.symmetric("hessian", hessian)
     return hessian, operands.covariance("covariance", covariance, size=hessian.shape[0])
-
-
-def _nonzero_trace(name, matrix, max_products):
-    total = exact_traces.trace(matrix, max_products=max_products)
-    size = 0.0
-    if operands.is_dense(matrix):
-        size = float(np.abs(matrix.diagonal()).sum())
-    if abs(total) <= 8 * np.finfo(np.float64).eps * size:
-        raise checks.InputError(
-            f"the trace of {name} is {total:g}, zero to rounding; expected a non-zero trace: "
-            "a ratio to it has no meaning"
-        )
-    return total
 
 
 def _leading(hessian):
@@ -284,16 +201,3 @@ def _given(leading, dimension):
             f"leading must be a spectra.EigenPairs with vectors of shape ({dimension}, k)"
         )
     return float(leading.values[0]), leading.vectors[:, 0]
-
-
-def _orthonormal(name, value, dimension):
-    value = checks.array(name, value, shape=(dimension, None))
-    if value.shape[1] == 0:
-        raise checks.InputError(f"{name} has shape {value.shape}; expected at least one column")
-    deviation = float(np.abs(value.T @ value - np.eye(value.shape[1])).max())
-    if deviation > 1e-8:
-        raise checks.InputError(
-            f"the columns of {name} are not orthonormal: U.T @ U differs from the identity by "
-            f"{deviation:.1e}; expected orthonormal columns, for instance numpy.linalg.qr(U)[0]"
-        )
-    return value

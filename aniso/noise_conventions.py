@@ -100,6 +100,32 @@ examples without replacement
         return f"diffusion covariance: learning rate {self.learning_rate:g} × {batch}"
 
 
+def check_stage(name, matrix, stage):
+    """Refusal of a matrix whose convention is of another stage; one without any is let pass.
+
+    Raises
+    ------
+    InputError
+        If the matrix has a convention and its stage is not `stage`.
+
+    Examples
+    --------
+    >>> from aniso import gradient_noise
+    >>> check_stage("covariance", gradient_noise.gradient_covariance([[1.0], [2.0]]), "diffusion")
+    Traceback (most recent call last):
+        ...
+    aniso.checks.InputError: covariance is the centred gradient covariance of one example of 2; \
+expected the diffusion covariance, from gradient_noise.diffusion_covariance
+    """
+    convention = getattr(matrix, "convention", None)
+    if isinstance(convention, Convention) and convention.stage != stage:
+        maker = {"mini-batch": "minibatch_covariance", "diffusion": "diffusion_covariance"}[stage]
+        raise checks.InputError(
+            f"{name} is the {convention}; expected the {stage} covariance, from "
+            f"gradient_noise.{maker}"
+        )
+
+
 def minibatch_scale(num_examples, batch_size, *, replacement):
     """Factor from one example to a batch mean, ``1/m`` or ``(1/m) (N - m)/(N - 1)``.
 

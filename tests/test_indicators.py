@@ -39,7 +39,6 @@ def test_alignment_is_the_sum_over_examples(hessian, gradients):
     assert_equal_up_to_rounding(
         indicators.alignment(hessian, fisher), uncentred, num_terms=EXAMPLES * DIMENSION**2
     )
-    assert indicators.escape_rate(hessian, fisher) == indicators.alignment(hessian, fisher) / 2
 
 
 def forms(matrix, rng):
@@ -118,6 +117,10 @@ def test_batch_size_and_learning_rate_scale_the_alignment_but_no_ratio(hessian, 
     base = indicators.alignment(hessian, one)
     np.testing.assert_allclose(indicators.alignment(hessian, batch), base * 3 / 8, rtol=1e-14)
     np.testing.assert_allclose(indicators.alignment(hessian, diffusion), base * 0.3 / 8, rtol=1e-14)
+    rate = indicators.escape_rate(hessian, diffusion)
+    np.testing.assert_allclose(rate, base * 0.3 / 16, rtol=1e-14)
+    with pytest.raises(checks.InputError, match="expected the diffusion covariance"):
+        indicators.escape_rate(hessian, batch)
     for function in (indicators.trace_ratio, indicators.projection_coefficient):
         np.testing.assert_allclose(function(hessian, diffusion), function(hessian, one), rtol=1e-13)
 

@@ -196,13 +196,27 @@ def test_rotation_changes_no_efficiency(hessian, covariance, rng):
         )
 
 
-def test_factored_covariances_are_accepted(positive, rng):
-    noise = gradient_noise.gradient_covariance(rng.standard_normal((6, 4)))
-    dense = noise.to_dense()
-    for function in (ou.escaping_efficiency, ou.covariance_at):
-        np.testing.assert_allclose(
-            function(positive, noise, 1.0), function(positive, dense, 1.0), atol=1e-13
-        )
+def test_factored_covariances_are_accepted_in_their_convention_only(positive, rng):
+    one = gradient_noise.gradient_covariance(rng.standard_normal((6, 4)))
+    batch = gradient_noise.minibatch_covariance(one, 2, replacement=True)
+    diffusion = gradient_noise.diffusion_covariance(batch, 0.1)
+    continuous = [
+        lambda noise: ou.escaping_efficiency(positive, noise, 1.0),
+        lambda noise: ou.covariance_at(positive, noise, 1.0),
+    ]
+    discrete = [
+        lambda noise: ou.chain_escaping_efficiency(positive, noise, 0.1, 3),
+        lambda noise: ou.chain_covariance_at(positive, noise, 0.1, 3),
+    ]
+    for functions, right, wrong in [
+        (continuous, diffusion, batch),
+        (discrete, batch, diffusion),
+        (discrete, batch, one),
+    ]:
+        for function in functions:
+            np.testing.assert_allclose(function(right), function(right.to_dense()), atol=1e-13)
+            with pytest.raises(checks.InputError, match="covariance is the"):
+                function(wrong)
 
 
 def test_refusals_name_the_reason(positive, covariance):
