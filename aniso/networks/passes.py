@@ -1,0 +1,113 @@
+"""Passes through a stack of layers: forward, backward, tangent, second order.
+
+Everything works on one chunk of examples, batch axis last; `parameters` is the unpacked theta, one
+tuple for each layer, and a *trail* is the list of the layers' memories of one forward pass.
+"""
+
+import numpy as np
+
+
+def forward(layers, parameters, prepared):
+    """Outputs (C, n) and the trail."""
+    hidden, trail = prepared, []
+    for position, (layer, own) in enumerate(zip(layers, parameters, strict=True)):
+        hidden, memory = layer.forward(own, hidden if position == 0 else layer.prepare(hidden))
+        trail.append(memory)
+    return hidden, trail
+
+
+def first_parameterised(parameters):
+    """Position of the first layer with parameters: backward passes stop there."""
+    return next(i for i, own in enumerate(parameters) if own)
+
+
+def deltas(layers, parameters, trail, delta):
+    """Deltas (..., \\*output_shape, n) at the outputs of every layer, None below the first
+    layer with parameters."""
+    first = first_parameterised(parameters)
+    result = [None] * len(layers)
+    for position in reversed(range(first, len(layers))):
+        result[position] = delta
+        if position > first:
+            delta = layers[position].backward(parameters[position], trail[position], delta)
+    return result
+
+
+def gradient(layers, parameters, trail, delta):
+    """Flat gradient (..., D), summed over the chunk's examples, of deltas (..., C, n)."""
+    first, parts = first_parameterised(parameters), []
+    for position in reversed(range(first, len(layers))):
+        delta, own = layers[position].backward_and_gradient(
+            parameters[position], trail[position], delta, position > first
+        )
+        parts.append(own)
+    return flat([array for own in reversed(parts) for array in own], 0)
+
+
+def flat(arrays, num_leading):
+    """Arrays of parameter shapes, joined along one last axis after `num_leading` axes."""
+    lead = arrays[0].shape[:num_leading]
+    return np.concatenate([array.reshape(*lead, -1) for array in arrays], axis=-1)
+
+
+def tangent(layers, parameters, trail, directions):
+    """Tangents of the outputs (K, C, n) along K directions, and the layers' traces."""
+    moved, traces = None, []
+    for layer, own, memory, direction in zip(layers, parameters, trail, directions, strict=True):
+        moved, trace = layer.tangent(own, memory, direction, moved)
+        traces.append(trace)
+    return moved, traces
+
+
+def gradient_tangent(layers, parameters, trail, directions, traces, delta_tangent, fixed_deltas):
+    """Tangent (K, D) of the gradient: deltas' tangents (K, C, n) pulled back.
+
+    With `fixed_deltas` (from :func:`deltas`) the second-order parts are included and the result
+    is a Hessian product; with None it is a generalised Gauss-Newton product.
+    """
+    first, parts = first_parameterised(parameters), []
+    for position in reversed(range(first, len(layers))):
+        layer, own, memory = layers[position], parameters[position], trail[position]
+        moved, grads = layer.backward_and_gradient(own, memory, delta_tangent, position > first)
+        if fixed_deltas is not None:
+            more, extra = layer.second_order(
+                own, memory, directions[position], traces[position], fixed_deltas[position]
+            )
+            if more is not None and position > first:
+                moved += more
+            if extra is not None:
+                for array, addend in zip(grads, extra, strict=True):
+                    if addend is not None:
+                        array += addend
+        delta_tangent = moved
+        parts.append(grads)
+    return flat([array for own in reversed(parts) for array in own], 1)
+
+
+def quadratic_forms(layers, parameters, trail, directions, output_hessians, fixed_deltas):
+    """``sum_i v^T H_i v`` for each direction, (K,), from the tangent pass alone.
+
+    Beyond the Gauss-Newton part ``z'^T S z'`` of the output tangents z', a layer with parameters
+    adds ``2 <delta, V a'>`` and an activation ``<delta rho'', z'^2>``.
+    """
+    moved, total = None, 0.0
+    for position, (layer, own) in enumerate(zip(layers, parameters, strict=True)):
+        memory, direction = trail[position], directions[position]
+        if moved is not None and fixed_deltas[position] is not None:
+            trace = None if own else moved
+            more, _ = layer.second_order(own, memory, direction, trace, fixed_deltas[position])
+            if more is not None:
+                total = total + (2 if own else 1) * _inner(more, moved)
+        moved, _ = layer.tangent(own, memory, direction, moved)
+    return total + _inner(weighted(output_hessians, moved), moved)
+
+
+def weighted(matrices, tangents):
+    """``S_i z_i`` for matrices (n, C, C) and tangents (K, C, n)."""
+    product = np.matmul(matrices, tangents.transpose(2, 1, 0))
+    return np.ascontiguousarray(product.transpose(2, 1, 0))
+
+
+def _inner(first, second):
+    shape = (len(first), -1)
+    return np.einsum("ki,ki->k", first.reshape(shape), second.reshape(shape), dtype=np.float64)

@@ -1,0 +1,65 @@
+"""Threads over chunks of examples, each with a single-threaded BLAS.
+
+Two threads that each run their own small matrix products use both cores where one product on two
+BLAS threads is too small for them, and lose far less when another process holds a core. Results
+come back in the order of the chunks, so sums over them do not depend on the number of threads.
+"""
+
+import functools
+import os
+from concurrent.futures import ThreadPoolExecutor
+
+import scipy.linalg.blas  # noqa: F401  (loads SciPy's own BLAS before the libraries are counted)
+from threadpoolctl import ThreadpoolController
+
+from aniso import checks
+
+
+class Workers:
+    """A pool of threads; made once, its threads start with the first task.
+
+    Parameters
+    ----------
+    num_threads : int, optional
+        All cores available to the process if not given.
+
+    Examples
+    --------
+    >>> Workers(2).map(abs, [-1, -2, -3])
+    [1, 2, 3]
+    """
+
+    def __init__(self, num_threads=None):
+        if num_threads is None:
+            num_threads = len(os.sched_getaffinity(0))
+        self.num_threads = checks.integer("num_threads", num_threads, low=1)
+        self._pool = None
+
+    def map(self, function, items):
+        """``[function(item) for item in items]`` on the threads, in the order of the items."""
+        items = list(items)
+        with blas_threads(1):
+            if self.num_threads == 1 or len(items) < 2:
+                return [function(item) for item in items]
+            if self._pool is None:
+                self._pool = ThreadPoolExecutor(self.num_threads, thread_name_prefix="aniso")
+            return list(self._pool.map(function, items))
+
+    def sum(self, function, items):
+        """Sum of ``function(item)`` over the items, in their order; arrays are added in place."""
+        parts = self.map(function, items)
+        total = parts[0]
+        for part in parts[1:]:
+            total += part
+        return total
+
+
+@functools.cache
+def _controller():
+    # finding the libraries takes milliseconds: once per process
+    return ThreadpoolController().select(user_api="blas")
+
+
+def blas_threads(number):
+    """Context in which BLAS uses `number` threads."""
+    return _controller().limit(limits=number)

@@ -1,0 +1,94 @@
+"""Small random networks for the tests: every kind of layer, depth, stride and loss."""
+
+from typing import NamedTuple
+
+import numpy as np
+from hypothesis import strategies as st
+
+from aniso import losses, networks
+
+
+class NetworkCase(NamedTuple):
+    """A network, its parameters and what it was made of."""
+
+    model: networks.Stack
+    output_loss: object
+    inputs: np.ndarray
+    targets: np.ndarray
+    theta: np.ndarray
+
+    def network(self, **options):
+        """The network on its data."""
+        return networks.Network(self.model, self.output_loss, self.inputs, self.targets, **options)
+
+
+PIECEWISE = ("relu", "leaky_relu", "abs", "hard_tanh")
+SMOOTH = ("tanh", "softplus", "gelu")
+
+
+@st.composite
+def models(draw, num_outputs, activations):
+    """Stacks of at most two convolutions and two hidden dense layers."""
+    activation = st.sampled_from(activations).map(networks.Activation)
+    layers, shape = [], (draw(st.integers(2, 6)),)
+    if draw(st.booleans()):
+        shape = (draw(st.integers(1, 2)), draw(st.integers(6, 8)), draw(st.integers(6, 8)))
+        for _ in range(draw(st.integers(1, 2))):
+            layers.append(
+                networks.Convolution(
+                    draw(st.integers(1, 2)),
+                    draw(st.integers(1, 3)),
+                    stride=draw(st.integers(1, 2)),
+                    padding=draw(st.integers(0, 1)),
+                )
+            )
+            pooled = draw(
+                st.sampled_from([None, networks.MaxPooling(2), networks.MaxPooling(2, 1)])
+            )
+            trial = networks.Stack((*layers, networks.Flatten(), networks.Dense(1)), shape)
+            if pooled is not None and min(trial.shapes[len(layers)][1:]) >= 2:
+                layers.append(pooled)
+                if draw(st.booleans()):
+                    layers.append(draw(activation))
+            else:
+                layers.append(draw(activation))
+            trial = networks.Stack((*layers, networks.Flatten(), networks.Dense(1)), shape)
+            if min(trial.shapes[len(layers)][1:]) < 3:
+                break
+        layers.append(networks.Flatten())
+    for _ in range(draw(st.integers(0, 2))):
+        layers += [networks.Dense(draw(st.integers(1, 4))), draw(activation)]
+    if layers and draw(st.booleans()) and num_outputs == 1:
+        width = networks.Stack((*layers, networks.Flatten(), networks.Dense(1)), shape)
+        width = width.shapes[len(layers)][0]
+        if any(isinstance(a, (networks.Dense, networks.Convolution)) for a in layers):
+            return networks.Stack((*layers, networks.signed_sum(width)), shape)
+    return networks.Stack((*layers, networks.Dense(num_outputs)), shape)
+
+
+@st.composite
+def cases(draw, activations=PIECEWISE + SMOOTH, num_examples=5):
+    """Random networks with continuous random data, so that no unit sits on a kink."""
+    output_loss, num_outputs = draw(
+        st.sampled_from(
+            [
+                (losses.SoftmaxCrossEntropy(), 3),
+                (losses.SquaredLoss(), 2),
+                (losses.LogisticLoss(), 1),
+                (losses.ClippedSquaredLoss(0.05), 1),
+            ]
+        )
+    )
+    model = draw(models(num_outputs, activations))
+    rng = np.random.default_rng(draw(st.integers(0, 2**32 - 1)))
+    inputs = rng.normal(size=(num_examples, *model.input_shape))
+    theta = model.initial_parameters(rng)
+    if isinstance(output_loss, losses.ClippedSquaredLoss) and model.parameterised[-1] == (
+        len(model.layers) - 1
+    ):
+        theta[-1] += 0.5  # some examples between the bounds
+    if isinstance(output_loss, losses.SquaredLoss):
+        targets = rng.normal(size=(num_examples, num_outputs))
+    else:
+        targets = rng.integers(0, max(num_outputs, 2), num_examples)
+    return NetworkCase(model, output_loss, inputs, targets, theta)

@@ -1,0 +1,195 @@
+"""Networks of random layers against autograd, and the rules of their doors."""
+
+import numpy as np
+import pytest
+import reference_networks as reference
+from hypothesis import given, settings
+from networks_cases import NetworkCase, cases
+
+from aniso import checks, losses, memory, networks
+
+# Issue of depth: some thousand operations on numbers of order one, each within eps.
+RELATIVE = 1e-10
+
+
+def agree(actual, expected, relative=RELATIVE):
+    actual, expected = np.asarray(actual), np.asarray(expected)
+    assert actual.shape == expected.shape
+    scale = np.abs(expected).max(initial=0)
+    np.testing.assert_allclose(actual, expected, rtol=0, atol=relative * max(scale, 1e-3))
+
+
+def small_case(output_loss=None, seed=3):
+    rng = np.random.default_rng(seed)
+    layers = (
+        networks.Convolution(2, 3),
+        networks.MaxPooling(2),
+        networks.Activation("relu"),
+        networks.Flatten(),
+        networks.Dense(4),
+        networks.Activation("relu"),
+        networks.Dense(3),
+    )
+    model = networks.Stack(layers, (1, 8, 8))
+    inputs = rng.normal(size=(60, 1, 8, 8))
+    return NetworkCase(
+        model,
+        output_loss or losses.SoftmaxCrossEntropy(),
+        inputs,
+        rng.integers(0, 3, 60),
+        model.initial_parameters(rng),
+    )
+
+
+@given(cases())
+@settings(max_examples=60)
+def test_every_quantity_is_autograds(case):
+    network, theta = case.network(num_threads=1), case.theta
+    expected = reference.derivatives(
+        case.model, case.output_loss, case.inputs, network.targets, theta
+    )
+    agree(network.losses(theta), expected["losses"])
+    agree(network.loss(theta), expected["losses"].mean())
+    agree(network.gradient(theta), expected["gradient"])
+    loss, gradient = network.loss_and_gradient(theta)
+    agree(loss, expected["losses"].mean())
+    agree(gradient, expected["gradient"])
+    agree(network.per_example_gradients(theta), expected["rows"])
+    agree(network.jacobians(theta), expected["jacobians"])
+    agree(network.hessian(theta), expected["hessian"])
+    vectors = np.random.default_rng().normal(size=(theta.size, 3))
+    agree(network.hessian_product(theta, vectors), expected["hessian"] @ vectors)
+    agree(network.hessian_product(theta, vectors[:, 0]), expected["hessian"] @ vectors[:, 0])
+    agree(
+        network.generalized_gauss_newton_product(theta, vectors),
+        expected["gauss_newton"] @ vectors,
+    )
+    agree(network.fisher_product(theta, vectors), expected["fisher"] @ vectors)
+    forms = np.einsum("ik,ij,jk->k", vectors, expected["hessian"], vectors)
+    scale = np.abs(expected["hessian"]).max() * np.abs(vectors).sum(axis=0).max() ** 2
+    np.testing.assert_allclose(
+        network.quadratic_forms(theta, vectors), forms, rtol=0, atol=RELATIVE * max(scale, 1e-3)
+    )
+
+
+def test_results_do_not_depend_on_threads():
+    case = small_case()
+    one, two = case.network(num_threads=1), case.network(num_threads=2)
+    vectors = np.eye(case.theta.size)[:, :5]
+    np.testing.assert_array_equal(one.gradient(case.theta), two.gradient(case.theta))
+    np.testing.assert_array_equal(
+        one.hessian_product(case.theta, vectors), two.hessian_product(case.theta, vectors)
+    )
+
+
+def test_a_subset_is_the_network_on_those_examples():
+    case = small_case()
+    network, some = case.network(), np.array([5, 1, 7])
+    rows = network.per_example_gradients(case.theta)[some]
+    agree(network.subset(some).gradient(case.theta), rows.mean(axis=0))
+
+
+def test_a_small_budget_streams_and_a_smaller_one_is_refused():
+    case = small_case()
+    whole = case.network()
+    tight = case.network(memory_budget=8 * whole.bytes_per_example * 2, num_threads=1)
+    assert tight.chunk_size < whole.chunk_size
+    agree(tight.gradient(case.theta), whole.gradient(case.theta), relative=1e-13)
+    with pytest.raises(memory.AllocationRefused, match="raise memory_budget"):
+        case.network(memory_budget=whole.bytes_per_example, num_threads=1)
+    with pytest.raises(memory.AllocationRefused, match="keeps factors"):
+        tight.per_example_gradients(case.theta)
+
+
+def test_single_precision_stays_single_and_close():
+    case = small_case()
+    double, single = case.network(), case.network(dtype=np.float32)
+    gradient = single.gradient(case.theta)
+    assert gradient.dtype == np.float32
+    # some hundred single-precision operations behind each entry
+    agree(gradient, double.gradient(case.theta), relative=1e-4)
+    vectors = np.eye(case.theta.size)[:, :4]
+    product = single.hessian_product(case.theta, vectors)
+    assert product.dtype == np.float32
+    agree(product, double.hessian_product(case.theta, vectors), relative=1e-3)
+
+
+@pytest.mark.parametrize(
+    ("change", "rule"),
+    [
+        ({"dtype": np.float16}, "half precision"),
+        ({"inputs": np.zeros((3, 1, 7, 8))}, "inputs has shape"),
+        ({"inputs": np.zeros((0, 1, 8, 8)), "targets": np.zeros(0, int)}, "no examples"),
+        ({"inputs": np.full((60, 1, 8, 8), np.nan)}, "non-finite"),
+        ({"targets": np.full(60, 3)}, "label 3"),
+        ({"targets": np.zeros(59, int)}, "shape"),
+        ({"model": "perceptron"}, "networks.Stack"),
+    ],
+)
+def test_bad_networks_are_refused(change, rule):
+    case = small_case()
+    given = dict(
+        model=case.model, output_loss=case.output_loss, inputs=case.inputs, targets=case.targets
+    )
+    with pytest.raises(checks.InputError, match=rule):
+        networks.Network(**{**given, **change})
+
+
+def test_bad_parameters_and_vectors_are_refused():
+    case = small_case()
+    network = case.network()
+    with pytest.raises(checks.InputError, match="theta has shape"):
+        network.gradient(case.theta[:-1])
+    with pytest.raises(checks.InputError, match="non-finite"):
+        network.gradient(np.full_like(case.theta, np.inf))
+    with pytest.raises(checks.InputError, match="vectors has shape"):
+        network.hessian_product(case.theta, np.zeros((3, 2)))
+
+
+@pytest.mark.parametrize(
+    ("layers", "shape", "rule"),
+    [
+        ((networks.Convolution(1, 2),), (1, 3, 3), "expected a vector"),
+        ((networks.Activation("relu"),), (3,), "no parameters"),
+        (("relu",), (3,), "expected layers"),
+    ],
+)
+def test_bad_stacks_are_refused(layers, shape, rule):
+    with pytest.raises(checks.InputError, match=rule):
+        networks.Stack(layers, shape)
+    with pytest.raises(checks.InputError, match="widths"):
+        networks.multilayer_perceptron((3,))
+
+
+def test_initial_parameters_have_the_stated_scale(rng):
+    model = networks.fashion_mnist_network()
+    normal = model.initial_parameters(rng, standard_deviation=0.02)
+    assert np.abs(normal).max() <= 0.04
+    uniform = model.initial_parameters(rng)
+    first = uniform[model.parameter_slices[0]]
+    assert np.abs(first).max() <= 1 / 5
+    stacked = model.outputs(np.stack([normal, uniform]), np.zeros((2, 1, 28, 28)))
+    assert stacked.shape == (2, 2, 10)
+
+
+def test_planted_errors_are_found(monkeypatch):
+    case = small_case()
+    expected = reference.derivatives(
+        case.model, case.output_loss, case.inputs, case.targets, case.theta
+    )
+    with monkeypatch.context() as patch:
+        patch.setattr(networks.Dense, "second_order", lambda *_: (None, None))
+        dropped = case.network().hessian(case.theta)
+    with monkeypatch.context() as patch:
+        backward = networks.Activation.backward
+        patch.setattr(
+            networks.Activation,
+            "backward",
+            lambda self, own, memory, delta: backward(
+                self, own, memory._replace(slope=1 - memory.slope), delta
+            ),
+        )
+        masked = case.network().gradient(case.theta)
+    for actual, name in ((dropped, "hessian"), (masked, "gradient")):
+        with pytest.raises(AssertionError):
+            agree(actual, expected[name])

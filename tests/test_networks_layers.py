@@ -1,0 +1,256 @@
+"""Every layer's four rules against autograd's derivatives of its plain form."""
+
+import array_api_strict
+import autograd.numpy as anp
+import numpy as np
+import pytest
+import reference_networks as reference
+from autograd import hessian, jacobian
+
+from aniso import checks, networks
+from aniso.networks.activation import RULES
+from aniso.networks.layer import Layer
+from aniso.networks.pooled_convolution import PooledConvolution
+
+COUNT, BLOCK = 3, 2
+# A few hundred additions of numbers of order one: 1e-12 is some thousand roundings.
+ROUNDING = 1e-12
+
+
+def _subclasses(cls):
+    for child in cls.__subclasses__():
+        yield child
+        yield from _subclasses(child)
+
+
+def _cases():
+    for cls in _subclasses(Layer):
+        for layer, shape in cls.examples():
+            yield pytest.param(layer, shape, id=f"{layer}-{shape}")
+
+
+class Case:
+    """A layer at random parameters, inputs and directions, with autograd's derivatives."""
+
+    def __init__(self, layer, shape, rng):
+        self.layer, self.shape = layer, shape
+        self.out = tuple(layer.output_shape(shape))
+        self.parameters = tuple(rng.normal(size=s) for s in layer.parameter_shapes(shape))
+        self.inputs = rng.normal(size=(COUNT, *shape))
+        self.directions = tuple(rng.normal(size=(BLOCK, *s)) for s in layer.parameter_shapes(shape))
+        self.moved = rng.normal(size=(BLOCK, COUNT, *shape))
+        self.delta = rng.normal(size=(BLOCK, COUNT, *self.out))
+        self.outputs, self.memory = layer.forward(
+            self.parameters, layer.prepare(last(self.inputs, 0))
+        )
+
+    @property
+    def packed(self):
+        return np.concatenate([*(p.ravel() for p in self.parameters), self.inputs.ravel()])
+
+    @property
+    def num_parameters(self):
+        return sum(p.size for p in self.parameters)
+
+    def directions_packed(self):
+        blocks = [d.reshape(BLOCK, -1) for d in (*self.directions, self.moved)]
+        return np.concatenate(blocks, axis=1)
+
+    def plain(self, packed):
+        parts, start = [], 0
+        for p in self.parameters:
+            parts.append(anp.reshape(packed[start : start + p.size], p.shape))
+            start += p.size
+        return self.layer.plain(tuple(parts), anp.reshape(packed[start:], self.inputs.shape))
+
+    def jacobian(self):
+        return jacobian(self.plain)(self.packed).reshape(COUNT, -1, self.packed.size)
+
+
+def last(array, axis):
+    """The example axis moved to the end, contiguous."""
+    return np.ascontiguousarray(np.moveaxis(array, axis, -1))
+
+
+def agree(actual, expected):
+    np.testing.assert_allclose(
+        actual, expected, rtol=0, atol=ROUNDING * max(1.0, np.abs(expected).max(initial=0))
+    )
+
+
+def flat(arrays):
+    return np.concatenate([a.reshape(BLOCK, -1) for a in arrays], axis=1)
+
+
+@pytest.mark.parametrize(("layer", "shape"), list(_cases()))
+def test_first_order_rules_are_autograds(layer, shape, rng):
+    case = Case(layer, shape, rng)
+    agree(case.outputs, last(case.plain(case.packed), 0))
+    full, split = case.jacobian(), case.num_parameters
+    delta = last(case.delta, 1)
+    flat_delta = case.delta.reshape(BLOCK, COUNT, -1)
+    pulled = np.einsum("kno,nop->kp", flat_delta, full)
+    backward = layer.backward(case.parameters, case.memory, delta)
+    agree(backward, last(pulled[:, split:].reshape(BLOCK, COUNT, *shape), 1))
+    pushed = np.einsum("nop,kp->kno", full, case.directions_packed())
+    outputs, _ = layer.tangent(case.parameters, case.memory, case.directions, last(case.moved, 1))
+    agree(outputs, last(pushed.reshape(BLOCK, COUNT, *case.out), 1))
+    if not case.parameters:
+        assert layer.tangent((), case.memory, (), None) == (None, None)
+        return
+    agree(flat(layer.gradient(case.memory, delta)), pulled[:, :split])
+    both = layer.backward_and_gradient(case.parameters, case.memory, delta, True)
+    agree(both[0], backward)
+    agree(flat(both[1]), pulled[:, :split])
+    skipped, _ = layer.backward_and_gradient(case.parameters, case.memory, delta, False)
+    assert skipped is None
+    rows = np.einsum("kno,nop->knp", flat_delta, full[..., :split])
+    agree(layer.per_example_gradients(case.memory, delta), rows)
+    agree(layer.gradient_square_norms(case.memory, delta), np.sum(rows**2, axis=-1))
+    agree(layer.gradient_squares(case.memory, delta), np.sum(rows**2, axis=1))
+    out = np.empty(rows.shape[1:])
+    layer.write_per_example_gradients(case.memory, delta[0], out)
+    agree(out, rows[0])
+    data_only, _ = layer.tangent(case.parameters, case.memory, case.directions, None)
+    pushed = np.einsum("nop,kp->kno", full[..., :split], flat(case.directions))
+    agree(data_only, last(pushed.reshape(BLOCK, COUNT, *case.out), 1))
+
+
+@pytest.mark.parametrize(("layer", "shape"), list(_cases()))
+def test_second_order_rule_is_the_derivative_of_the_backward_pass(layer, shape, rng):
+    case = Case(layer, shape, rng)
+    delta, split = case.delta[0], case.num_parameters
+    # half |p|^2 keeps autograd from warning where the layer is linear; its Hessian is I
+    function = lambda p: anp.sum(delta * case.plain(p)) + anp.sum(p**2) / 2  # noqa: E731
+    curvature = hessian(function)(case.packed) - np.eye(case.packed.size)
+    expected = case.directions_packed() @ curvature
+    _, trace = layer.tangent(case.parameters, case.memory, case.directions, last(case.moved, 1))
+    inputs, gradients = layer.second_order(
+        case.parameters, case.memory, case.directions, trace, last(delta, 0)
+    )
+    wanted = last(expected[:, split:].reshape(BLOCK, COUNT, *shape), 1)
+    agree(np.zeros_like(wanted) if inputs is None else inputs, wanted)
+    if case.parameters:
+        weights, biases = gradients
+        assert biases is None  # outputs are linear in the biases
+        zero = np.zeros_like(case.directions[1])
+        agree(flat((weights, zero)), expected[:, :split])
+        none = layer.second_order(
+            case.parameters, case.memory, case.directions, None, last(delta, 0)
+        )
+        assert none[1] is None
+    if layer.piecewise_linear and not case.parameters:
+        assert inputs is None
+
+
+@pytest.mark.parametrize(("layer", "shape"), list(_cases()))
+def test_counts_bound_the_arrays_kept(layer, shape):
+    assert layer.forward_multiplications(shape) >= 0
+    assert layer.memory_entries(shape) >= 0
+
+
+@pytest.mark.parametrize(
+    ("layer", "shape"),
+    [
+        case
+        for cls in (
+            networks.Dense,
+            networks.Convolution,
+            networks.MaxPooling,
+            networks.Flatten,
+            networks.Activation,
+            networks.FixedLinear,
+        )
+        for case in cls.examples()
+    ],
+    ids=str,
+)
+def test_rules_need_the_array_api_standard_only(layer, shape, rng):
+    case, xp = Case(layer, shape, rng), array_api_strict
+    strict = lambda arrays: tuple(xp.asarray(a) for a in arrays)  # noqa: E731
+    own, directions = strict(case.parameters), strict(case.directions)
+    outputs, memory = layer.forward(own, layer.prepare(xp.asarray(last(case.inputs, 0))))
+    agree(np.asarray(outputs), case.outputs)
+    delta = xp.asarray(last(case.delta, 1))
+    agree(
+        np.asarray(layer.backward(own, memory, delta)),
+        layer.backward(case.parameters, case.memory, last(case.delta, 1)),
+    )
+    moved, trace = layer.tangent(own, memory, directions, xp.asarray(last(case.moved, 1)))
+    assert moved.shape == (BLOCK, *case.out, COUNT)
+    layer.second_order(own, memory, directions, trace, delta[0, ...])
+    if own:
+        layer.gradient(memory, delta)
+        layer.per_example_gradients(memory, delta)
+        layer.gradient_square_norms(memory, delta)
+        layer.gradient_squares(memory, delta)
+
+
+def test_convolution_and_pooling_follow_their_definitions(rng):
+    for layer, shape in networks.Convolution.examples():
+        weights, biases = (rng.normal(size=s) for s in layer.parameter_shapes(shape))
+        images = rng.normal(size=(2, *shape))
+        expected = [
+            reference.convolution(weights, biases, image, layer.stride, layer.padding)
+            for image in images
+        ]
+        agree(layer.plain((weights, biases), images), np.array(expected))
+    for layer, shape in networks.MaxPooling.examples():
+        images = rng.normal(size=(2, *shape))
+        expected = [reference.max_pooling(image, layer.size, layer.stride) for image in images]
+        agree(layer.plain((), images), np.array(expected))
+
+
+@pytest.mark.parametrize("name", sorted(RULES))
+def test_activations_have_autograds_derivatives_kinks_included(name):
+    z = np.array([-30.0, -2.0, -1.0, -0.3, 0.0, 0.3, 1.0, 2.0, 30.0])
+    layer, rule = networks.Activation(name), RULES[name]
+    slope = reference.derivative_of(lambda z: layer.plain((), z))
+    agree(rule.value(z, np), layer.plain((), z))
+    agree(rule.slope(z, np), slope(z))
+    if rule.curvature is not None:
+        agree(rule.curvature(z, np), reference.derivative_of(slope)(z))
+
+
+def test_the_first_of_equal_entries_wins_in_both_poolings():
+    images = np.ones((1, 2, 2, 1))
+    pooling = networks.MaxPooling(2)
+    _, memory = pooling.forward((), images)
+    sent = pooling.backward((), memory, np.ones((1, 1, 1, 1)))
+    np.testing.assert_array_equal(sent.ravel(), [1, 0, 0, 0])
+    layer = PooledConvolution(networks.Convolution(1, 1))
+    parameters = np.ones((1, 1, 1, 1)), np.zeros(1)
+    _, memory = layer.forward(parameters, layer.prepare(images))
+    sent = layer.backward(parameters, memory, np.ones((1, 1, 1, 1)))
+    np.testing.assert_array_equal(sent.ravel(), [1, 0, 0, 0])
+
+
+@pytest.mark.parametrize(
+    ("layer", "shape", "rule"),
+    [
+        (networks.Dense(2), (1, 3, 3), "Flatten"),
+        (networks.Convolution(1, 5), (1, 3, 3), "windows that fit"),
+        (networks.Convolution(1, 5), (3,), "channels, height, width"),
+        (networks.MaxPooling(2), (3,), "channels, height, width"),
+        (networks.MaxPooling(4), (1, 3, 3), "windows that fit"),
+        (networks.FixedLinear(((1.0, 2.0),)), (3,), "agree"),
+    ],
+)
+def test_inputs_that_do_not_fit_are_refused(layer, shape, rule):
+    with pytest.raises(checks.InputError, match=rule):
+        layer.output_shape(shape)
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda: networks.Dense(0),
+        lambda: networks.Convolution(1, (1, 2, 3)),
+        lambda: networks.Convolution(1, 2, padding=-1),
+        lambda: networks.MaxPooling(0),
+        lambda: networks.Activation("swish"),
+    ],
+)
+def test_impossible_layers_are_refused(make):
+    with pytest.raises(checks.InputError):
+        make()
