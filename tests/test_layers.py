@@ -24,8 +24,9 @@ STOREYS = {
     """,
     "matrices": """
         alignment_estimators covariance_operators curvature eigenbasis exact_traces
-        exponential_sums gradient_noise indicators linear_chains noise_conventions
-        noise_structures operands ornstein_uhlenbeck output_curvature spectra trace_estimators
+        exponential_sums gradient_noise indicators linear_chains noise_conventions non_equilibrium
+        noise_structures operands ornstein_uhlenbeck output_curvature spectra subspaces
+        trace_estimators
     """,
     "motion": """
         descent escape escape.* langevin langevin.* training
