@@ -1,0 +1,213 @@
+"""Figures of a verification's evidence, drawn from the series that its checks carry."""
+
+from pathlib import Path
+
+import matplotlib
+from matplotlib.figure import Figure
+
+from aniso import files
+
+# Okabe & Ito's palette, distinguishable with every common colour blindness.
+_COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
+_PROPOSITION1_KEY = (
+    "points: least ratio ($a=k=1$)\nline: explicit bound,  dotted: published $D^{2d-1}$"
+)
+_STYLE = {
+    "font.size": 9,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.prop_cycle": matplotlib.cycler(color=_COLOURS),
+    "legend.frameon": False,
+    "figure.constrained_layout.use": True,
+    "savefig.dpi": 200,
+}
+
+
+def draw(results, folder):
+    """Write one PNG a group that has evidence to show.
+
+    Parameters
+    ----------
+    results : sequence of aniso.report.TaskResult
+    folder : path-like
+        Existing folder.
+
+    Returns
+    -------
+    list of Path
+        The files written.
+    """
+    folder, written = Path(folder), []
+    for group, drawing in _DRAWINGS.items():
+        checks = [check for r in results if r.group == group for check in r.checks if check.series]
+        if not checks:
+            continue
+        with matplotlib.rc_context(_STYLE):
+            figure = drawing(checks)
+            path = folder / f"{group}.png"
+            with files.atomic_writer(path, "wb") as stream:
+                figure.savefig(stream, format="png")
+        written.append(path)
+    return written
+
+
+def _named(checks, name):
+    return [check for check in checks if check.name == name]
+
+
+def _definition1(checks):
+    """Slope, curve and plateau of four structures; simulation against the closed form."""
+    figure = Figure(figsize=(7.2, 3.0))
+    left, right = figure.subplots(1, 2)
+    for check in _named(checks, "plateau"):
+        times = check.series["times"]
+        for name, curve in check.series.items():
+            if name != "times":
+                left.loglog(times, curve, label=name)
+        left.axhline(check.bound, color="0.5", lw=0.8, ls=":")
+        left.annotate(
+            "Tr Σ / 4",
+            (times[0], check.bound),
+            xytext=(0, -3),
+            color="0.4",
+            textcoords="offset points",
+            va="top",
+        )
+    left.set(
+        xlabel="time $t$",
+        ylabel=r"$E[L(\theta_t)] - L(\theta_0)$",
+        title="One trace, four noise structures",
+    )
+    left.legend(loc="lower right")
+    for index, check in enumerate(_named(checks, "simulated chain")):
+        series, scale = check.series, max(map(abs, check.series["closed_form"]))
+        right.errorbar(
+            series["steps"],
+            [value / scale for value in series["simulated"]],
+            yerr=[2 * error / scale for error in series["standard_error"]],
+            fmt="o",
+            ms=3.5,
+            capsize=2,
+            color=_COLOURS[index],
+            label="real images" if "FashionMNIST" in check.setting else "random H, Σ",
+        )
+        right.plot(
+            series["steps"],
+            [value / scale for value in series["closed_form"]],
+            color=_COLOURS[index],
+            lw=1,
+        )
+    right.set(
+        xscale="log",
+        xlabel="step $k$",
+        ylabel="mean loss / largest closed form",
+        title="Simulated (±2 s.e.), closed form (line)",
+    )
+    right.legend()
+    return figure
+
+
+def _proposition1(checks):
+    """Least ratio, explicit bound and published rate over D."""
+    figure = Figure(figsize=(7.2, 3.0))
+    axes = figure.subplots(1, 2)
+    for axis, name, title in (
+        (axes[0], "rate in D", r"$d < 1$: the ratio grows as $D^{2d-1}$"),
+        (axes[1], "saturation", r"$d > 1$: the ratio saturates at order $D$"),
+    ):
+        for index, check in enumerate(_named(checks, name)):
+            series, colour = check.series, _COLOURS[index]
+            label = check.setting.split(",")[0].replace("d", "$d$")
+            axis.loglog(
+                series["num_parameters"], series["ratio"], "o", ms=4, color=colour, label=label
+            )
+            axis.loglog(series["num_parameters"], series["bound"], color=colour, lw=1)
+            axis.loglog(
+                series["num_parameters"], series["published_rate"], color=colour, lw=0.9, ls=":"
+            )
+        axis.set(xlabel="parameters $D$", title=title)
+        bottom, top = axis.get_ylim()
+        axis.set_ylim(top=top * (top / bottom) ** 0.35)
+        axis.legend(
+            loc="upper left",
+            title=_PROPOSITION1_KEY,
+            title_fontsize=8,
+            ncols=3,
+            handletextpad=0.1,
+            columnspacing=1.0,
+        )
+    axes[0].set_ylabel(r"Tr($H\Sigma$) / Tr($H\bar{\Sigma}$)")
+    return figure
+
+
+def _proposition2(checks):
+    """Sandwich of the pencil's eigenvalues at the end of training."""
+    chosen = [check for check in _named(checks, "lower sandwich") if "pencil" in check.series]
+    losses = [("clipped squared", "clipped squared loss"), ("logistic", "logistic loss")]
+    figure = Figure(figsize=(7.2, 3.2))
+    axes = figure.subplots(1, 2)
+    for axis, (loss, title) in zip(axes, losses, strict=True):
+        for index, check in enumerate(
+            check for check in chosen if loss in check.setting and "synthetic" in check.setting
+        ):
+            values, colour = check.series["pencil"], _COLOURS[index]
+            rank = [(i + 0.5) / len(values) for i in range(len(values))]
+            axis.semilogy(
+                rank,
+                values,
+                ".",
+                ms=3.5,
+                color=colour,
+                label=check.setting.split(", ")[2].replace("_", " "),
+            )
+            for value in (check.series["lowest_weight"][0], check.series["highest_weight"][0]):
+                axis.axhline(value, color=colour, lw=0.8, ls="--")
+        axis.set(xlabel="quantile of the spectrum", title=title)
+        axis.legend(fontsize=8)
+    axes[0].set_ylabel("eigenvalues of $F$ relative to $H$\n(dashed: explicit bounds)")
+    return figure
+
+
+def _proposition3(checks):
+    """The projection coefficient along training against its guarantee."""
+    chosen = [
+        check
+        for check in _named(checks, "along training")
+        if "relu," in check.setting and "leaky" not in check.setting
+    ]
+    figure = Figure(figsize=(7.2, 5.4))
+    grid = figure.subplots(2, 2, sharex=True)
+    for row, data in zip(grid, ("synthetic", "FashionMNIST"), strict=True):
+        for axis, loss in zip(row, ("clipped squared", "logistic"), strict=True):
+            own = [c for c in chosen if data in c.setting and f" {loss}," in c.setting]
+            for index, check in enumerate(own):
+                series, colour = check.series, _COLOURS[index]
+                width = check.setting.split("h = ")[1].split(",")[0]
+                axis.semilogy(
+                    series["epoch"],
+                    series["measured"],
+                    "o-",
+                    ms=3,
+                    lw=1,
+                    color=colour,
+                    label=f"$h$ = {width}",
+                )
+                promised = [
+                    (e, b) for e, b in zip(series["epoch"], series["bound"], strict=True) if b > 0
+                ]
+                axis.semilogy(*zip(*promised, strict=True), ":", lw=1.2, color=colour)
+            axis.set_title(f"{data}, {loss} loss")
+            if own:
+                axis.legend()
+        row[0].set_ylabel(r"projection coefficient $\hat{a}$" + "\n(dotted: guaranteed $a$)")
+    for axis in grid[1]:
+        axis.set_xlabel("epoch")
+    return figure
+
+
+_DRAWINGS = {
+    "definition1": _definition1,
+    "proposition1": _proposition1,
+    "proposition2": _proposition2,
+    "proposition3": _proposition3,
+}

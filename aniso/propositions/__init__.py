@@ -1,0 +1,47 @@
+"""Definition 1 and Propositions 1 to 3 as checks: one module each, with a function `tasks`.
+
+`GROUPS` names the groups of the verification command in their order; a module joins by one line.
+"""
+
+import importlib
+
+from aniso import checks
+
+GROUPS = {
+    "definition1": "aniso.propositions.definition1",
+    "proposition1": "aniso.propositions.proposition1",
+    "proposition2": "aniso.propositions.proposition2",
+    "proposition3": "aniso.propositions.proposition3",
+}
+
+
+def tasks(group, settings):
+    """Tasks of one group, in the order in which they run.
+
+    Parameters
+    ----------
+    group : str
+        A key of `GROUPS`.
+    settings : aniso.propositions.check.Settings
+        Scale and seed.
+
+    Returns
+    -------
+    list of aniso.propositions.check.Task
+    """
+    return _module(group).tasks(settings)
+
+
+def title(group):
+    """First line of the group's module, without its full stop: what the group is about.
+
+    Examples
+    --------
+    >>> title("proposition1")
+    'Proposition 1, the benefit of anisotropic noise, with its finite-D constant'
+    """
+    return _module(group).__doc__.splitlines()[0].rstrip(".")
+
+
+def _module(group):
+    return importlib.import_module(GROUPS[checks.one_of("group", group, tuple(GROUPS))])

@@ -1,0 +1,146 @@
+"""Search for a counterexample: the smallest margin of a claim over its parameters."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from autograd import value_and_grad
+from scipy import optimize
+
+from aniso import checks
+from aniso.propositions.check import compare
+
+
+@dataclass(frozen=True)
+class WorstCase:
+    """Smallest margin that a search has found.
+
+    Attributes
+    ----------
+    margin : float
+        Value at `point`; negative where the claim is broken.
+    point : ndarray, shape (n,)
+        Parameters that reach it.
+    start_margins : tuple of float
+        Margins at the starting points, for comparison: a search that does not improve on them is
+        no search.
+    num_evaluations : int
+        Margins and gradients computed.
+    """
+
+    margin: float
+    point: np.ndarray
+    start_margins: tuple[float, ...]
+    num_evaluations: int
+
+
+def search(margin, starts, *, num_descents=None, max_iterations=200, target=None):
+    """The worst case of `margin`: all starts are tried, the best are descended from by L-BFGS.
+
+    Parameters
+    ----------
+    margin : callable
+        ``margin(x) -> scalar``, written with `autograd.numpy`; x has shape (n,).
+    starts : array_like, shape (s, n)
+        Starting points.
+    num_descents : int, optional
+        How many of the starts to descend from, those of least margin first; all if not given.
+    max_iterations : int
+        Iterations of each descent.
+    target : float, optional
+        Stop at the first descent that ends below it; a broken claim needs no second witness.
+
+    Returns
+    -------
+    WorstCase
+
+    Notes
+    -----
+    A local search: that it finds no counterexample is evidence, not proof. A margin that is not
+    finite at a trial point is treated as large, so that the line search steps back.
+
+    Examples
+    --------
+    >>> worst = search(lambda x: (x[0] - 1) ** 2 - 0.25, [[0.0], [3.0]])
+    >>> round(worst.margin, 6), round(float(worst.point[0]), 3)
+    (-0.25, 1.0)
+    """
+    starts = checks.array("starts", starts, shape=(None, None))
+    checks.integer("max_iterations", max_iterations, low=1)
+    if len(starts) == 0:
+        raise checks.InputError("starts is empty; expected at least one starting point")
+    differentiated = value_and_grad(margin)
+    with np.errstate(all="ignore"):
+        start_margins = np.array([float(margin(start)) for start in starts])
+    order = np.argsort(np.where(np.isfinite(start_margins), start_margins, np.inf), kind="stable")
+    best_margin, best_point = np.inf, starts[order[0]]
+    evaluations = len(starts)
+
+    def guarded(x):
+        nonlocal evaluations, best_margin, best_point
+        evaluations += 1
+        with np.errstate(all="ignore"):
+            value, gradient = differentiated(x)
+        if not (np.isfinite(value) and np.isfinite(gradient).all()):
+            return 1e10, np.zeros_like(x)
+        if value < best_margin:
+            best_margin, best_point = float(value), x.copy()
+        return float(value), gradient
+
+    for index in order[:num_descents]:
+        optimize.minimize(
+            guarded,
+            starts[index],
+            jac=True,
+            method="L-BFGS-B",
+            options={"maxiter": max_iterations, "ftol": 1e-15, "gtol": 1e-12},
+        )
+        if target is not None and best_margin < target:
+            break
+    return WorstCase(best_margin, best_point, tuple(start_margins.tolist()), evaluations)
+
+
+def verdicts(
+    name, worst, planted, *, claim, false_claim, setting, tolerance, tolerance_reason, source
+):
+    """Two checks: the claim survived its search, and the search broke a false variant.
+
+    Parameters
+    ----------
+    name : str
+        Name of the claim.
+    worst, planted : WorstCase
+        Searches on the claim and on the false variant.
+    claim, false_claim, setting, tolerance_reason, source : str
+        See :class:`aniso.propositions.check.Check`.
+    tolerance : float
+        Rounding allowed below a margin of 0.
+
+    Returns
+    -------
+    list of aniso.propositions.check.Check
+    """
+    return [
+        compare(
+            name,
+            worst.margin,
+            ">=",
+            0.0,
+            claim=claim + " (smallest margin found by a search)",
+            setting=f"{setting}, {worst.num_evaluations} evaluations",
+            tolerance=tolerance,
+            tolerance_reason=tolerance_reason,
+            source=source,
+            series={"start_margins": worst.start_margins, "worst_point": worst.point},
+        ),
+        compare(
+            "the search breaks a false claim",
+            planted.margin,
+            "<=",
+            -tolerance,
+            claim=f"planted falsehood: {false_claim}",
+            setting=f"{name}; {setting}",
+            tolerance=0.0,
+            tolerance_reason="none: the margin must be negative beyond rounding",
+            source="planted falsehood",
+        ),
+    ]

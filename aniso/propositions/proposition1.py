@@ -1,0 +1,383 @@
+"""Proposition 1, the benefit of anisotropic noise, with its finite-D constant.
+
+Tr(H Sigma)/Tr(H Sigma_bar) >= a D lambda_1^2/(Tr H)^2 >= a D/(k + (D-k) D^-d)^2
+"""
+
+import autograd.numpy as anp
+import numpy as np
+
+from aniso import estimates, indicators
+from aniso.propositions import falsification, trained_networks
+from aniso.propositions.check import Task, Verdict, compare, without_comparison
+
+SOURCE = "Zhu et al. 2019, Proposition 1; constants derived, see theory"
+
+
+def tasks(settings):
+    """Tasks of Proposition 1.
+
+    Parameters
+    ----------
+    settings : aniso.propositions.check.Settings
+
+    Returns
+    -------
+    list of aniso.propositions.check.Task
+    """
+    return [
+        Task("random matrices", lambda: _random_matrices(settings)),
+        Task("rate in D", lambda: _rate(settings)),
+        Task("tightness and ceiling", lambda: _tightness(settings)),
+        Task("trained networks", lambda: _trained_networks(settings)),
+        Task("falsification", lambda: _falsification(settings)),
+    ]
+
+
+def spectrum(num_parameters, num_leading, decay):
+    """Eigenvalues that use up the assumption: 1 for j <= k and ``D^-d`` beyond.
+
+    Parameters
+    ----------
+    num_parameters : int
+        D.
+    num_leading : int
+        k, at most D.
+    decay : float
+        d, positive.
+
+    Returns
+    -------
+    ndarray, shape (D,)
+
+    Examples
+    --------
+    >>> spectrum(4, 1, 0.5).tolist()
+    [1.0, 0.5, 0.5, 0.5]
+    """
+    values = np.full(num_parameters, float(num_parameters) ** -decay)
+    values[:num_leading] = 1.0
+    return values
+
+
+def least_aligned_noise(eigenvalues, coefficient):
+    """Noise variances along the eigenvectors of H, of trace 1, least aligned at a given a.
+
+    ``u_1^T Sigma u_1 = a lambda_1 / Tr H``, the rest in the direction of the smallest eigenvalue.
+
+    Parameters
+    ----------
+    eigenvalues : ndarray, shape (D,)
+        In decreasing order, not negative.
+    coefficient : float
+        a, at most ``Tr H / lambda_1``.
+
+    Returns
+    -------
+    ndarray, shape (D,)
+
+    Examples
+    --------
+    >>> least_aligned_noise(np.array([1.0, 0.5, 0.5]), 0.5).tolist()
+    [0.25, 0.0, 0.75]
+    """
+    variances = np.zeros_like(eigenvalues)
+    variances[0] = coefficient * eigenvalues[0] / eigenvalues.sum()
+    variances[-1] += 1 - variances[0]
+    return variances
+
+
+def spectral_trace_ratio(eigenvalues, variances):
+    """``D sum lambda_i s_i / (sum lambda_i sum s_i)``: Tr(H Sigma)/Tr(H Sigma_bar) by spectra.
+
+    Parameters
+    ----------
+    eigenvalues : ndarray, shape (D,)
+        Eigenvalues of H.
+    variances : ndarray, shape (D,)
+        ``u_i^T Sigma u_i`` along its eigenvectors.
+
+    Returns
+    -------
+    float
+
+    Examples
+    --------
+    >>> float(spectral_trace_ratio(np.array([2.0, 0.0]), np.array([1.0, 0.0])))
+    2.0
+    """
+    return len(eigenvalues) * (eigenvalues @ variances) / (eigenvalues.sum() * variances.sum())
+
+
+def guaranteed_ratio(num_parameters, num_leading, decay, coefficient):
+    """``a D / (k + (D-k) D^-d)^2``, the right side of Proposition 1.
+
+    Parameters
+    ----------
+    num_parameters, num_leading : int
+        D and k.
+    decay, coefficient : float
+        d and a.
+
+    Returns
+    -------
+    float
+
+    Examples
+    --------
+    >>> guaranteed_ratio(4, 1, 0.5, 1.0)
+    0.64
+    """
+    size = float(num_parameters)
+    return coefficient * size / (num_leading + (size - num_leading) * size**-decay) ** 2
+
+
+def _random_matrices(settings):
+    rng = settings.rng("proposition1/random matrices")
+    size, count = 24, settings.pick(20, 100, 2000)
+    found = []
+    for decay in (0.6, 0.8, 1.5):
+        cases = [_random_case(rng, size, decay) for _ in range(count)]
+        for name, column, claim in (
+            ("first inequality", 1, "ratio ≥ a D λ₁^2 / (Tr H)^2, a measured"),
+            ("second inequality", 2, "ratio ≥ a D / (k + (D-k) D^-d)^2, a measured"),
+        ):
+            ratio, bound = min(((c[0], c[column]) for c in cases), key=lambda c: c[0] / c[1])
+            found.append(
+                compare(
+                    name,
+                    ratio,
+                    ">=",
+                    bound,
+                    claim=claim,
+                    setting=f"worst of {count} random dense pairs, D = {size}, d = {decay:g}",
+                    tolerance=64 * size * np.finfo(float).eps * bound,
+                    tolerance_reason="rounding of an eigendecomposition, 64 D ε",
+                    source=SOURCE,
+                )
+            )
+    return found
+
+
+def _random_case(rng, size, decay):
+    """Ratio and both bounds for a random pair within the assumptions."""
+    num_leading = int(rng.integers(1, 4))
+    eigenvalues = spectrum(size, num_leading, decay) * rng.uniform(0, 1, size)
+    eigenvalues[0] = 1.0
+    basis, _ = np.linalg.qr(rng.standard_normal((size, size)))
+    hessian = (basis * eigenvalues) @ basis.T
+    rank = int(rng.integers(1, size + 1))
+    factor = rng.standard_normal((rank, size)) * rng.uniform(0, 1, (rank, 1)) ** 4
+    covariance = factor.T @ factor
+    hessian, covariance = (hessian + hessian.T) / 2, (covariance + covariance.T) / 2
+    coefficient = indicators.projection_coefficient(hessian, covariance)
+    ratio = indicators.trace_ratio(hessian, covariance)
+    first = coefficient * size / eigenvalues.sum() ** 2
+    return ratio, first, guaranteed_ratio(size, num_leading, decay, coefficient)
+
+
+def _rate(settings):
+    """Exponent of D, from spectra up to a million dimensions."""
+    largest = settings.pick(10**5, 10**6, 10**7)
+    sizes = np.unique(np.geomspace(10**3, largest, settings.pick(7, 13, 25)).round().astype(int))
+    found = []
+    for decay in (0.6, 0.75, 0.9, 1.25, 1.5, 2.0):
+        ratios, bounds = [], []
+        for size in sizes:
+            eigenvalues = spectrum(size, 1, decay)
+            eigenvalues[-1] = 0.0
+            ratios.append(spectral_trace_ratio(eigenvalues, least_aligned_noise(eigenvalues, 1.0)))
+            bounds.append(guaranteed_ratio(size, 1, decay, 1.0))
+        expected = min(2 * decay - 1, 1.0)
+        slope = estimates.loglog_slope(sizes, ratios)
+        # d log(bound) / d log D = 1 - 2 (1-d) D^(1-d) / (k + D^(1-d)) up to 1/D.
+        power = float(sizes[0]) ** (1 - decay)
+        bend = 2 * abs(1 - decay) * min(1, power) / (1 + power)
+        finding = ""
+        if decay > 1:
+            published = float(largest) ** (2 * decay - 1)
+            finding = (
+                f"d = {decay:g}: the published rate a D^(2d-1) would be {published:.1e} at "
+                f"D = {largest:.0e}; the ratio can't exceed D and is {ratios[-1]:.3g} for the "
+                "least aligned noise. The exponent is min(2d-1, 1)."
+            )
+        found.append(
+            compare(
+                "rate in D" if decay < 1 else "saturation",
+                slope.value,
+                "==",
+                expected,
+                claim="log-log slope of the least ratio over D is min(2d-1, 1)",
+                setting=f"d = {decay:g}, a = k = 1, D from 10³ to {largest:.0e}",
+                tolerance=bend + 4 * slope.standard_error + 20 / sizes[0],
+                tolerance_reason="finite-D bend of the bound at the smallest D, plus terms in 1/D",
+                source=SOURCE,
+                finding=finding,
+                series={
+                    "num_parameters": sizes,
+                    "ratio": ratios,
+                    "bound": bounds,
+                    "published_rate": [float(size) ** (2 * decay - 1) for size in sizes],
+                },
+            )
+        )
+        worst = min(range(len(sizes)), key=lambda i: ratios[i] / bounds[i])
+        found.append(
+            compare(
+                "finite-D bound",
+                ratios[worst],
+                ">=",
+                bounds[worst],
+                claim="the least ratio stays above a D / (k + (D-k) D^-d)^2",
+                setting=f"d = {decay:g}, a = k = 1, worst at D = {sizes[worst]:,}",
+                tolerance=64 * np.finfo(float).eps * np.sqrt(sizes[worst]) * bounds[worst],
+                tolerance_reason="rounding of sums over D, 64 sqrt(D) ε",
+                source=SOURCE,
+            )
+        )
+    return found
+
+
+def _tightness(settings):
+    size = settings.pick(10**5, 10**6, 10**7)
+    rounding = 64 * np.finfo(float).eps * np.sqrt(size)
+    found = []
+    for coefficient in (0.25, 1.0):
+        eigenvalues = spectrum(size, 3, 0.75)
+        eigenvalues[-1] = 0.0
+        ratio = spectral_trace_ratio(eigenvalues, least_aligned_noise(eigenvalues, coefficient))
+        bound = coefficient * size / eigenvalues.sum() ** 2
+        found.append(
+            compare(
+                "tightness",
+                ratio,
+                "==",
+                bound,
+                claim="equality when the noise outside u₁ lies in the null space of H",
+                setting=f"D = {size:.0e}, k = 3, d = 0.75, a = {coefficient:g}",
+                tolerance=rounding * bound,
+                tolerance_reason="rounding of sums over D, 64 sqrt(D) ε",
+                source=SOURCE,
+            )
+        )
+    for decay in (0.75, 2.0):
+        eigenvalues = spectrum(size, 1, decay)
+        optimal = np.zeros(size)
+        optimal[0] = 1.0
+        ceiling = size / eigenvalues.sum()
+        facts = {
+            "setting": f"D = {size:.0e}, k = 1, d = {decay:g}",
+            "tolerance": rounding * size,
+            "tolerance_reason": "rounding of sums over D, 64 sqrt(D) ε",
+            "source": SOURCE,
+        }
+        found.append(
+            compare(
+                "ceiling attained",
+                spectral_trace_ratio(eigenvalues, optimal),
+                "==",
+                ceiling,
+                claim="noise along u₁ alone reaches the largest ratio, λ₁ D / Tr H",
+                **facts,
+            )
+        )
+        found.append(
+            compare(
+                "ceiling",
+                ceiling,
+                "<=",
+                size,
+                claim="no noise exceeds the ratio D, whatever d",
+                **facts,
+            )
+        )
+    return found
+
+
+def _trained_networks(settings):
+    claim = "ratio ≥ a D λ₁^2 / (Tr H)^2 with the a of the network itself"
+    widths = settings.pick((32,), (32, 128), (32, 128, 512))
+    found = []
+    for data in (trained_networks.POINTS, trained_networks.IMAGES):
+        for width in widths:
+            problem = trained_networks.Problem(
+                data, "clipped squared", "relu", width, settings.seed
+            )
+            (final,) = trained_networks.snapshots(problem, (trained_networks.NUM_EPOCHS,))
+            facts = {"claim": claim, "setting": str(problem), "source": SOURCE}
+            if final.num_active == 0:
+                found.append(
+                    without_comparison(
+                        "trained network", Verdict.VACUOUS, "no active example: H = 0", **facts
+                    )
+                )
+                continue
+            eigenvalue, _ = final.leading_eigenpair
+            trace = np.trace(final.hessian)
+            bound = final.projection_coefficient * final.num_parameters * (eigenvalue / trace) ** 2
+            found.append(
+                compare(
+                    "trained network",
+                    final.trace_ratio,
+                    ">=",
+                    bound,
+                    tolerance=64 * len(final.hessian) * np.finfo(float).eps * bound,
+                    tolerance_reason="rounding of an eigendecomposition, 64 r ε",
+                    **facts,
+                )
+            )
+    return found
+
+
+def _falsification(settings):
+    size, num_leading = 6, 2
+    rng = settings.rng("proposition1/falsification")
+    num_variables = size - 1 + size**2
+    starts = rng.standard_normal((settings.pick(4, 12, 60), num_variables))
+    found = []
+    for decay in (0.75, 1.5):
+        small = float(size) ** -decay
+        caps = np.array([1.0] * (num_leading - 1) + [small] * (size - num_leading))
+
+        def sides(x, caps=caps):
+            # H is diagonal without loss of generality: the claim is invariant under rotation.
+            tail = caps / (1 + anp.exp(-x[: size - 1]))
+            eigenvalues = anp.concatenate((anp.ones(1), tail))
+            factor = anp.reshape(x[size - 1 :], (size, size))
+            variances = anp.sum(factor**2, axis=0)
+            total, trace = anp.sum(variances), anp.sum(eigenvalues)
+            ratio = size * anp.dot(eigenvalues, variances) / (trace * total)
+            return ratio, variances[0] * trace / total, trace
+
+        def first_margin(x, sides=sides):
+            ratio, coefficient, trace = sides(x)
+            return ratio / (coefficient * size / trace**2) - 1
+
+        def second_margin(x, sides=sides, decay=decay):
+            ratio, coefficient, _ = sides(x)
+            return ratio / guaranteed_ratio(size, num_leading, decay, coefficient) - 1
+
+        def published_margin(x, sides=sides, decay=decay):
+            ratio, coefficient, _ = sides(x)
+            return ratio / (coefficient * size ** (2 * decay - 1)) - 1
+
+        def inflated_margin(x, first_margin=first_margin):
+            return (first_margin(x) + 1) / 1.05 - 1
+
+        for name, margin, planted, false_claim in (
+            ("first inequality", first_margin, inflated_margin, "the bound times 1.05"),
+            ("second inequality", second_margin, published_margin, "ratio ≥ a D^(2d-1)"),
+        ):
+            found.extend(
+                falsification.verdicts(
+                    name + ", searched",
+                    falsification.search(margin, starts),
+                    falsification.search(planted, starts, target=-1e-6),
+                    claim=f"{name} of Proposition 1, relative margin",
+                    false_claim=false_claim,
+                    setting=f"D = {size}, k = {num_leading}, d = {decay:g}, {len(starts)} starts",
+                    tolerance=64 * size * np.finfo(float).eps,
+                    tolerance_reason="rounding, 64 D ε, relative",
+                    source=SOURCE,
+                )
+            )
+    return found

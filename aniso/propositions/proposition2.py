@@ -1,0 +1,199 @@
+"""Proposition 2, Fisher against Hessian in one-hidden-layer networks, with explicit constants.
+
+    w_min H <= F <= w_max H,   hence   u^T F u >= (w_min/w_max) lambda Tr F / Tr H
+
+with w_i = 2 (f_i - y_i)^2 for the clipped squared loss and exp((1 - 2 y_i) f_i) for the logistic.
+"""
+
+import numpy as np
+
+from aniso.objective import Objective
+from aniso.propositions import falsification, small_networks, trained_networks
+from aniso.propositions.check import Task, Verdict, compare, without_comparison
+
+SOURCE = "Zhu et al. 2019, Proposition 2; constants derived, see theory"
+
+
+def tasks(settings):
+    """Tasks of Proposition 2.
+
+    Parameters
+    ----------
+    settings : aniso.propositions.check.Settings
+
+    Returns
+    -------
+    list of aniso.propositions.check.Task
+    """
+    named = [Task("Hessian is the GGN", lambda: _hessian_is_gauss_newton(settings))]
+    for problem, epochs in trained_networks.runs(settings):
+        named.append(
+            Task(str(problem), lambda problem=problem, epochs=epochs: _along(problem, epochs))
+        )
+    named.append(Task("falsification", lambda: _falsification(settings)))
+    return named
+
+
+def _hessian_is_gauss_newton(settings):
+    """The network is linear in theta off the kinks, so its Hessian has no second term."""
+    found = []
+    for loss in trained_networks.LOSSES:
+        for activation in trained_networks.ACTIVATIONS:
+            problem = trained_networks.Problem(
+                trained_networks.POINTS, loss, activation, 32, settings.seed
+            )
+            structured = trained_networks.objective(problem)
+            theta = trained_networks.parameters_along_training(problem)[-1]
+            plain = Objective(
+                lambda theta, inputs, targets, own=structured: own.output_loss(
+                    own.model.outputs(theta, inputs), targets
+                ),
+                structured.inputs,
+                structured.targets,
+            )
+            rng = settings.rng(f"proposition2/{problem}/directions")
+            directions = rng.standard_normal((structured.num_parameters, 4))
+            exact = plain.hessian_product(theta, directions)
+            jacobian = structured.jacobians(theta)[:, 0]
+            curvature = structured.output_hessians(theta)[:, 0, 0]
+            gauss_newton = jacobian.T @ (curvature[:, None] * (jacobian @ directions))
+            gauss_newton /= structured.num_examples
+            scale = float(np.linalg.norm(exact))
+            found.append(
+                compare(
+                    "Hessian = GGN",
+                    np.linalg.norm(exact - gauss_newton),
+                    "<=",
+                    64 * structured.num_examples * np.finfo(float).eps * scale,
+                    claim="the Hessian by automatic differentiation is (1/N) Σ_i s_i J_i J_iᵀ",
+                    setting=str(problem),
+                    tolerance=0.0,
+                    tolerance_reason="the bound is rounding already: 64 N ε |H V|",
+                    source=SOURCE,
+                )
+            )
+    return found
+
+
+def _along(problem, epochs):
+    taken = trained_networks.snapshots(problem, epochs)
+    claims = {
+        "lower sandwich": "w_min H ≤ F: least eigenvalue of F - w_min H, relative to |F|",
+        "upper sandwich": "F ≤ w_max H: least eigenvalue of w_max H - F, relative to |w_max H|",
+        "Fisher along u": "uᵀ F u Tr H / (λ Tr F) ≥ w_min/w_max",
+        "explicit constant": "uᵀ F u Tr H / (λ Tr F) ≥ the constant without residuals",
+    }
+    usable = [item for item in taken if item.num_active > 0]
+    if not usable:
+        return [
+            without_comparison(
+                name,
+                Verdict.VACUOUS,
+                "no active example: H = F = 0",
+                claim=claim,
+                setting=str(problem),
+                source=SOURCE,
+            )
+            for name, claim in claims.items()
+        ]
+    coefficients = [item.coefficient(item.empirical_fisher) for item in usable]
+    sides = {
+        "lower sandwich": [
+            (_least(item.empirical_fisher - item.lowest_weight * item.hessian), 0.0)
+            for item in usable
+        ],
+        "upper sandwich": [
+            (_least(item.highest_weight * item.hessian - item.empirical_fisher), 0.0)
+            for item in usable
+        ],
+        "Fisher along u": [
+            (value, item.weight_ratio) for value, item in zip(coefficients, usable, strict=True)
+        ],
+        "explicit constant": [
+            (value, item.explicit_constant)
+            for value, item in zip(coefficients, usable, strict=True)
+        ],
+    }
+    scales = {
+        "lower sandwich": [np.linalg.norm(item.empirical_fisher, 2) for item in usable],
+        "upper sandwich": [item.highest_weight * item.leading_eigenpair[0] for item in usable],
+    }
+    series = {"lower sandwich": _pencil(usable[-1])}
+    found = []
+    for name, claim in claims.items():
+        pairs = sides[name]
+        if name in scales:
+            pairs = [
+                (value / scale, bound)
+                for (value, bound), scale in zip(pairs, scales[name], strict=True)
+            ]
+        worst = min(range(len(pairs)), key=lambda i: pairs[i][0] - pairs[i][1])
+        rank = len(usable[worst].hessian)
+        found.append(
+            compare(
+                name,
+                pairs[worst][0],
+                ">=",
+                pairs[worst][1],
+                claim=claim,
+                setting=f"{problem}, worst of {len(pairs)} epochs: {usable[worst].epoch}",
+                tolerance=64 * rank * np.finfo(float).eps,
+                tolerance_reason="rounding of an eigendecomposition, 64 r ε, relative",
+                source=SOURCE,
+                series={
+                    "epoch": [item.epoch for item in usable],
+                    "measured": [value for value, _ in pairs],
+                    "bound": [bound for _, bound in pairs],
+                }
+                | series.get(name, {}),
+            )
+        )
+    return found
+
+
+def _pencil(item):
+    """Eigenvalues of F relative to H on the range of H, with the two bounds on them."""
+    values, vectors = np.linalg.eigh(item.hessian)
+    kept = values > 1e-10 * values[-1]
+    whitening = vectors[:, kept] / np.sqrt(values[kept])
+    return {
+        "pencil": np.linalg.eigvalsh(whitening.T @ item.empirical_fisher @ whitening),
+        "lowest_weight": [item.lowest_weight],
+        "highest_weight": [item.highest_weight],
+    }
+
+
+def _least(matrix):
+    return float(np.linalg.eigvalsh(matrix)[0])
+
+
+def _falsification(settings):
+    found = []
+    effort = {"num_descents": settings.pick(3, 8, 60), "max_iterations": 100}
+    for loss in trained_networks.LOSSES:
+        network = small_networks.SmallNetwork(loss)
+        starts = network.starts(settings, "proposition2")
+
+        def margin(x, network=network):
+            values = network.quantities(x)
+            constant = values["weight_ratio"]
+            # Equal weights make the claim an equality; dividing by 1 - C removes that trivial end.
+            return (values["fisher_coefficient"] - constant) / (constant * (1 - constant))
+
+        def false_margin(x, network=network):
+            return network.quantities(x)["fisher_coefficient"] - 1
+
+        found.extend(
+            falsification.verdicts(
+                "Fisher along u, searched",
+                falsification.search(margin, starts, **effort),
+                falsification.search(false_margin, starts, target=-1e-4, **effort),
+                claim="(uᵀ F u Tr H / (λ Tr F) - C) / (C (1 - C)) ≥ 0, C = w_min/w_max",
+                false_claim="C = 1, as if F were proportional to H",
+                setting=f"{loss}, {network.description}, {len(starts)} points",
+                tolerance=1e-9,
+                tolerance_reason="rounding of a nearly degenerate eigenvector, 1e-9",
+                source=SOURCE,
+            )
+        )
+    return found

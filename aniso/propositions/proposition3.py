@@ -1,0 +1,156 @@
+"""Proposition 3, gradient covariance against Hessian in one-hidden-layer networks.
+
+    u^T Sigma u >= a lambda Tr Sigma / Tr H,
+
+with a = (1 - |U|/N) w_min/w_max for the clipped squared loss at almost every theta, and with
+a = w_min/w_max - (u^T g)^2 Tr H / (lambda Tr Sigma) for the logistic loss, where every example is
+active and the statement needs a small mean gradient along u.
+"""
+
+import numpy as np
+
+from aniso.propositions import falsification, small_networks, trained_networks
+from aniso.propositions.check import Task, Verdict, compare, without_comparison
+
+SOURCE = "Zhu et al. 2019, Proposition 3; constants derived, see theory"
+CLAIM = "â = uᵀ Σ u Tr H / (λ Tr Σ) ≥ a"
+
+
+def tasks(settings):
+    """Tasks of Proposition 3.
+
+    Parameters
+    ----------
+    settings : aniso.propositions.check.Settings
+
+    Returns
+    -------
+    list of aniso.propositions.check.Task
+    """
+    named = [
+        Task(str(problem), lambda problem=problem, epochs=epochs: _along(problem, epochs))
+        for problem, epochs in trained_networks.runs(settings)
+    ]
+    named.append(Task("falsification", lambda: _falsification(settings)))
+    return named
+
+
+def guaranteed_coefficient(snapshot, loss):
+    """The explicit a of Proposition 3 at a snapshot.
+
+    Parameters
+    ----------
+    snapshot : aniso.propositions.trained_networks.Snapshot
+    loss : {"clipped squared", "logistic"}
+
+    Returns
+    -------
+    float
+        At most 0 where the proposition promises nothing.
+    """
+    if loss == "clipped squared":
+        return (1 - snapshot.num_active / snapshot.num_examples) * snapshot.weight_ratio
+    eigenvalue, vector = snapshot.leading_eigenpair
+    share = (vector @ snapshot.gradient) ** 2 * np.trace(snapshot.hessian)
+    return snapshot.weight_ratio - float(
+        share / (eigenvalue * np.trace(snapshot.gradient_covariance))
+    )
+
+
+def _along(problem, epochs):
+    taken = trained_networks.snapshots(problem, epochs)
+    facts = {"claim": CLAIM, "source": SOURCE}
+    usable = [item for item in taken if item.num_active > 0]
+    pairs = [
+        (item.projection_coefficient, guaranteed_coefficient(item, problem.loss)) for item in usable
+    ]
+    found = []
+    for name, chosen in (
+        ("along training", range(len(usable))),
+        ("at the end", range(len(usable))[-1:] if usable and usable[-1] is taken[-1] else ()),
+    ):
+        promised = [i for i in chosen if pairs[i][1] > 0]
+        if not promised:
+            reason = (
+                "no active example: H = Σ = 0"
+                if not chosen
+                else "the guaranteed a is not positive: the mean gradient along u is not small"
+            )
+            found.append(
+                without_comparison(name, Verdict.VACUOUS, reason, setting=str(problem), **facts)
+            )
+            continue
+        worst = min(promised, key=lambda i: pairs[i][0] - pairs[i][1])
+        item = usable[worst]
+        found.append(
+            compare(
+                name,
+                pairs[worst][0],
+                ">=",
+                pairs[worst][1],
+                setting=f"{problem}, epoch {item.epoch}, |U|/N = "
+                f"{item.num_active / item.num_examples:.2f}",
+                tolerance=64 * len(item.hessian) * np.finfo(float).eps * pairs[worst][0],
+                tolerance_reason="rounding of an eigendecomposition, 64 r ε, relative",
+                series={
+                    "epoch": [item.epoch for item in usable],
+                    "measured": [value for value, _ in pairs],
+                    "bound": [bound for _, bound in pairs],
+                    "trace_ratio": [item.trace_ratio for item in usable],
+                },
+                **facts,
+            )
+        )
+    if usable:
+        found.append(_anisotropy(problem, usable[-1]))
+    return found
+
+
+def _anisotropy(problem, item):
+    """Check that the trained network's noise is aligned with its curvature at all."""
+    return compare(
+        "anisotropy",
+        item.trace_ratio,
+        ">=",
+        1.0,
+        claim="Tr(HΣ) exceeds that of isotropic noise of the same trace",
+        setting=f"{problem}, epoch {item.epoch}",
+        tolerance=0.0,
+        tolerance_reason="none",
+        source="Zhu et al. 2019, Figure 4",
+    )
+
+
+def _falsification(settings):
+    found = []
+    effort = {"num_descents": settings.pick(3, 8, 60), "max_iterations": 100}
+    for loss in trained_networks.LOSSES:
+        network = small_networks.SmallNetwork(loss)
+        starts = network.starts(settings, "proposition3")
+
+        def margin(x, network=network):
+            values = network.quantities(x)
+            promised = values["weight_ratio"]
+            if network.loss == "logistic":
+                promised = promised - values["mean_gradient_share"]
+            else:
+                promised = promised * (1 - values["active_fraction"])
+            return (values["covariance_coefficient"] - promised) / values["weight_ratio"]
+
+        def false_margin(x, network=network):
+            return network.quantities(x)["covariance_coefficient"] - 1
+
+        found.extend(
+            falsification.verdicts(
+                "â, searched",
+                falsification.search(margin, starts, **effort),
+                falsification.search(false_margin, starts, target=-1e-4, **effort),
+                claim="(â - a) w_max/w_min ≥ 0 over parameters and inputs",
+                false_claim="a = 1, as if Σ were proportional to H",
+                setting=f"{loss}, {network.description}, {len(starts)} points",
+                tolerance=1e-9,
+                tolerance_reason="rounding of a nearly degenerate eigenvector, 1e-9",
+                source=SOURCE,
+            )
+        )
+    return found

@@ -1,0 +1,69 @@
+"""Full-batch Adam, the optimiser behind the trained networks of the one-hidden-layer experiment."""
+
+import numpy as np
+
+from aniso import checks
+
+
+def adam_iterates(objective, theta, learning_rates, *, decay_rates=(0.9, 0.999), floor=1e-8):
+    """Iterates of Adam: ``theta <- theta - eta_k m_k / (sqrt(v_k) + floor)``.
+
+    m and v are the bias-corrected running means of the gradient and of its square.
+
+    Parameters
+    ----------
+    objective : object with ``gradient(theta) -> (D,)``
+        Loss to minimise.
+    theta : array_like, shape (D,)
+        Start; it is not changed.
+    learning_rates : iterable of float
+        Step size of each iteration; its length is the number of iterations.
+    decay_rates : tuple of float
+        Memory of m and of v, each in [0, 1).
+    floor : float
+        Added to the root, in the units of the gradient.
+
+    Yields
+    ------
+    ndarray, shape (D,)
+        theta after each iteration, a new array every time.
+
+    Raises
+    ------
+    InputError
+        If theta or a setting breaks its rule.
+    FloatingPointError
+        If the gradient is no longer finite; the message names the iteration.
+
+    Notes
+    -----
+    Source: Kingma & Ba 2015, Algorithm 1. Cost: one gradient an iteration.
+
+    Examples
+    --------
+    The first step moves every coordinate by the learning rate against the sign of its gradient:
+
+    >>> class Bowl:
+    ...     def gradient(self, theta):
+    ...         return 2 * theta
+    >>> [theta.round(6).tolist() for theta in adam_iterates(Bowl(), [3.0, -1.0], [0.1])]
+    [[2.9, -0.9]]
+    """
+    theta = checks.array("theta", theta, shape=(None,))
+    first, second = (
+        checks.number("decay_rates", rate, low=0, high=1 - 1e-12) for rate in decay_rates
+    )
+    floor = checks.number("floor", floor, low=0)
+    mean, square = np.zeros_like(theta), np.zeros_like(theta)
+    for count, learning_rate in enumerate(learning_rates, start=1):
+        gradient = objective.gradient(theta)
+        if not np.isfinite(gradient).all():
+            raise FloatingPointError(
+                f"the gradient is not finite at iteration {count} of Adam; "
+                "a smaller learning rate may help"
+            )
+        mean = first * mean + (1 - first) * gradient
+        square = second * square + (1 - second) * gradient**2
+        direction = (mean / (1 - first**count)) / (np.sqrt(square / (1 - second**count)) + floor)
+        theta = theta - checks.number("learning_rate", learning_rate, low=0) * direction
+        yield theta

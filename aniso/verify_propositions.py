@@ -1,0 +1,162 @@
+"""The command ``python -m aniso.verify_propositions``: does the theory hold, in numbers?"""
+
+import argparse
+import sys
+import time
+from pathlib import Path
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+from threadpoolctl import threadpool_limits
+
+from aniso import checks, files, propositions, provenance, report
+from aniso.propositions.check import SCALES, Settings
+
+
+def main(arguments=None):
+    """Run the checks, print their table, and return the exit status.
+
+    Parameters
+    ----------
+    arguments : sequence of str, optional
+        Command-line arguments; those of the process if not given.
+
+    Returns
+    -------
+    int
+        0 if nothing fails, 1 if a check fails or a task breaks off, 130 after Ctrl-C. Wrong
+        arguments end the process with status 2 before any work.
+    """
+    parser = _parser()
+    options = parser.parse_args(arguments)
+    try:
+        settings = Settings(options.scale, options.seed)
+        if options.json is not None:
+            files.require_writable("--json", options.json)
+        if options.plot is not None:
+            _require_folder(options.plot)
+    except checks.InputError as error:
+        parser.error(str(error))
+    groups = [name for name in propositions.GROUPS if name in (options.only or [name])]
+    start = time.perf_counter()
+    try:
+        results = run(groups, settings, Console(stderr=True))
+    except KeyboardInterrupt:
+        print("interrupted: nothing was written", file=sys.stderr)
+        return 130
+    seconds = time.perf_counter() - start
+    _show(groups, results, seconds)
+    if options.json is not None:
+        with files.atomic_writer(options.json) as stream:
+            report.write_document(
+                stream, report.document(results, settings, provenance.environment(), seconds)
+            )
+    if options.plot is not None:
+        from aniso import evidence_plots  # matplotlib loads only when a figure is asked for
+
+        for path in evidence_plots.draw(results, options.plot):
+            print(f"wrote {path}")
+    return 0 if report.passed(results) else 1
+
+
+def run(groups, settings, console):
+    """Results of every task of the given groups, with a progress bar on a terminal.
+
+    Parameters
+    ----------
+    groups : sequence of str
+        Keys of :data:`aniso.propositions.GROUPS`.
+    settings : aniso.propositions.check.Settings
+    console : rich.console.Console
+        Where progress is shown; nothing is shown if it is not a terminal.
+
+    Returns
+    -------
+    list of aniso.report.TaskResult
+    """
+    planned = [(group, task) for group in groups for task in propositions.tasks(group, settings)]
+    results = []
+    # One BLAS thread: the matrices are small, and the bits don't depend on the number of cores.
+    with (
+        threadpool_limits(limits=1, user_api="blas"),
+        Progress(
+            TextColumn("{task.description}", markup=False),
+            BarColumn(bar_width=20),
+            MofNCompleteColumn(),
+            TimeElapsedColumn(),
+            console=console,
+            transient=True,
+            disable=not console.is_terminal,
+        ) as progress,
+    ):
+        bar = progress.add_task("", total=len(planned))
+        for group, task in planned:
+            progress.update(bar, description=f"{group}: {task.name}"[:56].ljust(56))
+            results.append(_run_task(group, task))
+            progress.advance(bar)
+    return results
+
+
+def _run_task(group, task):
+    """The task's result; an exception becomes a failed result, so that the others still run."""
+    start = time.perf_counter()
+    try:
+        found, error = tuple(task.run()), ""
+    except Exception as exception:
+        found, error = (), f"{type(exception).__name__}: {exception}"
+    return report.TaskResult(group, task.name, found, time.perf_counter() - start, error)
+
+
+def _show(groups, results, seconds):
+    console = Console(width=report.TABLE_WIDTH, highlight=False)
+    for group in groups:
+        own = [result for result in results if result.group == group]
+        console.print(report.table(propositions.title(group), own))
+    notes = report.findings(results)
+    if notes:
+        console.print("Findings", style="bold")
+        for note in notes:
+            console.print(f"- {note}", markup=False)
+        console.print()
+    console.print(report.verdict_line(results, seconds))
+
+
+def _parser():
+    parser = argparse.ArgumentParser(
+        prog="python -m aniso.verify_propositions",
+        description="Check Definition 1 and Propositions 1 to 3 of Zhu et al. (2019) with explicit "
+        "constants, margins and error bars, on synthetic and real data.",
+        epilog="Exit status: 0 nothing fails, 1 a check fails, 2 wrong arguments.",
+    )
+    parser.add_argument(
+        "--only",
+        nargs="+",
+        metavar="GROUP",
+        choices=tuple(propositions.GROUPS),
+        help="groups to run: " + ", ".join(propositions.GROUPS) + " (default: all); "
+        "their numbers are those of the whole run",
+    )
+    scale = parser.add_mutually_exclusive_group()
+    help_texts = {"quick": "small sizes, about 10 s", "full": "heavy sizes, many minutes"}
+    for name, text in help_texts.items():
+        scale.add_argument(f"--{name}", dest="scale", action="store_const", const=name, help=text)
+    parser.set_defaults(scale=SCALES[1])
+    parser.add_argument("--seed", type=int, default=0, help="root of all randomness (default 0)")
+    parser.add_argument("--json", metavar="FILE", type=Path, help="write all numbers as JSON")
+    parser.add_argument("--plot", metavar="DIR", type=Path, help="write the evidence as figures")
+    return parser
+
+
+def _require_folder(path):
+    """Create the folder for figures, or say why it can't be."""
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise checks.InputError(
+            f"--plot={str(path)!r} can't be created: {error.strerror}; expected a writable folder"
+        ) from error
+    files.require_writable("--plot", path / "evidence.png")
+
+
+if __name__ == "__main__":
+    sys.exit(main())
