@@ -60,9 +60,7 @@ class Estimate:
 
     def scaled(self, factor):
         """The estimate of `factor` times the quantity."""
-        return Estimate(
-            self.value * factor, self.standard_error * abs(factor), self.num_samples
-        )
+        return Estimate(self.value * factor, self.standard_error * abs(factor), self.num_samples)
 
     def __str__(self):
         return f"{self.value:.6g} ± {self.standard_error:.2g}"

@@ -41,8 +41,8 @@ def require(num_bytes, what, alternative, *, budget=None):
     aniso.memory.AllocationRefused: the dense Hessian needs 8.00 TB, more than the budget of \
 1.00 GB; use hessian_operator
     """
-    limit = int(0.9 * available_bytes()) if budget is None else checks.integer(
-        "budget", budget, low=1
+    limit = (
+        int(0.9 * available_bytes()) if budget is None else checks.integer("budget", budget, low=1)
     )
     if num_bytes > limit:
         raise AllocationRefused(
