@@ -37,12 +37,16 @@ class ModelObjective:
     Notes
     -----
     Nothing loops over examples. Derivatives of the outputs in the pre-activations of all examples
-    come from one traced pass; a layer's parameter gradients are their outer products with the
-    layer's inputs. Where the model is linear in theta almost everywhere the Hessian is the
-    generalised Gauss-Newton matrix, computed from the Jacobians of those examples whose output
-    Hessian is not 0; otherwise Hessian products broadcast over a leading axis. On a kink (a
-    pre-activation of exactly 0, say) the derivatives follow the slopes of
-    :mod:`aniso.models.activations`.
+    come from one traced pass (in passes that stay in the cache); a layer's parameter gradients are
+    their outer products with the layer's inputs. Where the model is linear in theta almost
+    everywhere the Hessian is the generalised Gauss-Newton matrix: one symmetric product
+    ``A^T A`` of n C rows, n the number of examples whose output Hessian is not 0, N C D^2
+    operations at most. (Splitting it by pairs of inputs, Khatri-Rao, needs no fewer operations.)
+    Otherwise the Hessian comes from products, in blocks or in a loop as the rule of
+    :func:`aniso.derivative_plans.plan_products` says, D of them for a dense one.
+
+    On a kink (a pre-activation of exactly 0, say) the derivatives follow the slopes of
+    :mod:`aniso.models.activations`; the Hessian has no part from the kinks.
 
     Examples
     --------
@@ -147,7 +151,14 @@ class ModelObjective:
         return self._jacobians(theta, self.inputs)
 
     def hessian_product(self, theta, vectors):
-        """Hessian of the mean loss times vectors, shape (D,) or (D, K), the shape of `vectors`."""
+        """Hessian of the mean loss times vectors, shape (D,) or (D, K), the shape of `vectors`.
+
+        Notes
+        -----
+        For a model linear almost everywhere: the Jacobians of the curved examples, formed a
+        bounded number at a time, and 4 n C D K operations; nothing is kept between calls, so one
+        call with K columns is far cheaper than K calls.
+        """
         theta = self._theta(theta)
         vectors, columns = checked_vectors(vectors, theta.size)
         if not self.model.linear_almost_everywhere:

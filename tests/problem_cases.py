@@ -54,6 +54,7 @@ def _cases():
             yield _named(f"perceptron, {activation}", model, loss, 6)
     yield _named("deep perceptron", MultilayerPerceptron((2, 3, 4, 3, 1), "tanh"), binary[1], 5)
     yield _named("deep clipped perceptron", MultilayerPerceptron((2, 3, 1)), binary[0], 8)
+    yield _named("wide inputs", OneHiddenLayer(9, 3), LogisticLoss(), 5)
     yield _named("softmax regression", MultilayerPerceptron((3, 4)), SoftmaxCrossEntropy(), 6)
     yield _named("linear regression", MultilayerPerceptron((2, 2)), SquaredLoss(), 6)
     yield _named("one example, one unit", OneHiddenLayer(1, 1, "abs"), LogisticLoss(), 1)

@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 from autograd import grad
 from autograd import hessian as autograd_hessian
+from autograd.extend import defvjp, primitive
 from tolerances import assert_equal_up_to_rounding
 
 from aniso import broadcasting, checks, derivative_plans, memory
@@ -189,6 +190,20 @@ def test_a_wrong_result_of_the_loss_is_refused(loss, message, rng):
     for name in ("losses", "gradient", "hessian"):
         with np.errstate(invalid="ignore"), pytest.raises(checks.InputError, match=message):
             getattr(objective, name)(theta)
+
+
+def test_a_hessian_that_is_not_symmetric_is_refused(rng):
+    @primitive
+    def first_entry_squared(theta):
+        return theta[0] ** 2
+
+    # the derivative is not a gradient: its own derivative has no symmetry
+    wrong = np.array([0.0, 1.0])
+    defvjp(first_entry_squared, lambda ans, theta: lambda g: g * theta[0] * wrong)  # noqa: ARG005
+    objective = Objective(lambda theta, x, y: first_entry_squared(theta) * x + y, [1.0], [0.0])
+    with pytest.raises(checks.InputError, match="not symmetric"):
+        objective.hessian([1.0, 2.0])
+    assert not objective.check([1.0, 2.0], rng).right
 
 
 def test_a_gradient_that_is_not_finite_is_refused():
