@@ -1,5 +1,22 @@
-"""Ensembles of the stochastic motion that the theory talks about, with independent streams."""
+"""Ensembles of the stochastic motion that the theory talks about, with independent streams.
 
+Drifts are in :mod:`~aniso.langevin.drifts`, noises in :mod:`~aniso.langevin.noises`, schemes in
+:mod:`~aniso.langevin.schemes`, regions in :mod:`~aniso.langevin.regions`.
+"""
+
+from aniso.langevin.ensembles import EnsembleStatistics, simulate_ensemble, simulate_paths
+from aniso.langevin.first_passage import ExitTimes, simulate_exits
 from aniso.langevin.linear_chain import ChainStatistics, simulate_linear_chain
+from aniso.langevin.problems import LangevinProblem, NonFiniteState
 
-__all__ = ["ChainStatistics", "simulate_linear_chain"]
+__all__ = [
+    "ChainStatistics",
+    "EnsembleStatistics",
+    "ExitTimes",
+    "LangevinProblem",
+    "NonFiniteState",
+    "simulate_ensemble",
+    "simulate_exits",
+    "simulate_linear_chain",
+    "simulate_paths",
+]

@@ -18,7 +18,16 @@ def dot(first, second):
 
 
 @njit(**_REDUCTION)
-def total(row):
+def dot_of_squares(first, second):
+    """Inner product of the squares of two rows of LANES numbers."""
+    total = 0.0
+    for lane in range(LANES):
+        total += (first[lane] * second[lane]) * (first[lane] * second[lane])
+    return total
+
+
+@njit(**_REDUCTION)
+def row_sum(row):
     """Sum of a row of LANES numbers, summed in vectors."""
     result = 0.0
     for lane in range(LANES):
@@ -27,18 +36,22 @@ def total(row):
 
 
 @njit(**KERNEL)
-def add_moments(panel, dimension, active, centre, scratch, first, second):
-    """Adds ``sum (x - c)`` and ``sum (x - c)(x - c)^T`` of the active lanes (lower triangle).
+def add_moments(panel, dimension, active, centre, scratch, first, second, fourth):
+    """Adds sums of d, ``d_i d_j`` and ``(d_i d_j)^2``, d = x - c, over the active lanes.
 
     `panel` (D or more, LANES), `centre` (D,), `scratch` (D or more, LANES) is overwritten,
-    `first` (D,) and `second` (D, D) are added to.
+    `first` (D,), `second` (D, D) and `fourth` (D, D), or (0, 0) to leave it out, are added to;
+    lower triangles only.
     """
     for i in range(dimension):
         for lane in range(LANES):
             scratch[i, lane] = panel[i, lane] - centre[i] if lane < active else 0.0
-        first[i] += total(scratch[i])
+        first[i] += row_sum(scratch[i])
         for j in range(i + 1):
             second[i, j] += dot(scratch[i], scratch[j])
+    for i in range(fourth.shape[0]):
+        for j in range(i + 1):
+            fourth[i, j] += dot_of_squares(scratch[i], scratch[j])
 
 
 @njit(**KERNEL)
@@ -46,8 +59,29 @@ def add_observable(values, active, sums):
     """Adds the sum and the sum of squares of the active lanes of `values` to `sums` (2,)."""
     for lane in range(active, LANES):
         values[lane] = 0.0
-    sums[0] += total(values)
+    sums[0] += row_sum(values)
     sums[1] += dot(values, values)
+
+
+@njit(**_REDUCTION)
+def all_finite(panel, dimension):
+    """Whether all lanes of the first `dimension` rows are finite (0 times infinity is not 0)."""
+    check = 0.0
+    for i in range(dimension):
+        row = panel[i]
+        for lane in range(LANES):
+            check += row[lane] * 0.0
+    return check == 0.0
+
+
+@njit(**KERNEL)
+def first_broken_lane(panel, dimension, active):
+    """First active lane with an entry that is not finite, or -1."""
+    for lane in range(active):
+        for i in range(dimension):
+            if not np.isfinite(panel[i, lane]):
+                return lane
+    return -1
 
 
 def mirrored(lower):

@@ -14,7 +14,7 @@ CELL = 256
 """Paths in a cell; a multiple of the lanes of a kernel."""
 
 
-def in_order(work, num_paths, num_threads=None, *, first_cell=0):
+def in_order(work, num_paths, num_threads=None, *, first_cell=0, cell=CELL):
     """Results of ``work(first_path, count)`` for one cell after the other.
 
     Parameters
@@ -22,11 +22,13 @@ def in_order(work, num_paths, num_threads=None, *, first_cell=0):
     work : callable
         Called once per cell, from any thread; the cells may be computed in any order.
     num_paths : int
-        Paths in all; the last cell may be smaller than CELL.
+        Paths in all; the last cell may be smaller than the others.
     num_threads : int, optional
         Threads to use; the number of CPUs this process may run on if not given.
     first_cell : int
         Cell to begin with.
+    cell : int
+        Paths in a cell.
 
     Yields
     ------
@@ -39,12 +41,12 @@ def in_order(work, num_paths, num_threads=None, *, first_cell=0):
     >>> list(in_order(lambda first, count: (first, count), 300))
     [(0, 256), (256, 44)]
     """
-    starts = range(first_cell * CELL, num_paths, CELL)
+    starts = range(first_cell * cell, num_paths, cell)
     threads = min(thread_count(num_threads), max(1, len(starts)))
     batch = max(1, min(16, len(starts) // (4 * threads)))
 
     def run(batch_starts):
-        return [work(start, min(CELL, num_paths - start)) for start in batch_starts]
+        return [work(start, min(cell, num_paths - start)) for start in batch_starts]
 
     batches = [starts[i : i + batch] for i in range(0, len(starts), batch)]
     if threads == 1:

@@ -3,11 +3,16 @@
 from dataclasses import dataclass
 
 import numpy as np
-from numba import njit
 
 from aniso import checks, estimates, memory
-from aniso.langevin import accumulators, cells, covariance_factor, panels, streams
-from aniso.langevin.streams import KERNEL, LANES
+from aniso.langevin import (
+    accumulators,
+    cells,
+    covariance_factor,
+    linear_kernel,
+    panels,
+    streams,
+)
 
 
 @dataclass(frozen=True)
@@ -106,11 +111,15 @@ def simulate_linear_chain(
     matrix = panels.padded(np.hstack([propagator, factor]))
     padded_hessian = panels.padded(hessian)
 
+    zero = np.zeros((len(steps), dimension))
+    no_fourth = np.zeros((len(steps), 0, 0))
+    no_snapshots = np.zeros((0, len(steps), dimension))
+
     def work(first_path, count):
         second = np.zeros((len(steps), dimension, dimension))
         losses = np.zeros((len(steps), 2))
         with np.errstate(over="ignore", invalid="ignore"):
-            _advance_cell(
+            linear_kernel.advance_cell(
                 matrix,
                 padded_hessian,
                 dimension,
@@ -119,8 +128,13 @@ def simulate_linear_chain(
                 seed,
                 np.uint64(first_path),
                 count,
+                np.zeros(dimension),
+                zero,
+                np.zeros((len(steps), dimension)),
                 second,
+                no_fourth,
                 losses,
+                no_snapshots,
             )
         return second, losses
 
@@ -170,46 +184,3 @@ def mean_estimate(sums, num_samples):
     mean = sums[0] / num_samples
     variance = max(sums[1] - num_samples * mean**2, 0.0) / (num_samples - 1)
     return estimates.Estimate(float(mean), float(np.sqrt(variance / num_samples)), num_samples)
-
-
-@njit(**KERNEL)
-def _advance_cell(
-    matrix, hessian, dimension, rank, steps, seed, first_path, num_paths, second, losses
-):
-    """Chains of one cell from 0; sums of theta theta^T and of the loss at the recorded steps."""
-    panel = np.zeros((max(matrix.shape[1], dimension + rank + 1), LANES))
-    following = np.zeros((matrix.shape[0], LANES))
-    product = np.zeros((hessian.shape[0], LANES))
-    centre, first = np.zeros(dimension), np.zeros(dimension)
-    values = np.zeros(LANES)
-    blocks_per_step = np.uint64((rank + 1) // 2)
-    for start in range(0, num_paths, LANES):
-        for i in range(dimension):
-            for lane in range(LANES):
-                panel[i, lane] = 0.0
-        step = 0
-        for record in range(len(steps)):
-            while step < steps[record]:
-                streams.fill_normals(
-                    seed,
-                    first_path + np.uint64(start),
-                    np.uint64(step) * blocks_per_step,
-                    rank,
-                    panel[dimension:],
-                )
-                panels.multiply(matrix, panel, following)
-                for i in range(dimension):
-                    for lane in range(LANES):
-                        panel[i, lane] = following[i, lane]
-                step += 1
-            active = min(LANES, num_paths - start)
-            panels.multiply(hessian, panel, product)
-            for lane in range(LANES):
-                values[lane] = 0.0
-            for i in range(dimension):
-                for lane in range(LANES):
-                    values[lane] += 0.5 * panel[i, lane] * product[i, lane]
-            accumulators.add_observable(values, active, losses[record])
-            accumulators.add_moments(
-                panel, dimension, active, centre, product, first, second[record]
-            )

@@ -3,7 +3,7 @@
 import numpy as np
 from numba import njit
 
-from aniso.langevin.streams import INLINE, LANES
+from aniso.langevin.streams import INLINE, KERNEL, LANES
 
 ROWS, COLUMNS = 5, 4
 """Tile of a product: matrices are padded with zeros to multiples of these."""
@@ -62,3 +62,42 @@ def multiply(matrix, panel, out):
                 out[i + 2, lane] += c0 * p0 + c1 * p1 + c2 * p2 + c3 * p3
                 out[i + 3, lane] += d0 * p0 + d1 * p1 + d2 * p2 + d3 * p3
                 out[i + 4, lane] += e0 * p0 + e1 * p1 + e2 * p2 + e3 * p3
+
+
+@njit(**KERNEL)
+def multiply_unpadded(matrix, panel, out):
+    """`out` = `matrix` @ `panel` for any (n, m), (m, LANES), (n, LANES).
+
+    Tiles that reach over the last column take coefficients of zero on the last row of the panel.
+    """
+    rows, columns = matrix.shape
+    last = columns - 1
+    for i in range(rows):
+        for lane in range(LANES):
+            out[i, lane] = 0.0
+    for j in range(0, columns, COLUMNS):
+        j1, j2, j3 = min(j + 1, last), min(j + 2, last), min(j + 3, last)
+        w1 = 1.0 if j + 1 <= last else 0.0
+        w2 = 1.0 if j + 2 <= last else 0.0
+        w3 = 1.0 if j + 3 <= last else 0.0
+        for i in range(0, rows - 1, 2):
+            a0, a1 = matrix[i, j], w1 * matrix[i, j1]
+            a2, a3 = w2 * matrix[i, j2], w3 * matrix[i, j3]
+            b0, b1 = matrix[i + 1, j], w1 * matrix[i + 1, j1]
+            b2, b3 = w2 * matrix[i + 1, j2], w3 * matrix[i + 1, j3]
+            for lane in range(LANES):
+                p0, p1 = panel[j, lane], panel[j1, lane]
+                p2, p3 = panel[j2, lane], panel[j3, lane]
+                out[i, lane] += a0 * p0 + a1 * p1 + a2 * p2 + a3 * p3
+                out[i + 1, lane] += b0 * p0 + b1 * p1 + b2 * p2 + b3 * p3
+        if rows % 2:
+            i = rows - 1
+            a0, a1 = matrix[i, j], w1 * matrix[i, j1]
+            a2, a3 = w2 * matrix[i, j2], w3 * matrix[i, j3]
+            for lane in range(LANES):
+                out[i, lane] += (
+                    a0 * panel[j, lane]
+                    + a1 * panel[j1, lane]
+                    + a2 * panel[j2, lane]
+                    + a3 * panel[j3, lane]
+                )

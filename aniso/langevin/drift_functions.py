@@ -1,0 +1,111 @@
+"""Drifts and potentials of the built-in families, on panels of paths."""
+
+import math
+
+from aniso.langevin.panels import multiply_unpadded
+from aniso.langevin.streams import LANES
+
+_ROOT_TWO = math.sqrt(2.0)
+
+
+def quadratic_drift(theta, parameters, out):
+    """``-H theta``; parameters hold -H."""
+    dimension = theta.shape[0]
+    multiply_unpadded(parameters.reshape(dimension, dimension), theta, out)
+
+
+def quadratic_potential(theta, parameters, out):
+    """``theta^T H theta / 2``; parameters hold -H."""
+    dimension = theta.shape[0]
+    for lane in range(LANES):
+        out[lane] = 0.0
+    for i in range(dimension):
+        for j in range(dimension):
+            entry = -0.5 * parameters[i * dimension + j]
+            for lane in range(LANES):
+                out[lane] += entry * theta[i, lane] * theta[j, lane]
+
+
+def two_basin_drift(theta, parameters, out):
+    """Minus the mean gradient of ``min(s, f)``; parameters hold the data in rotated axes.
+
+    With a = (w_1 - w_2) / sqrt 2 and b = (w_1 + w_2) / sqrt 2, both for the iterate and for the
+    datum, ``s = 10 (da)^2 + 100 (db - sqrt 2)^2`` and ``f = (da)^2 + (db + sqrt 2)^2``.
+    """
+    num_data = parameters.shape[0] // 2
+    for lane in range(LANES):
+        out[0, lane] = 0.0
+        out[1, lane] = 0.0
+    for i in range(num_data):
+        a_datum, b_datum = parameters[i], parameters[num_data + i]
+        for lane in range(LANES):
+            a = (theta[0, lane] - theta[1, lane]) / _ROOT_TWO - a_datum
+            b = (theta[0, lane] + theta[1, lane]) / _ROOT_TWO - b_datum
+            to_sharp, to_flat = b - _ROOT_TWO, b + _ROOT_TWO
+            sharp = 10.0 * a * a + 100.0 * to_sharp * to_sharp < a * a + to_flat * to_flat
+            out[0, lane] += 20.0 * a if sharp else 2.0 * a
+            out[1, lane] += 200.0 * to_sharp if sharp else 2.0 * to_flat
+    scale = -1.0 / (num_data * _ROOT_TWO)
+    for lane in range(LANES):
+        a, b = out[0, lane], out[1, lane]
+        out[0, lane] = scale * (a + b)
+        out[1, lane] = scale * (b - a)
+
+
+def two_basin_potential(theta, parameters, out):
+    """Mean of ``min(s, f)`` over the data."""
+    num_data = parameters.shape[0] // 2
+    for lane in range(LANES):
+        out[lane] = 0.0
+    for i in range(num_data):
+        a_datum, b_datum = parameters[i], parameters[num_data + i]
+        for lane in range(LANES):
+            a = (theta[0, lane] - theta[1, lane]) / _ROOT_TWO - a_datum
+            b = (theta[0, lane] + theta[1, lane]) / _ROOT_TWO - b_datum
+            to_sharp, to_flat = b - _ROOT_TWO, b + _ROOT_TWO
+            sharp = 10.0 * a * a + 100.0 * to_sharp * to_sharp
+            out[lane] += min(sharp, a * a + to_flat * to_flat) / num_data
+
+
+def tabulated_drift(theta, parameters, out):
+    """Minus the derivative of a cubic spline; linear outside the table.
+
+    parameters: left end, spacing, then four coefficients per interval, highest power first.
+    """
+    left, spacing = parameters[0], parameters[1]
+    last = (parameters.shape[0] - 2) // 4 - 1
+    for lane in range(LANES):
+        x = min(max(theta[0, lane], left), left + (last + 1) * spacing)
+        i = min(int((x - left) / spacing), last)
+        u = x - (left + i * spacing)
+        base = 2 + 4 * i
+        slope = 3.0 * parameters[base] * u + 2.0 * parameters[base + 1]
+        out[0, lane] = -(slope * u + parameters[base + 2])
+
+
+def tabulated_potential(theta, parameters, out):
+    """The cubic spline; linear outside the table."""
+    left, spacing = parameters[0], parameters[1]
+    last = (parameters.shape[0] - 2) // 4 - 1
+    for lane in range(LANES):
+        x = min(max(theta[0, lane], left), left + (last + 1) * spacing)
+        i = min(int((x - left) / spacing), last)
+        u = x - (left + i * spacing)
+        base = 2 + 4 * i
+        slope = 3.0 * parameters[base] * u + 2.0 * parameters[base + 1]
+        value = (parameters[base] * u + parameters[base + 1]) * u + parameters[base + 2]
+        value = value * u + parameters[base + 3]
+        out[lane] = value + (slope * u + parameters[base + 2]) * (theta[0, lane] - x)
+
+
+def no_potential(theta, parameters, out):  # noqa: ARG001
+    """Zero, where no potential is known."""
+    for lane in range(LANES):
+        out[lane] = 0.0
+
+
+def no_drift(theta, parameters, out):  # noqa: ARG001
+    """Zero: Brownian motion."""
+    for i in range(out.shape[0]):
+        for lane in range(LANES):
+            out[i, lane] = 0.0

@@ -1,0 +1,177 @@
+"""Families of drifts: quadratic loss, two-basin toy, tabulated potential, a function of one's own.
+
+Every drift has `dimension`, `parameters` (a flat array for its compiled functions), `function` and
+`potential`, the last None where the loss is not known.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+from scipy.interpolate import CubicSpline
+
+from aniso import checks
+from aniso.langevin import drift_functions, functions
+
+
+@dataclass(frozen=True)
+class Drift:
+    """A drift ``-grad L`` in D dimensions, made by one of the functions below.
+
+    Attributes
+    ----------
+    dimension : int
+        D.
+    function, potential : callable
+        ``(theta (D, L), parameters, out)``, see :mod:`aniso.langevin.functions`; `potential` is
+        None where the loss is not known.
+    parameters : numpy.ndarray, shape (P,)
+        What the two functions read.
+    hessian : numpy.ndarray, shape (D, D), or None
+        The Hessian, where the loss is quadratic.
+    """
+
+    dimension: int
+    function: Callable
+    parameters: np.ndarray
+    potential: Callable | None = None
+    hessian: np.ndarray | None = None
+
+
+def quadratic(hessian):
+    """Drift ``-H theta`` of the loss ``theta^T H theta / 2``.
+
+    Parameters
+    ----------
+    hessian : array_like, shape (D, D)
+        H, any symmetric matrix.
+
+    Raises
+    ------
+    InputError
+        If it is not symmetric.
+
+    Examples
+    --------
+    >>> at(quadratic(np.diag([1.0, 3.0])), [1.0, 1.0]).tolist()
+    [-1.0, -3.0]
+    """
+    hessian = checks.symmetric_matrix("hessian", hessian)
+    return Drift(
+        len(hessian),
+        drift_functions.quadratic_drift,
+        np.ascontiguousarray(-hessian).ravel(),
+        drift_functions.quadratic_potential,
+        hessian,
+    )
+
+
+def two_basin(data):
+    """Drift of the two-basin toy, minus the mean gradient over the data.
+
+    Parameters
+    ----------
+    data : array_like, shape (N, 2)
+        The data, as from :func:`aniso.models.two_basin.two_basin_data`.
+
+    Examples
+    --------
+    Without spread in the data the sharp minimum is (1, 1), with eigenvalue 200 along (1, 1).
+
+    >>> at(two_basin(np.zeros((1, 2))), [1.1, 1.1]).round(9).tolist()
+    [-20.0, -20.0]
+    """
+    data = checks.array("data", data, shape=(None, 2))
+    if len(data) == 0:
+        raise checks.InputError("data is empty; expected at least one row")
+    rotated = np.concatenate([data[:, 0] - data[:, 1], data[:, 0] + data[:, 1]]) / np.sqrt(2.0)
+    return Drift(2, drift_functions.two_basin_drift, rotated, drift_functions.two_basin_potential)
+
+
+def tabulated(grid, values):
+    """Drift of a potential on the line that is known on an even grid, by a cubic spline.
+
+    Parameters
+    ----------
+    grid : array_like, shape (n,), n >= 4
+        Evenly spaced, increasing.
+    values : array_like, shape (n,)
+        The potential there.
+
+    Notes
+    -----
+    The spline is natural to third derivatives ("not-a-knot"); its error is O(spacing^4). Outside
+    the grid the potential goes on along its tangent.
+
+    Examples
+    --------
+    >>> grid = np.linspace(-2.0, 2.0, 9)
+    >>> at(tabulated(grid, grid**3), [0.3]).round(12).tolist()
+    [-0.27]
+    """
+    grid = checks.array("grid", grid, shape=(None,))
+    values = checks.array("values", values, shape=grid.shape)
+    spacing = np.diff(grid)
+    if grid.size < 4 or not (spacing > 0).all():
+        raise checks.InputError("grid has to increase and have at least four points")
+    if np.ptp(spacing) > 1e-9 * spacing.mean():
+        raise checks.InputError(
+            "grid is not evenly spaced; expected numpy.linspace(left, right, n)"
+        )
+    width = (grid[-1] - grid[0]) / (grid.size - 1)
+    coefficients = CubicSpline(grid, values).c.T.ravel()
+    parameters = np.concatenate([[grid[0], width], coefficients])
+    return Drift(
+        1, drift_functions.tabulated_drift, parameters, drift_functions.tabulated_potential
+    )
+
+
+def custom(function, dimension, *, parameters=(), potential=None):
+    """Drift given by a function of one's own.
+
+    Parameters
+    ----------
+    function : callable
+        ``function(theta, parameters, out)`` with theta (D, L), one column a path, writes the
+        drift into out (D, L). Compile it with ``numba.njit``; a plain Python function works too,
+        slowly, and warns.
+    dimension : int
+        D.
+    parameters : array_like, shape (P,)
+        Handed to the functions as they are.
+    potential : callable, optional
+        ``potential(theta, parameters, out)`` writes the loss, or any other observable whose mean
+        is wanted, into out (L,).
+
+    Examples
+    --------
+    >>> import numba
+    >>> @numba.njit
+    ... def towards_zero(theta, parameters, out):
+    ...     for lane in range(theta.shape[1]):
+    ...         out[0, lane] = -parameters[0] * theta[0, lane]
+    >>> at(custom(towards_zero, 1, parameters=[2.0]), [3.0]).tolist()
+    [-6.0]
+    """
+    functions.require_callable("function", function)
+    if potential is not None:
+        functions.require_callable("potential", potential)
+    dimension = checks.integer("dimension", dimension, low=1)
+    parameters = checks.array("parameters", parameters, shape=(None,))
+    return Drift(dimension, function, parameters, potential)
+
+
+def at(drift, theta):
+    """The drift at one point, shape (D,), computed as the kernels compute it.
+
+    Parameters
+    ----------
+    drift : Drift
+    theta : array_like, shape (D,)
+    """
+    theta = checks.array("theta", theta, shape=(drift.dimension,))
+    panel = np.repeat(theta[:, None], drift_functions.LANES, axis=1)
+    out = np.zeros_like(panel)
+    source = getattr(drift.function, "py_func", drift.function)
+    source(panel, drift.parameters, out)
+    return out[:, 0].copy()

@@ -1,0 +1,246 @@
+"""First exits from a region, path by path: times, points, and which paths are censored."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from aniso import checks, memory
+from aniso.langevin import (
+    cells,
+    checkpoints,
+    first_passage_kernel,
+    functions,
+    panels,
+    problems,
+    regions,
+    streams,
+)
+
+METHODS = {
+    "grid": first_passage_kernel.GRID,
+    "bridge": first_passage_kernel.BRIDGE,
+    "shift": first_passage_kernel.SHIFT,
+}
+"""How an exit is detected.
+
+grid
+    At the end of a step only. For a discrete chain this *is* its exit; for a stochastic
+    differential equation it is late by O(sqrt h).
+bridge
+    Between two points inside, the boundary has been crossed with the probability of a Brownian
+    bridge; error O(h) at a smooth boundary.
+shift
+    At the end of a step, with the boundary moved inwards by 0.5826 standard deviations of a step
+    (Broadie, Glasserman and Kou 1997; Gobet and Menozzi 2010); error o(sqrt h).
+"""
+
+_RESUMABLE_CELL = 4096
+
+
+@dataclass(frozen=True)
+class ExitTimes:
+    """First exits of an ensemble.
+
+    Attributes
+    ----------
+    times : numpy.ndarray, shape (num_paths,)
+        Time of the exit; the horizon where a path is censored.
+    exited : numpy.ndarray of bool, shape (num_paths,)
+        False where a path was still inside at the horizon: its exit time is not known.
+    points : numpy.ndarray, shape (num_paths, D)
+        Where the path met the boundary, to first order in the step; with method "grid" the first
+        state outside; the last state where the path is censored.
+    horizon : float
+        Time at which the simulation stopped.
+    step_size : float
+    method : str
+        A name in :data:`METHODS`.
+    num_steps : int
+        Steps taken by all paths together.
+    """
+
+    times: np.ndarray
+    exited: np.ndarray
+    points: np.ndarray
+    horizon: float
+    step_size: float
+    method: str
+    num_steps: int
+
+
+def simulate_exits(
+    problem,
+    region,
+    step_size,
+    horizon,
+    num_paths,
+    seed,
+    *,
+    method="bridge",
+    num_threads=None,
+    checkpoint=None,
+):
+    """First exits of ``d theta = -grad L dt + Sigma^{1/2} dW`` from a region, by Euler-Maruyama.
+
+    Parameters
+    ----------
+    problem : LangevinProblem
+        With constant noise; its start lies inside the region.
+    region : Region
+        From :mod:`aniso.langevin.regions`.
+    step_size : float
+        h > 0.
+    horizon : float
+        Time at which paths still inside are given up as censored; rounded up to an even number of
+        steps.
+    num_paths, seed, num_threads, checkpoint
+        As in :func:`aniso.langevin.simulate_ensemble`; one path is enough.
+    method : {"bridge", "grid", "shift"}
+        How an exit is detected, see :data:`METHODS`.
+
+    Returns
+    -------
+    ExitTimes
+
+    Raises
+    ------
+    InputError
+        If an argument breaks its rule, the start lies outside, the noise depends on theta, or
+        the drift is not compiled.
+    NonFiniteState
+        If a path leaves the finite numbers.
+
+    Notes
+    -----
+    Each path has its own stream and result, so that neither threads nor lanes matter. Time per
+    step and path about 3 ns in one dimension. Source: formulas of the Brownian bridge as in
+    Gobet, "Weak approximation of killed diffusion using Euler schemes" (2000).
+
+    Examples
+    --------
+    Brownian motion leaves (-1, 1) after a mean time of exactly 1.
+
+    >>> from aniso.langevin import drifts, noises, regions
+    >>> brownian = problems.LangevinProblem(
+    ...     drifts.quadratic([[0.0]]), noises.diagonal([1.0]), [0.0]
+    ... )
+    >>> exits = simulate_exits(brownian, regions.interval(-1.0, 1.0), 0.04, 50.0, 4000, seed=2)
+    >>> bool(abs(exits.times.mean() - 1.0) < 0.08), bool(exits.exited.all())
+    (True, True)
+    """
+    if not isinstance(problem, problems.LangevinProblem):
+        raise checks.InputError("problem is no LangevinProblem; expected LangevinProblem(...)")
+    if not isinstance(region, regions.Region) or region.dimension != problem.dimension:
+        raise checks.InputError(
+            f"region is {region!r}; expected one of aniso.langevin.regions in "
+            f"{problem.dimension} dimensions"
+        )
+    if problem.noise.factor is None:
+        raise checks.InputError("exits need constant noise; the noise depends on theta")
+    step_size = checks.number("step_size", step_size)
+    horizon = checks.number("horizon", horizon)
+    if step_size <= 0 or horizon < step_size:
+        raise checks.InputError(
+            f"step_size={step_size!r}, horizon={horizon!r}; expected 0 < step_size <= horizon"
+        )
+    num_paths = checks.integer("num_paths", num_paths, low=1)
+    code = METHODS[checks.one_of("method", method, list(METHODS))]
+    key = streams.seed_word(seed)
+    threads = cells.thread_count(num_threads)
+    drift, _, compiled = problems.compiled_or_plain(problem.drift)
+    if not compiled:
+        raise checks.InputError(
+            "the drift is a plain Python function; exit times need one compiled with numba.njit"
+        )
+    covariance = problem.noise.covariance
+    inside, _ = regions.margin(region, problem.start, covariance)
+    if not inside > 0:
+        raise checks.InputError(
+            f"start={problem.start.tolist()} has margin {inside:.6g}; expected a start inside the "
+            "region, with a margin above 0"
+        )
+    memory.require(
+        8 * num_paths * (problem.dimension + 3),
+        f"exits of {num_paths} paths",
+        "simulate fewer paths at a time",
+    )
+    max_steps = 2 * int(np.ceil(horizon / step_size / 2 - 1e-9))
+    diagonal = problem.noise.is_diagonal
+    factor = (
+        np.diag(problem.noise.factor)[:, None].copy()
+        if diagonal
+        else panels.padded(problem.noise.factor)
+    )
+    arguments = (
+        drift,
+        problem.drift.parameters,
+        functions.pointer(region.function, functions.PANEL_FUNCTION),
+        region.parameters_for(covariance),
+        factor,
+        diagonal,
+        problem.dimension if diagonal else problem.noise.factor.shape[1],
+        step_size,
+        code,
+        max_steps,
+        key,
+    )
+
+    def work(first_path, count):
+        steps, fractions = np.zeros(count, np.int64), np.zeros(count)
+        points, failure = np.zeros((count, problem.dimension)), np.zeros(3, np.int64)
+        with np.errstate(all="ignore"):
+            first_passage_kernel.exit_paths(
+                *arguments,
+                np.uint64(first_path),
+                count,
+                problem.start,
+                steps,
+                fractions,
+                points,
+                failure,
+            )
+        if failure[0]:
+            raise problems.NonFiniteState(int(failure[1]), int(failure[2]))
+        return {"steps": steps, "fractions": fractions, "points": points}
+
+    state = {
+        "steps": np.zeros(num_paths, np.int64),
+        "fractions": np.zeros(num_paths),
+        "points": np.zeros((num_paths, problem.dimension)),
+    }
+
+    def add(state, first_path, partial):
+        for name, array in partial.items():
+            state[name][first_path : first_path + len(array)] = array
+
+    checkpoints.fold(
+        work,
+        add,
+        state,
+        num_paths,
+        num_threads=threads,
+        checkpoint=checkpoint,
+        fingerprint=checkpoints.fingerprint(
+            "exits",
+            num_paths,
+            problem.drift.function,
+            region.function,
+            problem.start,
+            *arguments[1:2],
+            *arguments[3:],
+        ),
+        cell_size=-(-num_paths // threads) if checkpoint is None else _RESUMABLE_CELL,
+    )
+    exited = state["steps"] > 0
+    # a chain leaves at the end of a step; a solution somewhere within it
+    passed = 1.0 if method == "grid" else state["fractions"]
+    times = np.where(exited, (state["steps"] - 1 + passed) * step_size, max_steps * step_size)
+    return ExitTimes(
+        times,
+        exited,
+        state["points"],
+        max_steps * step_size,
+        step_size,
+        method,
+        int(np.where(exited, state["steps"], max_steps).sum()),
+    )

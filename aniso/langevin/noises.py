@@ -1,0 +1,143 @@
+"""Forms of the noise ``Sigma^{1/2} dW``: constant (full, low-rank, diagonal), or diagonal in theta.
+
+A noise is what a kernel needs: a factor F with ``F F^T = Sigma``, or the standard deviations of
+independent components, or a compiled function that gives them as a function of theta.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+
+from aniso import checks
+from aniso.langevin import covariance_factor, functions
+
+
+@dataclass(frozen=True)
+class Noise:
+    """Diffusion of a stochastic differential equation, made by one of the functions below.
+
+    Attributes
+    ----------
+    dimension : int
+        D.
+    factor : numpy.ndarray, shape (D, r), or None
+        F with ``F F^T = Sigma``, where the noise is constant.
+    is_diagonal : bool
+        Whether component i of theta is driven by its own Wiener process.
+    amplitude : callable or None
+        Standard deviations and derivatives as functions of theta, see
+        :mod:`aniso.langevin.functions`; None where the noise is constant.
+    parameters : numpy.ndarray, shape (P,)
+        What `amplitude` reads.
+    """
+
+    dimension: int
+    factor: np.ndarray | None
+    is_diagonal: bool = False
+    amplitude: Callable | None = None
+    parameters: np.ndarray = None
+
+    @property
+    def covariance(self):
+        """Sigma, shape (D, D); None where it depends on theta."""
+        return None if self.factor is None else self.factor @ self.factor.T
+
+
+def constant(diffusion_covariance):
+    """Noise of the constant covariance Sigma, of any rank.
+
+    Parameters
+    ----------
+    diffusion_covariance : array_like, shape (D, D)
+        Sigma of ``d theta = -grad L dt + Sigma^{1/2} dW``, positive semi-definite.
+
+    Raises
+    ------
+    InputError
+        If it is not positive semi-definite.
+
+    Examples
+    --------
+    >>> constant([[1.0, 1.0], [1.0, 1.0]]).factor.shape
+    (2, 1)
+    """
+    covariance = checks.covariance_matrix("diffusion_covariance", diffusion_covariance)
+    if not np.any(covariance - np.diag(np.diag(covariance))):
+        return diagonal(np.diag(covariance))
+    return Noise(len(covariance), covariance_factor.full(covariance))
+
+
+def low_rank(factor):
+    """Noise with the covariance ``F F^T``, from F itself.
+
+    Parameters
+    ----------
+    factor : array_like, shape (D, r)
+
+    Examples
+    --------
+    >>> low_rank([[1.0], [2.0]]).covariance.tolist()
+    [[1.0, 2.0], [2.0, 4.0]]
+    """
+    factor = checks.array("factor", factor, shape=(None, None))
+    if 0 in factor.shape:
+        raise checks.InputError(f"factor has shape {factor.shape}; expected (D, r) with D, r >= 1")
+    return Noise(len(factor), factor)
+
+
+def diagonal(variances):
+    """Independent noise of constant variances, ``Sigma = diag(variances)``.
+
+    Parameters
+    ----------
+    variances : array_like, shape (D,)
+        Variances per unit of time, not negative.
+
+    Examples
+    --------
+    >>> diagonal([4.0, 0.0]).covariance.tolist()
+    [[4.0, 0.0], [0.0, 0.0]]
+    """
+    variances = checks.array("variances", variances, shape=(None,))
+    if variances.size == 0 or variances.min() < 0:
+        raise checks.InputError(
+            f"variances={variances.tolist()}; expected at least one, none of them negative"
+        )
+    return Noise(len(variances), np.diag(np.sqrt(variances)), is_diagonal=True)
+
+
+def state_dependent(amplitude, dimension, *, parameters=()):
+    """Independent noise ``g_i(theta_i) dW_i`` in each component (Ito).
+
+    Parameters
+    ----------
+    amplitude : callable
+        ``amplitude(theta, parameters, out)``, compiled with ``numba.njit``: theta (D, L), one
+        column a path; row i of out (2 D, L) takes g_i, row D + i its derivative in theta_i. g_i
+        may depend on theta_i alone.
+    dimension : int
+        D.
+    parameters : array_like, shape (P,)
+        Handed to `amplitude`.
+
+    Examples
+    --------
+    >>> import numba
+    >>> @numba.njit
+    ... def proportional(theta, parameters, out):
+    ...     for lane in range(theta.shape[1]):
+    ...         out[0, lane] = 0.5 * theta[0, lane]
+    ...         out[1, lane] = 0.5
+    >>> state_dependent(proportional, 1).covariance is None
+    True
+    """
+    functions.require_callable("amplitude", amplitude)
+    dimension = checks.integer("dimension", dimension, low=1)
+    parameters = checks.array("parameters", parameters, shape=(None,))
+    return Noise(dimension, None, True, amplitude, parameters)
+
+
+def no_amplitude(theta, parameters, out):  # noqa: ARG001
+    """Zero: stands in where the noise is constant and no amplitude is asked for."""
+    out[:] = 0.0

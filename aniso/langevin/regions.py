@@ -1,0 +1,188 @@
+"""Regions whose first exit is timed: interval, half-space, ball, sublevel set, one's own.
+
+A region gives a margin m(theta), positive inside, zero on the boundary, and the variance of the
+margin per unit of time, ``q = grad m^T Sigma grad m``. Between two points of a step of size h that
+are both inside, a locally flat boundary has been crossed with probability
+``exp(-2 m m' / (q h))``, the crossing probability of a Brownian bridge.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+
+from aniso import checks
+from aniso.langevin import functions
+from aniso.langevin.streams import LANES
+
+
+@dataclass(frozen=True)
+class Region:
+    """An open set around the start, made by one of the functions below.
+
+    Attributes
+    ----------
+    dimension : int
+        D.
+    function : callable
+        ``(theta (D, L), parameters, out (2, L))``: row 0 the margin, row 1 its variance per unit
+        of time.
+    parameters_for : callable
+        From the covariance Sigma of the noise (D, D) to the flat parameters of `function`.
+    """
+
+    dimension: int
+    function: Callable
+    parameters_for: Callable
+
+
+def interval(low, high):
+    """The interval (low, high) on the line; one end may be infinite.
+
+    Examples
+    --------
+    >>> margin(interval(-1.0, 3.0), [0.5], np.array([[4.0]]))
+    (1.5, 4.0)
+    """
+    if not (isinstance(low, (int, float)) and isinstance(high, (int, float)) and low < high):
+        raise checks.InputError(f"low={low!r}, high={high!r}; expected numbers with low < high")
+    if np.isinf(low) and np.isinf(high):
+        raise checks.InputError("the interval is the whole line; expected one finite end")
+    return Region(
+        1, interval_margin, lambda covariance: np.array([low, high, covariance[0, 0]], float)
+    )
+
+
+def half_space(normal, offset):
+    """The half-space ``normal . theta < offset``.
+
+    Examples
+    --------
+    >>> margin(half_space([1.0, 0.0], 2.0), [0.5, 7.0], np.diag([3.0, 1.0]))
+    (1.5, 3.0)
+    """
+    normal = checks.array("normal", normal, shape=(None,))
+    if not normal.any():
+        raise checks.InputError("normal is zero; expected a direction")
+    offset = checks.number("offset", offset)
+    return _quadratic_region(np.zeros((len(normal), len(normal))), normal, offset)
+
+
+def ball(centre, radius):
+    """The ball ``|theta - c| < radius``, with the margin ``(radius^2 - |theta - c|^2) / 2``.
+
+    Examples
+    --------
+    >>> margin(ball([0.0, 0.0], 2.0), [1.0, 0.0], np.eye(2))
+    (1.5, 1.0)
+    """
+    centre = checks.array("centre", centre, shape=(None,))
+    radius = checks.number("radius", radius, low=0)
+    return _quadratic_region(np.eye(len(centre)), -centre, 0.5 * radius**2 - 0.5 * centre @ centre)
+
+
+def sublevel_set(hessian, level):
+    """The basin ``theta^T H theta / 2 < level`` of a quadratic loss.
+
+    Examples
+    --------
+    >>> margin(sublevel_set([[2.0]], 1.0), [0.5], np.array([[1.0]]))
+    (0.75, 1.0)
+    """
+    hessian = checks.symmetric_matrix("hessian", hessian)
+    level = checks.number("level", level)
+    if level <= 0:
+        raise checks.InputError(f"level={level!r}; expected a number above 0")
+    return _quadratic_region(hessian, np.zeros(len(hessian)), level)
+
+
+def custom(function, dimension, *, parameters=()):
+    """A region given by a function of one's own, compiled with ``numba.njit``.
+
+    Parameters
+    ----------
+    function : callable
+        ``function(theta, parameters, out)``: row 0 of out (2, L) takes the margin, positive
+        inside; row 1 its variance per unit of time, ``grad m^T Sigma grad m``.
+    dimension : int
+    parameters : array_like, shape (P,)
+
+    Raises
+    ------
+    InputError
+        If the function is not compiled: exit times have no slow path.
+    """
+    functions.require_callable("function", function)
+    if not functions.is_compiled(function):
+        raise checks.InputError(
+            "function of the region is a plain Python function; expected one compiled with "
+            "numba.njit"
+        )
+    parameters = checks.array("parameters", parameters, shape=(None,))
+    dimension = checks.integer("dimension", dimension, low=1)
+    return Region(dimension, function, lambda covariance: parameters)  # noqa: ARG005
+
+
+def margin(region, theta, covariance):
+    """Margin and its variance per unit of time at one point.
+
+    Parameters
+    ----------
+    region : Region
+    theta : array_like, shape (D,)
+    covariance : numpy.ndarray, shape (D, D)
+        Sigma of the noise.
+
+    Returns
+    -------
+    tuple of float
+    """
+    theta = checks.array("theta", theta, shape=(region.dimension,))
+    panel = np.repeat(theta[:, None], LANES, axis=1)
+    out = np.zeros((2, LANES))
+    source = getattr(region.function, "py_func", region.function)
+    source(panel, region.parameters_for(covariance), out)
+    return float(out[0, 0]), float(out[1, 0])
+
+
+def _quadratic_region(matrix, vector, constant):
+    """``constant - vector . x - x^T matrix x / 2 > 0``."""
+
+    def parameters_for(covariance):
+        return np.concatenate([[constant], vector, matrix.ravel(), covariance.ravel()])
+
+    return Region(len(vector), quadratic_margin, parameters_for)
+
+
+def interval_margin(theta, parameters, out):
+    """Distance to the nearer end; parameters: low, high, variance."""
+    for lane in range(LANES):
+        x = theta[0, lane]
+        out[0, lane] = min(x - parameters[0], parameters[1] - x)
+        out[1, lane] = parameters[2]
+
+
+def quadratic_margin(theta, parameters, out):
+    """``c - b . x - x^T A x / 2``; parameters: c, b (D,), A (D, D), Sigma (D, D)."""
+    dimension = theta.shape[0]
+    matrix = 1 + dimension
+    covariance = matrix + dimension * dimension
+    slope = np.empty((dimension, LANES))
+    for lane in range(LANES):
+        out[0, lane] = parameters[0]
+        out[1, lane] = 0.0
+    for i in range(dimension):
+        for lane in range(LANES):
+            slope[i, lane] = parameters[1 + i]
+        for j in range(dimension):
+            entry = parameters[matrix + i * dimension + j]
+            for lane in range(LANES):
+                slope[i, lane] += entry * theta[j, lane]
+        for lane in range(LANES):
+            # b . x + x^T A x / 2 = x . (b + (b + A x)) / 2
+            out[0, lane] -= 0.5 * theta[i, lane] * (parameters[1 + i] + slope[i, lane])
+    for i in range(dimension):
+        for j in range(dimension):
+            entry = parameters[covariance + i * dimension + j]
+            for lane in range(LANES):
+                out[1, lane] += entry * slope[i, lane] * slope[j, lane]

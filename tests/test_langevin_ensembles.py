@@ -1,0 +1,460 @@
+import os
+import signal
+import subprocess
+import sys
+import time
+import warnings
+
+import numba
+import numpy as np
+import pytest
+import reference_langevin as reference
+import scipy.linalg
+
+from aniso import checks, langevin, memory
+from aniso.langevin import checkpoints, drifts, linear_schemes, noises, schemes
+
+FAST = not numba.config.DISABLE_JIT
+SEED = int(np.random.SeedSequence().generate_state(1)[0])  # any seed passes
+SCHEMES = ("euler_maruyama", "stochastic_heun", "milstein", "sra1", "exact")
+
+
+@numba.njit
+def cubic(theta, _parameters, out):
+    """Drift of the double well, theta - theta^3."""
+    for lane in range(theta.shape[1]):
+        out[0, lane] = theta[0, lane] - theta[0, lane] ** 3
+
+
+@numba.njit
+def geometric_drift(theta, parameters, out):
+    for lane in range(theta.shape[1]):
+        out[0, lane] = parameters[0] * theta[0, lane]
+
+
+@numba.njit
+def geometric_amplitude(theta, parameters, out):
+    for lane in range(theta.shape[1]):
+        out[0, lane] = parameters[0] * theta[0, lane]
+        out[1, lane] = parameters[0]
+
+
+@numba.njit
+def first_component(theta, _parameters, out):
+    for lane in range(theta.shape[1]):
+        out[lane] = theta[0, lane]
+
+
+def linear_problem(dimension=3, rank=2, seed=0, *, general=False):
+    """An OU problem; with `general` its drift is not known to be linear."""
+    rng = np.random.default_rng(seed)
+    a, b = rng.standard_normal((dimension, dimension)), rng.standard_normal((dimension, rank))
+    drift = drifts.quadratic(a @ a.T / dimension + 0.5 * np.eye(dimension))
+    if general:
+        drift = drifts.Drift(dimension, drift.function, drift.parameters, drift.potential)
+    return langevin.LangevinProblem(drift, noises.low_rank(b), rng.standard_normal(dimension))
+
+
+@pytest.mark.parametrize("scheme", SCHEMES)
+def test_moments_are_those_of_the_scheme_and_not_of_the_equation(scheme):
+    problem = linear_problem()
+    h, steps, paths = 0.2, 10, 40_000 if FAST else 60
+    ensemble = langevin.simulate_ensemble(problem, scheme, h, [0, steps], paths, SEED)
+    step = linear_schemes.step(scheme, problem.drift.hessian, problem.noise.factor, h)
+    mean, covariance = linear_schemes.moments_at(step, problem.start, np.zeros((3, 3)), steps)
+    np.testing.assert_array_equal(ensemble.mean[0], problem.start)
+    # Gaussian sampling errors; nine entries within five of them
+    assert np.abs((ensemble.mean[1] - mean) / ensemble.mean_error[1]).max() < 5
+    errors = np.sqrt((np.outer(np.diag(covariance), np.diag(covariance)) + covariance**2) / paths)
+    assert np.abs((ensemble.covariance[1] - covariance) / errors).max() < 5
+    if FAST:
+        np.testing.assert_allclose(ensemble.covariance_error[1], errors, rtol=0.1)
+    hessian = problem.drift.hessian
+    loss = 0.5 * (mean @ hessian @ mean + np.trace(hessian @ covariance))
+    assert abs(ensemble.loss[1].z_score(loss)) < 5
+    if FAST and scheme == "euler_maruyama":
+        # planted: the continuous formula at this coarse step
+        decay = scipy.linalg.expm(-h * steps * hessian) @ problem.start
+        wrong = linear_schemes.transient_covariance(hessian, problem.noise.covariance, h * steps)
+        z_mean = np.abs((ensemble.mean[1] - decay) / ensemble.mean_error[1]).max()
+        z_covariance = np.abs((ensemble.covariance[1] - wrong) / errors).max()
+        assert max(z_mean, z_covariance) > 5
+
+
+@pytest.mark.parametrize("scheme", SCHEMES[:4])
+def test_the_general_kernel_walks_the_paths_of_the_linear_one(scheme):
+    paths = [
+        langevin.simulate_paths(linear_problem(general=general), scheme, 0.1, [0, 1, 4], 5, SEED)
+        for general in (False, True)
+    ]
+    # rounding of a few dozen operations on numbers of order 1
+    np.testing.assert_allclose(paths[0], paths[1], rtol=0, atol=1e-12)
+
+
+def test_euler_walks_the_path_of_the_reference():
+    problem = linear_problem()
+    step = linear_schemes.step("euler_maruyama", problem.drift.hessian, problem.noise.factor, 0.1)
+    paths = langevin.simulate_paths(problem, "euler_maruyama", 0.1, range(6), 4, SEED)
+    for path in range(4):
+        expected = reference.linear_chain(
+            step.propagator, step.factor, problem.start, SEED, path, 5
+        )
+        np.testing.assert_allclose(paths[path], expected, rtol=0, atol=1e-12)
+
+
+@pytest.mark.parametrize("scheme", ["euler_maruyama", "stochastic_heun", "milstein"])
+def test_geometric_brownian_motion(scheme):
+    # E X_T = x e^{aT}, and the schemes on one path in the limit of small steps
+    a, b, t, fine = -0.5, 0.8, 1.0, 64 if FAST else 8
+    problem = langevin.LangevinProblem(
+        drifts.custom(geometric_drift, 1, parameters=[a], potential=first_component),
+        noises.state_dependent(geometric_amplitude, 1, parameters=[b]),
+        [1.0],
+    )
+    errors = []
+    paths = 2000 if FAST else 20
+    for steps in (fine // 4, fine):
+        ends = langevin.simulate_paths(
+            problem, scheme, t / steps, [steps], paths, SEED, substeps=fine // steps
+        )[:, 0, 0]
+        # the same Wiener path, from the increments of the finest grid
+        normals = np.array(
+            [
+                [reference.step_normals(SEED, path, step, 1)[0] for step in range(fine)]
+                for path in range(min(paths, 200))
+            ]
+        )
+        wiener = normals.sum(axis=1) * np.sqrt(t / fine)
+        exact = np.exp((a - 0.5 * b**2) * t + b * wiener)
+        errors.append(np.sqrt(np.mean((ends[: len(exact)] - exact) ** 2)))
+    order = np.log(errors[0] / errors[1]) / np.log(4)
+    promised = schemes.scheme(scheme).strong_order_diagonal
+    if FAST:
+        # 200 paths leave the measured order uncertain by about 0.1
+        assert abs(order - promised) < 0.3
+    ensemble = langevin.simulate_ensemble(problem, scheme, t / fine, [fine], 4 * paths, SEED)
+    # weak error (a t)^2 / (2 n) of the mean beside the sampling error
+    bias = 0.5 * (a * t) ** 2 / fine
+    assert abs(ensemble.loss[0].value - np.exp(a * t)) < 5 * ensemble.loss[0].standard_error + bias
+
+
+def test_diagonal_noise_full_noise_and_state_noise_agree_where_they_are_the_same():
+    @numba.njit
+    def constant_amplitude(theta, parameters, out):
+        for lane in range(theta.shape[1]):
+            out[0, lane] = parameters[0]
+            out[1, lane] = 0.0
+
+    drift = drifts.custom(cubic, 1)
+    forms = [
+        noises.diagonal([0.25]),
+        noises.low_rank([[0.5]]),
+        noises.state_dependent(constant_amplitude, 1, parameters=[0.5]),
+    ]
+    for scheme in ("euler_maruyama", "stochastic_heun", "milstein"):
+        paths = [
+            langevin.simulate_paths(
+                langevin.LangevinProblem(drift, noise, [-1.0]), scheme, 0.1, [5], 7, SEED
+            )
+            for noise in forms
+        ]
+        np.testing.assert_allclose(paths[0], paths[1], rtol=0, atol=1e-13)
+        np.testing.assert_allclose(paths[0], paths[2], rtol=0, atol=1e-13)
+
+
+def test_substeps_follow_the_same_wiener_process():
+    # with drift 0 every step size ends at the same point
+    drift = drifts.Drift(2, drifts.quadratic(np.zeros((2, 2))).function, np.zeros(4))
+    problem = langevin.LangevinProblem(drift, noises.low_rank([[1.0, 0.3], [0.0, 2.0]]), [0, 0])
+    for scheme in ("euler_maruyama", "sra1"):
+        ends = [
+            langevin.simulate_paths(problem, scheme, 1 / n, [n], 3, SEED, substeps=8 // n)
+            for n in (1, 2, 8)
+        ]
+        np.testing.assert_allclose(ends[0], ends[2], rtol=0, atol=1e-13)
+        np.testing.assert_allclose(ends[1], ends[2], rtol=0, atol=1e-13)
+
+
+def test_bits_do_not_depend_on_threads():
+    problem = linear_problem(general=True)
+    paths = 1500 if FAST else 260
+    runs = [
+        langevin.simulate_ensemble(problem, "sra1", 0.1, [2, 4], paths, SEED, num_threads=threads)
+        for threads in (1, 2, 3)
+    ]
+    for run in runs[1:]:
+        np.testing.assert_array_equal(run.mean, runs[0].mean)
+        np.testing.assert_array_equal(run.covariance, runs[0].covariance)
+        assert run.loss == runs[0].loss
+    stored = langevin.simulate_paths(problem, "sra1", 0.1, [2, 4], paths, SEED, num_threads=2)
+    np.testing.assert_allclose(stored.mean(axis=0), runs[0].mean, rtol=1e-12, atol=1e-13)
+
+
+KILLED = """
+import numpy as np, sys
+from aniso import langevin
+from aniso.langevin import checkpoints, drifts, noises
+checkpoints.SECONDS_BETWEEN_SAVES = 0.0
+drift = drifts.quadratic([[1.0]])
+drift = drifts.Drift(1, drift.function, drift.parameters, drift.potential)
+problem = langevin.LangevinProblem(drift, noises.diagonal([1.0]), [0.5])
+langevin.simulate_ensemble(problem, "sra1", 0.1, [50, 100], int(sys.argv[2]), 7, num_threads=1,
+                           checkpoint=sys.argv[1])
+"""
+
+
+@pytest.mark.skipif(not FAST, reason="a killed ensemble has to be a long one")
+def test_an_ensemble_that_is_killed_and_resumed_has_the_same_bits(tmp_path):
+    checkpoint, paths = tmp_path / "ensemble.npz", 1_000_000
+    process = subprocess.Popen([sys.executable, "-c", KILLED, str(checkpoint), str(paths)])
+    deadline = time.monotonic() + 60
+    while not checkpoint.exists() and time.monotonic() < deadline:
+        time.sleep(0.005)
+    time.sleep(0.05)
+    os.kill(process.pid, signal.SIGKILL)
+    process.wait()
+    with np.load(checkpoint) as stored:
+        done = int(stored["_cells"])
+    assert 0 < done < paths // 256  # killed in the middle
+    drift = drifts.quadratic([[1.0]])
+    drift = drifts.Drift(1, drift.function, drift.parameters, drift.potential)
+    problem = langevin.LangevinProblem(drift, noises.diagonal([1.0]), [0.5])
+    arguments = (problem, "sra1", 0.1, [50, 100], paths, 7)
+    resumed = langevin.simulate_ensemble(*arguments, checkpoint=checkpoint)
+    straight = langevin.simulate_ensemble(*arguments)
+    np.testing.assert_array_equal(resumed.mean, straight.mean)
+    np.testing.assert_array_equal(resumed.covariance, straight.covariance)
+    assert resumed.loss == straight.loss
+    # a finished one is read, not computed again
+    assert langevin.simulate_ensemble(*arguments, checkpoint=checkpoint).loss == straight.loss
+    with pytest.raises(checks.InputError, match="belongs to another experiment"):
+        langevin.simulate_ensemble(*arguments[:-1], 8, checkpoint=checkpoint)
+
+
+def test_a_broken_checkpoint_is_refused(tmp_path):
+    broken = tmp_path / "broken.npz"
+    broken.write_bytes(b"not an archive")
+    with pytest.raises(checks.InputError, match="can't be read"):
+        langevin.simulate_paths(linear_problem(), "exact", 0.1, [1], 2, 1, checkpoint=broken)
+
+
+def test_stored_paths_resume(tmp_path):
+    checkpoint = tmp_path / "paths.npz"
+    problem = linear_problem(1, 1)
+    first = langevin.simulate_paths(problem, "exact", 0.1, [1], 300, 1, checkpoint=checkpoint)
+    again = langevin.simulate_paths(problem, "exact", 0.1, [1], 300, 1, checkpoint=checkpoint)
+    np.testing.assert_array_equal(first, again)
+    assert checkpoints.fingerprint(cubic) != checkpoints.fingerprint(geometric_drift)
+
+
+def test_a_drift_that_breaks_is_named_by_path_and_step():
+    @numba.njit
+    def breaks(theta, _parameters, out):
+        for lane in range(theta.shape[1]):
+            x = theta[0, lane]
+            out[0, lane] = np.nan if x > 1.0 else 1.0
+
+    # moves by 0.25 a step without noise: beyond 1 after five steps, NaN in the sixth
+    problem = langevin.LangevinProblem(drifts.custom(breaks, 1), noises.diagonal([0.0]), [0.0])
+    with pytest.raises(langevin.NonFiniteState, match="path 0 is not finite after step 6") as info:
+        langevin.simulate_ensemble(problem, "euler_maruyama", 0.25, [10], 5, 1)
+    assert (info.value.path, info.value.step) == (0, 6)
+    unstable = langevin.LangevinProblem(drifts.quadratic([[1e9]]), noises.diagonal([1.0]), [1.0])
+    with pytest.raises(langevin.NonFiniteState):
+        langevin.simulate_ensemble(unstable, "euler_maruyama", 1.0, [80], 5, 1)
+
+
+@pytest.mark.skipif(not FAST, reason="without compilation there is no slow path")
+def test_a_plain_drift_warns_of_its_factor_and_gives_the_same_paths():
+    def plain(theta, _parameters, out):
+        out[0] = theta[0] - theta[0] ** 3
+
+    noise, steps = noises.diagonal([0.5]), [0, 3]
+    with pytest.warns(UserWarning, match=r"steps take about \d+ times as long"):
+        slow = langevin.simulate_paths(
+            langevin.LangevinProblem(drifts.custom(plain, 1), noise, [-1.0]),
+            "sra1",
+            0.1,
+            steps,
+            3,
+            SEED,
+        )
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        fast = langevin.simulate_paths(
+            langevin.LangevinProblem(drifts.custom(cubic, 1), noise, [-1.0]),
+            "sra1",
+            0.1,
+            steps,
+            3,
+            SEED,
+        )
+    np.testing.assert_allclose(slow, fast, rtol=0, atol=1e-13)
+
+
+def test_built_in_drifts_are_minus_the_gradient_of_their_potentials():
+    grid = np.linspace(-2.0, 2.0, 41)
+    data = np.random.default_rng(1).standard_normal((5, 2)) / 50
+    for drift in (
+        drifts.quadratic([[2.0, 0.5], [0.5, 1.0]]),
+        drifts.two_basin(data),
+        drifts.tabulated(grid, np.cos(2 * grid)),
+    ):
+        source = getattr(drift.potential, "py_func", drift.potential)
+
+        def potential(theta, drift=drift, source=source):
+            out = np.zeros(64)
+            source(np.repeat(theta[:, None], 64, axis=1), drift.parameters, out)
+            return out[0]
+
+        rng = np.random.default_rng(SEED)
+        for _ in range(5):
+            theta = rng.uniform(-1.5, 1.5, drift.dimension)
+            got = drifts.at(drift, theta)
+            for i in range(drift.dimension):
+                shift = np.zeros(drift.dimension)
+                shift[i] = 1e-6
+                slope = (potential(theta + shift) - potential(theta - shift)) / 2e-6
+                # central difference; 4e-4 allows for a kink of one datum within 1e-6
+                assert got[i] == pytest.approx(-slope, rel=1e-5, abs=1e-5)
+
+
+def test_a_tabulated_potential_is_close_to_what_it_tabulates_and_linear_outside():
+    grid = np.linspace(-2.0, 2.0, 201)
+    drift = drifts.tabulated(grid, grid**4 / 4 - grid**2 / 2)
+    for x in (-1.3, 0.01, 1.99):
+        # the derivative of a cubic spline is off by O(spacing^3)
+        assert drifts.at(drift, [x])[0] == pytest.approx(x - x**3, abs=1e-4)
+    assert drifts.at(drift, [5.0])[0] == pytest.approx(2 - 8, abs=1e-3)
+
+
+def test_the_two_basin_drift_is_the_gradient_of_the_toy():
+    from aniso.models import two_basin
+
+    data = two_basin.two_basin_data(np.random.default_rng(3), 20)
+    objective, drift = two_basin.two_basin_objective(data), drifts.two_basin(data)
+    for theta in ([1.0, 1.0], [-0.9, -1.2], [0.3, 0.2]):
+        np.testing.assert_allclose(
+            drifts.at(drift, theta), -objective.gradient(np.array(theta)), rtol=1e-12, atol=1e-12
+        )
+
+
+@pytest.mark.parametrize("scheme", SCHEMES)
+def test_orders_on_a_linear_problem_by_exact_moments(scheme):
+    problem = linear_problem(2, 2)
+    hessian, factor = problem.drift.hessian, problem.noise.factor
+    promised = schemes.scheme(scheme)
+    exact = linear_schemes.moments_at(
+        linear_schemes.step("exact", hessian, factor, 1.0), problem.start, np.zeros((2, 2)), 1
+    )
+    weak, strong = [], []
+    for n in (64, 128):
+        step = linear_schemes.step(scheme, hessian, factor, 1 / n)
+        mean, covariance = linear_schemes.moments_at(step, problem.start, np.zeros((2, 2)), n)
+        weak.append(np.abs(mean - exact[0]).max() + np.abs(covariance - exact[1]).max())
+        strong.append(linear_schemes.strong_error(scheme, hessian, factor, problem.start, 1.0, n))
+    if scheme == "exact":
+        assert max(weak) < 1e-13
+        return
+    # halving the step: what the next order adds is below 3 % at n = 64
+    assert np.log2(weak[0] / weak[1]) == pytest.approx(promised.weak_order, abs=0.06)
+    # without a second derivative of the drift SRA1's leading strong error is absent
+    strong_order = 2.0 if scheme == "sra1" else promised.strong_order
+    assert np.log2(strong[0] / strong[1]) == pytest.approx(strong_order, abs=0.06)
+
+
+def test_strong_error_is_that_of_paths():
+    problem = linear_problem(2, 2)
+    hessian, factor = problem.drift.hessian, problem.noise.factor
+    fine, coarse, paths = 256 if FAST else 32, 4, 2000 if FAST else 30
+    general = linear_problem(2, 2, general=True)
+    for scheme in ("euler_maruyama", "sra1"):
+        ends = [
+            langevin.simulate_paths(general, scheme, 1 / n, [n], paths, SEED, substeps=fine // n)[
+                :, 0
+            ]
+            for n in (coarse, fine)
+        ]
+        squares = np.sum((ends[0] - ends[1]) ** 2, axis=1)
+        predicted = linear_schemes.strong_error(scheme, hessian, factor, problem.start, 1.0, coarse)
+        # five sampling errors, and the fine path's own error of 1/64 or less
+        tolerance = 5 * squares.std() / np.sqrt(paths) + 0.1 * predicted**2
+        assert abs(squares.mean() - predicted**2) < tolerance
+
+
+def test_moments_by_squaring_are_moments_by_stepping():
+    step = linear_schemes.step("sra1", np.diag([1.0, -0.5]), np.eye(2), 0.1)
+    mean, covariance = np.ones(2), np.eye(2)
+    for _ in range(13):
+        mean = step.propagator @ mean
+        covariance = step.propagator @ covariance @ step.propagator.T
+        covariance += step.factor @ step.factor.T
+    got = linear_schemes.moments_at(step, np.ones(2), np.eye(2), 13)
+    np.testing.assert_allclose(got[0], mean, rtol=1e-13)
+    np.testing.assert_allclose(got[1], covariance, rtol=1e-13, atol=1e-15)
+
+
+@pytest.mark.parametrize(
+    ("call", "message"),
+    [
+        (lambda p: langevin.simulate_ensemble(p, "euler", 0.1, [1], 5, 1), "scheme='euler'"),
+        (lambda p: langevin.simulate_ensemble(p, "exact", 0.0, [1], 5, 1), "step_size=0.0"),
+        (lambda p: langevin.simulate_ensemble(p, "exact", -1, [1], 5, 1), "step_size=-1"),
+        (lambda p: langevin.simulate_ensemble(p, "exact", 0.1, [1], 1, 1), "num_paths=1"),
+        (lambda _: langevin.simulate_ensemble(3, "exact", 0.1, [1], 2, 1), "LangevinProblem"),
+        (lambda p: langevin.simulate_paths(p, "exact", 0.1, [1], 2, 1, substeps=0), "substeps=0"),
+        (lambda p: langevin.LangevinProblem(p.drift, p.noise, [0.0]), "start has shape"),
+        (lambda p: langevin.LangevinProblem(p.drift, noises.diagonal([1]), [0.0]), "dimension 3"),
+        (lambda p: langevin.LangevinProblem("x", p.noise, [0.0]), "expected a drift"),
+        (lambda _: noises.constant(-np.eye(2)), "not positive semi-definite"),
+        (lambda _: noises.diagonal([-1.0]), "none of them negative"),
+        (lambda _: noises.low_rank(np.zeros((0, 2))), r"\(D, r\)"),
+        (lambda _: noises.state_dependent(None, 1), "amplitude=None"),
+        (lambda _: drifts.custom(3, 1), "function=3"),
+        (lambda _: drifts.custom(cubic, 1, potential=4), "potential=4"),
+        (lambda _: drifts.two_basin(np.zeros((0, 2))), "data is empty"),
+        (lambda _: drifts.tabulated([0, 1, 3, 4], [0] * 4), "not evenly spaced"),
+        (lambda _: drifts.tabulated([0, 1, 1], [0] * 3), "has to increase"),
+    ],
+)
+def test_bad_input_is_refused(call, message):
+    with pytest.raises(checks.InputError, match=message):
+        call(linear_problem())
+
+
+def test_schemes_refuse_noise_they_are_not_meant_for():
+    @numba.njit
+    def mixes(theta, _parameters, out):
+        for lane in range(theta.shape[1]):
+            out[0, lane] = theta[1, lane]
+            out[1, lane] = 1.0
+            out[2, lane] = 0.0
+            out[3, lane] = 0.0
+
+    @numba.njit
+    def wrong_derivative(theta, _parameters, out):
+        for lane in range(theta.shape[1]):
+            out[0, lane] = theta[0, lane] ** 2
+            out[1, lane] = theta[0, lane]
+
+    def run(noise, scheme, size=1):
+        drift = drifts.quadratic(np.eye(size))
+        problem = langevin.LangevinProblem(drift, noise, np.ones(size))
+        return langevin.simulate_paths(problem, scheme, 0.1, [1], 2, SEED)
+
+    state = noises.state_dependent(geometric_amplitude, 1, parameters=[1.0])
+    with pytest.raises(checks.InputError, match="is meant for constant noise"):
+        run(state, "sra1")
+    with pytest.raises(checks.InputError, match="needs a quadratic loss with constant noise"):
+        run(state, "exact")
+    with pytest.raises(checks.InputError, match="depend on theta_i alone"):
+        run(noises.state_dependent(mixes, 2), "euler_maruyama", 2)
+    wrong = noises.state_dependent(wrong_derivative, 1)
+    with pytest.raises(checks.InputError, match="central difference"):
+        run(wrong, "milstein")
+    assert run(wrong, "euler_maruyama").shape == (2, 1, 1)  # does not use the derivative
+
+
+def test_too_large_results_are_refused_before_they_are_made():
+    with pytest.raises(memory.AllocationRefused, match="stores no paths"):
+        langevin.simulate_paths(linear_problem(), "exact", 0.1, range(10**5), 10**9, 1)
