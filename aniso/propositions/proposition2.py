@@ -42,7 +42,7 @@ def _hessian_is_gauss_newton(settings):
             problem = trained_networks.Problem(
                 trained_networks.POINTS, loss, activation, 32, settings.seed
             )
-            structured = trained_networks.objective(problem)
+            structured = trained_networks.training_objective(problem)
             theta = trained_networks.parameters_along_training(problem)[-1]
             plain = Objective(
                 lambda theta, inputs, targets, own=structured: own.output_loss(

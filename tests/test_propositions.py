@@ -1,0 +1,326 @@
+"""Every check of the propositions, seen to hold, and seen to fail on a planted falsehood."""
+
+import dataclasses
+import functools
+
+import numpy as np
+import pytest
+
+from aniso import indicators, langevin, noise_structures, ornstein_uhlenbeck, propositions
+from aniso.objective import Objective
+from aniso.propositions import proposition1, proposition3, trained_networks
+from aniso.propositions.check import Settings
+
+SETTINGS = Settings("quick", 0)
+GROUPS = ("definition1", "proposition1", "proposition2", "proposition3")
+
+
+def verdicts(group, task_name):
+    """Verdicts of one task's checks, by the name of the check."""
+    (task,) = [task for task in propositions.tasks(group, SETTINGS) if task.name == task_name]
+    found = {}
+    for check in task.run():
+        found.setdefault(check.name, set()).add(str(check.verdict))
+    return found
+
+
+def first_network(group):
+    """Name of the first task that follows a network along training."""
+    problem, _ = trained_networks.runs(SETTINGS)[0]
+    assert any(task.name == str(problem) for task in propositions.tasks(group, SETTINGS))
+    return str(problem)
+
+
+def scaled(function, factor):
+    @functools.wraps(function)
+    def wrong(*args, **kwargs):
+        return factor * function(*args, **kwargs)
+
+    return wrong
+
+
+def louder(function):
+    """The simulation with its noise covariance 20 % too large."""
+
+    @functools.wraps(function)
+    def wrong(hessian, covariance, *args, **kwargs):
+        return function(hessian, 1.2 * covariance, *args, **kwargs)
+
+    return wrong
+
+
+def chain_in_place_of_sde(hessian, covariance, times):
+    """Discrete closed form at eta = 0.2, where the continuous one is asked for."""
+    return np.array(
+        [
+            ornstein_uhlenbeck.chain_escaping_efficiency(
+                hessian, covariance / 0.2, 0.2, round(time / 0.2)
+            )
+            for time in np.atleast_1d(times)
+        ]
+    )
+
+
+def isotropic_in_place_of_optimal(_, covariance):
+    return noise_structures.isotropic_equivalent(covariance)
+
+
+def slower_decay(num_parameters, num_leading, decay):
+    """A spectrum that breaks the assumption of Proposition 1."""
+    values = np.full(num_parameters, float(num_parameters) ** (0.5 - decay))
+    values[:num_leading] = 1.0
+    return values
+
+
+def tiny_spectrum(num_parameters, *_):
+    """Eigenvalues that sum to less than the leading one is said to be."""
+    return np.full(num_parameters, 0.5 / num_parameters)
+
+
+def narrower_weights(original):
+    def wrong(*args):
+        lowest, highest, explicit = original(*args)
+        return 3 * lowest, highest / 3, explicit
+
+    return wrong
+
+
+def constants_of_one(*_):
+    return 1e3, 1e-3, 1e3
+
+
+def planted(group, task, names, target, attribute, wrong):
+    return pytest.param(group, task, names, target, attribute, wrong, id=f"{group}: {names[0]}")
+
+
+OU = ornstein_uhlenbeck
+SNAPSHOT = trained_networks.Snapshot
+FALSEHOODS = [
+    planted(
+        "definition1",
+        "closed forms",
+        ("closed form, SDE", "energy balance"),
+        OU,
+        "escaping_efficiency",
+        scaled(OU.escaping_efficiency, 1.05),
+    ),
+    planted(
+        "definition1",
+        "closed forms",
+        ("closed form, chain",),
+        OU,
+        "chain_escaping_efficiency",
+        scaled(OU.chain_escaping_efficiency, 1.05),
+    ),
+    planted(
+        "definition1",
+        "closed forms",
+        ("Lyapunov equation",),
+        OU,
+        "stationary_covariance",
+        scaled(OU.stationary_covariance, 1.0001),
+    ),
+    planted(
+        "definition1",
+        "short and long times",
+        ("slope at zero", "plateau", "chain to SDE"),
+        OU,
+        "escaping_efficiency",
+        scaled(OU.escaping_efficiency, 0.95),
+    ),
+    planted(
+        "definition1",
+        "short and long times",
+        ("ceiling of the slope",),
+        indicators,
+        "escape_rate",
+        scaled(indicators.escape_rate, 1.05),
+    ),
+    planted(
+        "definition1",
+        "short and long times",
+        ("optimal noise",),
+        noise_structures,
+        "optimal_noise",
+        isotropic_in_place_of_optimal,
+    ),
+    planted(
+        "definition1",
+        "simulation",
+        ("simulated chain",),
+        langevin,
+        "simulate_linear_chain",
+        louder(langevin.simulate_linear_chain),
+    ),
+    planted(
+        "definition1",
+        "simulation",
+        ("power of the simulation",),
+        OU,
+        "escaping_efficiency",
+        chain_in_place_of_sde,
+    ),
+    planted(
+        "proposition1",
+        "random matrices",
+        ("first inequality", "second inequality"),
+        indicators,
+        "trace_ratio",
+        lambda *_: 1.0,
+    ),
+    planted(
+        "proposition1",
+        "rate in D",
+        ("rate in D", "saturation", "finite-D bound"),
+        proposition1,
+        "spectrum",
+        slower_decay,
+    ),
+    planted(
+        "proposition1",
+        "tightness and ceiling",
+        ("tightness", "ceiling attained"),
+        proposition1,
+        "spectral_trace_ratio",
+        scaled(proposition1.spectral_trace_ratio, 0.95),
+    ),
+    planted(
+        "proposition1",
+        "tightness and ceiling",
+        ("ceiling",),
+        proposition1,
+        "spectrum",
+        tiny_spectrum,
+    ),
+    planted(
+        "proposition1",
+        "trained networks",
+        ("trained network",),
+        SNAPSHOT,
+        "trace_ratio",
+        property(lambda _: 1.0),
+    ),
+    planted(
+        "proposition2",
+        "Hessian is the GGN",
+        ("Hessian = GGN",),
+        Objective,
+        "hessian_product",
+        scaled(Objective.hessian_product, 1.05),
+    ),
+    planted(
+        "proposition3",
+        "network",
+        ("along training", "at the end"),
+        proposition3,
+        "guaranteed_coefficient",
+        lambda *_: 10.0,
+    ),
+    planted(
+        "proposition3",
+        "network",
+        ("anisotropy",),
+        SNAPSHOT,
+        "trace_ratio",
+        property(lambda _: 0.5),
+    ),
+]
+
+
+@pytest.mark.parametrize(("group", "task", "names", "target", "attribute", "wrong"), FALSEHOODS)
+def test_a_planted_falsehood_fails(group, task, names, target, attribute, wrong, monkeypatch):
+    task = first_network(group) if task == "network" else task
+    before = verdicts(group, task)
+    monkeypatch.setattr(target, attribute, wrong)
+    after = verdicts(group, task)
+    for name in names:
+        assert "fails" not in before[name]
+        assert "fails" in after[name]
+
+
+@pytest.mark.parametrize(
+    ("names", "wrong"),
+    [
+        (
+            ("lower sandwich", "upper sandwich"),
+            narrower_weights(trained_networks._constants),
+        ),
+        (("Fisher along u", "explicit constant"), constants_of_one),
+    ],
+)
+def test_false_constants_fail_proposition2(names, wrong, monkeypatch):
+    trained_networks.snapshots.cache_clear()
+    with monkeypatch.context() as patched:
+        patched.setattr(trained_networks, "_constants", wrong)
+        after = verdicts("proposition2", first_network("proposition2"))
+    trained_networks.snapshots.cache_clear()
+    before = verdicts("proposition2", first_network("proposition2"))
+    for name in names:
+        assert before[name] == {"holds"}
+        assert after[name] == {"fails"}
+
+
+@pytest.mark.parametrize("group", GROUPS)
+def test_searches_survive_and_break_the_false_claims(group):
+    found = verdicts(group, "falsification")
+    assert found.pop("the search breaks a false claim") == {"holds"}
+    assert found
+    assert all(outcome == {"holds"} for outcome in found.values())
+
+
+@pytest.mark.parametrize("group", GROUPS)
+def test_every_check_of_a_group_has_a_planted_falsehood(group):
+    planted_names = {
+        name for case in FALSEHOODS if case.values[0] == group for name in case.values[2]
+    }
+    if group == "proposition2":
+        planted_names |= {"lower sandwich", "upper sandwich", "Fisher along u", "explicit constant"}
+    for task in propositions.tasks(group, SETTINGS):
+        if task.name == "falsification":
+            continue
+        assert {check.name for check in task.run()} <= planted_names, task.name
+
+
+def dead_snapshot():
+    """A network none of whose outputs lies within the clip."""
+    problem, _ = trained_networks.runs(SETTINGS)[0]
+    loss = trained_networks.training_objective(problem)
+    return problem, trained_networks.snapshot(loss, np.full(loss.num_parameters, 0.0))
+
+
+def test_a_network_without_active_examples_is_vacuous_not_a_pass(monkeypatch):
+    problem, dead = dead_snapshot()
+    assert dead.num_active == 0
+    monkeypatch.setattr(trained_networks, "snapshots", lambda *_: (dead,))
+    for group in ("proposition2", "proposition3"):
+        found = verdicts(group, str(problem))
+        assert found
+        assert all(outcome == {"vacuous"} for outcome in found.values())
+    assert verdicts("proposition1", "trained networks") == {"trained network": {"vacuous"}}
+
+
+def test_a_mean_gradient_along_u_makes_proposition3_vacuous_for_the_logistic_loss():
+    problem = trained_networks.Problem(trained_networks.POINTS, "logistic", "relu", 32, 0)
+    (final,) = trained_networks.snapshots(problem, (0,))
+    _, vector = final.leading_eigenpair
+    steep = dataclasses.replace(final, gradient=100 * vector)
+    assert proposition3.guaranteed_coefficient(final, "logistic") > 0
+    assert proposition3.guaranteed_coefficient(steep, "logistic") < 0
+
+
+def test_proposition1_holds_with_equality_by_hand():
+    eigenvalues = np.array([1.0, 0.5, 0.0])
+    noise = proposition1.least_aligned_noise(eigenvalues, 0.9)
+    # s_1 = 0.9 / 1.5 = 0.6; ratio = 3 * 0.6 / 1.5 = 1.2 = 0.9 * 3 / 1.5^2
+    assert proposition1.spectral_trace_ratio(eigenvalues, noise) == pytest.approx(1.2)
+
+
+def test_the_published_rate_breaks_beyond_d_equal_one():
+    """Not a rounding matter: at d = 2 the published bound exceeds the ceiling D."""
+    size, decay = 1000, 2.0
+    eigenvalues = proposition1.spectrum(size, 1, decay)
+    best = np.zeros(size)
+    best[0] = 1.0
+    ratio = proposition1.spectral_trace_ratio(eigenvalues, best)
+    # the measured a of this noise is Tr H / lambda_1, the largest there is
+    assert ratio < eigenvalues.sum() * size ** (2 * decay - 1)
