@@ -9,6 +9,7 @@ import numpy as np
 from aniso import checks, memory
 from aniso.langevin import (
     accumulators,
+    cells,
     checkpoints,
     drift_functions,
     functions,
@@ -135,7 +136,7 @@ def simulate_ensemble(
         return partial
 
     # moments are taken about the mean of a pilot, so that nothing cancels
-    pilot = min(num_paths, streams.LANES)
+    pilot = min(num_paths, cells.CELL)
     centre = moments(0, pilot, np.zeros((times, size)))["first"] / pilot
     state = {name: np.zeros_like(array) for name, array in moments(0, 1, centre).items()}
 

@@ -1,0 +1,148 @@
+"""Escaping efficiency ``E[L(theta_t)] - L(theta_0)`` three ways, with one interface.
+
+The slope at 0, the closed form and the simulation answer the same call and return the same type,
+so that they can be laid side by side: the slope ``t Tr(H Sigma) / 2`` is right for short times
+only, and the plateau ``Tr Sigma / 4`` does not know the alignment at all.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from aniso import checks, estimates, ornstein_uhlenbeck
+from aniso.langevin import drifts, ensembles, noises, problems
+
+
+@dataclass(frozen=True)
+class EfficiencyCurve:
+    """Escaping efficiency at chosen times.
+
+    Attributes
+    ----------
+    times : numpy.ndarray, shape (T,)
+    efficiency : tuple of estimates.Estimate, length T
+        Exact numbers have the standard error 0 and no samples.
+    """
+
+    times: np.ndarray
+    efficiency: tuple
+
+    @property
+    def values(self):
+        """The efficiencies as an array, shape (T,)."""
+        return np.array([estimate.value for estimate in self.efficiency])
+
+
+def by_slope(hessian, diffusion_covariance, times):
+    """First order in t, ``(t / 2) Tr(H Sigma)``.
+
+    Parameters
+    ----------
+    hessian : array_like, shape (D, D)
+        H, symmetric.
+    diffusion_covariance : array_like, shape (D, D)
+        Sigma of ``d theta = -H theta dt + Sigma^{1/2} dW``.
+    times : array_like, shape (T,)
+        Not negative.
+
+    Returns
+    -------
+    EfficiencyCurve
+
+    Examples
+    --------
+    >>> by_slope([[2.0]], [[3.0]], [0.0, 0.5]).values.tolist()
+    [0.0, 1.5]
+    """
+    hessian, covariance, times = _checked(hessian, diffusion_covariance, times)
+    return _exact(times, 0.5 * times * np.sum(hessian * covariance))
+
+
+def by_closed_form(hessian, diffusion_covariance, times):
+    """Exactly, ``Tr((I - e^{-2 H t}) Sigma) / 4``.
+
+    Parameters
+    ----------
+    hessian, diffusion_covariance, times
+        As in :func:`by_slope`.
+
+    Returns
+    -------
+    EfficiencyCurve
+
+    Examples
+    --------
+    >>> round(float(by_closed_form([[2.0]], [[3.0]], [50.0]).values[0]), 12)
+    0.75
+    """
+    hessian, covariance, times = _checked(hessian, diffusion_covariance, times)
+    return _exact(times, ornstein_uhlenbeck.escaping_efficiency(hessian, covariance, times))
+
+
+def by_simulation(
+    hessian,
+    diffusion_covariance,
+    times,
+    *,
+    step_size,
+    num_paths,
+    seed,
+    scheme="exact",
+    num_threads=None,
+):
+    """Mean over simulated paths of ``theta_t^T H theta_t / 2``, from theta = 0.
+
+    Parameters
+    ----------
+    hessian, diffusion_covariance, times
+        As in :func:`by_slope`; the times have to increase and be multiples of the step size.
+    step_size : float
+    num_paths, seed, num_threads
+        As in :func:`aniso.langevin.simulate_ensemble`.
+    scheme : str
+        "exact" has no discretisation error; "euler_maruyama" with step eta is SGD's chain.
+
+    Returns
+    -------
+    EfficiencyCurve
+
+    Raises
+    ------
+    InputError
+        If a time is no multiple of the step size.
+
+    Examples
+    --------
+    >>> curve = by_simulation([[2.0]], [[3.0]], [9.0], step_size=3.0, num_paths=4000, seed=1)
+    >>> abs(curve.efficiency[0].z_score(0.75)) < 5
+    True
+    """
+    hessian, covariance, times = _checked(hessian, diffusion_covariance, times)
+    step_size = checks.number("step_size", step_size)
+    if step_size <= 0:
+        raise checks.InputError(f"step_size={step_size!r}; expected a number above 0")
+    steps = np.rint(times / step_size)
+    if np.abs(steps * step_size - times).max(initial=0.0) > 1e-9 * max(times.max(initial=0.0), 1.0):
+        raise checks.InputError(f"times are no multiples of step_size={step_size!r}")
+    problem = problems.LangevinProblem(
+        drifts.quadratic(hessian), noises.constant(covariance), np.zeros(len(hessian))
+    )
+    ensemble = ensembles.simulate_ensemble(
+        problem, scheme, step_size, steps, num_paths, seed, num_threads=num_threads
+    )
+    return EfficiencyCurve(times, ensemble.loss)
+
+
+def _checked(hessian, covariance, times):
+    hessian = checks.symmetric_matrix("hessian", hessian)
+    covariance = checks.covariance_matrix("diffusion_covariance", covariance, size=len(hessian))
+    times = checks.array("times", times, shape=(None,))
+    if times.size == 0 or times.min() < 0:
+        raise checks.InputError("times has to hold at least one time, none of them negative")
+    return hessian, covariance, times
+
+
+def _exact(times, values):
+    return EfficiencyCurve(
+        times, tuple(estimates.Estimate(float(value), 0.0, 0) for value in values)
+    )
