@@ -99,7 +99,7 @@ def table(group, results):
     rich.table.Table
     """
     drawn = Table(
-        title=group,
+        title=Text(group),
         title_justify="left",
         title_style="bold",
         box=box.SIMPLE_HEAD,
@@ -118,14 +118,15 @@ def table(group, results):
         compared = worst.verdict in (Verdict.HOLDS, Verdict.FAILS)
         drawn.add_row(
             Text.assemble((name, "bold"), f"\n{worst.claim}"),
-            worst.setting,
+            Text(worst.setting),
             _measured(worst) if compared else "–",
             f"{_SIGNS[worst.relation]} {worst.bound:.4g}" if compared else "–",
             Text(f"{worst.verdict.value} {agreeing}/{len(checks)}", _STYLES[worst.verdict]),
         )
     for result in results:
         if result.error:
-            drawn.add_row(result.name, result.error, "–", "–", Text("broke off", "bold red"))
+            broken = Text.assemble((result.name, "bold"), f"\n{result.error}")
+            drawn.add_row(broken, "–", "–", "–", Text("broke off", "bold red"))
     return drawn
 
 

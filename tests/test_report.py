@@ -1,0 +1,143 @@
+"""The table, the verdict and the JSON document of a verification."""
+
+import io
+import json
+import math
+from importlib import resources
+
+import jsonschema
+import pytest
+from rich.console import Console
+
+from aniso import provenance, report
+from aniso.propositions.check import Settings, Verdict, compare, without_comparison
+
+SCHEMA = json.loads((resources.files("aniso") / "data" / "verification.schema.json").read_text())
+
+
+def check(name, measured, relation=">=", bound=1.0, setting="a setting", **more):
+    return compare(
+        name,
+        measured,
+        relation,
+        bound,
+        claim="what is claimed",
+        setting=setting,
+        tolerance=more.pop("tolerance", 0.0),
+        tolerance_reason="a reason",
+        source="a source",
+        **more,
+    )
+
+
+def vacuous(name="empty"):
+    return without_comparison(
+        name, Verdict.VACUOUS, "0 against 0", claim="c", setting="s", source="o"
+    )
+
+
+def results(*checks, error=""):
+    return [report.TaskResult("a group", "a task", tuple(checks), 0.5, error)]
+
+
+def text(renderable):
+    console = Console(file=io.StringIO(), width=report.TABLE_WIDTH)
+    console.print(renderable)
+    return console.file.getvalue()
+
+
+@pytest.mark.parametrize(
+    ("given", "expected"),
+    [
+        (results(check("a", 2.0)), True),
+        (results(check("a", 2.0), vacuous()), True),
+        (results(check("a", 0.5), check("b", 2.0)), False),
+        (results(check("a", 2.0), error="ValueError: broken"), False),
+        (results(vacuous()), False),
+        (results(), False),
+    ],
+)
+def test_a_run_passes_only_on_evidence(given, expected):
+    assert report.passed(given) is expected
+    line = report.verdict_line(given, 1.0).plain
+    assert line.startswith("VERIFIED:" if expected else "NOT VERIFIED:")
+
+
+def test_the_verdict_line_counts_every_outcome():
+    line = report.verdict_line(
+        results(check("a", 2.0), check("b", 0.5), vacuous(), error="ValueError: broken"), 12.34
+    ).plain
+    assert line == ("NOT VERIFIED: 3 checks, 1 holds, 1 fails, 1 vacuous, 1 task broke off, 12.3 s")
+
+
+def test_the_table_shows_the_tightest_setting_and_how_many_agree():
+    drawn = text(
+        report.table(
+            "title",
+            results(
+                check("a claim", 5.0, setting="loose"),
+                check("a claim", 1.01, setting="tight", standard_error=0.02),
+                check("another", 0.5, setting="broken"),
+                check("another", 1.5, setting="sound"),
+            ),
+        )
+    )
+    assert "tight" in drawn
+    assert "loose" not in drawn
+    assert "1.01 ± 0.02" in drawn
+    assert "≥ 1" in drawn
+    assert "holds 2/2" in drawn
+    assert "broken" in drawn
+    assert "fails 1/2" in drawn
+
+
+def test_the_table_fits_its_width_whatever_the_texts():
+    long = "a very long setting with manyverylongwordswithoutanyspace" * 4
+    drawn = text(report.table("title " * 30, results(check("name " * 20, 2.0, setting=long))))
+    assert max(map(len, drawn.splitlines())) <= report.TABLE_WIDTH
+
+
+def test_a_broken_task_stands_in_the_table_with_its_error():
+    drawn = text(report.table("title", results(error="ValueError: [bold]not markup[/bold]")))
+    assert "ValueError" in drawn
+    assert "[bold]" in drawn
+    assert "broke off" in drawn
+
+
+def test_a_setting_with_brackets_is_printed_as_it_is():
+    drawn = text(report.table("title", results(check("name", 2.0, setting="x in [0, 1] [red]"))))
+    assert "[red]" in drawn
+
+
+def test_findings_are_told_once():
+    noted = [check("a", 2.0, finding="noted"), check("a", 3.0, finding="noted"), vacuous()]
+    assert report.findings(results(*noted)) == ["a: noted (2 settings)", "empty: 0 against 0"]
+
+
+def test_the_document_obeys_its_schema_and_is_strict_json():
+    given = results(check("a", math.nan, series={"x": [1.0, math.inf]}), check("b", 2.0), vacuous())
+    data = report.document(given, Settings("quick", 3), provenance.environment(), 1.5)
+    stream = io.StringIO()
+    report.write_document(stream, data)
+    loaded = json.loads(stream.getvalue(), parse_constant=pytest.fail)
+    jsonschema.validate(loaded, SCHEMA)
+    first = loaded["tasks"][0]["checks"][0]
+    assert first["measured"] is None
+    assert first["series"] == {"x": [1.0, None]}
+    assert loaded["verdict"] == "fails"
+    assert loaded["counts"] == {"holds": 1, "fails": 1, "vacuous": 1, "not applicable": 0}
+    assert loaded["seed"] == 3
+
+
+def test_the_schema_refuses_what_it_does_not_describe():
+    data = report.document(results(), Settings(), provenance.environment(), 1.5)
+    jsonschema.validate(data, SCHEMA)
+    with pytest.raises(jsonschema.ValidationError):
+        jsonschema.validate(data | {"extra": 1}, SCHEMA)
+    with pytest.raises(jsonschema.ValidationError):
+        jsonschema.validate(data | {"schema_version": 2}, SCHEMA)
+
+
+def test_a_package_that_is_not_installed_is_left_out(monkeypatch):
+    monkeypatch.setattr(provenance, "_PACKAGES", ("numpy", "no-such-package"))
+    assert set(provenance.environment()["packages"]) == {"aniso", "numpy"}

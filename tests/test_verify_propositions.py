@@ -1,0 +1,186 @@
+"""The command, as a user meets it: arguments, exit status, files, and the same numbers again."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import jsonschema
+import pytest
+from test_report import SCHEMA
+
+from aniso import propositions, verify_propositions
+from aniso.propositions.check import Settings, Task, compare
+
+COMMAND = [sys.executable, "-m", "aniso.verify_propositions"]
+
+
+def call(*arguments):
+    return subprocess.run(
+        [*COMMAND, *arguments], capture_output=True, text=True, check=False, timeout=300
+    )
+
+
+def numbers(path):
+    """Everything that must be reproduced: all but times."""
+    data = json.loads(path.read_text())
+    jsonschema.validate(data, SCHEMA)
+    return [(task["group"], task["name"], task["error"], task["checks"]) for task in data["tasks"]]
+
+
+def one_check(measured):
+    return compare(
+        "planted",
+        measured,
+        ">=",
+        1.0,
+        claim="c",
+        setting="s",
+        tolerance=0.0,
+        tolerance_reason="r",
+        source="o",
+    )
+
+
+@pytest.fixture
+def planned(monkeypatch):
+    """Replace the groups' tasks by tasks of the test's own."""
+
+    def plan(*runs):
+        monkeypatch.setattr(
+            propositions,
+            "tasks",
+            lambda group, _: [Task(f"{group} {i}", run) for i, run in enumerate(runs)],
+        )
+
+    return plan
+
+
+def test_the_command_prints_its_table_writes_its_files_and_succeeds(tmp_path):
+    path, folder = tmp_path / "result.json", tmp_path / "plots"
+    done = call(
+        "--quick", "--only", "definition1", "proposition1", "--json", str(path), "--plot",
+        str(folder),
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert done.stderr == ""
+    assert "VERIFIED" in done.stdout.splitlines()[-3]
+    assert max(map(len, done.stdout.splitlines()[:-3])) <= 100
+    data = json.loads(path.read_text())
+    jsonschema.validate(data, SCHEMA)
+    assert data["verdict"] == "holds"
+    assert {task["group"] for task in data["tasks"]} == {"definition1", "proposition1"}
+    assert sorted(p.name for p in folder.iterdir()) == ["definition1.png", "proposition1.png"]
+
+
+def test_the_same_seed_gives_the_same_numbers_whatever_else_runs(tmp_path):
+    alone, together, other = (tmp_path / name for name in ("a.json", "b.json", "c.json"))
+    quick = ["--quick", "--json"]
+    assert verify_propositions.main([*quick, str(alone), "--only", "definition1"]) == 0
+    both = ["--only", "proposition1", "definition1"]
+    assert verify_propositions.main([*quick, str(together), *both]) == 0
+    assert (
+        verify_propositions.main([*quick, str(other), "--only", "definition1", "--seed", "1"]) == 0
+    )
+    first = numbers(alone)
+    assert first == [task for task in numbers(together) if task[0] == "definition1"]
+    assert first != numbers(other)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--only", "proposition7"], "invalid choice: 'proposition7'"),
+        (["--quick", "--full"], "not allowed with"),
+        (["--seed", "-1"], "seed=-1; expected an integer with 0 <= seed"),
+        (["--seed", "x"], "invalid int value: 'x'"),
+        (["--json", "no/such/folder/file.json"], "can't be written"),
+        (["--nonsense"], "unrecognized arguments"),
+    ],
+)
+def test_wrong_arguments_end_with_status_two_before_any_work(arguments, message, planned, capsys):
+    planned(lambda: pytest.fail("work was done"))
+    with pytest.raises(SystemExit) as ended:
+        verify_propositions.main(arguments)
+    assert ended.value.code == 2
+    assert message in capsys.readouterr().err
+
+
+def test_outputs_that_cannot_be_written_are_refused_before_any_work(tmp_path, planned, capsys):
+    planned(lambda: pytest.fail("work was done"))
+    (tmp_path / "file").write_text("kept")
+    for arguments in (
+        ["--json", str(tmp_path)],
+        ["--plot", str(tmp_path / "file")],
+        ["--plot", str(tmp_path / "file" / "below")],
+    ):
+        with pytest.raises(SystemExit) as ended:
+            verify_propositions.main(arguments)
+        assert ended.value.code == 2
+        assert "expected" in capsys.readouterr().err
+    assert (tmp_path / "file").read_text() == "kept"
+    assert [p.name for p in tmp_path.iterdir()] == ["file"]
+
+
+def test_a_failing_check_gives_status_one_and_is_recorded(tmp_path, planned, capsys):
+    planned(lambda: [one_check(0.5)])
+    path = tmp_path / "result.json"
+    assert verify_propositions.main(["--only", "proposition1", "--json", str(path)]) == 1
+    assert "NOT VERIFIED" in capsys.readouterr().out
+    assert json.loads(path.read_text())["verdict"] == "fails"
+
+
+def test_a_task_that_breaks_off_is_reported_and_the_others_still_run(planned, capsys):
+    def broken():
+        raise ZeroDivisionError("planted")
+
+    planned(broken, lambda: [one_check(2.0)])
+    assert verify_propositions.main(["--only", "proposition1"]) == 1
+    shown = capsys.readouterr().out
+    assert "ZeroDivisionError: planted" in shown
+    assert "1 holds, 1 task broke off" in shown
+
+
+def test_an_interrupt_writes_nothing(tmp_path, planned, capsys):
+    def interrupted():
+        raise KeyboardInterrupt
+
+    planned(interrupted)
+    path = tmp_path / "result.json"
+    path.write_text("kept")
+    assert verify_propositions.main(["--json", str(path)]) == 130
+    assert path.read_text() == "kept"
+    assert [p.name for p in tmp_path.iterdir()] == ["result.json"]
+    assert "interrupted" in capsys.readouterr().err
+
+
+def test_a_signal_in_the_middle_leaves_no_partial_file(tmp_path):
+    path = tmp_path / "result.json"
+    with subprocess.Popen(
+        [*COMMAND, "--full", "--json", str(path)],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        env=os.environ | {"PYTHONUNBUFFERED": "1"},
+    ) as process:
+        time.sleep(4)  # within the heavy run, after the imports
+        process.send_signal(signal.SIGINT)
+        _, errors = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert b"interrupted: nothing was written" in errors
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_progress_is_shown_on_a_terminal_and_nowhere_else(planned):
+    import io
+
+    from rich.console import Console
+
+    planned(lambda: [one_check(2.0)])
+    for terminal in (True, False):
+        stream = io.StringIO()
+        console = Console(file=stream, force_terminal=terminal, width=100)
+        results = verify_propositions.run(["proposition1"], Settings("quick"), console)
+        assert [result.name for result in results] == ["proposition1 0"]
+        assert ("proposition1" in stream.getvalue()) is terminal
