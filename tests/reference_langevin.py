@@ -61,3 +61,32 @@ def linear_chain(propagator, factor, start, seed, path, num_steps):
         noise = step_normals(seed, path, step, factor.shape[1])
         states.append(propagator @ states[-1] + factor @ noise)
     return np.array(states)
+
+
+def two_basin_gradients(w, data):
+    """Gradients of ``min(s, f)`` for every datum, and which of them are in the sharp basin."""
+    p, q = w - data - 1, w - data + 1
+    u, v = (p[:, 0] - p[:, 1]) / math.sqrt(2), (p[:, 0] + p[:, 1]) / math.sqrt(2)
+    sharp = 10 * u**2 + 100 * v**2 < (q**2).sum(axis=1)
+    of_sharp = np.column_stack([20 * u + 200 * v, 200 * v - 20 * u]) / math.sqrt(2)
+    return np.where(sharp[:, None], of_sharp, 2 * q), sharp
+
+
+def two_basin_covariance(dynamics, w, data, squared_norm):
+    """Covariance of the noise of a dynamics at w, and the Hessian of the mean loss."""
+    gradients, sharp = two_basin_gradients(w, data)
+    share = sharp.mean()
+    axes = np.array([[1, 1], [-1, 1]]) / math.sqrt(2)  # columns: second-steepest, steepest
+    hessian = share * axes @ np.diag([20, 200]) @ axes.T + (1 - share) * 2 * np.eye(2)
+    sample = np.cov(gradients.T, bias=True)
+    covariance = {
+        "gd": np.zeros((2, 2)),
+        "gld_constant": np.eye(2),
+        "gld_diagonal": np.diag(np.diag(sample)),
+        "gld_leading": sample,
+        "gld_hessian": hessian,
+        "gld_first_eigenvector": np.ones((2, 2)),
+        "sgd": sample,
+    }[dynamics]
+    trace = np.trace(covariance)
+    return covariance * (squared_norm / trace if trace else 0.0), hessian
