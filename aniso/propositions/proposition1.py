@@ -138,7 +138,7 @@ def _random_matrices(settings):
     for decay in (0.6, 0.8, 1.5):
         cases = [_random_case(rng, size, decay) for _ in range(count)]
         for name, column, claim in (
-            ("first inequality", 1, "ratio ≥ a D λ₁^2 / (Tr H)^2, a measured"),
+            ("first inequality", 1, "ratio ≥ a D λ₁² / (Tr H)², a measured"),
             ("second inequality", 2, "ratio ≥ a D / (k + (D-k) D^-d)^2, a measured"),
         ):
             ratio, bound = min(((c[0], c[column]) for c in cases), key=lambda c: c[0] / c[1])
@@ -294,7 +294,7 @@ def _tightness(settings):
 
 
 def _trained_networks(settings):
-    claim = "ratio ≥ a D λ₁^2 / (Tr H)^2 with the a of the network itself"
+    claim = "ratio ≥ a D λ₁² / (Tr H)² with the a of the network itself"
     widths = settings.pick((32,), (32, 128), (32, 128, 512))
     found = []
     for data in (trained_networks.POINTS, trained_networks.IMAGES):
