@@ -456,5 +456,5 @@ def test_schemes_refuse_noise_they_are_not_meant_for():
 
 
 def test_too_large_results_are_refused_before_they_are_made():
-    with pytest.raises(memory.AllocationRefused, match="stores no paths"):
+    with pytest.raises(memory.AllocationRefused, match="store no paths"):
         langevin.simulate_paths(linear_problem(), "exact", 0.1, range(10**5), 10**9, 1)

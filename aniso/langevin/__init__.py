@@ -4,10 +4,11 @@ Drifts are in :mod:`~aniso.langevin.drifts`, noises in :mod:`~aniso.langevin.noi
 :mod:`~aniso.langevin.schemes`, regions in :mod:`~aniso.langevin.regions`.
 """
 
-from aniso.langevin.ensembles import EnsembleStatistics, simulate_ensemble, simulate_paths
+from aniso.langevin.ensembles import simulate_ensemble, simulate_paths
 from aniso.langevin.first_passage import ExitTimes, simulate_exits
 from aniso.langevin.linear_chain import ChainStatistics, simulate_linear_chain
 from aniso.langevin.problems import LangevinProblem, NonFiniteState
+from aniso.langevin.recording import EnsembleStatistics
 
 __all__ = [
     "ChainStatistics",

@@ -2,15 +2,11 @@
 
 import time
 import warnings
-from dataclasses import dataclass
 
 import numpy as np
 
-from aniso import checks, memory
+from aniso import checks
 from aniso.langevin import (
-    accumulators,
-    cells,
-    checkpoints,
     drift_functions,
     functions,
     linear_kernel,
@@ -18,40 +14,12 @@ from aniso.langevin import (
     noises,
     panels,
     problems,
+    recording,
     schemes,
     stepping_kernel,
     streams,
 )
-from aniso.langevin.linear_chain import mean_estimate, record_grid
-
-
-@dataclass(frozen=True)
-class EnsembleStatistics:
-    """Moments of an ensemble at the recorded steps, each with its standard error.
-
-    Attributes
-    ----------
-    steps : numpy.ndarray, shape (T,)
-        Recorded steps.
-    times : numpy.ndarray, shape (T,)
-        Steps times the step size.
-    mean, mean_error : numpy.ndarray, shape (T, D)
-        Mean of theta over the paths.
-    covariance, covariance_error : numpy.ndarray, shape (T, D, D)
-        Covariance of theta over the paths.
-    loss : tuple of estimates.Estimate, length T, or None
-        Mean of the drift's potential; None where it has none.
-    num_paths : int
-    """
-
-    steps: np.ndarray
-    times: np.ndarray
-    mean: np.ndarray
-    mean_error: np.ndarray
-    covariance: np.ndarray
-    covariance_error: np.ndarray
-    loss: tuple | None
-    num_paths: int
+from aniso.langevin.linear_chain import record_grid
 
 
 def simulate_ensemble(
@@ -117,43 +85,7 @@ def simulate_ensemble(
     """
     run = _validated(problem, scheme, step_size, record_steps, seed)
     num_paths = checks.integer("num_paths", num_paths, low=2)
-    times, size = len(run.steps), problem.dimension
-    memory.require(
-        8 * times * size**2 * 12,
-        f"the moments of {times} steps in {size} dimensions",
-        "record fewer steps",
-    )
-    no_snapshots = np.zeros((0, times, size))
-
-    def moments(first_path, count, centre):
-        partial = {
-            "first": np.zeros((times, size)),
-            "second": np.zeros((times, size, size)),
-            "fourth": np.zeros((times, size, size)),
-            "values": np.zeros((times, 2)),
-        }
-        run.cell(first_path, count, centre, *partial.values(), no_snapshots)
-        return partial
-
-    # moments are taken about the mean of a pilot, so that nothing cancels
-    pilot = min(num_paths, cells.CELL)
-    centre = moments(0, pilot, np.zeros((times, size)))["first"] / pilot
-    state = {name: np.zeros_like(array) for name, array in moments(0, 1, centre).items()}
-
-    def add(state, first_path, partial):  # noqa: ARG001
-        for name, array in partial.items():
-            state[name] += array
-
-    checkpoints.fold(
-        lambda first_path, count: moments(first_path, count, centre),
-        add,
-        state,
-        num_paths,
-        num_threads=num_threads,
-        checkpoint=checkpoint,
-        fingerprint=checkpoints.fingerprint("ensemble", num_paths, *run.identity),
-    )
-    return _statistics(run, state, centre, num_paths)
+    return recording.moments(run, num_paths, num_threads=num_threads, checkpoint=checkpoint)
 
 
 def simulate_paths(
@@ -199,53 +131,7 @@ def simulate_paths(
     substeps = checks.integer("substeps", substeps, low=1)
     run = _validated(problem, scheme, step_size, record_steps, seed, substeps)
     num_paths = checks.integer("num_paths", num_paths, low=1)
-    times, size = len(run.steps), problem.dimension
-    memory.require(
-        8 * num_paths * times * size,
-        f"{num_paths} paths at {times} steps in {size} dimensions",
-        "record fewer steps, or use simulate_ensemble, which stores no paths",
-    )
-    state = {"paths": np.zeros((num_paths, times, size))}
-    centre = np.zeros((times, size))
-
-    def states(first_path, count):
-        snapshots = np.zeros((count, times, size))
-        unused = (np.zeros((times, size)), np.zeros((times, size, size)))
-        run.cell(
-            first_path,
-            count,
-            centre,
-            *unused,
-            np.zeros((times, 0, 0)),
-            np.zeros((times, 2)),
-            snapshots,
-        )
-        return snapshots
-
-    def add(state, first_path, partial):
-        state["paths"][first_path : first_path + len(partial)] = partial
-
-    checkpoints.fold(
-        states,
-        add,
-        state,
-        num_paths,
-        num_threads=num_threads,
-        checkpoint=checkpoint,
-        fingerprint=checkpoints.fingerprint("paths", num_paths, *run.identity),
-    )
-    return state["paths"]
-
-
-@dataclass(frozen=True)
-class _Run:
-    """A validated experiment: its recorded steps, its identity and the kernel of a cell."""
-
-    problem: problems.LangevinProblem
-    step_size: float
-    steps: np.ndarray
-    identity: tuple
-    cell: object
+    return recording.paths(run, num_paths, num_threads=num_threads, checkpoint=checkpoint)
 
 
 def _validated(problem, scheme, step_size, record_steps, seed, substeps=1):
@@ -276,7 +162,8 @@ def _validated(problem, scheme, step_size, record_steps, seed, substeps=1):
         cell = _linear_cell(problem, chosen, step_size, steps, seed)
     else:
         cell = _general_cell(problem, chosen, step_size, steps, seed, substeps)
-    return _Run(problem, step_size, steps, identity, cell)
+    has_loss = drift.potential is not None
+    return recording.Run(cell, problem.dimension, steps, step_size, has_loss, identity)
 
 
 def _linear_cell(problem, scheme, step_size, steps, seed):
@@ -388,28 +275,4 @@ def _warn_of_slow_path(problem, run, kernel, drift, potential):
         f"the drift is not compiled: steps take about {seconds[2] / seconds[1]:.0f} times as "
         "long as with a compiled drift; decorate it with numba.njit",
         stacklevel=5,
-    )
-
-
-def _statistics(run, state, centre, num_paths):
-    mean_offset = state["first"] / num_paths
-    second = accumulators.mirrored(state["second"]) / num_paths
-    fourth = accumulators.mirrored(state["fourth"]) / num_paths
-    covariance = (second - mean_offset[:, :, None] * mean_offset[:, None, :]) * (
-        num_paths / (num_paths - 1)
-    )
-    variances = np.maximum(np.diagonal(covariance, axis1=1, axis2=2), 0.0)
-    spread = np.maximum(fourth - second**2, 0.0)
-    loss = None
-    if run.problem.drift.potential is not None:
-        loss = tuple(mean_estimate(sums, num_paths) for sums in state["values"])
-    return EnsembleStatistics(
-        run.steps,
-        run.steps * run.step_size,
-        centre + mean_offset,
-        np.sqrt(variances / num_paths),
-        covariance,
-        np.sqrt(spread / num_paths),
-        loss,
-        num_paths,
     )
