@@ -8,7 +8,7 @@ import pytest
 
 from aniso import indicators, langevin, noise_structures, ornstein_uhlenbeck, propositions
 from aniso.objective import Objective
-from aniso.propositions import proposition1, proposition3, trained_networks
+from aniso.propositions import extremal_spectra, proposition3, snapshots, trained_networks
 from aniso.propositions.check import Settings
 
 SETTINGS = Settings("quick", 0)
@@ -94,7 +94,7 @@ def planted(group, task, names, target, attribute, wrong):
 
 
 OU = ornstein_uhlenbeck
-SNAPSHOT = trained_networks.Snapshot
+SNAPSHOT = snapshots.Snapshot
 FALSEHOODS = [
     planted(
         "definition1",
@@ -172,7 +172,7 @@ FALSEHOODS = [
         "proposition1",
         "rate in D",
         ("rate in D", "saturation", "finite-D bound"),
-        proposition1,
+        extremal_spectra,
         "spectrum",
         slower_decay,
     ),
@@ -180,15 +180,15 @@ FALSEHOODS = [
         "proposition1",
         "tightness and ceiling",
         ("tightness", "ceiling attained"),
-        proposition1,
+        extremal_spectra,
         "spectral_trace_ratio",
-        scaled(proposition1.spectral_trace_ratio, 0.95),
+        scaled(extremal_spectra.spectral_trace_ratio, 0.95),
     ),
     planted(
         "proposition1",
         "tightness and ceiling",
         ("ceiling",),
-        proposition1,
+        extremal_spectra,
         "spectrum",
         tiny_spectrum,
     ),
@@ -243,7 +243,7 @@ def test_a_planted_falsehood_fails(group, task, names, target, attribute, wrong,
     [
         (
             ("lower sandwich", "upper sandwich"),
-            narrower_weights(trained_networks._constants),
+            narrower_weights(snapshots.weight_constants),
         ),
         (("Fisher along u", "explicit constant"), constants_of_one),
     ],
@@ -251,7 +251,7 @@ def test_a_planted_falsehood_fails(group, task, names, target, attribute, wrong,
 def test_false_constants_fail_proposition2(names, wrong, monkeypatch):
     trained_networks.snapshots.cache_clear()
     with monkeypatch.context() as patched:
-        patched.setattr(trained_networks, "_constants", wrong)
+        patched.setattr(snapshots, "weight_constants", wrong)
         after = verdicts("proposition2", first_network("proposition2"))
     trained_networks.snapshots.cache_clear()
     before = verdicts("proposition2", first_network("proposition2"))
@@ -285,7 +285,7 @@ def dead_snapshot():
     """A network none of whose outputs lies within the clip."""
     problem, _ = trained_networks.runs(SETTINGS)[0]
     loss = trained_networks.training_objective(problem)
-    return problem, trained_networks.snapshot(loss, np.full(loss.num_parameters, 0.0))
+    return problem, snapshots.snapshot(loss, np.full(loss.num_parameters, 0.0))
 
 
 def test_a_network_without_active_examples_is_vacuous_not_a_pass(monkeypatch):
@@ -310,17 +310,17 @@ def test_a_mean_gradient_along_u_makes_proposition3_vacuous_for_the_logistic_los
 
 def test_proposition1_holds_with_equality_by_hand():
     eigenvalues = np.array([1.0, 0.5, 0.0])
-    noise = proposition1.least_aligned_noise(eigenvalues, 0.9)
+    noise = extremal_spectra.least_aligned_noise(eigenvalues, 0.9)
     # s_1 = 0.9 / 1.5 = 0.6; ratio = 3 * 0.6 / 1.5 = 1.2 = 0.9 * 3 / 1.5^2
-    assert proposition1.spectral_trace_ratio(eigenvalues, noise) == pytest.approx(1.2)
+    assert extremal_spectra.spectral_trace_ratio(eigenvalues, noise) == pytest.approx(1.2)
 
 
 def test_the_published_rate_breaks_beyond_d_equal_one():
     """Not a rounding matter: at d = 2 the published bound exceeds the ceiling D."""
     size, decay = 1000, 2.0
-    eigenvalues = proposition1.spectrum(size, 1, decay)
+    eigenvalues = extremal_spectra.spectrum(size, 1, decay)
     best = np.zeros(size)
     best[0] = 1.0
-    ratio = proposition1.spectral_trace_ratio(eigenvalues, best)
+    ratio = extremal_spectra.spectral_trace_ratio(eigenvalues, best)
     # the measured a of this noise is Tr H / lambda_1, the largest there is
     assert ratio < eigenvalues.sum() * size ** (2 * decay - 1)

@@ -1,16 +1,12 @@
 """Definition 1, escaping efficiency: closed forms against each other, recursion and simulation."""
 
-import math
-
 import autograd.numpy as anp
 import numpy as np
-from scipy import integrate, linalg
 
 from aniso import estimates, indicators, langevin, noise_structures, ornstein_uhlenbeck
-from aniso.propositions import falsification, trained_networks
+from aniso.propositions import closed_forms, falsification, trained_networks
 from aniso.propositions.check import Task, compare
 
-SOURCE = "Zhu et al. 2019, Definition 1 and eq. (6)"
 MAX_Z_SCORE = 4.0
 
 
@@ -26,7 +22,7 @@ def tasks(settings):
     list of aniso.propositions.check.Task
     """
     return [
-        Task("closed forms", lambda: _closed_forms(settings)),
+        Task("closed forms", lambda: closed_forms.closed_form_checks(settings)),
         Task("short and long times", lambda: _slope_and_plateau(settings)),
         Task("simulation", lambda: _simulation(settings)),
         Task("simulation, FashionMNIST", lambda: _real_simulation(settings)),
@@ -34,130 +30,10 @@ def tasks(settings):
     ]
 
 
-def _problem(rng, eigenvalues):
-    """Symmetric H of the given spectrum in a random basis, and a generic Sigma."""
-    size = len(eigenvalues)
-    basis, _ = np.linalg.qr(rng.standard_normal((size, size)))
-    hessian = (basis * eigenvalues) @ basis.T
-    factor = rng.standard_normal((size, size))
-    return (hessian + hessian.T) / 2, factor @ factor.T / size
-
-
-def _closed_forms(settings):
-    rng = settings.rng("definition1/closed forms")
-    eigenvalues = np.array([3.0, 1.0, 0.5, 0.1, 0.0, 0.0, -0.2, -0.7])
-    hessian, covariance = _problem(rng, eigenvalues)
-    size = len(eigenvalues)
-    setting = f"D = {size}, spectrum from -0.7 to 3 with zeros"
-    times = np.geomspace(0.01, 4.0, settings.pick(5, 9, 33))
-    closed = ornstein_uhlenbeck.escaping_efficiency(hessian, covariance, times)
-    growth = math.exp(2 * 3.0 * times[-1])
-    rounding = size * np.finfo(float).eps * growth * np.trace(covariance)
-
-    exponential = np.array([_by_matrix_exponential(hessian, covariance, t) for t in times])
-    found = [
-        _equality(
-            "closed form, SDE",
-            closed,
-            exponential,
-            rounding,
-            "E[L_t] - L_0 = Tr((I - exp(-2Ht)) Σ) / 4 for every symmetric H",
-            setting + "; against a block matrix exponential",
-            "rounding of the exponential, D ε exp(2 |λ| t) Tr Σ",
-        )
-    ]
-    balance = np.array([_by_energy_balance(hessian, covariance, t) for t in times])
-    found.append(
-        _equality(
-            "energy balance",
-            closed,
-            balance,
-            1e-10 * np.abs(closed).max(),
-            "E[L_t] - L_0 = -∫E|∇L|^2 ds + ∫Tr(HΣ)/2 ds",
-            setting + "; integrals by adaptive quadrature",
-            "relative tolerance 1e-10 asked of the quadrature",
-        )
-    )
-    learning_rate, num_steps = 0.1, settings.pick(20, 60, 400)
-    recursion, state = [], np.zeros_like(hessian)
-    contraction = np.eye(size) - learning_rate * hessian
-    for _ in range(num_steps):
-        state = contraction @ state @ contraction + learning_rate**2 * covariance
-        recursion.append(np.sum(hessian * state) / 2)
-    chain = np.array(
-        [
-            ornstein_uhlenbeck.chain_escaping_efficiency(hessian, covariance, learning_rate, step)
-            for step in range(1, num_steps + 1)
-        ]
-    )
-    recursion = np.array(recursion)
-    found.append(
-        _equality(
-            "closed form, chain",
-            chain,
-            recursion,
-            8 * num_steps * size * np.finfo(float).eps * np.abs(recursion).max(),
-            "k steps of SGD with constant noise: C_ij = η² Σ_ij (1-(q_i q_j)^k)/(1-q_i q_j)",
-            setting + f"; against {num_steps} steps of the recursion",
-            "rounding of k products of D x D matrices, 8 k D ε",
-        )
-    )
-    definite, covariance = _problem(rng, np.geomspace(0.05, 4.0, size))
-    stationary = ornstein_uhlenbeck.stationary_covariance(definite, covariance)
-    residual = definite @ stationary + stationary @ definite - covariance
-    found.append(
-        _equality(
-            "Lyapunov equation",
-            np.linalg.norm(residual),
-            0.0,
-            8 * size * np.finfo(float).eps * np.linalg.norm(covariance) * 4.0 / 0.05,
-            "the stationary covariance solves H C + C H = Σ",
-            f"D = {size}, spectrum from 0.05 to 4",
-            "rounding, 8 D ε times the condition number of H",
-        )
-    )
-    return found
-
-
-def _equality(name, measured, expected, tolerance, claim, setting, reason):
-    """Check of the entry in which two arrays differ most."""
-    measured, expected = np.atleast_1d(measured), np.atleast_1d(expected)
-    worst = int(np.argmax(np.abs(measured - expected)))
-    return compare(
-        name,
-        measured[worst],
-        "==",
-        expected[worst],
-        claim=claim,
-        setting=setting,
-        tolerance=tolerance,
-        tolerance_reason=reason,
-        source=SOURCE,
-    )
-
-
-def _by_matrix_exponential(hessian, covariance, time):
-    """Tr(H C_t)/2 with C_t from the exponential of [[H, Sigma], [0, -H]] t (Van Loan 1978)."""
-    size = len(hessian)
-    block = np.block([[hessian, covariance], [np.zeros_like(hessian), -hessian]])
-    exponential = linalg.expm(block * time)
-    state = exponential[size:, size:].T @ exponential[:size, size:]
-    return float(np.sum(hessian * state) / 2)
-
-
-def _by_energy_balance(hessian, covariance, time):
-    def dissipation(s):
-        state = ornstein_uhlenbeck.covariance_at(hessian, covariance, s)
-        return float(np.sum((hessian @ hessian) * state))
-
-    lost, _ = integrate.quad(dissipation, 0, time, epsabs=0, epsrel=1e-12)
-    return 0.5 * time * indicators.alignment(hessian, covariance) - lost
-
-
 def _slope_and_plateau(settings):
     rng = settings.rng("definition1/slope and plateau")
     eigenvalues = np.geomspace(0.02, 5.0, 12)
-    hessian, covariance = _problem(rng, eigenvalues)
+    hessian, covariance = closed_forms.random_problem(rng, eigenvalues)
     setting = "D = 12, spectrum from 0.02 to 5"
     rate = indicators.escape_rate(hessian, covariance)
     times = np.geomspace(1e-4, 1e-2, 9)
@@ -173,7 +49,7 @@ def _slope_and_plateau(settings):
             setting=setting + ", t from 1e-4 to 1e-2",
             tolerance=2 * eigenvalues[-1] * times[-1],
             tolerance_reason="the next order bends the slope by at most 2 λ t",
-            source=SOURCE,
+            source=closed_forms.SOURCE,
             series={"times": times, "remainder": remainder},
         )
     ]
@@ -235,7 +111,7 @@ def _structures_side_by_side(hessian, covariance, eigenvalues, setting):
             setting=setting + ", four structures of one trace",
             tolerance=rounding,
             tolerance_reason="rounding, 8 D ε Tr Σ; exp(-2 λ_min t) = exp(-40) is less",
-            source=SOURCE,
+            source=closed_forms.SOURCE,
             finding="Tr(HΣ) is a short-time indicator: at equal trace the initial slopes of "
             f"optimal and isotropic noise differ {slopes['optimal'] / slopes['isotropic']:.3g}-fold"
             ", the plateaus agree.",
@@ -258,7 +134,7 @@ def _structures_side_by_side(hessian, covariance, eigenvalues, setting):
                 setting=f"{setting}, {name} noise",
                 tolerance=rounding * eigenvalues[-1],
                 tolerance_reason="rounding, 8 D ε λ₁ Tr Σ",
-                source=SOURCE,
+                source=closed_forms.SOURCE,
             )
         )
     gain = indicators.trace_ratio(hessian, structures["optimal"])
@@ -273,7 +149,7 @@ def _structures_side_by_side(hessian, covariance, eigenvalues, setting):
             setting=setting,
             tolerance=64 * len(hessian) * np.finfo(float).eps * expected,
             tolerance_reason="rounding of an eigendecomposition, 64 D ε",
-            source=SOURCE,
+            source=closed_forms.SOURCE,
         )
     )
     return found
@@ -282,7 +158,7 @@ def _structures_side_by_side(hessian, covariance, eigenvalues, setting):
 def _simulation(settings):
     rng = settings.rng("definition1/simulation")
     eigenvalues = np.array([8.0, 3.0, 1.0, 0.4, 0.1, 0.0, -0.05, -0.1])
-    hessian, covariance = _problem(rng, eigenvalues)
+    hessian, covariance = closed_forms.random_problem(rng, eigenvalues)
     learning_rate, num_steps = 0.2, 40
     num_paths = settings.pick(4_000, 20_000, 200_000)
     steps = np.array([1, 2, 5, 10, 20, num_steps])
@@ -328,7 +204,7 @@ def _against_chain(run, hessian, covariance, learning_rate, setting):
         setting=f"{setting}, step {int(run.steps[worst])} (z = {scores[worst]:+.1f})",
         tolerance=MAX_Z_SCORE * loss.standard_error,
         tolerance_reason=f"{MAX_Z_SCORE:g} standard errors at the worst of {len(scores)} steps",
-        source=SOURCE,
+        source=closed_forms.SOURCE,
         standard_error=loss.standard_error,
         series={
             "steps": run.steps,
@@ -412,7 +288,7 @@ def _falsification(settings):
                 setting=f"D = {size}, any spectrum, noise and time; {len(starts)} starts",
                 tolerance=64 * size * np.finfo(float).eps,
                 tolerance_reason="rounding, 64 D ε in units of Tr Σ",
-                source=SOURCE,
+                source=closed_forms.SOURCE,
             )
         )
     return found

@@ -7,7 +7,7 @@ import autograd.numpy as anp
 import numpy as np
 
 from aniso import estimates, indicators
-from aniso.propositions import falsification, trained_networks
+from aniso.propositions import extremal_spectra, falsification, trained_networks
 from aniso.propositions.check import Task, Verdict, compare, without_comparison
 
 SOURCE = "Zhu et al. 2019, Proposition 1; constants derived, see theory"
@@ -31,104 +31,6 @@ def tasks(settings):
         Task("trained networks", lambda: _trained_networks(settings)),
         Task("falsification", lambda: _falsification(settings)),
     ]
-
-
-def spectrum(num_parameters, num_leading, decay):
-    """Eigenvalues that use up the assumption: 1 for j <= k and ``D^-d`` beyond.
-
-    Parameters
-    ----------
-    num_parameters : int
-        D.
-    num_leading : int
-        k, at most D.
-    decay : float
-        d, positive.
-
-    Returns
-    -------
-    ndarray, shape (D,)
-
-    Examples
-    --------
-    >>> spectrum(4, 1, 0.5).tolist()
-    [1.0, 0.5, 0.5, 0.5]
-    """
-    values = np.full(num_parameters, float(num_parameters) ** -decay)
-    values[:num_leading] = 1.0
-    return values
-
-
-def least_aligned_noise(eigenvalues, coefficient):
-    """Noise variances along the eigenvectors of H, of trace 1, least aligned at a given a.
-
-    ``u_1^T Sigma u_1 = a lambda_1 / Tr H``, the rest in the direction of the smallest eigenvalue.
-
-    Parameters
-    ----------
-    eigenvalues : ndarray, shape (D,)
-        In decreasing order, not negative.
-    coefficient : float
-        a, at most ``Tr H / lambda_1``.
-
-    Returns
-    -------
-    ndarray, shape (D,)
-
-    Examples
-    --------
-    >>> least_aligned_noise(np.array([1.0, 0.5, 0.5]), 0.5).tolist()
-    [0.25, 0.0, 0.75]
-    """
-    variances = np.zeros_like(eigenvalues)
-    variances[0] = coefficient * eigenvalues[0] / eigenvalues.sum()
-    variances[-1] += 1 - variances[0]
-    return variances
-
-
-def spectral_trace_ratio(eigenvalues, variances):
-    """``D sum lambda_i s_i / (sum lambda_i sum s_i)``: Tr(H Sigma)/Tr(H Sigma_bar) by spectra.
-
-    Parameters
-    ----------
-    eigenvalues : ndarray, shape (D,)
-        Eigenvalues of H.
-    variances : ndarray, shape (D,)
-        ``u_i^T Sigma u_i`` along its eigenvectors.
-
-    Returns
-    -------
-    float
-
-    Examples
-    --------
-    >>> float(spectral_trace_ratio(np.array([2.0, 0.0]), np.array([1.0, 0.0])))
-    2.0
-    """
-    return len(eigenvalues) * (eigenvalues @ variances) / (eigenvalues.sum() * variances.sum())
-
-
-def guaranteed_ratio(num_parameters, num_leading, decay, coefficient):
-    """``a D / (k + (D-k) D^-d)^2``, the right side of Proposition 1.
-
-    Parameters
-    ----------
-    num_parameters, num_leading : int
-        D and k.
-    decay, coefficient : float
-        d and a.
-
-    Returns
-    -------
-    float
-
-    Examples
-    --------
-    >>> guaranteed_ratio(4, 1, 0.5, 1.0)
-    0.64
-    """
-    size = float(num_parameters)
-    return coefficient * size / (num_leading + (size - num_leading) * size**-decay) ** 2
 
 
 def _random_matrices(settings):
@@ -161,7 +63,7 @@ def _random_matrices(settings):
 def _random_case(rng, size, decay):
     """Ratio and both bounds for a random pair within the assumptions."""
     num_leading = int(rng.integers(1, 4))
-    eigenvalues = spectrum(size, num_leading, decay) * rng.uniform(0, 1, size)
+    eigenvalues = extremal_spectra.spectrum(size, num_leading, decay) * rng.uniform(0, 1, size)
     eigenvalues[0] = 1.0
     basis, _ = np.linalg.qr(rng.standard_normal((size, size)))
     hessian = (basis * eigenvalues) @ basis.T
@@ -172,7 +74,7 @@ def _random_case(rng, size, decay):
     coefficient = indicators.projection_coefficient(hessian, covariance)
     ratio = indicators.trace_ratio(hessian, covariance)
     first = coefficient * size / eigenvalues.sum() ** 2
-    return ratio, first, guaranteed_ratio(size, num_leading, decay, coefficient)
+    return ratio, first, extremal_spectra.guaranteed_ratio(size, num_leading, decay, coefficient)
 
 
 def _rate(settings):
@@ -183,10 +85,14 @@ def _rate(settings):
     for decay in (0.6, 0.75, 0.9, 1.25, 1.5, 2.0):
         ratios, bounds = [], []
         for size in sizes:
-            eigenvalues = spectrum(size, 1, decay)
+            eigenvalues = extremal_spectra.spectrum(size, 1, decay)
             eigenvalues[-1] = 0.0
-            ratios.append(spectral_trace_ratio(eigenvalues, least_aligned_noise(eigenvalues, 1.0)))
-            bounds.append(guaranteed_ratio(size, 1, decay, 1.0))
+            ratios.append(
+                extremal_spectra.spectral_trace_ratio(
+                    eigenvalues, extremal_spectra.least_aligned_noise(eigenvalues, 1.0)
+                )
+            )
+            bounds.append(extremal_spectra.guaranteed_ratio(size, 1, decay, 1.0))
         expected = min(2 * decay - 1, 1.0)
         slope = estimates.loglog_slope(sizes, ratios)
         # d log(bound) / d log D = 1 - 2 (1-d) D^(1-d) / (k + D^(1-d)) up to 1/D.
@@ -242,9 +148,11 @@ def _tightness(settings):
     rounding = 64 * np.finfo(float).eps * np.sqrt(size)
     found = []
     for coefficient in (0.25, 1.0):
-        eigenvalues = spectrum(size, 3, 0.75)
+        eigenvalues = extremal_spectra.spectrum(size, 3, 0.75)
         eigenvalues[-1] = 0.0
-        ratio = spectral_trace_ratio(eigenvalues, least_aligned_noise(eigenvalues, coefficient))
+        ratio = extremal_spectra.spectral_trace_ratio(
+            eigenvalues, extremal_spectra.least_aligned_noise(eigenvalues, coefficient)
+        )
         bound = coefficient * size / eigenvalues.sum() ** 2
         found.append(
             compare(
@@ -260,7 +168,7 @@ def _tightness(settings):
             )
         )
     for decay in (0.75, 2.0):
-        eigenvalues = spectrum(size, 1, decay)
+        eigenvalues = extremal_spectra.spectrum(size, 1, decay)
         optimal = np.zeros(size)
         optimal[0] = 1.0
         ceiling = size / eigenvalues.sum()
@@ -273,7 +181,7 @@ def _tightness(settings):
         found.append(
             compare(
                 "ceiling attained",
-                spectral_trace_ratio(eigenvalues, optimal),
+                extremal_spectra.spectral_trace_ratio(eigenvalues, optimal),
                 "==",
                 ceiling,
                 claim="noise along u₁ alone reaches the largest ratio, λ₁ D / Tr H",
@@ -354,7 +262,9 @@ def _falsification(settings):
 
         def second_margin(x, sides=sides, decay=decay):
             ratio, coefficient, _ = sides(x)
-            return ratio / guaranteed_ratio(size, num_leading, decay, coefficient) - 1
+            return (
+                ratio / extremal_spectra.guaranteed_ratio(size, num_leading, decay, coefficient) - 1
+            )
 
         def published_margin(x, sides=sides, decay=decay):
             ratio, coefficient, _ = sides(x)

@@ -40,7 +40,7 @@ def guaranteed_coefficient(snapshot, loss):
 
     Parameters
     ----------
-    snapshot : aniso.propositions.trained_networks.Snapshot
+    snapshot : aniso.propositions.snapshots.Snapshot
     loss : {"clipped squared", "logistic"}
 
     Returns
