@@ -147,7 +147,10 @@ def _proposition2(checks):
         for check in _named(checks, "lower sandwich")
         if "pencil" in check.series and "h = 32," in check.setting
     ]
-    losses = [("clipped squared", "clipped squared loss"), ("logistic", "logistic loss")]
+    losses = [
+        ("clipped squared", "Clipped squared loss, $h$ = 32, trained"),
+        ("logistic", "Logistic loss, $h$ = 32, trained"),
+    ]
     figure = Figure(figsize=(7.2, 3.2))
     axes = figure.subplots(1, 2)
     for axis, (loss, title) in zip(axes, losses, strict=True):
@@ -167,7 +170,7 @@ def _proposition2(checks):
             for value in (check.series["lowest_weight"][0], check.series["highest_weight"][0]):
                 axis.axhline(value, color=colour, lw=0.8, ls="--")
         axis.set(xlabel="quantile of the spectrum", title=title)
-        axis.legend(fontsize=8)
+        axis.legend(fontsize=8, frameon=True, framealpha=1, edgecolor="none")
     axes[0].set_ylabel("eigenvalues of $F$ relative to $H$\n(dashed: explicit bounds)")
     return figure
 

@@ -75,80 +75,65 @@ def _hessian_is_gauss_newton(settings):
     return found
 
 
+CLAIMS = {
+    "lower sandwich": "w_min H ≤ F: least eigenvalue of F - w_min H, relative to |F|",
+    "upper sandwich": "F ≤ w_max H: least eigenvalue of w_max H - F, relative to |w_max H|",
+    "Fisher along u": "uᵀ F u Tr H / (λ Tr F) ≥ w_min/w_max",
+    "explicit constant": "uᵀ F u Tr H / (λ Tr F) ≥ the constant without residuals",
+}
+
+
 def _along(problem, epochs):
-    taken = trained_networks.snapshots(problem, epochs)
-    claims = {
-        "lower sandwich": "w_min H ≤ F: least eigenvalue of F - w_min H, relative to |F|",
-        "upper sandwich": "F ≤ w_max H: least eigenvalue of w_max H - F, relative to |w_max H|",
-        "Fisher along u": "uᵀ F u Tr H / (λ Tr F) ≥ w_min/w_max",
-        "explicit constant": "uᵀ F u Tr H / (λ Tr F) ≥ the constant without residuals",
-    }
-    usable = [item for item in taken if item.num_active > 0]
+    usable = [s for s in trained_networks.snapshots(problem, epochs) if s.num_active > 0]
     if not usable:
+        reason = "no active example: H = F = 0"
+        facts = {"setting": str(problem), "source": SOURCE}
         return [
-            without_comparison(
-                name,
-                Verdict.VACUOUS,
-                "no active example: H = F = 0",
-                claim=claim,
-                setting=str(problem),
-                source=SOURCE,
-            )
-            for name, claim in claims.items()
+            without_comparison(name, Verdict.VACUOUS, reason, claim=claim, **facts)
+            for name, claim in CLAIMS.items()
         ]
-    coefficients = [item.coefficient(item.empirical_fisher) for item in usable]
-    sides = {
-        "lower sandwich": [
-            (_least(item.empirical_fisher - item.lowest_weight * item.hessian), 0.0)
-            for item in usable
-        ],
-        "upper sandwich": [
-            (_least(item.highest_weight * item.hessian - item.empirical_fisher), 0.0)
-            for item in usable
-        ],
-        "Fisher along u": [
-            (value, item.weight_ratio) for value, item in zip(coefficients, usable, strict=True)
-        ],
-        "explicit constant": [
-            (value, item.explicit_constant)
-            for value, item in zip(coefficients, usable, strict=True)
-        ],
-    }
-    scales = {
-        "lower sandwich": [np.linalg.norm(item.empirical_fisher, 2) for item in usable],
-        "upper sandwich": [item.highest_weight * item.leading_eigenpair[0] for item in usable],
-    }
-    series = {"lower sandwich": _pencil(usable[-1])}
+    sides = [_sides(item) for item in usable]
     found = []
-    for name, claim in claims.items():
-        pairs = sides[name]
-        if name in scales:
-            pairs = [
-                (value / scale, bound)
-                for (value, bound), scale in zip(pairs, scales[name], strict=True)
-            ]
-        worst = min(range(len(pairs)), key=lambda i: pairs[i][0] - pairs[i][1])
-        rank = len(usable[worst].hessian)
+    for name, claim in CLAIMS.items():
+        measured = [side[name][0] for side in sides]
+        bounds = [side[name][1] for side in sides]
+        worst = int(np.argmin(np.subtract(measured, bounds)))
+        series = {
+            "epoch": [item.epoch for item in usable],
+            "measured": measured,
+            "bound": bounds,
+        }
+        if name == "lower sandwich":
+            series |= _pencil(usable[-1])
         found.append(
             compare(
                 name,
-                pairs[worst][0],
+                measured[worst],
                 ">=",
-                pairs[worst][1],
+                bounds[worst],
                 claim=claim,
-                setting=f"{problem}, worst of {len(pairs)} epochs: {usable[worst].epoch}",
-                tolerance=64 * rank * np.finfo(float).eps,
+                setting=f"{problem}, worst of {len(usable)} epochs: {usable[worst].epoch}",
+                tolerance=64 * len(usable[worst].hessian) * np.finfo(float).eps,
                 tolerance_reason="rounding of an eigendecomposition, 64 r ε, relative",
                 source=SOURCE,
-                series={
-                    "epoch": [item.epoch for item in usable],
-                    "measured": [value for value, _ in pairs],
-                    "bound": [bound for _, bound in pairs],
-                }
-                | series.get(name, {}),
+                series=series,
             )
         )
     return found
+
+
+def _sides(item):
+    """Measured number and bound of every claim at one snapshot."""
+    fisher, eigenvalue = item.empirical_fisher, item.leading_eigenpair[0]
+    below = fisher - item.lowest_weight * item.hessian
+    above = item.highest_weight * item.hessian - fisher
+    coefficient = item.coefficient(fisher)
+    return {
+        "lower sandwich": (_least(below) / np.linalg.norm(fisher, 2), 0.0),
+        "upper sandwich": (_least(above) / (item.highest_weight * eigenvalue), 0.0),
+        "Fisher along u": (coefficient, item.weight_ratio),
+        "explicit constant": (coefficient, item.explicit_constant),
+    }
 
 
 def _pencil(item):
