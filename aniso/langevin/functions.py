@@ -13,6 +13,8 @@ amplitude       theta, parameters (P,), out (2 D, L)    row i the amplitude g_i,
                                                         derivative in theta_i
 region          theta, parameters (P,), out (2, L)      row 0 a margin, positive inside, row 1 its
                                                         variance per unit of time
+example         theta, index (L,), parameters (P,),     the gradient of example index[lane] in each
+gradient        out (D, L)                              lane
 ==============  ======================================  ==========================================
 """
 
@@ -31,6 +33,9 @@ PANEL_FUNCTION = types.void(_PANEL, _VECTOR, _PANEL)
 
 ROW_FUNCTION = types.void(_PANEL, _VECTOR, _VECTOR)
 """Type of a potential."""
+
+EXAMPLE_FUNCTION = types.void(_PANEL, types.Array(types.int64, 1, "C"), _VECTOR, _PANEL)
+"""Type of the gradient of one example."""
 
 
 @functools.cache

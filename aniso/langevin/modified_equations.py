@@ -1,0 +1,163 @@
+"""Stochastic modified equations of SGD, of first and second order in the learning rate.
+
+SGD ``theta <- theta - eta (grad L + xi)``, Cov xi = S, is close in law to
+``dX = -grad L dt + sqrt(eta) S^{1/2} dW`` (order 1 in eta) and to
+``dX = -grad(L + (eta / 4) |grad L|^2) dt + sqrt(eta) S^{1/2} dW`` (order 2), on a finite time. The
+second has the *worse* stationary variance: relative error -eta l against -eta l / 2.
+"""
+
+import numpy as np
+from scipy.interpolate import PPoly
+
+from aniso import checks
+from aniso.langevin import drift_functions, drifts, noises, problems
+from aniso.langevin.drifts import Drift
+from aniso.langevin.streams import LANES
+
+_ROOT_TWO = 2.0**0.5
+
+
+def first_order(drift, minibatch_covariance, learning_rate, start):
+    """The first-order equation, drift ``-grad L`` and diffusion covariance ``eta S``.
+
+    Parameters
+    ----------
+    drift : aniso.langevin.drifts.Drift
+        ``-grad L``.
+    minibatch_covariance : array_like, shape (D, D)
+        S, constant.
+    learning_rate : float
+        eta > 0.
+    start : array_like, shape (D,)
+
+    Returns
+    -------
+    LangevinProblem
+
+    Raises
+    ------
+    InputError
+        If an argument breaks its rule.
+
+    Notes
+    -----
+    Source: Li, Tai and E (2017). Its Euler-Maruyama scheme with step eta is SGD itself, with
+    Gaussian noise.
+
+    Examples
+    --------
+    >>> first_order(drifts.quadratic([[1.0]]), [[4.0]], 0.25, [0.0]).noise.covariance.tolist()
+    [[1.0]]
+    """
+    covariance = checks.covariance_matrix("minibatch_covariance", minibatch_covariance)
+    learning_rate = _positive(learning_rate)
+    return problems.LangevinProblem(drift, noises.constant(learning_rate * covariance), start)
+
+
+def second_order(drift, minibatch_covariance, learning_rate, start):
+    """The second-order equation, drift ``-grad(L + (eta / 4) |grad L|^2)``.
+
+    Parameters
+    ----------
+    drift, minibatch_covariance, learning_rate, start
+        As in :func:`first_order`; the drift is quadratic, tabulated or that of the toy.
+
+    Returns
+    -------
+    LangevinProblem
+
+    Raises
+    ------
+    InputError
+        If an argument breaks its rule, or the drift is a function of one's own.
+
+    Notes
+    -----
+    Source: Li, Tai and E (2017), equation 9, for a constant S. On the toy the modified drift
+    leaves out the kinks between the basins, a set of measure zero.
+
+    Examples
+    --------
+    On a quadratic H becomes ``H + (eta / 2) H^2``.
+
+    >>> second_order(drifts.quadratic([[2.0]]), [[1.0]], 0.5, [0.0]).drift.hessian.tolist()
+    [[3.0]]
+    """
+    learning_rate = _positive(learning_rate)
+    return first_order(
+        modified_drift(drift, learning_rate), minibatch_covariance, learning_rate, start
+    )
+
+
+def modified_drift(drift, learning_rate):
+    """Drift ``-grad(L + (eta / 4) |grad L|^2)`` of a built-in family.
+
+    Parameters
+    ----------
+    drift : aniso.langevin.drifts.Drift
+    learning_rate : float
+
+    Returns
+    -------
+    Drift
+
+    Raises
+    ------
+    InputError
+        If the drift is a function of one's own, whose second derivatives are not known.
+
+    Examples
+    --------
+    >>> drifts.at(modified_drift(drifts.quadratic([[2.0]]), 0.5), [1.0]).tolist()
+    [-3.0]
+    """
+    learning_rate = _positive(learning_rate)
+    if drift.hessian is not None:
+        return drifts.quadratic(drift.hessian + 0.5 * learning_rate * drift.hessian @ drift.hessian)
+    if drift.function is drift_functions.tabulated_drift:
+        left, spacing = drift.parameters[:2]
+        pieces = drift.parameters[2:].reshape(-1, 4).T
+        edges = left + spacing * np.arange(pieces.shape[1] + 1)
+        spline = PPoly(pieces, edges)
+        # four points to a piece: the square of its slope is of degree four
+        grid = np.linspace(edges[0], edges[-1], 4 * pieces.shape[1] + 1)
+        slope = spline.derivative()(grid)
+        return drifts.tabulated(grid, spline(grid) + 0.25 * learning_rate * slope**2)
+    if drift.function is drift_functions.two_basin_drift:
+        parameters = np.concatenate([[learning_rate], drift.parameters])
+        return Drift(2, modified_two_basin_drift, parameters)
+    raise checks.InputError(
+        "the second derivatives of this drift are not known; expected drifts.quadratic, "
+        "drifts.tabulated or drifts.two_basin, or the modified loss as a drift of one's own"
+    )
+
+
+def modified_two_basin_drift(theta, parameters, out):
+    """``-(g + (eta / 2) H g)`` of the toy; parameters: eta, then the data in rotated axes."""
+    learning_rate = parameters[0]
+    num_data = (parameters.shape[0] - 1) // 2
+    for lane in range(LANES):
+        a_theta = (theta[0, lane] - theta[1, lane]) / _ROOT_TWO
+        b_theta = (theta[0, lane] + theta[1, lane]) / _ROOT_TWO
+        g_a, g_b, h_a, h_b = 0.0, 0.0, 0.0, 0.0
+        for i in range(num_data):
+            a = a_theta - parameters[1 + i]
+            b = b_theta - parameters[1 + num_data + i]
+            to_sharp, to_flat = b - _ROOT_TWO, b + _ROOT_TWO
+            sharp = 9.0 * a * a + 100.0 * to_sharp * to_sharp < to_flat * to_flat
+            g_a += 20.0 * a if sharp else 2.0 * a
+            g_b += 200.0 * to_sharp if sharp else 2.0 * to_flat
+            h_a += 20.0 if sharp else 2.0
+            h_b += 200.0 if sharp else 2.0
+        g_a, g_b, h_a, h_b = g_a / num_data, g_b / num_data, h_a / num_data, h_b / num_data
+        a = -g_a * (1.0 + 0.5 * learning_rate * h_a) / _ROOT_TWO
+        b = -g_b * (1.0 + 0.5 * learning_rate * h_b) / _ROOT_TWO
+        out[0, lane] = a + b
+        out[1, lane] = b - a
+
+
+def _positive(learning_rate):
+    learning_rate = checks.number("learning_rate", learning_rate)
+    if learning_rate <= 0:
+        raise checks.InputError(f"learning_rate={learning_rate!r}; expected a number above 0")
+    return learning_rate

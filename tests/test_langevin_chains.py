@@ -1,0 +1,391 @@
+import itertools
+
+import numba
+import numpy as np
+import pytest
+import reference_langevin as reference
+
+from aniso import checks, langevin
+from aniso.langevin import (
+    convergence,
+    drifts,
+    example_chains,
+    linear_schemes,
+    modified_equations,
+    noises,
+)
+
+FAST = not numba.config.DISABLE_JIT
+SEED = int(np.random.SeedSequence().generate_state(1)[0])  # any seed passes
+RNG = np.random.default_rng(11)
+INPUTS, TARGETS = RNG.standard_normal((4, 2)), RNG.standard_normal(4)
+START = np.array([0.5, -1.0])
+
+
+@numba.njit
+def one_hot(_theta, index, _parameters, out):
+    """Gradient of example i: the i-th unit vector, so that theta counts the draws."""
+    for lane in range(out.shape[1]):
+        for i in range(out.shape[0]):
+            out[i, lane] = 1.0 if index[lane] == i else 0.0
+
+
+@numba.njit
+def cubic(theta, _parameters, out):
+    for lane in range(theta.shape[1]):
+        out[0, lane] = theta[0, lane] - theta[0, lane] ** 3
+
+
+@numba.njit
+def geometric_drift(theta, parameters, out):
+    for lane in range(theta.shape[1]):
+        out[0, lane] = parameters[0] * theta[0, lane]
+
+
+@numba.njit
+def geometric_amplitude(theta, parameters, out):
+    for lane in range(theta.shape[1]):
+        out[0, lane] = parameters[0] * theta[0, lane]
+        out[1, lane] = parameters[0]
+
+
+def batches(sampling, size):
+    """All equally likely batches of four examples."""
+    if sampling == "replacement":
+        return list(itertools.product(range(4), repeat=size))
+    return list(itertools.combinations(range(4), size))
+
+
+def exact_moments(sampling, size, rate, weights, num_steps):
+    """Mean and second moment of the chain, by enumeration of all batches in every step."""
+    maps = []
+    for drawn in itertools.product(batches(sampling, size), repeat=len(weights)):
+        a, b = np.eye(2), np.zeros(2)
+        for weight, batch in zip(weights, drawn, strict=True):
+            x, y = INPUTS[list(batch)], TARGETS[list(batch)]
+            a -= rate * weight * x.T @ x / size
+            b += rate * weight * x.T @ y / size
+        maps.append((a, b))
+    mean, second = START, np.outer(START, START)
+    for _ in range(num_steps):
+        second = np.mean(
+            [
+                a @ second @ a.T + np.outer(a @ mean, b) + np.outer(b, a @ mean) + np.outer(b, b)
+                for a, b in maps
+            ],
+            axis=0,
+        )
+        mean = np.mean([a @ mean + b for a, b in maps], axis=0)
+    return mean, second - np.outer(mean, mean)
+
+
+def scores(ensemble, mean, covariance):
+    return max(
+        np.abs((ensemble.mean[0] - mean) / ensemble.mean_error[0]).max(),
+        np.abs((ensemble.covariance[0] - covariance) / ensemble.covariance_error[0]).max(),
+    )
+
+
+@pytest.mark.parametrize("sampling", ["replacement", "no_replacement"])
+def test_sgd_has_the_moments_of_all_its_batches(sampling):
+    chain = example_chains.simulate_sgd(
+        example_chains.least_squares(INPUTS, TARGETS),
+        0.15,
+        2,
+        sampling,
+        START,
+        [6],
+        100_000 if FAST else 100,
+        SEED,
+    )
+    assert scores(chain, *exact_moments(sampling, 2, 0.15, [1.0], 6)) < 5
+    if FAST:
+        other = {"replacement": "no_replacement", "no_replacement": "replacement"}[sampling]
+        assert scores(chain, *exact_moments(other, 2, 0.15, [1.0], 6)) > 5
+    theta, covariance = chain.mean[0], chain.covariance[0]
+    residual = INPUTS @ theta - TARGETS
+    # the loss is quadratic: its sample mean follows from the sample moments
+    loss = 0.5 * np.mean(residual**2) + 0.5 * np.trace(INPUTS @ covariance @ INPUTS.T) / 4
+    assert chain.loss[0].value == pytest.approx(loss, rel=0.02 if not FAST else 1e-4)
+
+
+def test_svag_has_the_moments_of_all_its_pairs_of_batches():
+    times = 3
+    root = np.sqrt(2 * times - 1)
+    weights = [(1 + root) / 2, (1 - root) / 2]
+    chain = example_chains.simulate_svag(
+        example_chains.least_squares(INPUTS, TARGETS),
+        0.3,
+        1,
+        "replacement",
+        times,
+        START,
+        [6],
+        100_000 if FAST else 100,
+        SEED,
+    )
+    assert chain.times[0] == pytest.approx(0.6)
+    assert scores(chain, *exact_moments("replacement", 1, 0.3 / times, weights, 6)) < 5
+    if FAST:
+        assert scores(chain, *exact_moments("replacement", 1, 0.3 / times, [1.0], 6)) > 5
+
+
+def test_an_epoch_uses_every_example_once():
+    examples = example_chains.custom(one_hot, 6, 6)
+    chain = example_chains.simulate_sgd(
+        examples, 1.0, 2, "epochs", np.zeros(6), [1, 3, 5, 6], 64, SEED
+    )
+    np.testing.assert_allclose(chain.mean[[1, 3]], [[-0.5] * 6, [-1.0] * 6], rtol=0, atol=1e-15)
+    assert not chain.covariance[[1, 3]].any()
+    assert chain.covariance[[0, 2]].any()
+    assert chain.loss is None
+
+
+@pytest.mark.parametrize(("sampling", "batch"), [("replacement", 1), ("no_replacement", 3)])
+def test_every_example_is_drawn_equally_often(sampling, batch):
+    paths, steps = (20_000, 3) if FAST else (100, 1)
+    chain = example_chains.simulate_sgd(
+        example_chains.custom(one_hot, 5, 5),
+        1.0,
+        batch,
+        sampling,
+        np.zeros(5),
+        [steps],
+        paths,
+        SEED,
+    )
+    assert np.abs((chain.mean[0] + steps / 5) / chain.mean_error[0]).max() < 4.5
+    share = 1 / 5
+    variance = share * (1 - share) / batch * steps
+    if sampling == "no_replacement":
+        variance *= (5 - batch) / (5 - 1)
+    z = (np.diag(chain.covariance[0]) - variance) / np.diag(chain.covariance_error[0])
+    assert np.abs(z).max() < 4.5
+
+
+def test_chains_do_not_depend_on_threads_and_resume(tmp_path):
+    arguments = (
+        example_chains.least_squares(INPUTS, TARGETS),
+        0.1,
+        2,
+        "epochs",
+        START,
+        [3, 5],
+        600,
+        SEED,
+    )
+    runs = [
+        example_chains.simulate_sgd(*arguments, **options)
+        for options in (
+            {"num_threads": 1},
+            {"num_threads": 3},
+            {"checkpoint": tmp_path / "sgd.npz"},
+            {"checkpoint": tmp_path / "sgd.npz"},
+        )
+    ]
+    for run in runs[1:]:
+        np.testing.assert_array_equal(run.covariance, runs[0].covariance)
+
+
+def test_the_toy_s_examples_average_to_its_drift():
+    data = RNG.standard_normal((5, 2)) / 30
+    examples, drift = example_chains.two_basin(data), drifts.two_basin(data)
+    for theta in ([1.0, 1.0], [0.2, -0.1], [-1.0, -1.0]):
+        chain = example_chains.simulate_sgd(examples, 1.0, 5, "no_replacement", theta, [1], 2, SEED)
+        np.testing.assert_allclose(
+            chain.mean[0] - theta, drifts.at(drift, theta), rtol=0, atol=1e-12
+        )
+        gradients, _ = reference.two_basin_gradients(np.array(theta), data)
+        np.testing.assert_allclose(-gradients.mean(axis=0), drifts.at(drift, theta), atol=1e-12)
+
+
+def test_a_chain_that_diverges_is_named():
+    examples = example_chains.least_squares([[1e100]], [1.0])
+    with pytest.raises(langevin.NonFiniteState, match="path 0 is not finite after step 2"):
+        example_chains.simulate_sgd(examples, 1.0, 1, "replacement", [1.0], [9], 2, SEED)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"examples": 3}, "example_chains"),
+        ({"learning_rate": 0.0}, "learning_rate=0.0"),
+        ({"batch_size": 5}, "batch_size <= N=4"),
+        ({"batch_size": 0}, "batch_size=0"),
+        ({"batch_size": 3, "sampling": "epochs"}, "divisor of N=4"),
+        ({"sampling": "all"}, "sampling='all'"),
+        ({"start": [0.0]}, "start has shape"),
+        ({"num_paths": 1}, "num_paths=1"),
+    ],
+)
+def test_bad_input_is_refused(change, message):
+    arguments = {
+        "examples": example_chains.least_squares(INPUTS, TARGETS),
+        "learning_rate": 0.1,
+        "batch_size": 2,
+        "sampling": "replacement",
+        "start": START,
+        "record_steps": [1],
+        "num_paths": 5,
+        "seed": 1,
+    }
+    with pytest.raises(checks.InputError, match=message):
+        example_chains.simulate_sgd(**(arguments | change))
+    if "sampling" not in change:
+        with pytest.raises(checks.InputError, match=message):
+            example_chains.simulate_svag(**(arguments | change), num_times=2)
+
+
+def test_further_bad_input_is_refused():
+    examples = example_chains.least_squares(INPUTS, TARGETS)
+    for call, message in (
+        (lambda: example_chains.least_squares(np.zeros((0, 2)), []), "inputs is empty"),
+        (lambda: example_chains.two_basin(np.zeros((0, 2))), "data is empty"),
+        (lambda: example_chains.custom(3, 1, 1), "gradient=3"),
+        (
+            lambda: example_chains.simulate_svag(examples, 0.1, 2, "epochs", 2, START, [1], 5, 1),
+            "batches are independent",
+        ),
+        (lambda: modified_equations.second_order(drifts.custom(cubic, 1), [[1]], 0.1, [0]), "own"),
+        (lambda: modified_equations.first_order(drifts.quadratic([[1]]), [[1]], 0, [0]), "above 0"),
+    ):
+        with pytest.raises(checks.InputError, match=message):
+            call()
+
+
+@pytest.mark.skipif(not FAST, reason="without compilation everything is plain")
+def test_plain_gradients_are_refused():
+    with pytest.raises(checks.InputError, match="plain Python function"):
+        example_chains.custom(lambda *_: None, 1, 1)
+
+
+# modified equations ---------------------------------------------------------------------------
+
+
+def moment_errors(order, rates, time=1.0):
+    """Distance of the moments of a modified equation from those of SGD's chain, exactly."""
+    hessian, covariance = np.array([[2.0, 0.5], [0.5, 1.0]]), np.array([[1.0, 0.3], [0.3, 2.0]])
+    equation = {1: modified_equations.first_order, 2: modified_equations.second_order}[order]
+    errors = []
+    for rate in rates:
+        steps = round(time / rate)
+        chain = equation(drifts.quadratic(hessian), covariance / rate, rate, START)
+        sgd = linear_schemes.step("euler_maruyama", hessian, chain.noise.factor, rate)
+        exact = linear_schemes.step("exact", chain.drift.hessian, chain.noise.factor, time)
+        zero = np.zeros((2, 2))
+        mean, second = linear_schemes.moments_at(sgd, START, zero, steps)
+        m, c = linear_schemes.moments_at(exact, START, zero, 1)
+        errors.append((np.abs(mean - m).max(), np.abs(second - c).max()))
+    return np.array(errors)
+
+
+def test_modified_equations_have_their_orders_in_the_mean():
+    rates = [1 / 64, 1 / 128]
+    for order in (1, 2):
+        errors = moment_errors(order, rates)[:, 0]
+        # what the next order adds is about the rate itself
+        assert np.log2(errors[0] / errors[1]) == pytest.approx(order, abs=0.06)
+
+
+def test_the_second_equation_has_the_worse_stationary_variance():
+    rate, curvature = 0.1, 1.0
+    chain = rate * 1.0 / (2 * curvature - rate * curvature**2)
+    first, second = (
+        equation(drifts.quadratic([[curvature]]), [[1.0]], rate, [0.0])
+        for equation in (modified_equations.first_order, modified_equations.second_order)
+    )
+    stationary = [
+        problem.noise.covariance[0, 0] / (2 * problem.drift.hessian[0, 0])
+        for problem in (first, second)
+    ]
+    errors = np.array(stationary) / chain - 1
+    np.testing.assert_allclose(errors, [-rate / 2, -rate], rtol=0.1)
+
+
+def test_modified_drifts_are_gradients_of_the_modified_loss():
+    grid = np.linspace(-2.0, 2.0, 81)
+    data = RNG.standard_normal((5, 2)) / 30
+    rate = 0.01
+    cases = [
+        (drifts.quadratic([[2.0, 0.3], [0.3, 1.0]]), [0.4, -0.7]),
+        (drifts.tabulated(grid, np.cos(grid)), [0.31]),
+        (drifts.two_basin(data), [0.95, 1.02]),
+        (drifts.two_basin(data), [-0.7, -1.2]),
+    ]
+    for drift, theta in cases:
+        modified = modified_equations.modified_drift(drift, rate)
+        theta, width = np.array(theta), 1e-5
+        expected = drifts.at(drift, theta)
+        for i in range(drift.dimension):
+            shift = np.zeros(drift.dimension)
+            shift[i] = width
+            right, left = drifts.at(drift, theta + shift), drifts.at(drift, theta - shift)
+            expected[i] -= 0.25 * rate * (right @ right - left @ left) / (2 * width)
+        # central differences, and for the table its own spline
+        np.testing.assert_allclose(drifts.at(modified, theta), expected, rtol=1e-5, atol=1e-6)
+
+
+# convergence ----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("scheme", "strong", "weak"),
+    [("euler_maruyama", 1, 1), ("stochastic_heun", 1, 2), ("milstein", 1, 1), ("sra1", 2, 2)],
+)
+def test_orders_on_a_linear_problem(scheme, strong, weak):
+    problem = langevin.LangevinProblem(
+        drifts.quadratic([[1.0, 0.2], [0.2, 0.5]]), noises.low_rank([[1.0], [0.3]]), START
+    )
+    study = convergence.convergence_study(problem, scheme, coarsest=32)
+    assert study.is_exact
+    for measured, promised in ((study.strong, strong), (study.weak, weak)):
+        assert measured.verdict == "resolved"
+        assert measured.order == pytest.approx(promised, abs=0.06)  # next order, 1/100
+        assert measured.interval[0] <= measured.order <= measured.interval[1]
+
+
+@pytest.mark.skipif(not FAST, reason="needs many paths")
+@pytest.mark.parametrize(
+    ("drift", "noise", "scheme", "strong"),
+    [
+        (drifts.custom(cubic, 1), noises.diagonal([0.5]), "euler_maruyama", 1.0),
+        (drifts.custom(cubic, 1), noises.diagonal([0.5]), "sra1", 1.5),
+        ("geometric", "geometric", "euler_maruyama", 0.5),
+        ("geometric", "geometric", "milstein", 1.0),
+        ("geometric", "geometric", "stochastic_heun", 1.0),
+    ],
+)
+def test_strong_orders_by_simulation(drift, noise, scheme, strong):
+    if drift == "geometric":
+        drift = drifts.custom(geometric_drift, 1, parameters=[-0.5])
+        noise = noises.state_dependent(geometric_amplitude, 1, parameters=[0.4])
+    problem = langevin.LangevinProblem(drift, noise, [1.2])
+    study = convergence.convergence_study(problem, scheme, coarsest=16, seed=SEED)
+    assert not study.is_exact
+    assert study.strong.verdict == "resolved"
+    # the ladder bends by the next half order, and 20 000 paths leave 0.03
+    assert study.strong.order == pytest.approx(strong, abs=0.2)
+
+
+def test_what_cannot_be_resolved_is_called_so():
+    problem = langevin.LangevinProblem(drifts.custom(cubic, 1), noises.diagonal([0.5]), [1.2])
+    study = convergence.convergence_study(
+        problem, "sra1", coarsest=16 if FAST else 1, num_levels=3, num_paths=100, seed=SEED
+    )
+    assert study.weak.order is None
+    assert study.weak.verdict.startswith("unresolved")
+    flat = langevin.LangevinProblem(
+        drifts.quadratic(np.zeros((1, 1))), noises.diagonal([1.0]), [0.0]
+    )
+    study = convergence.convergence_study(flat, "euler_maruyama")
+    assert "rounding level" in study.strong.verdict
+    for change, message in (
+        ({"scheme": "exact", "problem": flat}, "has no order"),
+        ({"num_levels": 2}, "num_levels=2"),
+        ({"time": 0.0}, "time=0.0"),
+        ({"problem": 1}, "LangevinProblem"),
+    ):
+        with pytest.raises(checks.InputError, match=message):
+            convergence.convergence_study(
+                **({"problem": problem, "scheme": "euler_maruyama"} | change)
+            )
