@@ -16,14 +16,15 @@ ROOT = Path(__file__).parents[1]
 
 STOREYS = {
     "ground": """
-        checks estimates files memory official_files provenance taylor_checks
+        checks cost estimates files memory official_files provenance taylor_checks threads
     """,
     "problems": """
         broadcasting datasets derivative_plans losses model_objective models models.* networks
         networks.* objective problem_checks tracing
     """,
     "matrices": """
-        alignment_estimators covariance_operators curvature eigenbasis exact_traces
+        alignment_estimators commutators covariance_operators curvature eigenbasis exact_traces
+        lanczos network_noise spectral_density
         exponential_sums gradient_noise indicators linear_chains noise_conventions non_equilibrium
         noise_structures operands ornstein_uhlenbeck output_curvature spectra subspaces
         trace_estimators

@@ -128,9 +128,12 @@ def test_single_precision_stays_single_and_close():
 )
 def test_bad_networks_are_refused(change, rule):
     case = small_case()
-    given = dict(
-        model=case.model, output_loss=case.output_loss, inputs=case.inputs, targets=case.targets
-    )
+    given = {
+        "model": case.model,
+        "output_loss": case.output_loss,
+        "inputs": case.inputs,
+        "targets": case.targets,
+    }
     with pytest.raises(checks.InputError, match=rule):
         networks.Network(**{**given, **change})
 

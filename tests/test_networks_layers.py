@@ -107,7 +107,9 @@ def test_first_order_rules_are_autograds(layer, shape, rng):
     rows = np.einsum("kno,nop->knp", flat_delta, full[..., :split])
     agree(layer.per_example_gradients(case.memory, delta), rows)
     agree(layer.gradient_square_norms(case.memory, delta), np.sum(rows**2, axis=-1))
-    agree(layer.gradient_squares(case.memory, delta), np.sum(rows**2, axis=1))
+    weights = rng.normal(size=(BLOCK, COUNT))
+    squares = np.einsum("kn,knp->kp", weights, rows**2)
+    agree(layer.gradient_squares(case.memory, delta, weights), squares)
     out = np.empty(rows.shape[1:])
     layer.write_per_example_gradients(case.memory, delta[0], out)
     agree(out, rows[0])
@@ -183,7 +185,7 @@ def test_rules_need_the_array_api_standard_only(layer, shape, rng):
         layer.gradient(memory, delta)
         layer.per_example_gradients(memory, delta)
         layer.gradient_square_norms(memory, delta)
-        layer.gradient_squares(memory, delta)
+        layer.gradient_squares(memory, delta, xp.ones((BLOCK, COUNT), dtype=xp.float64))
 
 
 def test_convolution_and_pooling_follow_their_definitions(rng):

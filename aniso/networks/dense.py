@@ -112,10 +112,10 @@ class Dense(Layer):
         xp = array_namespace(delta)
         return xp.sum(delta * delta, axis=-2) * (xp.sum(memory * memory, axis=0) + 1)
 
-    def gradient_squares(self, memory, delta):
-        """``(delta^2) (a^2)^T``, then the row sums of ``delta^2``."""
+    def gradient_squares(self, memory, delta, weights):
+        """``(w delta^2) (a^2)^T``, then the row sums of ``w delta^2``."""
         xp = array_namespace(delta)
-        squares = delta * delta
+        squares = weights[..., None, :] * delta * delta
         weights = squares @ (memory * memory).T
         flat = xp.reshape(weights, (*weights.shape[:-2], -1))
         return xp.concat([flat, xp.sum(squares, axis=-1)], axis=-1)

@@ -102,11 +102,14 @@ class Layer:
         rows = self.per_example_gradients(memory, delta)
         return xp.sum(rows * rows, axis=-1)
 
-    def gradient_squares(self, memory, delta):
-        """Squares of the per-example parameter gradients, summed over examples: (..., P)."""
+    def gradient_squares(self, memory, delta, weights):
+        """Weighted sums over examples of squared parameter gradients, (..., P).
+
+        `weights` (..., n) may have either sign.
+        """
         xp = array_namespace(delta)
         rows = self.per_example_gradients(memory, delta)
-        return xp.sum(rows * rows, axis=-2)
+        return xp.sum(weights[..., None] * rows * rows, axis=-2)
 
     # ---- counts behind ``cost``
 

@@ -7,9 +7,10 @@ import numpy as np
 
 from aniso import checks, memory
 from aniso.networks import passes
+from aniso.networks.linearisation import Linearisation
 from aniso.networks.pooled_convolution import fused
 from aniso.networks.stack import Stack
-from aniso.networks.workers import Workers
+from aniso.threads import Workers
 
 # bytes of one chunk's activations: a few chunks must live in the last cache level together
 _CHUNK_BYTES = 8_000_000
@@ -90,7 +91,7 @@ class Network:
         self.layers = fused(model.layers)
         self.memory_budget = memory_budget
         self.workers = num_threads if isinstance(num_threads, Workers) else Workers(num_threads)
-        self._stack = Stack(self.layers, model.input_shape)
+        self.stack = Stack(self.layers, model.input_shape)
         self.chunk_size = self._chunk_size()
         self._chunks = None
 
@@ -123,13 +124,36 @@ class Network:
             memory_budget=self.memory_budget,
         )
 
+    def linearise(self, theta, strategy="auto"):
+        """The network linearised at theta, for many second-order quantities at one place.
+
+        Parameters
+        ----------
+        theta : array_like, shape (D,)
+        strategy : {"auto", "factors", "tangents"}
+            Whether Hessian products use cached factors; "auto" compares cost and memory.
+
+        Returns
+        -------
+        Linearisation
+        """
+        return Linearisation(self, theta, strategy)
+
+    def forward_multiplications(self):
+        """Multiplications of one forward pass of one example."""
+        shapes = self.stack.shapes[:-1]
+        return sum(
+            layer.forward_multiplications(shape)
+            for layer, shape in zip(self.layers, shapes, strict=True)
+        )
+
     # ---- chunks of data
 
     @property
     def bytes_per_example(self):
         """Bytes that one example's forward pass keeps, about."""
         entries = math.prod(self.model.input_shape)
-        for layer, shape in zip(self.layers, self._stack.shapes[:-1], strict=True):
+        for layer, shape in zip(self.layers, self.stack.shapes[:-1], strict=True):
             entries += layer.memory_entries(shape)
         return entries * self.dtype.itemsize
 
@@ -155,7 +179,7 @@ class Network:
             kept = first * self.dtype.itemsize * self.num_examples
             limit = memory.available_bytes() if self.memory_budget is None else self.memory_budget
             self._keeps_columns = kept < limit // 8
-            prepare = self._prepared if self._keeps_columns else lambda _: None
+            prepare = self.prepared_rows if self._keeps_columns else lambda _: None
             prepared = self.workers.map(prepare, rows)
             self._chunks = [
                 Chunk(part, columns, self.targets[part])
@@ -163,13 +187,14 @@ class Network:
             ]
         return self._chunks
 
-    def _prepared(self, rows):
+    def prepared_rows(self, rows):
+        """What the first layer reads of the examples `rows`, a slice."""
         batch_last = np.moveaxis(self.inputs[rows], 0, -1)
         return self.layers[0].prepare(np.ascontiguousarray(batch_last))
 
     def prepared(self, chunk):
         """What the first layer reads of a chunk."""
-        return self._prepared(chunk.rows) if chunk.prepared is None else chunk.prepared
+        return self.prepared_rows(chunk.rows) if chunk.prepared is None else chunk.prepared
 
     # ---- parameters
 
@@ -190,8 +215,8 @@ class Network:
     def _rows_of_outputs(self, outputs):
         return outputs.T.astype(np.float64)
 
-    def _output_deltas(self, outputs, targets):
-        # gradient of the loss in the outputs, (C, n)
+    def output_deltas(self, outputs, targets):
+        """Gradients of the losses in the outputs, (C, n), in the network's precision."""
         slopes = self.output_loss.gradient(self._rows_of_outputs(outputs), targets)
         return np.ascontiguousarray(slopes.T, dtype=self.dtype)
 
@@ -202,7 +227,7 @@ class Network:
 
     def outputs(self, theta):
         """Outputs f, shape (N, C)."""
-        parameters = self._stack.unpacked(self.check_theta(theta))
+        parameters = self.stack.unpacked(self.check_theta(theta))
         rows = self._over_chunks(
             lambda chunk: self._rows_of_outputs(self._forward(chunk, parameters)[0])
         )
@@ -235,14 +260,14 @@ class Network:
         return self._gradient(theta, with_loss=True)
 
     def _gradient(self, theta, with_loss):
-        parameters = self._stack.unpacked(self.check_theta(theta))
+        parameters = self.stack.unpacked(self.check_theta(theta))
 
         def of_chunk(chunk):
             outputs, trail = self._forward(chunk, parameters)
             loss = 0.0
             if with_loss:
                 loss = self.output_loss(self._rows_of_outputs(outputs), chunk.targets).sum()
-            delta = self._output_deltas(outputs, chunk.targets)
+            delta = self.output_deltas(outputs, chunk.targets)
             return loss, passes.gradient(self.layers, parameters, trail, delta)
 
         parts = self._over_chunks(of_chunk)
@@ -261,13 +286,13 @@ class Network:
             If N D numbers do not fit; the factored covariance of :meth:`linearise` needs no such
             array.
         """
-        parameters = self._stack.unpacked(self.check_theta(theta))
+        parameters = self.stack.unpacked(self.check_theta(theta))
         self._require_rows(self.num_examples)
         rows = np.empty((self.num_examples, self.num_parameters), self.dtype)
 
         def of_chunk(chunk):
             outputs, trail = self._forward(chunk, parameters)
-            delta = self._output_deltas(outputs, chunk.targets)
+            delta = self.output_deltas(outputs, chunk.targets)
             self.write_gradients(parameters, trail, delta, rows[chunk.rows])
 
         self._over_chunks(of_chunk)
@@ -276,8 +301,8 @@ class Network:
     def write_gradients(self, parameters, trail, delta, out):
         """Per-example parameter gradients of one delta (C, n), written into `out` (n, D)."""
         deltas = passes.deltas(self.layers, parameters, trail, delta)
-        for position in self._stack.parameterised:
-            part = self._stack.parameter_slices[position]
+        for position in self.stack.parameterised:
+            part = self.stack.parameter_slices[position]
             self.layers[position].write_per_example_gradients(
                 trail[position], deltas[position], out[:, part]
             )
@@ -292,7 +317,7 @@ class Network:
 
     def jacobians(self, theta):
         """Jacobians of the outputs, (N, C, D)."""
-        parameters = self._stack.unpacked(self.check_theta(theta))
+        parameters = self.stack.unpacked(self.check_theta(theta))
         self._require_rows(self.num_examples * self.num_outputs)
         shape = (self.num_examples, self.num_outputs, self.num_parameters)
         result = np.empty(shape, self.dtype)
@@ -333,7 +358,7 @@ class Network:
         return self._product(theta, vectors, information, second_order=False)
 
     def _product(self, theta, vectors, output_matrices, second_order):
-        parameters = self._stack.unpacked(self.check_theta(theta))
+        parameters = self.stack.unpacked(self.check_theta(theta))
         rows, single = self.check_vectors(vectors)
         product = self.tangent_product(parameters, rows, output_matrices, second_order).T
         return product[:, 0] if single else product
@@ -342,11 +367,11 @@ class Network:
         """Products with rows (K, D), as rows, by tangents: chunks of data, blocks of rows."""
         step = self._block_of_rows()
         blocks = [slice(i, i + step) for i in range(0, len(rows), step)]
-        directions = [self._stack.unpacked(rows[block]) for block in blocks]
+        directions = [self.stack.unpacked(rows[block]) for block in blocks]
 
         def of_chunk(chunk):
             outputs, trail = self._forward(chunk, parameters)
-            slopes = self._output_deltas(outputs, chunk.targets)
+            slopes = self.output_deltas(outputs, chunk.targets)
             matrices = output_matrices(self._rows_of_outputs(outputs), chunk.targets)
             matrices = matrices.astype(self.dtype)
             fixed = None
@@ -370,14 +395,14 @@ class Network:
 
     def quadratic_forms(self, theta, vectors):
         """``v^T H v`` for vectors (D,) or (D, K): float or (K,), about half a product each."""
-        parameters = self._stack.unpacked(self.check_theta(theta))
+        parameters = self.stack.unpacked(self.check_theta(theta))
         rows, single = self.check_vectors(vectors)
         step = self._block_of_rows()
-        directions = [self._stack.unpacked(rows[i : i + step]) for i in range(0, len(rows), step)]
+        directions = [self.stack.unpacked(rows[i : i + step]) for i in range(0, len(rows), step)]
 
         def of_chunk(chunk):
             outputs, trail = self._forward(chunk, parameters)
-            slopes = self._output_deltas(outputs, chunk.targets)
+            slopes = self.output_deltas(outputs, chunk.targets)
             matrices = self.output_loss.hessian(self._rows_of_outputs(outputs), chunk.targets)
             fixed = passes.deltas(self.layers, parameters, trail, slopes)
             forms = [

@@ -22,8 +22,10 @@ def first_parameterised(parameters):
 
 
 def deltas(layers, parameters, trail, delta):
-    """Deltas (..., \\*output_shape, n) at the outputs of every layer, None below the first
-    layer with parameters."""
+    """Deltas (..., \\*output_shape, n) at the outputs of every layer.
+
+    None below the first layer with parameters, where nobody needs them.
+    """
     first = first_parameterised(parameters)
     result = [None] * len(layers)
     for position in reversed(range(first, len(layers))):
@@ -60,10 +62,25 @@ def tangent(layers, parameters, trail, directions):
 
 
 def gradient_tangent(layers, parameters, trail, directions, traces, delta_tangent, fixed_deltas):
-    """Tangent (K, D) of the gradient: deltas' tangents (K, C, n) pulled back.
+    """Tangent of the gradient: the tangents of the outputs' deltas pulled back.
 
-    With `fixed_deltas` (from :func:`deltas`) the second-order parts are included and the result
-    is a Hessian product; with None it is a generalised Gauss-Newton product.
+    Parameters
+    ----------
+    layers, parameters, trail
+        The stack on a chunk, as in :func:`forward`.
+    directions : list of tuple of ndarray
+        K directions, unpacked.
+    traces : list
+        From :func:`tangent`.
+    delta_tangent : ndarray, shape (K, C, n)
+        Tangents of the deltas at the outputs.
+    fixed_deltas : list of ndarray or None
+        From :func:`deltas`. With them the second-order parts are included and the result is a
+        Hessian product; with None it is a generalised Gauss-Newton product.
+
+    Returns
+    -------
+    ndarray, shape (K, D)
     """
     first, parts = first_parameterised(parameters), []
     for position in reversed(range(first, len(layers))):

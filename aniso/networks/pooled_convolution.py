@@ -183,6 +183,17 @@ class PooledConvolution(Layer):
         weights = np.matmul(slots, trace.swapaxes(-1, -2))
         return inputs, (self._untiled(weights, memory.prepared.shape[0]), None)
 
+    def unit_deltas(self, memory, delta):
+        """Deltas of the convolution's own outputs (O, down, across, n), 0 where pooled away."""
+        prepared = memory.prepared
+        shape = self.convolution.output_shape(prepared.shape)
+        result = np.zeros((*shape, prepared.count), delta.dtype)
+        slots = self._spread(memory, delta).reshape(4, *delta.shape)
+        for (row, column), slot in zip(_SLOTS, slots, strict=True):
+            stops = 2 * prepared.counts[0], 2 * prepared.counts[1]
+            result[:, row : stops[0] : 2, column : stops[1] : 2] = slot
+        return result
+
     def start_route(self, memory):
         """Output unit of the convolution behind every cell, (O, down, across, n)."""
         prepared = memory.prepared

@@ -1,0 +1,81 @@
+"""The commutator of curvature and noise, ``H Sigma - Sigma H``, 0 where they share eigenvectors."""
+
+import math
+
+import numpy as np
+from scipy.sparse.linalg import LinearOperator
+
+from aniso import operands
+
+
+class Commutator(LinearOperator):
+    """Antisymmetric operator ``H Sigma - Sigma H`` with block products.
+
+    Parameters
+    ----------
+    hessian, covariance : array_like (D, D) or LinearOperator
+        Symmetric, of the same size.
+
+    Examples
+    --------
+    >>> Commutator([[1.0, 0.0], [0.0, 2.0]], [[0.0, 1.0], [1.0, 0.0]]) @ np.array([1.0, 0.0])
+    array([0., 1.])
+    """
+
+    def __init__(self, hessian, covariance):
+        self.hessian = operands.symmetric("hessian", hessian)
+        size = self.hessian.shape[0]
+        self.covariance = operands.symmetric("covariance", covariance, size=size)
+        super().__init__(np.dtype(np.float64), (size, size))
+
+    def _matvec(self, vector):
+        return self._matmat(np.reshape(vector, (-1, 1)))[:, 0]
+
+    def _matmat(self, vectors):
+        there = self.hessian @ (self.covariance @ vectors)
+        return there - self.covariance @ (self.hessian @ vectors)
+
+    def _adjoint(self):
+        return -self
+
+
+def relative_commutator(hessian, covariance):
+    """Size of the commutator, ``|H Sigma - Sigma H|_F / (2 |H Sigma|_F)``, between 0 and 1.
+
+    Parameters
+    ----------
+    hessian : array_like (D, D) or LinearOperator
+        Symmetric.
+    covariance : LinearOperator
+        Factored, ``Sigma = A^T A`` with n rows, for instance a GradientCovariance.
+
+    Returns
+    -------
+    float
+        0 where they commute; 0 also where the product vanishes.
+
+    Notes
+    -----
+    n products of H and two n x n Gram matrices; ``|[H, Sigma]|^2 = 2 (Tr(H Sigma^2 H) -
+    Tr(H Sigma H Sigma))`` cancels below about 1e-8.
+
+    Examples
+    --------
+    >>> from aniso import gradient_noise
+    >>> covariance = gradient_noise.gradient_covariance([[1.0, 1.0], [-1.0, -1.0]])
+    >>> relative_commutator(np.diag([1.0, 0.0]), covariance)  # [[0, 1], [-1, 0]] over [[1, 1], 0]
+    0.5
+    """
+    hessian = operands.symmetric("hessian", hessian)
+    num_rows, dimension = covariance.num_rows, covariance.shape[0]
+    images = np.empty((num_rows, dimension))
+    gram = np.empty((num_rows, num_rows))
+    for start, stop in operands.blocks(num_rows, dimension):
+        rows = covariance.factor_rows(start, stop)
+        images[start:stop] = (hessian @ rows.T).T
+        gram[:, start:stop] = covariance.project(rows.T)
+    squared = float(np.einsum("ij,ij->", images @ images.T, gram))
+    mixed = float(np.square(covariance.project(images.T)).sum())
+    if squared <= 0:
+        return 0.0
+    return math.sqrt(max(0.0, 2 * (squared - mixed))) / (2 * math.sqrt(squared))

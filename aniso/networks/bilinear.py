@@ -1,0 +1,120 @@
+"""The part of the Hessian beyond Gauss-Newton in a piecewise-linear network, as one cached matrix.
+
+Between kinks the outputs are linear in every single layer, so the second derivatives of
+``sum_i <delta_i, f_i>`` have blocks between different layers only, and each is a sum over the
+examples that can be formed once. With delta_t the deltas at the outputs of the later layer t and
+``F = da/dtheta_s`` the derivative of its inputs a in the parameters of the earlier layer s,
+
+    B_ts = (1/N) sum_i delta_t (x) F      (for a convolution t also summed over windows).
+
+If no other linear layer lies between, every input of t comes from one unit of s, and the block is
+kept as (units of s, rows of t that see the unit, parameters of the unit); otherwise it is a matrix
+(weights of t, parameters of s).
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from aniso.networks.parameter_blocks import ParameterBlock
+
+
+@dataclass(frozen=True)
+class BilinearBlock:
+    """One cross-layer block.
+
+    Attributes
+    ----------
+    late, early : ParameterBlock
+        Layers t and s.
+    values : ndarray
+        (units of s, units of t * m, inputs of s + 1) where each unit of s feeds m consecutive
+        inputs of t; or (1, weights of t, parameters of s), parameters unit by unit.
+    """
+
+    late: ParameterBlock
+    early: ParameterBlock
+    values: np.ndarray
+
+    @property
+    def by_unit(self):
+        """Whether the block is stored unit by unit of the earlier layer."""
+        return self.values.shape[2] == self.early.num_inputs + 1 and (
+            self.values.shape[0] == self.early.num_units
+        )
+
+    def add_product(self, early, late, early_result, late_result):
+        """Add both symmetric halves: arrays (units, inputs + 1, K) of the two layers."""
+        late_result[:, :-1] += self.late_product(early)
+        columns = early.shape[2]
+        weights = late[:, :-1]
+        if not self.by_unit:
+            flat = np.ascontiguousarray(weights).reshape(-1, columns)
+            early_result += (self.values[0].T @ flat).reshape(early.shape)
+            return
+        units, num_late = self.early.num_units, self.late.num_units
+        grouped = weights.reshape(num_late, units, -1, columns).transpose(1, 0, 2, 3)
+        flat = np.ascontiguousarray(grouped).reshape(units, -1, columns)
+        early_result += np.matmul(self.values.swapaxes(1, 2), flat)
+
+    def late_product(self, early):
+        """The block times parameters (units, inputs + 1, K) of s: weights of t, by unit."""
+        columns, shape = early.shape[2], (self.late.num_units, self.late.num_inputs, -1)
+        if not self.by_unit:
+            return (self.values[0] @ early.reshape(-1, columns)).reshape(shape)
+        moved = np.matmul(self.values, early)
+        moved = moved.reshape(self.early.num_units, self.late.num_units, -1, columns)
+        return moved.transpose(1, 0, 2, 3).reshape(shape)
+
+    def add_dense(self, matrix):
+        """Add the block to rows of t and columns of s of a dense (D, D) array."""
+        late, early = self.late, self.early
+        if not self.by_unit:
+            values = self.values[0].reshape(-1, early.num_units, early.num_inputs + 1)
+            weights = matrix[late.weights, early.weights]
+            weights = weights.reshape(-1, early.num_units, early.num_inputs)  # a view
+            weights += values[:, :, :-1]
+            matrix[late.weights, early.biases] += values[:, :, -1]
+            return
+        values = self.values.reshape(early.num_units, late.num_units, -1, early.num_inputs + 1)
+        rows = matrix[late.weights].reshape(late.num_units, early.num_units, -1, matrix.shape[1])
+        for unit in range(early.num_units):
+            own, bias = early.unit(unit)
+            rows[:, unit, :, own] += values[unit, :, :, :-1]
+            rows[:, unit, :, bias] += values[unit, :, :, -1]
+
+
+class Bilinear:
+    """The sum of all cross-layer blocks."""
+
+    def __init__(self, blocks, num_parameters):
+        self.blocks, self.num_parameters = tuple(blocks), num_parameters
+
+    @property
+    def num_entries(self):
+        """Numbers kept."""
+        return sum(block.values.size for block in self.blocks)
+
+    def product(self, vectors):
+        """``B V`` for flat vectors (D, K)."""
+        layers = {block.early for block in self.blocks} | {block.late for block in self.blocks}
+        given = {layer: layer.gather(vectors) for layer in layers}
+        results = {layer: np.zeros_like(part) for layer, part in given.items()}
+        for block in self.blocks:
+            early, late = block.early, block.late
+            block.add_product(given[early], given[late], results[early], results[late])
+        total = np.zeros_like(vectors)
+        for layer, part in results.items():
+            layer.scatter(part, total)
+        return total
+
+    def quadratic_forms(self, vectors):
+        """``v^T B v`` of each column of vectors (D, K), (K,), in double precision."""
+        layers = {block.early for block in self.blocks} | {block.late for block in self.blocks}
+        given = {layer: layer.gather(vectors) for layer in layers}
+        total = np.zeros(vectors.shape[1])
+        for block in self.blocks:
+            moved = block.late_product(given[block.early])
+            weights = given[block.late][:, :-1]
+            total += 2 * np.einsum("uik,uik->k", moved, weights, dtype=np.float64)
+        return total

@@ -1,0 +1,104 @@
+"""Diagonals of Gauss-Newton and Hessian matrices without a cache, by passes of unit deltas.
+
+Between different layers' parameters and within one layer a piecewise-linear network has no second
+derivative on the diagonal, so the diagonals of H and G agree there. A smooth activation adds
+``sum_i delta_i rho''(z_i) (dz_i/dtheta)^2`` for every one of its entries.
+"""
+
+import numpy as np
+
+from aniso.networks import passes
+
+_UNITS = 8
+
+
+def gauss_newton_diagonal(network, parameters, factors):
+    """Diagonal of ``(1/N) sum_i J_i^T L_i L_i^T J_i``, (D,), in double precision.
+
+    Parameters
+    ----------
+    network : Network
+    parameters : list of tuple of ndarray
+        Unpacked theta.
+    factors : ndarray, shape (N, C, r)
+        L_i.
+
+    Returns
+    -------
+    ndarray, shape (D,)
+    """
+
+    def of_chunk(chunk):
+        _, trail = passes.forward(network.layers, parameters, network.prepared(chunk))
+        columns = factors[chunk.rows].transpose(2, 1, 0)
+        delta = np.ascontiguousarray(columns, dtype=network.dtype)
+        weights = np.ones((1, chunk.size), network.dtype)
+        return _weighted_squares(network, parameters, trail, delta, len(network.layers), weights)
+
+    return network.workers.sum(of_chunk, network.chunks()) / network.num_examples
+
+
+def activation_diagonal(network, parameters):
+    """What smooth activations add to the diagonal of the Hessian, in double precision.
+
+    Parameters
+    ----------
+    network : Network
+    parameters : list of tuple of ndarray
+        Unpacked theta.
+
+    Returns
+    -------
+    ndarray, shape (D,)
+        Zero for a piecewise-linear network.
+    """
+    layers, stack = network.layers, network.stack
+    first = stack.parameterised[0]
+    smooth = [
+        position
+        for position, layer in enumerate(layers)
+        if not layer.piecewise_linear and position > first
+    ]
+
+    def of_chunk(chunk):
+        outputs, trail = passes.forward(layers, parameters, network.prepared(chunk))
+        fixed = passes.deltas(
+            layers, parameters, trail, network.output_deltas(outputs, chunk.targets)
+        )
+        total = np.zeros(network.num_parameters)
+        for position in smooth:
+            curvature = layers[position].curvature(trail[position]) * fixed[position]
+            shape, entries = curvature.shape, int(np.prod(curvature.shape[:-1]))
+            curvature = curvature.reshape(entries, -1)
+            for start in range(0, entries, _UNITS):
+                stop = min(start + _UNITS, entries)
+                units = np.zeros((stop - start, entries, shape[-1]), network.dtype)
+                units[np.arange(stop - start), np.arange(start, stop)] = 1
+                total += _weighted_squares(
+                    network,
+                    parameters,
+                    trail,
+                    units.reshape(stop - start, *shape),
+                    position,
+                    curvature[start:stop],
+                )
+        return total
+
+    if not smooth:
+        return np.zeros(network.num_parameters)
+    return network.workers.sum(of_chunk, network.chunks()) / network.num_examples
+
+
+def _weighted_squares(network, parameters, trail, delta, stop, weights):
+    # sums over deltas and examples of weighted squared gradients of the layers below `stop`
+    total = np.zeros(network.num_parameters)
+    first = network.stack.parameterised[0]
+    for position in reversed(range(first, stop)):
+        layer, memory = network.layers[position], trail[position]
+        if parameters[position]:
+            squares = layer.gradient_squares(memory, delta, weights)
+            part = network.stack.parameter_slices[position]
+            total[part] = squares.sum(axis=0, dtype=np.float64)
+        if position > first:
+            delta = layer.backward(parameters[position], memory, delta)
+    return total

@@ -1,0 +1,426 @@
+"""A network linearised at one theta: cached factors behind every second-order quantity."""
+
+from functools import cached_property
+
+import numpy as np
+
+from aniso import checks, memory
+from aniso.networks import (
+    dense_gauss_newton,
+    diagonals,
+    gauss_newton,
+    noise_curvature,
+    passes,
+)
+from aniso.networks.bilinear_assembly import Assembly
+from aniso.networks.gradient_factors import GradientFactors
+from aniso.networks.operators import SymmetricOperator
+from aniso.networks.parameter_blocks import parameter_blocks
+
+# chunks are dealt to this many groups, each with its own sums: results don't depend on threads
+_GROUPS = 4
+_GROUP_BYTES = 1_200_000_000
+_WORK_BYTES = 60_000_000
+_FORMS = 128
+
+
+class Linearisation:
+    """Second-order quantities of a network at fixed parameters.
+
+    Made by :meth:`aniso.networks.Network.linearise`. Where the network is piecewise linear, a
+    product ``H v`` is the Gauss-Newton product on cached per-example factors plus one cached
+    cross-layer matrix; otherwise, or where the factors do not fit into the memory budget, it is a
+    pass of tangents over chunks of the data.
+
+    Attributes
+    ----------
+    network : Network
+    theta : ndarray, shape (D,)
+    strategy : {"factors", "tangents"}
+        How Hessian products are formed.
+    """
+
+    def __init__(self, network, theta, strategy="auto"):
+        checks.one_of("strategy", strategy, ["auto", "factors", "tangents"])
+        self.network, self.theta = network, network.check_theta(theta)
+        self._outputs = network.outputs(self.theta)
+        hessians = network.output_loss.hessian(self._outputs, network.targets)
+        slopes = network.output_loss.gradient(self._outputs, network.targets)
+        self.loss = float(np.mean(network.output_loss(self._outputs, network.targets)))
+        # examples whose loss is flat in the outputs contribute to no second derivative
+        active = hessians.any(axis=(1, 2)) | slopes.any(axis=1)
+        active[0] |= not active.any()  # an empty cache would need its own code
+        self._active = np.flatnonzero(active)
+        self._part = network if active.all() else network.subset(self._active)
+        self._factors = gauss_newton.matrix_factors(hessians[self._active])
+        self._assembly = Assembly(network, network.stack)
+        self._plan = gauss_newton.plan(network.stack, self._factors.shape[2], len(self._active))
+        self.strategy = self._chosen(strategy)
+
+    # ---- what it will take
+
+    @property
+    def num_bytes(self):
+        """Bytes of the cached factors, whether they have been formed or not."""
+        entries = self._plan.num_entries()
+        if self._assembly.supported:
+            entries += self._assembly.num_entries()
+        return entries * self.network.dtype.itemsize
+
+    @property
+    def peak_bytes(self):
+        """Bytes of the factors and of the work space while they are formed."""
+        item = self.network.dtype.itemsize
+        work = min(_WORK_BYTES, self._chunk_bytes() * len(self._active))
+        sums = self._assembly.num_entries() * item * self._groups()
+        return self.num_bytes + sums + work * self.network.workers.num_threads
+
+    def _groups(self):
+        if not self._assembly.supported:
+            return _GROUPS
+        block_bytes = max(1, self._assembly.num_entries() * self.network.dtype.itemsize)
+        return max(1, min(_GROUPS, _GROUP_BYTES // block_bytes))
+
+    def _chunk_bytes(self):
+        entries = self._assembly.entries_per_example() if self._assembly.supported else 0
+        return entries * self.network.dtype.itemsize + 2 * self.network.bytes_per_example
+
+    def _chosen(self, strategy):
+        if strategy == "tangents":
+            return strategy
+        network, assembly = self.network, self._assembly
+        if not assembly.supported:
+            if strategy == "factors":
+                raise checks.InputError(
+                    "strategy='factors' needs a piecewise-linear network without a third "
+                    "convolution above two others; use strategy='tangents'"
+                )
+            return "tangents"
+        budget = network.memory_budget
+        limit = 0.9 * memory.available_bytes() if budget is None else budget
+        if strategy == "factors":
+            memory.require(
+                self.peak_bytes, "the cached factors", "use strategy='tangents'", budget=budget
+            )
+            return strategy
+        cached = self._plan.multiplications() + 2 * assembly.num_entries()
+        tangents = 6 * network.forward_multiplications() * len(self._active)
+        fits = self.peak_bytes <= limit
+        return "factors" if fits and cached < tangents else "tangents"
+
+    # ---- the cache
+
+    @cached_property
+    def _cache(self):
+        """Gauss-Newton factors and, for strategy "factors", the bilinear matrix."""
+        network, part, assembly = self.network, self._part, self._assembly
+        with_bilinear = self.strategy == "factors"
+        budget = network.memory_budget
+        memory.require(
+            self.peak_bytes if with_bilinear else self.num_bytes,
+            "the cached factors of the linearisation",
+            "use the products, which need no cache under strategy='tangents'",
+            budget=budget,
+        )
+        factors = gauss_newton.GaussNewton(network, self._plan, network.num_examples)
+        parameters = self._parameters
+        tables = assembly.tables(parameters) if with_bilinear else None
+        step = int(max(1, min(_WORK_BYTES // self._chunk_bytes(), part.chunk_size)))
+        pieces = [
+            slice(i, min(i + step, len(self._active))) for i in range(0, len(self._active), step)
+        ]
+        groups = [pieces[i :: self._groups()] for i in range(min(self._groups(), len(pieces)))]
+
+        def of_group(group):
+            sums = assembly.new_sums() if with_bilinear else None
+            diagonals = []
+            for rows in group:
+                prepared = part.prepared_rows(rows)
+                outputs, trail = passes.forward(part.layers, parameters, prepared)
+                if with_bilinear:
+                    delta = part.output_deltas(outputs, part.targets[rows])
+                    assembly.add_chunk(sums, parameters, trail, delta, tables)
+                diagonals.append(factors.fill(rows, parameters, trail, self._factors[rows]))
+            return sums, diagonals
+
+        results = network.workers.map(of_group, groups)
+        factors.finish([d for _, diagonals in results for d in diagonals])
+        bilinear = None
+        if with_bilinear:
+            total = results[0][0] if results else assembly.new_sums()
+            for sums, _ in results[1:]:
+                for pair, values in sums.items():
+                    total[pair] += values
+            bilinear = assembly.finish(total)
+        return factors, bilinear
+
+    # ---- products
+
+    def hessian_product(self, vectors):
+        """``H V`` for vectors (D,) or (D, K), the same shape."""
+        if self.strategy == "tangents":
+            return self.network.hessian_product(self.theta, vectors)
+        return self._cached_product(vectors, with_bilinear=True)
+
+    def generalized_gauss_newton_product(self, vectors):
+        """``G V`` for vectors (D,) or (D, K), the same shape."""
+        if self.strategy == "tangents":
+            return self.network.generalized_gauss_newton_product(self.theta, vectors)
+        return self._cached_product(vectors, with_bilinear=False)
+
+    def fisher_product(self, vectors):
+        """``F V``, F the Fisher matrix with the model's own labels, vectors (D,) or (D, K)."""
+        if self._fisher_is_gauss_newton:
+            return self.generalized_gauss_newton_product(vectors)
+        return self.network.fisher_product(self.theta, vectors)
+
+    @cached_property
+    def _fisher_is_gauss_newton(self):
+        loss, outputs = self.network.output_loss, self._outputs
+        hessians = loss.hessian(outputs, self.network.targets)
+        return np.array_equal(loss.fisher_information(outputs), hessians)
+
+    def _cached_product(self, vectors, with_bilinear):
+        rows, single = self.network.check_vectors(vectors)
+        vectors = np.ascontiguousarray(rows.T)
+        factors, bilinear = self._cache
+        tasks = [
+            lambda part=part: factors.product_of(part, vectors) for part in factors.row_blocks()
+        ]
+        total = np.zeros_like(vectors)
+        if with_bilinear:
+            tasks.insert(0, lambda: bilinear.product(vectors))
+        parts = self.network.workers.map(_call, tasks)
+        for part in parts[1:] if with_bilinear else parts:
+            total += part
+        total /= self.network.num_examples
+        if with_bilinear:
+            total += parts[0]
+        return total[:, 0] if single else total
+
+    # ---- first order and noise
+
+    @cached_property
+    def gradient_factors(self):
+        """Per-example gradients as factors; :mod:`aniso.network_noise` makes Sigma of them."""
+        return GradientFactors(self.network, self.theta)
+
+    @cached_property
+    def gradient(self):
+        """Gradient of the mean loss, (D,)."""
+        return self.network.gradient(self.theta)
+
+    # ---- diagonals and traces
+
+    @cached_property
+    def generalized_gauss_newton_diagonal(self):
+        """Diagonal of G, (D,), accumulated in double precision."""
+        if self.strategy == "factors":
+            return self._cache[0].diagonal
+        return self._gauss_newton_diagonal(self._factors)
+
+    def _gauss_newton_diagonal(self, factors):
+        part = self._part
+        diagonal = diagonals.gauss_newton_diagonal(part, self._parameters, factors)
+        return diagonal * (part.num_examples / self.network.num_examples)
+
+    @cached_property
+    def hessian_diagonal(self):
+        """Diagonal of H, (D,): that of G where the network is piecewise linear."""
+        diagonal = self.generalized_gauss_newton_diagonal
+        if self.network.stack.piecewise_linear:
+            return diagonal
+        return diagonal + diagonals.activation_diagonal(self.network, self._parameters)
+
+    def hessian_trace(self):
+        """``Tr H``, exact."""
+        return float(self.hessian_diagonal.sum())
+
+    def generalized_gauss_newton_trace(self):
+        """``Tr G``, exact."""
+        return float(self.generalized_gauss_newton_diagonal.sum())
+
+    @property
+    def _parameters(self):
+        return self.network.stack.unpacked(self.theta)
+
+    # ---- alignment of curvature and noise
+
+    def noise_curvature(self):
+        """``Tr(H Sigma_1)`` and its isotropic counterpart, in total and by layer.
+
+        Returns
+        -------
+        NoiseCurvature
+        """
+        gradients, workers = self.gradient_factors, self.network.workers
+        blocks = parameter_blocks(self.network.stack)
+        if self.strategy == "factors":
+            factors, bilinear = self._cache
+            total, by_layer = noise_curvature.gauss_newton_part(factors, gradients, workers)
+            total += noise_curvature.bilinear_part(bilinear, gradients, workers)
+        else:
+            total, by_layer = self._forms(gradients, None), []
+            if len(blocks) == 1:
+                by_layer = [total]
+            else:
+                by_layer = [self._forms(gradients, block) for block in blocks]
+        mean = gradients.mean().astype(np.float64)
+        variances = gradients.square_sums() / gradients.shape[0] - mean**2
+        sizes = np.array([block.size for block in blocks])
+        noise = np.array([variances[block.whole].sum() for block in blocks])
+        curvature = np.array([self.hessian_diagonal[block.whole].sum() for block in blocks])
+        names = [
+            type(self.network.model.layers[i]).__name__ for i in self.network.model.parameterised
+        ]
+        return noise_curvature.NoiseCurvature(
+            float(total),
+            float(curvature.sum() * noise.sum() / sizes.sum()),
+            tuple(f"{name} {number}" for number, name in enumerate(names, start=1)),
+            np.asarray(by_layer),
+            curvature * noise / sizes,
+            curvature,
+            noise,
+        )
+
+    def _forms(self, gradients, block):
+        # mean of c^T H c over the centred gradients, or over their part in one layer
+        mean, count, total = gradients.mean(), gradients.shape[0], 0.0
+        for start in range(0, count, _FORMS):
+            rows = gradients.rows(start, min(start + _FORMS, count))
+            rows -= mean
+            if block is not None:
+                rows[:, : block.whole.start] = 0
+                rows[:, block.whole.stop :] = 0
+            total += self.network.quadratic_forms(self.theta, rows.T).sum()
+        return total / count
+
+    # ---- dense matrices
+
+    def hessian(self):
+        """Hessian of the mean loss, dense (D, D).
+
+        Raises
+        ------
+        AllocationRefused
+            If D^2 numbers do not fit.
+        """
+        self._require_dense("Hessian")
+        if self.strategy == "tangents":
+            return self.network.hessian(self.theta)
+        factors, bilinear = self._cache
+        return self._dense(factors, bilinear)
+
+    def generalized_gauss_newton(self):
+        """Generalised Gauss-Newton matrix, dense (D, D)."""
+        self._require_dense("Gauss-Newton matrix")
+        return self._dense(self._cache[0], None)
+
+    def fisher(self):
+        """Fisher matrix with the model's own labels, dense (D, D)."""
+        if self._fisher_is_gauss_newton:
+            return self.generalized_gauss_newton()
+        self._require_dense("Fisher matrix")
+        return self.fisher_product(np.eye(self.network.num_parameters))
+
+    def layer_blocks(self):
+        """Diagonal blocks H_ll of the Hessian, one dense array for each layer with parameters."""
+        blocks = parameter_blocks(self.network.stack)
+        self._require(sum(block.size**2 for block in blocks), "the layers' diagonal blocks")
+        if self.strategy == "factors":
+            return tuple(self._layer_block(block) for block in blocks)
+        result = []
+        for block in blocks:
+            columns = np.zeros((self.network.num_parameters, block.size), self.network.dtype)
+            columns[np.arange(block.whole.start, block.whole.stop), np.arange(block.size)] = 1
+            result.append(self.hessian_product(columns)[block.whole])
+        return tuple(result)
+
+    def _layer_block(self, block):
+        # within one layer a piecewise-linear network has no second derivative: H_ll = G_ll
+        matrix, workers = (
+            np.empty((block.size, block.size), self.network.dtype),
+            self.network.workers,
+        )
+        workers.map(_call, dense_gauss_newton.lower_triangle_tasks(self._cache[0], matrix, block))
+        workers.map(_call, dense_gauss_newton.mirror_tasks(matrix))
+        return matrix
+
+    def _dense(self, factors, bilinear):
+        dimension, workers = self.network.num_parameters, self.network.workers
+        matrix = np.empty((dimension, dimension), self.network.dtype)
+        workers.map(_call, dense_gauss_newton.lower_triangle_tasks(factors, matrix))
+        if bilinear is not None:
+            workers.map(lambda block: block.add_dense(matrix), bilinear.blocks)
+        workers.map(_call, dense_gauss_newton.mirror_tasks(matrix))
+        return matrix
+
+    def _require_dense(self, what):
+        dimension = self.network.num_parameters
+        self._require(dimension**2, f"the dense {what}, {dimension} x {dimension}")
+
+    def _require(self, entries, what):
+        memory.require(
+            entries * self.network.dtype.itemsize,
+            what,
+            "use the operator, which needs no such array",
+            budget=self.network.memory_budget,
+        )
+
+    # ---- operators
+
+    def hessian_operator(self, num_products=0):
+        """H as a SciPy `LinearOperator` with block products.
+
+        Parameters
+        ----------
+        num_products : int
+            How many products are to come, if known: from about D/10 on, the dense matrix is formed
+            first where it fits and is cheaper than that many structured products.
+        """
+        if self._dense_pays(num_products):
+            return self._operator(
+                _rows_product(self.hessian(), self.network.workers), lambda: self.hessian_diagonal
+            )
+        return self._operator(self.hessian_product, lambda: self.hessian_diagonal)
+
+    def _dense_pays(self, num_products):
+        network, dimension = self.network, self.network.num_parameters
+        budget = network.memory_budget
+        limit = 0.5 * memory.available_bytes() if budget is None else budget
+        if dimension**2 * network.dtype.itemsize + self.peak_bytes > limit:
+            return False
+        if self.strategy == "tangents":
+            return num_products > dimension
+        structured = self._plan.multiplications() + 2 * self._assembly.num_entries()
+        dense = self._plan.dense_multiplications()
+        return num_products * (structured - dimension**2) > dense
+
+    def generalized_gauss_newton_operator(self):
+        """G as a SciPy `LinearOperator`."""
+        return self._operator(
+            self.generalized_gauss_newton_product,
+            lambda: self.generalized_gauss_newton_diagonal,
+        )
+
+    def fisher_operator(self):
+        """F as a SciPy `LinearOperator`."""
+        return self._operator(self.fisher_product, None)
+
+    def _operator(self, product, diagonal):
+        dimension = self.network.num_parameters
+        return SymmetricOperator(product, dimension, self.network.dtype, diagonal)
+
+
+def _call(task):
+    return task()
+
+
+def _rows_product(matrix, workers):
+    step = max(1, -(-len(matrix) // 16))
+    parts = [slice(i, i + step) for i in range(0, len(matrix), step)]
+
+    def product(vectors):
+        return np.concatenate(workers.map(lambda part: matrix[part] @ vectors, parts))
+
+    return product

@@ -1,0 +1,93 @@
+"""Matrix products into given memory: ``C = alpha A B + beta C``, without a temporary.
+
+NumPy has no accumulating product, and SciPy's wrapper holds the interpreter's lock while BLAS
+works, so that a second thread waits. Here the BLAS that SciPy exports for Cython is called through
+ctypes, which releases the lock.
+"""
+
+import ctypes
+import functools
+
+import numpy as np
+from scipy.linalg import cython_blas
+
+_LETTERS = {np.dtype(np.float64): "d", np.dtype(np.float32): "s"}
+_REALS = {np.dtype(np.float64): ctypes.c_double, np.dtype(np.float32): ctypes.c_float}
+
+
+@functools.cache
+def _function(name):
+    capsule = cython_blas.__pyx_capi__[name]
+    get_name = ctypes.pythonapi.PyCapsule_GetName
+    get_name.restype, get_name.argtypes = ctypes.c_char_p, [ctypes.py_object]
+    get_pointer = ctypes.pythonapi.PyCapsule_GetPointer
+    get_pointer.restype, get_pointer.argtypes = ctypes.c_void_p, [ctypes.py_object, ctypes.c_char_p]
+    address = get_pointer(capsule, get_name(capsule))
+    return ctypes.CFUNCTYPE(None, *[ctypes.c_void_p] * 13)(address)
+
+
+def accumulate_product(result, left, right, *, alpha=1.0, beta=1.0):
+    """``result = alpha left @ right + beta result`` in place, one BLAS call.
+
+    Parameters
+    ----------
+    result : ndarray, shape (m, n)
+        Row-major, rows of any stride; float64 or float32, as are the factors.
+    left, right : ndarray, shapes (m, k) and (k, n)
+        Row-major or transposed row-major; anything else is copied.
+    alpha, beta : float
+        Factors of the product and of what `result` held; with beta 0 that is not read.
+
+    Examples
+    --------
+    >>> total = np.ones((1, 1))
+    >>> accumulate_product(total, np.array([[2.0]]), np.array([[3.0]]))
+    >>> total
+    array([[7.]])
+    """
+    if 0 in result.shape:
+        return
+    dtype = result.dtype
+    if result.strides[1] != dtype.itemsize and result.shape[1] > 1:
+        raise ValueError("result must have contiguous rows")
+    # column-major BLAS sees the transposes: result^T = right^T left^T
+    first, first_letter, first_stride = _operand(right, dtype)
+    second, second_letter, second_stride = _operand(left, dtype)
+    real = _REALS[dtype]
+    integers = [ctypes.c_int(int(n)) for n in (result.shape[1], result.shape[0], left.shape[1])]
+    strides = [ctypes.c_int(int(n)) for n in (first_stride, second_stride, _row_stride(result))]
+    scalars = real(alpha), real(beta)
+    byref = ctypes.byref
+    _function(f"{_LETTERS[dtype]}gemm")(
+        ctypes.c_char_p(first_letter),
+        ctypes.c_char_p(second_letter),
+        *(byref(n) for n in integers),
+        byref(scalars[0]),
+        first.ctypes.data,
+        byref(strides[0]),
+        second.ctypes.data,
+        byref(strides[1]),
+        byref(scalars[1]),
+        result.ctypes.data,
+        byref(strides[2]),
+    )
+
+
+def _row_stride(matrix):
+    if matrix.shape[0] == 1:
+        return max(1, matrix.shape[1])
+    return matrix.strides[0] // matrix.itemsize
+
+
+def _operand(matrix, dtype):
+    """The matrix, BLAS's letter for it, and its leading dimension."""
+    if matrix.dtype != dtype:
+        matrix = matrix.astype(dtype)
+    item = dtype.itemsize
+    rows, columns = matrix.shape
+    down, across = matrix.strides
+    if (across == item or columns == 1) and (rows == 1 or down >= item * columns):
+        return matrix, b"N", _row_stride(matrix)
+    if (down == item or rows == 1) and (columns == 1 or across >= item * rows):
+        return matrix, b"T", max(rows, 1) if columns == 1 else across // item
+    return np.ascontiguousarray(matrix), b"N", max(1, columns)

@@ -1,0 +1,134 @@
+"""``Tr(H Sigma)`` of a network, exact, in total and by layer, from cached factors.
+
+With centred gradients c_j = g_j - g,
+
+    Tr(H Sigma) = (1/N^2) sum_ij |L_i^T J_i c_j|^2 + (1/N) sum_j c_j^T B c_j:
+
+all products of Jacobians with gradients, whose dense layers are products of two N x N Gram
+matrices, and one form of the cross-layer matrix.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+
+@dataclass(frozen=True)
+class NoiseCurvature:
+    """Alignment of curvature and noise, whole and layer by layer.
+
+    Attributes
+    ----------
+    alignment : float
+        ``Tr(H Sigma_1)``, Sigma_1 the centred covariance of one example's gradient.
+    isotropic : float
+        ``Tr H Tr Sigma_1 / D``, the alignment of isotropic noise of the same trace.
+    layers : tuple of str
+        Names of the layers with parameters.
+    layer_alignments, layer_isotropic : ndarray, shape (layers,)
+        The same of each layer's diagonal blocks; their sum lacks the cross-layer terms.
+    hessian_traces, noise_traces : ndarray, shape (layers,)
+        ``Tr H_ll`` and ``Tr Sigma_ll``.
+    """
+
+    alignment: float
+    isotropic: float
+    layers: tuple
+    layer_alignments: np.ndarray
+    layer_isotropic: np.ndarray
+    hessian_traces: np.ndarray
+    noise_traces: np.ndarray
+
+    @property
+    def ratio(self):
+        """``Tr(H Sigma) / Tr(H Sigma_bar)``."""
+        return self.alignment / self.isotropic
+
+
+def gauss_newton_part(factors, gradients, workers):
+    """``Tr(G Sigma_1)`` and the layers' ``Tr(G_ll Sigma_ll)``, a pair (float, ndarray).
+
+    Parameters
+    ----------
+    factors : GaussNewton
+    gradients : GradientFactors
+    workers : Workers
+
+    Returns
+    -------
+    total : float
+    by_layer : ndarray
+        In the order of the parameters.
+    """
+    mean = gradients.mean()
+    blocks = sorted((*factors.layout.stored, *factors.layout.factored), key=lambda b: b.start)
+    centred = {b: rows - mean[b.whole] for b, rows in gradients.stored.items()}
+
+    def of_rows(rows):
+        squares, total = np.zeros(len(blocks) + 1), 0.0
+        for number, block in enumerate(blocks):
+            own = _products(factors, gradients, centred, mean, rows, block)
+            squares[number] = _square(own)
+            total = own if number == 0 else np.add(total, own, out=total)
+        squares[-1] = _square(total)
+        return squares
+
+    squares = workers.sum(of_rows, factors.row_blocks(_num_blocks(factors, gradients)))
+    squares /= factors.num_examples * gradients.shape[0]
+    return float(squares[-1]), squares[:-1]
+
+
+def _num_blocks(factors, gradients):
+    # a block's products stay within some 30 MB
+    entries = factors.layout.num_rows * factors.layout.rank * gradients.shape[0]
+    return max(8, entries // 4_000_000)
+
+
+def _products(factors, gradients, centred, mean, rows, block):
+    # L_i^T J_i c_j restricted to one layer, (n r, N)
+    count = rows.stop - rows.start
+    rank = factors.layout.rank
+    if block in factors.pullbacks:
+        pullbacks = factors.pullbacks[block][rows].swapaxes(1, 2).reshape(count * rank, -1)
+        inputs, deltas = gradients.factored[block]
+        own = factors.inputs[block][rows] @ inputs.T
+        products = (pullbacks @ deltas.T).reshape(count, rank, -1)
+        products *= own[:, None]
+        products = products.reshape(count * rank, -1)
+        moved = factors.inputs[block][rows] @ block.inputs_first(mean[:, None])
+        shift = np.matmul(factors.pullbacks[block][rows].swapaxes(1, 2), moved[:, :, None])
+        products -= shift.reshape(-1, 1)
+        return products
+    first = 0
+    for other in factors.layout.stored:
+        if other == block:
+            break
+        first += other.size
+    stored = factors.rows[rows].reshape(count * rank, -1)[:, first : first + block.size]
+    if block in centred:
+        return stored @ centred[block].T
+    inputs, deltas = gradients.factored[block]
+    weights = stored[:, : block.num_units * block.num_inputs]
+    moved = weights.reshape(-1, block.num_inputs) @ inputs[:, :-1].T
+    moved = moved.reshape(count * rank, block.num_units, -1)
+    moved += stored[:, block.num_units * block.num_inputs :, None]
+    products = np.einsum("iuj,ju->ij", moved, deltas)
+    products -= stored @ mean[block.whole][:, None]
+    return products
+
+
+def _square(array):
+    return float(np.einsum("ij,ij->", array, array, dtype=np.float64))
+
+
+def bilinear_part(bilinear, gradients, workers, num_columns=64):
+    """``Tr(B Sigma_1)``, float, from forms of blocks of centred gradients."""
+    mean, count = gradients.mean(), gradients.shape[0]
+
+    def of_rows(start):
+        rows = gradients.rows(start, min(start + num_columns, count))
+        rows -= mean
+        return bilinear.quadratic_forms(np.ascontiguousarray(rows.T)).sum()
+
+    parts = workers.map(of_rows, range(0, count, num_columns))
+    return float(np.sum(parts)) / count

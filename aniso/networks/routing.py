@@ -1,0 +1,95 @@
+"""Routes of a piecewise-linear network: which unit each entry comes from, and with what slope.
+
+At fixed parameters a *stage* is one linear layer with the poolings and activations behind it. Every
+entry of the stage's result is one output unit of its linear layer times a slope, so the derivative
+of the entry in the layer's parameters is that slope times the inputs the unit sees.
+"""
+
+from typing import NamedTuple
+
+import numpy as np
+
+from aniso.networks import passes
+from aniso.networks.convolution import Convolution
+from aniso.networks.dense import Dense
+from aniso.networks.fixed_linear import FixedLinear
+from aniso.networks.pooled_convolution import PooledConvolution
+
+CONVOLUTIONS = (Convolution, PooledConvolution)
+
+
+class Stage(NamedTuple):
+    """One linear layer on a chunk of n examples, examples first.
+
+    Attributes
+    ----------
+    position : int
+        Of the layer in the stack.
+    index : ndarray (n, units, cells) or None
+        Output unit of a convolution behind each entry; None for a dense layer, where entry and
+        unit are the same.
+    slope : ndarray (n, units, cells)
+        Its slope, 0 where an activation is flat; cells is 1 for a dense layer.
+    deltas : ndarray
+        Deltas at the outputs of the linear layer, (units, \\*windows, n).
+    """
+
+    position: int
+    index: np.ndarray | None
+    slope: np.ndarray
+    deltas: np.ndarray
+
+
+def linear_positions(layers):
+    """Positions of the dense, fixed and convolution layers."""
+    kinds = (*CONVOLUTIONS, Dense, FixedLinear)
+    return [i for i, layer in enumerate(layers) if isinstance(layer, kinds)]
+
+
+def stages(layers, parameters, trail, delta):
+    """The stages of one chunk.
+
+    Parameters
+    ----------
+    layers, parameters, trail
+        The stack on a chunk, as in :func:`aniso.networks.passes.forward`.
+    delta : ndarray, shape (C, n)
+        Deltas at the outputs.
+
+    Returns
+    -------
+    list of Stage
+    """
+    deltas = passes.deltas(layers, parameters, trail, delta)
+    positions = linear_positions(layers)
+    count = delta.shape[-1]
+    result = []
+    for position, follower in zip(positions, [*positions[1:], len(layers)], strict=True):
+        layer, memory = layers[position], trail[position]
+        if isinstance(layer, CONVOLUTIONS):
+            index = layer.start_route(memory)
+        else:
+            units = len(parameters[position][1]) if parameters[position] else len(memory)
+            index = np.broadcast_to(np.arange(units)[:, None], (units, count))
+        slope = np.ones(index.shape, delta.dtype)
+        for later in range(position + 1, follower):
+            index, slope = layers[later].route(trail[later], index, slope)
+        if isinstance(layer, CONVOLUTIONS):
+            units = layer.parameter_shapes(memory_shape(memory))[1][0]
+            index, slope = (_examples_first(a, units, count) for a in (index, slope))
+        else:
+            index, slope = None, np.ascontiguousarray(slope.T)[:, :, None]
+        own = deltas[position]
+        if isinstance(layer, PooledConvolution):
+            own = layer.unit_deltas(memory, own)
+        result.append(Stage(position, index, slope, own))
+    return result
+
+
+def memory_shape(memory):
+    """Input shape (channels, h, w) of a convolution, from its memory."""
+    return memory.prepared.shape if hasattr(memory, "prepared") else memory.shape
+
+
+def _examples_first(array, units, count):
+    return np.ascontiguousarray(array.reshape(units, -1, count).transpose(2, 0, 1))
