@@ -121,9 +121,9 @@ def _planned(quantity, total, largest_chunk, broadcasts):
         return Plan(quantity, "loop", total, 1, "the loss does not broadcast")
     if total > 1 and largest_chunk < 2:
         return Plan(quantity, "loop", total, 1, "its arrays are too large to gain by broadcasting")
-    num_passes = math.ceil(total / min(total, max(largest_chunk, 1)))
+    num_passes = math.ceil(total / max(largest_chunk, 1))
     reason = "the loss broadcasts over leading axes"
-    return Plan(quantity, "broadcast", num_passes, math.ceil(total / num_passes), reason)
+    return Plan(quantity, "broadcast", num_passes, math.ceil(total / max(num_passes, 1)), reason)
 
 
 def warn_of_long_loop(plan, seconds_per_pass):

@@ -12,6 +12,7 @@ from aniso.problem_checks import (
     checked_vectors,
     finite,
     identity_columns,
+    returned_values,
     symmetrised,
 )
 from aniso.tracing import largest_intermediate, plain, traced
@@ -28,7 +29,7 @@ class Objective:
     inputs : array_like, shape (N, ...)
         Finite numbers, taken as float64.
     targets : array_like, shape (N, ...)
-        Finite numbers; integers stay integers.
+        Finite numbers; integers stay integers, as int64.
     num_parameters : int, optional
         D. Where given, theta of another length is refused before the loss is called.
 
@@ -36,7 +37,8 @@ class Objective:
     ------
     InputError
         If the data are not finite, are empty or do not agree in N; at a call, if theta is not a
-        finite vector or the loss does not return finite numbers of shape (N,).
+        finite vector, or the loss does not return finite real numbers of shape (N,) or can't be
+        traced.
 
     Notes
     -----
@@ -188,6 +190,7 @@ class Objective:
         """
         theta = self._theta(theta)
         num_vectors = theta.size if num_vectors is None else num_vectors
+        checks.integer("num_vectors", num_vectors, low=1)
         return {
             "per_example_gradients": self._plan("per_example_gradients", theta),
             "hessian_product": self._plan("hessian_product", theta, num_vectors),
@@ -200,7 +203,7 @@ class Objective:
         return theta
 
     def _checked_losses(self, theta):
-        values = self._loss(theta, self.inputs, self.targets)
+        values = returned_values(self._loss, theta, self.inputs, self.targets)
         expected = (self.num_examples,)
         if np.shape(values) != expected:
             raise checks.InputError(
@@ -208,6 +211,8 @@ class Objective:
                 "example, not their mean"
             )
         numbers = plain(values)
+        if numbers.dtype.kind not in "biuf":
+            raise checks.InputError(f"loss returned dtype {numbers.dtype}; expected real numbers")
         if not np.isfinite(numbers).all():
             index = int(np.argmin(np.isfinite(numbers)))
             raise checks.InputError(

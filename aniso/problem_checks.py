@@ -1,14 +1,21 @@
 """Rules that every objective shares: its data, its vectors, and finite symmetric results."""
 
 import numpy as np
+from autograd.tracer import isbox
 
 from aniso import checks
 
+_WIDE_TYPES = {"u": np.int64, "i": np.int64, "f": np.float64}
+
 
 def checked_data(inputs, targets):
-    """Finite inputs (float64) and targets of the same number N >= 1 of rows."""
+    """Finite inputs (float64) and targets of the same number N >= 1 of rows.
+
+    Integer targets become int64: ``1 - 2 * y`` of an unsigned label would wrap round to 255.
+    """
     inputs = checks.array("inputs", inputs)
     targets = checks.array("targets", targets, dtype=None)
+    targets = targets.astype(_WIDE_TYPES.get(targets.dtype.kind, targets.dtype), copy=False)
     if inputs.ndim == 0 or targets.ndim == 0 or len(inputs) != len(targets):
         raise checks.InputError(
             f"inputs has shape {inputs.shape} and targets {targets.shape}; expected the same "
@@ -68,3 +75,22 @@ def symmetrised(matrix):
             "expected a twice differentiable loss; objective.check(theta, rng) tells what is wrong"
         )
     return (matrix + matrix.T) / 2
+
+
+def returned_values(loss, theta, inputs, targets):
+    """What the loss returns, an array; a loss that autograd can't follow is refused."""
+    try:
+        values = loss(theta, inputs, targets)
+    except TypeError as error:
+        if not isbox(theta):
+            raise
+        raise checks.InputError(
+            f"loss can't be traced by autograd ({error}); expected a function written with "
+            "autograd.numpy in place of numpy"
+        ) from error
+    if isinstance(values, (list, tuple)):
+        raise checks.InputError(
+            f"loss returned a {type(values).__name__}; expected an array of shape (N,), for "
+            "instance autograd.numpy.array of it"
+        )
+    return values

@@ -62,6 +62,7 @@ def test_derivatives_equal_example_by_example_differentiation(loss, rng):
     equal(objective.hessian_product(theta, vectors), hessian @ vectors)
     equal(objective.hessian_product(theta, vectors[:, 1]), hessian @ vectors[:, 1])
     assert objective.hessian_product(theta, np.ones((SIZE, 1))).shape == (SIZE, 1)
+    assert objective.hessian_product(theta, np.ones((SIZE, 0))).shape == (SIZE, 0)
     equal(objective.subset([4, 0]).losses(theta), objective.losses(theta)[[4, 0]])
     objective.check(theta, rng).raise_if_wrong()
 
@@ -182,6 +183,9 @@ def test_a_long_loop_warns_once_with_passes_and_seconds(monkeypatch, rng):
         (lambda theta, x, y: anp.mean(anp.dot(x, theta) - y), r"shape \(\); expected \(N,\)"),
         (lambda theta, x, y: anp.dot(x, theta)[:, None] - y, r"shape \(9, 9\)"),
         (lambda theta, x, y: anp.log(anp.dot(x, theta) * 0 - 1) * y, "loss returned nan"),
+        (lambda theta, x, y: (anp.dot(x, theta) - y) * (1 + 0j), "loss returned dtype complex128"),
+        (lambda theta, x, y: np.array(["a"] * 9), "loss returned dtype <U1"),  # noqa: ARG005
+        (lambda theta, x, y: [theta[0]] * 9, "loss returned a list"),  # noqa: ARG005
     ],
 )
 def test_a_wrong_result_of_the_loss_is_refused(loss, message, rng):
@@ -190,6 +194,22 @@ def test_a_wrong_result_of_the_loss_is_refused(loss, message, rng):
     for name in ("losses", "gradient", "hessian"):
         with np.errstate(invalid="ignore"), pytest.raises(checks.InputError, match=message):
             getattr(objective, name)(theta)
+
+
+def test_a_loss_that_autograd_cannot_follow_is_refused_with_the_remedy(rng):
+    objective, theta = draw(lambda theta, x, y: np.exp(-y * (x @ np.asarray(theta))), rng)
+    assert objective.loss(theta) > 0
+    for name in ("gradient", "per_example_gradients", "hessian"):
+        with pytest.raises(checks.InputError, match=r"written with autograd\.numpy"):
+            getattr(objective, name)(theta)
+
+
+@pytest.mark.parametrize("dtype", [np.uint8, np.int8, np.float16])
+def test_targets_of_narrow_types_mean_what_they_say(dtype, rng):
+    objective, theta = draw(lambda theta, x, y: anp.dot(x, theta) * (1 - 2 * y), rng)
+    narrow = Objective(objective._loss, objective.inputs, objective.targets.astype(dtype))
+    assert narrow.targets.dtype in (np.int64, np.float64)
+    np.testing.assert_array_equal(narrow.losses(theta), objective.losses(theta))
 
 
 def test_a_hessian_that_is_not_symmetric_is_refused(rng):
@@ -243,6 +263,9 @@ def test_wrong_parameters_and_vectors_are_refused(rng):
         known.loss(np.ones(5))
     with pytest.raises(checks.InputError, match="num_parameters=0"):
         Objective(matrix_loss, objective.inputs, objective.targets, num_parameters=0)
+    for wrong in (0, -1, 1.5):
+        with pytest.raises(checks.InputError, match="num_vectors"):
+            objective.plan(theta, wrong)
 
 
 def test_what_does_not_fit_is_refused_before_it_is_made(rng, monkeypatch):
