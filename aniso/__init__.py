@@ -36,34 +36,20 @@ Modules load when they are first used::
 """
 
 import importlib
+import pkgutil
 
 __version__ = "0.1.0"
 
-_MODULES = frozenset(
-    {
-        "checks",
-        "curvature",
-        "datasets",
-        "estimates",
-        "gradient_noise",
-        "indicators",
-        "losses",
-        "models",
-        "noise_structures",
-        "objective",
-        "ornstein_uhlenbeck",
-        "propositions",
-        "spectra",
-        "trace_estimators",
-    }
-)
-
 
 def __getattr__(name):
-    if name in _MODULES:
+    if name in _modules():
         return importlib.import_module(f"{__name__}.{name}")
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 
 def __dir__():
-    return sorted(_MODULES | {"__version__"})
+    return sorted({*_modules(), "__version__"})
+
+
+def _modules():
+    return {module.name for module in pkgutil.iter_modules(__path__)}
