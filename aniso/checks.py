@@ -4,6 +4,7 @@ Functions return the validated value in the form that the computations expect, a
 :class:`InputError` otherwise. Kernels below the doors trust what they are given.
 """
 
+import contextlib
 import numbers
 
 import numpy as np
@@ -168,8 +169,15 @@ def covariance_matrix(name, value, *, size=None):
 is -2.0; expected a covariance matrix
     """
     result = symmetric_matrix(name, value, size=size)
+    relative = 8 * len(result) * np.finfo(result.dtype).eps
+    shifted = result.copy()
+    np.fill_diagonal(shifted, result.diagonal() + relative * result.diagonal().max())
+    with contextlib.suppress(np.linalg.LinAlgError):
+        # A tenth of the cost of the eigenvalues, which only a doubtful matrix needs.
+        np.linalg.cholesky(shifted)
+        return result
     eigenvalues = np.linalg.eigvalsh(result)
-    tolerance = 8 * len(result) * np.finfo(result.dtype).eps * np.abs(eigenvalues).max()
+    tolerance = relative * np.abs(eigenvalues).max()
     if eigenvalues[0] < -tolerance:
         raise InputError(
             f"{name} is not positive semi-definite: its smallest eigenvalue is "

@@ -126,7 +126,9 @@ class FactoredCovariance(LinearOperator):
         checks.generator("rng", rng)
         num_samples = checks.integer("num_samples", num_samples, low=1)
         memory.require(
-            2 * 8 * num_samples * self.shape[0], f"{num_samples} samples", "draw fewer at a time"
+            8 * num_samples * (2 * self.shape[0] + self.num_rows),
+            f"{num_samples} samples",
+            "draw fewer at a time",
         )
         return self.combine(rng.standard_normal((num_samples, self.num_rows)))
 
@@ -151,6 +153,11 @@ class FactoredCovariance(LinearOperator):
         """
         rows, (num_rows, dimension) = self.rows, self.rows.shape
         num_pairs = checks.integer("num_pairs", num_pairs, low=1, high=dimension, high_name="D")
+        memory.require(
+            8 * (3 * min(num_rows, dimension) ** 2 + 3 * dimension * num_pairs),
+            f"{num_pairs} eigenpairs through a Gram matrix",
+            "ask for fewer pairs, or use spectra.leading_eigenpairs, which needs products alone",
+        )
         if dimension <= num_rows:
             values, vectors = np.linalg.eigh(rows.T @ rows)
             values, vectors = values[::-1][:num_pairs], vectors[:, ::-1][:, :num_pairs]
@@ -224,6 +231,9 @@ class DiagonalCovariance(LinearOperator):
         """Gaussian samples, shape (num_samples, D)."""
         checks.generator("rng", rng)
         num_samples = checks.integer("num_samples", num_samples, low=1)
+        memory.require(
+            2 * 8 * num_samples * self.shape[0], f"{num_samples} samples", "draw fewer at a time"
+        )
         return np.sqrt(self.variances) * rng.standard_normal((num_samples, self.variances.size))
 
 
@@ -240,7 +250,7 @@ def quadratic_form(matrix, vectors):
 
 
 def _vectors(vectors, dimension):
-    vectors = np.asarray(vectors, dtype=np.float64)
+    vectors = checks.array("vectors", vectors)
     if vectors.ndim not in (1, 2) or vectors.shape[0] != dimension:
         raise checks.InputError(
             f"vectors has shape {vectors.shape}; expected ({dimension},) or ({dimension}, K)"

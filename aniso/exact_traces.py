@@ -33,7 +33,7 @@ def trace(matrix, *, max_products=operands.MAX_PRODUCTS):
     if operands.is_dense(matrix):
         return float(np.trace(matrix))
     if callable(getattr(matrix, "trace", None)):
-        return float(matrix.trace())
+        return float(operands.finite_products(matrix.trace()))
     return float(diagonal(matrix, max_products=max_products).sum())
 
 
@@ -85,7 +85,7 @@ def diagonal(matrix, *, max_products=operands.MAX_PRODUCTS):
     for start, stop in operands.blocks(dimension, dimension):
         products = matrix @ operands.unit_columns(dimension, start, stop)
         result[start:stop] = products[np.arange(start, stop), np.arange(stop - start)]
-    return result
+    return operands.finite_products(result)
 
 
 def trace_of_product(left, right, *, max_products=operands.MAX_PRODUCTS):
@@ -140,7 +140,7 @@ def _by_rows(factored, other, max_products):
     for start, stop in operands.blocks(num_rows, dimension):
         rows = factored.factor_rows(start, stop)
         total += float(np.einsum("ij,ji->", rows, other @ rows.T))
-    return total
+    return operands.finite_products(total)
 
 
 def _by_columns(left, right, max_products):
@@ -154,7 +154,7 @@ def _by_columns(left, right, max_products):
             for matrix in (left, right)
         ]
         total += float(np.einsum("ij,ij->", *images))
-    return total
+    return operands.finite_products(total)
 
 
 def _check_products(needed, max_products, estimator):

@@ -196,8 +196,9 @@ def _leading(hessian):
 
 
 def _given(leading, dimension):
-    if not isinstance(leading, spectra.EigenPairs) or leading.vectors.shape[0] != dimension:
+    given = isinstance(leading, spectra.EigenPairs) and len(leading.values) > 0
+    if not given or leading.vectors.shape[0] != dimension:
         raise checks.InputError(
-            f"leading must be a spectra.EigenPairs with vectors of shape ({dimension}, k)"
+            f"leading must be a spectra.EigenPairs with vectors of shape ({dimension}, k), k >= 1"
         )
     return float(leading.values[0]), leading.vectors[:, 0]

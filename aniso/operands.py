@@ -24,15 +24,16 @@ def symmetric(name, value, *, size=None):
     name : str
         Name for the message.
     value : array_like (D, D), sparse matrix or LinearOperator
-        An array is checked to be symmetric; of an operator only the shape and the kind of numbers
-        can be, its symmetry is the caller's promise.
+        An array or sparse matrix is checked to be finite and symmetric; of another operator only
+        the shape and the kind of numbers can be, its symmetry is the caller's promise.
     size : int, optional
         The dimension D that is expected.
 
     Raises
     ------
     InputError
-        If the shape is wrong, the numbers are not real, or an array is not symmetric.
+        If the shape is wrong, the numbers are not real, or an array or sparse matrix is not finite
+        or not symmetric.
 
     Examples
     --------
@@ -44,29 +45,33 @@ def symmetric(name, value, *, size=None):
     if scipy.sparse.issparse(value) or hasattr(value, "matvec"):
         operator = value if isinstance(value, LinearOperator) else aslinearoperator(value)
         _check_operator(name, operator, size)
+        if scipy.sparse.issparse(value):
+            _check_sparse(name, value)
         return operator
     return checks.symmetric_matrix(name, value, size=size)
 
 
 def covariance(name, value, *, size=None):
-    """Symmetric matrix with a non-negative diagonal, as an array or a `LinearOperator`.
+    """Symmetric positive semi-definite matrix as a float array or as a `LinearOperator`.
 
-    Positive semi-definiteness of an array is checked on its diagonal alone: the full check costs
-    an eigendecomposition (:func:`aniso.checks.covariance_matrix`).
+    An array is checked to be positive semi-definite, at the D^3/3 flops of a Cholesky
+    factorisation; a sparse matrix to have a non-negative diagonal; an operator is trusted.
 
     Examples
     --------
-    >>> covariance("covariance", [[1.0, 0.0], [0.0, -1.0]])
+    >>> covariance("covariance", [[1.0, 2.0], [2.0, 1.0]])
     Traceback (most recent call last):
         ...
-    aniso.checks.InputError: covariance has the negative variance -1.0 at index 1; expected a \
-covariance matrix
+    aniso.checks.InputError: covariance is not positive semi-definite: its smallest eigenvalue \
+is -1.0; expected a covariance matrix
     """
     result = symmetric(name, value, size=size)
-    if isinstance(result, np.ndarray) and result.diagonal().min() < 0:
-        index = int(result.diagonal().argmin())
+    if is_dense(result):
+        return checks.covariance_matrix(name, result)
+    if scipy.sparse.issparse(value) and value.diagonal().min() < 0:
+        index = int(value.diagonal().argmin())
         raise checks.InputError(
-            f"{name} has the negative variance {float(result[index, index])} at index {index}; "
+            f"{name} has the negative variance {float(value.diagonal()[index])} at index {index}; "
             "expected a covariance matrix"
         )
     return result
@@ -82,6 +87,27 @@ def _check_operator(name, operator, size):
         raise checks.InputError(f"{name} has shape {operator.shape}; expected ({size}, {size})")
     if operator.dtype is not None and np.dtype(operator.dtype).kind not in "biuf":
         raise checks.InputError(f"{name} has dtype {operator.dtype}; expected real numbers")
+
+
+def _check_sparse(name, matrix):
+    entries = matrix.tocoo().data
+    if not np.isfinite(entries).all():
+        raise checks.InputError(f"{name} has a non-finite entry; expected finite numbers")
+    difference = abs(matrix - matrix.T).max()
+    if difference > 8 * matrix.shape[0] * np.finfo(np.float64).eps * np.abs(entries).max(initial=0):
+        raise checks.InputError(
+            f"{name} is not symmetric: opposite entries differ by {difference}; expected a "
+            "symmetric matrix, for instance (A + A.T) / 2"
+        )
+
+
+def finite_products(products):
+    """Products of an operator, or a number made of them; refused where not finite."""
+    if not np.isfinite(products).all():
+        raise checks.InputError(
+            "the operator returned a product that is not finite; expected finite numbers"
+        )
+    return products
 
 
 def is_dense(matrix):
@@ -108,7 +134,7 @@ def to_dense(matrix, name="matrix"):
     dense = np.empty((dimension, dimension))
     for start, stop in blocks(dimension, dimension):
         dense[:, start:stop] = matrix @ unit_columns(dimension, start, stop)
-    return (dense + dense.T) / 2
+    return finite_products((dense + dense.T) / 2)
 
 
 def blocks(count, dimension):

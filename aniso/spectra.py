@@ -90,6 +90,8 @@ def leading_eigenpairs(
     max_products = checks.integer("max_products", max_products, low=1)
     if start is not None:
         start = checks.array("start", start, shape=(dimension,))
+        if not start.any():
+            raise checks.InputError("start is zero; expected a vector with a non-zero entry")
     subspace = _subspace_size(num_pairs, dimension)
     if operands.is_dense(matrix) and (dimension <= _DENSE_DIMENSION or 10 * num_pairs > dimension):
         return _decomposed(matrix, num_pairs, which, 0)
@@ -170,6 +172,8 @@ def _order(values, which):
 
 def _iterated(matrix, num_pairs, which, tolerance, max_products, start, subspace):
     counter = _Counted(matrix)
+    if not (counter @ start).any():
+        return _pairs_of_zero(counter, num_pairs)
     try:
         values, vectors = eigsh(
             counter,
@@ -195,6 +199,18 @@ def _iterated(matrix, num_pairs, which, tolerance, max_products, start, subspace
     return with_residuals(matrix, values[order], vectors[:, order], counter.num_products)
 
 
+def _pairs_of_zero(counter, num_pairs):
+    """Eigenpairs of a matrix that maps the start vector to 0: of the zero matrix."""
+    dimension = counter.shape[0]
+    if (counter @ quasi_random_vector(dimension)).any():
+        raise checks.InputError(
+            "start lies in the null space of the matrix, where the iteration would stay; "
+            "expected another start vector"
+        )
+    vectors = operands.unit_columns(dimension, 0, num_pairs)
+    return with_residuals(counter, np.zeros(num_pairs), vectors, counter.num_products)
+
+
 class _Counted(LinearOperator):
     """A symmetric matrix that counts its products."""
 
@@ -205,4 +221,4 @@ class _Counted(LinearOperator):
 
     def _matvec(self, vector):
         self.num_products += 1
-        return self.matrix @ np.ravel(vector)
+        return operands.finite_products(self.matrix @ np.ravel(vector))

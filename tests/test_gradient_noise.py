@@ -238,3 +238,15 @@ def test_dense_arrays_that_would_not_fit_are_refused(monkeypatch):
         DiagonalCovariance(np.ones(100)).to_dense()
     with pytest.raises(memory.AllocationRefused, match="centred copy"):
         gradient_noise.gradient_covariance(np.ones((20, 100)))
+
+
+def test_samples_and_eigenpairs_that_would_not_fit_are_refused(rng, monkeypatch):
+    tall, wide = FactoredCovariance(np.ones((300, 2)), 1.0), FactoredCovariance(np.ones((2, 99)), 1)
+    monkeypatch.setattr(memory, "available_bytes", lambda: 20_000)
+    for covariance in (tall, DiagonalCovariance(np.ones(300))):
+        assert covariance.sample(rng, 1).shape == (1, covariance.shape[0])
+        with pytest.raises(memory.AllocationRefused, match="draw fewer"):
+            covariance.sample(rng, 10)
+    assert len(wide.leading_eigenpairs(2).values) == 2
+    with pytest.raises(memory.AllocationRefused, match="ask for fewer pairs"):
+        wide.leading_eigenpairs(99)

@@ -224,7 +224,17 @@ def test_wrong_operands_are_refused(hessian, rng):
             indicators.alignment(wrong, np.eye(3))
     with pytest.raises(checks.InputError, match=r"expected \(9, 9\)"):
         indicators.alignment(hessian, aslinearoperator(np.eye(3)))
-    with pytest.raises(checks.InputError, match="negative variance"):
-        indicators.alignment(np.eye(2), np.diag([1.0, -1.0]))
+    for indefinite in (np.diag([1.0, -1.0]), np.array([[1.0, 2.0], [2.0, 1.0]])):
+        with pytest.raises(checks.InputError, match="not positive semi-definite"):
+            indicators.alignment(np.eye(2), indefinite)
+    with pytest.raises(checks.InputError, match=r"negative variance -1\.0 at index 1"):
+        indicators.alignment(np.eye(2), csr_array(np.diag([1.0, -1.0])))
+    broken = aslinearoperator(np.full((2, 2), np.nan))
+    one_row = gradient_noise.empirical_fisher([[1.0, 1.0]])
+    for pair in ((broken, np.eye(2)), (np.eye(2), broken), (broken, one_row)):
+        with pytest.raises(checks.InputError, match="not finite"):
+            indicators.alignment(*pair)
+    with pytest.raises(checks.InputError, match="not finite"):
+        indicators.trace_ratio(broken, np.eye(2))
     # An indefinite Hessian is no mistake.
     assert np.isfinite(indicators.alignment(random_symmetric(rng, 3), np.eye(3)))

@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+import scipy.sparse
 from reference_matrices import random_symmetric, symmetrised, with_spectrum
 from scipy.sparse.linalg import aslinearoperator
 from tolerances import assert_equal_up_to_rounding
@@ -64,6 +65,32 @@ def test_small_operators_are_decomposed(rng):
     assert pairs.num_products == 12
     assert_equal_up_to_rounding(pairs.values, np.linalg.eigvalsh(matrix)[::-1], num_terms=48)
     assert spectra.leading_eigenpairs([[3.0]], 1).values == [3.0]
+
+
+def test_the_zero_operator_has_zero_eigenvalues():
+    zero = aslinearoperator(np.zeros((DIMENSION, DIMENSION)))
+    pairs = spectra.leading_eigenpairs(zero, 2)
+    assert pairs.values.tolist() == pairs.residuals.tolist() == [0.0, 0.0]
+    assert spectra.extreme_eigenvalues(zero) == (0.0, 0.0)
+    projector = np.diag([0.0] + [1.0] * (DIMENSION - 1))
+    for start, message in ((np.eye(DIMENSION)[0], "null space"), (np.zeros(DIMENSION), "zero")):
+        with pytest.raises(checks.InputError, match=message):
+            spectra.leading_eigenpairs(aslinearoperator(projector), 1, start=start)
+
+
+def test_an_operator_of_products_that_are_not_finite_is_refused():
+    for dimension in (12, DIMENSION):
+        broken = aslinearoperator(np.full((dimension, dimension), np.nan))
+        with pytest.raises(checks.InputError, match="not finite"):
+            spectra.leading_eigenpairs(broken, 1)
+
+
+def test_a_sparse_matrix_is_checked_as_an_array_is():
+    for entries, message in (([[1, 2], [0, 1]], "not symmetric"), ([[np.nan]], "non-finite")):
+        with pytest.raises(checks.InputError, match=message):
+            spectra.leading_eigenpairs(scipy.sparse.csr_array(np.array(entries, dtype=float)), 1)
+    sparse = scipy.sparse.csr_array(np.diag([2.0, 3.0]))
+    assert spectra.leading_eigenpairs(sparse, 2).values.tolist() == [3.0, 2.0]
 
 
 def test_failure_carries_what_had_converged(matrix):
