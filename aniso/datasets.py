@@ -1,8 +1,8 @@
 """Real images for experiments: FashionMNIST, as a subset in the package or whole and verified.
 
 The subset is the first 1,200 training and the first 2,000 test images in the official order.
-1,200 is the size of the training set of the paper's experiment (1,000 clean images and 200 with
-random labels), and the first ones are what that experiment takes.
+1,200 is the size of the training set of the paper's experiment: 1,000 clean images and 200 with
+random labels, in the published script those of the indices 1000 to 1199.
 """
 
 import importlib.resources
@@ -203,7 +203,7 @@ def scale_images(images, low, high):
     images : ndarray of uint8, any shape
         Grey values, 0 to 255. Floats are refused: they have been scaled before.
     low, high : float, low < high
-        What 0 and 255 become, exactly; the paper's experiments use -1 and 1.
+        What 0 and 255 become, exactly; the paper scales FashionMNIST to -1 and 1.
 
     Returns
     -------

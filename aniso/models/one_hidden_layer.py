@@ -70,7 +70,7 @@ class OneHiddenLayer:
     def initial_parameters(self, rng):
         """Random theta (D,), weights and biases uniform on ``(-1, 1) / sqrt(d)``.
 
-        PyTorch's default for a dense layer, which the published experiment uses.
+        PyTorch's default for a dense layer.
         """
         return layers.uniform_parameters(self.layer_shapes, rng)
 
