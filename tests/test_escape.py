@@ -7,7 +7,7 @@ import scipy.integrate
 import scipy.linalg
 
 from aniso import checks, escape, estimates, langevin
-from aniso.escape import exit_statistics, kramers, quadrature
+from aniso.escape import asymptotic_times, exit_statistics, quadrature
 from aniso.langevin import drifts, noises, regions
 
 FAST = not numba.config.DISABLE_JIT
@@ -73,7 +73,7 @@ def test_quadrature_refuses():
 def test_double_well_over_kramers(temperature, ratio):
     # from one well to the bottom of the other, exact over Kramers
     exact = quadrature.mean_exit_time(double_well, 2 * temperature, -1.0, -np.inf, 1.0)
-    formula = kramers.kramers(2.0, -1.0, 0.25, 2 * temperature)
+    formula = asymptotic_times.kramers(2.0, -1.0, 0.25, 2 * temperature)
     assert exact.value / formula.value == pytest.approx(ratio, abs=6e-4)  # three digits given
     assert formula.is_valid == (0.25 / temperature >= 5)
 
@@ -82,7 +82,7 @@ def test_double_well_over_kramers(temperature, ratio):
 
 
 def test_eyring_kramers_is_a_product_of_independent_directions():
-    flat = kramers.kramers(2.0, -1.0, 0.25, 0.1)
+    flat = asymptotic_times.kramers(2.0, -1.0, 0.25, 0.1)
     for curvature in (0.3, 7.0):
         # a transverse direction of equal curvature at both points changes nothing
         several = escape.eyring_kramers(
@@ -121,7 +121,9 @@ def cubic(theta, _parameters, out):
 
 def test_simulation_quadrature_and_kramers_agree_on_the_double_well():
     variance, step = 0.5, 0.005 if FAST else 0.1
-    problem = langevin.LangevinProblem(drifts.custom(cubic, 1), noises.diagonal([variance]), [-1])
+    problem = langevin.LangevinProblem(
+        drifts.of_function(cubic, 1), noises.diagonal([variance]), [-1]
+    )
     result = escape.simulate_mean_exit_time(
         problem, regions.interval(-np.inf, 0.0), step, 400.0, 20_000 if FAST else 12, SEED
     )
@@ -131,10 +133,10 @@ def test_simulation_quadrature_and_kramers_agree_on_the_double_well():
     assert abs(result.mean.value - exact) < 4.5 * result.mean.standard_error + allowance
     if FAST:
         low = quadrature.mean_exit_time(double_well, variance / 8, -1.0, -np.inf, 0.0).value
-        formula = kramers.kramers(2.0, -1.0, 0.25, variance / 8)
+        formula = asymptotic_times.kramers(2.0, -1.0, 0.25, variance / 8)
         assert formula.is_valid
         assert low == pytest.approx(formula.value / 2, rel=0.1)
-        assert not kramers.kramers(2.0, -1.0, 0.25, variance).is_valid
+        assert not asymptotic_times.kramers(2.0, -1.0, 0.25, variance).is_valid
         # planted: the time of a barrier half as high again
         wrong = quadrature.mean_exit_time(
             lambda x: 1.5 * double_well(x), variance, -1.0, -np.inf, 0.0
@@ -143,7 +145,9 @@ def test_simulation_quadrature_and_kramers_agree_on_the_double_well():
 
 
 def test_censored_simulation_says_so():
-    problem = langevin.LangevinProblem(drifts.custom(cubic, 1), noises.diagonal([1e-3]), [-1.0])
+    problem = langevin.LangevinProblem(
+        drifts.of_function(cubic, 1), noises.diagonal([1e-3]), [-1.0]
+    )
     result = escape.simulate_mean_exit_time(
         problem, regions.interval(-np.inf, 0.0), 0.1, 1.0, 30, SEED
     )
@@ -157,7 +161,7 @@ def test_censored_simulation_says_so():
 def test_chain_and_equation_are_both_reported():
     rate, covariance = 0.1, np.array([[4.0]])
     both = escape.simulate_chain_and_equation(
-        drifts.quadratic([[1.0]]),
+        drifts.of_quadratic([[1.0]]),
         covariance,
         rate,
         [0.0],
@@ -178,7 +182,7 @@ def test_chain_and_equation_are_both_reported():
 def test_exit_points_of_weak_anisotropic_noise_gather_at_the_predicted_one():
     hessian, covariance = np.diag([1.0, 1.0]), np.diag([0.4, 0.1])
     problem = langevin.LangevinProblem(
-        drifts.quadratic(hessian), noises.constant(covariance), [0.0, 0.0]
+        drifts.of_quadratic(hessian), noises.constant(covariance), [0.0, 0.0]
     )
     points = escape.exit_points(
         problem, regions.ball([0.0, 0.0], 1.0), 0.02, 2000.0, 300 if FAST else 5, SEED

@@ -189,7 +189,7 @@ def test_chains_do_not_depend_on_threads_and_resume(tmp_path):
 
 def test_the_toy_s_examples_average_to_its_drift():
     data = RNG.standard_normal((5, 2)) / 30
-    examples, drift = example_chains.two_basin(data), drifts.two_basin(data)
+    examples, drift = example_chains.two_basin_toy(data), drifts.of_two_basin(data)
     for theta in ([1.0, 1.0], [0.2, -0.1], [-1.0, -1.0]):
         chain = example_chains.simulate_sgd(examples, 1.0, 5, "no_replacement", theta, [1], 2, SEED)
         np.testing.assert_allclose(
@@ -197,6 +197,22 @@ def test_the_toy_s_examples_average_to_its_drift():
         )
         gradients, _ = reference.two_basin_gradients(np.array(theta), data)
         np.testing.assert_allclose(-gradients.mean(axis=0), drifts.at(drift, theta), atol=1e-12)
+
+
+def test_shifted_quadratics_have_additive_noise():
+    hessian, centres = np.array([[1.0, 0.3], [0.3, 2.0]]), RNG.standard_normal((3, 2))
+    chain = example_chains.simulate_sgd(
+        example_chains.shifted_quadratics(hessian, centres),
+        0.2,
+        3,
+        "no_replacement",
+        START,
+        [1],
+        2,
+        SEED,
+    )
+    expected = START - 0.2 * hessian @ (START - centres.mean(axis=0))
+    np.testing.assert_allclose(chain.mean[0], expected, rtol=1e-13)
 
 
 def test_a_chain_that_diverges_is_named():
@@ -240,14 +256,24 @@ def test_further_bad_input_is_refused():
     examples = example_chains.least_squares(INPUTS, TARGETS)
     for call, message in (
         (lambda: example_chains.least_squares(np.zeros((0, 2)), []), "inputs is empty"),
-        (lambda: example_chains.two_basin(np.zeros((0, 2))), "data is empty"),
+        (lambda: example_chains.two_basin_toy(np.zeros((0, 2))), "data is empty"),
+        (
+            lambda: example_chains.shifted_quadratics(np.eye(2), np.zeros((0, 2))),
+            "centres is empty",
+        ),
         (lambda: example_chains.custom(3, 1, 1), "gradient=3"),
         (
             lambda: example_chains.simulate_svag(examples, 0.1, 2, "epochs", 2, START, [1], 5, 1),
             "batches are independent",
         ),
-        (lambda: modified_equations.second_order(drifts.custom(cubic, 1), [[1]], 0.1, [0]), "own"),
-        (lambda: modified_equations.first_order(drifts.quadratic([[1]]), [[1]], 0, [0]), "above 0"),
+        (
+            lambda: modified_equations.second_order(drifts.of_function(cubic, 1), [[1]], 0.1, [0]),
+            "own",
+        ),
+        (
+            lambda: modified_equations.first_order(drifts.of_quadratic([[1]]), [[1]], 0, [0]),
+            "above 0",
+        ),
     ):
         with pytest.raises(checks.InputError, match=message):
             call()
@@ -269,7 +295,7 @@ def moment_errors(order, rates, time=1.0):
     errors = []
     for rate in rates:
         steps = round(time / rate)
-        chain = equation(drifts.quadratic(hessian), covariance / rate, rate, START)
+        chain = equation(drifts.of_quadratic(hessian), covariance / rate, rate, START)
         sgd = linear_schemes.step("euler_maruyama", hessian, chain.noise.factor, rate)
         exact = linear_schemes.step("exact", chain.drift.hessian, chain.noise.factor, time)
         zero = np.zeros((2, 2))
@@ -291,7 +317,7 @@ def test_the_second_equation_has_the_worse_stationary_variance():
     rate, curvature = 0.1, 1.0
     chain = rate * 1.0 / (2 * curvature - rate * curvature**2)
     first, second = (
-        equation(drifts.quadratic([[curvature]]), [[1.0]], rate, [0.0])
+        equation(drifts.of_quadratic([[curvature]]), [[1.0]], rate, [0.0])
         for equation in (modified_equations.first_order, modified_equations.second_order)
     )
     stationary = [
@@ -307,10 +333,10 @@ def test_modified_drifts_are_gradients_of_the_modified_loss():
     data = RNG.standard_normal((5, 2)) / 30
     rate = 0.01
     cases = [
-        (drifts.quadratic([[2.0, 0.3], [0.3, 1.0]]), [0.4, -0.7]),
-        (drifts.tabulated(grid, np.cos(grid)), [0.31]),
-        (drifts.two_basin(data), [0.95, 1.02]),
-        (drifts.two_basin(data), [-0.7, -1.2]),
+        (drifts.of_quadratic([[2.0, 0.3], [0.3, 1.0]]), [0.4, -0.7]),
+        (drifts.of_table(grid, np.cos(grid)), [0.31]),
+        (drifts.of_two_basin(data), [0.95, 1.02]),
+        (drifts.of_two_basin(data), [-0.7, -1.2]),
     ]
     for drift, theta in cases:
         modified = modified_equations.modified_drift(drift, rate)
@@ -334,7 +360,7 @@ def test_modified_drifts_are_gradients_of_the_modified_loss():
 )
 def test_orders_on_a_linear_problem(scheme, strong, weak):
     problem = langevin.LangevinProblem(
-        drifts.quadratic([[1.0, 0.2], [0.2, 0.5]]), noises.low_rank([[1.0], [0.3]]), START
+        drifts.of_quadratic([[1.0, 0.2], [0.2, 0.5]]), noises.low_rank([[1.0], [0.3]]), START
     )
     study = convergence.convergence_study(problem, scheme, coarsest=32)
     assert study.is_exact
@@ -348,8 +374,8 @@ def test_orders_on_a_linear_problem(scheme, strong, weak):
 @pytest.mark.parametrize(
     ("drift", "noise", "scheme", "strong"),
     [
-        (drifts.custom(cubic, 1), noises.diagonal([0.5]), "euler_maruyama", 1.0),
-        (drifts.custom(cubic, 1), noises.diagonal([0.5]), "sra1", 1.5),
+        (drifts.of_function(cubic, 1), noises.diagonal([0.5]), "euler_maruyama", 1.0),
+        (drifts.of_function(cubic, 1), noises.diagonal([0.5]), "sra1", 1.5),
         ("geometric", "geometric", "euler_maruyama", 0.5),
         ("geometric", "geometric", "milstein", 1.0),
         ("geometric", "geometric", "stochastic_heun", 1.0),
@@ -357,7 +383,7 @@ def test_orders_on_a_linear_problem(scheme, strong, weak):
 )
 def test_strong_orders_by_simulation(drift, noise, scheme, strong):
     if drift == "geometric":
-        drift = drifts.custom(geometric_drift, 1, parameters=[-0.5])
+        drift = drifts.of_function(geometric_drift, 1, parameters=[-0.5])
         noise = noises.state_dependent(geometric_amplitude, 1, parameters=[0.4])
     problem = langevin.LangevinProblem(drift, noise, [1.2])
     study = convergence.convergence_study(problem, scheme, coarsest=16, seed=SEED)
@@ -368,14 +394,14 @@ def test_strong_orders_by_simulation(drift, noise, scheme, strong):
 
 
 def test_what_cannot_be_resolved_is_called_so():
-    problem = langevin.LangevinProblem(drifts.custom(cubic, 1), noises.diagonal([0.5]), [1.2])
+    problem = langevin.LangevinProblem(drifts.of_function(cubic, 1), noises.diagonal([0.5]), [1.2])
     study = convergence.convergence_study(
         problem, "sra1", coarsest=16 if FAST else 1, num_levels=3, num_paths=100, seed=SEED
     )
     assert study.weak.order is None
     assert study.weak.verdict.startswith("unresolved")
     flat = langevin.LangevinProblem(
-        drifts.quadratic(np.zeros((1, 1))), noises.diagonal([1.0]), [0.0]
+        drifts.of_quadratic(np.zeros((1, 1))), noises.diagonal([1.0]), [0.0]
     )
     study = convergence.convergence_study(flat, "euler_maruyama")
     assert "rounding level" in study.strong.verdict

@@ -49,7 +49,7 @@ def linear_problem(dimension=3, rank=2, seed=0, *, general=False):
     """An OU problem; with `general` its drift is not known to be linear."""
     rng = np.random.default_rng(seed)
     a, b = rng.standard_normal((dimension, dimension)), rng.standard_normal((dimension, rank))
-    drift = drifts.quadratic(a @ a.T / dimension + 0.5 * np.eye(dimension))
+    drift = drifts.of_quadratic(a @ a.T / dimension + 0.5 * np.eye(dimension))
     if general:
         drift = drifts.Drift(dimension, drift.function, drift.parameters, drift.potential)
     return langevin.LangevinProblem(drift, noises.low_rank(b), rng.standard_normal(dimension))
@@ -107,7 +107,7 @@ def test_geometric_brownian_motion(scheme):
     # E X_T = x e^{aT}, and the schemes on one path in the limit of small steps
     a, b, t, fine = -0.5, 0.8, 1.0, 64 if FAST else 8
     problem = langevin.LangevinProblem(
-        drifts.custom(geometric_drift, 1, parameters=[a], potential=first_component),
+        drifts.of_function(geometric_drift, 1, parameters=[a], potential=first_component),
         noises.state_dependent(geometric_amplitude, 1, parameters=[b]),
         [1.0],
     )
@@ -145,7 +145,7 @@ def test_diagonal_noise_full_noise_and_state_noise_agree_where_they_are_the_same
             out[0, lane] = parameters[0]
             out[1, lane] = 0.0
 
-    drift = drifts.custom(cubic, 1)
+    drift = drifts.of_function(cubic, 1)
     forms = [
         noises.diagonal([0.25]),
         noises.low_rank([[0.5]]),
@@ -164,7 +164,7 @@ def test_diagonal_noise_full_noise_and_state_noise_agree_where_they_are_the_same
 
 def test_substeps_follow_the_same_wiener_process():
     # with drift 0 every step size ends at the same point
-    drift = drifts.Drift(2, drifts.quadratic(np.zeros((2, 2))).function, np.zeros(4))
+    drift = drifts.Drift(2, drifts.of_quadratic(np.zeros((2, 2))).function, np.zeros(4))
     problem = langevin.LangevinProblem(drift, noises.low_rank([[1.0, 0.3], [0.0, 2.0]]), [0, 0])
     for scheme in ("euler_maruyama", "sra1"):
         ends = [
@@ -195,7 +195,7 @@ import numpy as np, sys
 from aniso import langevin
 from aniso.langevin import checkpoints, drifts, noises
 checkpoints.SECONDS_BETWEEN_SAVES = 0.0
-drift = drifts.quadratic([[1.0]])
+drift = drifts.of_quadratic([[1.0]])
 drift = drifts.Drift(1, drift.function, drift.parameters, drift.potential)
 problem = langevin.LangevinProblem(drift, noises.diagonal([1.0]), [0.5])
 langevin.simulate_ensemble(problem, "sra1", 0.1, [50, 100], int(sys.argv[2]), 7, num_threads=1,
@@ -216,7 +216,7 @@ def test_an_ensemble_that_is_killed_and_resumed_has_the_same_bits(tmp_path):
     with np.load(checkpoint) as stored:
         done = int(stored["_cells"])
     assert 0 < done < paths // 256  # killed in the middle
-    drift = drifts.quadratic([[1.0]])
+    drift = drifts.of_quadratic([[1.0]])
     drift = drifts.Drift(1, drift.function, drift.parameters, drift.potential)
     problem = langevin.LangevinProblem(drift, noises.diagonal([1.0]), [0.5])
     arguments = (problem, "sra1", 0.1, [50, 100], paths, 7)
@@ -255,11 +255,11 @@ def test_a_drift_that_breaks_is_named_by_path_and_step():
             out[0, lane] = np.nan if x > 1.0 else 1.0
 
     # moves by 0.25 a step without noise: beyond 1 after five steps, NaN in the sixth
-    problem = langevin.LangevinProblem(drifts.custom(breaks, 1), noises.diagonal([0.0]), [0.0])
+    problem = langevin.LangevinProblem(drifts.of_function(breaks, 1), noises.diagonal([0.0]), [0.0])
     with pytest.raises(langevin.NonFiniteState, match="path 0 is not finite after step 6") as info:
         langevin.simulate_ensemble(problem, "euler_maruyama", 0.25, [10], 5, 1)
     assert (info.value.path, info.value.step) == (0, 6)
-    unstable = langevin.LangevinProblem(drifts.quadratic([[1e9]]), noises.diagonal([1.0]), [1.0])
+    unstable = langevin.LangevinProblem(drifts.of_quadratic([[1e9]]), noises.diagonal([1.0]), [1.0])
     with pytest.raises(langevin.NonFiniteState):
         langevin.simulate_ensemble(unstable, "euler_maruyama", 1.0, [80], 5, 1)
 
@@ -272,7 +272,7 @@ def test_a_plain_drift_warns_of_its_factor_and_gives_the_same_paths():
     noise, steps = noises.diagonal([0.5]), [0, 3]
     with pytest.warns(UserWarning, match=r"steps take about \d+ times as long"):
         slow = langevin.simulate_paths(
-            langevin.LangevinProblem(drifts.custom(plain, 1), noise, [-1.0]),
+            langevin.LangevinProblem(drifts.of_function(plain, 1), noise, [-1.0]),
             "sra1",
             0.1,
             steps,
@@ -282,7 +282,7 @@ def test_a_plain_drift_warns_of_its_factor_and_gives_the_same_paths():
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         fast = langevin.simulate_paths(
-            langevin.LangevinProblem(drifts.custom(cubic, 1), noise, [-1.0]),
+            langevin.LangevinProblem(drifts.of_function(cubic, 1), noise, [-1.0]),
             "sra1",
             0.1,
             steps,
@@ -296,9 +296,9 @@ def test_built_in_drifts_are_minus_the_gradient_of_their_potentials():
     grid = np.linspace(-2.0, 2.0, 41)
     data = np.random.default_rng(1).standard_normal((5, 2)) / 50
     for drift in (
-        drifts.quadratic([[2.0, 0.5], [0.5, 1.0]]),
-        drifts.two_basin(data),
-        drifts.tabulated(grid, np.cos(2 * grid)),
+        drifts.of_quadratic([[2.0, 0.5], [0.5, 1.0]]),
+        drifts.of_two_basin(data),
+        drifts.of_table(grid, np.cos(2 * grid)),
     ):
         source = getattr(drift.potential, "py_func", drift.potential)
 
@@ -321,7 +321,7 @@ def test_built_in_drifts_are_minus_the_gradient_of_their_potentials():
 
 def test_a_tabulated_potential_is_close_to_what_it_tabulates_and_linear_outside():
     grid = np.linspace(-2.0, 2.0, 201)
-    drift = drifts.tabulated(grid, grid**4 / 4 - grid**2 / 2)
+    drift = drifts.of_table(grid, grid**4 / 4 - grid**2 / 2)
     for x in (-1.3, 0.01, 1.99):
         # the derivative of a cubic spline is off by O(spacing^3)
         assert drifts.at(drift, [x])[0] == pytest.approx(x - x**3, abs=1e-4)
@@ -332,7 +332,7 @@ def test_the_two_basin_drift_is_the_gradient_of_the_toy():
     from aniso.models import two_basin
 
     data = two_basin.two_basin_data(np.random.default_rng(3), 20)
-    objective, drift = two_basin.two_basin_objective(data), drifts.two_basin(data)
+    objective, drift = two_basin.two_basin_objective(data), drifts.of_two_basin(data)
     for theta in ([1.0, 1.0], [-0.9, -1.2], [0.3, 0.2]):
         np.testing.assert_allclose(
             drifts.at(drift, theta), -objective.gradient(np.array(theta)), rtol=1e-12, atol=1e-12
@@ -410,11 +410,11 @@ def test_moments_by_squaring_are_moments_by_stepping():
         (lambda _: noises.diagonal([-1.0]), "none of them negative"),
         (lambda _: noises.low_rank(np.zeros((0, 2))), r"\(D, r\)"),
         (lambda _: noises.state_dependent(None, 1), "amplitude=None"),
-        (lambda _: drifts.custom(3, 1), "function=3"),
-        (lambda _: drifts.custom(cubic, 1, potential=4), "potential=4"),
-        (lambda _: drifts.two_basin(np.zeros((0, 2))), "data is empty"),
-        (lambda _: drifts.tabulated([0, 1, 3, 4], [0] * 4), "not evenly spaced"),
-        (lambda _: drifts.tabulated([0, 1, 1], [0] * 3), "has to increase"),
+        (lambda _: drifts.of_function(3, 1), "function=3"),
+        (lambda _: drifts.of_function(cubic, 1, potential=4), "potential=4"),
+        (lambda _: drifts.of_two_basin(np.zeros((0, 2))), "data is empty"),
+        (lambda _: drifts.of_table([0, 1, 3, 4], [0] * 4), "not evenly spaced"),
+        (lambda _: drifts.of_table([0, 1, 1], [0] * 3), "has to increase"),
     ],
 )
 def test_bad_input_is_refused(call, message):
@@ -438,7 +438,7 @@ def test_schemes_refuse_noise_they_are_not_meant_for():
             out[1, lane] = theta[0, lane]
 
     def run(noise, scheme, size=1):
-        drift = drifts.quadratic(np.eye(size))
+        drift = drifts.of_quadratic(np.eye(size))
         problem = langevin.LangevinProblem(drift, noise, np.ones(size))
         return langevin.simulate_paths(problem, scheme, 0.1, [1], 2, SEED)
 

@@ -13,7 +13,7 @@ NUM_PATHS = 60_000 if FAST else 70
 
 def brownian(dimension=1):
     return langevin.LangevinProblem(
-        drifts.quadratic(np.zeros((dimension, dimension))),
+        drifts.of_quadratic(np.zeros((dimension, dimension))),
         noises.diagonal(np.ones(dimension)),
         np.zeros(dimension),
     )
@@ -66,7 +66,7 @@ def test_brownian_motion_leaves_the_ball_after_r_squared_over_d():
 
 def test_paths_leave_when_the_reference_does():
     problem = langevin.LangevinProblem(
-        drifts.quadratic([[1.0, 0.0], [0.0, 2.0]]), noises.low_rank([[1.0], [0.5]]), [0.1, 0.0]
+        drifts.of_quadratic([[1.0, 0.0], [0.0, 2.0]]), noises.low_rank([[1.0], [0.5]]), [0.1, 0.0]
     )
     region = regions.half_space([1.0, 1.0], 0.7)
     exits = langevin.simulate_exits(problem, region, 0.1, 2.0, 30, SEED, method="grid")
@@ -100,7 +100,7 @@ def test_bits_do_not_depend_on_threads_or_resumption(tmp_path):
 def test_a_sublevel_set_is_left_through_its_boundary():
     hessian = np.diag([1.0, 4.0])
     problem = langevin.LangevinProblem(
-        drifts.quadratic(hessian), noises.constant([[1.0, 0.5], [0.5, 2.0]]), [0.0, 0.0]
+        drifts.of_quadratic(hessian), noises.constant([[1.0, 0.5], [0.5, 2.0]]), [0.0, 0.0]
     )
     exits = langevin.simulate_exits(
         problem, regions.sublevel_set(hessian, 1.0), 0.01, 100.0, 200 if FAST else 10, SEED
@@ -140,7 +140,7 @@ def test_a_drift_that_breaks_is_named():
         for lane in range(theta.shape[1]):
             out[0, lane] = np.nan if theta[0, lane] > 0.7 else 1.0
 
-    problem = langevin.LangevinProblem(drifts.custom(breaks, 1), noises.diagonal([0.0]), [0.0])
+    problem = langevin.LangevinProblem(drifts.of_function(breaks, 1), noises.diagonal([0.0]), [0.0])
     with pytest.raises(langevin.NonFiniteState, match="path 0 is not finite after step 5"):
         langevin.simulate_exits(problem, regions.interval(-9.0, 9.0), 0.2, 9.0, 3, SEED)
 
@@ -191,10 +191,10 @@ def test_plain_functions_and_state_dependent_noise_are_refused():
 
     with pytest.raises(checks.InputError, match="plain Python function"):
         regions.custom(plain, 1)
-    drift = langevin.LangevinProblem(drifts.custom(plain, 1), noises.diagonal([1.0]), [0.0])
+    drift = langevin.LangevinProblem(drifts.of_function(plain, 1), noises.diagonal([1.0]), [0.0])
     with pytest.raises(checks.InputError, match="one compiled with numba"):
         langevin.simulate_exits(drift, regions.interval(-1, 1), 0.1, 1.0, 2, 1)
     noise = noises.state_dependent(numba.njit(plain), 1)
-    problem = langevin.LangevinProblem(drifts.quadratic([[1.0]]), noise, [0.0])
+    problem = langevin.LangevinProblem(drifts.of_quadratic([[1.0]]), noise, [0.0])
     with pytest.raises(checks.InputError, match="constant noise"):
         langevin.simulate_exits(problem, regions.interval(-1, 1), 0.1, 1.0, 2, 1)

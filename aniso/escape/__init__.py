@@ -1,6 +1,14 @@
 """Escape from a basin: short-time efficiency, mean exit times, exponents, and their error bars."""
 
+from aniso.escape.asymptotic_times import AsymptoticExitTime, eyring_kramers
 from aniso.escape.efficiency import EfficiencyCurve, by_closed_form, by_simulation, by_slope
+from aniso.escape.exit_exponents import (
+    ExitExponent,
+    exit_from_ball,
+    exit_through_level,
+    exit_through_plane,
+    quasi_potential,
+)
 from aniso.escape.exit_simulation import (
     ChainAndEquation,
     exit_points,
@@ -8,15 +16,7 @@ from aniso.escape.exit_simulation import (
     simulate_mean_exit_time,
 )
 from aniso.escape.exit_statistics import MeanExitTime
-from aniso.escape.kramers import AsymptoticExitTime, eyring_kramers
-from aniso.escape.minimum_action import MinimumAction, exit_over_boundary, minimum_action
-from aniso.escape.quasi_potential import (
-    ExitExponent,
-    exit_from_ball,
-    exit_through_level,
-    exit_through_plane,
-    quasi_potential,
-)
+from aniso.escape.geometric_action import MinimumAction, exit_over_boundary, minimum_action
 
 __all__ = [
     "AsymptoticExitTime",

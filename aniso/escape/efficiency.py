@@ -125,7 +125,7 @@ def by_simulation(
     if np.abs(steps * step_size - times).max(initial=0.0) > 1e-9 * max(times.max(initial=0.0), 1.0):
         raise checks.InputError(f"times are no multiples of step_size={step_size!r}")
     problem = problems.LangevinProblem(
-        drifts.quadratic(hessian), noises.constant(covariance), np.zeros(len(hessian))
+        drifts.of_quadratic(hessian), noises.constant(covariance), np.zeros(len(hessian))
     )
     ensemble = ensembles.simulate_ensemble(
         problem, scheme, step_size, steps, num_paths, seed, num_threads=num_threads

@@ -57,7 +57,7 @@ def simulate_mean_exit_time(
     --------
     >>> from aniso.langevin import drifts, regions
     >>> brownian = problems.LangevinProblem(
-    ...     drifts.quadratic([[0.0]]), noises.diagonal([1.0]), [0.0]
+    ...     drifts.of_quadratic([[0.0]]), noises.diagonal([1.0]), [0.0]
     ... )
     >>> short = simulate_mean_exit_time(brownian, regions.interval(-9, 9), 0.1, 0.5, 50, seed=1)
     >>> short.mean is None, short.num_censored
@@ -133,7 +133,8 @@ def simulate_chain_and_equation(
 
     >>> from aniso.langevin import drifts, regions
     >>> both = simulate_chain_and_equation(
-    ...     drifts.quadratic([[0.0]]), [[25.0]], 0.04, [0.0], regions.interval(-1, 1), 50.0, 4000, 5
+    ...     drifts.of_quadratic([[0.0]]), [[25.0]], 0.04, [0.0],
+    ...     regions.interval(-1, 1), 50.0, 4000, seed=5,
     ... )
     >>> both.chain.mean.value > both.equation.mean.value
     True
@@ -171,7 +172,7 @@ def exit_points(problem, region, step_size, horizon, num_paths, seed, **options)
     --------
     >>> from aniso.langevin import drifts, regions
     >>> brownian = problems.LangevinProblem(
-    ...     drifts.quadratic([[0.0]]), noises.diagonal([1.0]), [0.0]
+    ...     drifts.of_quadratic([[0.0]]), noises.diagonal([1.0]), [0.0]
     ... )
     >>> points = exit_points(brownian, regions.interval(-1, 1), 0.01, 50.0, 20, seed=1)
     >>> sorted(set(points[:, 0].round(9).tolist()))

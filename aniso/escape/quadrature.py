@@ -1,5 +1,6 @@
 """Mean exit time on the line by quadrature, the truth that simulations are held against."""
 
+import itertools
 from dataclasses import dataclass
 
 import numpy as np
@@ -24,7 +25,9 @@ class QuadratureExitTime:
     error: float
 
 
-def mean_exit_time(drift, variance, start, low, high, *, num_panels=800, tolerance=1e-6):
+def mean_exit_time(
+    drift, variance, start, low, high, *, breakpoints=(), num_panels=800, tolerance=1e-6
+):
     """Mean first exit time from (low, high) of ``dx = f(x) dt + s(x) dW`` (Ito).
 
     With ``phi' = -2 f / s^2`` and low = -inf (a natural boundary),
@@ -41,6 +44,8 @@ def mean_exit_time(drift, variance, start, low, high, *, num_panels=800, toleran
     low, high : float
         Absorbing ends; one of them may be infinite and is then a natural boundary, towards which
         the loss has to rise.
+    breakpoints : sequence of float
+        Where f or s^2 jump or bend: no panel reaches across.
     num_panels : int
         Panels of the quadrature, ten points each.
     tolerance : float
@@ -76,12 +81,13 @@ def mean_exit_time(drift, variance, start, low, high, *, num_panels=800, toleran
     if np.isinf(low) and np.isinf(high):
         raise checks.InputError("low and high are infinite; expected one end to leave through")
     num_panels = checks.integer("num_panels", num_panels, low=8)
+    breakpoints = checks.array("breakpoints", breakpoints, shape=(None,))
     if np.isinf(high):
         # mirror the line, so that the natural boundary is on the left
         given, spread = drift, variance
         drift = lambda x: -given(-x)  # noqa: E731
         variance = (lambda x: spread(-x)) if callable(spread) else spread
-        low, high, start = -high, -low, -start
+        low, high, start, breakpoints = -high, -low, -start, -breakpoints
     if not callable(variance):
         number = checks.number("variance", variance)
         if number <= 0:
@@ -89,8 +95,12 @@ def mean_exit_time(drift, variance, start, low, high, *, num_panels=800, toleran
         variance = lambda x: np.full_like(x, number)  # noqa: E731
     natural = np.isinf(low)
     left = _negligible_end(drift, variance, start, high) if natural else low
-    value = _exit_time(drift, variance, start, left, high, natural, num_panels)
-    coarse = _exit_time(drift, variance, start, left, high, natural, num_panels // 2)
+    corners = np.unique([left, start, high, *breakpoints])
+    corners = corners[(corners >= left) & (corners <= high)]
+    value, coarse = (
+        _exit_time(drift, variance, start, corners, natural, panels)
+        for panels in (num_panels, num_panels // 2)
+    )
     result = QuadratureExitTime(value, abs(value - coarse))
     if not result.error <= tolerance * abs(value):
         raise estimates.NotConverged(
@@ -108,9 +118,8 @@ def _negligible_end(drift, variance, start, high):
         grid = np.linspace(start - width, high, 4001)
         phi = _potential_on(drift, variance, grid)
         if phi[0] - phi.min() > 60:
-            inside = np.flatnonzero(phi - phi.min() > 60)
-            # the last such point left of the minimum
-            return grid[inside[inside < phi.argmin()][-1]]
+            # everything further left is negligible too
+            return grid[np.argmax(phi - phi.min() <= 60) - 1]
         width *= 1.5
     raise checks.InputError(
         "the loss does not rise towards the infinite end: no mean exit time; expected a finite end"
@@ -123,15 +132,15 @@ def _potential_on(drift, variance, grid):
     return np.concatenate([[0.0], np.cumsum(slope * np.diff(grid))])
 
 
-def _exit_time(drift, variance, start, left, high, natural, num_panels):
+def _exit_time(drift, variance, start, corners, natural, num_panels):
     """The double integral by Gauss-Legendre panels and cumulated sums of their polynomials."""
-    before = max(2, round(num_panels * (start - left) / (high - left)))
-    edges = np.concatenate(
-        [
-            np.linspace(left, start, before + 1),
-            np.linspace(start, high, max(2, num_panels - before) + 1)[1:],
-        ]
-    )
+    density = num_panels / (corners[-1] - corners[0])
+    pieces = [
+        np.linspace(a, b, max(2, round(density * (b - a))) + 1)[1:]
+        for a, b in itertools.pairwise(corners)
+    ]
+    edges = np.concatenate([corners[:1], *pieces])
+    before = int(np.searchsorted(edges, start))
     nodes, weights = np.polynomial.legendre.leggauss(_ORDER)
     half = 0.5 * np.diff(edges)
     x = edges[:-1, None] + half[:, None] * (nodes + 1)

@@ -101,14 +101,15 @@ def convergence_study(
     With linear drift and constant noise the moments of scheme and solution are propagated
     exactly, and the interval covers the bend of the ladder only. Otherwise all levels follow the
     same Wiener paths, the error of a level is its distance to the level with half the step, which
-    falls with the same order, and the interval covers the sampling error too. An order is unresolved if its interval
-    is wider than 0.25 to a side, or an error doesn't stand out of its sampling error by three.
+    falls with the same order, and the interval covers the sampling error too. An order is
+    unresolved if its interval is wider than 0.25 to a side, or an error doesn't stand out of its
+    sampling error by three.
 
     Examples
     --------
     >>> from aniso.langevin import drifts, noises
     >>> problem = problems.LangevinProblem(
-    ...     drifts.quadratic([[1.0]]), noises.diagonal([1.0]), [1.0]
+    ...     drifts.of_quadratic([[1.0]]), noises.diagonal([1.0]), [1.0]
     ... )
     >>> study = convergence_study(problem, "stochastic_heun")
     >>> round(study.strong.order, 1), round(study.weak.order, 1), study.is_exact

@@ -2,18 +2,22 @@
 
 import math
 
+from numba import njit
+
 from aniso.langevin.panels import multiply_unpadded
-from aniso.langevin.streams import LANES
+from aniso.langevin.streams import KERNEL, LANES
 
 _ROOT_TWO = math.sqrt(2.0)
 
 
+@njit(**KERNEL)
 def quadratic_drift(theta, parameters, out):
     """``-H theta``; parameters hold -H."""
     dimension = theta.shape[0]
     multiply_unpadded(parameters.reshape(dimension, dimension), theta, out)
 
 
+@njit(**KERNEL)
 def quadratic_potential(theta, parameters, out):
     """``theta^T H theta / 2``; parameters hold -H."""
     dimension = theta.shape[0]
@@ -26,6 +30,7 @@ def quadratic_potential(theta, parameters, out):
                 out[lane] += entry * theta[i, lane] * theta[j, lane]
 
 
+@njit(**KERNEL)
 def two_basin_drift(theta, parameters, out):
     """Minus the mean gradient of ``min(s, f)``; parameters hold the data in rotated axes.
 
@@ -52,6 +57,7 @@ def two_basin_drift(theta, parameters, out):
         out[1, lane] = scale * (b - a)
 
 
+@njit(**KERNEL)
 def two_basin_potential(theta, parameters, out):
     """Mean of ``min(s, f)`` over the data."""
     num_data = parameters.shape[0] // 2
@@ -67,6 +73,7 @@ def two_basin_potential(theta, parameters, out):
             out[lane] += min(sharp, a * a + to_flat * to_flat) / num_data
 
 
+@njit(**KERNEL)
 def tabulated_drift(theta, parameters, out):
     """Minus the derivative of a cubic spline; linear outside the table.
 
@@ -83,6 +90,7 @@ def tabulated_drift(theta, parameters, out):
         out[0, lane] = -(slope * u + parameters[base + 2])
 
 
+@njit(**KERNEL)
 def tabulated_potential(theta, parameters, out):
     """The cubic spline; linear outside the table."""
     left, spacing = parameters[0], parameters[1]
@@ -98,14 +106,37 @@ def tabulated_potential(theta, parameters, out):
         out[lane] = value + (slope * u + parameters[base + 2]) * (theta[0, lane] - x)
 
 
+@njit(**KERNEL)
 def no_potential(theta, parameters, out):  # noqa: ARG001
     """Zero, where no potential is known."""
     for lane in range(LANES):
         out[lane] = 0.0
 
 
+@njit(**KERNEL)
 def no_drift(theta, parameters, out):  # noqa: ARG001
     """Zero: Brownian motion."""
     for i in range(out.shape[0]):
         for lane in range(LANES):
             out[i, lane] = 0.0
+
+
+@njit(**KERNEL)
+def polynomial_drift(theta, parameters, out):
+    """Minus the derivative of a polynomial on the line; parameters: its coefficients, c_0 first."""
+    degree = parameters.shape[0] - 1
+    for lane in range(LANES):
+        x, slope = theta[0, lane], 0.0
+        for k in range(degree, 0, -1):
+            slope = slope * x + k * parameters[k]
+        out[0, lane] = -slope
+
+
+@njit(**KERNEL)
+def polynomial_potential(theta, parameters, out):
+    """The polynomial."""
+    for lane in range(LANES):
+        x, value = theta[0, lane], 0.0
+        for k in range(parameters.shape[0] - 1, -1, -1):
+            value = value * x + parameters[k]
+        out[lane] = value

@@ -38,7 +38,7 @@ class Drift:
     hessian: np.ndarray | None = None
 
 
-def quadratic(hessian):
+def of_quadratic(hessian):
     """Drift ``-H theta`` of the loss ``theta^T H theta / 2``.
 
     Parameters
@@ -53,7 +53,7 @@ def quadratic(hessian):
 
     Examples
     --------
-    >>> at(quadratic(np.diag([1.0, 3.0])), [1.0, 1.0]).tolist()
+    >>> at(of_quadratic(np.diag([1.0, 3.0])), [1.0, 1.0]).tolist()
     [-1.0, -3.0]
     """
     hessian = checks.symmetric_matrix("hessian", hessian)
@@ -66,7 +66,7 @@ def quadratic(hessian):
     )
 
 
-def two_basin(data):
+def of_two_basin(data):
     """Drift of the two-basin toy, minus the mean gradient over the data.
 
     Parameters
@@ -78,7 +78,7 @@ def two_basin(data):
     --------
     Without spread in the data the sharp minimum is (1, 1), with eigenvalue 200 along (1, 1).
 
-    >>> at(two_basin(np.zeros((1, 2))), [1.1, 1.1]).round(9).tolist()
+    >>> at(of_two_basin(np.zeros((1, 2))), [1.1, 1.1]).round(9).tolist()
     [-20.0, -20.0]
     """
     data = checks.array("data", data, shape=(None, 2))
@@ -88,7 +88,7 @@ def two_basin(data):
     return Drift(2, drift_functions.two_basin_drift, rotated, drift_functions.two_basin_potential)
 
 
-def tabulated(grid, values):
+def of_table(grid, values):
     """Drift of a potential on the line that is known on an even grid, by a cubic spline.
 
     Parameters
@@ -106,7 +106,7 @@ def tabulated(grid, values):
     Examples
     --------
     >>> grid = np.linspace(-2.0, 2.0, 9)
-    >>> at(tabulated(grid, grid**3), [0.3]).round(12).tolist()
+    >>> at(of_table(grid, grid**3), [0.3]).round(12).tolist()
     [-0.27]
     """
     grid = checks.array("grid", grid, shape=(None,))
@@ -126,7 +126,34 @@ def tabulated(grid, values):
     )
 
 
-def custom(function, dimension, *, parameters=(), potential=None):
+def of_polynomial(coefficients):
+    """Drift of a polynomial potential on the line, ``L = c_0 + c_1 x + c_2 x^2 + ...``.
+
+    Parameters
+    ----------
+    coefficients : array_like, shape (degree + 1,)
+        c_0 first.
+
+    Returns
+    -------
+    Drift
+
+    Examples
+    --------
+    The double well ``x^4 / 4 - x^2 / 2``.
+
+    >>> at(of_polynomial([0, 0, -0.5, 0, 0.25]), [2.0]).tolist()
+    [-6.0]
+    """
+    coefficients = checks.array("coefficients", coefficients, shape=(None,))
+    if coefficients.size == 0:
+        raise checks.InputError("coefficients is empty; expected at least one")
+    return Drift(
+        1, drift_functions.polynomial_drift, coefficients, drift_functions.polynomial_potential
+    )
+
+
+def of_function(function, dimension, *, parameters=(), potential=None):
     """Drift given by a function of one's own.
 
     Parameters
@@ -150,7 +177,7 @@ def custom(function, dimension, *, parameters=(), potential=None):
     ... def towards_zero(theta, parameters, out):
     ...     for lane in range(theta.shape[1]):
     ...         out[0, lane] = -parameters[0] * theta[0, lane]
-    >>> at(custom(towards_zero, 1, parameters=[2.0]), [3.0]).tolist()
+    >>> at(of_function(towards_zero, 1, parameters=[2.0]), [3.0]).tolist()
     [-6.0]
     """
     functions.require_callable("function", function)
@@ -168,6 +195,10 @@ def at(drift, theta):
     ----------
     drift : Drift
     theta : array_like, shape (D,)
+
+    Returns
+    -------
+    numpy.ndarray, shape (D,)
     """
     theta = checks.array("theta", theta, shape=(drift.dimension,))
     panel = np.repeat(theta[:, None], drift_functions.LANES, axis=1)

@@ -77,7 +77,7 @@ def simulate_ensemble(
     --------
     >>> from aniso.langevin import drifts, noises
     >>> problem = problems.LangevinProblem(
-    ...     drifts.quadratic([[1.0]]), noises.diagonal([2.0]), [0.0]
+    ...     drifts.of_quadratic([[1.0]]), noises.diagonal([2.0]), [0.0]
     ... )
     >>> ensemble = simulate_ensemble(problem, "exact", 0.5, [20], 4000, seed=3)
     >>> bool(abs(ensemble.covariance - 1.0) < 5 * ensemble.covariance_error)
@@ -123,7 +123,7 @@ def simulate_paths(
     --------
     >>> from aniso.langevin import drifts, noises
     >>> problem = problems.LangevinProblem(
-    ...     drifts.quadratic([[1.0]]), noises.diagonal([0.0]), [1.0]
+    ...     drifts.of_quadratic([[1.0]]), noises.diagonal([0.0]), [1.0]
     ... )
     >>> simulate_paths(problem, "euler_maruyama", 0.5, [0, 1, 2], 1, seed=3).ravel().tolist()
     [1.0, 0.5, 0.25]

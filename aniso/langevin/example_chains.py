@@ -4,6 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
+from numba import njit
 
 from aniso import checks
 from aniso.langevin import (
@@ -15,6 +16,7 @@ from aniso.langevin import (
     streams,
 )
 from aniso.langevin.linear_chain import record_grid
+from aniso.langevin.streams import KERNEL
 
 SAMPLINGS = {
     "replacement": example_chain_kernel.REPLACEMENT,
@@ -68,7 +70,30 @@ def least_squares(inputs, targets):
     return Examples(*inputs.shape, least_squares_gradient, parameters, least_squares_potential)
 
 
-def two_basin(data):
+def shifted_quadratics(hessian, centres):
+    """Examples with the losses ``(theta - c_i)^T H (theta - c_i) / 2``: additive gradient noise.
+
+    Parameters
+    ----------
+    hessian : array_like, shape (D, D)
+        H, any symmetric matrix.
+    centres : array_like, shape (N, D)
+        c_i; the covariance of the gradients is H times theirs times H, wherever theta is.
+
+    Examples
+    --------
+    >>> shifted_quadratics([[2.0]], [[-1.0], [1.0]]).num_examples
+    2
+    """
+    hessian = checks.symmetric_matrix("hessian", hessian)
+    centres = checks.array("centres", centres, shape=(None, len(hessian)))
+    if len(centres) == 0:
+        raise checks.InputError("centres is empty; expected at least one row")
+    parameters = np.concatenate([hessian.ravel(), centres.ravel()])
+    return Examples(len(centres), len(hessian), shifted_quadratic_gradient, parameters)
+
+
+def two_basin_toy(data):
     """Examples of the two-basin toy, losses ``min(s, f)``.
 
     Parameters
@@ -77,7 +102,7 @@ def two_basin(data):
 
     Examples
     --------
-    >>> two_basin([[0.0, 0.0]]).dimension
+    >>> two_basin_toy([[0.0, 0.0]]).dimension
     2
     """
     data = checks.array("data", data, shape=(None, 2))
@@ -99,6 +124,10 @@ def custom(gradient, num_examples, dimension, *, parameters=(), potential=None):
     parameters : array_like, shape (P,)
     potential : callable, optional
         Mean loss ``(theta, parameters, out (L,))``.
+
+    Returns
+    -------
+    Examples
 
     Raises
     ------
@@ -315,6 +344,7 @@ def _run(
     return recording.Run(cell, examples.dimension, steps, step_size, has_loss, identity)
 
 
+@njit(**KERNEL)
 def least_squares_gradient(theta, index, parameters, out):
     """``(x_i . theta - y_i) x_i``; parameters: N, inputs (N, D), targets (N,)."""
     dimension, lanes = theta.shape
@@ -328,6 +358,7 @@ def least_squares_gradient(theta, index, parameters, out):
             out[i, lane] = residual * parameters[row + i]
 
 
+@njit(**KERNEL)
 def least_squares_potential(theta, parameters, out):
     """Mean of ``(x_i . theta - y_i)^2 / 2``."""
     dimension, lanes = theta.shape
@@ -344,6 +375,7 @@ def least_squares_potential(theta, parameters, out):
             out[lane] += 0.5 * residual * residual / num_examples
 
 
+@njit(**KERNEL)
 def two_basin_gradient(theta, index, parameters, out):
     """Gradient of ``min(s, f)`` of a datum; parameters as in the drift of the toy."""
     lanes = theta.shape[1]
@@ -358,3 +390,17 @@ def two_basin_gradient(theta, index, parameters, out):
         g_b = 200.0 * to_sharp if sharp else 2.0 * to_flat
         out[0, lane] = (g_a + g_b) / root_two
         out[1, lane] = (g_b - g_a) / root_two
+
+
+@njit(**KERNEL)
+def shifted_quadratic_gradient(theta, index, parameters, out):
+    """``H (theta - c_i)``; parameters: H (D, D), centres (N, D)."""
+    dimension, lanes = theta.shape
+    for i in range(dimension):
+        for lane in range(lanes):
+            out[i, lane] = 0.0
+        for j in range(dimension):
+            entry = parameters[i * dimension + j]
+            for lane in range(lanes):
+                centre = parameters[dimension * dimension + index[lane] * dimension + j]
+                out[i, lane] += entry * (theta[j, lane] - centre)

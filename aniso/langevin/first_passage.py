@@ -122,7 +122,7 @@ def simulate_exits(
 
     >>> from aniso.langevin import drifts, noises, regions
     >>> brownian = problems.LangevinProblem(
-    ...     drifts.quadratic([[0.0]]), noises.diagonal([1.0]), [0.0]
+    ...     drifts.of_quadratic([[0.0]]), noises.diagonal([1.0]), [0.0]
     ... )
     >>> exits = simulate_exits(brownian, regions.interval(-1.0, 1.0), 0.04, 50.0, 4000, seed=2)
     >>> bool(abs(exits.times.mean() - 1.0) < 0.08), bool(exits.exited.all())

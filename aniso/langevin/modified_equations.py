@@ -7,12 +7,13 @@ second has the *worse* stationary variance: relative error -eta l against -eta l
 """
 
 import numpy as np
+from numba import njit
 from scipy.interpolate import PPoly
 
 from aniso import checks
 from aniso.langevin import drift_functions, drifts, noises, problems
 from aniso.langevin.drifts import Drift
-from aniso.langevin.streams import LANES
+from aniso.langevin.streams import KERNEL, LANES
 
 _ROOT_TWO = 2.0**0.5
 
@@ -46,7 +47,7 @@ def first_order(drift, minibatch_covariance, learning_rate, start):
 
     Examples
     --------
-    >>> first_order(drifts.quadratic([[1.0]]), [[4.0]], 0.25, [0.0]).noise.covariance.tolist()
+    >>> first_order(drifts.of_quadratic([[1.0]]), [[4.0]], 0.25, [0.0]).noise.covariance.tolist()
     [[1.0]]
     """
     covariance = checks.covariance_matrix("minibatch_covariance", minibatch_covariance)
@@ -80,7 +81,7 @@ def second_order(drift, minibatch_covariance, learning_rate, start):
     --------
     On a quadratic H becomes ``H + (eta / 2) H^2``.
 
-    >>> second_order(drifts.quadratic([[2.0]]), [[1.0]], 0.5, [0.0]).drift.hessian.tolist()
+    >>> second_order(drifts.of_quadratic([[2.0]]), [[1.0]], 0.5, [0.0]).drift.hessian.tolist()
     [[3.0]]
     """
     learning_rate = _positive(learning_rate)
@@ -108,12 +109,14 @@ def modified_drift(drift, learning_rate):
 
     Examples
     --------
-    >>> drifts.at(modified_drift(drifts.quadratic([[2.0]]), 0.5), [1.0]).tolist()
+    >>> drifts.at(modified_drift(drifts.of_quadratic([[2.0]]), 0.5), [1.0]).tolist()
     [-3.0]
     """
     learning_rate = _positive(learning_rate)
     if drift.hessian is not None:
-        return drifts.quadratic(drift.hessian + 0.5 * learning_rate * drift.hessian @ drift.hessian)
+        return drifts.of_quadratic(
+            drift.hessian + 0.5 * learning_rate * drift.hessian @ drift.hessian
+        )
     if drift.function is drift_functions.tabulated_drift:
         left, spacing = drift.parameters[:2]
         pieces = drift.parameters[2:].reshape(-1, 4).T
@@ -122,16 +125,17 @@ def modified_drift(drift, learning_rate):
         # four points to a piece: the square of its slope is of degree four
         grid = np.linspace(edges[0], edges[-1], 4 * pieces.shape[1] + 1)
         slope = spline.derivative()(grid)
-        return drifts.tabulated(grid, spline(grid) + 0.25 * learning_rate * slope**2)
+        return drifts.of_table(grid, spline(grid) + 0.25 * learning_rate * slope**2)
     if drift.function is drift_functions.two_basin_drift:
         parameters = np.concatenate([[learning_rate], drift.parameters])
         return Drift(2, modified_two_basin_drift, parameters)
     raise checks.InputError(
-        "the second derivatives of this drift are not known; expected drifts.quadratic, "
-        "drifts.tabulated or drifts.two_basin, or the modified loss as a drift of one's own"
+        "the second derivatives of this drift are not known; expected drifts.of_quadratic, "
+        "drifts.of_table or drifts.of_two_basin, or the modified loss as a drift of one's own"
     )
 
 
+@njit(**KERNEL)
 def modified_two_basin_drift(theta, parameters, out):
     """``-(g + (eta / 2) H g)`` of the toy; parameters: eta, then the data in rotated axes."""
     learning_rate = parameters[0]

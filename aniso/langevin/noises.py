@@ -8,9 +8,11 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
+from numba import njit
 
 from aniso import checks
 from aniso.langevin import covariance_factor, functions
+from aniso.langevin.streams import KERNEL
 
 
 @dataclass(frozen=True)
@@ -107,6 +109,27 @@ def diagonal(variances):
     return Noise(len(variances), np.diag(np.sqrt(variances)), is_diagonal=True)
 
 
+def proportional(factors):
+    """Independent noise ``b_i theta_i dW_i`` in each component (Ito), as of geometric motion.
+
+    Parameters
+    ----------
+    factors : array_like, shape (D,)
+        b.
+
+    Returns
+    -------
+    Noise
+
+    Examples
+    --------
+    >>> proportional([0.5, 1.0]).dimension
+    2
+    """
+    factors = checks.array("factors", factors, shape=(None,))
+    return state_dependent(proportional_amplitude, len(factors), parameters=factors)
+
+
 def state_dependent(amplitude, dimension, *, parameters=()):
     """Independent noise ``g_i(theta_i) dW_i`` in each component (Ito).
 
@@ -138,6 +161,19 @@ def state_dependent(amplitude, dimension, *, parameters=()):
     return Noise(dimension, None, True, amplitude, parameters)
 
 
+@njit(**KERNEL)
 def no_amplitude(theta, parameters, out):  # noqa: ARG001
     """Zero: stands in where the noise is constant and no amplitude is asked for."""
-    out[:] = 0.0
+    for i in range(out.shape[0]):
+        for lane in range(out.shape[1]):
+            out[i, lane] = 0.0
+
+
+@njit(**KERNEL)
+def proportional_amplitude(theta, parameters, out):
+    """``b_i theta_i`` and its derivative; parameters: b (D,)."""
+    dimension = theta.shape[0]
+    for i in range(dimension):
+        for lane in range(theta.shape[1]):
+            out[i, lane] = parameters[i] * theta[i, lane]
+            out[dimension + i, lane] = parameters[i]

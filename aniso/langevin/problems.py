@@ -29,7 +29,7 @@ class LangevinProblem:
     Examples
     --------
     >>> from aniso.langevin import drifts, noises
-    >>> problem = LangevinProblem(drifts.quadratic(np.eye(2)), noises.diagonal([1, 1]), [0, 0])
+    >>> problem = LangevinProblem(drifts.of_quadratic(np.eye(2)), noises.diagonal([1, 1]), [0, 0])
     >>> problem.is_linear
     True
     """
@@ -80,11 +80,25 @@ class NonFiniteState(ArithmeticError):
 def require_own_component(noise, start, *, derivative):
     """Refuses an amplitude that mixes components or, if asked, has a wrong derivative.
 
+    Parameters
+    ----------
+    noise : aniso.langevin.noises.Noise
+        With an amplitude.
+    start : numpy.ndarray, shape (D,)
+        Where the amplitude is probed.
+    derivative : bool
+        Whether to check the derivative too.
+
     Raises
     ------
     InputError
         If g_i changes with another component of theta, or if the derivative disagrees with a
         central difference by more than 1e-4 of its scale.
+
+    Examples
+    --------
+    >>> from aniso.langevin import noises
+    >>> require_own_component(noises.proportional([0.5]), np.ones(1), derivative=True)
     """
     size = noise.dimension
     source = getattr(noise.amplitude, "py_func", noise.amplitude)
@@ -152,8 +166,7 @@ def compiled_or_plain(drift):
     from aniso.langevin.drift_functions import no_potential
 
     potential = drift.potential or no_potential
-    built_in = drift.function.__module__.startswith("aniso.")
-    if not (built_in or functions.is_compiled(drift.function)):
+    if not functions.is_compiled(drift.function):
         return drift.function, getattr(potential, "py_func", potential), False
     return (
         functions.pointer(drift.function, functions.PANEL_FUNCTION),

@@ -68,7 +68,25 @@ class Run:
 
 
 def moments(run, num_paths, *, num_threads=None, checkpoint=None):
-    """Statistics of `num_paths` paths, shape and errors as in :class:`EnsembleStatistics`."""
+    """Statistics of `num_paths` paths at the recorded steps.
+
+    Parameters
+    ----------
+    run : Run
+    num_paths : int
+    num_threads : int, optional
+    checkpoint : path-like, optional
+        File from which to resume and in which to save.
+
+    Returns
+    -------
+    EnsembleStatistics
+
+    Raises
+    ------
+    AllocationRefused
+        If the result would not fit into memory.
+    """
     times, size = len(run.steps), run.dimension
     memory.require(
         8 * times * size**2 * 12,
@@ -114,7 +132,25 @@ def moments(run, num_paths, *, num_threads=None, checkpoint=None):
 
 
 def paths(run, num_paths, *, num_threads=None, checkpoint=None):
-    """States of every path at the recorded steps, shape (num_paths, T, D)."""
+    """States of every path at the recorded steps.
+
+    Parameters
+    ----------
+    run : Run
+    num_paths : int
+    num_threads : int, optional
+    checkpoint : path-like, optional
+        File from which to resume and in which to save.
+
+    Returns
+    -------
+    numpy.ndarray, shape (num_paths, T, D)
+
+    Raises
+    ------
+    AllocationRefused
+        If the result would not fit into memory.
+    """
     times, size = len(run.steps), run.dimension
     memory.require(
         8 * num_paths * times * size,

@@ -10,10 +10,11 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
+from numba import njit
 
 from aniso import checks
 from aniso.langevin import functions
-from aniso.langevin.streams import LANES
+from aniso.langevin.streams import KERNEL, LANES
 
 
 @dataclass(frozen=True)
@@ -107,6 +108,10 @@ def custom(function, dimension, *, parameters=()):
     dimension : int
     parameters : array_like, shape (P,)
 
+    Returns
+    -------
+    Region
+
     Raises
     ------
     InputError
@@ -154,6 +159,7 @@ def _quadratic_region(matrix, vector, constant):
     return Region(len(vector), quadratic_margin, parameters_for)
 
 
+@njit(**KERNEL)
 def interval_margin(theta, parameters, out):
     """Distance to the nearer end; parameters: low, high, variance."""
     for lane in range(LANES):
@@ -162,6 +168,7 @@ def interval_margin(theta, parameters, out):
         out[1, lane] = parameters[2]
 
 
+@njit(**KERNEL)
 def quadratic_margin(theta, parameters, out):
     """``c - b . x - x^T A x / 2``; parameters: c, b (D,), A (D, D), Sigma (D, D)."""
     dimension = theta.shape[0]

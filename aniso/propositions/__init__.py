@@ -1,4 +1,4 @@
-"""Definition 1 and Propositions 1 to 3 as checks: one module each, with a function `tasks`.
+"""Definition 1, Propositions 1 to 3 and the dynamics as checks: one module each, with `tasks`.
 
 `GROUPS` names the groups of the verification command in their order; a module joins by one line.
 """
@@ -12,6 +12,7 @@ GROUPS = {
     "proposition1": "aniso.propositions.proposition1",
     "proposition2": "aniso.propositions.proposition2",
     "proposition3": "aniso.propositions.proposition3",
+    "dynamics": "aniso.propositions.dynamics",
 }
 
 

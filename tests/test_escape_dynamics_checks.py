@@ -1,0 +1,77 @@
+import numba
+import numpy as np
+import pytest
+
+from aniso import ornstein_uhlenbeck
+from aniso.langevin import regions
+from aniso.propositions import dynamics, equations_of_motion, exit_times
+from aniso.propositions.check import Settings, Verdict
+
+SEED = int(np.random.SeedSequence().generate_state(1)[0])  # any seed passes
+QUICK = Settings("quick", SEED)
+pytestmark = pytest.mark.skipif(
+    bool(numba.config.DISABLE_JIT), reason="the checks take thousands of paths"
+)
+
+
+@pytest.mark.parametrize("task", dynamics.tasks(QUICK), ids=lambda task: task.name)
+def test_every_check_holds(task):
+    found = task.run()
+    assert found
+    for check in found:
+        assert check.verdict is Verdict.HOLDS, check
+        assert check.source
+        assert check.tolerance_reason
+
+
+def failures(name):
+    (task,) = (task for task in dynamics.tasks(QUICK) if task.name == name)
+    return {check.name for check in task.run() if check.verdict is Verdict.FAILS}
+
+
+def test_a_wider_interval_is_seen(monkeypatch):
+    # mean exit time 1.21 in place of 1
+    monkeypatch.setattr(
+        exit_times.regions,
+        "interval",
+        lambda low, high: regions.Region(
+            1, regions.interval_margin, lambda c: np.array([1.1 * low, 1.1 * high, c[0, 0]])
+        ),
+    )
+    assert {"first passage, bridge", "first passage, shift"} <= failures("Brownian exit")
+
+
+def test_five_per_cent_of_curvature_is_seen(monkeypatch):
+    closed = ornstein_uhlenbeck.stationary_covariance
+    monkeypatch.setattr(
+        exit_times.escape.quasi_potential.__globals__["ornstein_uhlenbeck"],
+        "stationary_covariance",
+        lambda hessian, covariance: closed(1.05 * np.asarray(hessian), covariance),
+    )
+    assert failures("exponents") == {
+        "exponent, minimum action",
+        "exponent, commuting noise",
+        "exponent, exact exit time",
+    }
+
+
+def test_a_wrong_covariance_in_time_is_seen(monkeypatch):
+    monkeypatch.setattr(
+        equations_of_motion.ornstein_uhlenbeck,
+        "covariance_at",
+        lambda _, covariance, time: covariance * time,  # no restoring force
+    )
+    assert "covariance in time" in failures("Ornstein-Uhlenbeck paths")
+
+
+def test_wrong_weights_of_svag_are_seen(monkeypatch):
+    # with half the noise the chain tends to another equation, and the error stays
+    real = equations_of_motion.linear_schemes.LinearStep
+    monkeypatch.setattr(
+        equations_of_motion.linear_schemes,
+        "LinearStep",
+        lambda propagator, factor: real(
+            propagator, factor if factor.shape[1] < 6 else 0.7 * factor
+        ),
+    )
+    assert failures("modified equations") == {"SVAG tends to the equation"}
