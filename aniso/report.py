@@ -105,7 +105,7 @@ def table(group, results):
         box=box.SIMPLE_HEAD,
         padding=(0, 1, 0, 0),
         pad_edge=False,
-        width=TABLE_WIDTH,
+        expand=True,
     )
     drawn.add_column("claim", ratio=40)
     drawn.add_column("tightest setting", ratio=25)

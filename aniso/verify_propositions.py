@@ -31,10 +31,11 @@ def main(arguments=None):
     options = parser.parse_args(arguments)
     try:
         settings = Settings(options.scale, options.seed)
-        if options.json is not None:
-            files.require_writable("--json", options.json)
+        # The folder first: the file may be meant to lie in it.
         if options.plot is not None:
             _require_folder(options.plot)
+        if options.json is not None:
+            files.require_writable("--json", options.json)
     except checks.InputError as error:
         parser.error(str(error))
     groups = [name for name in propositions.GROUPS if name in (options.only or [name])]
@@ -108,7 +109,9 @@ def _run_task(group, task):
 
 
 def _show(groups, results, seconds):
-    console = Console(width=report.TABLE_WIDTH, highlight=False)
+    console = Console(highlight=False)
+    if not console.is_terminal or console.width > report.TABLE_WIDTH:
+        console.width = report.TABLE_WIDTH
     for group in groups:
         own = [result for result in results if result.group == group]
         console.print(report.table(propositions.title(group), own))
@@ -159,4 +162,6 @@ def _require_folder(path):
 
 
 if __name__ == "__main__":
+    # A stream that has no letter for λ is no reason to lose the table.
+    sys.stdout.reconfigure(errors="replace")
     sys.exit(main())

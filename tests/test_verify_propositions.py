@@ -2,10 +2,10 @@
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
-import time
 
 import jsonschema
 import pytest
@@ -17,9 +17,14 @@ from aniso.propositions.check import Settings, Task, compare
 COMMAND = [sys.executable, "-m", "aniso.verify_propositions"]
 
 
-def call(*arguments):
+def call(*arguments, environment=None):
     return subprocess.run(
-        [*COMMAND, *arguments], capture_output=True, text=True, check=False, timeout=300
+        [*COMMAND, *arguments],
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=300,
+        env=os.environ | (environment or {}),
     )
 
 
@@ -157,19 +162,64 @@ def test_an_interrupt_writes_nothing(tmp_path, planned, capsys):
 
 
 def test_a_signal_in_the_middle_leaves_no_partial_file(tmp_path):
-    path = tmp_path / "result.json"
+    script = """
+import signal, sys, time
+from aniso import propositions, verify_propositions
+from aniso.propositions.check import Task
+
+def work():
+    print("at work", flush=True)
+    time.sleep(60)
+
+# Where the suite runs in the background, Ctrl-C is ignored from birth.
+signal.signal(signal.SIGINT, signal.default_int_handler)
+propositions.tasks = lambda group, settings: [Task(group, work)]
+sys.exit(verify_propositions.main(["--json", sys.argv[1]]))
+"""
     with subprocess.Popen(
-        [*COMMAND, "--full", "--json", str(path)],
+        [sys.executable, "-c", script, str(tmp_path / "result.json")],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
-        env=os.environ | {"PYTHONUNBUFFERED": "1"},
     ) as process:
-        time.sleep(4)  # within the heavy run, after the imports
+        assert process.stdout.readline() == b"at work\n"
         process.send_signal(signal.SIGINT)
-        _, errors = process.communicate(timeout=60)
+        try:
+            _, errors = process.communicate(timeout=30)
+        finally:
+            process.kill()
     assert process.returncode == 130
     assert b"interrupted: nothing was written" in errors
     assert list(tmp_path.iterdir()) == []
+
+
+def test_the_json_may_lie_in_the_folder_of_the_figures(tmp_path, planned, capsys):
+    planned(lambda: [one_check(2.0)])
+    folder = tmp_path / "new"
+    for path, status in ((folder / "result.json", 0), (folder, 2)):
+        arguments = ["--only", "proposition2", "--plot", str(folder), "--json", str(path)]
+        try:
+            ended = verify_propositions.main(arguments)
+        except SystemExit as error:
+            ended = error.code
+        assert ended == status
+    assert [path.name for path in folder.iterdir()] == ["result.json"]
+    assert "is a folder" in capsys.readouterr().err
+
+
+def test_the_table_fits_a_narrow_terminal(planned, capsys, monkeypatch):
+    planned(lambda: [one_check(2.0)])
+    monkeypatch.setenv("FORCE_COLOR", "1")  # a terminal, to rich
+    for columns, width in ((80, 80), (200, 100)):
+        monkeypatch.setenv("COLUMNS", str(columns))
+        verify_propositions.main(["--only", "proposition2"])
+        printed = re.sub(r"\x1b\[[0-9;]*m", "", capsys.readouterr().out)
+        assert max(map(len, printed.splitlines())) == width
+
+
+def test_a_stream_without_greek_letters_gets_the_table_all_the_same():
+    done = call("--quick", "--only", "proposition1", environment={"PYTHONIOENCODING": "ascii"})
+    assert done.returncode == 0, done.stderr
+    assert "VERIFIED" in done.stdout
 
 
 def test_progress_is_shown_on_a_terminal_and_nowhere_else(planned):
