@@ -17,6 +17,7 @@ ROOT = Path(__file__).parents[1]
 STOREYS = {
     "ground": """
         checks cost estimates files memory official_files provenance taylor_checks threads
+        executors run_store
     """,
     "problems": """
         broadcasting datasets derivative_plans losses model_objective models models.* networks
@@ -30,7 +31,7 @@ STOREYS = {
         trace_estimators
     """,
     "motion": """
-        descent escape escape.* langevin langevin.* training
+        descent descent.* escape escape.* langevin langevin.* training
     """,
     "claims": """
         evidence_plots propositions propositions.* report verify_propositions

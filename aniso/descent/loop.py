@@ -1,0 +1,278 @@
+"""The one loop: gradient, noise, step, record, checkpoint."""
+
+import math
+import time
+from dataclasses import dataclass
+
+import numpy as np
+
+from aniso import checks
+from aniso.descent.batches import BatchSampler
+from aniso.descent.generator_states import restored, state_text
+from aniso.descent.measurements import Measurements
+from aniso.descent.point import Point
+from aniso.descent.settings import Settings
+from aniso.descent.structures import STRUCTURES
+
+SECONDS_BETWEEN_CHECKPOINTS = 10.0
+
+
+@dataclass(frozen=True)
+class DescentResult:
+    """A run of descent, whole or ended by divergence.
+
+    Attributes
+    ----------
+    theta : ndarray, shape (D,)
+        Last iterate; of a diverged run the last finite one that was recorded or stepped to.
+    step : int
+        Steps done.
+    status : {"finished", "diverged"}
+    message : str
+        Iteration and loss at which the run diverged; "" otherwise.
+    records : dict of str to ndarray
+        ``step`` (R,) and every recorded quantity (R, ...): "loss", those of the
+        :class:`Measurements`, and of the step taken from there ``noise_square_norm``, the squared
+        norm of the injected eps, and ``noise_trace``, its expectation (NaN where no step followed
+        or it is not computed).
+    """
+
+    theta: np.ndarray
+    step: int
+    status: str
+    message: str
+    records: dict
+
+
+def simulate_descent(
+    objective, theta, settings, rng, *, measurements=None, run=None, progress=None
+):
+    """Run of ``theta <- theta - eta (grad L(theta) + eps)`` with the noise of the settings.
+
+    Parameters
+    ----------
+    objective : Objective, ModelObjective or networks.Network
+        Mean loss over N examples.
+    theta : array_like, shape (D,)
+        Start; it is not changed.
+    settings : Settings
+    rng : numpy.random.Generator
+        Measurements draw from a child of it, so that recording more changes no iterate.
+    measurements : Measurements, optional
+        What is recorded; the loss at start and end if not given.
+    run : run_store.RunDirectory, optional
+        Where checkpoints go and from which an interrupted run goes on; opened by the caller.
+    progress : callable, optional
+        ``progress(step, num_steps)`` after every step.
+
+    Returns
+    -------
+    DescentResult
+
+    Raises
+    ------
+    InputError
+        If an argument breaks its rule.
+    NotConverged
+        If eigenvectors of the Hessian do not reach their tolerance.
+
+    Notes
+    -----
+    A run that is interrupted, killed included, and resumed ends with the bits of the
+    uninterrupted one: a checkpoint holds the state of all generators and is taken where the
+    noise covariance is about to be evaluated anew.
+    """
+    theta = np.array(checks.array("theta", theta, shape=(None,)))
+    if not isinstance(settings, Settings):
+        raise checks.InputError(f"settings={settings!r}; expected descent.Settings")
+    checks.generator("rng", rng)
+    settings.check_examples(objective.num_examples)
+    if measurements is None:
+        measurements = Measurements((0, settings.num_steps))
+    state = _State(theta, rng, settings, objective.num_examples)
+    if run is not None:
+        stored = run.latest_checkpoint()
+        if stored is not None:
+            state.restore(stored)
+    return _Loop(objective, settings, measurements, state, run, progress).go()
+
+
+class _State:
+    """Everything that the next step depends on, and the records."""
+
+    def __init__(self, theta, rng, settings, num_examples):
+        self.theta, self.step = theta, 0
+        self.rng, self.measurement_rng = rng, rng.spawn(1)[0]
+        self.sampler = BatchSampler(num_examples, settings.batch_size, settings.sampling)
+        self.start_vectors = None
+        self.records = []
+
+    def arrays(self):
+        arrays = {"theta": self.theta, "order": self.sampler.order}
+        if self.start_vectors is not None:
+            arrays["start_vectors"] = self.start_vectors
+        return arrays | {f"record_{k}": v for k, v in _columns(self.records).items()}
+
+    def details(self):
+        return {
+            "position": self.sampler.position,
+            "rng": state_text(self.rng),
+            "measurement_rng": state_text(self.measurement_rng),
+        }
+
+    def restore(self, stored):
+        arrays, details = stored.arrays, stored.details
+        self.step, self.theta = stored.step, arrays["theta"]
+        self.sampler.order = arrays["order"]
+        self.sampler.position = details["position"]
+        self.rng = restored(details["rng"])
+        self.measurement_rng = restored(details["measurement_rng"])
+        self.start_vectors = arrays.get("start_vectors")
+        columns = {
+            k.removeprefix("record_"): v for k, v in arrays.items() if k.startswith("record_")
+        }
+        count = len(columns.get("step", ()))
+        self.records = [{k: v[i] for k, v in columns.items()} for i in range(count)]
+
+
+class _Loop:
+    def __init__(self, objective, settings, measurements, state, run, progress):
+        self.objective, self.settings, self.state = objective, settings, state
+        self.measurements, self.steps = measurements, frozenset(measurements.steps)
+        self.run, self.progress = run, progress
+        self.structure = STRUCTURES.get(settings.dynamics)
+        self.covariance = None
+        self.interval = SECONDS_BETWEEN_CHECKPOINTS
+
+    def go(self):
+        with np.errstate(over="ignore", invalid="ignore"):  # a diverging run is told by its loss
+            return self._steps()
+
+    def _steps(self):
+        settings, state = self.settings, self.state
+        saved = time.monotonic()
+        while state.step < settings.num_steps:
+            due = state.step % settings.refresh_interval == 0
+            if self.run is not None and due and time.monotonic() - saved >= self.interval:
+                self._save()
+                saved = time.monotonic()
+            message = self._guarded(lambda due=due: self._step(due))
+            if message:
+                return self._result("diverged", message)
+            if self.progress is not None:
+                self.progress(state.step, settings.num_steps)
+        if state.step in self.steps and not self._recorded():
+            message = self._guarded(self._too_large)
+            if message:
+                return self._result("diverged", message)
+            self._record(np.nan, np.nan)
+        if self.run is not None:
+            self._save()
+        return self._result("finished", "")
+
+    def _guarded(self, action):
+        # the objective accepted the start: what it refuses later is a theta that has run away
+        try:
+            return action()
+        except checks.InputError as error:
+            if self.state.step == 0:
+                raise
+            return f"step {self.state.step}: {error}{self._last_loss()}"
+
+    def _save(self):
+        state = self.state
+        self.run.save_checkpoint(
+            state.step, state.arrays(), state.details(), num_steps=self.settings.num_steps
+        )
+
+    def _step(self, due):
+        """One step; the message of a divergence, or ""."""
+        settings, state = self.settings, self.state
+        recorded = state.step in self.steps
+        if recorded and not self._recorded():
+            message = self._too_large()
+            if message:
+                return message
+        if settings.dynamics == "sgd":
+            direction, square_norm, trace = self._minibatch(recorded)
+        else:
+            direction, square_norm, trace = self._gaussian(due)
+        if recorded:
+            self._record(square_norm, trace)
+        moved = state.theta - settings.learning_rate * direction
+        if not np.isfinite(moved).all():
+            return f"theta is not finite after step {state.step + 1}{self._last_loss()}"
+        state.theta, state.step = moved, state.step + 1
+        return ""
+
+    def _minibatch(self, recorded):
+        state = self.state
+        batch = self.objective.subset(state.sampler.draw(state.rng))
+        direction = batch.gradient(state.theta)
+        if not recorded:
+            return direction, np.nan, np.nan
+        point = Point(self.objective, state.theta, self.settings, state.rng)
+        noise = direction - point.gradient
+        return direction, _square_norm(noise), point.exact_covariance.trace()
+
+    def _gaussian(self, due):
+        settings, state = self.settings, self.state
+        if self.structure is None:
+            return self.objective.gradient(state.theta), 0.0, 0.0
+        silent = settings.injection == "refresh_steps" and not due
+        if settings.dynamics == "gld_constant" or not due:
+            gradient = self.objective.gradient(state.theta)
+        if due:
+            point = Point(self.objective, state.theta, settings, state.rng, state.start_vectors)
+            if settings.dynamics != "gld_constant":
+                gradient = point.gradient
+                if not np.isfinite(gradient).all():
+                    return gradient, np.nan, np.nan
+            self.covariance = self.structure(point)
+            state.start_vectors = point.start_vectors
+        if silent:
+            return gradient, 0.0, 0.0
+        noise = self.covariance.sample(state.rng, 1)[0]
+        return gradient + noise, _square_norm(noise), self.covariance.trace()
+
+    def _recorded(self):
+        return bool(self.state.records) and self.state.records[-1]["step"] == self.state.step
+
+    def _record(self, square_norm, trace):
+        state = self.state
+        record = self.measurements.at(self.objective, state.theta, state.measurement_rng)
+        record |= {"noise_square_norm": square_norm, "noise_trace": trace}
+        state.records.append({"step": state.step} | record)
+
+    def _too_large(self):
+        """The message of a loss beyond the limit, which is recorded with it; "" otherwise."""
+        state = self.state
+        loss = float(self.objective.loss(state.theta))
+        if math.isfinite(loss) and loss <= self.settings.divergence_loss:
+            return ""
+        state.records.append({"step": state.step, "loss": loss})
+        return f"loss {loss:g} at step {state.step}"
+
+    def _last_loss(self):
+        if not self.state.records:
+            return ""
+        last = self.state.records[-1]
+        return f"; the last recorded loss was {last['loss']:g} at step {last['step']}"
+
+    def _result(self, status, message):
+        state = self.state
+        return DescentResult(state.theta, state.step, status, message, _columns(state.records))
+
+
+def _square_norm(vector):
+    return float(np.sum(np.square(vector, dtype=np.float64)))
+
+
+def _columns(records):
+    # list of dictionaries -> dictionary of arrays; NaN for what a diverged run could not measure
+    if not records:
+        return {}
+    return {
+        name: np.array([record.get(name, np.full(np.shape(value), np.nan)) for record in records])
+        for name, value in records[0].items()
+    }

@@ -1,0 +1,212 @@
+"""What is recorded along a run: a registry of quantities, each a function of the place.
+
+A quantity returns a dictionary of numbers or arrays by name. Sigma_1 is the centred covariance of
+one example's gradient; :func:`aniso.noise_conventions.minibatch_scale` turns its numbers into those
+of a mini-batch.
+"""
+
+from dataclasses import dataclass, field
+from functools import cached_property
+
+import numpy as np
+
+from aniso import (
+    checks,
+    curvature,
+    exact_traces,
+    gradient_noise,
+    lanczos,
+    losses,
+    network_noise,
+    spectra,
+)
+from aniso.descent.sharpness import expected_sharpness
+
+_DENSE_DIMENSION = 2000
+_LANCZOS_BLOCK = 8
+_EIGEN_TOLERANCE = 1e-5
+
+
+@dataclass(frozen=True)
+class Measurements:
+    """What to record and when.
+
+    Attributes
+    ----------
+    steps : tuple of int
+        Iterations t at which theta_t is measured; 0 is the start, num_steps the end.
+    quantities : tuple of str
+        Names in :data:`QUANTITIES`; "loss" is always recorded.
+    test_objective : object or None
+        The same network on test data, for "test".
+    radius, num_draws : float, int
+        Of "sharpness", see :func:`aniso.descent.sharpness.expected_sharpness`.
+    """
+
+    steps: tuple
+    quantities: tuple = ()
+    test_objective: object = field(default=None, repr=False)
+    radius: float = 0.01
+    num_draws: int = 100
+
+    def __post_init__(self):
+        steps = tuple(checks.integer("steps", int(step), low=0) for step in self.steps)
+        object.__setattr__(self, "steps", tuple(sorted(set(steps))))
+        for name in self.quantities:
+            checks.one_of("quantities", name, list(QUANTITIES))
+        if "test" in self.quantities and self.test_objective is None:
+            raise checks.InputError("test_objective=None; 'test' needs the network on test data")
+
+    def at(self, objective, theta, rng):
+        """The recorded quantities at theta, a dictionary."""
+        place = _Place(objective, theta, self, rng)
+        record = {"loss": place.loss}
+        for name in self.quantities:
+            record |= QUANTITIES[name](place)
+        return record
+
+
+class _Place:
+    """An objective at theta, with what several quantities share."""
+
+    def __init__(self, objective, theta, plan, rng):
+        self.objective, self.theta, self.plan, self.rng = objective, theta, plan, rng
+
+    @cached_property
+    def loss(self):
+        return float(self.objective.loss(self.theta))
+
+    @cached_property
+    def linearisation(self):
+        return self.objective.linearise(self.theta)
+
+    @property
+    def is_network(self):
+        return hasattr(self.objective, "linearise")
+
+    @cached_property
+    def hessian(self):
+        if self.is_network:
+            return self.linearisation.hessian_operator()
+        if len(self.theta) <= _DENSE_DIMENSION:
+            return curvature.hessian(self.objective, self.theta)
+        return curvature.hessian_operator(self.objective, self.theta)
+
+    @cached_property
+    def covariance(self):
+        if self.is_network:
+            return network_noise.gradient_covariance(self.linearisation.gradient_factors)
+        gradients = self.objective.per_example_gradients(self.theta)
+        return gradient_noise.gradient_covariance(gradients)
+
+    @cached_property
+    def leading_eigenpair(self):
+        if len(self.theta) <= _DENSE_DIMENSION:
+            return spectra.leading_eigenpairs(self.hessian, 1)
+        return lanczos.leading_eigenpairs(
+            self.hessian, 1, tolerance=_EIGEN_TOLERANCE, block_size=_LANCZOS_BLOCK
+        )
+
+    @cached_property
+    def traces(self):
+        """Tr H, Tr Sigma_1, Tr(H Sigma_1)."""
+        aligned = exact_traces.trace_of_product(self.hessian, self.covariance)
+        return exact_traces.trace(self.hessian), exact_traces.trace(self.covariance), aligned
+
+
+def accuracy(objective, theta):
+    """Share of examples whose largest output is that of their label.
+
+    With one output, the label 1 is predicted above the middle of the outputs of the two labels:
+    1/2 for squared losses, 0 for the logistic one.
+    """
+    outputs = objective.outputs(theta)
+    if outputs.shape[1] > 1:
+        return float(np.mean(outputs.argmax(axis=1) == objective.targets))
+    middle = 0.0 if isinstance(objective.output_loss, losses.LogisticLoss) else 0.5
+    labels = np.ravel(objective.targets) > 0.5
+    return float(np.mean((outputs[:, 0] > middle) == labels))
+
+
+def _accuracy(place):
+    return {"accuracy": accuracy(place.objective, place.theta)}
+
+
+def _test(place):
+    held_out = place.plan.test_objective
+    return {
+        "test_loss": float(held_out.loss(place.theta)),
+        "test_accuracy": accuracy(held_out, place.theta),
+    }
+
+
+def _gradient_norm(place):
+    return {"gradient_norm": float(np.linalg.norm(place.objective.gradient(place.theta)))}
+
+
+def _noise(place):
+    return {"example_noise_trace": exact_traces.trace(place.covariance)}
+
+
+def _curvature(place):
+    if place.is_network:
+        found = place.linearisation.noise_curvature()
+        return {
+            "hessian_trace": float(found.hessian_traces.sum()),
+            "example_noise_trace": float(found.noise_traces.sum()),
+            "alignment": found.alignment,
+            "isotropic_alignment": found.isotropic,
+            "layer_alignment": found.layer_alignments,
+            "layer_isotropic_alignment": found.layer_isotropic,
+            "layer_hessian_trace": found.hessian_traces,
+            "layer_noise_trace": found.noise_traces,
+        }
+    curved, noisy, aligned = place.traces
+    return {
+        "hessian_trace": curved,
+        "example_noise_trace": noisy,
+        "alignment": aligned,
+        "isotropic_alignment": curved * noisy / len(place.theta),
+    }
+
+
+def _leading(place):
+    pair = place.leading_eigenpair
+    vector = pair.vectors[:, 0]
+    value = float(pair.values[0])
+    projected = float(place.covariance.quadratic_form(vector))
+    if place.is_network:
+        curved = place.linearisation.hessian_trace()
+        noisy = place.covariance.trace()
+    else:
+        curved, noisy, _ = place.traces
+    denominator = value * noisy
+    coefficient = projected * curved / denominator if denominator > 0 else np.nan
+    return {
+        "leading_eigenvalue": value,
+        "leading_residual": float(pair.residuals[0]),
+        "projection_coefficient": coefficient,
+    }
+
+
+def _sharpness(place):
+    plan = place.plan
+    found = expected_sharpness(place.objective, place.theta, plan.radius, plan.num_draws, place.rng)
+    return {
+        "expected_sharpness": found.value,
+        "expected_sharpness_error": found.standard_error,
+    }
+
+
+QUANTITIES = {
+    "accuracy": _accuracy,
+    "test": _test,
+    "gradient_norm": _gradient_norm,
+    "noise": _noise,
+    "curvature": _curvature,
+    "leading": _leading,
+    "sharpness": _sharpness,
+}
+"""Quantities by name: "noise" is Tr Sigma_1, "curvature" Tr H, Tr(H Sigma_1) and the isotropic
+Tr H Tr Sigma_1 / D, for layer networks by layer as well, "leading" lambda_1 and the projection
+coefficient, "sharpness" the expected sharpness with its error bar."""

@@ -1,0 +1,129 @@
+"""What a step of the dynamics may know at one theta, each part computed when first asked for."""
+
+from functools import cached_property
+
+import numpy as np
+
+from aniso import curvature, gradient_noise, lanczos, network_noise, spectra
+from aniso.covariance_operators import FactoredCovariance
+from aniso.networks.gradient_factors import GradientFactors
+
+_EXTRA_VECTORS = 4
+_DENSE_DIMENSION = 400
+
+
+class Point:
+    """Gradient, mini-batch covariance and leading curvature of an objective at theta.
+
+    Parameters
+    ----------
+    objective : Objective, ModelObjective or networks.Network
+    theta : ndarray, shape (D,)
+    settings : Settings
+    rng : numpy.random.Generator
+        Draws the epoch of ``covariance_source="batches"``; unused otherwise.
+    start_vectors : ndarray, shape (D, k), optional
+        Eigenvectors of an earlier Hessian, from which the iteration starts.
+
+    Notes
+    -----
+    Of a layer network the per-example gradients exist as factors only, so that gradient, noise and
+    its trace together cost about one full-batch gradient. Of other objectives they are an (N, D)
+    array. Nothing of size D x D is formed where D exceeds a few hundred.
+    """
+
+    def __init__(self, objective, theta, settings, rng, start_vectors=None):
+        self.objective, self.theta, self.settings = objective, theta, settings
+        self.rng, self.start_vectors = rng, start_vectors
+
+    @property
+    def num_parameters(self):
+        """D."""
+        return len(self.theta)
+
+    @cached_property
+    def _gradients(self):
+        # factors of a layer network, or the array (N, D)
+        if hasattr(self.objective, "linearise"):
+            return GradientFactors(self.objective, self.objective.check_theta(self.theta))
+        return self.objective.per_example_gradients(self.theta)
+
+    @cached_property
+    def gradient(self):
+        """Gradient of the mean loss, (D,), from the per-example gradients."""
+        if isinstance(self._gradients, np.ndarray):
+            return self._gradients.mean(axis=0)
+        return self._gradients.mean()
+
+    @cached_property
+    def example_covariance(self):
+        """Centred gradient covariance of one example."""
+        if isinstance(self._gradients, np.ndarray):
+            return gradient_noise.gradient_covariance(self._gradients)
+        return network_noise.gradient_covariance(self._gradients)
+
+    @cached_property
+    def covariance(self):
+        """Covariance of the mean of a mini-batch, exact or estimated from batches."""
+        if self.settings.covariance_source == "batches":
+            return self._covariance_of_batches()
+        return self.exact_covariance
+
+    @property
+    def exact_covariance(self):
+        """Covariance of the mean of a mini-batch, from the per-example gradients."""
+        settings = self.settings
+        return gradient_noise.minibatch_covariance(
+            self.example_covariance, settings.batch_size, replacement=settings.replacement
+        )
+
+    def _covariance_of_batches(self):
+        # the published estimate: gradients of the disjoint batches of one shuffled epoch, ddof 1
+        count, size = self.objective.num_examples, self.settings.batch_size
+        num_batches = count // size
+        order = self.rng.permutation(count)[: num_batches * size].reshape(num_batches, size)
+        weights = np.zeros((num_batches, count))
+        np.put_along_axis(weights, order, 1 / size, axis=1)
+        if isinstance(self._gradients, np.ndarray):
+            rows = weights @ self._gradients
+        else:
+            rows = np.asarray(self._gradients.combine(weights), dtype=np.float64)
+        return FactoredCovariance(rows - rows.mean(axis=0), 1 / (num_batches - 1))
+
+    @cached_property
+    def hessian(self):
+        """Hessian as a linear operator; of few parameters as an array."""
+        if hasattr(self.objective, "linearise"):
+            return self.objective.linearise(self.theta).hessian_operator()
+        if self.num_parameters <= _DENSE_DIMENSION:
+            return curvature.hessian(self.objective, self.theta)
+        return curvature.hessian_operator(self.objective, self.theta)
+
+    def hessian_eigenpairs(self, num_pairs, which="largest"):
+        """Leading eigenpairs of the Hessian with their residuals, by block Lanczos, warm-started.
+
+        Raises
+        ------
+        NotConverged
+            If a residual stays above the settings' tolerance; `partial` holds the pairs.
+        """
+        num_pairs = min(num_pairs, self.num_parameters)
+        if self.num_parameters <= _DENSE_DIMENSION:
+            return spectra.leading_eigenpairs(self.hessian, num_pairs, which=which)
+        tolerance = self.settings.eigen_tolerance
+        return lanczos.leading_eigenpairs(
+            self.hessian,
+            num_pairs,
+            which=which,
+            tolerance=tolerance,
+            block_size=min(self.num_parameters, num_pairs + _EXTRA_VECTORS),
+            start=self.start_vectors,
+        )
+
+    def power_iteration(self, num_iterations):
+        """Leading eigenvector of the Hessian after so many power iterations, (D,)."""
+        vector = spectra.quasi_random_vector(self.num_parameters)
+        for _ in range(num_iterations):
+            vector = self.hessian @ (vector / np.linalg.norm(vector))
+        norm = np.linalg.norm(vector)
+        return np.asarray(vector / norm if norm > 0 else vector, dtype=np.float64)

@@ -1,0 +1,181 @@
+"""Settings of one run: every option that changes the mathematics has a name here."""
+
+from dataclasses import asdict, dataclass
+
+from aniso import checks
+from aniso.descent.structures import DYNAMICS, NEEDS_COVARIANCE
+
+SAMPLINGS = ("with_replacement", "without_replacement", "epochs")
+
+
+@dataclass(frozen=True)
+class Settings:
+    """Settings of one run of descent.
+
+    Attributes
+    ----------
+    dynamics : str
+        A name in :data:`aniso.descent.DYNAMICS`. "sgd" is noise of actual mini-batches,
+        "sgd_gaussian" Gaussian noise of the same covariance.
+    learning_rate : float
+        eta > 0.
+    num_steps : int
+        Iterations.
+    batch_size : int or None
+        m; needed by every noise but "gld_constant".
+    sampling : {"with_replacement", "without_replacement", "epochs"} or None
+        How batches are drawn; needed with `batch_size`, no default because the noise differs by
+        the factor (N - m)/(N - 1). "epochs" goes through a new random order without replacement;
+        the last ``N mod m`` examples of an order are left out.
+    standard_deviation : float or None
+        sigma of "gld_constant", on the gradient.
+    num_pairs : int
+        k of "gld_leading" and "gld_hessian".
+    refresh_interval : int
+        Steps between two evaluations of the noise covariance; in between it is kept as it was.
+    rescaled : bool
+        Whether "gld_leading" and "gld_hessian" get the trace Tr Sigma_t.
+    covariance_source : {"examples", "batches"}
+        Sigma_t exactly from per-example gradients, or estimated from the disjoint batches of one
+        shuffled epoch (as the published scripts do).
+    eigenvalues : {"positive", "magnitude"}
+        Which eigenpairs of H carry the noise of "gld_hessian": the largest, or the largest in
+        magnitude by their absolute values (as the published scripts do).
+    injection : {"every_step", "refresh_steps"}
+        Whether noise is added in every step or only where its covariance is evaluated (as the
+        published "leading" script does), which divides its mean square by the interval.
+    power_iterations : int or None
+        Power iterations for "gld_first_eigenvector"; None for an eigenvector with residual bound.
+    eigen_tolerance : float
+        Residual of the Hessian's eigenpairs relative to its norm.
+    divergence_loss : float
+        A recorded loss above it ends the run as diverged.
+
+    Examples
+    --------
+    >>> Settings("gld_dynamic", learning_rate=0.1, num_steps=10)
+    Traceback (most recent call last):
+        ...
+    aniso.checks.InputError: batch_size=None; 'gld_dynamic' needs the size of the mini-batch \
+whose noise it imitates
+    """
+
+    dynamics: str
+    learning_rate: float
+    num_steps: int
+    batch_size: int | None = None
+    sampling: str | None = None
+    standard_deviation: float | None = None
+    num_pairs: int = 20
+    refresh_interval: int = 1
+    rescaled: bool = True
+    covariance_source: str = "examples"
+    eigenvalues: str = "positive"
+    injection: str = "every_step"
+    power_iterations: int | None = None
+    eigen_tolerance: float = 1e-3
+    divergence_loss: float = 1e6
+
+    def __post_init__(self):
+        checks.one_of("dynamics", self.dynamics, DYNAMICS)
+        checks.number("learning_rate", self.learning_rate, low=0)
+        checks.integer("num_steps", self.num_steps, low=0)
+        checks.integer("num_pairs", self.num_pairs, low=1)
+        checks.integer("refresh_interval", self.refresh_interval, low=1)
+        checks.one_of("covariance_source", self.covariance_source, ["examples", "batches"])
+        checks.one_of("eigenvalues", self.eigenvalues, ["positive", "magnitude"])
+        checks.one_of("injection", self.injection, ["every_step", "refresh_steps"])
+        checks.number("eigen_tolerance", self.eigen_tolerance, low=0, high=1, strict=True)
+        checks.number("divergence_loss", self.divergence_loss, low=0, strict=True)
+        if self.power_iterations is not None:
+            checks.integer("power_iterations", self.power_iterations, low=1)
+        if self.dynamics in NEEDS_COVARIANCE or self.dynamics == "sgd":
+            if self.batch_size is None:
+                raise checks.InputError(
+                    f"batch_size=None; {self.dynamics!r} needs the size of the mini-batch whose "
+                    "noise it imitates"
+                )
+            checks.integer("batch_size", self.batch_size, low=1)
+            checks.one_of("sampling", self.sampling, SAMPLINGS)
+        if self.dynamics == "gld_constant":
+            if self.standard_deviation is None:
+                raise checks.InputError(
+                    "standard_deviation=None; 'gld_constant' needs its fixed sigma"
+                )
+            checks.number("standard_deviation", self.standard_deviation, low=0)
+
+    def check_examples(self, num_examples):
+        """Refusal of batches that N examples cannot fill.
+
+        Raises
+        ------
+        InputError
+        """
+        if self.batch_size is None:
+            return
+        if self.sampling != "with_replacement":
+            checks.integer("batch_size", self.batch_size, low=1, high=num_examples, high_name="N")
+        if self.covariance_source == "batches" and num_examples < 2 * self.batch_size:
+            raise checks.InputError(
+                f"batch_size={self.batch_size} leaves fewer than two batches of N={num_examples} "
+                "examples; expected at least two for covariance_source='batches'"
+            )
+
+    @property
+    def replacement(self):
+        """Whether the imitated batch is drawn with replacement."""
+        return self.sampling == "with_replacement"
+
+    def parameters(self):
+        """The settings as plain data, for a run directory."""
+        return asdict(self)
+
+
+def as_stated(dynamics, **settings):
+    """The dynamics as the paper states them: exact Sigma_t, same trace, noise in every step.
+
+    Leading and Hessian structures are refreshed every 10 steps, as stated there.
+
+    Parameters
+    ----------
+    dynamics : str
+    settings
+        Fields of :class:`Settings`; those given win.
+
+    Returns
+    -------
+    Settings
+    """
+    chosen = {"sampling": "with_replacement"} | settings
+    if dynamics in _REFRESHED:
+        chosen = {"refresh_interval": 10} | chosen
+    return Settings(dynamics, **chosen)
+
+
+def as_published(dynamics, **settings):
+    """The dynamics as the published scripts do them, where they differ from the paper.
+
+    Sigma_t from the disjoint batches of one shuffled epoch (ddof 1) and batches by epoch; the
+    leading noise truncated, not rescaled, and added on one step in ten; the Hessian's eigenvalues
+    largest in magnitude, by absolute value; 30 power iterations for the first eigenvector.
+
+    Parameters
+    ----------
+    dynamics : str
+    settings
+        Fields of :class:`Settings`; those given win.
+
+    Returns
+    -------
+    Settings
+    """
+    chosen = {"sampling": "epochs", "covariance_source": "batches"}
+    chosen |= {"eigenvalues": "magnitude", "power_iterations": 30}
+    if dynamics in _REFRESHED:
+        chosen |= {"refresh_interval": 10}
+    if dynamics == "gld_leading":
+        chosen |= {"rescaled": False, "injection": "refresh_steps"}
+    return Settings(dynamics, **(chosen | settings))
+
+
+_REFRESHED = ("gld_leading", "gld_hessian", "gld_first_eigenvector")

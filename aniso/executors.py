@@ -1,0 +1,262 @@
+"""Executors by name, and units of work that survive the death of a worker.
+
+===========================  ======================================================================
+name                         where the units run
+===========================  ======================================================================
+``serial``                   in this process, one after the other
+``local``, ``local:4``       processes on this machine, one BLAS thread each; as many as cores, or 4
+``dask://host:port``         a Dask cluster (``pip install aniso[dask]``)
+``mpi``                      ``mpi4py.futures`` (``pip install aniso[mpi]``), the script started by
+                             ``mpiexec -n 9 python -m mpi4py.futures -m ...`` or a machine file
+===========================  ======================================================================
+
+A unit is a picklable argument of a module-level function; everything random in it comes from its
+own seed, so that results do not depend on the executor, the number of workers or their order.
+"""
+
+import contextlib
+import importlib
+import multiprocessing
+import os
+import queue
+import socket
+import sys
+import urllib.parse
+from concurrent.futures import BrokenExecutor, CancelledError, Future, ProcessPoolExecutor
+from dataclasses import dataclass
+
+from aniso import checks
+
+NAMES = "serial, local, local:<processes>, dask://<host>:<port>, mpi"
+_BLAS_VARIABLES = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
+_SECONDS_TO_CONNECT = 10
+_ATTEMPTS = 3
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What became of one unit.
+
+    Attributes
+    ----------
+    unit : object
+        The argument.
+    value : object
+        What the function returned; None where it failed.
+    error : Exception or None
+        What it raised, or the death of its worker where that happened too often.
+    """
+
+    unit: object
+    value: object
+    error: Exception | None
+
+
+def run_units(function, units, executor="local", *, on_done=None):
+    """Outcomes of ``function(unit)`` for every unit, in their order.
+
+    Parameters
+    ----------
+    function : callable
+        Module-level, so that other processes can import it.
+    units : sequence
+        Picklable arguments.
+    executor : str or object with ``submit``
+        A name, or any ``concurrent.futures``-style executor; one that is given is left open.
+    on_done : callable, optional
+        ``on_done(outcome)`` in this process whenever a unit has ended.
+
+    Returns
+    -------
+    list of Outcome
+
+    Raises
+    ------
+    InputError
+        If the name is unknown, the package behind it is missing, or its cluster does not answer.
+
+    Notes
+    -----
+    A unit that raises is an outcome with its error; the others go on. Units whose worker died are
+    submitted again, at most three times each in all.
+
+    Examples
+    --------
+    >>> [outcome.value for outcome in run_units(abs, [-1, 2], "serial")]
+    [1, 2]
+    """
+    units = list(units)
+    outcomes = {}
+
+    def finish(index, outcome):
+        outcomes[index] = outcome
+        if on_done is not None:
+            on_done(outcome)
+
+    waiting, broken = list(range(len(units))), None
+    for attempt in range(1, _ATTEMPTS + 1):
+        lost = []
+        with _opened(executor, len(waiting)) as pool:
+            futures = {}
+            try:
+                for index in waiting:
+                    futures[pool.submit(function, units[index])] = index
+            except BrokenExecutor as error:
+                lost = [index for index in waiting if index not in futures.values()]
+                broken = error
+            for future, index in _as_completed(futures):
+                try:
+                    finish(index, Outcome(units[index], future.result(), None))
+                except _deaths() as error:
+                    if attempt == _ATTEMPTS:
+                        finish(index, Outcome(units[index], None, error))
+                    else:
+                        lost.append(index)
+                except Exception as error:
+                    finish(index, Outcome(units[index], None, error))
+        waiting = sorted(lost)
+        if not waiting:
+            break
+    for index in waiting:
+        finish(index, Outcome(units[index], None, broken))
+    return [outcomes[index] for index in range(len(units))]
+
+
+def _as_completed(futures):
+    # callbacks, because the futures of Dask can't be waited for with those of the standard library
+    done = queue.SimpleQueue()
+    for future in futures:
+        future.add_done_callback(done.put)
+    for _ in range(len(futures)):
+        future = done.get()
+        yield future, futures[future]
+
+
+def _deaths():
+    """Exceptions that stand for the death of a worker."""
+    distributed = sys.modules.get("distributed")
+    if distributed is None:
+        return (BrokenExecutor, CancelledError)
+    return (BrokenExecutor, CancelledError, distributed.client.FutureCancelledError)
+
+
+@contextlib.contextmanager
+def _opened(executor, num_units):
+    if not isinstance(executor, str):
+        if not callable(getattr(executor, "submit", None)):
+            raise checks.InputError(
+                f"executor={executor!r}; expected one of: {NAMES}; or an object with submit"
+            )
+        yield executor
+        return
+    with _named(executor, num_units) as pool:
+        yield pool
+
+
+def _named(name, num_units):
+    kind, _, rest = name.partition(":")
+    if name == "serial":
+        return contextlib.nullcontext(_Serial())
+    if kind == "local" and (not rest or rest.isdigit()):
+        count = int(rest) if rest else len(os.sched_getaffinity(0))
+        checks.integer("the number of local processes", count, low=1)
+        return _local(max(1, min(count, num_units)))
+    if name.startswith("dask://"):
+        return _dask(name)
+    if name == "mpi":
+        return _mpi()
+    raise checks.InputError(f"executor={name!r}; expected one of: {NAMES}")
+
+
+def require_reachable(name):
+    """Refusal, before any work, of an executor that is unknown or does not answer.
+
+    Raises
+    ------
+    InputError
+    """
+    with _named(name, 1):
+        pass
+
+
+class _Serial:
+    """Runs at once, in this process."""
+
+    def submit(self, function, *arguments):
+        future = Future()
+        try:
+            future.set_result(function(*arguments))
+        except Exception as error:
+            future.set_exception(error)
+        return future
+
+
+@contextlib.contextmanager
+def _local(num_processes):
+    # the children read these before NumPy loads: no two libraries of threads on one core
+    kept = {name: os.environ.get(name) for name in _BLAS_VARIABLES}
+    os.environ.update(dict.fromkeys(_BLAS_VARIABLES, "1"))
+    pool = ProcessPoolExecutor(num_processes, multiprocessing.get_context("spawn"))
+    try:
+        yield pool
+    except BaseException:
+        pool.shutdown(wait=False, cancel_futures=True)
+        raise
+    finally:
+        pool.shutdown()
+        for name, value in kept.items():
+            if value is None:
+                os.environ.pop(name, None)
+            else:
+                os.environ[name] = value
+
+
+@contextlib.contextmanager
+def _dask(name):
+    distributed = _optional("distributed", "dask", name)
+    address = urllib.parse.urlsplit(name)
+    if not address.hostname or not address.port:
+        raise checks.InputError(f"executor={name!r}; expected dask://<host>:<port>")
+    try:
+        # a client would go on trying and write into the log; a socket says at once
+        socket.create_connection((address.hostname, address.port), _SECONDS_TO_CONNECT).close()
+        client = distributed.Client(
+            f"tcp://{address.hostname}:{address.port}",
+            timeout=_SECONDS_TO_CONNECT,
+            set_as_default=False,
+        )
+    except (OSError, TimeoutError) as error:
+        raise checks.InputError(
+            f"executor={name!r} can't be reached ({error}); expected the address of a running "
+            "Dask scheduler"
+        ) from error
+    try:
+        yield _DaskPool(client)
+    finally:
+        client.close()
+
+
+class _DaskPool:
+    """A Dask client with the calls of an executor; every call is a task of its own."""
+
+    def __init__(self, client):
+        self.client = client
+
+    def submit(self, function, *arguments):
+        # impure: two equal units are two tasks; a task whose worker dies goes to another
+        return self.client.submit(function, *arguments, pure=False)
+
+
+def _mpi():
+    futures = _optional("mpi4py.futures", "mpi", "mpi")
+    return futures.MPIPoolExecutor()
+
+
+def _optional(module, extra, name):
+    try:
+        return importlib.import_module(module)
+    except (ImportError, RuntimeError) as error:
+        raise checks.InputError(
+            f"executor={name!r} needs a package that can't be loaded ({error}); "
+            f"expected pip install 'aniso[{extra}]'"
+        ) from error

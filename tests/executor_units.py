@@ -1,0 +1,75 @@
+"""Units of work that the tests of executors send to other processes."""
+
+import os
+import signal
+from pathlib import Path
+
+import numpy as np
+
+from aniso import descent, run_store
+from aniso.descent import loop
+from aniso.models.quadratic import quadratic_objective
+
+
+def draw(seed):
+    """A number that depends on the seed alone."""
+    return float(np.random.default_rng(seed).standard_normal(100).sum())
+
+
+def fail(unit):
+    """Raises for the unit 1."""
+    if unit == 1:
+        raise ValueError("unit 1 has no value")
+    return unit
+
+
+def blas_threads(_):
+    """What the libraries of this process were told."""
+    return os.environ["OMP_NUM_THREADS"], os.environ["OPENBLAS_NUM_THREADS"]
+
+
+def die_once(unit):
+    """Kills its own process the first time that the unit with a marker file runs."""
+    marker, value = unit
+    if marker is not None and not Path(marker).exists():
+        Path(marker).touch()
+        os.kill(os.getpid(), signal.SIGKILL)
+    return value
+
+
+def die_always(_):
+    """Kills its own process."""
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+NUM_STEPS = 60
+
+
+def descend(unit):
+    """A run of descent in its directory; killed once at a given step where one is given."""
+    folder, seed, fatal_step = unit
+    loop.SECONDS_BETWEEN_CHECKPOINTS = 0.0
+    rows = np.random.default_rng(0).standard_normal((8, 3))
+    objective = quadratic_objective(np.diag([3.0, 1.0, 0.2]), np.zeros(3), rows)
+    settings = descent.Settings(
+        "gld_leading", 0.1, NUM_STEPS, 2, "epochs", num_pairs=2, refresh_interval=3
+    )
+    marker = Path(f"{folder}.killed")
+
+    def kill(step, _):
+        if step == fatal_step and not marker.exists():
+            marker.touch()
+            os.kill(os.getpid(), signal.SIGKILL)
+
+    with run_store.RunDirectory(folder, settings.parameters(), seed=seed) as run:
+        result = descent.simulate_descent(
+            objective,
+            np.ones(3),
+            settings,
+            np.random.default_rng(seed),
+            measurements=descent.Measurements(range(NUM_STEPS), ("gradient_norm",)),
+            run=run,
+            progress=kill,
+        )
+        run.save_result(result.step, {"theta": result.theta} | result.records, {})
+        return run.result().arrays

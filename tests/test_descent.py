@@ -1,0 +1,568 @@
+"""The loop of descent: its noise, its steps, its records, and runs that are interrupted."""
+
+import itertools
+
+import numpy as np
+import pytest
+from tolerances import assert_equal_up_to_rounding, assert_within_sampling_error
+
+from aniso import (
+    checks,
+    descent,
+    gradient_noise,
+    losses,
+    networks,
+    noise_conventions,
+    noise_structures,
+    ornstein_uhlenbeck,
+    run_store,
+)
+from aniso.descent import batches, generator_states, loop, point, settings, structures
+from aniso.estimates import Estimate
+from aniso.models.quadratic import quadratic_objective
+from aniso.models.two_basin import two_basin_objective
+
+HESSIAN = np.diag([4.0, 2.0, 0.5, 0.1])
+NUM_EXAMPLES = 12
+BATCH = {"batch_size": 3, "sampling": "with_replacement"}
+GAUSSIAN = sorted(structures.STRUCTURES)
+
+
+def bowl(rng):
+    """Quadratic whose gradient noise is anisotropic and not aligned with any axis."""
+    rows = rng.standard_normal((NUM_EXAMPLES, 4)) @ np.diag([3.0, 1.0, 0.3, 0.1])
+    rotation = np.linalg.qr(rng.standard_normal((4, 4)))[0]
+    return quadratic_objective(HESSIAN, np.zeros(4), rows @ rotation)
+
+
+def network(rng, dtype=np.float64):
+    stack = networks.multilayer_perceptron((3, 5, 2))
+    inputs = rng.standard_normal((NUM_EXAMPLES, 3))
+    targets = rng.integers(2, size=NUM_EXAMPLES)
+    return networks.Network(
+        stack, losses.SoftmaxCrossEntropy(), inputs, targets, dtype=dtype, num_threads=1
+    )
+
+
+def chosen(dynamics, **changes):
+    """Settings of a dynamics with whatever it needs."""
+    needed = dict(BATCH)
+    if dynamics == "gld_constant":
+        needed = {"standard_deviation": 0.3}
+    return descent.Settings(
+        dynamics, **({"learning_rate": 0.1, "num_steps": 6, "num_pairs": 2} | needed | changes)
+    )
+
+
+def covariance_of(dynamics, objective, theta, rng, **changes):
+    place = point.Point(objective, theta, chosen(dynamics, **changes), rng)
+    return structures.STRUCTURES[dynamics](place)
+
+
+def true_trace(objective, theta, **changes):
+    made = chosen("gld_dynamic", **changes)
+    covariance = gradient_noise.gradient_covariance(objective.per_example_gradients(theta))
+    return gradient_noise.minibatch_covariance(
+        covariance, made.batch_size, replacement=made.replacement
+    ).trace()
+
+
+def square_norms(covariance, rng, num_samples=4000):
+    samples = covariance.sample(rng, num_samples)
+    return Estimate.from_samples(np.sum(samples.astype(float) ** 2, axis=1))
+
+
+# ---- the noise
+
+
+@pytest.mark.parametrize("make", [bowl, network])
+@pytest.mark.parametrize("dynamics", sorted(structures.NEEDS_COVARIANCE))
+@pytest.mark.parametrize("sampling", ["with_replacement", "without_replacement"])
+def test_every_structure_injects_the_trace_of_sigma(make, dynamics, sampling, rng):
+    objective = make(rng)
+    theta = rng.standard_normal(objective.num_parameters)
+    covariance = covariance_of(dynamics, objective, theta, rng, sampling=sampling)
+    expected = true_trace(objective, theta, sampling=sampling)
+    # the trace is a sum of D variances; the eigenpairs were found to 1e-3, normalised exactly
+    assert_equal_up_to_rounding(covariance.trace(), expected, num_terms=400)
+    assert_within_sampling_error(square_norms(covariance, rng), expected)
+
+
+@pytest.mark.parametrize("dynamics", GAUSSIAN)
+def test_a_wrong_scaling_of_the_noise_is_caught(dynamics, rng):
+    objective, theta = bowl(rng), np.ones(4)
+    covariance = covariance_of(dynamics, objective, theta, rng)
+    # one example's noise instead of the batch's: variance wrong by m = 3
+    wrong = square_norms(covariance, rng).scaled(BATCH["batch_size"])
+    with pytest.raises(AssertionError, match="sampling"):
+        assert_within_sampling_error(wrong, covariance.trace())
+
+
+def test_each_structure_is_what_its_name_says(rng):
+    objective, theta = bowl(rng), np.ones(4)
+    sigma = covariance_of("sgd_gaussian", objective, theta, rng).to_dense()
+    first = np.zeros((4, 4))
+    first[0, 0] = np.trace(sigma)
+    expected = {
+        "gld_constant": 0.09 * np.eye(4),
+        "gld_dynamic": noise_structures.isotropic_equivalent(sigma),
+        "gld_diagonal": noise_structures.diagonal_part(sigma),
+        "gld_leading": noise_structures.leading_part(sigma, 2),
+        "gld_hessian": noise_structures.hessian_part(HESSIAN, sigma, 2),
+        "gld_first_eigenvector": first,
+        "sgd_gaussian": sigma,
+    }
+    assert expected.keys() == structures.STRUCTURES.keys()
+    for dynamics, matrix in expected.items():
+        found = covariance_of(dynamics, objective, theta, rng).to_dense()
+        assert_equal_up_to_rounding(found, matrix, num_terms=100, scale=np.trace(sigma))
+
+
+def test_samples_have_the_covariance_of_their_structure(rng):
+    objective, theta = bowl(rng), np.ones(4)
+    for dynamics in GAUSSIAN:
+        covariance = covariance_of(dynamics, objective, theta, rng)
+        samples = covariance.sample(rng, 4000)
+        direction = rng.standard_normal(4)
+        forms = Estimate.from_samples((samples @ direction) ** 2)
+        assert_within_sampling_error(forms, covariance.quadratic_form(direction))
+
+
+def test_truncated_structures_keep_less_than_the_trace(rng):
+    objective, theta = bowl(rng), np.ones(4)
+    sigma = covariance_of("sgd_gaussian", objective, theta, rng).to_dense()
+    truncated = covariance_of("gld_leading", objective, theta, rng, rescaled=False)
+    kept = np.sort(np.linalg.eigvalsh(sigma))[-2:].sum()
+    assert_equal_up_to_rounding(truncated.trace(), kept, num_terms=100)
+    plain = covariance_of("gld_hessian", objective, theta, rng, rescaled=False)
+    assert_equal_up_to_rounding(plain.trace(), 6.0, num_terms=100)
+
+
+def test_batches_of_an_epoch_estimate_the_covariance_up_to_a_known_factor(rng):
+    # disjoint batches of a finite population: E = Sigma_1 / m * N / (N - 1), between the two
+    # conventions: more than with replacement
+    objective, theta = bowl(rng), np.ones(4)
+    traces = [
+        covariance_of("sgd_gaussian", objective, theta, rng, covariance_source="batches").trace()
+        for _ in range(3000)
+    ]
+    expected = true_trace(objective, theta) * NUM_EXAMPLES / (NUM_EXAMPLES - 1)
+    assert_within_sampling_error(Estimate.from_samples(traces), expected)
+    with pytest.raises(AssertionError, match="sampling"):
+        assert_within_sampling_error(
+            Estimate.from_samples(traces),
+            true_trace(objective, theta, sampling="without_replacement"),
+        )
+
+
+def test_the_batches_of_a_network_are_those_of_its_gradients(rng):
+    objective = network(rng)
+    theta = rng.standard_normal(objective.num_parameters)
+
+    class Plain:
+        """The same gradients as an array, not as factors."""
+
+        num_examples = objective.num_examples
+
+        def per_example_gradients(self, theta):
+            return objective.per_example_gradients(theta)
+
+    found = [
+        covariance_of(
+            "sgd_gaussian", o, theta, np.random.default_rng(3), covariance_source="batches"
+        ).trace()
+        for o in (objective, Plain())
+    ]
+    assert_equal_up_to_rounding(found[0], found[1], num_terms=500)
+
+
+def test_the_magnitude_variant_gives_noise_to_negative_curvature(rng):
+    saddle = quadratic_objective(np.diag([1.0, -3.0]), np.zeros(2), rng.standard_normal((6, 2)))
+    positive = covariance_of("gld_hessian", saddle, np.zeros(2), rng).to_dense()
+    magnitude = covariance_of(
+        "gld_hessian", saddle, np.zeros(2), rng, eigenvalues="magnitude"
+    ).to_dense()
+    assert positive[1, 1] == 0
+    assert_equal_up_to_rounding(magnitude[1, 1], 3 * magnitude[0, 0], num_terms=100)
+
+
+def test_without_positive_curvature_the_hessian_noise_is_isotropic(rng):
+    hill = quadratic_objective(-np.eye(2), np.zeros(2), rng.standard_normal((6, 2)))
+    covariance = covariance_of("gld_hessian", hill, np.zeros(2), rng)
+    assert covariance.trace() == pytest.approx(true_trace(hill, np.zeros(2)))
+    assert covariance.diagonal()[0] == covariance.diagonal()[1]
+
+
+def test_power_iterations_find_the_leading_eigenvector(rng):
+    objective = bowl(rng)
+    covariance = covariance_of(
+        "gld_first_eigenvector", objective, np.ones(4), rng, power_iterations=60
+    )
+    # the ratio of the two leading eigenvalues is 1/2: after 60 iterations 2^-60 is left
+    assert_equal_up_to_rounding(
+        covariance.quadratic_form(np.eye(4)[0]), covariance.trace(), num_terms=100
+    )
+
+
+# ---- mini-batches
+
+
+@pytest.mark.parametrize("sampling", settings.SAMPLINGS)
+def test_minibatch_gradients_have_the_stated_mean_and_variance(sampling, rng):
+    objective, theta = bowl(rng), np.ones(4)
+    sampler = batches.BatchSampler(NUM_EXAMPLES, 3, sampling)
+    rows = objective.per_example_gradients(theta)
+    full = rows.mean(axis=0)
+    # of an epoch's batches only the first is taken: they are not independent
+    noises = []
+    for _ in range(6000):
+        sampler.position = NUM_EXAMPLES
+        noises.append(rows[sampler.draw(rng)].mean(axis=0) - full)
+    noises = np.array(noises)
+    for coordinate in range(4):
+        assert_within_sampling_error(Estimate.from_samples(noises[:, coordinate]), 0.0)
+    scale = noise_conventions.minibatch_scale(
+        NUM_EXAMPLES, 3, replacement=sampling == "with_replacement"
+    )
+    trace = scale * np.sum((rows - full) ** 2) / NUM_EXAMPLES
+    norms = Estimate.from_samples(np.sum(noises**2, axis=1))
+    assert_within_sampling_error(norms, trace)
+    with pytest.raises(AssertionError, match="sampling"):
+        assert_within_sampling_error(norms, trace * 1.3)  # the convention of another batch
+
+
+def test_an_epoch_takes_every_example_once(rng):
+    sampler = batches.BatchSampler(7, 2, "epochs")
+    for _ in range(3):
+        epoch = np.concatenate([sampler.draw(rng) for _ in range(3)])
+        assert len(set(epoch.tolist())) == 6
+
+
+def test_recorded_noise_of_sgd_is_that_of_its_batch(rng):
+    objective = bowl(rng)
+    plan = descent.Measurements(range(400))
+    result = descent.simulate_descent(
+        objective,
+        np.zeros(4),
+        chosen("sgd", learning_rate=0.0, num_steps=400),
+        rng,
+        measurements=plan,
+    )
+    norms = Estimate.from_samples(result.records["noise_square_norm"])
+    assert_within_sampling_error(norms, true_trace(objective, np.zeros(4)))
+    assert_equal_up_to_rounding(
+        result.records["noise_trace"],
+        np.full(400, true_trace(objective, np.zeros(4))),
+        num_terms=50,
+    )
+
+
+# ---- the steps
+
+
+def test_gradient_descent_is_the_loop_by_hand(rng):
+    objective = network(rng)
+    start = rng.standard_normal(objective.num_parameters)
+    result = descent.simulate_descent(objective, start, chosen("gd"), rng)
+    theta = start.copy()
+    for _ in range(6):
+        theta = theta - 0.1 * objective.gradient(theta)
+    assert np.array_equal(result.theta, theta)
+    assert result.records["loss"][-1] == objective.loss(theta)
+    assert (result.status, result.step) == ("finished", 6)
+
+
+@pytest.mark.parametrize("dynamics", ["gld_dynamic", "gld_leading", "sgd_gaussian", "sgd"])
+def test_the_chain_has_its_exact_second_moment(dynamics, rng):
+    objective, num_steps, rate = bowl(rng), 5, 0.2
+    made = chosen(dynamics, num_steps=num_steps, learning_rate=rate)
+    if dynamics == "sgd":
+        matrix = covariance_of("sgd_gaussian", objective, np.zeros(4), rng).to_dense()
+    else:
+        matrix = covariance_of(dynamics, objective, np.zeros(4), rng).to_dense()
+    expected = ornstein_uhlenbeck.chain_escaping_efficiency(HESSIAN, matrix, rate, num_steps)
+    rises = [
+        objective.loss(descent.simulate_descent(objective, np.zeros(4), made, rng).theta)
+        for _ in range(400)
+    ]
+    found = Estimate.from_samples(rises)
+    assert_within_sampling_error(found, float(expected))
+    with pytest.raises(AssertionError, match="sampling"):
+        assert_within_sampling_error(found, 2.0 * float(expected))  # variance for deviation
+
+
+def test_the_covariance_is_kept_between_refreshes(rng, monkeypatch):
+    evaluated = []
+
+    def counted(place):
+        evaluated.append(place.theta.copy())
+        return place.covariance
+
+    monkeypatch.setitem(structures.STRUCTURES, "sgd_gaussian", counted)
+    made = chosen("sgd_gaussian", refresh_interval=4, num_steps=9)
+    descent.simulate_descent(bowl(rng), np.ones(4), made, rng)
+    assert len(evaluated) == 3
+
+
+def test_noise_on_refresh_steps_only_is_silent_in_between(rng):
+    made = chosen("gld_leading", refresh_interval=3, injection="refresh_steps")
+    plan = descent.Measurements(range(6))
+    records = descent.simulate_descent(bowl(rng), np.ones(4), made, rng, measurements=plan).records
+    silent = records["noise_square_norm"] == 0
+    assert silent.tolist() == [False, True, True, False, True, True]
+
+
+def test_recording_changes_no_iterate(rng):
+    objective = network(rng)
+    start = rng.standard_normal(objective.num_parameters)
+    plans = [
+        None,
+        descent.Measurements(range(7), ("sharpness", "curvature", "leading"), num_draws=4),
+    ]
+    ends = [
+        descent.simulate_descent(
+            objective,
+            start,
+            chosen("gld_hessian", refresh_interval=2),
+            np.random.default_rng(5),
+            measurements=plan,
+        ).theta
+        for plan in plans
+    ]
+    assert np.array_equal(*ends)
+
+
+# ---- interruption
+
+
+class Interrupted(Exception):
+    """What a test raises in the place of Ctrl-C."""
+
+
+@pytest.mark.parametrize("dynamics", descent.DYNAMICS)
+def test_a_resumed_run_is_the_uninterrupted_one(dynamics, rng, tmp_path, monkeypatch):
+    monkeypatch.setattr(loop, "SECONDS_BETWEEN_CHECKPOINTS", 0.0)
+    objective = network(rng)
+    start = rng.standard_normal(objective.num_parameters)
+    made = chosen(
+        dynamics,
+        num_steps=9,
+        refresh_interval=2,
+        **({} if dynamics == "gld_constant" else {"sampling": "epochs"}),
+    )
+    plan = descent.Measurements(range(10), ("gradient_norm", "sharpness"), num_draws=2)
+
+    def simulate(run=None, progress=None):
+        return descent.simulate_descent(
+            objective,
+            start,
+            made,
+            np.random.default_rng(8),
+            measurements=plan,
+            run=run,
+            progress=progress,
+        )
+
+    whole = simulate()
+    stop_at = int(rng.integers(1, 9))
+
+    def stop(step, num_steps):
+        assert num_steps == 9
+        if step == stop_at:
+            raise Interrupted
+
+    with (
+        run_store.RunDirectory(tmp_path, made.parameters(), seed=8) as run,
+        pytest.raises(Interrupted),
+    ):
+        simulate(run, stop)
+    with run_store.RunDirectory(tmp_path, made.parameters(), seed=8) as run:
+        resumed = simulate(run)
+        again = simulate(run)
+    for result in (resumed, again):
+        assert np.array_equal(result.theta, whole.theta)
+        for name, values in whole.records.items():
+            assert np.array_equal(result.records[name], values, equal_nan=True), name
+
+
+@pytest.mark.parametrize("bits", [np.random.PCG64, np.random.Philox, np.random.MT19937])
+def test_generators_are_restored(bits):
+    rng = np.random.Generator(bits(3))
+    rng.standard_normal(5)
+    text = generator_states.state_text(rng)
+    assert np.array_equal(generator_states.restored(text).random(4), rng.random(4))
+
+
+# ---- divergence
+
+
+@pytest.mark.parametrize("dynamics", ["gd", "sgd", "gld_dynamic"])
+def test_a_diverging_run_stops_and_keeps_its_record(dynamics, rng):
+    made = chosen(dynamics, learning_rate=100.0, num_steps=2000, divergence_loss=1e4)
+    plan = descent.Measurements(range(0, 2000), ("gradient_norm",))
+    result = descent.simulate_descent(bowl(rng), np.ones(4), made, rng, measurements=plan)
+    assert result.status == "diverged"
+    assert "at step" in result.message
+    losses_seen = result.records["loss"]
+    assert (losses_seen[:-1] <= 1e4).all()
+    assert losses_seen[-1] > 1e4
+    assert np.isnan(result.records["gradient_norm"][-1])
+
+
+@pytest.mark.parametrize("dynamics", ["gd", "sgd", "gld_dynamic", "gld_constant"])
+def test_overflow_between_records_is_a_divergence_too(dynamics, rng):
+    made = chosen(dynamics, learning_rate=1e30, num_steps=200)
+    result = descent.simulate_descent(
+        bowl(rng), np.ones(4), made, rng, measurements=descent.Measurements((0,))
+    )
+    assert result.status == "diverged"
+    assert np.isfinite(result.theta).all()
+    assert "the last recorded loss" in result.message
+
+
+def test_divergence_at_the_last_step_is_seen(rng):
+    made = chosen("gd", learning_rate=100.0, num_steps=3, divergence_loss=100.0)
+    result = descent.simulate_descent(bowl(rng), np.ones(4), made, rng)
+    assert (result.status, result.step) == ("diverged", 3)
+
+
+# ---- measurements
+
+
+def test_measurements_agree_with_dense_matrices(rng):
+    objective = network(rng)
+    theta = rng.standard_normal(objective.num_parameters)
+    quantities = ("accuracy", "gradient_norm", "noise", "curvature", "leading", "sharpness", "test")
+    plan = descent.Measurements((0,), quantities, objective, radius=1e-3, num_draws=200)
+    found = plan.at(objective, theta, rng)
+    hessian = objective.hessian(theta)
+    covariance = gradient_noise.gradient_covariance(objective.per_example_gradients(theta))
+    sigma = covariance.to_dense()
+    aligned = float(np.trace(hessian @ sigma))
+    size = np.abs(hessian).max() * np.trace(sigma)
+    assert_equal_up_to_rounding(found["alignment"], aligned, num_terms=1000, scale=size)
+    isotropic = np.trace(hessian) * np.trace(sigma) / len(theta)
+    assert_equal_up_to_rounding(found["isotropic_alignment"], isotropic, num_terms=1000, scale=size)
+    values, vectors = np.linalg.eigh(hessian)
+    assert found["leading_eigenvalue"] == pytest.approx(values[-1], rel=1e-6)
+    coefficient = covariance.quadratic_form(vectors[:, -1]) * np.trace(hessian)
+    assert found["projection_coefficient"] == pytest.approx(
+        coefficient / (values[-1] * np.trace(sigma)), rel=1e-6
+    )
+    outputs = objective.outputs(theta)
+    assert found["accuracy"] == np.mean(outputs.argmax(axis=1) == objective.targets)
+    assert found["test_accuracy"] == found["accuracy"]
+    assert found["test_loss"] == found["loss"] == objective.loss(theta)
+    assert found["gradient_norm"] == pytest.approx(np.linalg.norm(objective.gradient(theta)))
+    assert found["layer_noise_trace"].sum() == pytest.approx(np.trace(sigma))
+    # to second order, where no kink lies within the radius; a kink moves it by far less than this
+    assert abs(found["expected_sharpness"]) < 10 * 1e-6 * max(1.0, np.abs(values).sum())
+
+
+def test_measurements_of_an_objective_that_is_no_network(rng):
+    objective, theta = bowl(rng), np.ones(4)
+    plan = descent.Measurements((0,), ("noise", "curvature", "leading"))
+    found = plan.at(objective, theta, rng)
+    sigma = gradient_noise.gradient_covariance(objective.per_example_gradients(theta)).to_dense()
+    assert_equal_up_to_rounding(
+        [found["hessian_trace"], found["alignment"], found["isotropic_alignment"]],
+        [6.6, np.trace(HESSIAN @ sigma), 6.6 * np.trace(sigma) / 4],
+        num_terms=200,
+        scale=4 * np.trace(sigma) + 10,
+    )
+    assert_equal_up_to_rounding(found["leading_eigenvalue"], 4.0, num_terms=50)
+    expected = sigma[0, 0] * 6.6 / (4 * np.trace(sigma))
+    assert_equal_up_to_rounding(found["projection_coefficient"], expected, num_terms=200)
+
+
+def test_accuracy_of_one_output(rng):
+    from aniso.descent.measurements import accuracy
+    from aniso.model_objective import ModelObjective
+    from aniso.models.one_hidden_layer import OneHiddenLayer
+
+    model = OneHiddenLayer(1, 2)
+    theta = np.array([1.0, 0.0, 0.0, 0.0])  # f = relu(x)
+    inputs, targets = np.array([[0.2], [0.7], [0.9], [-1.0]]), np.array([0, 1, 0, 0])
+    clipped = ModelObjective(model, losses.ClippedSquaredLoss(), inputs, targets)
+    logistic = ModelObjective(model, losses.LogisticLoss(), inputs, targets)
+    assert accuracy(clipped, theta) == 0.75  # 0.9 is above 1/2
+    assert accuracy(logistic, theta) == 0.5  # 0.2 and 0.9 are above 0
+    del rng
+
+
+@pytest.mark.parametrize("antithetic", [True, False])
+def test_expected_sharpness_of_a_quadratic(antithetic, rng):
+    from aniso.descent.sharpness import expected_sharpness
+
+    objective = bowl(rng)
+    found = expected_sharpness(objective, np.zeros(4), 0.1, 2000, rng, antithetic=antithetic)
+    assert_within_sampling_error(found, 0.01 * 6.6 / 2)
+    with pytest.raises(AssertionError, match="sampling"):
+        assert_within_sampling_error(found, 0.01 * 6.6)  # without the factor 1/2
+
+
+# ---- refusals
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"dynamics": "adam"}, "dynamics='adam'; expected one of: gd"),
+        ({"dynamics": "sgd"}, "batch_size=None"),
+        ({"dynamics": "sgd", "batch_size": 3}, "sampling=None"),
+        ({"dynamics": "gld_constant"}, "standard_deviation=None"),
+        ({"dynamics": "gd", "learning_rate": -1.0}, "learning_rate"),
+        ({"dynamics": "gd", "refresh_interval": 0}, "refresh_interval"),
+        ({"dynamics": "gd", "power_iterations": 0}, "power_iterations"),
+        ({"dynamics": "gd", "covariance_source": "guess"}, "covariance_source"),
+    ],
+)
+def test_settings_are_refused(arguments, message):
+    with pytest.raises(checks.InputError, match=message):
+        descent.Settings(**({"learning_rate": 0.1, "num_steps": 1} | arguments))
+
+
+def test_wrong_arguments_are_refused(rng):
+    objective = bowl(rng)
+    with pytest.raises(checks.InputError, match="settings"):
+        descent.simulate_descent(objective, np.ones(4), {}, rng)
+    with pytest.raises(checks.InputError, match="rng"):
+        descent.simulate_descent(objective, np.ones(4), chosen("gd"), 0)
+    large = chosen("sgd", batch_size=13, sampling="epochs")
+    with pytest.raises(checks.InputError, match="batch_size"):
+        descent.simulate_descent(objective, np.ones(4), large, rng)
+    few = chosen("gld_dynamic", batch_size=7, covariance_source="batches")
+    with pytest.raises(checks.InputError, match="two batches"):
+        descent.simulate_descent(objective, np.ones(4), few, rng)
+    with pytest.raises(checks.InputError, match="test_objective"):
+        descent.Measurements((0,), ("test",))
+    with pytest.raises(checks.InputError, match="quantities"):
+        descent.Measurements((0,), ("beauty",))
+    from aniso.descent.sharpness import expected_sharpness
+
+    with pytest.raises(checks.InputError, match="even"):
+        expected_sharpness(objective, np.ones(4), 0.1, 3, rng)
+
+
+def test_presets_differ_where_the_scripts_differ_from_the_paper():
+    common = {"learning_rate": 0.1, "num_steps": 1, "batch_size": 3}
+    stated = descent.as_stated("gld_leading", **common)
+    published = descent.as_published("gld_leading", **common)
+    assert (stated.rescaled, stated.injection) == (True, "every_step")
+    assert (published.rescaled, published.injection) == (False, "refresh_steps")
+    assert stated.refresh_interval == published.refresh_interval == 10
+    assert descent.as_stated("sgd", **common).sampling == "with_replacement"
+    assert descent.as_published("sgd", **common).sampling == "epochs"
+
+
+def test_all_presets_run_on_a_toy(rng):
+    objective = two_basin_objective(0.01 * rng.standard_normal((20, 2)))
+    common = {"learning_rate": 0.001, "num_steps": 3, "batch_size": 2, "num_pairs": 2}
+    for preset, dynamics in itertools.product(
+        (descent.as_stated, descent.as_published), descent.DYNAMICS
+    ):
+        more = {"standard_deviation": 0.1} if dynamics == "gld_constant" else {}
+        result = descent.simulate_descent(
+            objective, np.ones(2), preset(dynamics, **common, **more), rng
+        )
+        assert result.status == "finished"

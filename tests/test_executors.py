@@ -1,0 +1,159 @@
+"""Executors: the same results wherever units run, and what happens when a worker dies."""
+
+import os
+import subprocess
+import sys
+import time
+import warnings
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import executor_units
+import numpy as np
+import pytest
+
+from aniso import checks, executors
+
+SEEDS = [3, 1, 2, 5]
+
+
+@pytest.fixture(scope="module")
+def dask():
+    """Address of a cluster of two worker processes, as one names it on the command line."""
+    distributed = pytest.importorskip("distributed")
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        cluster = distributed.LocalCluster(
+            n_workers=2, threads_per_worker=1, processes=True, dashboard_address=None
+        )
+        try:
+            yield cluster.scheduler_address.replace("tcp://", "dask://")
+        finally:
+            cluster.close()
+
+
+def values(outcomes):
+    assert [outcome.error for outcome in outcomes] == [None] * len(outcomes)
+    return [outcome.value for outcome in outcomes]
+
+
+def test_results_do_not_depend_on_the_executor(dask):
+    expected = [executor_units.draw(seed) for seed in SEEDS]
+    for name in ("serial", "local:1", "local:2", dask):
+        assert values(executors.run_units(executor_units.draw, SEEDS, name)) == expected
+    with ThreadPoolExecutor(2) as pool:
+        assert values(executors.run_units(executor_units.draw, SEEDS, pool)) == expected
+
+
+def test_an_exception_ends_its_unit_alone(dask):
+    for name in ("serial", "local:2", dask):
+        outcomes = executors.run_units(executor_units.fail, [0, 1, 2], name)
+        assert [outcome.value for outcome in outcomes] == [0, None, 2]
+        assert str(outcomes[1].error) == "unit 1 has no value"
+        assert outcomes[1].unit == 1
+
+
+def test_a_killed_local_worker_costs_its_unit_alone(tmp_path):
+    units = [(None, 1), (tmp_path / "marker", 2), (None, 3)]
+    seen = []
+    outcomes = executors.run_units(executor_units.die_once, units, "local:2", on_done=seen.append)
+    assert values(outcomes) == [1, 2, 3]
+    assert sorted(outcome.value for outcome in seen) == [1, 2, 3]
+
+
+def test_a_unit_that_always_kills_its_worker_is_given_up():
+    (outcome,) = executors.run_units(executor_units.die_always, [0], "local:1")
+    assert outcome.value is None
+    assert "terminated abruptly" in str(outcome.error)
+
+
+def test_a_killed_dask_worker_loses_nothing(dask, tmp_path):
+    units = [(None, 1), (tmp_path / "marker", 2), (None, 3)]
+    assert values(executors.run_units(executor_units.die_once, units, dask)) == [1, 2, 3]
+
+
+def test_a_run_killed_at_a_random_step_equals_the_uninterrupted_one(dask, tmp_path, rng):
+    for number, name in enumerate(("local:2", dask)):
+        step = int(rng.integers(1, executor_units.NUM_STEPS))
+        units = [(tmp_path / f"{number}whole", 4, None), (tmp_path / f"{number}killed", 4, step)]
+        whole, killed = values(executors.run_units(executor_units.descend, units, name))
+        assert (tmp_path / f"{number}killed.killed").exists()
+        assert whole.keys() == killed.keys()
+        for key in whole:
+            assert np.array_equal(whole[key], killed[key], equal_nan=True), (name, step, key)
+
+
+def test_local_processes_have_one_blas_thread_each(monkeypatch):
+    monkeypatch.setenv("OMP_NUM_THREADS", "7")
+    monkeypatch.delenv("MKL_NUM_THREADS", raising=False)
+    (outcome,) = executors.run_units(executor_units.blas_threads, [0], "local")
+    assert outcome.value == ("1", "1")
+    assert os.environ["OMP_NUM_THREADS"] == "7"
+    assert "MKL_NUM_THREADS" not in os.environ
+
+
+def test_an_executor_that_is_broken_from_the_start_is_reported(tmp_path):
+    from concurrent.futures.process import BrokenProcessPool
+
+    class Broken:
+        def submit(self, *_):
+            raise BrokenProcessPool("gone")
+
+    outcomes = executors.run_units(abs, [1, 2], Broken())
+    assert [str(outcome.error) for outcome in outcomes] == ["gone", "gone"]
+    del tmp_path
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        ("slurm", "executor='slurm'; expected one of: serial, local"),
+        ("local:many", "expected one of"),
+        ("local:0", "number of local processes"),
+        ("dask://nowhere", "expected dask://<host>:<port>"),
+        (3, "expected one of"),
+    ],
+)
+def test_unknown_executors_are_refused(name, message):
+    if "dask" in str(name):
+        pytest.importorskip("distributed")
+    with pytest.raises(checks.InputError, match=message):
+        executors.run_units(abs, [1], name)
+
+
+def test_an_unreachable_cluster_is_an_error_at_once():
+    pytest.importorskip("distributed")
+    start = time.monotonic()
+    with pytest.raises(checks.InputError, match="can't be reached"):
+        executors.require_reachable("dask://127.0.0.1:1")
+    assert time.monotonic() - start < 5
+
+
+def test_a_missing_package_is_named(monkeypatch):
+    monkeypatch.setitem(sys.modules, "distributed", None)
+    with pytest.raises(checks.InputError, match=r"pip install 'aniso\[dask\]'"):
+        executors.require_reachable("dask://127.0.0.1:8786")
+
+
+def test_the_same_numbers_come_over_mpi(tmp_path):
+    pytest.importorskip("mpi4py")
+    mpiexec = Path(sys.executable).with_name("mpiexec")
+    if not mpiexec.exists():
+        pytest.skip("no mpiexec beside this Python")
+    program = (
+        "import executor_units; from aniso import executors\n"
+        "if __name__ == '__main__':\n"
+        f"    found = executors.run_units(executor_units.draw, {SEEDS}, 'mpi')\n"
+        "    print([outcome.value for outcome in found])\n"
+    )
+    folder = Path(__file__).parent
+    (tmp_path / "program.py").write_text(program)
+    done = subprocess.run(
+        [mpiexec, "-n", "3", sys.executable, "-m", "mpi4py.futures", tmp_path / "program.py"],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        env=os.environ | {"PYTHONPATH": str(folder)},
+    )
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.strip() == str([executor_units.draw(seed) for seed in SEEDS])

@@ -1,0 +1,153 @@
+"""Run directories: identity, checkpoints that survive damage and kills, one process at a time."""
+
+import errno
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import executor_units
+import numpy as np
+import pytest
+
+from aniso import checks, files, run_store
+
+PARAMETERS = {"learning_rate": 0.1, "network": {"widths": [2, 3]}}
+
+
+def opened(folder, parameters=PARAMETERS, seed=1):
+    return run_store.RunDirectory(folder, parameters, seed=seed)
+
+
+def test_the_newest_checkpoint_comes_back(tmp_path):
+    with opened(tmp_path) as run:
+        assert run.latest_checkpoint() is None
+        for step in (5, 10, 100):
+            run.save_checkpoint(step, {"theta": np.full(3, step)}, {"rng": "x"}, num_steps=200)
+        stored = run.latest_checkpoint()
+    assert stored.step == 100
+    assert stored.arrays["theta"].tolist() == [100, 100, 100]
+    assert stored.details == {"rng": "x"}
+    assert len(list(tmp_path.glob("checkpoint-*"))) == 2
+    assert '"num_steps": 200' in (tmp_path / "progress.json").read_text()
+
+
+def test_the_result_replaces_the_checkpoints(tmp_path):
+    with opened(tmp_path) as run:
+        assert run.result() is None
+        run.save_checkpoint(5, {"theta": np.ones(2)}, {})
+        run.save_result(9, {"theta": np.zeros(2)}, {"status": "finished"})
+    with opened(tmp_path) as run:
+        assert run.result().details == {"status": "finished"}
+        assert run.latest_checkpoint() is None
+
+
+def test_versions_and_seed_stand_in_the_directory(tmp_path):
+    with opened(tmp_path):
+        pass
+    content = (tmp_path / "run.json").read_text()
+    assert '"numpy"' in content
+    assert '"seed": 1' in content
+    with opened(tmp_path):
+        pass
+    assert (tmp_path / "run.json").read_text() == content
+
+
+@pytest.mark.parametrize(
+    ("parameters", "seed", "line"),
+    [
+        ({"learning_rate": 0.2, "network": {"widths": [2, 3]}}, 1, "stored 0.1, asked for 0.2"),
+        ({"learning_rate": 0.1, "network": {"widths": [2, 4]}}, 1, "network.widths: stored"),
+        ({"learning_rate": 0.1}, 1, r"network.widths: stored \[2, 3\], not asked for"),
+        (PARAMETERS | {"more": 1}, 1, "more: not stored, asked for 1"),
+        (PARAMETERS, 2, "seed: stored 1, asked for 2"),
+    ],
+)
+def test_a_foreign_directory_is_refused_with_the_difference(tmp_path, parameters, seed, line):
+    with opened(tmp_path) as run:
+        run.save_checkpoint(5, {"theta": np.ones(2)}, {})
+    with pytest.raises(checks.InputError, match=line):
+        opened(tmp_path, parameters, seed)
+
+
+def test_an_unreadable_description_is_refused(tmp_path):
+    (tmp_path / "run.json").write_text("{")
+    with pytest.raises(checks.InputError, match="can't be read"):
+        opened(tmp_path)
+
+
+def test_two_processes_never_share_a_directory(tmp_path):
+    with opened(tmp_path), pytest.raises(checks.InputError, match="another process"):
+        opened(tmp_path).__enter__()
+    with opened(tmp_path):
+        pass
+
+
+def test_a_directory_that_cannot_be_made_is_refused(tmp_path):
+    (tmp_path / "file").touch()
+    with pytest.raises(checks.InputError, match="can't be created"):
+        opened(tmp_path / "file" / "run")
+
+
+def damage_truncate(content, rng):
+    return content[: int(rng.integers(len(content)))]
+
+
+def damage_overwrite(content, rng):
+    # in the middle of the data, as a disk would
+    start = int(rng.integers(60, len(content) // 2))
+    return (
+        content[:start] + bytes(rng.integers(256, size=64, dtype=np.uint8)) + content[start + 64 :]
+    )
+
+
+@pytest.mark.parametrize("damage", [damage_truncate, damage_overwrite])
+def test_a_damaged_checkpoint_is_named_and_the_one_before_used(tmp_path, rng, damage):
+    with opened(tmp_path) as run:
+        for step in (5, 10):
+            run.save_checkpoint(step, {"theta": rng.standard_normal(500)}, {})
+        newest = tmp_path / "checkpoint-000000010.npz"
+        newest.write_bytes(damage(newest.read_bytes(), rng))
+        with pytest.warns(run_store.DamagedFile, match=r"checkpoint-000000010\.npz' is damaged"):
+            stored = run.latest_checkpoint()
+    assert stored.step == 5
+
+
+def test_without_space_the_last_checkpoint_stays_whole(tmp_path, monkeypatch):
+    def full(_):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    with opened(tmp_path) as run:
+        run.save_checkpoint(5, {"theta": np.ones(2)}, {})
+        monkeypatch.setattr(files.os, "fsync", full)
+        with pytest.raises(OSError, match="No space left"):
+            run.save_checkpoint(10, {"theta": np.ones(2)}, {})
+        monkeypatch.undo()
+        assert run.latest_checkpoint().step == 5
+    assert not [path for path in tmp_path.iterdir() if path.name.startswith(".")]
+
+
+def test_a_run_killed_at_any_moment_resumes_to_the_same_bits(tmp_path, rng):
+    whole = executor_units.descend((tmp_path / "whole", 7, None))
+    program = (
+        "import executor_units, sys; print('ready', flush=True)\n"
+        f"executor_units.descend(({str(tmp_path / 'killed')!r}, 7, None))\n"
+    )
+    killed = 0
+    for _ in range(2):
+        process = subprocess.Popen(
+            [sys.executable, "-c", program],
+            stdout=subprocess.PIPE,
+            env=os.environ | {"PYTHONPATH": str(Path(__file__).parent)},
+        )
+        process.stdout.readline()
+        time.sleep(rng.uniform(0.0, 0.3))
+        process.send_signal(signal.SIGKILL)
+        killed += process.wait() == -signal.SIGKILL
+        process.stdout.close()
+    resumed = executor_units.descend((tmp_path / "killed", 7, None))
+    assert killed > 0
+    for key, expected in whole.items():
+        assert np.array_equal(resumed[key], expected, equal_nan=True), key
