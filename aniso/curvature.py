@@ -20,6 +20,8 @@ from scipy.sparse.linalg import LinearOperator
 from aniso import checks, memory
 from aniso.output_curvature import OutputCurvature, example_chunks
 
+_OUTPUT_METHODS = ("outputs", "jacobians", "output_hessians", "output_loss")
+
 
 class HessianOperator(LinearOperator):
     """Hessian of the mean loss as an operator; see :func:`hessian_operator`."""
@@ -66,7 +68,7 @@ def hessian(objective, theta):
     Cost: that of the objective's `hessian`. Of a piecewise smooth loss it is the Hessian of the
     piece at theta.
     """
-    theta = _parameters(theta)
+    theta = _parameters(objective, theta, ("hessian",))
     _require_dense(theta.size, "the dense Hessian")
     matrix = objective.hessian(theta)
     return (matrix + matrix.T) / 2
@@ -92,7 +94,7 @@ def hessian_operator(objective, theta):
     InputError
         If theta is not a finite vector.
     """
-    return HessianOperator(objective, _parameters(theta))
+    return HessianOperator(objective, _parameters(objective, theta, ("hessian_product",)))
 
 
 def generalized_gauss_newton(objective, theta):
@@ -207,8 +209,7 @@ def _fisher_information(objective, theta):
 
 
 def _output_curvature(objective, theta, weights_at):
-    theta = _parameters(theta)
-    _check_outputs(objective)
+    theta = _parameters(objective, theta, _OUTPUT_METHODS)
     weights = weights_at(objective, theta)
     num_examples, num_outputs = weights.shape[:2]
     memory.require(
@@ -225,8 +226,7 @@ def _output_curvature(objective, theta, weights_at):
 
 
 def _dense_output_curvature(objective, theta, weights_at):
-    theta = _parameters(theta)
-    _check_outputs(objective)
+    theta = _parameters(objective, theta, _OUTPUT_METHODS)
     _require_dense(theta.size, "the dense matrix")
     num_examples = objective.num_examples
     num_outputs = objective.outputs(theta).shape[1]
@@ -240,20 +240,18 @@ def _dense_output_curvature(objective, theta, weights_at):
     return (total + total.T) / 2
 
 
-def _parameters(theta):
-    theta = checks.array("theta", theta, shape=(None,))
+def _parameters(objective, theta, methods):
+    """The checked theta of an objective that has the methods needed."""
+    for name in methods:
+        if not hasattr(objective, name):
+            raise checks.InputError(
+                f"objective of type {type(objective).__name__} has no {name}; expected "
+                "objective.Objective or, for what needs outputs, model_objective.ModelObjective"
+            )
+    theta = checks.array("theta", theta, shape=(getattr(objective, "num_parameters", None),))
     if theta.size == 0:
         raise checks.InputError("theta is empty; expected the parameters, shape (D,), D >= 1")
     return theta
-
-
-def _check_outputs(objective):
-    for name in ("outputs", "jacobians", "output_hessians", "output_loss"):
-        if not hasattr(objective, name):
-            raise checks.InputError(
-                f"objective of type {type(objective).__name__} has no {name}; expected one with "
-                "model outputs, for instance model_objective.ModelObjective"
-            )
 
 
 def _require_dense(dimension, what):

@@ -35,12 +35,16 @@ def exponential_integral(rates, time):
     >>> exponential_integral(np.array([0.0, np.log(2.0)]), 1.0) * [1.0, np.log(2.0)]
     array([1. , 0.5])
     """
-    exponents = -np.asarray(rates) * time
+    with np.errstate(over="ignore"):
+        exponents = -np.asarray(rates) * time
     _check_growth(exponents, "time times the negative rate")
     # -expm1(-x)/x is 1 at x = 0, and for subnormal x up to rounding: both are caught by the mask.
     small = np.abs(exponents) < np.finfo(np.float64).tiny
-    safe = np.where(small, 1.0, exponents)
-    return time * np.where(small, 1.0, np.expm1(safe) / safe)
+    # From exp(-50) on the integral is 1/r to the last bit, and t times 1/(rt) may leave the range.
+    decayed = exponents < -50
+    safe = np.where(small | decayed, 1.0, exponents)
+    within = np.where(decayed, 0.0, time) * np.where(small, 1.0, np.expm1(safe) / safe)
+    return np.where(decayed, 1 / np.where(decayed, rates, 1.0), within)
 
 
 def geometric_sum(deficits, num_terms):

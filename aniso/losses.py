@@ -37,6 +37,7 @@ class SquaredLoss:
 
     def gradient(self, outputs, targets):
         """``2 (f - y)``, shape (..., n, C)."""
+        _same_trailing("targets", targets.shape, outputs.shape[-2:])
         return 2 * (outputs - targets)
 
     def hessian(self, outputs, targets):  # noqa: ARG002
@@ -100,6 +101,7 @@ class ClippedSquaredLoss:
 
     def gradient(self, outputs, targets):
         """``2 (f - y)`` where active, else 0, shape (..., n, 1)."""
+        _same_trailing("targets", targets.shape, _single(outputs)[-1:])
         slope = np.where(self.active(outputs), 2 * (outputs[..., 0] - targets), 0.0)
         return slope[..., None]
 
@@ -145,6 +147,7 @@ class LogisticLoss:
 
     def gradient(self, outputs, targets):
         """``p - y``, shape (..., n, 1), to relative accuracy for either label."""
+        _same_trailing("targets", targets.shape, _single(outputs)[-1:])
         sign = 1.0 - 2.0 * targets
         return (sign * expit(sign * outputs[..., 0]))[..., None]
 
@@ -191,6 +194,7 @@ class SoftmaxCrossEntropy:
 
     def gradient(self, outputs, targets):
         """``p - e_y``, shape (..., n, C)."""
+        _same_trailing("targets", targets.shape, outputs.shape[-2:-1])
         return softmax(outputs, axis=-1) - _one_hot(targets, outputs.shape[-1])
 
     def hessian(self, outputs, targets):  # noqa: ARG002

@@ -31,8 +31,8 @@ class ModelObjective:
     Raises
     ------
     InputError
-        If the data are not finite, are empty, have a wrong shape or wrong labels; at a call, if
-        theta is not a finite vector of D entries.
+        If the model or the loss is none, or the data are not finite, are empty, have a wrong
+        shape or wrong labels; at a call, if theta is not a finite vector of D entries.
 
     Notes
     -----
@@ -63,6 +63,8 @@ class ModelObjective:
     """
 
     def __init__(self, model, output_loss, inputs, targets):
+        _check_parts("model", model, ("num_inputs", "num_outputs", "layered_outputs"))
+        _check_parts("output_loss", output_loss, ("gradient", "hessian", "check_targets"))
         inputs = checks.array("inputs", inputs, shape=(None, model.num_inputs))
         targets = output_loss.check_targets(targets, len(inputs), model.num_outputs)
         self.inputs, self.targets = checked_data(inputs, targets)
@@ -262,6 +264,14 @@ class ModelObjective:
                 self._jacobians(theta, self.inputs[chosen]),
                 curvatures[chosen] / self.num_examples,
             )
+
+
+def _check_parts(name, value, parts):
+    if isinstance(value, type) or not all(hasattr(value, part) for part in parts):
+        home = {"model": "aniso.models", "output_loss": "aniso.losses"}[name]
+        raise checks.InputError(
+            f"{name}={value!r}; expected an object with {', '.join(parts)}, such as those of {home}"
+        )
 
 
 @dataclass(frozen=True)

@@ -9,6 +9,7 @@ from aniso import checks, curvature, gradient_noise, indicators, losses, memory,
 from aniso.model_objective import ModelObjective
 from aniso.models.multilayer_perceptron import MultilayerPerceptron
 from aniso.models.one_hidden_layer import OneHiddenLayer
+from aniso.models.quadratic import quadratic_objective
 
 NUM_EXAMPLES, NUM_OUTPUTS, DIMENSION = 7, 3, 11
 
@@ -175,8 +176,14 @@ def test_refusals_come_before_the_work(linear, theta, monkeypatch):
         curvature.fisher(LossAlone(), theta)
     with pytest.raises(checks.InputError, match="theta is empty"):
         curvature.hessian(linear, [])
+    bowl = quadratic_objective(np.eye(3), np.zeros(3), np.zeros((1, 3)))
+    for function in (curvature.hessian, curvature.hessian_operator):
+        with pytest.raises(checks.InputError, match="LossAlone has no hessian"):
+            function(LossAlone(), theta)
+        with pytest.raises(checks.InputError, match=r"theta has shape \(2,\); expected \(3\)"):
+            function(bowl, [1.0, 1.0])
     with pytest.raises(checks.InputError, match="non-finite"):
-        curvature.hessian_operator(linear, [np.nan])
+        curvature.hessian_operator(linear, np.full(theta.size, np.nan))
     monkeypatch.setattr(memory, "available_bytes", lambda: 1000)
     for refused in (
         curvature.hessian,

@@ -172,3 +172,11 @@ def test_a_wrong_margin_is_refused(delta):
 def test_sampling_needs_a_generator(loss, num_outputs):
     with pytest.raises(checks.InputError, match="rng"):
         loss.sample_targets(np.zeros((1, num_outputs)), 3)
+
+
+@every_loss
+def test_targets_that_would_broadcast_are_refused(loss, num_outputs, rng):
+    outputs, targets = draw(loss, num_outputs, rng)
+    for function in (loss, loss.gradient):
+        with pytest.raises(checks.InputError, match="expected its last axes"):
+            function(outputs, targets[..., None])

@@ -203,6 +203,15 @@ def test_wrong_data_are_refused(model, loss, inputs, targets, message):
         ModelObjective(model, loss, inputs, targets)
 
 
+def test_what_is_no_model_or_no_loss_is_refused():
+    for model in ("relu", OneHiddenLayer, None):
+        with pytest.raises(checks.InputError, match="expected an object with num_inputs"):
+            ModelObjective(model, LogisticLoss(), np.ones((1, 2)), [1])
+    for loss in ("logistic", LogisticLoss, None):
+        with pytest.raises(checks.InputError, match="expected an object with gradient"):
+            ModelObjective(OneHiddenLayer(2, 2), loss, np.ones((1, 2)), [1])
+
+
 @pytest.mark.parametrize("theta", [np.ones(5), np.ones((6, 1)), [np.nan] * 6, ["a"] * 6])
 def test_a_wrong_theta_is_refused(theta):
     objective = ModelObjective(OneHiddenLayer(2, 2), LogisticLoss(), np.ones((3, 2)), [0, 1, 1])

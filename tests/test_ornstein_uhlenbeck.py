@@ -257,3 +257,6 @@ def test_sums_are_accurate_for_every_rate():
         made = float(exponential_sums.exponential_integral(np.array(rate), 3.0))
         series = 3.0 * (1 - rate * 1.5) if abs(rate) < 1e-8 else -np.expm1(-3 * rate) / rate
         assert abs(made - series) <= 8 * np.finfo(float).eps * series
+    for rate, time in ((1e8, 1e300), (1e300, 1e300), (1.0, 1.7e308), (51.0, 1.0)):
+        made = exponential_sums.exponential_integral(np.array(rate), time)
+        np.testing.assert_allclose(made, 1 / rate, rtol=1e-15)

@@ -6,7 +6,7 @@ import functools
 import numpy as np
 import pytest
 
-from aniso import indicators, langevin, noise_structures, ornstein_uhlenbeck, propositions
+from aniso import checks, indicators, langevin, noise_structures, ornstein_uhlenbeck, propositions
 from aniso.objective import Objective
 from aniso.propositions import extremal_spectra, proposition3, snapshots, trained_networks
 from aniso.propositions.check import Settings
@@ -297,6 +297,29 @@ def test_a_network_without_active_examples_is_vacuous_not_a_pass(monkeypatch):
         assert found
         assert all(outcome == {"vacuous"} for outcome in found.values())
     assert verdicts("proposition1", "trained networks") == {"trained network": {"vacuous"}}
+
+
+def test_the_constants_of_proposition3_by_hand():
+    problem = trained_networks.Problem(trained_networks.POINTS, "logistic", "relu", 32, 0)
+    (final,) = trained_networks.snapshots(problem, (0,))
+    by_hand = dataclasses.replace(
+        final,
+        num_active=3,
+        num_examples=4,
+        lowest_weight=1.0,
+        highest_weight=2.0,
+        hessian=np.diag([5.0, 3.0]),
+        gradient=np.array([0.5, 7.0]),
+        gradient_covariance=np.diag([1.0, 3.0]),
+    )
+    # (1 - 3/4) * 1/2, and 1/2 - 0.5^2 * 8 / (5 * 4)
+    assert proposition3.guaranteed_coefficient(by_hand, "clipped squared") == 0.125
+    assert proposition3.guaranteed_coefficient(by_hand, "logistic") == pytest.approx(0.4)
+    with pytest.raises(checks.InputError, match="loss='squared'; expected one of"):
+        proposition3.guaranteed_coefficient(by_hand, "squared")
+    for wrong in ({"data": "images"}, {"loss": "squared"}, {"activation": "tanh"}):
+        with pytest.raises(checks.InputError, match="expected one of"):
+            dataclasses.replace(problem, **wrong)
 
 
 def test_a_mean_gradient_along_u_makes_proposition3_vacuous_for_the_logistic_loss():

@@ -9,6 +9,7 @@ active and the statement needs a small mean gradient along u.
 
 import numpy as np
 
+from aniso import checks
 from aniso.propositions import falsification, small_networks, trained_networks
 from aniso.propositions.check import Task, Verdict, compare, without_comparison
 
@@ -47,8 +48,13 @@ def guaranteed_coefficient(snapshot, loss):
     -------
     float
         At most 0 where the proposition promises nothing.
+
+    Raises
+    ------
+    InputError
+        If there is no such loss.
     """
-    if loss == "clipped squared":
+    if checks.one_of("loss", loss, trained_networks.LOSSES) == "clipped squared":
         return (1 - snapshot.num_active / snapshot.num_examples) * snapshot.weight_ratio
     eigenvalue, vector = snapshot.leading_eigenpair
     share = (vector @ snapshot.gradient) ** 2 * np.trace(snapshot.hessian)

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from aniso import datasets, losses
+from aniso import checks, datasets, losses
 from aniso.model_objective import ModelObjective
 from aniso.models.one_hidden_layer import OneHiddenLayer
 from aniso.propositions.snapshots import snapshot
@@ -50,6 +50,11 @@ class Problem:
     num_hidden: int
     seed: int
     classes: tuple[int, int] = (0, 6)
+
+    def __post_init__(self):
+        checks.one_of("data", self.data, (POINTS, IMAGES))
+        checks.one_of("loss", self.loss, LOSSES)
+        checks.one_of("activation", self.activation, ACTIVATIONS)
 
     def __str__(self):
         data = (
