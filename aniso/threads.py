@@ -37,21 +37,30 @@ class Workers:
 
     def map(self, function, items):
         """``[function(item) for item in items]`` on the threads, in the order of the items."""
+        return list(self._results(function, items))
+
+    def sum(self, function, items):
+        """Sum of ``function(item)`` over the items, in their order; arrays are added in place.
+
+        Parts are added as they arrive, so that few of them exist at a time.
+        """
+        total = None
+        for part in self._results(function, items):
+            if total is None:
+                total = part
+            else:
+                total += part
+        return total
+
+    def _results(self, function, items):
         items = list(items)
         with blas_threads(1):
             if self.num_threads == 1 or len(items) < 2:
-                return [function(item) for item in items]
+                yield from map(function, items)
+                return
             if self._pool is None:
                 self._pool = ThreadPoolExecutor(self.num_threads, thread_name_prefix="aniso")
-            return list(self._pool.map(function, items))
-
-    def sum(self, function, items):
-        """Sum of ``function(item)`` over the items, in their order; arrays are added in place."""
-        parts = self.map(function, items)
-        total = parts[0]
-        for part in parts[1:]:
-            total += part
-        return total
+            yield from self._pool.map(function, items)
 
 
 @functools.cache

@@ -13,14 +13,11 @@ from aniso.networks import (
     passes,
 )
 from aniso.networks.bilinear_assembly import Assembly
+from aniso.networks.cache_plan import cache_bytes, chunk_examples, num_groups
 from aniso.networks.gradient_factors import GradientFactors
 from aniso.networks.operators import SymmetricOperator
 from aniso.networks.parameter_blocks import parameter_blocks
 
-# chunks are dealt to this many groups, each with its own sums: results don't depend on threads
-_GROUPS = 4
-_GROUP_BYTES = 1_200_000_000
-_WORK_BYTES = 60_000_000
 _FORMS = 128
 
 
@@ -62,28 +59,12 @@ class Linearisation:
     @property
     def num_bytes(self):
         """Bytes of the cached factors, whether they have been formed or not."""
-        entries = self._plan.num_entries()
-        if self._assembly.supported:
-            entries += self._assembly.num_entries()
-        return entries * self.network.dtype.itemsize
+        return cache_bytes(self.network, self._plan, self._assembly)[0]
 
     @property
     def peak_bytes(self):
         """Bytes of the factors and of the work space while they are formed."""
-        item = self.network.dtype.itemsize
-        work = min(_WORK_BYTES, self._chunk_bytes() * len(self._active))
-        sums = self._assembly.num_entries() * item * self._groups()
-        return self.num_bytes + sums + work * self.network.workers.num_threads
-
-    def _groups(self):
-        if not self._assembly.supported:
-            return _GROUPS
-        block_bytes = max(1, self._assembly.num_entries() * self.network.dtype.itemsize)
-        return max(1, min(_GROUPS, _GROUP_BYTES // block_bytes))
-
-    def _chunk_bytes(self):
-        entries = self._assembly.entries_per_example() if self._assembly.supported else 0
-        return entries * self.network.dtype.itemsize + 2 * self.network.bytes_per_example
+        return cache_bytes(self.network, self._plan, self._assembly)[1]
 
     def _chosen(self, strategy):
         if strategy == "tangents":
@@ -125,11 +106,10 @@ class Linearisation:
         factors = gauss_newton.GaussNewton(network, self._plan, network.num_examples)
         parameters = self._parameters
         tables = assembly.tables(parameters) if with_bilinear else None
-        step = int(max(1, min(_WORK_BYTES // self._chunk_bytes(), part.chunk_size)))
-        pieces = [
-            slice(i, min(i + step, len(self._active))) for i in range(0, len(self._active), step)
-        ]
-        groups = [pieces[i :: self._groups()] for i in range(min(self._groups(), len(pieces)))]
+        step, count = chunk_examples(part, assembly), len(self._active)
+        pieces = [slice(i, min(i + step, count)) for i in range(0, count, step)]
+        number = min(num_groups(network, assembly), len(pieces))
+        groups = [pieces[i::number] for i in range(number)]
 
         def of_group(group):
             sums = assembly.new_sums() if with_bilinear else None
@@ -153,6 +133,12 @@ class Linearisation:
                     total[pair] += values
             bilinear = assembly.finish(total)
         return factors, bilinear
+
+    def prepare(self):
+        """Form the cache now; otherwise the first quantity that needs it does."""
+        if self.strategy == "factors":
+            self._cache  # noqa: B018
+        return self
 
     # ---- products
 
@@ -187,15 +173,10 @@ class Linearisation:
         tasks = [
             lambda part=part: factors.product_of(part, vectors) for part in factors.row_blocks()
         ]
-        total = np.zeros_like(vectors)
         if with_bilinear:
-            tasks.insert(0, lambda: bilinear.product(vectors))
-        parts = self.network.workers.map(_call, tasks)
-        for part in parts[1:] if with_bilinear else parts:
-            total += part
+            tasks.append(lambda: self.network.num_examples * bilinear.product(vectors))
+        total = self.network.workers.sum(_call, tasks)
         total /= self.network.num_examples
-        if with_bilinear:
-            total += parts[0]
         return total[:, 0] if single else total
 
     # ---- first order and noise

@@ -9,13 +9,14 @@ from aniso import checks, memory
 from aniso.networks import passes
 from aniso.networks.linearisation import Linearisation
 from aniso.networks.pooled_convolution import fused
+from aniso.networks.pre_flight import predicted_cost
 from aniso.networks.stack import Stack
 from aniso.threads import Workers
 
 # bytes of one chunk's activations: a few chunks must live in the last cache level together
 _CHUNK_BYTES = 8_000_000
 _LARGEST_SHARE = 8
-_SMALLEST_CHUNK = 25
+_SMALLEST_CHUNK = 50
 
 
 @dataclass(frozen=True)
@@ -138,6 +139,22 @@ class Network:
         Linearisation
         """
         return Linearisation(self, theta, strategy)
+
+    def cost(self, quantity, *, num_vectors=1):
+        """What a quantity will take: flops, bytes, seconds; see :mod:`aniso.networks.pre_flight`.
+
+        Parameters
+        ----------
+        quantity : str
+            For instance "gradient", "linearisation", "hessian_product", "dense_hessian".
+        num_vectors : int
+            Vectors of a product, or eigenpairs.
+
+        Returns
+        -------
+        aniso.cost.Cost
+        """
+        return predicted_cost(self, quantity, num_vectors=num_vectors)
 
     def forward_multiplications(self):
         """Multiplications of one forward pass of one example."""

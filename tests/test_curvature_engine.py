@@ -1,0 +1,11 @@
+"""The curvature group of the verification holds at quick scale, and its planted error is found."""
+
+from aniso.propositions import curvature_engine
+from aniso.propositions.check import Settings, Verdict
+
+
+def test_every_check_holds_at_quick_scale():
+    found = curvature_engine.checks(Settings(scale="quick"))
+    assert [check.name for check in found if check.verdict is not Verdict.HOLDS] == []
+    names = {check.name for check in found}
+    assert {"Hessian", "Tr(HΣ)", "two routes to H V", "Proposition 1 on the network"} <= names
