@@ -203,7 +203,7 @@ def _general_cell(problem, scheme, step_size, steps, seed, substeps):
     elif noise.is_diagonal:
         form, factor = stepping_kernel.DIAGONAL, np.diag(noise.factor)[:, None].copy()
     else:
-        form, factor = stepping_kernel.FULL, panels.padded(noise.factor)
+        form, factor = stepping_kernel.FULL, panels.padded(np.sqrt(step_size) * noise.factor)
     if compiled:
         kernel = stepping_kernel.advance_cell
     else:

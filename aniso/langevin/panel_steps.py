@@ -16,6 +16,14 @@ def combine(x, a, first, b, second, noise, out):
 
 
 @njit(**KERNEL)
+def advance(x, h, force, noise):
+    """`x` + h `force` + `noise`, in place."""
+    for i in range(x.shape[0]):
+        for lane in range(LANES):
+            x[i, lane] += h * force[i, lane] + noise[i, lane]
+
+
+@njit(**KERNEL)
 def scale_rows(scales, c, variates, out):
     """`out` = c `scales` (one per row) times `variates`."""
     for i in range(out.shape[0]):
@@ -73,8 +81,13 @@ def variates(seed, first_path, step, substeps, rank, normals, scratch, wiener, a
     """Normalised increments of a step made of `substeps` fine ones, per Wiener process.
 
     ``wiener = dW / sqrt h`` and, if `normals` is 2, ``area = int_0^h W ds / h^(3/2)``, both
-    (rank, LANES). Fine step j contributes ``z_j`` and ``(n - j - 1/2) z_j + v_j / (2 sqrt 3)``.
+    (rank, LANES); `wiener` has a row to spare. Fine step j contributes ``z_j`` and
+    ``(n - j - 1/2) z_j + v_j / (2 sqrt 3)``.
     """
+    if substeps == 1 and normals == 1:
+        block = np.uint64(step) * np.uint64((rank + 1) // 2)
+        streams.fill_normals(seed, first_path, block, rank, wiener)
+        return
     rows = rank * normals
     blocks = np.uint64((rows + 1) // 2)
     for j in range(substeps):

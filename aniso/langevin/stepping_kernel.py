@@ -6,6 +6,7 @@ from numba import njit
 from aniso.langevin import accumulators, panels
 from aniso.langevin.panel_steps import (
     add_halves,
+    advance,
     combine,
     fill,
     multiplicative_noise,
@@ -49,8 +50,8 @@ def advance_cell(
 ):
     """Paths of one cell from `start`; sums and states at the recorded steps.
 
-    `factor` is padded, with `rank` true columns, or (D, 1) with the standard deviations where the
-    noise is diagonal. For the
+    `factor` times sqrt(step_size), padded, with `rank` true columns, or (D, 1) with the standard
+    deviations where the noise is diagonal. For the
     rest see :func:`aniso.langevin.linear_kernel.advance_cell`. Where a state is not finite,
     `failure` takes 1, the path and the step, and the kernel returns.
     """
@@ -62,7 +63,7 @@ def advance_cell(
     rows = max(dimension, factor.shape[0])
     noise, other_noise = np.zeros((rows, LANES)), np.zeros((rows, LANES))
     scratch = np.zeros((rank * normals + 1, LANES))
-    columns = max(rank, factor.shape[1])
+    columns = max(rank + 1, factor.shape[1])
     wiener, area = np.zeros((columns, LANES)), np.zeros((columns, LANES))
     spread = np.zeros((2 * dimension, LANES))
     observed = np.zeros(LANES)
@@ -80,7 +81,6 @@ def advance_cell(
                 drift(x, drift_parameters, force)
                 if noise_form == FULL:
                     panels.multiply(factor, wiener, noise)
-                    scale_panel(root, noise)
                 elif noise_form == DIAGONAL:
                     scale_rows(scales, root, wiener, noise[:dimension])
                 else:
@@ -102,7 +102,7 @@ def advance_cell(
                 elif scheme == SRA1:
                     if noise_form == FULL:
                         panels.multiply(factor, area, other_noise)
-                        scale_panel(1.5 * root, other_noise)
+                        scale_panel(1.5, other_noise)
                     else:
                         scale_rows(scales, 1.5 * root, area, other_noise[:dimension])
                     combine(x, 0.75 * step_size, force, 0.0, zero, other_noise, predictor)
@@ -110,7 +110,7 @@ def advance_cell(
                     third = step_size / 3.0
                     combine(x, third, force, 2.0 * third, other_force, noise, x)
                 else:
-                    combine(x, step_size, force, 0.0, zero, noise, x)
+                    advance(x, step_size, force, noise)
                 step += 1
                 if not accumulators.all_finite(x, dimension):
                     lane = accumulators.first_broken_lane(x, dimension, active)
