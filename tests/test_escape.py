@@ -170,6 +170,10 @@ def test_chain_and_equation_are_both_reported():
         20_000 if FAST else 12,
         SEED,
     )
+    with pytest.raises(checks.InputError, match=r"learning_rate=0\.0"):
+        escape.simulate_chain_and_equation(
+            drifts.of_quadratic([[1.0]]), covariance, 0.0, [0.0], regions.interval(-1, 1), 1, 1, 1
+        )
     exact = quadrature.mean_exit_time(lambda x: -x, 0.4, 0.0, -0.8, 0.8).value
     tolerance = 4.5 * both.equation.mean.standard_error + 0.02 * exact
     assert abs(both.equation.mean.value - exact) < tolerance

@@ -12,7 +12,7 @@ import reference_langevin as reference
 import scipy.linalg
 
 from aniso import checks, langevin, memory
-from aniso.langevin import checkpoints, drifts, linear_schemes, noises, schemes
+from aniso.langevin import accumulators, checkpoints, drifts, linear_schemes, noises, schemes
 
 FAST = not numba.config.DISABLE_JIT
 SEED = int(np.random.SeedSequence().generate_state(1)[0])  # any seed passes
@@ -162,6 +162,27 @@ def test_diagonal_noise_full_noise_and_state_noise_agree_where_they_are_the_same
         np.testing.assert_allclose(paths[0], paths[2], rtol=0, atol=1e-13)
 
 
+def test_proportional_noise_is_that_of_geometric_motion():
+    start, drift = [1.0], drifts.of_function(geometric_drift, 1, parameters=[-0.5])
+    own = noises.state_dependent(geometric_amplitude, 1, parameters=[0.8])
+    paths = [
+        langevin.simulate_paths(
+            langevin.LangevinProblem(drift, noise, start), "milstein", 0.1, [5], 7, SEED
+        )
+        for noise in (own, noises.proportional([0.8]))
+    ]
+    np.testing.assert_array_equal(*paths)
+
+
+def test_paths_beyond_the_last_one_may_break():
+    # lanes that no path was asked for are nobody's business
+    panel = np.zeros((1, 64))
+    panel[0, 5] = np.nan
+    assert not accumulators.all_finite(panel, 1)
+    assert accumulators.first_broken_lane(panel, 1, 5) == -1
+    assert accumulators.first_broken_lane(panel, 1, 6) == 5
+
+
 def test_substeps_follow_the_same_wiener_process():
     # with drift 0 every step size ends at the same point
     drift = drifts.Drift(2, drifts.of_quadratic(np.zeros((2, 2))).function, np.zeros(4))
@@ -193,7 +214,7 @@ def test_bits_do_not_depend_on_threads():
 KILLED = """
 import numpy as np, sys
 from aniso import langevin
-from aniso.langevin import checkpoints, drifts, noises
+from aniso.langevin import accumulators, checkpoints, drifts, noises
 checkpoints.SECONDS_BETWEEN_SAVES = 0.0
 drift = drifts.of_quadratic([[1.0]])
 drift = drifts.Drift(1, drift.function, drift.parameters, drift.potential)
@@ -299,6 +320,7 @@ def test_built_in_drifts_are_minus_the_gradient_of_their_potentials():
         drifts.of_quadratic([[2.0, 0.5], [0.5, 1.0]]),
         drifts.of_two_basin(data),
         drifts.of_table(grid, np.cos(2 * grid)),
+        drifts.of_polynomial([0.3, -1.0, 0.5, 0.2, 0.25]),
     ):
         source = getattr(drift.potential, "py_func", drift.potential)
 
@@ -415,6 +437,7 @@ def test_moments_by_squaring_are_moments_by_stepping():
         (lambda _: drifts.of_two_basin(np.zeros((0, 2))), "data is empty"),
         (lambda _: drifts.of_table([0, 1, 3, 4], [0] * 4), "not evenly spaced"),
         (lambda _: drifts.of_table([0, 1, 1], [0] * 3), "has to increase"),
+        (lambda _: drifts.of_polynomial([]), "coefficients is empty"),
     ],
 )
 def test_bad_input_is_refused(call, message):

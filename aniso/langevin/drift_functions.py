@@ -124,19 +124,19 @@ def no_drift(theta, parameters, out):  # noqa: ARG001
 @njit(**KERNEL)
 def polynomial_drift(theta, parameters, out):
     """Minus the derivative of a polynomial on the line; parameters: its coefficients, c_0 first."""
-    degree = parameters.shape[0] - 1
     for lane in range(LANES):
-        x, slope = theta[0, lane], 0.0
-        for k in range(degree, 0, -1):
-            slope = slope * x + k * parameters[k]
-        out[0, lane] = -slope
+        out[0, lane] = 0.0
+    for k in range(parameters.shape[0] - 1, 0, -1):
+        coefficient = k * parameters[k]
+        for lane in range(LANES):
+            out[0, lane] = out[0, lane] * theta[0, lane] - coefficient
 
 
 @njit(**KERNEL)
 def polynomial_potential(theta, parameters, out):
     """The polynomial."""
     for lane in range(LANES):
-        x, value = theta[0, lane], 0.0
-        for k in range(parameters.shape[0] - 1, -1, -1):
-            value = value * x + parameters[k]
-        out[lane] = value
+        out[lane] = 0.0
+    for k in range(parameters.shape[0] - 1, -1, -1):
+        for lane in range(LANES):
+            out[lane] = out[lane] * theta[0, lane] + parameters[k]
