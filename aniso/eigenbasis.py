@@ -8,7 +8,8 @@ from aniso import checks, noise_conventions, operands
 def rotated_covariance(hessian, covariance, stage):
     """Eigenvalues and eigenvectors of H, and ``U^T Sigma U``, shape (D, D)."""
     hessian, covariance = _operands(hessian, covariance, stage)
-    covariance = checks.covariance_matrix("covariance", operands.to_dense(covariance))
+    if not operands.is_dense(covariance):
+        covariance = checks.covariance_matrix("covariance", operands.to_dense(covariance))
     values, vectors = np.linalg.eigh(hessian)
     return values, vectors, vectors.T @ covariance @ vectors
 
