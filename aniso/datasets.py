@@ -180,6 +180,8 @@ def pair(images, labels, first, second):
            [30]]), array([1, 0]))
     """
     images = np.asarray(images)
+    if images.ndim == 0:
+        raise checks.InputError("images has shape (); expected (N, ...), N images")
     labels = checks.array("labels", labels, shape=(len(images),))
     first = checks.integer("first", first)
     second = checks.integer("second", second)

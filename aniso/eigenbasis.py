@@ -18,7 +18,7 @@ def projected_variances(hessian, covariance, stage):
     """Eigenvalues lambda of H and ``s_i = u_i^T Sigma u_i``, each of shape (D,)."""
     hessian, covariance = _operands(hessian, covariance, stage)
     values, vectors = np.linalg.eigh(hessian)
-    variances = np.sum(vectors * (covariance @ vectors), axis=0)
+    variances = np.sum(vectors * operands.finite_products(covariance @ vectors), axis=0)
     if variances.min() < -1e-8 * np.abs(variances).max():
         raise checks.InputError(
             "covariance is not positive semi-definite: along an eigenvector of hessian it is "

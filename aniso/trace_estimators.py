@@ -47,6 +47,8 @@ def hutchinson(operator, num_products, rng):
     ------
     InputError
         If an argument breaks its rule.
+    AllocationRefused
+        If 8 m bytes would not fit.
 
     Notes
     -----
@@ -61,6 +63,7 @@ def hutchinson(operator, num_products, rng):
     """
     operator, num_products = _arguments(operator, num_products, rng, 2)
     dimension = operator.shape[0]
+    memory.require(8 * num_products, "the samples", "lower num_products")
     samples = np.empty(num_products)
     for start, stop in operands.blocks(num_products, dimension):
         probes = rademacher(rng, (dimension, stop - start))

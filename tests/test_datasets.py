@@ -146,6 +146,8 @@ def test_pair_keeps_order_and_relabels(subset):
 def test_pair_refuses(labels, first, second, message):
     with pytest.raises(checks.InputError, match=message):
         datasets.pair(np.zeros((3, 2, 2)), labels, first, second)
+    with pytest.raises(checks.InputError, match=r"images has shape \(\)"):
+        datasets.pair(3.0, labels, first, second)
 
 
 def test_scaling_reaches_both_ends_exactly_and_is_linear_between():

@@ -12,6 +12,7 @@ from reference_matrices import (
     symmetrised,
     with_spectrum,
 )
+from scipy.sparse.linalg import aslinearoperator
 from tolerances import assert_equal_up_to_rounding, assert_order
 
 from aniso import checks, exponential_sums, gradient_noise
@@ -220,6 +221,8 @@ def test_factored_covariances_are_accepted_in_their_convention_only(positive, rn
 
 
 def test_refusals_name_the_reason(positive, covariance):
+    with pytest.raises(checks.InputError, match="not finite"):
+        ou.stationary_escaping_efficiency(positive, aslinearoperator(np.full((4, 4), np.nan)))
     with pytest.raises(checks.InputError, match="no stationary distribution"):
         ou.stationary_covariance(np.diag([1.0, 0.0]), np.eye(2))
     with pytest.raises(checks.InputError, match="no stationary distribution"):

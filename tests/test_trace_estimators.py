@@ -12,7 +12,7 @@ from reference_matrices import (
 from scipy.sparse.linalg import LinearOperator, aslinearoperator
 from tolerances import assert_equal_up_to_rounding, assert_within_sampling_error
 
-from aniso import checks, estimates, gradient_noise, trace_estimators
+from aniso import checks, estimates, gradient_noise, memory, trace_estimators
 from aniso.alignment_estimators import rademacher
 from aniso.covariance_operators import DiagonalCovariance
 
@@ -168,6 +168,8 @@ def test_arguments_are_refused(matrix, rng):
             estimator(matrix, fewest - 1, rng)
         with pytest.raises(checks.InputError, match="rng=5"):
             estimator(matrix, 12, 5)
+    with pytest.raises(memory.AllocationRefused, match="lower num_products"):
+        trace_estimators.hutchinson(matrix, 10**15, rng)
 
 
 @pytest.fixture
