@@ -13,6 +13,40 @@ _TILE = 256
 _GROUP_ENTRIES = 2_000_000
 
 
+def dense_matrix(factors, bilinear):
+    """The matrix ``G + B``, (D, D), symmetric to the last bit.
+
+    Parameters
+    ----------
+    factors : GaussNewton
+    bilinear : Bilinear or None
+
+    Returns
+    -------
+    ndarray, shape (D, D)
+    """
+    workers, dimension = factors.network.workers, factors.num_parameters
+    matrix = np.empty((dimension, dimension), factors.network.dtype)
+    workers.map(_call, lower_triangle_tasks(factors, matrix))
+    if bilinear is not None:
+        workers.map(lambda block: block.add_dense(matrix), bilinear.blocks)
+    workers.map(_call, mirror_tasks(matrix))
+    return matrix
+
+
+def layer_matrix(factors, layer):
+    """Diagonal block of G that belongs to one layer, (P, P)."""
+    workers = factors.network.workers
+    matrix = np.empty((layer.size, layer.size), factors.network.dtype)
+    workers.map(_call, lower_triangle_tasks(factors, matrix, layer))
+    workers.map(_call, mirror_tasks(matrix))
+    return matrix
+
+
+def _call(task):
+    return task()
+
+
 def lower_triangle_tasks(factors, matrix, layer=None):
     """Tasks that together fill the lower triangle of G, diagonal blocks included.
 

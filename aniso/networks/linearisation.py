@@ -8,17 +8,15 @@ from aniso import checks, memory
 from aniso.networks import (
     dense_gauss_newton,
     diagonals,
+    factor_cache,
     gauss_newton,
     noise_curvature,
-    passes,
 )
 from aniso.networks.bilinear_assembly import Assembly
-from aniso.networks.cache_plan import cache_bytes, chunk_examples, num_groups
+from aniso.networks.cache_plan import cache_bytes
 from aniso.networks.gradient_factors import GradientFactors
 from aniso.networks.operators import SymmetricOperator
 from aniso.networks.parameter_blocks import parameter_blocks
-
-_FORMS = 128
 
 
 class Linearisation:
@@ -103,36 +101,13 @@ class Linearisation:
             "use the products, which need no cache under strategy='tangents'",
             budget=budget,
         )
-        factors = gauss_newton.GaussNewton(network, self._plan, network.num_examples)
-        parameters = self._parameters
-        tables = assembly.tables(parameters) if with_bilinear else None
-        step, count = chunk_examples(part, assembly), len(self._active)
-        pieces = [slice(i, min(i + step, count)) for i in range(0, count, step)]
-        number = min(num_groups(network, assembly), len(pieces))
-        groups = [pieces[i::number] for i in range(number)]
-
-        def of_group(group):
-            sums = assembly.new_sums() if with_bilinear else None
-            diagonals = []
-            for rows in group:
-                prepared = part.prepared_rows(rows)
-                outputs, trail = passes.forward(part.layers, parameters, prepared)
-                if with_bilinear:
-                    delta = part.output_deltas(outputs, part.targets[rows])
-                    assembly.add_chunk(sums, parameters, trail, delta, tables)
-                diagonals.append(factors.fill(rows, parameters, trail, self._factors[rows]))
-            return sums, diagonals
-
-        results = network.workers.map(of_group, groups)
-        factors.finish([d for _, diagonals in results for d in diagonals])
-        bilinear = None
-        if with_bilinear:
-            total = results[0][0] if results else assembly.new_sums()
-            for sums, _ in results[1:]:
-                for pair, values in sums.items():
-                    total[pair] += values
-            bilinear = assembly.finish(total)
-        return factors, bilinear
+        return factor_cache.form_cache(
+            part,
+            self._parameters,
+            self._factors,
+            gauss_newton.GaussNewton(network, self._plan, network.num_examples),
+            assembly if with_bilinear else None,
+        )
 
     def prepare(self):
         """Form the cache now; otherwise the first quantity that needs it does."""
@@ -234,47 +209,13 @@ class Linearisation:
         -------
         NoiseCurvature
         """
-        gradients, workers = self.gradient_factors, self.network.workers
-        blocks = parameter_blocks(self.network.stack)
         if self.strategy == "factors":
-            factors, bilinear = self._cache
-            total, by_layer = noise_curvature.gauss_newton_part(factors, gradients, workers)
-            total += noise_curvature.bilinear_part(bilinear, gradients, workers)
+            parts = noise_curvature.from_factors(*self._cache, self.gradient_factors)
         else:
-            total, by_layer = self._forms(gradients, None), []
-            if len(blocks) == 1:
-                by_layer = [total]
-            else:
-                by_layer = [self._forms(gradients, block) for block in blocks]
-        mean = gradients.mean().astype(np.float64)
-        variances = gradients.square_sums() / gradients.shape[0] - mean**2
-        sizes = np.array([block.size for block in blocks])
-        noise = np.array([variances[block.whole].sum() for block in blocks])
-        curvature = np.array([self.hessian_diagonal[block.whole].sum() for block in blocks])
-        names = [
-            type(self.network.model.layers[i]).__name__ for i in self.network.model.parameterised
-        ]
-        return noise_curvature.NoiseCurvature(
-            float(total),
-            float(curvature.sum() * noise.sum() / sizes.sum()),
-            tuple(f"{name} {number}" for number, name in enumerate(names, start=1)),
-            np.asarray(by_layer),
-            curvature * noise / sizes,
-            curvature,
-            noise,
+            parts = noise_curvature.from_forms(self.network, self.theta, self.gradient_factors)
+        return noise_curvature.summary(
+            self.network, self.gradient_factors, self.hessian_diagonal, *parts
         )
-
-    def _forms(self, gradients, block):
-        # mean of c^T H c over the centred gradients, or over their part in one layer
-        mean, count, total = gradients.mean(), gradients.shape[0], 0.0
-        for start in range(0, count, _FORMS):
-            rows = gradients.rows(start, min(start + _FORMS, count))
-            rows -= mean
-            if block is not None:
-                rows[:, : block.whole.start] = 0
-                rows[:, block.whole.stop :] = 0
-            total += self.network.quadratic_forms(self.theta, rows.T).sum()
-        return total / count
 
     # ---- dense matrices
 
@@ -289,13 +230,12 @@ class Linearisation:
         self._require_dense("Hessian")
         if self.strategy == "tangents":
             return self.network.hessian(self.theta)
-        factors, bilinear = self._cache
-        return self._dense(factors, bilinear)
+        return dense_gauss_newton.dense_matrix(*self._cache)
 
     def generalized_gauss_newton(self):
         """Generalised Gauss-Newton matrix, dense (D, D)."""
         self._require_dense("Gauss-Newton matrix")
-        return self._dense(self._cache[0], None)
+        return dense_gauss_newton.dense_matrix(self._cache[0], None)
 
     def fisher(self):
         """Fisher matrix with the model's own labels, dense (D, D)."""
@@ -309,32 +249,15 @@ class Linearisation:
         blocks = parameter_blocks(self.network.stack)
         self._require(sum(block.size**2 for block in blocks), "the layers' diagonal blocks")
         if self.strategy == "factors":
-            return tuple(self._layer_block(block) for block in blocks)
+            # within one layer a piecewise-linear network has no second derivative: H_ll = G_ll
+            factors = self._cache[0]
+            return tuple(dense_gauss_newton.layer_matrix(factors, block) for block in blocks)
         result = []
         for block in blocks:
             columns = np.zeros((self.network.num_parameters, block.size), self.network.dtype)
             columns[np.arange(block.whole.start, block.whole.stop), np.arange(block.size)] = 1
             result.append(self.hessian_product(columns)[block.whole])
         return tuple(result)
-
-    def _layer_block(self, block):
-        # within one layer a piecewise-linear network has no second derivative: H_ll = G_ll
-        matrix, workers = (
-            np.empty((block.size, block.size), self.network.dtype),
-            self.network.workers,
-        )
-        workers.map(_call, dense_gauss_newton.lower_triangle_tasks(self._cache[0], matrix, block))
-        workers.map(_call, dense_gauss_newton.mirror_tasks(matrix))
-        return matrix
-
-    def _dense(self, factors, bilinear):
-        dimension, workers = self.network.num_parameters, self.network.workers
-        matrix = np.empty((dimension, dimension), self.network.dtype)
-        workers.map(_call, dense_gauss_newton.lower_triangle_tasks(factors, matrix))
-        if bilinear is not None:
-            workers.map(lambda block: block.add_dense(matrix), bilinear.blocks)
-        workers.map(_call, dense_gauss_newton.mirror_tasks(matrix))
-        return matrix
 
     def _require_dense(self, what):
         dimension = self.network.num_parameters

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from aniso import checks, memory
-from aniso.networks import passes
+from aniso.networks import passes, tangent_products
 from aniso.networks.linearisation import Linearisation
 from aniso.networks.pooled_convolution import fused
 from aniso.networks.pre_flight import predicted_cost
@@ -226,15 +226,17 @@ class Network:
         given = checks.array("vectors", vectors, shape=shape, dtype=self.dtype)
         return np.ascontiguousarray(given.reshape(self.num_parameters, -1).T), single
 
-    def _forward(self, chunk, parameters):
+    def forward(self, chunk, parameters):
+        """Outputs (C, n) of a chunk and the trail of the pass."""
         return passes.forward(self.layers, parameters, self.prepared(chunk))
 
-    def _rows_of_outputs(self, outputs):
+    def output_rows(self, outputs):
+        """Outputs examples first, (n, C), in double precision."""
         return outputs.T.astype(np.float64)
 
     def output_deltas(self, outputs, targets):
         """Gradients of the losses in the outputs, (C, n), in the network's precision."""
-        slopes = self.output_loss.gradient(self._rows_of_outputs(outputs), targets)
+        slopes = self.output_loss.gradient(self.output_rows(outputs), targets)
         return np.ascontiguousarray(slopes.T, dtype=self.dtype)
 
     def _over_chunks(self, function):
@@ -245,9 +247,7 @@ class Network:
     def outputs(self, theta):
         """Outputs f, shape (N, C)."""
         parameters = self.stack.unpacked(self.check_theta(theta))
-        rows = self._over_chunks(
-            lambda chunk: self._rows_of_outputs(self._forward(chunk, parameters)[0])
-        )
+        rows = self._over_chunks(lambda chunk: self.output_rows(self.forward(chunk, parameters)[0]))
         return np.concatenate(rows)
 
     def losses(self, theta):
@@ -280,10 +280,10 @@ class Network:
         parameters = self.stack.unpacked(self.check_theta(theta))
 
         def of_chunk(chunk):
-            outputs, trail = self._forward(chunk, parameters)
+            outputs, trail = self.forward(chunk, parameters)
             loss = 0.0
             if with_loss:
-                loss = self.output_loss(self._rows_of_outputs(outputs), chunk.targets).sum()
+                loss = self.output_loss(self.output_rows(outputs), chunk.targets).sum()
             delta = self.output_deltas(outputs, chunk.targets)
             return loss, passes.gradient(self.layers, parameters, trail, delta)
 
@@ -308,7 +308,7 @@ class Network:
         rows = np.empty((self.num_examples, self.num_parameters), self.dtype)
 
         def of_chunk(chunk):
-            outputs, trail = self._forward(chunk, parameters)
+            outputs, trail = self.forward(chunk, parameters)
             delta = self.output_deltas(outputs, chunk.targets)
             self.write_gradients(parameters, trail, delta, rows[chunk.rows])
 
@@ -340,7 +340,7 @@ class Network:
         result = np.empty(shape, self.dtype)
 
         def of_chunk(chunk):
-            outputs, trail = self._forward(chunk, parameters)
+            outputs, trail = self.forward(chunk, parameters)
             for output in range(self.num_outputs):
                 delta = np.zeros_like(outputs)
                 delta[output] = 1
@@ -375,62 +375,16 @@ class Network:
         return self._product(theta, vectors, information, second_order=False)
 
     def _product(self, theta, vectors, output_matrices, second_order):
-        parameters = self.stack.unpacked(self.check_theta(theta))
+        theta = self.check_theta(theta)
         rows, single = self.check_vectors(vectors)
-        product = self.tangent_product(parameters, rows, output_matrices, second_order).T
+        product = tangent_products.products(self, theta, rows, output_matrices, second_order).T
         return product[:, 0] if single else product
-
-    def tangent_product(self, parameters, rows, output_matrices, second_order):
-        """Products with rows (K, D), as rows, by tangents: chunks of data, blocks of rows."""
-        step = self._block_of_rows()
-        blocks = [slice(i, i + step) for i in range(0, len(rows), step)]
-        directions = [self.stack.unpacked(rows[block]) for block in blocks]
-
-        def of_chunk(chunk):
-            outputs, trail = self._forward(chunk, parameters)
-            slopes = self.output_deltas(outputs, chunk.targets)
-            matrices = output_matrices(self._rows_of_outputs(outputs), chunk.targets)
-            matrices = matrices.astype(self.dtype)
-            fixed = None
-            if second_order:
-                fixed = passes.deltas(self.layers, parameters, trail, slopes)
-            result = np.empty((len(rows), self.num_parameters), self.dtype)
-            for block, direction in zip(blocks, directions, strict=True):
-                moved, traces = passes.tangent(self.layers, parameters, trail, direction)
-                moved = passes.weighted(matrices, moved)
-                result[block] = passes.gradient_tangent(
-                    self.layers, parameters, trail, direction, traces, moved, fixed
-                )
-            return result
-
-        total = self.workers.sum(of_chunk, self.chunks())
-        total /= self.num_examples
-        return total
-
-    def _block_of_rows(self):
-        return max(1, _CHUNK_BYTES // (self.bytes_per_example * self.chunk_size))
 
     def quadratic_forms(self, theta, vectors):
         """``v^T H v`` for vectors (D,) or (D, K): float or (K,), about half a product each."""
-        parameters = self.stack.unpacked(self.check_theta(theta))
+        theta = self.check_theta(theta)
         rows, single = self.check_vectors(vectors)
-        step = self._block_of_rows()
-        directions = [self.stack.unpacked(rows[i : i + step]) for i in range(0, len(rows), step)]
-
-        def of_chunk(chunk):
-            outputs, trail = self._forward(chunk, parameters)
-            slopes = self.output_deltas(outputs, chunk.targets)
-            matrices = self.output_loss.hessian(self._rows_of_outputs(outputs), chunk.targets)
-            fixed = passes.deltas(self.layers, parameters, trail, slopes)
-            forms = [
-                passes.quadratic_forms(
-                    self.layers, parameters, trail, direction, matrices.astype(self.dtype), fixed
-                )
-                for direction in directions
-            ]
-            return np.concatenate(forms)
-
-        forms = self.workers.sum(of_chunk, self.chunks()) / self.num_examples
+        forms = tangent_products.quadratic_forms(self, theta, rows)
         return float(forms[0]) if single else forms
 
     def hessian(self, theta):

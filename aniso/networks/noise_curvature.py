@@ -12,6 +12,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from aniso.networks.parameter_blocks import parameter_blocks
+
+_FORMS = 128
+
 
 @dataclass(frozen=True)
 class NoiseCurvature:
@@ -43,6 +47,80 @@ class NoiseCurvature:
     def ratio(self):
         """``Tr(H Sigma) / Tr(H Sigma_bar)``."""
         return self.alignment / self.isotropic
+
+
+def from_factors(factors, bilinear, gradients):
+    """``Tr(H Sigma_1)`` and the layers' parts from the cache, a pair (float, ndarray)."""
+    workers = factors.network.workers
+    total, by_layer = gauss_newton_part(factors, gradients, workers)
+    return total + bilinear_part(bilinear, gradients, workers), by_layer
+
+
+def from_forms(network, theta, gradients):
+    """The same without a cache, from ``c^T H c`` of every centred gradient c.
+
+    Parameters
+    ----------
+    network : Network
+    theta : ndarray, shape (D,)
+    gradients : GradientFactors
+
+    Returns
+    -------
+    total : float
+    by_layer : ndarray
+    """
+    blocks = parameter_blocks(network.stack)
+    total = _mean_form(network, theta, gradients, None)
+    if len(blocks) == 1:
+        return total, np.array([total])
+    return total, np.array([_mean_form(network, theta, gradients, block) for block in blocks])
+
+
+def _mean_form(network, theta, gradients, block):
+    # over the centred gradients, or over their part in one layer
+    mean, count, total = gradients.mean(), gradients.shape[0], 0.0
+    for start in range(0, count, _FORMS):
+        rows = gradients.rows(start, min(start + _FORMS, count))
+        rows -= mean
+        if block is not None:
+            rows[:, : block.whole.start] = 0
+            rows[:, block.whole.stop :] = 0
+        total += network.quadratic_forms(theta, rows.T).sum()
+    return total / count
+
+
+def summary(network, gradients, hessian_diagonal, total, by_layer):
+    """The alignment beside the traces of curvature and noise.
+
+    Parameters
+    ----------
+    network : Network
+    gradients : GradientFactors
+    hessian_diagonal : ndarray, shape (D,)
+    total : float
+    by_layer : ndarray, shape (layers,)
+
+    Returns
+    -------
+    NoiseCurvature
+    """
+    blocks = parameter_blocks(network.stack)
+    mean = gradients.mean().astype(np.float64)
+    variances = gradients.square_sums() / gradients.shape[0] - mean**2
+    sizes = np.array([block.size for block in blocks])
+    noise = np.array([variances[block.whole].sum() for block in blocks])
+    curvature = np.array([hessian_diagonal[block.whole].sum() for block in blocks])
+    names = [type(network.model.layers[i]).__name__ for i in network.model.parameterised]
+    return NoiseCurvature(
+        float(total),
+        float(curvature.sum() * noise.sum() / sizes.sum()),
+        tuple(f"{name} {number}" for number, name in enumerate(names, start=1)),
+        np.asarray(by_layer),
+        curvature * noise / sizes,
+        curvature,
+        noise,
+    )
 
 
 def gauss_newton_part(factors, gradients, workers):

@@ -1,0 +1,86 @@
+"""Hessian and Gauss-Newton products by tangents: no cache, any layers, chunks of the data.
+
+One pass forward with tangents and one back (Pearlmutter's R-operator) for a block of vectors; the
+blocks are as long as keeps a chunk's tangents in the processor's cache.
+"""
+
+import numpy as np
+
+from aniso.networks import passes
+
+_BLOCK_BYTES = 8_000_000
+
+
+def products(network, theta, rows, output_matrices, second_order):
+    """Products of a curvature matrix with vectors, as rows (K, D).
+
+    Parameters
+    ----------
+    network : Network
+    theta : ndarray, shape (D,)
+    rows : ndarray, shape (K, D)
+        The vectors.
+    output_matrices : callable
+        (outputs (n, C), targets) -> (n, C, C): the S_i of ``J_i^T S_i J_i``.
+    second_order : bool
+        Whether the part beyond Gauss-Newton is included.
+
+    Returns
+    -------
+    ndarray, shape (K, D)
+    """
+    parameters = network.stack.unpacked(theta)
+    blocks = _blocks(network, len(rows))
+    directions = [network.stack.unpacked(rows[block]) for block in blocks]
+
+    def of_chunk(chunk):
+        trail, matrices, fixed = _linearised(network, parameters, chunk, output_matrices)
+        result = np.empty((len(rows), network.num_parameters), network.dtype)
+        for block, direction in zip(blocks, directions, strict=True):
+            moved, traces = passes.tangent(network.layers, parameters, trail, direction)
+            moved = passes.weighted(matrices, moved)
+            result[block] = passes.gradient_tangent(
+                network.layers,
+                parameters,
+                trail,
+                direction,
+                traces,
+                moved,
+                fixed if second_order else None,
+            )
+        return result
+
+    total = network.workers.sum(of_chunk, network.chunks())
+    total /= network.num_examples
+    return total
+
+
+def quadratic_forms(network, theta, rows):
+    """``v^T H v`` of every row of (K, D), shape (K,), in double precision."""
+    parameters = network.stack.unpacked(theta)
+    directions = [network.stack.unpacked(rows[block]) for block in _blocks(network, len(rows))]
+
+    def of_chunk(chunk):
+        trail, matrices, fixed = _linearised(
+            network, parameters, chunk, network.output_loss.hessian
+        )
+        forms = [
+            passes.quadratic_forms(network.layers, parameters, trail, own, matrices, fixed)
+            for own in directions
+        ]
+        return np.concatenate(forms)
+
+    return network.workers.sum(of_chunk, network.chunks()) / network.num_examples
+
+
+def _linearised(network, parameters, chunk, output_matrices):
+    outputs, trail = network.forward(chunk, parameters)
+    slopes = network.output_deltas(outputs, chunk.targets)
+    matrices = output_matrices(network.output_rows(outputs), chunk.targets)
+    fixed = passes.deltas(network.layers, parameters, trail, slopes)
+    return trail, matrices.astype(network.dtype), fixed
+
+
+def _blocks(network, count):
+    step = max(1, _BLOCK_BYTES // (network.bytes_per_example * network.chunk_size))
+    return [slice(i, min(i + step, count)) for i in range(0, count, step)]
