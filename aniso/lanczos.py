@@ -81,6 +81,12 @@ def leading_eigenpairs(
     limit = dimension if max_basis is None else max_basis
     limit = checks.integer("max_basis", limit, low=num_pairs, high=dimension, high_name="D")
     dtype = np.dtype(getattr(matrix, "dtype", None) or np.float64)
+    finest = 16 * np.finfo(dtype).eps
+    if tolerance < finest:
+        raise checks.InputError(
+            f"tolerance={tolerance:g} is below the rounding of {dtype}; expected at least "
+            f"{finest:.2g}, or an operator of higher precision"
+        )
     block = _first_block(dimension, num_pairs, block_size, start).astype(dtype)
     return _Iteration(matrix, num_pairs, which, tolerance, limit, block).run()
 

@@ -45,7 +45,8 @@ def engine(problem):
     def leading():
         fresh = network.linearise(theta)
         hessian = fresh.hessian_operator(num_products=1500)
-        pairs = lanczos.leading_eigenpairs(hessian, 400, tolerance=1e-11)
+        tolerance = 1e-11 if problem.inputs.dtype == np.float64 else 1e-5
+        pairs = lanczos.leading_eigenpairs(hessian, 400, tolerance=tolerance)
         state["residual"] = pairs.residuals.max()
         return pairs.values
 

@@ -64,6 +64,8 @@ def test_single_precision_stays_single(rng):
     operator = SymmetricOperator(lambda vectors: matrix @ vectors, 100, np.float32)
     pairs = lanczos.leading_eigenpairs(operator, 2, tolerance=1e-4)
     np.testing.assert_allclose(pairs.values, [4, 2], rtol=0, atol=1e-3)
+    with pytest.raises(checks.InputError, match="below the rounding of float32"):
+        lanczos.leading_eigenpairs(operator, 2, tolerance=1e-9)
 
 
 def test_a_start_block_is_taken():

@@ -85,9 +85,14 @@ class Dense(Layer):
         rows = np.ascontiguousarray(delta.T)
         inputs = np.ascontiguousarray(memory.T)
         split = rows.shape[1] * inputs.shape[1]
-        for unit in range(rows.shape[1]):
-            start = unit * inputs.shape[1]
-            np.multiply(rows[:, unit, None], inputs, out=out[:, start : start + inputs.shape[1]])
+        outer = out[:, :split].reshape(len(rows), rows.shape[1], inputs.shape[1])  # a view
+        # long inner loops: over the inputs of a unit, or over the units of an input
+        if inputs.shape[1] >= rows.shape[1]:
+            for unit in range(rows.shape[1]):
+                np.multiply(rows[:, unit, None], inputs, out=outer[:, unit])
+        else:
+            for number in range(inputs.shape[1]):
+                np.multiply(rows, inputs[:, number, None], out=outer[:, :, number])
         out[:, split:] = rows
 
     def tangent(self, parameters, memory, directions, inputs_tangent):
