@@ -89,12 +89,21 @@ def constants_of_one(*_):
     return 1e3, 1e-3, 1e3
 
 
+def with_trace_ratio(value):
+    """Readings that claim another alignment."""
+
+    def wrong(*args):
+        return tuple(dataclasses.replace(r, trace_ratio=value) for r in READINGS(*args))
+
+    return wrong
+
+
 def planted(group, task, names, target, attribute, wrong):
     return pytest.param(group, task, names, target, attribute, wrong, id=f"{group}: {names[0]}")
 
 
 OU = ornstein_uhlenbeck
-SNAPSHOT = snapshots.Snapshot
+READINGS = trained_networks.readings_along_training
 FALSEHOODS = [
     planted(
         "definition1",
@@ -196,9 +205,9 @@ FALSEHOODS = [
         "proposition1",
         "trained networks",
         ("trained network",),
-        SNAPSHOT,
-        "trace_ratio",
-        property(lambda _: 1.0),
+        trained_networks,
+        "readings_along_training",
+        with_trace_ratio(1.0),
     ),
     planted(
         "proposition2",
@@ -220,9 +229,9 @@ FALSEHOODS = [
         "proposition3",
         "network",
         ("anisotropy",),
-        SNAPSHOT,
-        "trace_ratio",
-        property(lambda _: 0.5),
+        trained_networks,
+        "readings_along_training",
+        with_trace_ratio(0.5),
     ),
 ]
 
@@ -249,11 +258,11 @@ def test_a_planted_falsehood_fails(group, task, names, target, attribute, wrong,
     ],
 )
 def test_false_constants_fail_proposition2(names, wrong, monkeypatch):
-    trained_networks.snapshots.cache_clear()
+    READINGS.cache_clear()
     with monkeypatch.context() as patched:
         patched.setattr(snapshots, "weight_constants", wrong)
         after = verdicts("proposition2", first_network("proposition2"))
-    trained_networks.snapshots.cache_clear()
+    READINGS.cache_clear()
     before = verdicts("proposition2", first_network("proposition2"))
     for name in names:
         assert before[name] == {"holds"}
@@ -291,7 +300,8 @@ def dead_snapshot():
 def test_a_network_without_active_examples_is_vacuous_not_a_pass(monkeypatch):
     problem, dead = dead_snapshot()
     assert dead.num_active == 0
-    monkeypatch.setattr(trained_networks, "snapshots", lambda *_: (dead,))
+    monkeypatch.setattr(trained_networks, "snapshot", lambda *_: dead)
+    monkeypatch.setattr(trained_networks, "readings_along_training", READINGS.__wrapped__)
     for group in ("proposition2", "proposition3"):
         found = verdicts(group, str(problem))
         assert found
@@ -299,19 +309,27 @@ def test_a_network_without_active_examples_is_vacuous_not_a_pass(monkeypatch):
     assert verdicts("proposition1", "trained networks") == {"trained network": {"vacuous"}}
 
 
-def test_the_constants_of_proposition3_by_hand():
+def initial_snapshot():
+    """A logistic network before training: every example is active."""
     problem = trained_networks.Problem(trained_networks.POINTS, "logistic", "relu", 32, 0)
-    (final,) = trained_networks.snapshots(problem, (0,))
+    loss = trained_networks.training_objective(problem)
+    theta = trained_networks.initial_parameters(problem, loss.model)
+    return problem, snapshots.snapshot(loss, theta)
+
+
+def test_the_constants_of_proposition3_by_hand():
+    problem, taken = initial_snapshot()
     by_hand = dataclasses.replace(
-        final,
+        taken,
         num_active=3,
         num_examples=4,
         lowest_weight=1.0,
         highest_weight=2.0,
         hessian=np.diag([5.0, 3.0]),
+        empirical_fisher=np.diag([2.0, 6.0]),
         gradient=np.array([0.5, 7.0]),
         gradient_covariance=np.diag([1.0, 3.0]),
-    )
+    ).readings()
     # (1 - 3/4) * 1/2, and 1/2 - 0.5^2 * 8 / (5 * 4)
     assert proposition3.guaranteed_coefficient(by_hand, "clipped squared") == 0.125
     assert proposition3.guaranteed_coefficient(by_hand, "logistic") == pytest.approx(0.4)
@@ -322,13 +340,32 @@ def test_the_constants_of_proposition3_by_hand():
             dataclasses.replace(problem, **wrong)
 
 
+def test_the_readings_of_a_snapshot_by_hand():
+    _, taken = initial_snapshot()
+    by_hand = dataclasses.replace(
+        taken,
+        num_parameters=10,
+        lowest_weight=0.5,
+        highest_weight=2.0,
+        hessian=np.diag([4.0, 1.0]),
+        empirical_fisher=np.diag([4.0, 1.5]),
+        gradient=np.array([1.0, 0.0]),
+        gradient_covariance=np.diag([3.0, 1.5]),
+    ).readings(with_pencil=True)
+    assert by_hand.pencil == pytest.approx((1.0, 1.5))
+    assert by_hand.excess_below == pytest.approx(1.0 / 4)  # least of 4 - 2 and 1.5 - 0.5, over |F|
+    assert by_hand.excess_above == pytest.approx(0.5 / 8)  # least of 8 - 4 and 2 - 1.5, over |w H|
+    assert by_hand.fisher_coefficient == pytest.approx(4 * 5 / (4 * 5.5))
+    assert by_hand.projection_coefficient == pytest.approx(3 * 5 / (4 * 4.5))
+    assert by_hand.trace_ratio == pytest.approx(10 * 13.5 / (5 * 4.5))
+    assert by_hand.guaranteed_ratio == pytest.approx(3 * 5 / (4 * 4.5) * 10 * 16 / 25)
+
+
 def test_a_mean_gradient_along_u_makes_proposition3_vacuous_for_the_logistic_loss():
-    problem = trained_networks.Problem(trained_networks.POINTS, "logistic", "relu", 32, 0)
-    (final,) = trained_networks.snapshots(problem, (0,))
-    _, vector = final.leading_eigenpair
-    steep = dataclasses.replace(final, gradient=100 * vector)
-    assert proposition3.guaranteed_coefficient(final, "logistic") > 0
-    assert proposition3.guaranteed_coefficient(steep, "logistic") < 0
+    _, taken = initial_snapshot()
+    steep = dataclasses.replace(taken, gradient=100 * taken.leading_eigenpair[1])
+    assert proposition3.guaranteed_coefficient(taken.readings(), "logistic") > 0
+    assert proposition3.guaranteed_coefficient(steep.readings(), "logistic") < 0
 
 
 def test_proposition1_holds_with_equality_by_hand():

@@ -15,9 +15,9 @@ from aniso.propositions.check import Settings
 POINTS, IMAGES = trained_networks.POINTS, trained_networks.IMAGES
 
 
-def final_snapshot(data, loss, width, activation="relu", seed=0):
+def final_readings(data, loss, width, activation="relu", seed=0):
     problem = trained_networks.Problem(data, loss, activation, width, seed, (0, 6))
-    return trained_networks.snapshots(problem, (trained_networks.NUM_EPOCHS,))[0]
+    return trained_networks.readings_along_training(problem, (trained_networks.NUM_EPOCHS,))[0]
 
 
 @pytest.mark.parametrize("loss", trained_networks.LOSSES)
@@ -42,8 +42,8 @@ def test_the_reduced_matrices_are_the_full_ones_in_another_basis(loss, activatio
         "trace": np.trace(reduced.hessian),
         "leading": reduced.leading_eigenpair[0],
         "noise": np.trace(reduced.gradient_covariance),
-        "coefficient": reduced.projection_coefficient,
-        "ratio": reduced.trace_ratio,
+        "coefficient": reduced.readings().projection_coefficient,
+        "ratio": reduced.readings().trace_ratio,
     }
     for name, value in full.items():
         # D terms in each sum, a few hundred operations behind an eigenvalue
@@ -65,16 +65,16 @@ def test_the_gram_matrix_is_that_of_the_jacobian(rng):
 @pytest.mark.parametrize("loss", trained_networks.LOSSES)
 def test_figure_four_anisotropy(loss):
     """A few tens at h = 32 and well above a hundred at h = 128, for any seed."""
-    assert 20 < final_snapshot(POINTS, loss, 32).trace_ratio < 80
-    assert final_snapshot(POINTS, loss, 128).trace_ratio > 110
+    assert 20 < final_readings(POINTS, loss, 32).trace_ratio < 80
+    assert final_readings(POINTS, loss, 128).trace_ratio > 110
 
 
 def test_training_lowers_the_loss_and_learns_the_labels():
     problem = trained_networks.Problem(IMAGES, "logistic", "relu", 32, 0, (0, 6))
-    start, end = trained_networks.snapshots(problem, (0, trained_networks.NUM_EPOCHS))
-    assert end.loss < 0.5 * start.loss
     objective = trained_networks.training_objective(problem)
-    theta = trained_networks.parameters_along_training(problem)[-1]
+    start = trained_networks.initial_parameters(problem, objective.model)
+    theta = trained_networks.trained_parameters(problem)
+    assert objective.loss(theta) < 0.5 * objective.loss(start)
     predicted = objective.outputs(theta)[:, 0] > 0
     assert (predicted == objective.targets).mean() > 0.9
 
@@ -110,9 +110,10 @@ def test_small_network_quantities_are_those_of_the_matrices(loss):
         expected = snapshots.snapshot(objective, x[:12])
         pairs = {
             "fisher_coefficient": expected.coefficient(expected.empirical_fisher),
-            "covariance_coefficient": expected.projection_coefficient,
-            "weight_ratio": expected.weight_ratio,
-            "active_fraction": expected.num_active / 12,
+            "covariance_coefficient": expected.readings().projection_coefficient,
+            "mean_gradient_share": expected.readings().gradient_share,
+            "weight_ratio": expected.readings().weight_ratio,
+            "active_fraction": expected.readings().active_fraction,
         }
         for name, value in pairs.items():
             np.testing.assert_allclose(values[name], value, rtol=1e-9)

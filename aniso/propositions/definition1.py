@@ -6,6 +6,7 @@ import numpy as np
 from aniso import estimates, indicators, langevin, noise_structures, ornstein_uhlenbeck
 from aniso.propositions import closed_forms, falsification, trained_networks
 from aniso.propositions.check import Task, compare
+from aniso.propositions.snapshots import snapshot
 
 MAX_Z_SCORE = 4.0
 
@@ -220,7 +221,8 @@ def _real_simulation(settings):
     problem = trained_networks.Problem(
         trained_networks.IMAGES, "clipped squared", "relu", 32, settings.seed
     )
-    (final,) = trained_networks.snapshots(problem, (trained_networks.NUM_EPOCHS,))
+    theta = trained_networks.trained_parameters(problem)
+    final = snapshot(trained_networks.training_objective(problem), theta)
     eigenvalue, _ = final.leading_eigenpair
     learning_rate, batch_size = 0.5 / eigenvalue, 20
     covariance = final.gradient_covariance / batch_size

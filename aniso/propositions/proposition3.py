@@ -36,12 +36,12 @@ def tasks(settings):
     return named
 
 
-def guaranteed_coefficient(snapshot, loss):
-    """The explicit a of Proposition 3 at a snapshot.
+def guaranteed_coefficient(readings, loss):
+    """The explicit a of Proposition 3 at one point.
 
     Parameters
     ----------
-    snapshot : aniso.propositions.snapshots.Snapshot
+    readings : aniso.propositions.snapshots.Readings
     loss : {"clipped squared", "logistic"}
 
     Returns
@@ -55,25 +55,23 @@ def guaranteed_coefficient(snapshot, loss):
         If there is no such loss.
     """
     if checks.one_of("loss", loss, trained_networks.LOSSES) == "clipped squared":
-        return (1 - snapshot.num_active / snapshot.num_examples) * snapshot.weight_ratio
-    eigenvalue, vector = snapshot.leading_eigenpair
-    share = (vector @ snapshot.gradient) ** 2 * np.trace(snapshot.hessian)
-    return snapshot.weight_ratio - float(
-        share / (eigenvalue * np.trace(snapshot.gradient_covariance))
-    )
+        return (1 - readings.active_fraction) * readings.weight_ratio
+    return readings.weight_ratio - readings.gradient_share
 
 
 def _along(problem, epochs):
-    taken = trained_networks.snapshots(problem, epochs)
+    usable = trained_networks.readings_along_training(problem, epochs)
     facts = {"claim": CLAIM, "source": SOURCE}
-    usable = [item for item in taken if item.num_active > 0]
     pairs = [
         (item.projection_coefficient, guaranteed_coefficient(item, problem.loss)) for item in usable
     ]
     found = []
     for name, chosen in (
         ("along training", range(len(usable))),
-        ("at the end", range(len(usable))[-1:] if usable and usable[-1] is taken[-1] else ()),
+        (
+            "at the end",
+            range(len(usable))[-1:] if usable and usable[-1].epoch == max(epochs) else (),
+        ),
     ):
         promised = [i for i in chosen if pairs[i][1] > 0]
         if not promised:
@@ -94,9 +92,8 @@ def _along(problem, epochs):
                 pairs[worst][0],
                 ">=",
                 pairs[worst][1],
-                setting=f"{problem}, epoch {item.epoch}, |U|/N = "
-                f"{item.num_active / item.num_examples:.2f}",
-                tolerance=64 * len(item.hessian) * np.finfo(float).eps * pairs[worst][0],
+                setting=f"{problem}, epoch {item.epoch}, |U|/N = {item.active_fraction:.2f}",
+                tolerance=64 * item.rank * np.finfo(float).eps * pairs[worst][0],
                 tolerance_reason="rounding of an eigendecomposition, 64 r ε, relative",
                 series={
                     "epoch": [item.epoch for item in usable],

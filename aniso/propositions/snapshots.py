@@ -54,21 +54,11 @@ class Snapshot:
     highest_weight: float
     explicit_constant: float
 
-    @property
-    def weight_ratio(self):
-        """``w_min / w_max``, the constant C of Proposition 2."""
-        return self.lowest_weight / self.highest_weight
-
     @functools.cached_property
     def leading_eigenpair(self):
         """Largest eigenvalue of H and its unit eigenvector, shape (r,)."""
         values, vectors = np.linalg.eigh(self.hessian)
         return float(values[-1]), vectors[:, -1]
-
-    @property
-    def projection_coefficient(self):
-        """``u^T Sigma u Tr H / (lambda Tr Sigma)``."""
-        return self.coefficient(self.gradient_covariance)
 
     def coefficient(self, matrix):
         """``u^T M u Tr H / (lambda Tr M)`` of a symmetric matrix M in the snapshot's basis."""
@@ -77,12 +67,100 @@ class Snapshot:
             vector @ matrix @ vector * np.trace(self.hessian) / (eigenvalue * np.trace(matrix))
         )
 
-    @property
-    def trace_ratio(self):
-        """``Tr(H Sigma) / Tr(H Sigma_bar)``, the isotropic noise living in all D dimensions."""
-        aligned = np.sum(self.hessian * self.gradient_covariance)
-        traces = np.trace(self.hessian) * np.trace(self.gradient_covariance)
-        return float(aligned * self.num_parameters / traces)
+    def readings(self, *, with_pencil=False):
+        """The numbers that the propositions compare; at least one example must be active.
+
+        Parameters
+        ----------
+        with_pencil : bool
+            Whether to compute the eigenvalues of F relative to H as well.
+
+        Returns
+        -------
+        Readings
+        """
+        fisher, covariance = self.empirical_fisher, self.gradient_covariance
+        eigenvalue, vector = self.leading_eigenpair
+        trace, noise_trace = np.trace(self.hessian), np.trace(covariance)
+        projection = self.coefficient(covariance)
+        below = _least(fisher - self.lowest_weight * self.hessian)
+        above = _least(self.highest_weight * self.hessian - fisher)
+        aligned = np.sum(self.hessian * covariance)
+        return Readings(
+            epoch=self.epoch,
+            rank=len(self.hessian),
+            active_fraction=self.num_active / self.num_examples,
+            weight_ratio=self.lowest_weight / self.highest_weight,
+            explicit_constant=self.explicit_constant,
+            excess_below=below / float(np.linalg.norm(fisher, 2)),
+            excess_above=above / (self.highest_weight * eigenvalue),
+            fisher_coefficient=self.coefficient(fisher),
+            projection_coefficient=projection,
+            gradient_share=float(
+                (vector @ self.gradient) ** 2 * trace / (eigenvalue * noise_trace)
+            ),
+            trace_ratio=float(aligned * self.num_parameters / (trace * noise_trace)),
+            guaranteed_ratio=float(projection * self.num_parameters * (eigenvalue / trace) ** 2),
+            weights=(self.lowest_weight, self.highest_weight),
+            pencil=self._pencil() if with_pencil else (),
+        )
+
+    def _pencil(self):
+        values, vectors = np.linalg.eigh(self.hessian)
+        kept = values > 1e-10 * values[-1]
+        whitening = vectors[:, kept] / np.sqrt(values[kept])
+        return tuple(np.linalg.eigvalsh(whitening.T @ self.empirical_fisher @ whitening).tolist())
+
+
+@dataclass(frozen=True)
+class Readings:
+    """Numbers read off a snapshot, without its matrices.
+
+    Attributes
+    ----------
+    epoch, rank : int
+        Epoch, and size r of the snapshot's matrices.
+    active_fraction : float
+        ``|U| / N``.
+    weight_ratio : float
+        ``w_min / w_max``, the constant C of Proposition 2.
+    explicit_constant : float
+        As in :class:`Snapshot`.
+    excess_below, excess_above : float
+        Least eigenvalue of ``F - w_min H`` relative to ``|F|``, and of ``w_max H - F`` relative to
+        ``|w_max H|``.
+    fisher_coefficient, projection_coefficient : float
+        ``u^T M u Tr H / (lambda Tr M)`` for M = F and for M = Sigma_1.
+    gradient_share : float
+        ``(u^T g)^2 Tr H / (lambda Tr Sigma_1)``.
+    trace_ratio : float
+        ``Tr(H Sigma) / Tr(H Sigma_bar)``, the isotropic noise living in all D dimensions.
+    guaranteed_ratio : float
+        ``a D lambda^2 / (Tr H)^2`` with a the projection coefficient, at most `trace_ratio`.
+    weights : tuple of float
+        ``(w_min, w_max)``.
+    pencil : tuple of float
+        Eigenvalues of F relative to H on the range of H, increasing; empty if not asked for.
+    """
+
+    epoch: int
+    rank: int
+    active_fraction: float
+    weight_ratio: float
+    explicit_constant: float
+    excess_below: float
+    excess_above: float
+    fisher_coefficient: float
+    projection_coefficient: float
+    gradient_share: float
+    trace_ratio: float
+    guaranteed_ratio: float
+    weights: tuple[float, float]
+    pencil: tuple[float, ...]
+
+
+def _least(matrix):
+    return float(np.linalg.eigvalsh(matrix)[0])
 
 
 def snapshot(loss, theta, epoch=0):

@@ -157,21 +157,37 @@ def learning_rates(problem):
     return constant + decay
 
 
-@functools.lru_cache(maxsize=64)
-def parameters_along_training(problem):
-    """Parameters after each epoch, the initial ones first, shape (32, D)."""
+def training(problem):
+    """Epochs 0 to 31 of training with full-batch Adam, one after the other.
+
+    Parameters
+    ----------
+    problem : Problem
+
+    Yields
+    ------
+    epoch : int
+    theta : ndarray, shape (D,)
+    """
     loss = training_objective(problem)
-    start = initial_parameters(problem, loss.model)
-    kept = [start]
-    for count, theta in enumerate(adam_iterates(loss, start, learning_rates(problem)), start=1):
+    theta = initial_parameters(problem, loss.model)
+    yield 0, theta
+    iterates = adam_iterates(loss, theta, learning_rates(problem))
+    for count, theta in enumerate(iterates, start=1):
         if count % _STEPS_PER_EPOCH == 0:
-            kept.append(theta)
-    return np.array(kept)
+            yield count // _STEPS_PER_EPOCH, theta
 
 
-@functools.lru_cache(maxsize=256)
-def snapshots(problem, epochs):
-    """Snapshots of `problem` after the given epochs.
+@functools.lru_cache(maxsize=16)
+def trained_parameters(problem):
+    """Parameters after the last epoch, shape (D,)."""
+    *_, (_, theta) = training(problem)
+    return theta
+
+
+@functools.cache
+def readings_along_training(problem, epochs):
+    """Readings of `problem` after the given epochs; only numbers are kept, no matrices.
 
     Parameters
     ----------
@@ -181,8 +197,14 @@ def snapshots(problem, epochs):
 
     Returns
     -------
-    tuple of aniso.propositions.snapshots.Snapshot
+    tuple of aniso.propositions.snapshots.Readings
+        Epochs at which no example is active are left out: there is nothing to read.
     """
     loss = training_objective(problem)
-    parameters = parameters_along_training(problem)
-    return tuple(snapshot(loss, parameters[epoch], epoch) for epoch in epochs)
+    found = []
+    for epoch, theta in training(problem):
+        if epoch in epochs:
+            taken = snapshot(loss, theta, epoch)
+            if taken.num_active > 0:
+                found.append(taken.readings(with_pencil=epoch == max(epochs)))
+    return tuple(found)
