@@ -74,6 +74,21 @@ def _range_rule(name, low, high, sign):
     return f" with {left}{name}{right}"
 
 
+def flag(name, value):
+    """True or False, nothing that merely counts as such.
+
+    Examples
+    --------
+    >>> flag("replacement", None)
+    Traceback (most recent call last):
+        ...
+    aniso.checks.InputError: replacement=None; expected True or False
+    """
+    if not isinstance(value, (bool, np.bool_)):
+        raise InputError(f"{name}={value!r}; expected True or False")
+    return bool(value)
+
+
 def one_of(name, value, choices):
     """A member of `choices`.
 

@@ -116,7 +116,7 @@ def fashion_mnist(subset=True, data_dir=None, *, download=True):
     >>> clothing.train_labels[:6]
     array([9, 0, 0, 3, 0, 2])
     """
-    if not subset:
+    if not checks.flag("subset", subset):
         return _whole_fashion_mnist(data_dir, download)
     if data_dir is not None:
         raise checks.InputError(

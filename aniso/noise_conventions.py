@@ -66,7 +66,7 @@ examples without replacement
                 "batch size enters once"
             )
         batch_size = checks.integer("batch_size", batch_size, low=1)
-        _check_replacement(replacement)
+        checks.flag("replacement", replacement)
         return replace(self, batch_size=batch_size, replacement=bool(replacement))
 
     def diffusion(self, learning_rate):
@@ -155,15 +155,10 @@ def minibatch_scale(num_examples, batch_size, *, replacement):
     (0.5, 0.375)
     """
     num_examples = checks.integer("num_examples", num_examples, low=1)
-    _check_replacement(replacement)
+    checks.flag("replacement", replacement)
     if replacement:
         return 1.0 / checks.integer("batch_size", batch_size, low=1)
     batch_size = checks.integer("batch_size", batch_size, low=1, high=num_examples, high_name="N")
     if batch_size == num_examples:
         return 0.0
     return (num_examples - batch_size) / (num_examples - 1) / batch_size
-
-
-def _check_replacement(replacement):
-    if replacement is not True and replacement is not False:
-        raise checks.InputError(f"replacement={replacement!r}; expected True or False")

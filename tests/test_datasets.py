@@ -262,3 +262,8 @@ def test_random_labels_refuses(labels, indices, num_classes, message, rng):
 def test_random_labels_need_a_generator():
     with pytest.raises(checks.InputError, match="rng=7"):
         datasets.with_random_labels([0, 1], [0], 2, 7)
+
+
+def test_a_subset_that_is_neither_true_nor_false_is_refused():
+    with pytest.raises(checks.InputError, match="subset='full'; expected True or False"):
+        datasets.fashion_mnist("full")
