@@ -17,6 +17,7 @@ from aniso.escape.exit_simulation import (
 )
 from aniso.escape.exit_statistics import MeanExitTime
 from aniso.escape.geometric_action import MinimumAction, exit_over_boundary, minimum_action
+from aniso.escape.two_basin_exit import exit_from_sharp_basin
 
 __all__ = [
     "AsymptoticExitTime",
@@ -29,6 +30,7 @@ __all__ = [
     "by_simulation",
     "by_slope",
     "exit_from_ball",
+    "exit_from_sharp_basin",
     "exit_over_boundary",
     "exit_points",
     "exit_through_level",

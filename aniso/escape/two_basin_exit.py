@@ -1,0 +1,128 @@
+"""Exponent and path of the exit from the sharp basin of the two-basin toy, for any noise.
+
+Inside the sharp basin of the mean datum the drift is linear, with curvatures 20 and 200; its
+boundary is the closed curve on which sharp and flat loss are equal. Weak noise leaves where the
+quasi-potential is smallest on that curve, which for anisotropic noise need not be its lowest point.
+"""
+
+import numpy as np
+
+from aniso import checks
+from aniso.escape import exit_exponents, geometric_action
+
+_ROOT_TWO = np.sqrt(2.0)
+_AXES = np.array([[1.0, 1.0], [-1.0, 1.0]]) / _ROOT_TWO  # columns: directions of 20 and of 200
+_SHARP_HESSIAN = _AXES @ np.diag([20.0, 200.0]) @ _AXES.T
+
+
+def sharp_basin_boundary(data, num_points=400):
+    """Points of the curve on which sharp and flat loss of the mean datum are equal, (n, 2).
+
+    With the rotated coordinates (a, b) relative to the mean datum the curve is the ellipse
+    ``9 a^2 + 100 (b - sqrt 2)^2 = (b + sqrt 2)^2``.
+
+    Parameters
+    ----------
+    data : array_like, shape (N, 2)
+    num_points : int
+
+    Returns
+    -------
+    numpy.ndarray, shape (num_points, 2)
+
+    Examples
+    --------
+    The point nearest to the flat minimum lies on the diagonal, at 9 / 11.
+
+    >>> points = sharp_basin_boundary([[0.0, 0.0]], 4)
+    >>> bool(np.isclose(points, 9 / 11).all(axis=1).any())
+    True
+    """
+    data = checks.array("data", data, shape=(None, 2))
+    num_points = checks.integer("num_points", num_points, low=4)
+    # 9 a^2 + 99 (b - c)^2 = r^2, by completing the square
+    centre = 101 * _ROOT_TWO / 99
+    squared_radius = 99 * centre**2 - 198.0
+    angle = np.linspace(0, 2 * np.pi, num_points, endpoint=False)
+    a = np.sqrt(squared_radius / 9) * np.cos(angle)
+    b = centre + np.sqrt(squared_radius / 99) * np.sin(angle)
+    return np.column_stack([a, b]) @ _AXES.T + data.mean(axis=0)
+
+
+def mean_drift(data):
+    """Minus the mean gradient of the toy as a function of points, (n, 2) -> (n, 2).
+
+    Examples
+    --------
+    >>> mean_drift([[0.0, 0.0]])(np.array([[1.25, 0.75], [0.0, 0.0]])).round(9).tolist()
+    [[-5.0, 5.0], [-2.0, -2.0]]
+    """
+    data = checks.array("data", data, shape=(None, 2))
+
+    def drift(points):
+        p, q = points[:, None] - data - 1, points[:, None] - data + 1
+        rotated = p @ _AXES
+        sharp = 10 * rotated[..., 0] ** 2 + 100 * rotated[..., 1] ** 2 < (q**2).sum(axis=-1)
+        gradient = np.where(sharp[..., None], p @ _SHARP_HESSIAN, 2 * q)
+        return -gradient.mean(axis=1)
+
+    return drift
+
+
+def exit_from_sharp_basin(data, diffusion_covariance, *, num_candidates=3, num_points=61):
+    """Exponent and most likely path from the sharp minimum to its basin's boundary.
+
+    Parameters
+    ----------
+    data : array_like, shape (N, 2)
+    diffusion_covariance : array_like, shape (2, 2)
+        Sigma, positive definite; the exit time grows like ``exp(V / eps)`` with ``eps Sigma``.
+    num_candidates : int
+        Points of the boundary, best by the linear closed form, to which the action is minimised.
+    num_points : int
+        Points of a path.
+
+    Returns
+    -------
+    MinimumAction
+
+    Raises
+    ------
+    InputError
+        If an argument breaks its rule.
+
+    Notes
+    -----
+    The drift is the full one, averaged over the data; the boundary that of the mean datum, right
+    up to the spread of the data.
+
+    Examples
+    --------
+    Isotropic noise of variance 2 leaves at the lowest point, where the loss is about 6.5.
+
+    >>> result = exit_from_sharp_basin([[0.0, 0.0]], 2.0 * np.eye(2), num_candidates=1)
+    >>> result.path[-1].round(2).tolist(), round(result.action, 1)
+    ([0.82, 0.82], 6.6)
+    """
+    boundary = sharp_basin_boundary(data)
+    drift = mean_drift(data)
+    covariance = checks.covariance_matrix("diffusion_covariance", diffusion_covariance, size=2)
+    num_candidates = checks.integer("num_candidates", num_candidates, low=1)
+    minimum = np.ones(2) + checks.array("data", data).mean(axis=0)
+    linear = [
+        exit_exponents.quasi_potential(_SHARP_HESSIAN, covariance, point - minimum)
+        for point in boundary
+    ]
+    # neighbours of the best point, so that the candidates bracket the minimum
+    best = int(np.argmin(linear))
+    around = (best + np.arange(num_candidates) - num_candidates // 2) % len(boundary)
+    return geometric_action.exit_over_boundary(
+        drift,
+        covariance,
+        minimum,
+        boundary[around],
+        num_points=num_points,
+        # the kinks of the data's own boundaries stop a finer minimisation
+        tolerance=1e-4,
+        max_rounds=8,
+    )
