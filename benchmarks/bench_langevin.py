@@ -71,19 +71,20 @@ def measured(options):
             workers.append(worker)
     results = []
     quantities = dict.fromkeys(q for worker in workers for q in worker.quantities)
-    for quantity in options.only or quantities:
-        times = {}
-        for _ in range(options.rounds + 1):
+    chosen = list(options.only or quantities)
+    times = {quantity: {} for quantity in chosen}
+    # rounds outermost: all quantities of all implementations see the same load
+    for _ in range(options.rounds + 1):
+        for quantity in chosen:
             for worker in workers:
-                own = times.setdefault(worker, [])
-                if quantity not in worker.quantities or (
-                    len(own) > 1 and own[-1]["seconds"] > SLOW_SECONDS
-                ):
-                    continue
-                answer = worker.measure(quantity)
-                if answer is not None:
-                    own.append(answer)
-        for worker, own in times.items():
+                own = times[quantity].setdefault(worker, [])
+                slow = len(own) > 1 and own[-1]["seconds"] > SLOW_SECONDS
+                if quantity in worker.quantities and not slow:
+                    answer = worker.measure(quantity)
+                    if answer is not None:
+                        own.append(answer)
+    for quantity in chosen:
+        for worker, own in times[quantity].items():
             kept = own[1:]
             if not kept:
                 continue

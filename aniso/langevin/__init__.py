@@ -2,6 +2,10 @@
 
 Drifts are in :mod:`~aniso.langevin.drifts`, noises in :mod:`~aniso.langevin.noises`, schemes in
 :mod:`~aniso.langevin.schemes`, regions in :mod:`~aniso.langevin.regions`.
+
+Kernels are compiled when they are first called and kept in ``__pycache__``. Numba looks at the
+file of a kernel only: whoever changes a function that a kernel of another file calls deletes that
+folder.
 """
 
 from aniso.langevin.ensembles import simulate_ensemble, simulate_paths

@@ -8,7 +8,6 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.interpolate import CubicSpline
 
 from aniso import checks
 from aniso.langevin import drift_functions, functions
@@ -118,6 +117,9 @@ def of_table(grid, values):
         raise checks.InputError(
             "grid is not evenly spaced; expected numpy.linspace(left, right, n)"
         )
+    # a third of the package's loading time, and only tables need it
+    from scipy.interpolate import CubicSpline
+
     width = (grid[-1] - grid[0]) / (grid.size - 1)
     coefficients = CubicSpline(grid, values).c.T.ravel()
     parameters = np.concatenate([[grid[0], width], coefficients])
