@@ -9,6 +9,7 @@ best time per vector stands. Set FASHION_MNIST to the folder of the four files f
 """
 
 import argparse
+import contextlib
 import json
 import os
 import platform
@@ -76,7 +77,8 @@ class Worker:
 
     def close(self):
         """End the process."""
-        self.process.stdin.close()
+        with contextlib.suppress(BrokenPipeError):
+            self.process.stdin.close()
         self.process.wait()
 
 

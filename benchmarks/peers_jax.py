@@ -69,7 +69,14 @@ def compiled(problem):
         **_products(lambda own: loss(own, inputs, targets), theta, vectors),
     }
     if problem.model == "hidden512":
-        dense = jax.jit(jax.hessian(loss))
+        # jax.hessian pushes all D tangents at once and runs out of memory: blocks of 64 instead
+        dense = jax.jit(
+            lambda t, x, y: lax.map(
+                lambda v: jax.jvp(lambda own: jax.grad(loss)(own, x, y), (t,), (v,))[1],
+                jnp.eye(t.size, dtype=t.dtype),
+                batch_size=64,
+            )
+        )
         found["dense_hessian"] = lambda: dense(theta, inputs, targets).block_until_ready()
     return found
 

@@ -29,7 +29,8 @@ def matrix_factors(matrices):
     if matrices.shape[-1] == 1:
         return np.sqrt(matrices)
     values, vectors = np.linalg.eigh(matrices)
-    threshold = 8 * len(values[0]) * np.finfo(matrices.dtype).eps * values[:, -1:]
+    # rounding of the largest matrix: what lies below changes no digit of the sum
+    threshold = 8 * len(values[0]) * np.finfo(matrices.dtype).eps * values.max()
     rank = max(1, int((values > threshold).sum(axis=1).max()))
     values, vectors = values[:, -rank:], vectors[:, :, -rank:]
     return vectors * np.sqrt(np.maximum(values, 0))[:, None, :]
