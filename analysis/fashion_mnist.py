@@ -1,0 +1,83 @@
+"""What the FashionMNIST figures share: the network on its data, and the minimum theta*_GD."""
+
+import numpy as np
+
+from aniso import datasets, descent, losses, networks, run_store
+
+RANDOM_LABEL_SHARE = 6  # one label in six is drawn anew, 200 of 1,200
+
+
+def training_network(num_train, seed, dtype=np.float32):
+    """The paper's network on the first images, the last sixth with random labels.
+
+    1,200 images are 1,000 clean ones and 200 with random labels, as the captions say; pixels are
+    scaled to [-1, 1].
+    """
+    images = datasets.fashion_mnist()
+    rng = np.random.default_rng([3, seed])
+    redrawn = np.arange(num_train - num_train // RANDOM_LABEL_SHARE, num_train)
+    labels = datasets.with_random_labels(images.train_labels[:num_train], redrawn, 10, rng)
+    return _network(images.train_images[:num_train], labels, dtype)
+
+
+def held_out_network(num_test, dtype=np.float32):
+    """The same network on test images: up to 2,000 from the package, 10,000 official ones."""
+    images = datasets.fashion_mnist(subset=num_test <= 2000)
+    return _network(images.test_images[:num_test], images.test_labels[:num_test], dtype)
+
+
+def _network(images, labels, dtype):
+    inputs = datasets.scale_images(images, -1, 1)[:, None]
+    # one thread: units share the cores between them
+    return networks.Network(
+        networks.fashion_mnist_network(),
+        losses.SoftmaxCrossEntropy(),
+        inputs,
+        labels,
+        dtype=dtype,
+        num_threads=1,
+    )
+
+
+def gd_minimum_unit(parameters, seed):
+    """The unit of work that finds theta*_GD."""
+    return {"seed": seed} | {
+        name: parameters[name] for name in ("num_train", "gd_steps", "gd_learning_rate")
+    }
+
+
+def gd_minimum(unit, folder):
+    """theta*_GD: full-batch descent from small random weights, and the loss on the way."""
+    network = training_network(unit["num_train"], unit["seed"])
+    start = network.model.initial_parameters(np.random.default_rng([4, unit["seed"]]), 0.02)
+    settings = descent.Settings("gd", unit["gd_learning_rate"], unit["gd_steps"])
+    steps = np.linspace(0, unit["gd_steps"], 31).astype(int)
+    return stored_run(
+        folder, network, start, settings, unit["seed"], descent.Measurements(steps, ("accuracy",))
+    )
+
+
+def stored_run(folder, network, start, settings, seed, measurements):
+    """A run of descent in its directory, taken up where it stopped: theta, status, records."""
+    parameters = settings.parameters() | {
+        "num_examples": network.num_examples,
+        "dtype": str(network.dtype),
+        "start": float(np.sum(np.abs(start))),
+        "steps": list(measurements.steps),
+        "quantities": list(measurements.quantities),
+    }
+    with run_store.RunDirectory(folder, parameters, seed=seed) as run:
+        stored = run.result()
+        if stored is None:
+            result = descent.simulate_descent(
+                network,
+                start,
+                settings,
+                np.random.default_rng([5, seed]),
+                measurements=measurements,
+                run=run,
+            )
+            arrays = {"theta": result.theta, "diverged": np.array(result.status == "diverged")}
+            run.save_result(result.step, arrays | result.records, {"message": result.message})
+            stored = run.result()
+    return stored.arrays

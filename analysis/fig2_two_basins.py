@@ -1,0 +1,198 @@
+"""Figure 2: the compared dynamics on a two-dimensional loss with a sharp and a flat minimum."""
+
+import sys
+
+import numpy as np
+from matplotlib.figure import Figure as Canvas
+
+from analysis import claims, figure_command, figure_style
+from aniso.langevin import two_basin_dynamics
+from aniso.models.two_basin import two_basin_data, two_basin_objective
+
+DYNAMICS = list(two_basin_dynamics.FIGURE_DYNAMICS)
+ALIGNED = ("gld_leading", "gld_hessian", "gld_first_eigenvector")
+UNALIGNED = ("gd", "gld_constant", "gld_diagonal")
+_NUM_STORED = 200
+_SHOWN_FROM = 0.05
+
+SCALES = {
+    "small": {"num_seeds": 1, "num_runs": 100, "num_steps": 500},
+    "medium": {"num_seeds": 5, "num_runs": 10_000, "num_steps": 500},
+    "paper": {"num_seeds": 1, "num_runs": 100, "num_steps": 500},
+}
+COSTS = {
+    "small": "2 s, one data set, 100 runs",
+    "medium": "10 s, five data sets, 10,000 runs each",
+    "paper": "2 s, one data set, 100 runs",
+}
+
+
+def make_units(parameters):
+    """One unit for each data set and dynamics."""
+    return [
+        {"seed": seed, "dynamics": name, **parameters}
+        for seed in range(parameters["num_seeds"])
+        for name in DYNAMICS
+    ]
+
+
+def data_of(seed):
+    """The hundred data of a seed, (100, 2)."""
+    return two_basin_data(np.random.default_rng([2, seed]))
+
+
+def compute_unit(unit, folder, foundation):  # noqa: ARG001 (seconds: nothing to resume)
+    """Successes of all runs; paths and Tr(H Sigma) along some of them."""
+    data, name = data_of(unit["seed"]), unit["dynamics"]
+    runs = two_basin_dynamics.simulate_two_basin(
+        name, data, unit["num_runs"], unit["seed"], num_steps=unit["num_steps"], num_threads=1
+    )
+    stored = two_basin_dynamics.simulate_two_basin(
+        name,
+        data,
+        min(_NUM_STORED, unit["num_runs"]),
+        unit["seed"],
+        num_steps=unit["num_steps"],
+        store_paths=True,
+        num_threads=1,
+    )
+    # a run that succeeds where such runs are not rare, to show the way out
+    succeeds = (stored.ends < -0.5).all(axis=1)
+    shown = int(np.argmax(succeeds)) if succeeds.mean() > _SHOWN_FROM else 0
+    return {
+        "successes": np.int64(runs.successes),
+        "path": stored.paths[shown].astype(np.float32),
+        "alignment": stored.alignments.mean(axis=0).astype(np.float32),
+        "initial_alignment": stored.alignments[:, 0].mean(),
+    }
+
+
+def collect(parameters, units, values):
+    """Arrays by seed and dynamics."""
+    del units
+    shape = parameters["num_seeds"], len(DYNAMICS)
+    names = ("successes", "path", "alignment", "initial_alignment")
+    arrays = {name: np.stack([value[name] for value in values]) for name in names}
+    return {name: array.reshape(shape + array.shape[1:]) for name, array in arrays.items()}
+
+
+def _rates(parameters, arrays):
+    """Success rate of each dynamics over all runs, and its standard error."""
+    count = parameters["num_runs"] * parameters["num_seeds"]
+    rates = arrays["successes"].sum(axis=0) / count
+    # add one success and one failure: an error bar for rates of 0 and 1 too
+    padded = (arrays["successes"].sum(axis=0) + 1) / (count + 2)
+    sampling = padded * (1 - padded) / (count + 2)
+    by_seed = arrays["successes"] / parameters["num_runs"]
+    between = 0.0
+    if len(by_seed) > 1:
+        between = by_seed.var(axis=0, ddof=1) / len(by_seed)
+    return rates, np.sqrt(np.maximum(sampling, between))
+
+
+def judge(parameters, arrays):
+    """The caption's claims."""
+    rates, errors = _rates(parameters, arrays)
+    place = {name: number for number, name in enumerate(DYNAMICS)}
+    found = []
+    for name in ALIGNED:
+        rival = max(UNALIGNED, key=lambda other: rates[place[other]])
+        here, there = place[name], place[rival]
+        found.append(
+            claims.judged(
+                f"{name} escapes more often",
+                f"{figure_style.LABELS[name]} reaches the flat minimum more often than GD, GLD "
+                "const and GLD diag",
+                rates[here] - rates[there],
+                np.hypot(errors[here], errors[there]),
+                f"{rates[here]:.3f} ± {errors[here]:.3f} against {rates[there]:.3f} ± "
+                f"{errors[there]:.3f} ({figure_style.LABELS[rival]})",
+            )
+        )
+    stays = rates[place["gd"]]
+    found.append(
+        claims.judged("gd stays", "GD never escapes", 0.5 - stays, 0.0, f"rate {stays:.3f}")
+    )
+    start = arrays["initial_alignment"].mean(axis=0)
+    least, largest = (
+        min(ALIGNED, key=lambda n: start[place[n]]),
+        max(UNALIGNED, key=lambda n: start[place[n]]),
+    )
+    found.append(
+        claims.judged(
+            "alignment orders success",
+            "Tr(H Sigma) at the sharp minimum is larger for every dynamics that escapes more often",
+            start[place[least]] - start[place[largest]],
+            0.0,
+            f"least {start[place[least]]:.3f} ({figure_style.LABELS[least]}) against "
+            f"{start[place[largest]]:.3f} ({figure_style.LABELS[largest]})",
+        )
+    )
+    return found
+
+
+def draw(parameters, arrays):
+    """Trajectories on contours, success rates, Tr(H Sigma) along the runs."""
+    canvas = Canvas(figsize=(7.2, 3.4))
+    grid = canvas.add_gridspec(2, 5, width_ratios=(1, 1, 1, 0.02, 1.35))
+    objective = two_basin_objective(data_of(0))
+    ticks = np.linspace(-2.1, 2.1, 121)
+    points = np.stack(np.meshgrid(ticks, ticks), axis=-1).reshape(-1, 2)
+    heights = np.array([objective.loss(point) for point in points]).reshape(121, 121)
+    first = None
+    for number, name in enumerate(DYNAMICS):
+        axes = canvas.add_subplot(grid[number // 3, number % 3], sharex=first, sharey=first)
+        first = first or axes
+        levels = np.geomspace(0.1, 900, 22)
+        axes.contour(ticks, ticks, heights, levels, colors="0.75", linewidths=0.4)
+        path = arrays["path"][0, number]
+        axes.plot(*path.T, lw=0.5, alpha=0.9, color=figure_style.COLOURS[name])
+        axes.plot(*path[0], "o", ms=4, mfc="white", mec="black", mew=0.8)
+        axes.plot(*path[-1], "o", ms=4, color="black")
+        axes.set_title(figure_style.LABELS[name])
+        axes.set(aspect="equal", xticks=(-1, 1), yticks=(-1, 1), xlim=(-2.1, 2.1))
+        axes.set_ylim(-2.1, 2.1)
+        axes.label_outer()
+    _draw_rates(canvas.add_subplot(grid[0, 4]), parameters, arrays)
+    _draw_alignment(canvas.add_subplot(grid[1, 4]), arrays)
+    return canvas
+
+
+def _draw_rates(axes, parameters, arrays):
+    rates, errors = _rates(parameters, arrays)
+    order = np.arange(len(DYNAMICS))[::-1]
+    colours = [figure_style.COLOURS[name] for name in DYNAMICS]
+    axes.barh(order, rates, xerr=2 * errors, color=colours, error_kw={"lw": 0.8, "capsize": 2})
+    axes.set_yticks(order, [figure_style.LABELS[name] for name in DYNAMICS])
+    for place, rate, error in zip(order, rates, errors, strict=True):
+        axes.text(min(rate + 2 * error, 1) + 0.03, place, f"{rate:.2f}", va="center", fontsize=7)
+    axes.set(xlim=(0, 1.15), xlabel="success rate", xticks=(0, 0.5, 1))
+    axes.set_title("reached the flat minimum")
+
+
+def _draw_alignment(axes, arrays):
+    means = arrays["alignment"].mean(axis=0)
+    for number, name in enumerate(DYNAMICS):
+        if name != "gd":
+            style = "--" if name == "gld_diagonal" else "-"
+            axes.plot(means[number], style, color=figure_style.COLOURS[name])
+    axes.set(xlabel="iteration", ylabel=r"mean $\mathrm{Tr}(H_t\Sigma_t)$")
+    axes.set_ylim(bottom=0)
+    axes.set_title("alignment, mean over runs")
+
+
+FIGURE = figure_command.Figure(
+    name="fig2_two_basins",
+    title="Two-dimensional toy with a sharp and a flat minimum",
+    claim="Noise aligned with the curvature escapes the sharp minimum, other noise does not",
+    scales=SCALES,
+    costs=COSTS,
+    make_units=make_units,
+    compute_unit=compute_unit,
+    collect=collect,
+    judge=judge,
+    draw=draw,
+)
+
+if __name__ == "__main__":
+    sys.exit(figure_command.main("fig2_two_basins"))

@@ -1,0 +1,268 @@
+"""The command behind every figure: compute, store, judge, draw.
+
+    python -m analysis.figN_... [--scale small|medium|paper] [--seeds N] [--executor NAME]
+                                [--plot-only] [--fresh] [--output FOLDER] [--runs FOLDER]
+
+Units of work run on any executor and leave run directories, from which an interrupted figure goes
+on. The arrays go to ``FOLDER/data/*.npz`` with their provenance beside them as ``.json``; the
+drawing is made of the stored arrays alone.
+"""
+
+import argparse
+import hashlib
+import importlib
+import json
+import sys
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import matplotlib
+from rich.console import Console
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    TextColumn,
+    TimeElapsedColumn,
+    TimeRemainingColumn,
+)
+
+from analysis import figure_style
+from aniso import checks, executors, files, provenance, run_store
+
+SCALES = ("small", "medium", "paper")
+
+
+@dataclass(frozen=True)
+class Figure:
+    """One figure.
+
+    Attributes
+    ----------
+    name : str
+        Module in this package, and stem of the files.
+    title, claim : str
+        What it shows, and what its caption claims, in a line each.
+    scales : mapping of str to dict
+        Parameters of each scale, plain data; "num_seeds" among them.
+    costs : mapping of str to str
+        What a scale takes, for the list of figures and before the work starts.
+    make_units : callable
+        ``(parameters) -> list of dict``, one for each unit of work, with its "seed".
+    compute_unit : callable
+        ``(unit, folder, foundation) -> dict of str to ndarray``. The folder is the unit's run
+        directory, not made yet; `foundation` is what its seed's foundation returned, or None.
+    collect : callable
+        ``(parameters, units, values) -> dict of str to ndarray``.
+    judge : callable
+        ``(parameters, arrays) -> list of claims.Claim``.
+    draw : callable
+        ``(parameters, arrays) -> matplotlib.figure.Figure``.
+    make_foundation, compute_foundation : callable, optional
+        ``(parameters, seed) -> dict`` and ``(unit, folder) -> dict of str to ndarray``: work that
+        comes before a seed's units, shared by figures with equal foundations.
+    """
+
+    name: str
+    title: str
+    claim: str
+    scales: Mapping
+    costs: Mapping
+    make_units: Callable
+    compute_unit: Callable
+    collect: Callable
+    judge: Callable
+    draw: Callable
+    make_foundation: Callable | None = None
+    compute_foundation: Callable | None = None
+
+
+def named(name):
+    """The figure of the module `name` of this package."""
+    return module(name).FIGURE
+
+
+def module(name):
+    """The module of a figure."""
+    return importlib.import_module(f"analysis.{name}")
+
+
+def main(name, arguments=None):
+    """Compute and draw a figure; the exit status: 0, 1 where a unit failed, 130 after Ctrl-C.
+
+    Parameters
+    ----------
+    name : str
+        Module of the figure.
+    arguments : sequence of str, optional
+    """
+    figure = named(name)
+    parser = _parser(figure)
+    options = parser.parse_args(arguments)
+    parameters = dict(figure.scales[options.scale])
+    if options.seeds is not None:
+        parameters["num_seeds"] = options.seeds
+    stem = f"{figure.name}_{options.scale}"
+    data = options.output / "data" / f"{stem}.npz"
+    try:
+        checks.integer("--seeds", parameters["num_seeds"], low=1)
+        data.parent.mkdir(parents=True, exist_ok=True)
+        files.require_writable("--output", data)
+        if options.executor != "mpi":  # whose workers wait for real work once they are met
+            executors.require_reachable(options.executor)
+        stored = None if options.fresh else load(data, parameters)
+        if stored is None and options.plot_only:
+            raise checks.InputError(
+                f"--plot-only: {str(data)!r} holds no data of these parameters; run without it"
+            )
+    except (checks.InputError, OSError) as error:
+        parser.error(str(error))
+    if stored is None:
+        print(f"{figure.name} at scale {options.scale}: {figure.costs[options.scale]}", flush=True)
+        try:
+            stored = _compute(figure, parameters, options)
+        except KeyboardInterrupt:
+            print("interrupted; the same command goes on from the checkpoints", file=sys.stderr)
+            return 130
+        if stored is None:
+            return 1
+        _save(figure, options.scale, data, parameters, stored)
+    _show(figure, parameters, stored["arrays"])
+    for path in draw(figure, parameters, stored["arrays"], options.output / stem):
+        print(f"wrote {path}")
+    return 0
+
+
+def draw(figure, parameters, arrays, stem):
+    """The drawing of stored arrays as PNG and PDF; the paths written."""
+    with matplotlib.rc_context(figure_style.STYLE):
+        drawing = figure.draw(parameters, arrays)
+        paths = [stem.with_suffix(f".{form}") for form in ("png", "pdf")]
+        for path in paths:
+            # no dates: the same data give the same file
+            metadata = {"Creator": None, "CreationDate": None} if path.suffix == ".pdf" else None
+            with files.atomic_writer(path, "wb") as stream:
+                drawing.savefig(stream, format=path.suffix[1:], metadata=metadata)
+    return paths
+
+
+def key(parameters):
+    """Hash of the parameters, by which stored data are recognised."""
+    return hashlib.sha256(json.dumps(parameters, sort_keys=True).encode()).hexdigest()
+
+
+def load(data, parameters):
+    """Stored arrays and description, or None where they are absent or of other parameters."""
+    description = data.with_suffix(".json")
+    if not (data.exists() and description.exists()):
+        return None
+    found = json.loads(description.read_text(encoding="utf-8"))
+    if found["key"] != key(parameters):
+        return None
+    arrays, _ = run_store.load_arrays(data)
+    return {"arrays": arrays, "seconds": found["seconds"]}
+
+
+def _compute(figure, parameters, options):
+    start = time.perf_counter()
+    units = figure.make_units(parameters)
+    foundations = _foundations(figure, parameters, options)
+    if foundations is None:
+        return None
+    folder = options.runs / f"{figure.name}_{options.scale}" / key(parameters)[:12]
+    work = [
+        (figure.name, unit, str(folder / f"unit-{i:03d}"), foundations.get(unit["seed"]))
+        for i, unit in enumerate(units)
+    ]
+    values = _values(figure.name, compute_named, work, options.executor)
+    if values is None:
+        return None
+    arrays = figure.collect(parameters, units, values)
+    return {"arrays": arrays, "seconds": time.perf_counter() - start}
+
+
+def _foundations(figure, parameters, options):
+    """What each seed's units build on, by seed; None where one failed."""
+    if figure.make_foundation is None:
+        return {}
+    seeds = range(parameters["num_seeds"])
+    units = [figure.make_foundation(parameters, seed) for seed in seeds]
+    folders = [str(options.runs / "foundations" / key(unit)[:12]) for unit in units]
+    work = [(figure.name, unit, path) for unit, path in zip(units, folders, strict=True)]
+    label = f"{figure.name}: foundation"
+    values = _values(label, compute_named_foundation, work, options.executor)
+    return None if values is None else dict(zip(seeds, values, strict=True))
+
+
+def _values(label, function, work, executor):
+    """Values of all units, or None where one failed; failures are told and stop no other unit."""
+    console = Console(stderr=True)
+    with Progress(
+        TextColumn(label),
+        BarColumn(bar_width=24),
+        MofNCompleteColumn(),
+        TimeElapsedColumn(),
+        TextColumn("left"),
+        TimeRemainingColumn(),
+        console=console,
+        disable=not console.is_terminal,
+    ) as progress:
+        bar = progress.add_task("", total=len(work))
+        outcomes = executors.run_units(
+            function, work, executor, on_done=lambda _: progress.advance(bar)
+        )
+    failed = [outcome for outcome in outcomes if outcome.error is not None]
+    for outcome in failed:
+        error = outcome.error
+        print(f"unit {outcome.unit[1]} failed: {type(error).__name__}: {error}", file=sys.stderr)
+    return None if failed else [outcome.value for outcome in outcomes]
+
+
+def compute_named(work):
+    """One unit of a figure, by name so that any process can find it."""
+    name, unit, folder, foundation = work
+    return named(name).compute_unit(unit, Path(folder), foundation)
+
+
+def compute_named_foundation(work):
+    """One foundation of a figure, by name so that any process can find it."""
+    name, unit, folder = work
+    return named(name).compute_foundation(unit, Path(folder))
+
+
+def _save(figure, scale, data, parameters, stored):
+    run_store.save_arrays(data, stored["arrays"], figure.name)
+    description = {
+        "figure": figure.name,
+        "scale": scale,
+        "parameters": parameters,
+        "key": key(parameters),
+        "seconds": round(stored["seconds"], 1),
+        "environment": provenance.environment(),
+        "claims": [c.as_plain() for c in figure.judge(parameters, stored["arrays"])],
+    }
+    with files.atomic_writer(data.with_suffix(".json")) as stream:
+        json.dump(description, stream, indent=1)
+        stream.write("\n")
+
+
+def _show(figure, parameters, arrays):
+    for claim in figure.judge(parameters, arrays):
+        print(f"[{claim.verdict}] {claim.statement}: {claim.measured}")
+
+
+def _parser(figure):
+    parser = argparse.ArgumentParser(
+        prog=f"python -m analysis.{figure.name}", description=f"{figure.title}. {figure.claim}"
+    )
+    costs = "; ".join(f"{scale}: {figure.costs[scale]}" for scale in SCALES)
+    parser.add_argument("--scale", choices=SCALES, default="small", help=costs)
+    parser.add_argument("--seeds", type=int, help="number of seeds (default: the scale's)")
+    parser.add_argument("--executor", default="local", help=f"one of: {executors.NAMES}")
+    parser.add_argument("--plot-only", action="store_true", help="draw stored data")
+    parser.add_argument("--fresh", action="store_true", help="compute even if data are stored")
+    parser.add_argument("--output", type=Path, default=Path("figures"), metavar="FOLDER")
+    parser.add_argument("--runs", type=Path, default=Path("runs"), metavar="FOLDER")
+    return parser

@@ -1,0 +1,263 @@
+"""``python -m analysis.index``: figures/README.md and DISCREPANCIES.md, from the stored data."""
+
+import argparse
+import json
+import sys
+from pathlib import Path
+
+import numpy as np
+
+from analysis import figure_command
+from analysis.__main__ import FIGURES
+from aniso import files, run_store
+
+_RANK = {scale: number for number, scale in enumerate(figure_command.SCALES)}
+
+
+def stored_figures(folder):
+    """Description and arrays of the largest stored scale of every figure, by name.
+
+    Parameters
+    ----------
+    folder : path-like
+        With the folder ``data``.
+
+    Returns
+    -------
+    dict of str to (dict, dict of str to ndarray)
+    """
+    found = {}
+    for path in sorted((Path(folder) / "data").glob("*.json")):
+        description = json.loads(path.read_text(encoding="utf-8"))
+        name = description.get("figure")
+        if name not in FIGURES or not path.with_suffix(".npz").exists():
+            continue
+        if name in found and _RANK[found[name][0]["scale"]] > _RANK[description["scale"]]:
+            continue
+        found[name] = description, run_store.load_arrays(path.with_suffix(".npz"))[0]
+    return found
+
+
+def readme(stored):
+    """The index of the figures with the verdicts of their claims, as Markdown."""
+    lines = [
+        "# Figures",
+        "",
+        "Each picture is drawn from the data beside it (`data/*.npz`, provenance and verdicts in",
+        "`data/*.json`) and made by one command. Claims are those of the captions, held against",
+        "the numbers with two standard errors; what does not reproduce is reported as it is.",
+        "Where the paper, its published scripts and these numbers differ is listed in",
+        "[DISCREPANCIES.md](DISCREPANCIES.md). This page is written by `python -m analysis.index`.",
+    ]
+    for name in FIGURES:
+        if name not in stored:
+            continue
+        description = stored[name][0]
+        figure, scale = figure_command.named(name), description["scale"]
+        command = f"python -m analysis.{name} --scale {scale}"
+        lines += [
+            "",
+            f"## {figure.title}",
+            "",
+            f"![{figure.title}]({name}_{scale}.png)",
+            "",
+            f"`{command}` ({description['seconds']:.0f} s), parameters "
+            f"`{json.dumps(description['parameters'])}`",
+            "",
+            "| claim | verdict | measured |",
+            "| --- | --- | --- |",
+        ]
+        for claim in description["claims"]:
+            lines.append(f"| {claim['statement']} | **{claim['verdict']}** | {claim['measured']} |")
+    return "\n".join(lines) + "\n"
+
+
+def discrepancies(stored):
+    """Paper, published scripts and measurement side by side, as Markdown."""
+    lines = [
+        "# What the paper states, what its scripts do, what is measured here",
+        "",
+        "Written by `python -m analysis.index` from the stored data of the figures. Both variants",
+        "of each difference in the dynamics are options of `aniso.descent` (`as_stated`,",
+        "`as_published`); the figures use the stated ones.",
+        "",
+        "| subject | paper | published script | measured here |",
+        "| --- | --- | --- | --- |",
+    ]
+    for subject, paper, script, measure in _ROWS:
+        measured = measure(stored) or "not computed yet"
+        lines.append(f"| {subject} | {paper} | {script} | {measured} |")
+    return "\n".join(lines) + "\n"
+
+
+def _from(name, text):
+    """A measurement that needs the data of one figure."""
+
+    def measured(stored):
+        return text(*stored[name]) if name in stored else ""
+
+    return measured
+
+
+def _success_rates(description, arrays):
+    parameters = description["parameters"]
+    count = parameters["num_runs"] * parameters["num_seeds"]
+    rates = arrays["successes"].sum(axis=0) / count
+    return (
+        "success rates "
+        + ", ".join(f"{rate:.3f}" for rate in rates)
+        + (f" in {count:,} runs each (GD, const, diag, leading, Hessian, 1st eigenvector)")
+    )
+
+
+def _leading(_, arrays):
+    share = float(np.mean(arrays["kept_share"]))
+    return (
+        f"at theta*_GD 20 pairs hold {share:.3f} of Tr Sigma, so the script's mean square noise "
+        f"is {share / 10:.3f} of the stated one"
+    )
+
+
+def _batches(_, arrays):
+    ratios = arrays["noise_trace_of_batches"] / arrays["noise_trace"][:, None]
+    error = ratios.std(ddof=1) / np.sqrt(ratios.size)
+    return (
+        f"estimated trace / Tr(Sigma_1)/m = {ratios.mean():.4f} ± {error:.4f} (expected "
+        f"N/(N-1)); one estimate scatters by {ratios.std(ddof=1):.3f}"
+    )
+
+
+def _eigenvalues(_, arrays):
+    count = int(arrays["num_negative"][0])
+    return f"{count} of the 20 eigenvalues largest in magnitude are negative at theta*_GD"
+
+
+def _power(_, arrays):
+    return f"cosine with the converged eigenvector {float(arrays['power_cosine'][0]):.6f}"
+
+
+def _gd_accuracy(description, arrays):
+    tested = description["parameters"]["num_test"]
+    return (
+        f"{float(np.mean(arrays['test_accuracy'][:, 0, 0])):.4f} at theta*_GD, "
+        f"{float(np.mean(arrays['test_accuracy'][:, 0, -1])):.4f} after "
+        f"{description['parameters']['num_steps']:,} further iterations of GD "
+        f"({tested:,} test images)"
+    )
+
+
+def _sgd_accuracy(_, arrays):
+    ends = arrays["test_accuracy"][:, -1, :].mean(axis=0)
+    return f"SGD goes from {ends[0]:.4f} to {ends[-1]:.4f} in {arrays['step'][-1]:,} iterations"
+
+
+def _constant(description, arrays):
+    trace = float(np.nanmean(arrays["noise_trace"][:, 2, 0]))
+    own = description["parameters"]["standard_deviation"] ** 2 * 11330
+    return f"sigma^2 D = {own:.4f} against Tr Sigma = {trace:.4f} at theta*_GD"
+
+
+def _dead_networks(description, arrays):
+    alive = figure_command.module("fig4_one_hidden_layer").alive(arrays)
+    counts = ", ".join(
+        f"{int((~alive[:, number]).sum())} of {len(alive)} at h = {width}"
+        for number, width in enumerate(description["parameters"]["widths"])
+    )
+    return (
+        "uniform on (-1, 1)/sqrt(d h), which keeps outputs of order one; networks that lose every "
+        f"example within the clip and never learn: {counts}"
+    )
+
+
+def _stated(text):
+    return lambda _: text
+
+
+_ROWS = (
+    (
+        "Figure 2, success",
+        "rates over 100 runs",
+        "masks the loss surface in the plot by a wrong index; the dynamics are not affected",
+        _from("fig2_two_basins", _success_rates),
+    ),
+    (
+        "GLD leading",
+        "noise in every step, trace Tr Sigma",
+        "truncated to 20 pairs, not rescaled, added on one step in ten without compensation",
+        _from("fig5_curvature", _leading),
+    ),
+    (
+        "GLD Hessian",
+        "k leading eigenpairs of H",
+        "the k largest in magnitude, by their absolute values, rescaled",
+        _from("fig5_curvature", _eigenvalues),
+    ),
+    (
+        "GLD 1st eigvec(H)",
+        "leading eigenvector of H",
+        "30 power iterations",
+        _from("fig5_curvature", _power),
+    ),
+    (
+        "Covariance Sigma",
+        "covariance of the mini-batch gradient",
+        "from the disjoint batches of one shuffled epoch, ddof 1",
+        _from("fig5_curvature", _batches),
+    ),
+    (
+        "GLD const",
+        "sigma tuned, 1e-3 on the gradient",
+        "the same",
+        _from("fig3_fashion_mnist", _constant),
+    ),
+    (
+        "FashionMNIST training set",
+        "1,000 clean images and 200 with random labels",
+        "the first 6,000 images, labels 1000 to 1199 drawn anew",
+        _stated("1,200 images: the first 1,000 clean, the next 200 with random labels"),
+    ),
+    (
+        "Test accuracy of GD",
+        "66.22 %",
+        "near 70 % in a reader's re-implementation",
+        _from("fig3_fashion_mnist", _gd_accuracy),
+    ),
+    (
+        "Test accuracy of SGD",
+        "rises far above that of GD",
+        "no rise in a reader's re-implementation",
+        _from("fig3_fashion_mnist", _sgd_accuracy),
+    ),
+    (
+        "Expected sharpness",
+        "1,000 independent draws",
+        "the same",
+        _stated("pairs of opposite draws: the same expectation, a smaller error bar"),
+    ),
+    (
+        "Figure 4, initial weights",
+        "not stated",
+        "uniform on (-1, 1)/sqrt(d)",
+        _from("fig4_one_hidden_layer", _dead_networks),
+    ),
+)
+
+
+def main(arguments=None):
+    """Write both pages."""
+    parser = argparse.ArgumentParser(prog="python -m analysis.index", description=__doc__)
+    parser.add_argument("--output", type=Path, default=Path("figures"), metavar="FOLDER")
+    folder = parser.parse_args(arguments).output
+    stored = stored_figures(folder)
+    for name, text in (
+        ("README.md", readme(stored)),
+        ("DISCREPANCIES.md", discrepancies(stored)),
+    ):
+        with files.atomic_writer(folder / name) as stream:
+            stream.write(text)
+        print(f"wrote {folder / name}")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,316 @@
+"""Figures: small scales from command to picture, claims that hold and fail, the written pages."""
+
+import doctest
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from analysis import __main__ as listing
+from analysis import (
+    claims,
+    fashion_mnist,
+    fig2_two_basins,
+    fig3_fashion_mnist,
+    fig4_one_hidden_layer,
+    fig5_curvature,
+    figure_command,
+    index,
+)
+from aniso import run_store
+
+ROOT = Path(__file__).parents[1]
+
+
+def run(name, folder, *more, executor="serial"):
+    arguments = ["--output", str(folder / "figures"), "--runs", str(folder / "runs")]
+    return figure_command.main(name, [*arguments, "--executor", executor, *more])
+
+
+def verdicts(found):
+    return {claim.name: str(claim.verdict) for claim in found}
+
+
+# ---- the command
+
+
+@pytest.fixture(scope="module")
+def drawn(tmp_path_factory):
+    """A folder in which every figure has been made at scale small."""
+    folder = tmp_path_factory.mktemp("figures")
+    for name in listing.FIGURES:
+        assert run(name, folder) == 0
+    return folder
+
+
+@pytest.mark.parametrize("name", listing.FIGURES)
+def test_a_figure_leaves_pictures_data_and_provenance(drawn, name):
+    stem = drawn / "figures" / f"{name}_small"
+    assert stem.with_suffix(".png").read_bytes().startswith(b"\x89PNG")
+    assert stem.with_suffix(".pdf").read_bytes().startswith(b"%PDF")
+    data = drawn / "figures" / "data" / f"{name}_small.npz"
+    description = json.loads(data.with_suffix(".json").read_text())
+    assert description["parameters"] == figure_command.named(name).scales["small"]
+    assert description["environment"]["packages"]["numpy"] == np.__version__
+    assert {claim["verdict"] for claim in description["claims"]} <= set(claims.Verdict)
+    arrays, _ = run_store.load_arrays(data)
+    assert arrays
+    assert all(np.asarray(array).dtype.kind in "fib" for array in arrays.values())
+
+
+def test_the_picture_is_made_of_the_stored_data_alone(drawn, monkeypatch, capsys):
+    def computed(*_):
+        raise AssertionError("computed anew")
+
+    monkeypatch.setattr(figure_command, "_compute", computed)
+    picture = drawn / "figures" / "fig2_two_basins_small.png"
+    before = picture.read_bytes()
+    picture.unlink()
+    assert run("fig2_two_basins", drawn, "--plot-only") == 0
+    assert picture.read_bytes() == before
+    assert "[holds] GD never escapes" in capsys.readouterr().out
+
+
+def test_data_of_other_parameters_are_not_drawn(drawn, capsys):
+    with pytest.raises(SystemExit) as ended:
+        run("fig2_two_basins", drawn, "--plot-only", "--seeds", "7")
+    assert ended.value.code == 2
+    assert "holds no data of these parameters" in capsys.readouterr().err
+
+
+def test_a_figure_of_finished_runs_takes_them_up(drawn, monkeypatch):
+    def walked(*_, **__):
+        raise AssertionError("a finished run was walked again")
+
+    monkeypatch.setattr(fashion_mnist.descent, "simulate_descent", walked)
+    data = drawn / "figures" / "data" / "fig3_fashion_mnist_small.npz"
+    before = run_store.load_arrays(data)[0]
+    assert run("fig3_fashion_mnist", drawn, "--fresh") == 0
+    after = run_store.load_arrays(data)[0]
+    for name, array in before.items():
+        assert np.array_equal(after[name], array, equal_nan=True)
+
+
+def test_numbers_do_not_depend_on_the_executor(drawn, tmp_path):
+    name = "fig4_one_hidden_layer"
+    assert run(name, tmp_path, executor="local:2") == 0
+    first, second = (
+        run_store.load_arrays(folder / "figures" / "data" / f"{name}_small.npz")[0]
+        for folder in (drawn, tmp_path)
+    )
+    for key, array in first.items():
+        assert np.array_equal(second[key], array), key
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--scale", "huge"], "invalid choice: 'huge'"),
+        (["--seeds", "0"], "--seeds=0"),
+        (["--plot-only"], "holds no data"),
+    ],
+)
+def test_wrong_arguments_end_with_status_two(tmp_path, capsys, arguments, message):
+    with pytest.raises(SystemExit) as ended:
+        run("fig2_two_basins", tmp_path, *arguments)
+    assert ended.value.code == 2
+    assert message in capsys.readouterr().err
+
+
+def test_an_unknown_executor_is_refused_before_the_work(tmp_path, capsys):
+    with pytest.raises(SystemExit) as ended:
+        run("fig2_two_basins", tmp_path, executor="slurm")
+    assert ended.value.code == 2
+    assert "executor='slurm'" in capsys.readouterr().err
+
+
+def test_a_failing_unit_is_told_and_the_others_are_done(tmp_path, monkeypatch, capsys):
+    done = []
+
+    def compute(unit, *_):
+        if unit["dynamics"] == "gld_diagonal":
+            raise RuntimeError("no luck")
+        done.append(unit["dynamics"])
+
+    monkeypatch.setattr(
+        figure_command, "named", lambda _: _replaced(fig2_two_basins.FIGURE, compute_unit=compute)
+    )
+    assert run("fig2_two_basins", tmp_path) == 1
+    assert "RuntimeError: no luck" in capsys.readouterr().err
+    assert len(done) == len(fig2_two_basins.DYNAMICS) - 1
+    assert not list(tmp_path.glob("figures/*.png"))
+
+
+def test_interruption_has_its_own_status(tmp_path, monkeypatch):
+    def interrupted(*_):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(figure_command, "_compute", interrupted)
+    assert run("fig2_two_basins", tmp_path) == 130
+
+
+def _replaced(figure, **changes):
+    from dataclasses import replace
+
+    return replace(figure, **changes)
+
+
+def test_the_list_names_every_figure_with_cost_and_claim():
+    done = subprocess.run(
+        [sys.executable, "-m", "analysis"], capture_output=True, text=True, cwd=ROOT, check=True
+    )
+    for name in listing.FIGURES:
+        figure = figure_command.named(name)
+        assert f"python -m analysis.{name}" in done.stdout
+        assert figure.claim in done.stdout
+        assert all(figure.costs[scale] in done.stdout for scale in figure_command.SCALES)
+    modules = {path.stem for path in (ROOT / "analysis").glob("fig[0-9]*.py")}
+    assert modules == set(listing.FIGURES)
+
+
+# ---- the pages
+
+
+def test_the_pages_are_written_from_the_data(drawn):
+    assert index.main(["--output", str(drawn / "figures")]) == 0
+    page = (drawn / "figures" / "README.md").read_text()
+    for name in listing.FIGURES:
+        assert f"({name}_small.png)" in page
+    table = (drawn / "figures" / "DISCREPANCIES.md").read_text()
+    assert "not computed yet" not in table
+    assert "success rates 0.000" in table
+
+
+def test_without_data_the_table_says_so(tmp_path):
+    assert index.stored_figures(tmp_path) == {}
+    assert "not computed yet" in index.discrepancies({})
+
+
+def test_the_largest_scale_represents_a_figure(drawn, tmp_path):
+    source = drawn / "figures" / "data" / "fig2_two_basins_small"
+    target = tmp_path / "data"
+    target.mkdir()
+    for scale in figure_command.SCALES:
+        content = json.loads(source.with_suffix(".json").read_text()) | {"scale": scale}
+        (target / f"fig2_two_basins_{scale}.json").write_text(json.dumps(content))
+        npz = source.with_suffix(".npz").read_bytes()
+        (target / f"fig2_two_basins_{scale}.npz").write_bytes(npz)
+    assert index.stored_figures(tmp_path)["fig2_two_basins"][0]["scale"] == "paper"
+
+
+@pytest.mark.parametrize("name", listing.FIGURES)
+def test_committed_verdicts_are_those_of_the_committed_data(name):
+    for path in (ROOT / "figures" / "data").glob(f"{name}_*.json"):
+        description = json.loads(path.read_text())
+        arrays, _ = run_store.load_arrays(path.with_suffix(".npz"))
+        found = figure_command.named(name).judge(description["parameters"], arrays)
+        expected = {claim["name"]: claim["verdict"] for claim in description["claims"]}
+        assert verdicts(found) == expected
+
+
+# ---- the claims, seen to hold and to fail
+
+
+def test_examples_of_verdicts():
+    assert doctest.testmod(claims).failed == 0
+
+
+def test_figure_2_tells_escaping_noise_from_the_rest():
+    parameters = {"num_seeds": 2, "num_runs": 1000}
+    counts = {"gd": 0, "gld_constant": 10, "gld_diagonal": 12}
+    counts |= {"gld_leading": 330, "gld_hessian": 13, "gld_first_eigenvector": 5}
+    arrays = {
+        "successes": np.array([[counts[name] for name in fig2_two_basins.DYNAMICS]] * 2),
+        "initial_alignment": np.array([[0, 1.1, 1.1, 1.8, 1.8, 2.0]] * 2),
+    }
+    found = verdicts(fig2_two_basins.judge(parameters, arrays))
+    assert found["gld_leading escapes more often"] == "holds"
+    assert found["gld_hessian escapes more often"] == "not resolved"
+    assert found["gld_first_eigenvector escapes more often"] == "fails"
+    assert found["alignment orders success"] == "holds"
+    arrays["initial_alignment"][:, 3] = 1.0
+    assert verdicts(fig2_two_basins.judge(parameters, arrays))["alignment orders success"] == (
+        "fails"
+    )
+
+
+def figure_3_arrays(sharpness, accuracy, error):
+    count = len(fig3_fashion_mnist.DYNAMICS)
+    arrays = {name: np.ones((1, count, 2)) for name in fig3_fashion_mnist.RECORDS}
+    arrays["expected_sharpness"] *= 1.0
+    arrays["expected_sharpness_error"] *= error
+    arrays["test_accuracy"] *= 0.7
+    place = fig3_fashion_mnist.DYNAMICS.index("sgd")
+    arrays["expected_sharpness"][:, place] = sharpness
+    arrays["test_accuracy"][:, place] = accuracy
+    return arrays
+
+
+@pytest.mark.parametrize(
+    ("sharpness", "accuracy", "error", "flatter", "better"),
+    [
+        (0.5, 0.9, 0.01, "holds", "holds"),
+        (1.5, 0.5, 0.01, "fails", "fails"),
+        (0.5, 0.705, 1.0, "not resolved", "not resolved"),
+    ],
+)
+def test_figure_3_compares_with_noise_of_equal_norm(sharpness, accuracy, error, flatter, better):
+    arrays = figure_3_arrays(sharpness, accuracy, error)
+    found = verdicts(fig3_fashion_mnist.judge({"num_test": 2000}, arrays))
+    assert found["sgd flatter"] == flatter
+    assert found["sgd generalises better"] == better
+    # every other dynamics equals GLD dynamic exactly
+    assert found["gld_leading flatter"] == "not resolved"
+
+
+def test_figure_4_fails_for_isotropic_noise():
+    parameters = {"num_seeds": 3, "widths": [32, 128]}
+    isotropic = np.ones((3, 2, 4))
+    aligned = isotropic * np.array([30.0, 100.0])[:, None]
+    aligned *= np.linspace(1, 1.1, 3)[:, None, None]
+    found = verdicts(
+        fig4_one_hidden_layer.judge(parameters, {"alignment": aligned, "isotropic": isotropic})
+    )
+    assert set(found.values()) == {"holds"}
+    planted = {"alignment": isotropic * 0.9, "isotropic": isotropic}
+    found = verdicts(fig4_one_hidden_layer.judge(parameters, planted))
+    assert found["anisotropic at h = 32"] == "fails"
+    assert found["ratio grows from 32 to 128"] == "not resolved"
+
+
+def test_figure_5_fails_for_flat_spectra_and_isotropic_noise():
+    records = np.ones((1, 3))
+    steep = {
+        "num_parameters": np.array(10_000),
+        "eigenvalues": np.geomspace(1, 1e-4, 40)[None],
+        "hessian_trace": 2 * records,
+        "leading_eigenvalue": records,
+        "projection_coefficient": records,
+        "alignment": 50 * records,
+        "isotropic_alignment": records,
+    }
+    steep["eigenvalues"][0, 20] = 1e-3
+    assert set(verdicts(fig5_curvature.judge({}, steep)).values()) == {"holds"}
+    flat = steep | {
+        "eigenvalues": np.ones((1, 40)),
+        "projection_coefficient": 1e-4 * records,
+        "alignment": 0.9 * records,
+    }
+    assert set(verdicts(fig5_curvature.judge({}, flat)).values()) == {"fails"}
+
+
+def test_a_diverged_run_leaves_gaps_not_numbers():
+    parameters = fig3_fashion_mnist.SCALES["small"]
+    units = fig3_fashion_mnist.make_units(parameters)
+    whole = {name: np.ones(3) for name in fig3_fashion_mnist.RECORDS} | {"diverged": False}
+    broken = {name: np.ones(2) for name in fig3_fashion_mnist.RECORDS} | {"diverged": True}
+    values = [broken if unit["dynamics"] == "sgd" else whole for unit in units]
+    arrays = fig3_fashion_mnist.collect(parameters, units, values)
+    place = fig3_fashion_mnist.DYNAMICS.index("sgd")
+    assert arrays["diverged"].sum() == 1
+    assert np.isnan(arrays["accuracy"][0, place, 2])
+    found = fig3_fashion_mnist.judge(parameters, arrays)
+    assert verdicts(found)["sgd flatter"] == "not resolved"
