@@ -10,6 +10,7 @@ from aniso.langevin import (
     convergence,
     drifts,
     example_chains,
+    example_sets,
     linear_schemes,
     modified_equations,
     noises,
@@ -89,7 +90,7 @@ def scores(ensemble, mean, covariance):
 @pytest.mark.parametrize("sampling", ["replacement", "no_replacement"])
 def test_sgd_has_the_moments_of_all_its_batches(sampling):
     chain = example_chains.simulate_sgd(
-        example_chains.least_squares(INPUTS, TARGETS),
+        example_sets.least_squares(INPUTS, TARGETS),
         0.15,
         2,
         sampling,
@@ -114,7 +115,7 @@ def test_svag_has_the_moments_of_all_its_pairs_of_batches():
     root = np.sqrt(2 * times - 1)
     weights = [(1 + root) / 2, (1 - root) / 2]
     chain = example_chains.simulate_svag(
-        example_chains.least_squares(INPUTS, TARGETS),
+        example_sets.least_squares(INPUTS, TARGETS),
         0.3,
         1,
         "replacement",
@@ -131,7 +132,7 @@ def test_svag_has_the_moments_of_all_its_pairs_of_batches():
 
 
 def test_an_epoch_uses_every_example_once():
-    examples = example_chains.custom(one_hot, 6, 6)
+    examples = example_sets.custom(one_hot, 6, 6)
     chain = example_chains.simulate_sgd(
         examples, 1.0, 2, "epochs", np.zeros(6), [1, 3, 5, 6], 64, SEED
     )
@@ -145,7 +146,7 @@ def test_an_epoch_uses_every_example_once():
 def test_every_example_is_drawn_equally_often(sampling, batch):
     paths, steps = (20_000, 3) if FAST else (100, 1)
     chain = example_chains.simulate_sgd(
-        example_chains.custom(one_hot, 5, 5),
+        example_sets.custom(one_hot, 5, 5),
         1.0,
         batch,
         sampling,
@@ -165,7 +166,7 @@ def test_every_example_is_drawn_equally_often(sampling, batch):
 
 def test_chains_do_not_depend_on_threads_and_resume(tmp_path):
     arguments = (
-        example_chains.least_squares(INPUTS, TARGETS),
+        example_sets.least_squares(INPUTS, TARGETS),
         0.1,
         2,
         "epochs",
@@ -189,7 +190,7 @@ def test_chains_do_not_depend_on_threads_and_resume(tmp_path):
 
 def test_the_toy_s_examples_average_to_its_drift():
     data = RNG.standard_normal((5, 2)) / 30
-    examples, drift = example_chains.two_basin_toy(data), drifts.of_two_basin(data)
+    examples, drift = example_sets.two_basin_toy(data), drifts.of_two_basin(data)
     for theta in ([1.0, 1.0], [0.2, -0.1], [-1.0, -1.0]):
         chain = example_chains.simulate_sgd(examples, 1.0, 5, "no_replacement", theta, [1], 2, SEED)
         np.testing.assert_allclose(
@@ -202,7 +203,7 @@ def test_the_toy_s_examples_average_to_its_drift():
 def test_shifted_quadratics_have_additive_noise():
     hessian, centres = np.array([[1.0, 0.3], [0.3, 2.0]]), RNG.standard_normal((3, 2))
     chain = example_chains.simulate_sgd(
-        example_chains.shifted_quadratics(hessian, centres),
+        example_sets.shifted_quadratics(hessian, centres),
         0.2,
         3,
         "no_replacement",
@@ -216,7 +217,7 @@ def test_shifted_quadratics_have_additive_noise():
 
 
 def test_a_chain_that_diverges_is_named():
-    examples = example_chains.least_squares([[1e100]], [1.0])
+    examples = example_sets.least_squares([[1e100]], [1.0])
     with pytest.raises(langevin.NonFiniteState, match="path 0 is not finite after step 2"):
         example_chains.simulate_sgd(examples, 1.0, 1, "replacement", [1.0], [9], 2, SEED)
 
@@ -224,7 +225,7 @@ def test_a_chain_that_diverges_is_named():
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"examples": 3}, "example_chains"),
+        ({"examples": 3}, "example_sets"),
         ({"learning_rate": 0.0}, "learning_rate=0.0"),
         ({"batch_size": 5}, "batch_size <= N=4"),
         ({"batch_size": 0}, "batch_size=0"),
@@ -236,7 +237,7 @@ def test_a_chain_that_diverges_is_named():
 )
 def test_bad_input_is_refused(change, message):
     arguments = {
-        "examples": example_chains.least_squares(INPUTS, TARGETS),
+        "examples": example_sets.least_squares(INPUTS, TARGETS),
         "learning_rate": 0.1,
         "batch_size": 2,
         "sampling": "replacement",
@@ -253,15 +254,15 @@ def test_bad_input_is_refused(change, message):
 
 
 def test_further_bad_input_is_refused():
-    examples = example_chains.least_squares(INPUTS, TARGETS)
+    examples = example_sets.least_squares(INPUTS, TARGETS)
     for call, message in (
-        (lambda: example_chains.least_squares(np.zeros((0, 2)), []), "inputs is empty"),
-        (lambda: example_chains.two_basin_toy(np.zeros((0, 2))), "data is empty"),
+        (lambda: example_sets.least_squares(np.zeros((0, 2)), []), "inputs is empty"),
+        (lambda: example_sets.two_basin_toy(np.zeros((0, 2))), "data is empty"),
         (
-            lambda: example_chains.shifted_quadratics(np.eye(2), np.zeros((0, 2))),
+            lambda: example_sets.shifted_quadratics(np.eye(2), np.zeros((0, 2))),
             "centres is empty",
         ),
-        (lambda: example_chains.custom(3, 1, 1), "gradient=3"),
+        (lambda: example_sets.custom(3, 1, 1), "gradient=3"),
         (
             lambda: example_chains.simulate_svag(examples, 0.1, 2, "epochs", 2, START, [1], 5, 1),
             "batches are independent",
@@ -282,7 +283,7 @@ def test_further_bad_input_is_refused():
 @pytest.mark.skipif(not FAST, reason="without compilation everything is plain")
 def test_plain_gradients_are_refused():
     with pytest.raises(checks.InputError, match="plain Python function"):
-        example_chains.custom(lambda *_: None, 1, 1)
+        example_sets.custom(lambda *_: None, 1, 1)
 
 
 # modified equations ---------------------------------------------------------------------------

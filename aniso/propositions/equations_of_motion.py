@@ -8,6 +8,7 @@ from aniso.langevin import (
     convergence,
     drifts,
     example_chains,
+    example_sets,
     linear_schemes,
     modified_equations,
     noises,
@@ -371,7 +372,7 @@ def _sampling_in_epochs(settings):
     curvatures = np.array([0.01, 5.0])
     centres = rng.standard_normal((num_examples, 2)) / curvatures
     centres -= centres.mean(axis=0)
-    examples = example_chains.shifted_quadratics(np.diag(curvatures), centres)
+    examples = example_sets.shifted_quadratics(np.diag(curvatures), centres)
     variances = {}
     # mid-epoch, after enough epochs for the steep direction only; from the minimum both
     steps = num_examples * 40 + num_examples // 2
