@@ -105,7 +105,7 @@ def test_euler_walks_the_path_of_the_reference():
 @pytest.mark.parametrize("scheme", ["euler_maruyama", "stochastic_heun", "milstein"])
 def test_geometric_brownian_motion(scheme):
     # E X_T = x e^{aT}, and the schemes on one path in the limit of small steps
-    a, b, t, fine = -0.5, 0.8, 1.0, 64 if FAST else 8
+    a, b, t, fine = -0.5, 0.4, 1.0, 64 if FAST else 8
     problem = langevin.LangevinProblem(
         drifts.of_function(geometric_drift, 1, parameters=[a], potential=first_component),
         noises.state_dependent(geometric_amplitude, 1, parameters=[b]),
