@@ -12,8 +12,12 @@ A :class:`Stack` of layers is an architecture; a :class:`Network` is a stack wit
 from aniso.networks.activation import Activation
 from aniso.networks.architectures import (
     fashion_mnist_network,
-    multilayer_perceptron,
-    one_hidden_layer,
+)
+from aniso.networks.architectures import (
+    multilayer_perceptron_network as multilayer_perceptron,
+)
+from aniso.networks.architectures import (
+    one_hidden_layer_network as one_hidden_layer,
 )
 from aniso.networks.convolution import Convolution
 from aniso.networks.dense import Dense

@@ -10,12 +10,12 @@ from aniso.networks.max_pooling import MaxPooling
 from aniso.networks.stack import Stack
 
 
-def multilayer_perceptron(widths, activation="relu"):
+def multilayer_perceptron_network(widths, activation="relu"):
     """Dense layers of `widths` (d, h_1, ..., C) with an activation between them.
 
     Examples
     --------
-    >>> multilayer_perceptron((784, 128, 64, 10)).num_parameters
+    >>> multilayer_perceptron_network((784, 128, 64, 10)).num_parameters
     109386
     """
     if len(widths) < 2:
@@ -26,12 +26,12 @@ def multilayer_perceptron(widths, activation="relu"):
     return Stack((*layers, Dense(widths[-1])), (widths[0],))
 
 
-def one_hidden_layer(num_inputs, num_hidden, activation="relu"):
+def one_hidden_layer_network(num_inputs, num_hidden, activation="relu"):
     """One hidden layer, output weights fixed at +1 (first half) and -1: Figure 4.
 
     Examples
     --------
-    >>> one_hidden_layer(2, 512).num_parameters
+    >>> one_hidden_layer_network(2, 512).num_parameters
     1536
     """
     hidden = Dense(num_hidden), Activation(activation)

@@ -8,7 +8,7 @@ import numpy as np
 from aniso.networks.bilinear import Bilinear, BilinearBlock
 from aniso.networks.fixed_linear import FixedLinear
 from aniso.networks.matrix_products import accumulate_product
-from aniso.networks.parameter_blocks import parameter_blocks
+from aniso.networks.parameter_blocks import blocks_of
 from aniso.networks.routing import CONVOLUTIONS, linear_positions, stages
 
 
@@ -41,7 +41,7 @@ class Assembly:
     def __init__(self, network, stack):
         self.network, self.stack = network, stack
         self.layers = stack.layers
-        self.blocks = {b.position: b for b in parameter_blocks(stack)}
+        self.blocks = {b.position: b for b in blocks_of(stack)}
         self.pairs = pairs(self.layers, tuple(self.blocks.values()))
         self.order = linear_positions(self.layers)
 

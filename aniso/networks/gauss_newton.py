@@ -12,7 +12,7 @@ import numpy as np
 
 from aniso.networks import passes
 from aniso.networks.dense import Dense
-from aniso.networks.parameter_blocks import parameter_blocks
+from aniso.networks.parameter_blocks import blocks_of
 
 # a dense layer with one output row is stored rather than factored up to this many numbers
 _STORED_ENTRIES = 16_000_000
@@ -81,7 +81,7 @@ class Plan:
 def plan(stack, rank, num_rows):
     """Store the rows of convolutions, and of dense layers where factors would save nothing."""
     stored, factored = [], []
-    for block in parameter_blocks(stack):
+    for block in blocks_of(stack):
         dense = isinstance(stack.layers[block.position], Dense)
         small = rank == 1 and num_rows * block.size <= _STORED_ENTRIES
         (factored if dense and not small else stored).append(block)

@@ -10,7 +10,7 @@ import numpy as np
 from aniso import memory
 from aniso.networks import passes
 from aniso.networks.dense import Dense
-from aniso.networks.parameter_blocks import parameter_blocks
+from aniso.networks.parameter_blocks import blocks_of
 
 
 class GradientFactors:
@@ -30,7 +30,7 @@ class GradientFactors:
         self.network = network
         self.shape = network.num_examples, network.num_parameters
         self.dtype = network.dtype
-        blocks = parameter_blocks(network.stack)
+        blocks = blocks_of(network.stack)
         dense = [b for b in blocks if isinstance(network.layers[b.position], Dense)]
         others = [b for b in blocks if b not in dense]
         count = network.num_examples

@@ -16,7 +16,7 @@ from aniso.networks.bilinear_assembly import Assembly
 from aniso.networks.cache_plan import cache_bytes
 from aniso.networks.gradient_factors import GradientFactors
 from aniso.networks.operators import SymmetricOperator
-from aniso.networks.parameter_blocks import parameter_blocks
+from aniso.networks.parameter_blocks import blocks_of
 
 
 class Linearisation:
@@ -246,7 +246,7 @@ class Linearisation:
 
     def layer_blocks(self):
         """Diagonal blocks H_ll of the Hessian, one dense array for each layer with parameters."""
-        blocks = parameter_blocks(self.network.stack)
+        blocks = blocks_of(self.network.stack)
         self._require(sum(block.size**2 for block in blocks), "the layers' diagonal blocks")
         if self.strategy == "factors":
             # within one layer a piecewise-linear network has no second derivative: H_ll = G_ll

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from aniso.networks.parameter_blocks import parameter_blocks
+from aniso.networks.parameter_blocks import blocks_of
 
 _FORMS = 128
 
@@ -70,7 +70,7 @@ def from_forms(network, theta, gradients):
     total : float
     by_layer : ndarray
     """
-    blocks = parameter_blocks(network.stack)
+    blocks = blocks_of(network.stack)
     total = _mean_form(network, theta, gradients, None)
     if len(blocks) == 1:
         return total, np.array([total])
@@ -105,7 +105,7 @@ def summary(network, gradients, hessian_diagonal, total, by_layer):
     -------
     NoiseCurvature
     """
-    blocks = parameter_blocks(network.stack)
+    blocks = blocks_of(network.stack)
     mean = gradients.mean().astype(np.float64)
     variances = gradients.square_sums() / gradients.shape[0] - mean**2
     sizes = np.array([block.size for block in blocks])

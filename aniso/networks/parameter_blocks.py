@@ -72,7 +72,7 @@ class ParameterBlock(NamedTuple):
         vectors[self.biases] += joined[:, -1]
 
 
-def parameter_blocks(stack):
+def blocks_of(stack):
     """One block for every layer with parameters, in the order of theta."""
     blocks = []
     for position in stack.parameterised:

@@ -10,7 +10,7 @@ from aniso.networks import gauss_newton
 from aniso.networks.bilinear_assembly import Assembly
 from aniso.networks.cache_plan import cache_bytes
 from aniso.networks.dense_gauss_newton import work_entries
-from aniso.networks.parameter_blocks import parameter_blocks
+from aniso.networks.parameter_blocks import blocks_of
 
 _PASSES, _ASSEMBLY, _PRODUCTS, _DENSE = 0.5, 0.25, 0.6, 0.6
 
@@ -132,7 +132,7 @@ def _leading_eigenpairs(shapes, num_pairs):
 
 
 def _layer_blocks(shapes, _):
-    sizes = [block.size for block in parameter_blocks(shapes.network.stack)]
+    sizes = [block.size for block in blocks_of(shapes.network.stack)]
     held = sum(size**2 for size in sizes) * shapes.item
     flops = shapes.count * shapes.rank * sum(size**2 for size in sizes)
     return shapes.machine.cost(flops, held, efficiency=_DENSE) + _linearisation(shapes, 1)

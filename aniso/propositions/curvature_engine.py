@@ -41,20 +41,6 @@ def tasks(settings):
     ]
 
 
-def checks(settings):
-    """All checks of the group, in order.
-
-    Parameters
-    ----------
-    settings : aniso.propositions.check.Settings
-
-    Returns
-    -------
-    list of aniso.propositions.check.Check
-    """
-    return [check for task in tasks(settings) for check in task.run()]
-
-
 def _small_models():
     convolution = (
         networks.Convolution(2, 3),
