@@ -157,7 +157,7 @@ def learning_rates(problem):
     return constant + decay
 
 
-def training(problem):
+def epochs_of_training(problem):
     """Epochs 0 to 31 of training with full-batch Adam, one after the other.
 
     Parameters
@@ -181,7 +181,7 @@ def training(problem):
 @functools.lru_cache(maxsize=16)
 def trained_parameters(problem):
     """Parameters after the last epoch, shape (D,)."""
-    *_, (_, theta) = training(problem)
+    *_, (_, theta) = epochs_of_training(problem)
     return theta
 
 
@@ -202,7 +202,7 @@ def readings_along_training(problem, epochs):
     """
     loss = training_objective(problem)
     found = []
-    for epoch, theta in training(problem):
+    for epoch, theta in epochs_of_training(problem):
         if epoch in epochs:
             taken = snapshot(loss, theta, epoch)
             if taken.num_active > 0:
