@@ -166,7 +166,7 @@ def _draw_rates(axes, parameters, arrays):
     axes.set_yticks(order, [figure_style.LABELS[name] for name in DYNAMICS])
     for place, rate, error in zip(order, rates, errors, strict=True):
         axes.text(min(rate + 2 * error, 1) + 0.03, place, f"{rate:.2f}", va="center", fontsize=7)
-    axes.set(xlim=(0, 1.15), xlabel="success rate", xticks=(0, 0.5, 1))
+    axes.set(xlim=(0, min(1.15, 1.4 * rates.max())), xlabel="success rate")
     axes.set_title("reached the flat minimum")
 
 

@@ -41,15 +41,15 @@ SCALES = {
     | {"num_seeds": 1, "num_train": 60, "num_test": 100, "gd_steps": 30, "num_steps": 10}
     | {"num_records": 2, "num_draws": 4, "num_pairs": 5},
     "medium": _COMMON
-    | {"num_seeds": 1, "num_train": 1200, "num_test": 2000, "gd_steps": 3000, "num_steps": 800}
-    | {"num_records": 8, "num_draws": 100, "num_pairs": 20},
+    | {"num_seeds": 1, "num_train": 300, "num_test": 2000, "gd_steps": 3000, "num_steps": 4000}
+    | {"num_records": 10, "num_draws": 200, "num_pairs": 20},
     "paper": _COMMON
     | {"num_seeds": 1, "num_train": 1200, "num_test": 10000, "gd_steps": 3000, "num_steps": 16000}
     | {"num_records": 20, "num_draws": 1000, "num_pairs": 20},
 }
 COSTS = {
     "small": "15 s, 60 images, 10 iterations",
-    "medium": "16 min of one core (8 min on two), 800 iterations",
+    "medium": "20 min of one core (10 min on two), 300 images, 4,000 iterations",
     "paper": "6 h of one core a seed (3 h on two), 16,000 iterations",
 }
 

@@ -160,18 +160,25 @@ def draw(parameters, arrays):
             left.fill_between(epochs, low, high, color=colour, alpha=0.15, lw=0)
         ratios = np.exp(_log_ratios(arrays, number))
         low, middle, high = np.quantile(ratios, (0.1, 0.5, 0.9), axis=0)
-        right.plot(epochs, middle, color=colour, label=f"$h = {width}$, $D = {3 * width}$")
+        right.plot(epochs, middle, color=colour)
+        right.annotate(
+            f"$h = {width}$, $D = {3 * width}$",
+            (epochs[-1], middle[-1]),
+            xytext=(0, 3),
+            textcoords="offset points",
+            ha="right",
+            color=colour,
+            fontsize=7,
+        )
         right.fill_between(epochs, low, high, color=colour, alpha=0.15, lw=0)
     left.plot([], [], "-", color="0.3", label=r"$\mathrm{Tr}(H_t\Sigma_t)$")
     left.plot([], [], ":", color="0.3", label=r"$\mathrm{Tr}(H_t\bar\Sigma_t)$")
     left.legend(loc="upper right")
     left.set(yscale="log", xlabel="epoch", ylabel="trace")
     right.axhline(1, color="0.5", lw=0.7)
-    right.text(
-        epochs[-1], 1.06, "isotropic noise", ha="right", va="bottom", fontsize=7, color="0.4"
-    )
-    right.legend(loc="upper right")
+    right.text(epochs[-1], 1.06, "isotropic", ha="right", va="bottom", fontsize=7, color="0.4")
     right.set(yscale="log", xlabel="epoch")
+    right.set_ylim(top=1.8 * right.get_ylim()[1])
     right.set_ylabel(r"$\mathrm{Tr}(H_t\Sigma_t)\,/\,\mathrm{Tr}(H_t\bar\Sigma_t)$")
     figure_style.panel_letter(left, "a")
     figure_style.panel_letter(right, "b")

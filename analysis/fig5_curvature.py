@@ -152,6 +152,7 @@ def judge(parameters, arrays):  # noqa: ARG001 (as every figure)
     """The caption's claims."""
     dimension = float(arrays["num_parameters"])
     values = arrays["eigenvalues"]
+    large = (values > values[:, :1] / np.sqrt(dimension)).sum(axis=1)
     place = min(_LEADING, values.shape[1] - 1)
     decay = np.log(values[:, 0] / np.abs(values[:, place])) / np.log(dimension)
     coefficient = arrays["projection_coefficient"]
@@ -160,12 +161,12 @@ def judge(parameters, arrays):  # noqa: ARG001 (as every figure)
     return [
         claims.judged(
             "ill-conditioned",
-            f"the eigenvalues beyond the first {place} are below lambda_1 D^(-1/2), as "
-            "Proposition 1 asks",
-            decay.min() - 0.5,
+            f"of {dimension:.0f} eigenvalues fewer than {values.shape[1]} exceed "
+            "lambda_1 D^(-1/2): the assumption of Proposition 1 with k far below D",
+            values.shape[1] - large.max(),
             0.0,
-            f"lambda_1 = {values[0, 0]:.3g}, lambda_{place + 1} = {values[0, place]:.3g}: "
-            f"exponent d = {decay.min():.2f}",
+            f"k = {large.max()} exceed it; lambda_1 = {values[0, 0]:.3g}, lambda_{place + 1} = "
+            f"{values[0, place]:.3g}, an exponent of {decay.min():.2f} at k = {place}",
         ),
         claims.judged(
             "projection",
@@ -219,8 +220,8 @@ def draw(parameters, arrays):
     ):
         _bands(right, arrays["step"], scale * arrays[name], figure_style.BLACK, style, label)
     right.set(yscale="log", xlabel="iteration of SGD", ylabel="trace")
-    for axes in (middle, right):
-        axes.legend(loc="center right", bbox_to_anchor=(1, 0.42))
+    middle.legend(loc="center right", bbox_to_anchor=(1, 0.42))
+    right.legend(loc="upper right")
     for letter, axes in zip("abc", (left, middle, right), strict=True):
         figure_style.panel_letter(axes, letter)
     return canvas

@@ -129,6 +129,7 @@ def main(name, arguments=None):
         if stored is None:
             return 1
         _save(figure, options.scale, data, parameters, stored)
+    _update_claims(figure, data, parameters, stored["arrays"])
     _show(figure, parameters, stored["arrays"])
     for path in draw(figure, parameters, stored["arrays"], options.output / stem):
         print(f"wrote {path}")
@@ -241,10 +242,22 @@ def _save(figure, scale, data, parameters, stored):
         "key": key(parameters),
         "seconds": round(stored["seconds"], 1),
         "environment": provenance.environment(),
-        "claims": [c.as_plain() for c in figure.judge(parameters, stored["arrays"])],
     }
-    with files.atomic_writer(data.with_suffix(".json")) as stream:
-        json.dump(description, stream, indent=1)
+    _write_json(data.with_suffix(".json"), description)
+
+
+def _update_claims(figure, data, parameters, arrays):
+    """Verdicts beside the data are those of the present rules; provenance stays."""
+    path = data.with_suffix(".json")
+    description = json.loads(path.read_text(encoding="utf-8"))
+    found = [claim.as_plain() for claim in figure.judge(parameters, arrays)]
+    if json.loads(json.dumps(found)) != description.get("claims"):
+        _write_json(path, description | {"claims": found})
+
+
+def _write_json(path, content):
+    with files.atomic_writer(path) as stream:
+        json.dump(content, stream, indent=1)
         stream.write("\n")
 
 

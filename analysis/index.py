@@ -61,7 +61,7 @@ def readme(stored):
             "",
             f"![{figure.title}]({name}_{scale}.png)",
             "",
-            f"`{command}` ({description['seconds']:.0f} s), parameters "
+            f"`{command}` ({figure.costs[scale]}), parameters "
             f"`{json.dumps(description['parameters'])}`",
             "",
             "| claim | verdict | measured |",
@@ -69,6 +69,13 @@ def readme(stored):
         ]
         for claim in description["claims"]:
             lines.append(f"| {claim['statement']} | **{claim['verdict']}** | {claim['measured']} |")
+    lines += [
+        "",
+        "## Elsewhere",
+        "",
+        "`verification/` holds the evidence of `python -m aniso.verify_propositions`; other scripts",
+        "of `analysis/` state in their first lines what they draw.",
+    ]
     return "\n".join(lines) + "\n"
 
 
@@ -214,7 +221,10 @@ _ROWS = (
         "FashionMNIST training set",
         "1,000 clean images and 200 with random labels",
         "the first 6,000 images, labels 1000 to 1199 drawn anew",
-        _stated("1,200 images: the first 1,000 clean, the next 200 with random labels"),
+        _stated(
+            "1,200 images: the first 1,000 clean, the next 200 with random labels; Figure 3 at "
+            "medium scale takes 300 in the same proportion"
+        ),
     ),
     (
         "Test accuracy of GD",

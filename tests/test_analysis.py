@@ -292,14 +292,16 @@ def test_figure_5_fails_for_flat_spectra_and_isotropic_noise():
         "alignment": 50 * records,
         "isotropic_alignment": records,
     }
-    steep["eigenvalues"][0, 20] = 1e-3
     assert set(verdicts(fig5_curvature.judge({}, steep)).values()) == {"holds"}
     flat = steep | {
         "eigenvalues": np.ones((1, 40)),
         "projection_coefficient": 1e-4 * records,
         "alignment": 0.9 * records,
     }
-    assert set(verdicts(fig5_curvature.judge({}, flat)).values()) == {"fails"}
+    found = verdicts(fig5_curvature.judge({}, flat))
+    # how many more there are than the forty computed, nobody knows
+    assert found.pop("ill-conditioned") == "not resolved"
+    assert set(found.values()) == {"fails"}
 
 
 def test_a_diverged_run_leaves_gaps_not_numbers():

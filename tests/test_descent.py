@@ -17,7 +17,15 @@ from aniso import (
     ornstein_uhlenbeck,
     run_store,
 )
-from aniso.descent import batches, generator_states, loop, point, settings, structures
+from aniso.descent import (
+    batches,
+    generator_states,
+    loop,
+    measurements,
+    point,
+    settings,
+    structures,
+)
 from aniso.estimates import Estimate
 from aniso.models.quadratic import quadratic_objective
 from aniso.models.two_basin import two_basin_objective
@@ -473,6 +481,45 @@ def test_measurements_of_an_objective_that_is_no_network(rng):
     assert_equal_up_to_rounding(found["leading_eigenvalue"], 4.0, num_terms=50)
     expected = sigma[0, 0] * 6.6 / (4 * np.trace(sigma))
     assert_equal_up_to_rounding(found["projection_coefficient"], expected, num_terms=200)
+
+
+def test_many_parameters_take_operators_in_the_place_of_arrays(rng, monkeypatch):
+    objective, theta = bowl(rng), np.ones(4)
+    plan = descent.Measurements((0,), ("curvature", "leading"))
+    dense = plan.at(objective, theta, rng)
+    noise = covariance_of("gld_hessian", objective, theta, rng).to_dense()
+    for module in (point, measurements):
+        monkeypatch.setattr(module, "_DENSE_DIMENSION", 2)
+    sparse = plan.at(objective, theta, rng)
+    for name, value in dense.items():
+        if name != "leading_residual":
+            assert sparse[name] == pytest.approx(value, rel=1e-6), name
+    again = covariance_of("gld_hessian", objective, theta, rng).to_dense()
+    # the eigenpairs of the operator are found to the settings' tolerance of 1e-3
+    assert np.abs(again - noise).max() < 1e-2 * np.trace(noise)
+
+
+def test_a_gradient_that_overflows_ends_the_run(rng):
+    class Cliff:
+        """Gradients that are not finite beyond the first step."""
+
+        num_examples = NUM_EXAMPLES
+
+        def loss(self, theta):
+            return float(theta @ theta)
+
+        def per_example_gradients(self, theta):
+            scale = 1.0 if theta[0] == 1.0 else np.inf
+            return scale * rng.standard_normal((NUM_EXAMPLES, 2))
+
+    made = chosen("gld_dynamic", num_steps=4)
+    result = descent.simulate_descent(Cliff(), np.ones(2), made, rng)
+    assert (result.status, result.step) == ("diverged", 1)
+
+
+def test_the_objective_refuses_a_bad_start_itself(rng):
+    with pytest.raises(checks.InputError, match="theta"):
+        descent.simulate_descent(bowl(rng), np.ones(3), chosen("gd"), rng)
 
 
 def test_accuracy_of_one_output(rng):

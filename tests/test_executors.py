@@ -121,6 +121,14 @@ def test_unknown_executors_are_refused(name, message):
         executors.run_units(abs, [1], name)
 
 
+def test_ctrl_c_ends_the_pool_and_is_passed_on():
+    def stop(_):
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        executors.run_units(executor_units.draw, SEEDS, "local:1", on_done=stop)
+
+
 def test_an_unreachable_cluster_is_an_error_at_once():
     pytest.importorskip("distributed")
     start = time.monotonic()

@@ -103,8 +103,9 @@ class _Place:
     def leading_eigenpair(self):
         if len(self.theta) <= _DENSE_DIMENSION:
             return spectra.leading_eigenpairs(self.hessian, 1)
+        block_size = min(_LANCZOS_BLOCK, len(self.theta))
         return lanczos.leading_eigenpairs(
-            self.hessian, 1, tolerance=_EIGEN_TOLERANCE, block_size=_LANCZOS_BLOCK
+            self.hessian, 1, tolerance=_EIGEN_TOLERANCE, block_size=block_size
         )
 
     @cached_property
