@@ -73,8 +73,8 @@ def readme(stored):
         "",
         "## Elsewhere",
         "",
-        "`verification/` holds the evidence of `python -m aniso.verify_propositions`; other scripts",
-        "of `analysis/` state in their first lines what they draw.",
+        "`verification/` holds the evidence of `python -m aniso.verify_propositions`; the other",
+        "scripts of `analysis/` state in their first lines what they draw.",
     ]
     return "\n".join(lines) + "\n"
 
