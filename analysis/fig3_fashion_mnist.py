@@ -50,7 +50,7 @@ SCALES = {
 COSTS = {
     "small": "15 s, 60 images, 10 iterations",
     "medium": "20 min of one core (10 min on two), 300 images, 4,000 iterations",
-    "paper": "6 h of one core a seed (3 h on two), 16,000 iterations",
+    "paper": "5 h of one core a seed (2.5 h on two), 16,000 iterations, official test images",
 }
 
 

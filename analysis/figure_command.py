@@ -172,7 +172,7 @@ def _compute(figure, parameters, options):
     foundations = _foundations(figure, parameters, options)
     if foundations is None:
         return None
-    folder = options.runs / f"{figure.name}_{options.scale}" / key(parameters)[:12]
+    folder = options.runs.resolve() / f"{figure.name}_{options.scale}" / key(parameters)[:12]
     work = [
         (figure.name, unit, str(folder / f"unit-{i:03d}"), foundations.get(unit["seed"]))
         for i, unit in enumerate(units)
@@ -190,7 +190,7 @@ def _foundations(figure, parameters, options):
         return {}
     seeds = range(parameters["num_seeds"])
     units = [figure.make_foundation(parameters, seed) for seed in seeds]
-    folders = [str(options.runs / "foundations" / key(unit)[:12]) for unit in units]
+    folders = [str(options.runs.resolve() / "foundations" / key(unit)[:12]) for unit in units]
     work = [(figure.name, unit, path) for unit, path in zip(units, folders, strict=True)]
     label = f"{figure.name}: foundation"
     values = _values(label, compute_named_foundation, work, options.executor)
