@@ -56,6 +56,18 @@ def test_quadrature_is_symmetric_and_knows_its_error():
     assert info.value.partial.value > 0
 
 
+def test_a_natural_boundary_is_cut_off_where_nothing_is_lost():
+    # with a steady drift to the exit the time is the distance, however much phi falls on the way
+    result = quadrature.mean_exit_time(np.ones_like, 1.0, 0.0, -np.inf, 100.0)
+    assert result.value == pytest.approx(100.0, rel=1e-9)
+    # two wells behind a barrier of 65 noise strengths: both are visited before a higher exit
+    times = [
+        quadrature.mean_exit_time(double_well, 1 / 130, start, -np.inf, 1.6).value
+        for start in (1.0, -1.0)
+    ]
+    assert times[0] == pytest.approx(times[1], rel=1e-6)
+
+
 def test_quadrature_refuses():
     for arguments, message in (
         ((double_well, 0.5, 2.0, -1.0, 1.0), "low=-1.0 < start < high=1.0"),
@@ -377,6 +389,8 @@ def test_minimum_action_reports_what_it_reached_and_refuses():
         *arguments[:3], np.array([[1.0, 1.0], [2.0, 2.0]]), max_rounds=1
     )
     np.testing.assert_allclose(result.path[-1], [1.0, 1.0])
+    assert result.change > 1e-6  # and says that it is one
+    assert escape.minimum_action(*arguments).change <= 1e-6
     for change, message in (
         ({1: np.diag([1.0, 0.0])}, "singular"),
         ({3: [0.0, 0.0]}, "the same point"),

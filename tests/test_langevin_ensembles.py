@@ -252,9 +252,29 @@ def test_an_ensemble_that_is_killed_and_resumed_has_the_same_bits(tmp_path):
         langevin.simulate_ensemble(*arguments[:-1], 8, checkpoint=checkpoint)
 
 
-def test_a_broken_checkpoint_is_refused(tmp_path):
+def test_a_checkpoint_knows_what_a_drift_takes_from_outside(tmp_path):
+    def pulled(strength, shape):
+        @numba.njit
+        def drift(theta, _parameters, out):
+            for lane in range(theta.shape[1]):
+                out[0, lane] = -strength * shape(theta[0, lane])
+
+        return langevin.LangevinProblem(drifts.of_function(drift, 1), noises.diagonal([1.0]), [1.0])
+
+    first, second = numba.njit(lambda x: np.sin(x)), numba.njit(lambda x: np.cos(x))
+    arguments = ("euler_maruyama", 0.1, [3], 4, SEED)
+    checkpoint = tmp_path / "run.npz"
+    langevin.simulate_ensemble(pulled(1.0, first), *arguments, checkpoint=checkpoint)
+    langevin.simulate_ensemble(pulled(1.0, first), *arguments, checkpoint=checkpoint)
+    for other in (pulled(2.0, first), pulled(1.0, second)):
+        with pytest.raises(checks.InputError, match="belongs to another experiment"):
+            langevin.simulate_ensemble(other, *arguments, checkpoint=checkpoint)
+
+
+@pytest.mark.parametrize("content", [b"not an archive", b"PK\x03\x04 cut off"])
+def test_a_broken_checkpoint_is_refused(tmp_path, content):
     broken = tmp_path / "broken.npz"
-    broken.write_bytes(b"not an archive")
+    broken.write_bytes(content)
     with pytest.raises(checks.InputError, match="can't be read"):
         langevin.simulate_paths(linear_problem(), "exact", 0.1, [1], 2, 1, checkpoint=broken)
 

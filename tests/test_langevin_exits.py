@@ -145,6 +145,21 @@ def test_a_drift_that_breaks_is_named():
         langevin.simulate_exits(problem, regions.interval(-9.0, 9.0), 0.2, 9.0, 3, SEED)
 
 
+@pytest.mark.parametrize("method", ["grid", "bridge", "shift"])
+def test_an_infinite_state_is_no_exit(method):
+    @numba.njit
+    def explodes(theta, _parameters, out):
+        for lane in range(theta.shape[1]):
+            out[0, lane] = np.inf if theta[0, lane] > 0.7 else 1.0
+
+    drift = drifts.of_function(explodes, 1)
+    problem = langevin.LangevinProblem(drift, noises.diagonal([0.0]), [0.0])
+    with pytest.raises(langevin.NonFiniteState, match="path 0 is not finite after step 5"):
+        langevin.simulate_exits(
+            problem, regions.interval(-9.0, 9.0), 0.2, 9.0, 3, SEED, method=method
+        )
+
+
 @pytest.mark.parametrize(
     ("change", "message"),
     [
@@ -157,6 +172,7 @@ def test_a_drift_that_breaks_is_named():
         ({"region": regions.ball([0, 0], 1.0)}, "in 1 dimensions"),
         ({"region": regions.interval(0.5, 1.0)}, r"start=\[0.0\] has margin -0.5"),
         ({"region": regions.interval(0.0, 1.0)}, "has margin 0"),
+        ({"region": regions.interval(-0.1, 1.0), "method": "shift"}, "within the shift 0.184"),
     ],
 )
 def test_bad_input_is_refused(change, message):

@@ -19,10 +19,14 @@ class MinimumAction:
         a mean exit time of ``exp(V / eps)``.
     path : numpy.ndarray, shape (n, D)
         Points of the path at equal distances in the metric of the noise.
+    change : float
+        Relative change of the action in the last round; above the tolerance where the
+        minimisation stopped before it had converged.
     """
 
     action: float
     path: np.ndarray
+    change: float
 
 
 def minimum_action(
@@ -122,8 +126,9 @@ def minimum_action(
         inner = solution.x.reshape(-1, size)
         path = _spread_out(np.vstack([path[:1], inner, path[-1:]]))
         previous, action = action, _action_and_gradient(path[1:-1], path[0], path[-1], force)[0]
-        result = MinimumAction(float(action), path @ back.T)
-        if abs(previous - action) <= tolerance * abs(action):
+        change = abs(previous - action) / max(abs(action), 1e-300)
+        result = MinimumAction(float(action), path @ back.T, float(change))
+        if change <= tolerance:
             return result
     raise estimates.NotConverged(
         f"the action still changes by {abs(previous - action):.2g} after {max_rounds} rounds; "
@@ -147,7 +152,8 @@ def exit_over_boundary(drift, diffusion_covariance, start, boundary, **options):
     Returns
     -------
     MinimumAction
-        The path to the point of least action.
+        The path to the point of least action. Paths that use up their rounds count with the
+        action they have reached: `change` tells whether the one returned had converged.
 
     Examples
     --------

@@ -65,7 +65,8 @@ def mean_exit_time(
     Notes
     -----
     Source: Gardiner, "Stochastic Methods", section 5.5. phi enters through differences only, so
-    that barriers of several hundred noise strengths do not overflow before the result does.
+    that barriers of several hundred noise strengths do not overflow before the result does. An
+    infinite end is cut off where ``e^{-phi}`` is negligible, after a look four times as far.
 
     Examples
     --------
@@ -94,7 +95,7 @@ def mean_exit_time(
             raise checks.InputError(f"variance={number!r}; expected a number above 0")
         variance = lambda x: np.full_like(x, number)  # noqa: E731
     natural = np.isinf(low)
-    left = _negligible_end(drift, variance, start, high) if natural else low
+    left = _negligible_end(drift, variance, start, high - start) if natural else low
     corners = np.unique([left, start, high, *breakpoints])
     corners = corners[(corners >= left) & (corners <= high)]
     value, coarse = (
@@ -111,25 +112,32 @@ def mean_exit_time(
     return result
 
 
-def _negligible_end(drift, variance, start, high):
-    """A point on the left where ``e^{-phi}`` has fallen by e^{-60} from its largest value."""
-    width = high - start
+def _negligible_end(drift, variance, start, width):
+    """A point left of the start where ``e^{-phi}`` has fallen by e^{-60} from its largest value.
+
+    The largest value left of the start: every inner integral holds that mass, whatever lies
+    between the start and the exit.
+    """
     for _ in range(60):
-        grid = np.linspace(start - width, high, 4001)
-        phi = _potential_on(drift, variance, grid)
+        grid, phi = _potential_left_of(drift, variance, start, width)
         if phi[0] - phi.min() > 60:
-            # everything further left is negligible too
-            return grid[np.argmax(phi - phi.min() <= 60) - 1]
+            # another well may lie behind a barrier as high
+            grid, phi = _potential_left_of(drift, variance, start, 4 * width)
+            low = phi - phi.min() <= 60
+            if not low[0]:
+                return grid[np.argmax(low) - 1]
         width *= 1.5
     raise checks.InputError(
         "the loss does not rise towards the infinite end: no mean exit time; expected a finite end"
     )
 
 
-def _potential_on(drift, variance, grid):
+def _potential_left_of(drift, variance, start, width):
+    """A grid that ends at the start, and phi on it, 0 at the start."""
+    grid = np.linspace(start - width, start, 4001)
     middle = 0.5 * (grid[1:] + grid[:-1])
-    slope = -2 * np.asarray(drift(middle)) / variance(middle)
-    return np.concatenate([[0.0], np.cumsum(slope * np.diff(grid))])
+    fall = 2 * np.asarray(drift(middle)) / variance(middle) * np.diff(grid)
+    return grid, np.concatenate([np.cumsum(fall[::-1])[::-1], [0.0]])
 
 
 def _exit_time(drift, variance, start, corners, natural, num_panels):

@@ -94,7 +94,8 @@ def exit_from_sharp_basin(data, diffusion_covariance, *, num_candidates=3, num_p
     Notes
     -----
     The drift is the full one, averaged over the data; the boundary that of the mean datum, right
-    up to the spread of the data.
+    up to the spread of the data. With spread the kinks usually stop the minimisation before its
+    tolerance of 1e-4: `change` of the result says how far the action still moved.
 
     Examples
     --------

@@ -6,8 +6,11 @@ resumed run ends with the bits of an uninterrupted one.
 """
 
 import hashlib
+import inspect
 import io
 import time
+import types
+import zipfile
 from pathlib import Path
 
 import numpy as np
@@ -82,7 +85,9 @@ def fold(
 
 
 def fingerprint(*parts):
-    """Hash of an experiment: numbers, text, None, arrays and functions (by their code).
+    """Hash of an experiment: numbers, text, None, arrays and functions.
+
+    Functions count by their code and by the numbers, arrays and functions they take from outside.
 
     Examples
     --------
@@ -95,14 +100,35 @@ def fingerprint(*parts):
             digest.update(f"{part.dtype.str}{part.shape}".encode())
             digest.update(np.ascontiguousarray(part).tobytes())
         elif callable(part):
-            source = getattr(part, "py_func", part)
-            digest.update(f"{source.__module__}.{source.__qualname__}".encode())
-            digest.update(source.__code__.co_code)
-            digest.update(repr(source.__code__.co_consts).encode())
+            digest.update(_described(part, set()).encode())
         else:
             digest.update(repr(part).encode())
         digest.update(b";")
     return digest.hexdigest()
+
+
+def _described(value, seen):
+    """Text that is the same in every process and changes with what a function computes."""
+    source = getattr(value, "py_func", value)
+    if isinstance(source, types.CodeType):
+        constants = [_described(constant, seen) for constant in source.co_consts]
+        return f"{source.co_code.hex()} {source.co_names} {constants}"
+    if isinstance(source, types.FunctionType):
+        name = f"{source.__module__}.{source.__qualname__}"
+        if id(source) in seen:
+            return name
+        seen.add(id(source))
+        outside = inspect.getclosurevars(source)
+        taken = sorted((outside.nonlocals | outside.globals).items())
+        described = [(key, _described(part, seen)) for key, part in taken]
+        return f"{name} {_described(source.__code__, seen)} {described}"
+    if isinstance(source, np.ndarray):
+        return fingerprint(source)
+    if isinstance(source, (str, bytes, int, float, complex, tuple, np.generic, types.NoneType)):
+        return repr(source)
+    if isinstance(source, frozenset):
+        return repr(sorted(map(repr, source)))
+    return type(source).__name__
 
 
 def _save(path, state, num_cells, experiment):
@@ -116,11 +142,11 @@ def _load(path, state, experiment):
     if not path.exists():
         return 0
     try:
-        with np.load(path, allow_pickle=False) as stored:
+        with path.open("rb") as stream, np.load(stream, allow_pickle=False) as stored:
             found = str(stored["_experiment"])
             num_cells = int(stored["_cells"])
             arrays = {name: stored[name] for name in state}
-    except (OSError, ValueError, KeyError, EOFError) as error:
+    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
         raise checks.InputError(
             f"checkpoint={str(path)!r} can't be read ({error}); remove it to start anew"
         ) from error

@@ -105,8 +105,8 @@ def simulate_exits(
     Raises
     ------
     InputError
-        If an argument breaks its rule, the start lies outside, the noise depends on theta, or
-        the drift is not compiled.
+        If an argument breaks its rule, the start lies outside the region (or, with "shift",
+        outside the one moved inwards), the noise depends on theta, or the drift is not compiled.
     NonFiniteState
         If a path leaves the finite numbers.
 
@@ -153,11 +153,18 @@ def simulate_exits(
             "the drift is a plain Python function; exit times need one compiled with numba.njit"
         )
     covariance = problem.noise.covariance
-    inside, _ = regions.margin(region, problem.start, covariance)
+    inside, variance = regions.margin(region, problem.start, covariance)
     if not inside > 0:
         raise checks.InputError(
             f"start={problem.start.tolist()} has margin {inside:.6g}; expected a start inside the "
             "region, with a margin above 0"
+        )
+    shift = first_passage_kernel.BOUNDARY_SHIFT * np.sqrt(variance * step_size)
+    if method == "shift" and not inside > shift:
+        raise checks.InputError(
+            f"start={problem.start.tolist()} has margin {inside:.6g}, within the shift {shift:.6g} "
+            f"of the boundary at step_size={step_size!r}; expected a smaller step, or "
+            "method='bridge'"
         )
     memory.require(
         8 * num_paths * (problem.dimension + 3),
@@ -201,6 +208,11 @@ def simulate_exits(
             )
         if failure[0]:
             raise problems.NonFiniteState(int(failure[1]), int(failure[2]))
+        broken = ~np.isfinite(points).all(axis=1)
+        if broken.any():
+            # an infinite state lies outside of most regions, but hasn't left through the boundary
+            path = int(np.argmax(broken))
+            raise problems.NonFiniteState(first_path + path, int(steps[path] or max_steps))
         return {"steps": steps, "fractions": fractions, "points": points}
 
     state = {
