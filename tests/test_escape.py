@@ -69,6 +69,9 @@ def test_a_natural_boundary_is_cut_off_where_nothing_is_lost():
 
 
 def test_quadrature_refuses():
+    for drift, variance in ((double_well, lambda x: x), (lambda x: np.nan * x, 1.0)):
+        with pytest.raises(checks.InputError, match="the variance above 0"):
+            quadrature.mean_exit_time(drift, variance, 0.0, -1.0, 1.0)
     for arguments, message in (
         ((double_well, 0.5, 2.0, -1.0, 1.0), "low=-1.0 < start < high=1.0"),
         ((double_well, 0.5, 0.0, -np.inf, np.inf), "one end to leave through"),
@@ -384,6 +387,9 @@ def test_minimum_action_reports_what_it_reached_and_refuses():
     with pytest.raises(estimates.NotConverged, match="after 1 rounds") as info:
         escape.minimum_action(*arguments, max_rounds=1)
     assert info.value.partial.action > 0
+    for wrong in (lambda x: np.nan * x, lambda x: x[:, 0]):
+        with pytest.raises(checks.InputError, match="expected finite numbers, one row per point"):
+            escape.minimum_action(wrong, *arguments[1:])
     # the same through a boundary keeps the partial results
     result = escape.exit_over_boundary(
         *arguments[:3], np.array([[1.0, 1.0], [2.0, 2.0]]), max_rounds=1

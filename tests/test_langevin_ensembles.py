@@ -301,8 +301,10 @@ def test_a_drift_that_breaks_is_named_by_path_and_step():
         langevin.simulate_ensemble(problem, "euler_maruyama", 0.25, [10], 5, 1)
     assert (info.value.path, info.value.step) == (0, 6)
     unstable = langevin.LangevinProblem(drifts.of_quadratic([[1e9]]), noises.diagonal([1.0]), [1.0])
-    with pytest.raises(langevin.NonFiniteState):
-        langevin.simulate_ensemble(unstable, "euler_maruyama", 1.0, [80], 5, 1)
+    # 1e9 to the power 35 is the first beyond the largest number, for every path
+    with pytest.raises(langevin.NonFiniteState) as info:
+        langevin.simulate_ensemble(unstable, "euler_maruyama", 1.0, [2, 80], 5, 1)
+    assert (info.value.path, info.value.step) == (0, 35)
 
 
 @pytest.mark.skipif(not FAST, reason="without compilation there is no slow path")

@@ -188,6 +188,11 @@ def test_bad_input_is_refused(change, message):
         langevin.simulate_exits(**(arguments | change))
 
 
+def test_ends_of_an_interval_may_be_numbers_of_numpy():
+    ends = np.array([-1, 2])
+    assert regions.margin(regions.interval(*ends), [0.0], np.eye(1)) == (1.0, 1.0)
+
+
 def test_regions_refuse_what_is_none():
     for call, message in (
         (lambda: regions.interval(1.0, 1.0), "low < high"),

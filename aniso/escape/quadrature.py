@@ -58,7 +58,8 @@ def mean_exit_time(
     Raises
     ------
     InputError
-        If the start is not inside, or both ends are infinite.
+        If the start is not inside, both ends are infinite, the drift is not finite or the
+        variance not positive.
     NotConverged
         If the error exceeds the tolerance; carries the result.
 
@@ -154,7 +155,15 @@ def _exit_time(drift, variance, start, corners, natural, num_panels):
     x = edges[:-1, None] + half[:, None] * (nodes + 1)
     cumulate = _cumulative_weights(nodes)
     s2 = variance(x.ravel()).reshape(x.shape)
-    slope = -2 * np.asarray(drift(x.ravel())).reshape(x.shape) / s2
+    force = np.asarray(drift(x.ravel())).reshape(x.shape)
+    allowed = (s2 > 0) & np.isfinite(s2) & np.isfinite(force)
+    if not allowed.all():
+        first = np.argmin(allowed.ravel())
+        raise checks.InputError(
+            f"drift is {force.flat[first]:.6g} and variance {s2.flat[first]:.6g} at "
+            f"x={x.flat[first]:.6g}; expected finite numbers, the variance above 0"
+        )
+    slope = -2 * force / s2
     # phi at the nodes, from its value at the left edge of each panel
     over_panel = half * (slope @ weights)
     phi_edge = np.concatenate([[0.0], np.cumsum(over_panel)])

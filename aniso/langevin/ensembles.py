@@ -173,7 +173,7 @@ def _linear_cell(problem, scheme, step_size, steps, seed):
     padded_hessian = panels.padded(hessian)
     size, num_normals = linear.factor.shape
 
-    def cell(first_path, count, *arrays):
+    def run(steps, first_path, count, *arrays):
         with np.errstate(over="ignore", invalid="ignore"):
             linear_kernel.advance_cell(
                 matrix,
@@ -187,11 +187,38 @@ def _linear_cell(problem, scheme, step_size, steps, seed):
                 problem.start,
                 *arrays,
             )
+
+    def cell(first_path, count, *arrays):
+        run(steps, first_path, count, *arrays)
         if not np.isfinite(arrays[1]).all():
-            step = steps[np.argmin(np.isfinite(arrays[1]).all(axis=1))]
-            raise problems.NonFiniteState(f"{first_path} or one of the next {count - 1}", int(step))
+            raise _first_break(run, size, int(steps[-1]), first_path, count)
 
     return cell
+
+
+def _first_break(run, size, num_steps, first_path, count):
+    """The error that names step and path at which a cell of a linear chain overflows first."""
+
+    def is_broken(step):
+        states = np.zeros((count, 1, size))
+        sums = (np.zeros((1, size)), np.zeros((1, size)), np.zeros((1, size, size)))
+        run(
+            np.array([step]),
+            first_path,
+            count,
+            *sums,
+            np.zeros((1, 0, 0)),
+            np.zeros((1, 2)),
+            states,
+        )
+        # the sum over a cell overflows no earlier than here
+        return ~(np.abs(states[:, 0]) <= np.finfo(float).max / count).all(axis=1)
+
+    low, high = 0, num_steps
+    while high - low > 1:
+        middle = (low + high) // 2
+        low, high = (low, middle) if is_broken(middle).any() else (middle, high)
+    return problems.NonFiniteState(first_path + int(np.argmax(is_broken(high))), high)
 
 
 def _general_cell(problem, scheme, step_size, steps, seed, substeps):

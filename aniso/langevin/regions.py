@@ -6,6 +6,7 @@ are both inside, a locally flat boundary has been crossed with probability
 ``exp(-2 m m' / (q h))``, the crossing probability of a Brownian bridge.
 """
 
+import numbers
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -45,7 +46,7 @@ def interval(low, high):
     >>> margin(interval(-1.0, 3.0), [0.5], np.array([[4.0]]))
     (1.5, 4.0)
     """
-    if not (isinstance(low, (int, float)) and isinstance(high, (int, float)) and low < high):
+    if not (isinstance(low, numbers.Real) and isinstance(high, numbers.Real) and low < high):
         raise checks.InputError(f"low={low!r}, high={high!r}; expected numbers with low < high")
     if np.isinf(low) and np.isinf(high):
         raise checks.InputError("the interval is the whole line; expected one finite end")
