@@ -142,6 +142,9 @@ def main(arguments=None):
     parser.add_argument("--only", nargs="+", help="quantities to measure")
     parser.add_argument("--rounds", type=int, default=5)
     options = parser.parse_args(arguments)
+    for target in (options.json, options.plot):
+        if target and not target.parent.is_dir():
+            parser.error(f"{target} can't be written: its folder does not exist")
     if options.quick:
         options.rounds = 1
     before = os.getloadavg()
