@@ -161,15 +161,29 @@ expected a symmetric matrix, for instance (A + A.T) / 2
         raise InputError(
             f"{name} has shape {result.shape}; expected a square matrix (D, D), D >= 1"
         )
-    difference = np.abs(result - result.T)
-    tolerance = 8 * len(result) * np.finfo(result.dtype).eps * np.abs(result).max(initial=0.0)
-    if difference.max() > tolerance:
-        row, column = (int(i) for i in np.unravel_index(difference.argmax(), difference.shape))
+    rounding = 8 * len(result) * np.finfo(result.dtype).eps
+    tolerance = rounding * max(abs(result.max()), abs(result.min()))
+    worst, row, column = _largest_asymmetry(result)
+    if worst > tolerance:
         raise InputError(
             f"{name} is not symmetric: entries ({row}, {column}) and ({column}, {row}) differ by "
-            f"{difference.max()}; expected a symmetric matrix, for instance (A + A.T) / 2"
+            f"{worst}; expected a symmetric matrix, for instance (A + A.T) / 2"
         )
     return result
+
+
+def _largest_asymmetry(matrix, tile=256):
+    """Largest ``|A_ij - A_ji|`` with its indices, i < j, in tiles that stay in the cache."""
+    worst, row, column = 0.0, 0, 0
+    for i in range(0, len(matrix), tile):
+        for j in range(i, len(matrix), tile):
+            above = matrix[i : i + tile, j : j + tile]
+            difference = np.abs(above - matrix[j : j + tile, i : i + tile].T)
+            largest = float(difference.max())
+            if largest > worst:
+                at = np.unravel_index(difference.argmax(), difference.shape)
+                worst, row, column = largest, i + int(at[0]), j + int(at[1])
+    return worst, row, column
 
 
 def covariance_matrix(name, value, *, size=None):

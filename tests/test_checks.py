@@ -191,3 +191,15 @@ def test_generator_is_returned_untouched(rng):
     state = rng.bit_generator.state
     assert checks.generator("rng", rng) is rng
     assert rng.bit_generator.state == state
+
+
+def test_asymmetry_is_found_in_any_tile(rng):
+    matrix = rng.standard_normal((600, 600))
+    matrix += matrix.T
+    assert checks.symmetric_matrix("matrix", matrix) is matrix
+    for row, column in ((3, 5), (10, 599), (300, 580), (599, 598)):
+        wrong = matrix.copy()
+        wrong[row, column] += 1e-3
+        low, high = sorted((row, column))
+        with pytest.raises(checks.InputError, match=rf"entries \({low}, {high}\) and"):
+            checks.symmetric_matrix("matrix", wrong)
