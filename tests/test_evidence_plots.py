@@ -19,6 +19,7 @@ def results():
     return found
 
 
+@pytest.mark.needs_jit
 def test_every_group_with_evidence_gets_its_figure(results, tmp_path):
     written = evidence_plots.draw(results, tmp_path)
     assert [path.name for path in written] == [f"{group}.png" for group in GROUPS_WITH_FIGURES]

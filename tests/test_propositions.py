@@ -99,7 +99,9 @@ def with_trace_ratio(value):
 
 
 def planted(group, task, names, target, attribute, wrong):
-    return pytest.param(group, task, names, target, attribute, wrong, id=f"{group}: {names[0]}")
+    marks = [pytest.mark.needs_jit] if task == "simulation" else []
+    label = f"{group}: {names[0]}"
+    return pytest.param(group, task, names, target, attribute, wrong, id=label, marks=marks)
 
 
 OU = ornstein_uhlenbeck
@@ -277,6 +279,7 @@ def test_searches_survive_and_break_the_false_claims(group):
     assert all(outcome == {"holds"} for outcome in found.values())
 
 
+@pytest.mark.needs_jit
 @pytest.mark.parametrize("group", GROUPS)
 def test_every_check_of_a_group_has_a_planted_falsehood(group):
     planted_names = {

@@ -63,6 +63,7 @@ def planned(monkeypatch):
     return plan
 
 
+@pytest.mark.needs_jit
 def test_the_command_prints_its_table_writes_its_files_and_succeeds(tmp_path):
     path, folder = tmp_path / "result.json", tmp_path / "plots"
     done = call(
@@ -80,6 +81,7 @@ def test_the_command_prints_its_table_writes_its_files_and_succeeds(tmp_path):
     assert sorted(p.name for p in folder.iterdir()) == ["definition1.png", "proposition1.png"]
 
 
+@pytest.mark.needs_jit
 def test_the_same_seed_gives_the_same_numbers_whatever_else_runs(tmp_path):
     alone, together, other = (tmp_path / name for name in ("a.json", "b.json", "c.json"))
     quick = ["--quick", "--json"]
