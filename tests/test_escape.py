@@ -249,6 +249,24 @@ def test_the_exponentiality_test_accepts_and_rejects():
     assert result.verdict == "every path left: sample mean"
 
 
+def test_a_chain_of_constant_rate_is_not_called_otherwise_for_its_steps():
+    # at a level of 1e-3 two of five are rejected once in 100,000 runs
+    rng = np.random.default_rng(SEED)
+    verdicts = []
+    for _ in range(5):
+        steps = rng.geometric(1 / 20, 4000)
+        times, exited = 0.1 * np.minimum(steps, 40), steps <= 40
+        result = exit_statistics.mean_exit_time(times, exited, 4.0, step_size=0.1)
+        verdicts.append(result.is_exponential)
+        # taken as continuous, the steps themselves look like a changing rate
+        assert not exit_statistics.mean_exit_time(times, exited, 4.0).is_exponential
+    assert sum(verdicts) >= 4
+    # a rate that does change is still seen
+    steps = rng.negative_binomial(3, 0.15, 4000) + 1
+    times, exited = 0.1 * np.minimum(steps, 40), steps <= 40
+    assert not exit_statistics.mean_exit_time(times, exited, 4.0, step_size=0.1).is_exponential
+
+
 def test_p_values_of_exponential_exits_are_uniform():
     rng = np.random.default_rng(SEED)
     p_values = []

@@ -75,7 +75,11 @@ def simulate_mean_exit_time(
         checkpoint=checkpoint,
     )
     return exit_statistics.mean_exit_time(
-        exits.times, exits.exited, exits.horizon, confidence=confidence
+        exits.times,
+        exits.exited,
+        exits.horizon,
+        confidence=confidence,
+        step_size=exits.step_size if method == "grid" else 0.0,
     )
 
 

@@ -49,7 +49,7 @@ class MeanExitTime:
         return not self.exponential_p_value < EXPONENTIALITY_LEVEL
 
 
-def mean_exit_time(times, exited, horizon, *, confidence=0.95):
+def mean_exit_time(times, exited, horizon, *, confidence=0.95, step_size=0.0):
     """Mean of exit times of which some are censored at the horizon.
 
     Without censoring it is the sample mean with its standard error. With censoring it is the
@@ -65,6 +65,8 @@ def mean_exit_time(times, exited, horizon, *, confidence=0.95):
         Time at which the simulation stopped.
     confidence : float
         Level of the interval.
+    step_size : float
+        Step of a discrete chain, whose exit times are multiples of it; 0 if time is continuous.
 
     Returns
     -------
@@ -80,8 +82,9 @@ def mean_exit_time(times, exited, horizon, *, confidence=0.95):
     The interval with censoring is ``2 T / chi^2`` with 2 d + 2 and 2 d degrees of freedom, T the
     total time at risk (exact where the d-th exit ends the simulation, conservative here); without
     censoring it is the normal one. Exponentiality: on the scale of total time at risk, exits at a
-    constant rate are uniform; Kolmogorov and Smirnov's test. Source: Lawless, "Statistical Models
-    and Methods for Lifetime Data" (2003), chapters 3 and 10.
+    constant rate are uniform; Kolmogorov and Smirnov's test, with the exits of one step of a chain
+    spread evenly over it. Source: Lawless, "Statistical Models and Methods for Lifetime Data"
+    (2003), chapters 3 and 10.
 
     Examples
     --------
@@ -99,13 +102,14 @@ def mean_exit_time(times, exited, horizon, *, confidence=0.95):
         raise checks.InputError("exited has to hold one bool per time; expected at least one")
     horizon = checks.number("horizon", horizon, low=0)
     confidence = checks.number("confidence", confidence, low=0, high=1, strict=True)
+    step_size = checks.number("step_size", step_size, low=0)
     if times.min() <= 0 or times.max() > horizon * (1 + 1e-12):
         raise checks.InputError("times have to lie in (0, horizon]")
     if (times[~exited] < horizon * (1 - 1e-12)).any():
         raise checks.InputError("a censored path has a time below the horizon")
     num_exits, num_censored = int(exited.sum()), int((~exited).sum())
     at_risk = float(times.sum())
-    p_value = _exponentiality(times, exited)
+    p_value = _exponentiality(_spread_over_steps(times, exited, step_size), exited)
     tail = (1 - confidence) / 2
     shared = (confidence, num_exits, num_censored, horizon, p_value)
     if num_exits == 0:
@@ -140,6 +144,18 @@ def mean_exit_time(times, exited, horizon, *, confidence=0.95):
         *shared,
         f"{num_censored} of {times.size} paths censored: maximum likelihood of an exponential law",
     )
+
+
+def _spread_over_steps(times, exited, step_size):
+    """Times with the exits at the end of each step spread evenly over that step."""
+    _, which, counts = np.unique(times[exited], return_inverse=True, return_counts=True)
+    rank = np.empty(which.size)
+    rank[np.argsort(which, kind="stable")] = np.arange(which.size) - np.repeat(
+        np.cumsum(counts) - counts, counts
+    )
+    spread = times.copy()
+    spread[exited] -= step_size * (1 - (rank + 0.5) / counts[which])
+    return spread
 
 
 def _exponentiality(times, exited):
