@@ -22,6 +22,7 @@ from analysis import (
 )
 from aniso import run_store
 
+pytestmark = pytest.mark.needs_jit
 ROOT = Path(__file__).parents[1]
 
 

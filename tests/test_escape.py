@@ -430,6 +430,7 @@ def test_minimum_action_reports_what_it_reached_and_refuses():
 # efficiency -----------------------------------------------------------------------------------
 
 
+@pytest.mark.needs_jit
 def test_three_ways_to_the_efficiency():
     hessian, covariance = np.diag([2.0, 0.5, -0.3]), np.diag([1.0, 2.0, 0.5])
     times = [0.0, 0.5, 1.0, 2.0]

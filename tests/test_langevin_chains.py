@@ -142,6 +142,7 @@ def test_an_epoch_uses_every_example_once():
     assert chain.loss is None
 
 
+@pytest.mark.needs_jit  # a z-score needs its thousands of paths
 @pytest.mark.parametrize(("sampling", "batch"), [("replacement", 1), ("no_replacement", 3)])
 def test_every_example_is_drawn_equally_often(sampling, batch):
     paths, steps = (20_000, 3) if FAST else (100, 1)
