@@ -149,7 +149,7 @@ def _gd_accuracy(description, arrays):
         f"{float(np.mean(arrays['test_accuracy'][:, 0, 0])):.4f} at theta*_GD, "
         f"{float(np.mean(arrays['test_accuracy'][:, 0, -1])):.4f} after "
         f"{description['parameters']['num_steps']:,} further iterations of GD "
-        f"({tested:,} test images)"
+        f"({description['parameters']['num_train']:,} training, {tested:,} test images)"
     )
 
 
@@ -234,7 +234,7 @@ _ROWS = (
     ),
     (
         "Test accuracy of SGD",
-        "rises far above that of GD",
+        "rises above that of GD",
         "no rise in a reader's re-implementation",
         _from("fig3_fashion_mnist", _sgd_accuracy),
     ),
