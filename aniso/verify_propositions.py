@@ -1,8 +1,13 @@
 """The command ``python -m aniso.verify_propositions``: does the theory hold, in numbers?"""
 
 import argparse
+import contextlib
+import multiprocessing
+import os
+import signal
 import sys
 import time
+from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 
 from rich.console import Console
@@ -11,6 +16,9 @@ from threadpoolctl import threadpool_limits
 
 from aniso import checks, files, propositions, provenance, report
 from aniso.propositions.check import SCALES, Settings
+
+# Groups without networks followed along training, whose readings the propositions share.
+_APART = ("definition1", "dynamics")
 
 
 def main(arguments=None):
@@ -41,7 +49,8 @@ def main(arguments=None):
     groups = [name for name in propositions.GROUPS if name in (options.only or [name])]
     start = time.perf_counter()
     try:
-        results = run(groups, settings, Console(stderr=True))
+        num_processes = min(os.cpu_count() or 1, 2)
+        results = run(groups, settings, Console(stderr=True), num_processes=num_processes)
     except KeyboardInterrupt:
         print("interrupted: nothing was written", file=sys.stderr)
         return 130
@@ -60,7 +69,7 @@ def main(arguments=None):
     return 0 if report.passed(results) else 1
 
 
-def run(groups, settings, console):
+def run(groups, settings, console, *, num_processes=1):
     """Results of every task of the given groups, with a progress bar on a terminal.
 
     Parameters
@@ -70,13 +79,20 @@ def run(groups, settings, console):
     settings : aniso.propositions.check.Settings
     console : rich.console.Console
         Where progress is shown; nothing is shown if it is not a terminal.
+    num_processes : {1, 2}
+        With 2, groups that use no network followed along training run in a second process. The
+        numbers are the same.
 
     Returns
     -------
     list of aniso.report.TaskResult
     """
-    planned = [(group, task) for group in groups for task in propositions.tasks(group, settings)]
-    results = []
+    apart = [group for group in groups if group in _APART] if num_processes > 1 else []
+    here = [group for group in groups if group not in apart]
+    if not here:
+        here, apart = apart, []
+    planned = [(group, task) for group in here for task in propositions.tasks(group, settings)]
+    num_apart = sum(len(propositions.tasks(group, settings)) for group in apart)
     # One BLAS thread: the matrices are small, and the bits don't depend on the number of cores.
     with (
         threadpool_limits(limits=1, user_api="blas"),
@@ -89,13 +105,49 @@ def run(groups, settings, console):
             transient=True,
             disable=not console.is_terminal,
         ) as progress,
+        _second_process() if apart else contextlib.nullcontext() as executor,
     ):
-        bar = progress.add_task("", total=len(planned))
+        pending = executor.submit(_run_groups, apart, settings) if apart else None
+        bar = progress.add_task("", total=len(planned) + num_apart)
+        results = []
         for group, task in planned:
             progress.update(bar, description=f"{group}: {task.name}"[:56].ljust(56))
             results.append(_run_task(group, task))
             progress.advance(bar)
-    return results
+        if pending is not None:
+            progress.update(bar, description=", ".join(apart).ljust(56))
+            results += pending.result()
+    return sorted(results, key=lambda result: groups.index(result.group))
+
+
+@contextlib.contextmanager
+def _second_process():
+    """Executor of one process, which ends at once if the block is left by an exception."""
+    executor = ProcessPoolExecutor(
+        1, mp_context=multiprocessing.get_context("spawn"), initializer=_ignore_interrupts
+    )
+    try:
+        yield executor
+    except BaseException:
+        for child in multiprocessing.active_children():
+            child.terminate()
+        raise
+    finally:
+        executor.shutdown(cancel_futures=True)
+
+
+def _ignore_interrupts():
+    """Leave Ctrl-C, which reaches every process of a terminal, to the first one."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+
+
+def _run_groups(groups, settings):
+    with threadpool_limits(limits=1, user_api="blas"):
+        return [
+            _run_task(group, task)
+            for group in groups
+            for task in propositions.tasks(group, settings)
+        ]
 
 
 def _run_task(group, task):

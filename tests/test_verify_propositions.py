@@ -1,6 +1,7 @@
 """The command, as a user meets it: arguments, exit status, files, and the same numbers again."""
 
 import json
+import multiprocessing
 import os
 import re
 import signal
@@ -9,6 +10,7 @@ import sys
 
 import jsonschema
 import pytest
+from rich.console import Console
 from test_report import SCHEMA
 
 from aniso import propositions, verify_propositions
@@ -59,6 +61,8 @@ def planned(monkeypatch):
             "tasks",
             lambda group, _: [Task(f"{group} {i}", run) for i, run in enumerate(runs)],
         )
+        # a second process would not know of the test's tasks
+        monkeypatch.setattr(os, "cpu_count", lambda: 1)
 
     return plan
 
@@ -227,8 +231,6 @@ def test_a_stream_without_greek_letters_gets_the_table_all_the_same():
 def test_progress_is_shown_on_a_terminal_and_nowhere_else(planned):
     import io
 
-    from rich.console import Console
-
     planned(lambda: [one_check(2.0)])
     for terminal in (True, False):
         stream = io.StringIO()
@@ -236,3 +238,26 @@ def test_progress_is_shown_on_a_terminal_and_nowhere_else(planned):
         results = verify_propositions.run(["proposition1"], Settings("quick"), console)
         assert [result.name for result in results] == ["proposition1 0"]
         assert ("proposition1" in stream.getvalue()) is terminal
+
+
+@pytest.mark.needs_jit
+def test_a_second_process_gives_the_same_numbers_in_the_same_order():
+    settings, groups = Settings("quick"), ["definition1", "proposition1"]
+    runs = [
+        verify_propositions.run(groups, settings, Console(stderr=True), num_processes=count)
+        for count in (1, 2)
+    ]
+    one, two = ([(r.group, r.name, r.checks) for r in results] for results in runs)
+    assert [(group, name) for group, name, _ in one] == [(group, name) for group, name, _ in two]
+    assert repr(one) == repr(two)
+
+
+def test_an_interruption_ends_the_second_process_at_once(monkeypatch):
+    def interrupted(*_):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(verify_propositions, "_run_task", interrupted)
+    groups = ["proposition1", "dynamics"]
+    with pytest.raises(KeyboardInterrupt):
+        verify_propositions.run(groups, Settings("full"), Console(stderr=True), num_processes=2)
+    assert multiprocessing.active_children() == []
