@@ -112,11 +112,11 @@ def plot(results, path):
     """Throughput against the number of paths and the dimension."""
     import matplotlib.pyplot as plt
 
-    figure, axes = plt.subplots(1, 2, figsize=(9, 3.5), layout="constrained")
+    figure, axes = plt.subplots(1, 2, figsize=(7.2, 3.0), layout="constrained", sharey=True)
     for axis, prefix, label in zip(
-        axes, ("paths_", "dimension_"), ("paths, D = 10", "dimension D"), strict=True
+        axes, ("paths_", "dimension_"), ("paths, $D$ = 10", "dimension $D$"), strict=True
     ):
-        for threads in sorted({record["threads"] for record in results}):
+        for threads, style in ((1, {"color": "#0072B2"}), (2, {"color": "#D55E00"})):
             points = sorted(
                 (int(record["quantity"].removeprefix(prefix)),
                  1e3 / record["nanoseconds_per_path_step"])
@@ -124,11 +124,13 @@ def plot(results, path):
                 if record["quantity"].startswith(prefix) and record["threads"] == threads
             )  # fmt: skip
             if points:
-                axis.loglog(*zip(*points, strict=True), "o-", label=f"{threads} threads")
+                name = "1 thread" if threads == 1 else f"{threads} threads"
+                axis.loglog(*zip(*points, strict=True), "o-", ms=4, label=name, **style)
         axis.set_xlabel(label)
-        axis.set_ylabel("million path-steps per second")
-        axis.legend()
-    figure.savefig(path)
+        axis.spines[["top", "right"]].set_visible(False)
+    axes[0].set_ylabel("million path-steps per second")
+    axes[1].legend(frameon=False)
+    figure.savefig(path, dpi=200)
 
 
 def main(arguments=None):

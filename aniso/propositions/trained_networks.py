@@ -112,7 +112,7 @@ def runs(settings):
     few = (0, 1, 3, 10, 20, NUM_EPOCHS)
     widths = {
         "quick": {32: few},
-        "default": {32: every, 128: few, 512: (0, 10, NUM_EPOCHS)},
+        "default": {32: every, 128: few, 512: (0, NUM_EPOCHS)},
         "full": {32: every, 128: every, 512: every},
     }[settings.scale]
     data = [{"data": POINTS}, {"data": IMAGES}]
