@@ -1,6 +1,6 @@
 """Where Tr(H Sigma) is right about escaping and where it is not, for six structures of noise.
 
-    python analysis/alignment_and_exit.py [--quick] [--output FOLDER]
+    python -m analysis.alignment_and_exit [--quick] [--output FOLDER]
 
 On a quadratic the noise structures of Table 1 of Zhu et al. (2019) are compared at equal trace: the
 short-time slope Tr(H Sigma) / 2, the loss curve with its plateau Tr Sigma / 4, and the mean exit
@@ -199,39 +199,55 @@ def table(parameters, arrays):
 
 
 def plot(arrays, path):
-    """Loss curves with their tangents and plateaus, and exit times against slopes."""
+    """Loss curves with their tangents and plateau, and exit times against slopes."""
     import matplotlib
 
     matplotlib.use("Agg")
     import matplotlib.pyplot as plt
 
-    figure, axes = plt.subplots(1, 1 + len(REGIONS), figsize=(12, 3.8), layout="constrained")
-    times = arrays["times"]
-    for i, name in enumerate(STRUCTURES):
-        colour = f"C{i}"
-        axes[0].plot(times, arrays["curve"][i], colour, label=name)
-        axes[0].plot(times, arrays["simulated"][i], ".", color=colour, markersize=3)
-        axes[0].plot(times, arrays["slope"][i] * times, ":", color=colour, linewidth=0.8)
-    axes[0].axhline(arrays["plateau"][0], color="0.6", linewidth=0.8)
-    axes[0].set(xlabel="time", ylabel="escaping efficiency", ylim=(0, 1.2 * arrays["plateau"][0]))
-    axes[0].legend(fontsize=7)
-    marked = reversals(arrays)
-    for j, axis in enumerate(axes[1:]):
-        for i in range(len(STRUCTURES)):
-            axis.errorbar(
-                arrays["slope"][i], arrays["exit"][i, j], arrays["exit_error"][i, j],
-                fmt="o", color=f"C{i}",
-            )  # fmt: skip
-        for region, first, second in marked:
-            if region == j:
-                pair = [first, second]
-                axis.plot(
-                    arrays["slope"][pair], arrays["exit"][pair, j], "-", color="0.75", zorder=0
-                )
-        axis.set(xlabel="slope Tr(HΣ)/2", ylabel="mean exit time", yscale="log", title=REGIONS[j])
-    with files.atomic_writer(path, "wb") as stream:
-        figure.savefig(stream, format="png", dpi=200)
-    plt.close(figure)
+    from analysis.figure_style import COLOURS, MARKERS, STYLE
+
+    keys = (
+        "sgd", "gld_dynamic", "gld_diagonal", "gld_leading", "gld_hessian", "gld_first_eigenvector",
+    )  # fmt: skip
+    with plt.rc_context(STYLE):
+        figure, axes = plt.subplots(1, 1 + len(REGIONS), figsize=(7.2, 2.9), layout="constrained")
+        times, plateau = arrays["times"], arrays["plateau"][0]
+        for i, (name, key) in enumerate(zip(STRUCTURES, keys, strict=True)):
+            colour = COLOURS[key]
+            axes[0].plot(times, arrays["curve"][i], color=colour, linewidth=1.2)
+            axes[0].plot(times, arrays["slope"][i] * times, ":", color=colour, linewidth=0.8)
+            for j, axis in enumerate(axes[1:]):
+                axis.errorbar(
+                    arrays["slope"][i], arrays["exit"][i, j], 2 * arrays["exit_error"][i, j],
+                    fmt=MARKERS[key], color=colour, markersize=5, capsize=2,
+                    label=name if j == 0 else None,
+                )  # fmt: skip
+        axes[0].axhline(plateau, color="0.6", linewidth=0.8)
+        axes[0].set(
+            xlabel="time",
+            ylabel="escaping efficiency",
+            ylim=(0, 1.15 * plateau),
+            title="loss curve",
+        )
+        axes[0].annotate(
+            "plateau Tr(Σ)/4", (times[-1], plateau), ha="right", va="bottom", fontsize=7
+        )
+        counts = [
+            sum(region == j for region, _, _ in reversals(arrays)) for j in range(len(REGIONS))
+        ]
+        pairs = len(STRUCTURES) * (len(STRUCTURES) - 1) // 2
+        for axis, region, count in zip(axes[1:], REGIONS, counts, strict=True):
+            axis.set(
+                xlabel="slope Tr(HΣ)/2",
+                ylabel="mean exit time",
+                yscale="log",
+                title=f"{region}: {count} of {pairs} orders reversed",
+            )
+        figure.legend(loc="outside lower center", ncols=len(STRUCTURES))
+        with files.atomic_writer(path, "wb") as stream:
+            figure.savefig(stream, format="png", dpi=220)
+        plt.close(figure)
 
 
 def stored(parameters, folder):
