@@ -8,7 +8,7 @@ from networks_cases import NetworkCase, cases
 
 from aniso import checks, losses, memory, networks
 
-# Issue of depth: some thousand operations on numbers of order one, each within eps.
+# A matter of depth: some thousand operations on numbers of order one, each within eps.
 RELATIVE = 1e-10
 
 
