@@ -8,7 +8,7 @@ with w_i = 2 (f_i - y_i)^2 for the clipped squared loss and exp((1 - 2 y_i) f_i)
 import numpy as np
 
 from aniso.objective import Objective
-from aniso.propositions import falsification, small_networks, trained_networks
+from aniso.propositions import small_networks, trained_networks
 from aniso.propositions.check import Task, Verdict, compare, without_comparison
 
 SOURCE = "Zhu et al. 2019, Proposition 2; constants derived, see theory"
@@ -138,32 +138,18 @@ def _sides(item):
 
 
 def _falsification(settings):
-    found = []
-    effort = {"num_descents": settings.pick(3, 8, 60), "max_iterations": 100}
-    for loss in trained_networks.LOSSES:
-        network = small_networks.SmallNetwork(loss)
-        starts = network.starts(settings, "proposition2")
+    def margin(_, values):
+        constant = values["weight_ratio"]
+        # Equal weights make the claim an equality; dividing by 1 - C removes that trivial end.
+        return (values["fisher_coefficient"] - constant) / (constant * (1 - constant))
 
-        def margin(x, network=network):
-            values = network.quantities(x)
-            constant = values["weight_ratio"]
-            # Equal weights make the claim an equality; dividing by 1 - C removes that trivial end.
-            return (values["fisher_coefficient"] - constant) / (constant * (1 - constant))
-
-        def false_margin(x, network=network):
-            return network.quantities(x)["fisher_coefficient"] - 1
-
-        found.extend(
-            falsification.verdicts(
-                "Fisher along u, searched",
-                falsification.search(margin, starts, **effort),
-                falsification.search(false_margin, starts, target=-1e-4, **effort),
-                claim="(uᵀ F u Tr H / (λ Tr F) - C) / (C (1 - C)) ≥ 0, C = w_min/w_max",
-                false_claim="C = 1, as if F were proportional to H",
-                setting=f"{loss}, {network.description}, {len(starts)} points",
-                tolerance=1e-9,
-                tolerance_reason="rounding of a nearly degenerate eigenvector, 1e-9",
-                source=SOURCE,
-            )
-        )
-    return found
+    return small_networks.search_both_losses(
+        settings,
+        "proposition2",
+        margin,
+        lambda values: values["fisher_coefficient"] - 1,
+        name="Fisher along u, searched",
+        claim="(uᵀ F u Tr H / (λ Tr F) - C) / (C (1 - C)) ≥ 0, C = w_min/w_max",
+        false_claim="C = 1, as if F were proportional to H",
+        source=SOURCE,
+    )

@@ -10,7 +10,7 @@ active and the statement needs a small mean gradient along u.
 import numpy as np
 
 from aniso import checks
-from aniso.propositions import falsification, small_networks, trained_networks
+from aniso.propositions import small_networks, trained_networks
 from aniso.propositions.check import Task, Verdict, compare, without_comparison
 
 SOURCE = "Zhu et al. 2019, Proposition 3; constants derived, see theory"
@@ -125,35 +125,21 @@ def _anisotropy(problem, item):
 
 
 def _falsification(settings):
-    found = []
-    effort = {"num_descents": settings.pick(3, 8, 60), "max_iterations": 100}
-    for loss in trained_networks.LOSSES:
-        network = small_networks.SmallNetwork(loss)
-        starts = network.starts(settings, "proposition3")
+    def margin(loss, values):
+        promised = values["weight_ratio"]
+        if loss == "logistic":
+            promised = promised - values["mean_gradient_share"]
+        else:
+            promised = promised * (1 - values["active_fraction"])
+        return (values["covariance_coefficient"] - promised) / values["weight_ratio"]
 
-        def margin(x, network=network):
-            values = network.quantities(x)
-            promised = values["weight_ratio"]
-            if network.loss == "logistic":
-                promised = promised - values["mean_gradient_share"]
-            else:
-                promised = promised * (1 - values["active_fraction"])
-            return (values["covariance_coefficient"] - promised) / values["weight_ratio"]
-
-        def false_margin(x, network=network):
-            return network.quantities(x)["covariance_coefficient"] - 1
-
-        found.extend(
-            falsification.verdicts(
-                "â, searched",
-                falsification.search(margin, starts, **effort),
-                falsification.search(false_margin, starts, target=-1e-4, **effort),
-                claim="(â - a) w_max/w_min ≥ 0 over parameters and inputs",
-                false_claim="a = 1, as if Σ were proportional to H",
-                setting=f"{loss}, {network.description}, {len(starts)} points",
-                tolerance=1e-9,
-                tolerance_reason="rounding of a nearly degenerate eigenvector, 1e-9",
-                source=SOURCE,
-            )
-        )
-    return found
+    return small_networks.search_both_losses(
+        settings,
+        "proposition3",
+        margin,
+        lambda values: values["covariance_coefficient"] - 1,
+        name="â, searched",
+        claim="(â - a) w_max/w_min ≥ 0 over parameters and inputs",
+        false_claim="a = 1, as if Σ were proportional to H",
+        source=SOURCE,
+    )

@@ -6,6 +6,8 @@ import autograd.numpy as anp
 import numpy as np
 from autograd.extend import defvjp, primitive
 
+from aniso.propositions import falsification
+
 _NUM_INPUTS = 2
 _NUM_HIDDEN = 4
 _NUM_EXAMPLES = 12
@@ -132,3 +134,48 @@ class SmallNetwork:
         active = (outputs > _CLIP) & (outputs < 1 - _CLIP)
         residuals = outputs - labels
         return 2 * residuals * active, 2.0 * active, 2 * residuals**2, active
+
+
+def search_both_losses(settings, group, margin, false_margin, *, name, claim, false_claim, source):
+    """Verdicts of a search over parameters and inputs, for each loss of Proposition 2.
+
+    Parameters
+    ----------
+    settings : aniso.propositions.check.Settings
+    group : str
+        Name of the stream of starting points.
+    margin : callable
+        ``margin(loss, quantities)``: not negative where the claim holds.
+    false_margin : callable
+        ``false_margin(quantities)`` of a deliberately false variant.
+    name, claim, false_claim, source : str
+        As in :func:`aniso.propositions.falsification.verdicts`.
+
+    Returns
+    -------
+    list of aniso.propositions.check.Check
+    """
+    effort = {"num_descents": settings.pick(3, 8, 60), "max_iterations": 100}
+    found = []
+    for loss in ("clipped squared", "logistic"):
+        network = SmallNetwork(loss)
+        starts = network.starts(settings, group)
+
+        def claimed(x, network=network):
+            return margin(network.loss, network.quantities(x))
+
+        def planted(x, network=network):
+            return false_margin(network.quantities(x))
+
+        found += falsification.verdicts(
+            name,
+            falsification.search(claimed, starts, **effort),
+            falsification.search(planted, starts, target=-1e-4, **effort),
+            claim=claim,
+            false_claim=false_claim,
+            setting=f"{loss}, {network.description}, {len(starts)} points",
+            tolerance=1e-9,
+            tolerance_reason="rounding of a nearly degenerate eigenvector, 1e-9",
+            source=source,
+        )
+    return found
