@@ -1,19 +1,20 @@
 """Losses of one example in the model's outputs, with their first two derivatives.
 
-Every loss is called as ``loss(outputs, targets)`` with outputs (..., n, C) and returns (..., n);
-the call is written with autograd's NumPy, the derivatives in closed form. ``sample_targets`` and
+Every loss is called as ``loss(outputs, targets)`` with outputs (..., n, C) and returns (..., n).
+The call is differentiable by autograd; the derivatives are in closed form. Everything runs in the
+library and on the device of the outputs, where the targets must be too. ``sample_targets`` and
 ``fisher_information`` belong to the probability model whose negative log-likelihood the loss is
-(up to a constant).
+(up to a constant); samples are drawn on the host, so that a seed means the same everywhere.
 """
 
+import math
 from dataclasses import dataclass
 
 import autograd.numpy as anp
 import numpy as np
-from autograd.scipy.special import logsumexp
-from scipy.special import expit, softmax
+from autograd.scipy import special as traced_special
 
-from aniso import checks
+from aniso import backend, checks, places
 
 
 @dataclass(frozen=True)
@@ -33,7 +34,7 @@ class SquaredLoss:
 
     def __call__(self, outputs, targets):
         _same_trailing("targets", targets.shape, outputs.shape[-2:])
-        return anp.sum((outputs - targets) ** 2, axis=-1)
+        return _functions(outputs).sum((outputs - targets) ** 2, axis=-1)
 
     def gradient(self, outputs, targets):
         """``2 (f - y)``, shape (..., n, C)."""
@@ -47,12 +48,14 @@ class SquaredLoss:
     def sample_targets(self, outputs, rng):
         """``y = f + z / sqrt(2)``, z standard normal, shape (..., n, C)."""
         checks.generator("rng", rng)
-        return outputs + np.sqrt(0.5) * rng.standard_normal(outputs.shape)
+        noise = backend.asarray_like(rng.standard_normal(tuple(outputs.shape)), outputs)
+        return outputs + math.sqrt(0.5) * noise
 
     def fisher_information(self, outputs):
         """``E[grad grad^T] = 2 I``, shape (..., n, C, C)."""
-        num_outputs = outputs.shape[-1]
-        return np.tile(2 * np.eye(num_outputs), (*outputs.shape[:-1], 1, 1))
+        num_outputs, xp = outputs.shape[-1], _functions(outputs)
+        shape = (*outputs.shape, num_outputs)
+        return xp.asarray(xp.broadcast_to(2 * _identity(outputs), shape), copy=True)
 
     def check_targets(self, targets, num_examples, num_outputs):
         """Finite targets, shape (N, C); (N,) is taken as one column where C = 1."""
@@ -92,7 +95,8 @@ class ClippedSquaredLoss:
 
     def __call__(self, outputs, targets):
         _same_trailing("targets", targets.shape, _single(outputs)[-1:])
-        return (anp.clip(outputs[..., 0], self.delta, 1 - self.delta) - targets) ** 2
+        clipped = _functions(outputs).clip(outputs[..., 0], self.delta, 1 - self.delta)
+        return (clipped - _real(targets)) ** 2
 
     def active(self, outputs):
         """Whether delta < f < 1 - delta, boolean, shape (..., n)."""
@@ -102,7 +106,7 @@ class ClippedSquaredLoss:
     def gradient(self, outputs, targets):
         """``2 (f - y)`` where active, else 0, shape (..., n, 1)."""
         _same_trailing("targets", targets.shape, _single(outputs)[-1:])
-        slope = np.where(self.active(outputs), 2 * (outputs[..., 0] - targets), 0.0)
+        slope = _indicator(self.active(outputs)) * (2 * (outputs[..., 0] - _real(targets)))
         return slope[..., None]
 
     def hessian(self, outputs, targets):  # noqa: ARG002
@@ -112,12 +116,13 @@ class ClippedSquaredLoss:
     def sample_targets(self, outputs, rng):
         """``y = clip(f) + z / sqrt(2)``, z standard normal, shape (..., n)."""
         checks.generator("rng", rng)
-        clipped = np.clip(outputs[..., 0], self.delta, 1 - self.delta)
-        return clipped + np.sqrt(0.5) * rng.standard_normal(clipped.shape)
+        clipped = _functions(outputs).clip(outputs[..., 0], self.delta, 1 - self.delta)
+        noise = backend.asarray_like(rng.standard_normal(tuple(clipped.shape)), clipped)
+        return clipped + math.sqrt(0.5) * noise
 
     def fisher_information(self, outputs):
         """``E[grad grad^T]``: 2 where active, else 0, shape (..., n, 1, 1)."""
-        return np.where(self.active(outputs), 2.0, 0.0)[..., None, None]
+        return 2.0 * _indicator(self.active(outputs))[..., None, None]
 
     def check_targets(self, targets, num_examples, num_outputs):
         """Labels 0 and 1, integers of shape (N,); the model must have one output."""
@@ -143,13 +148,15 @@ class LogisticLoss:
     def __call__(self, outputs, targets):
         _same_trailing("targets", targets.shape, _single(outputs)[-1:])
         # for y in {0, 1}; keeps relative accuracy where the label is predicted with confidence
-        return anp.logaddexp(0.0, (1 - 2 * targets) * outputs[..., 0])
+        margin = (1.0 - 2.0 * _real(targets)) * outputs[..., 0]
+        xp = _functions(outputs)
+        return xp.logaddexp(xp.zeros_like(margin), margin)
 
     def gradient(self, outputs, targets):
         """``p - y``, shape (..., n, 1), to relative accuracy for either label."""
         _same_trailing("targets", targets.shape, _single(outputs)[-1:])
-        sign = 1.0 - 2.0 * targets
-        return (sign * expit(sign * outputs[..., 0]))[..., None]
+        sign = 1.0 - 2.0 * _real(targets)
+        return (sign * _expit(sign * outputs[..., 0]))[..., None]
 
     def hessian(self, outputs, targets):  # noqa: ARG002
         """``p (1 - p)``, shape (..., n, 1, 1)."""
@@ -158,13 +165,15 @@ class LogisticLoss:
     def sample_targets(self, outputs, rng):
         """Labels y, 1 with probability p, int64, shape (..., n)."""
         checks.generator("rng", rng)
-        probability = expit(outputs[..., 0])
-        return (rng.random(probability.shape) < probability).astype(np.int64)
+        probability = _expit(outputs[..., 0])
+        draws = backend.asarray_like(rng.random(tuple(probability.shape)), outputs)
+        xp = _functions(outputs)
+        return xp.astype(draws < probability, xp.int64)
 
     def fisher_information(self, outputs):
         """``E[grad grad^T] = p (1 - p)``, shape (..., n, 1, 1)."""
         _single(outputs)
-        return (expit(outputs) * expit(-outputs))[..., None]
+        return (_expit(outputs) * _expit(-outputs))[..., None]
 
     def check_targets(self, targets, num_examples, num_outputs):
         """Labels 0 and 1, integers of shape (N,); the model must have one output."""
@@ -189,13 +198,13 @@ class SoftmaxCrossEntropy:
 
     def __call__(self, outputs, targets):
         _same_trailing("targets", targets.shape, outputs.shape[-2:-1])
-        own_output = anp.sum(_one_hot(targets, outputs.shape[-1]) * outputs, axis=-1)
-        return logsumexp(outputs, axis=-1) - own_output
+        own = _one_hot(targets, outputs.shape[-1]) * outputs
+        return _log_sum_exp(outputs) - _functions(outputs).sum(own, axis=-1)
 
     def gradient(self, outputs, targets):
         """``p - e_y``, shape (..., n, C)."""
         _same_trailing("targets", targets.shape, outputs.shape[-2:-1])
-        return softmax(outputs, axis=-1) - _one_hot(targets, outputs.shape[-1])
+        return _softmax(outputs) - _one_hot(targets, outputs.shape[-1])
 
     def hessian(self, outputs, targets):  # noqa: ARG002
         """``diag(p) - p p^T``, shape (..., n, C, C)."""
@@ -205,12 +214,13 @@ class SoftmaxCrossEntropy:
         """Labels y drawn from the softmax, int64, shape (..., n)."""
         checks.generator("rng", rng)
         # Gumbel's trick: argmax_c f_c + G_c has the softmax's distribution
-        return np.argmax(outputs + rng.gumbel(size=outputs.shape), axis=-1)
+        noise = backend.asarray_like(rng.gumbel(size=tuple(outputs.shape)), outputs)
+        return _functions(outputs).argmax(outputs + noise, axis=-1)
 
     def fisher_information(self, outputs):
         """``E[grad grad^T] = diag(p) - p p^T``, shape (..., n, C, C)."""
-        p = softmax(outputs, axis=-1)
-        return p[..., :, None] * (np.eye(p.shape[-1]) - p[..., None, :])
+        p = _softmax(outputs)
+        return p[..., :, None] * (_identity(outputs) - p[..., None, :])
 
     def check_targets(self, targets, num_examples, num_outputs):
         """Integer labels in 0..C-1, shape (N,); the model must have C >= 2 outputs."""
@@ -224,8 +234,54 @@ class SoftmaxCrossEntropy:
         )
 
 
+def _functions(array):
+    # autograd's NumPy, whose boxes belong to no library, for whatever NumPy could have made
+    return places.namespace(array) if places.is_numpy(array) or places.is_foreign(array) else anp
+
+
+def _real(targets):
+    # labels as double precision: the standard mixes no integers with reals
+    xp = _functions(targets)
+    return xp.astype(targets, xp.float64)
+
+
+def _indicator(condition):
+    xp = _functions(condition)
+    return xp.astype(condition, xp.float64)
+
+
+def _identity(outputs):
+    xp = places.namespace(outputs)
+    size, where = outputs.shape[-1], places.device(outputs)
+    return xp.eye(size, dtype=xp.float64, device=where)
+
+
 def _one_hot(targets, num_classes):
-    return (targets[..., None] == np.arange(num_classes)).astype(float)
+    xp = places.namespace(targets)
+    classes = xp.arange(num_classes, dtype=targets.dtype, device=places.device(targets))
+    return xp.astype(targets[..., None] == classes, xp.float64)
+
+
+def _expit(z):
+    # 1 / (1 + exp(-z)) to relative accuracy on both sides, without overflow
+    xp = places.namespace(z)
+    decay = xp.exp(-xp.abs(z))
+    return xp.where(z >= 0, xp.ones_like(z), decay) / (1.0 + decay)
+
+
+def _softmax(outputs):
+    xp = places.namespace(outputs)
+    weights = xp.exp(outputs - xp.max(outputs, axis=-1, keepdims=True))
+    return weights / xp.sum(weights, axis=-1, keepdims=True)
+
+
+def _log_sum_exp(outputs):
+    if not places.is_foreign(outputs):
+        return traced_special.logsumexp(outputs, axis=-1)
+    xp = places.namespace(outputs)
+    largest = xp.max(outputs, axis=-1, keepdims=True)
+    total = xp.sum(xp.exp(outputs - largest), axis=-1)
+    return xp.log(total) + largest[..., 0]
 
 
 def _binary_labels(targets, num_examples, num_outputs, name):

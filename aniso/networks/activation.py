@@ -10,12 +10,10 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 import autograd.numpy as anp
-import numpy as np
 from array_api_compat import array_namespace
 from autograd.scipy import special as traced_special
-from scipy import special
 
-from aniso import checks
+from aniso import array_functions, checks, places
 from aniso.models import activations
 from aniso.networks.layer import Layer
 
@@ -28,10 +26,16 @@ class Rule(NamedTuple):
     curvature: Callable | None = None
 
 
+def _zero(z, xp):
+    return xp.zeros((), dtype=z.dtype, device=places.device(z))
+
+
 def _step(z, xp):
     # 1 above the kink, 0 below, 1/2 on it; comparisons are the fastest passes there are
-    step, ties = xp.astype(z > 0, z.dtype), z == 0
-    return xp.where(ties, xp.asarray(0.5, dtype=z.dtype), step) if xp.any(ties) else step
+    step = xp.astype(z > 0, z.dtype)
+    if places.is_numpy(z) and not (z == 0).any():
+        return step
+    return 0.5 * (step + xp.astype(z >= 0, z.dtype))
 
 
 def _tanh_curvature(z, xp):
@@ -44,17 +48,11 @@ def _sigmoid(z, xp):
 
 
 def _softplus(z, xp):
-    return xp.where(z > 0, z, xp.zeros_like(z)) + xp.log1p(xp.exp(-xp.abs(z)))
+    return xp.maximum(z, _zero(z, xp)) + xp.log1p(xp.exp(-xp.abs(z)))
 
 
-def _normal_distribution(z, xp):
-    # erf isn't part of the array API standard: SciPy dispatches on the array's type
-    error = special.erf(z / math.sqrt(2)) if isinstance(z, np.ndarray) else _erf(z, xp)
-    return 0.5 * error + 0.5
-
-
-def _erf(z, xp):
-    return xp.asarray(special.erf(np.asarray(z) / math.sqrt(2)), dtype=z.dtype)
+def _normal_distribution(z, xp):  # noqa: ARG001
+    return 0.5 * array_functions.erf(z / math.sqrt(2)) + 0.5
 
 
 def _normal_density(z, xp):
@@ -64,7 +62,7 @@ def _normal_density(z, xp):
 _LEAK = activations.LEAKY_SLOPE
 
 RULES = {
-    "relu": Rule(lambda z, xp: xp.maximum(z, xp.zeros((), dtype=z.dtype)), _step),
+    "relu": Rule(lambda z, xp: xp.maximum(z, _zero(z, xp)), _step),
     "leaky_relu": Rule(
         lambda z, xp: xp.where(z > 0, z, _LEAK * z),
         lambda z, xp: _LEAK + (1 - _LEAK) * _step(z, xp),
@@ -100,6 +98,7 @@ class Activation(Layer):
 
     Examples
     --------
+    >>> import numpy as np
     >>> Activation("relu").forward((), np.array([[-1.0, 2.0]]))[0]
     array([[0., 2.]])
     """

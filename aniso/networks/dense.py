@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 from array_api_compat import array_namespace
 
-from aniso import checks
+from aniso import checks, places
 from aniso.networks.layer import Layer
 
 
@@ -81,7 +81,10 @@ class Dense(Layer):
         return xp.concat([flat, rows], axis=-1)
 
     def write_per_example_gradients(self, memory, delta, out):
-        """The same for one delta (out, n), written into rows `out` (n, P) without a copy."""
+        """The same for one delta (out, n), written into rows `out` (n, P)."""
+        if not places.is_numpy(out):
+            super().write_per_example_gradients(memory, delta, out)
+            return
         rows = np.ascontiguousarray(delta.T)
         inputs = np.ascontiguousarray(memory.T)
         split = rows.shape[1] * inputs.shape[1]

@@ -6,7 +6,7 @@ import autograd.numpy as anp
 import numpy as np
 from array_api_compat import array_namespace
 
-from aniso import checks
+from aniso import checks, places
 from aniso.networks.layer import Layer
 
 
@@ -46,8 +46,9 @@ class FixedLinear(Layer):
         return (len(self.weights),)
 
     def matrix(self, like):
-        """V as an array of the namespace and dtype of `like`."""
-        return array_namespace(like).asarray(self.weights, dtype=like.dtype)
+        """V as an array of the library, device and dtype of `like`."""
+        xp = array_namespace(like)
+        return xp.asarray(self.weights, dtype=like.dtype, device=places.device(like))
 
     def plain(self, parameters, inputs):  # noqa: ARG002
         """``a V^T``, examples first."""

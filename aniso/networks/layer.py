@@ -3,7 +3,8 @@
 A layer maps inputs (\\*input_shape, n) to outputs (\\*output_shape, n); the last axis runs over
 the n examples of a chunk, so that every copy and every elementwise pass has a contiguous inner
 axis and a dense layer is a plain matrix product. A block of K tangents adds a leading axis:
-(K, \\*shape, n). Rules are written against the array API standard.
+(K, \\*shape, n). Rules are written against the array API standard: they run in the library and on
+the device of the arrays that they are given.
 
 ===============  ==================================================================================
 rule             what it computes

@@ -1,5 +1,6 @@
 """Max pooling over windows, without padding; the first of equal entries wins."""
 
+import math
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -7,7 +8,7 @@ import autograd.numpy as anp
 import numpy as np
 from array_api_compat import array_namespace
 
-from aniso import checks
+from aniso import checks, places
 from aniso.networks.layer import Layer
 from aniso.networks.windows import pair, window_counts, window_slices
 
@@ -69,23 +70,25 @@ class MaxPooling(Layer):
     def forward(self, parameters, prepared):  # noqa: ARG002
         """Maxima; the memory is which entry of each window won."""
         xp = array_namespace(prepared)
-        windows = self._windows(prepared.shape[:-1])
+        windows, where = self._windows(prepared.shape[:-1]), places.device(prepared)
         best = winner = None
         for place, (rows, columns) in enumerate(windows):
             entry = prepared[:, rows, columns, :]
             if best is None:
-                best, winner = xp.asarray(entry, copy=True), xp.zeros(entry.shape, dtype=xp.uint8)
+                best = xp.asarray(entry, copy=True)
+                winner = xp.zeros(entry.shape, dtype=xp.uint8, device=where)
                 continue
             better = entry > best
             best = xp.where(better, entry, best)
-            winner = xp.where(better, xp.asarray(place, dtype=xp.uint8), winner)
+            winner = xp.where(better, xp.full((), place, dtype=xp.uint8, device=where), winner)
         return best, PoolingMemory(prepared.shape[:-1], winner)
 
     def backward(self, parameters, memory, delta):  # noqa: ARG002
         """Deltas sent to the winners."""
         xp = array_namespace(delta)
         lead = delta.shape[:-4]
-        inputs = xp.zeros((*lead, *memory.shape, delta.shape[-1]), dtype=delta.dtype)
+        shape = (*lead, *memory.shape, delta.shape[-1])
+        inputs = xp.zeros(shape, dtype=delta.dtype, device=places.device(delta))
         for place, (rows, columns) in enumerate(self._windows(memory.shape)):
             won = xp.astype(memory.winner == place, delta.dtype)
             inputs[..., rows, columns, :] += delta * won
@@ -116,7 +119,7 @@ class MaxPooling(Layer):
 
     def memory_entries(self, input_shape):
         """About the outputs, twice."""
-        return 2 * int(np.prod(self.output_shape(input_shape)))
+        return 2 * math.prod(self.output_shape(input_shape))
 
 
 class PoolingMemory(NamedTuple):

@@ -1,39 +1,13 @@
 """A network on data: losses and exact derivatives of every order up to two."""
 
-import math
-from dataclasses import dataclass
-
-import numpy as np
-
-from aniso import checks, memory
+from aniso import array_functions
 from aniso.networks import passes, tangent_products
 from aniso.networks.linearisation import Linearisation
-from aniso.networks.pooled_convolution import fused
+from aniso.networks.placed_stack import PlacedStack
 from aniso.networks.pre_flight import predicted_cost
-from aniso.networks.stack import Stack
-from aniso.threads import Workers
-
-# bytes of one chunk's activations: a few chunks must live in the last cache level together
-_CHUNK_BYTES = 8_000_000
-_LARGEST_SHARE = 8
-_SMALLEST_CHUNK = 50
 
 
-@dataclass(frozen=True)
-class Chunk:
-    """Examples start..stop of the data: what the first layer reads, batch last, and targets."""
-
-    rows: slice
-    prepared: object
-    targets: np.ndarray
-
-    @property
-    def size(self):
-        """Number of examples n."""
-        return self.rows.stop - self.rows.start
-
-
-class Network:
+class Network(PlacedStack):
     """Mean loss of a stack of layers on data, ``L(theta) = (1/N) sum_i l(f(x_i; theta), y_i)``.
 
     Parameters
@@ -41,15 +15,21 @@ class Network:
     model : Stack
     output_loss : loss
         One of :mod:`aniso.losses`.
-    inputs : array_like, shape (N, \\*model.input_shape)
-    targets : array_like
-        What the loss expects, for instance labels (N,).
+    inputs : array, shape (N, \\*model.input_shape)
+        Of NumPy, PyTorch, CuPy or array_api_strict: the network runs in that library, on the
+        device where they are. A list counts as NumPy's.
+    targets : array
+        What the loss expects, for instance labels (N,); where the inputs are.
     dtype : {numpy.float64, numpy.float32}
         Precision of the passes; losses and traces accumulate in double precision always.
     num_threads : int, optional
         All cores if not given. Results do not depend on it.
     memory_budget : int, optional
         Bytes that the passes may take for their work; 90 % of the available memory if not given.
+    device : str, device or places.Place, optional
+        Where the network runs, if not where the inputs are: "cuda", or a library's own device (see
+        :func:`aniso.places.resolve`). Inputs of NumPy that would take more than a quarter of the
+        memory there are sent chunk by chunk.
 
     Notes
     -----
@@ -68,62 +48,6 @@ class Network:
     array([[5., 3.],
            [3., 2.]])
     """
-
-    def __init__(
-        self,
-        model,
-        output_loss,
-        inputs,
-        targets,
-        *,
-        dtype=np.float64,
-        num_threads=None,
-        memory_budget=None,
-    ):
-        if not isinstance(model, Stack):
-            raise checks.InputError(f"model={model!r}; expected a networks.Stack")
-        self.dtype = _floating(dtype)
-        shape = (None, *model.input_shape)
-        self.inputs = checks.array("inputs", inputs, shape=shape, dtype=self.dtype)
-        if len(self.inputs) == 0:
-            raise checks.InputError("inputs has no examples; expected N >= 1")
-        self.targets = output_loss.check_targets(targets, len(self.inputs), model.num_outputs)
-        self.model, self.output_loss = model, output_loss
-        self.layers = fused(model.layers)
-        self.memory_budget = memory_budget
-        self.workers = num_threads if isinstance(num_threads, Workers) else Workers(num_threads)
-        self.stack = Stack(self.layers, model.input_shape)
-        self.chunk_size = self._chunk_size()
-        self._chunks = None
-
-    # ---- shapes
-
-    @property
-    def num_examples(self):
-        """N."""
-        return len(self.inputs)
-
-    @property
-    def num_parameters(self):
-        """D."""
-        return self.model.num_parameters
-
-    @property
-    def num_outputs(self):
-        """C."""
-        return self.model.num_outputs
-
-    def subset(self, indices):
-        """The same network on the examples `indices`."""
-        return type(self)(
-            self.model,
-            self.output_loss,
-            self.inputs[indices],
-            self.targets[indices],
-            dtype=self.dtype,
-            num_threads=self.workers,
-            memory_budget=self.memory_budget,
-        )
 
     def linearise(self, theta, strategy="auto"):
         """The network linearised at theta, for many second-order quantities at one place.
@@ -156,99 +80,13 @@ class Network:
         """
         return predicted_cost(self, quantity, num_vectors=num_vectors)
 
-    def forward_multiplications(self):
-        """Multiplications of one forward pass of one example."""
-        shapes = self.stack.shapes[:-1]
-        return sum(
-            layer.forward_multiplications(shape)
-            for layer, shape in zip(self.layers, shapes, strict=True)
-        )
-
-    # ---- chunks of data
-
-    @property
-    def bytes_per_example(self):
-        """Bytes that one example's forward pass keeps, about."""
-        entries = math.prod(self.model.input_shape)
-        for layer, shape in zip(self.layers, self.stack.shapes[:-1], strict=True):
-            entries += layer.memory_entries(shape)
-        return entries * self.dtype.itemsize
-
-    def _chunk_size(self):
-        budget = _CHUNK_BYTES
-        if self.memory_budget is not None:
-            budget = min(budget, self.memory_budget // (4 * self.workers.num_threads))
-        memory.require(
-            4 * self.bytes_per_example * self.workers.num_threads,
-            "the passes of one example on each thread",
-            "raise memory_budget or lower num_threads",
-            budget=self.memory_budget,
-        )
-        largest = max(_SMALLEST_CHUNK, -(-self.num_examples // _LARGEST_SHARE))
-        return max(1, min(budget // self.bytes_per_example, largest, self.num_examples))
-
-    def chunks(self):
-        """Chunks of the data in order; the first layer's columns are kept where they fit."""
-        if self._chunks is None:
-            starts = range(0, self.num_examples, self.chunk_size)
-            rows = [slice(i, min(i + self.chunk_size, self.num_examples)) for i in starts]
-            first = self.layers[0].memory_entries(self.model.input_shape)
-            kept = first * self.dtype.itemsize * self.num_examples
-            limit = memory.available_bytes() if self.memory_budget is None else self.memory_budget
-            self._keeps_columns = kept < limit // 8
-            prepare = self.prepared_rows if self._keeps_columns else lambda _: None
-            prepared = self.workers.map(prepare, rows)
-            self._chunks = [
-                Chunk(part, columns, self.targets[part])
-                for part, columns in zip(rows, prepared, strict=True)
-            ]
-        return self._chunks
-
-    def prepared_rows(self, rows):
-        """What the first layer reads of the examples `rows`, a slice."""
-        batch_last = np.moveaxis(self.inputs[rows], 0, -1)
-        return self.layers[0].prepare(np.ascontiguousarray(batch_last))
-
-    def prepared(self, chunk):
-        """What the first layer reads of a chunk."""
-        return self.prepared_rows(chunk.rows) if chunk.prepared is None else chunk.prepared
-
-    # ---- parameters
-
-    def check_theta(self, theta):
-        """Finite parameters of the right length, in the network's precision."""
-        return checks.array("theta", theta, shape=(self.num_parameters,), dtype=self.dtype)
-
-    def check_vectors(self, vectors):
-        """One vector (D,) or a block (D, K): returned as rows (K, D), and whether it was one."""
-        single = np.ndim(vectors) == 1
-        shape = (self.num_parameters,) if single else (self.num_parameters, None)
-        given = checks.array("vectors", vectors, shape=shape, dtype=self.dtype)
-        return np.ascontiguousarray(given.reshape(self.num_parameters, -1).T), single
-
-    def forward(self, chunk, parameters):
-        """Outputs (C, n) of a chunk and the trail of the pass."""
-        return passes.forward(self.layers, parameters, self.prepared(chunk))
-
-    def output_rows(self, outputs):
-        """Outputs examples first, (n, C), in double precision."""
-        return outputs.T.astype(np.float64)
-
-    def output_deltas(self, outputs, targets):
-        """Gradients of the losses in the outputs, (C, n), in the network's precision."""
-        slopes = self.output_loss.gradient(self.output_rows(outputs), targets)
-        return np.ascontiguousarray(slopes.T, dtype=self.dtype)
-
-    def _over_chunks(self, function):
-        return self.workers.map(function, self.chunks())
-
     # ---- values
 
     def outputs(self, theta):
         """Outputs f, shape (N, C)."""
         parameters = self.stack.unpacked(self.check_theta(theta))
         rows = self._over_chunks(lambda chunk: self.output_rows(self.forward(chunk, parameters)[0]))
-        return np.concatenate(rows)
+        return self.place.namespace.concat(rows)
 
     def losses(self, theta):
         """Loss of every example, shape (N,)."""
@@ -256,7 +94,7 @@ class Network:
 
     def loss(self, theta):
         """Mean loss, float."""
-        return float(np.mean(self.losses(theta)))
+        return float(self.place.namespace.mean(self.losses(theta)))
 
     def output_gradients(self, theta):
         """Gradients of the losses in the outputs, (N, C)."""
@@ -283,7 +121,8 @@ class Network:
             outputs, trail = self.forward(chunk, parameters)
             loss = 0.0
             if with_loss:
-                loss = self.output_loss(self.output_rows(outputs), chunk.targets).sum()
+                values = self.output_loss(self.output_rows(outputs), chunk.targets)
+                loss = array_functions.double_sum(values)
             delta = self.output_deltas(outputs, chunk.targets)
             return loss, passes.gradient(self.layers, parameters, trail, delta)
 
@@ -305,31 +144,21 @@ class Network:
         """
         parameters = self.stack.unpacked(self.check_theta(theta))
         self._require_rows(self.num_examples)
-        rows = np.empty((self.num_examples, self.num_parameters), self.dtype)
+        rows = self.place.empty((self.num_examples, self.num_parameters), self.dtype)
 
         def of_chunk(chunk):
             outputs, trail = self.forward(chunk, parameters)
             delta = self.output_deltas(outputs, chunk.targets)
-            self.write_gradients(parameters, trail, delta, rows[chunk.rows])
+            self.write_gradients(parameters, trail, delta, rows[chunk.rows, ...])
 
         self._over_chunks(of_chunk)
         return rows
 
-    def write_gradients(self, parameters, trail, delta, out):
-        """Per-example parameter gradients of one delta (C, n), written into `out` (n, D)."""
-        deltas = passes.deltas(self.layers, parameters, trail, delta)
-        for position in self.stack.parameterised:
-            part = self.stack.parameter_slices[position]
-            self.layers[position].write_per_example_gradients(
-                trail[position], deltas[position], out[:, part]
-            )
-
     def _require_rows(self, count):
-        memory.require(
+        self.require(
             count * self.num_parameters * self.dtype.itemsize,
             f"{count} x {self.num_parameters} per-example gradients",
             "use linearise(theta).gradient_covariance(), which keeps factors",
-            budget=self.memory_budget,
         )
 
     def jacobians(self, theta):
@@ -337,14 +166,14 @@ class Network:
         parameters = self.stack.unpacked(self.check_theta(theta))
         self._require_rows(self.num_examples * self.num_outputs)
         shape = (self.num_examples, self.num_outputs, self.num_parameters)
-        result = np.empty(shape, self.dtype)
+        result = self.place.empty(shape, self.dtype)
 
         def of_chunk(chunk):
             outputs, trail = self.forward(chunk, parameters)
             for output in range(self.num_outputs):
-                delta = np.zeros_like(outputs)
-                delta[output] = 1
-                self.write_gradients(parameters, trail, delta, result[chunk.rows, output])
+                delta = self.place.namespace.zeros_like(outputs)
+                delta[output, ...] = 1
+                self.write_gradients(parameters, trail, delta, result[chunk.rows, output, ...])
 
         self._over_chunks(of_chunk)
         return result
@@ -389,14 +218,5 @@ class Network:
 
     def hessian(self, theta):
         """Hessian of the mean loss, dense (D, D)."""
-        identity = np.eye(self.num_parameters)
+        identity = self.place.eye(self.num_parameters, self.dtype)
         return self.hessian_product(theta, identity)
-
-
-def _floating(dtype):
-    dtype = np.dtype(dtype)
-    if dtype not in (np.dtype(np.float64), np.dtype(np.float32)):
-        raise checks.InputError(
-            f"dtype={dtype}; expected float64 or float32: half precision loses second derivatives"
-        )
-    return dtype

@@ -4,7 +4,9 @@ Everything works on one chunk of examples, batch axis last; `parameters` is the 
 tuple for each layer, and a *trail* is the list of the layers' memories of one forward pass.
 """
 
-import numpy as np
+from array_api_compat import array_namespace
+
+from aniso import array_functions
 
 
 def forward(layers, parameters, prepared):
@@ -49,7 +51,8 @@ def gradient(layers, parameters, trail, delta):
 def flat(arrays, num_leading):
     """Arrays of parameter shapes, joined along one last axis after `num_leading` axes."""
     lead = arrays[0].shape[:num_leading]
-    return np.concatenate([array.reshape(*lead, -1) for array in arrays], axis=-1)
+    xp = array_namespace(arrays[0])
+    return xp.concat([xp.reshape(array, (*lead, -1)) for array in arrays], axis=-1)
 
 
 def tangent(layers, parameters, trail, directions):
@@ -121,10 +124,11 @@ def quadratic_forms(layers, parameters, trail, directions, output_hessians, fixe
 
 def weighted(matrices, tangents):
     """``S_i z_i`` for matrices (n, C, C) and tangents (K, C, n)."""
-    product = np.matmul(matrices, tangents.transpose(2, 1, 0))
-    return np.ascontiguousarray(product.transpose(2, 1, 0))
+    xp = array_namespace(matrices)
+    product = matrices @ xp.permute_dims(tangents, (2, 1, 0))
+    return array_functions.contiguous(xp.permute_dims(product, (2, 1, 0)))
 
 
 def _inner(first, second):
-    shape = (len(first), -1)
-    return np.einsum("ki,ki->k", first.reshape(shape), second.reshape(shape), dtype=np.float64)
+    xp, shape = array_namespace(first), (first.shape[0], -1)
+    return array_functions.inner_products(xp.reshape(first, shape), xp.reshape(second, shape))

@@ -8,7 +8,7 @@ import autograd.numpy as anp
 import numpy as np
 from scipy.stats import truncnorm
 
-from aniso import checks
+from aniso import array_functions, checks
 from aniso.networks.layer import Layer
 
 
@@ -117,7 +117,8 @@ class Stack:
             arrays = []
             for shape in shapes:
                 stop = start + math.prod(shape)
-                arrays.append(theta[..., start:stop].reshape(*lead, *shape))
+                part = theta[..., start:stop]
+                arrays.append(array_functions.reshape(part, (*lead, *shape)))
                 start = stop
             result.append(tuple(arrays))
         return result

@@ -1,14 +1,12 @@
 """Hessian and Gauss-Newton products by tangents: no cache, any layers, chunks of the data.
 
 One pass forward with tangents and one back (Pearlmutter's R-operator) for a block of vectors; the
-blocks are as long as keeps a chunk's tangents in the processor's cache.
+blocks are as long as keeps a chunk's tangents in the processor's cache, or an accelerator busy.
 """
 
-import numpy as np
+from array_api_compat import array_namespace
 
 from aniso.networks import passes
-
-_BLOCK_BYTES = 8_000_000
 
 
 def products(network, theta, rows, output_matrices, second_order):
@@ -30,16 +28,16 @@ def products(network, theta, rows, output_matrices, second_order):
     ndarray, shape (K, D)
     """
     parameters = network.stack.unpacked(theta)
-    blocks = _blocks(network, len(rows))
-    directions = [network.stack.unpacked(rows[block]) for block in blocks]
+    blocks = _blocks(network, rows.shape[0])
+    directions = [network.stack.unpacked(rows[block, ...]) for block in blocks]
 
     def of_chunk(chunk):
         trail, matrices, fixed = _linearised(network, parameters, chunk, output_matrices)
-        result = np.empty((len(rows), network.num_parameters), network.dtype)
+        result = network.place.empty(rows.shape, network.dtype)
         for block, direction in zip(blocks, directions, strict=True):
             moved, traces = passes.tangent(network.layers, parameters, trail, direction)
             moved = passes.weighted(matrices, moved)
-            result[block] = passes.gradient_tangent(
+            result[block, ...] = passes.gradient_tangent(
                 network.layers,
                 parameters,
                 trail,
@@ -58,7 +56,9 @@ def products(network, theta, rows, output_matrices, second_order):
 def quadratic_forms(network, theta, rows):
     """``v^T H v`` of every row of (K, D), shape (K,), in double precision."""
     parameters = network.stack.unpacked(theta)
-    directions = [network.stack.unpacked(rows[block]) for block in _blocks(network, len(rows))]
+    directions = [
+        network.stack.unpacked(rows[block, ...]) for block in _blocks(network, rows.shape[0])
+    ]
 
     def of_chunk(chunk):
         trail, matrices, fixed = _linearised(
@@ -68,7 +68,7 @@ def quadratic_forms(network, theta, rows):
             passes.quadratic_forms(network.layers, parameters, trail, own, matrices, fixed)
             for own in directions
         ]
-        return np.concatenate(forms)
+        return array_namespace(rows).concat(forms)
 
     return network.workers.sum(of_chunk, network.chunks()) / network.num_examples
 
@@ -78,9 +78,10 @@ def _linearised(network, parameters, chunk, output_matrices):
     slopes = network.output_deltas(outputs, chunk.targets)
     matrices = output_matrices(network.output_rows(outputs), chunk.targets)
     fixed = passes.deltas(network.layers, parameters, trail, slopes)
-    return trail, matrices.astype(network.dtype), fixed
+    matrices = array_namespace(matrices).astype(matrices, network.place.dtype(network.dtype))
+    return trail, matrices, fixed
 
 
 def _blocks(network, count):
-    step = max(1, _BLOCK_BYTES // (network.bytes_per_example * network.chunk_size))
+    step = max(1, network.place.chunk_bytes // (network.bytes_per_example * network.chunk_size))
     return [slice(i, min(i + step, count)) for i in range(0, count, step)]

@@ -4,7 +4,7 @@ from typing import NamedTuple
 
 from array_api_compat import array_namespace
 
-from aniso import checks
+from aniso import checks, places
 
 
 class Windows(NamedTuple):
@@ -65,20 +65,22 @@ def window_columns(images, size, stride, counts):
     """Columns of windows: (..., channels * places, windows * n) from (..., channels, h, w, n)."""
     xp = array_namespace(images)
     lead, channels, count = images.shape[:-4], images.shape[-4], images.shape[-1]
-    places = window_slices(size, stride, counts)
-    columns = xp.empty((*lead, channels, len(places), *counts, count), dtype=images.dtype)
-    for place, (rows, across) in enumerate(places):
+    taps = window_slices(size, stride, counts)
+    shape = (*lead, channels, len(taps), *counts, count)
+    columns = xp.empty(shape, dtype=images.dtype, device=places.device(images))
+    for place, (rows, across) in enumerate(taps):
         columns[..., place, :, :, :] = images[..., rows, across, :]
-    return xp.reshape(columns, (*lead, channels * len(places), counts[0] * counts[1] * count))
+    return xp.reshape(columns, (*lead, channels * len(taps), counts[0] * counts[1] * count))
 
 
 def images_from_columns(columns, shape, size, stride, counts, count):
     """Transpose of :func:`window_columns`: sums of columns at each pixel of `shape`."""
     xp = array_namespace(columns)
-    lead, places = columns.shape[:-2], window_slices(size, stride, counts)
-    columns = xp.reshape(columns, (*lead, shape[0], len(places), *counts, count))
-    images = xp.zeros((*lead, *shape, count), dtype=columns.dtype)
-    for place, (rows, across) in enumerate(places):
+    lead, taps = columns.shape[:-2], window_slices(size, stride, counts)
+    columns = xp.reshape(columns, (*lead, shape[0], len(taps), *counts, count))
+    where = places.device(columns)
+    images = xp.zeros((*lead, *shape, count), dtype=columns.dtype, device=where)
+    for place, (rows, across) in enumerate(taps):
         images[..., rows, across, :] += columns[..., place, :, :, :]
     return images
 
@@ -91,7 +93,7 @@ def padded(images, padding):
     down, across = padding
     *lead, channels, height, width, count = images.shape
     shape = (*lead, channels, height + 2 * down, width + 2 * across, count)
-    result = xp.zeros(shape, dtype=images.dtype)
+    result = xp.zeros(shape, dtype=images.dtype, device=places.device(images))
     result[..., down : down + height, across : across + width, :] = images
     return result
 

@@ -1,0 +1,172 @@
+"""Data of a network in chunks of examples, where the passes run or on the way there."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from aniso import array_functions, backend, checks, memory, places
+
+_LARGEST_SHARE = 8
+_SMALLEST_CHUNK = 50
+# the share of the budget that data may take at rest; the rest is for the passes
+_DATA_SHARE = 4
+_COLUMNS_SHARE = 8
+
+
+@dataclass(frozen=True)
+class Chunk:
+    """Examples start..stop of the data: what the first layer reads, batch last, and targets."""
+
+    rows: slice
+    prepared: object
+    targets: object
+
+    @property
+    def size(self):
+        """Number of examples n."""
+        return self.rows.stop - self.rows.start
+
+
+class ChunkedData:
+    """Inputs and targets of a network, cut into chunks that the passes take one by one.
+
+    Parameters
+    ----------
+    stack : Stack
+        The layers that run.
+    inputs : array, shape (N, \\*stack.input_shape)
+        Stays where it is if it is NumPy's, `place` is not, and a quarter of the budget cannot hold
+        it: then chunks are sent to `place` one by one, and dropped.
+    targets : array
+        Checked, at `place`.
+    place : places.Place
+        Where the passes run.
+    dtype : numpy.dtype
+        Precision of the passes.
+    workers : Workers
+        Threads that share the chunks.
+    memory_budget : int or None
+        Bytes that the passes may take at `place`.
+    """
+
+    def __init__(self, stack, inputs, targets, place, dtype, workers, memory_budget):
+        self.stack, self.place, self.dtype, self.workers = stack, place, dtype, workers
+        self.memory_budget = memory_budget
+        if places.place_of(inputs) != place:
+            held = int(np.prod(inputs.shape)) * dtype.itemsize
+            if held <= self.memory_limit() // _DATA_SHARE:
+                inputs = backend.to_device(inputs, place)
+        self.inputs, self.targets = inputs, targets
+        self.chunk_size = self._chunk_size()
+        self._chunks = None
+
+    @property
+    def num_examples(self):
+        """N."""
+        return self.inputs.shape[0]
+
+    @property
+    def streamed(self):
+        """Whether inputs are sent to the place of the passes chunk by chunk."""
+        return places.place_of(self.inputs) != self.place
+
+    def memory_limit(self):
+        """Bytes that may be taken at the place of the passes."""
+        return self.place.free_bytes if self.memory_budget is None else self.memory_budget
+
+    @property
+    def bytes_per_example(self):
+        """Bytes that one example's forward pass keeps, about."""
+        entries = int(np.prod(self.stack.input_shape))
+        for layer, shape in zip(self.stack.layers, self.stack.shapes[:-1], strict=True):
+            entries += layer.memory_entries(shape)
+        return entries * self.dtype.itemsize
+
+    def _chunk_size(self):
+        threads, budget = self.workers.num_threads, self.place.chunk_bytes
+        if self.memory_budget is not None:
+            budget = min(budget, self.memory_budget // (4 * threads))
+        elif self.place.is_accelerator:
+            budget = min(budget, self.place.free_bytes // 8)
+        memory.require(
+            4 * self.bytes_per_example * threads,
+            "the passes of one example on each thread",
+            "raise memory_budget or lower num_threads",
+            budget=int(0.9 * self.place.free_bytes)
+            if self.memory_budget is None
+            else self.memory_budget,
+        )
+        largest = self.num_examples
+        if self.place.is_numpy:
+            # several chunks for each thread
+            largest = max(_SMALLEST_CHUNK, -(-self.num_examples // _LARGEST_SHARE))
+        return max(1, min(budget // self.bytes_per_example, largest, self.num_examples))
+
+    def chunks(self):
+        """Chunks of the data in order; the first layer's columns are kept where they fit."""
+        if self._chunks is None:
+            starts = range(0, self.num_examples, self.chunk_size)
+            rows = [slice(i, min(i + self.chunk_size, self.num_examples)) for i in starts]
+            first = self.stack.layers[0].memory_entries(self.stack.input_shape)
+            kept = first * self.dtype.itemsize * self.num_examples
+            keeps = not self.streamed and kept < self.memory_limit() // _COLUMNS_SHARE
+            prepared = self.workers.map(self.prepared_rows if keeps else _nothing, rows)
+            self._chunks = [
+                Chunk(part, columns, self.targets[part, ...])
+                for part, columns in zip(rows, prepared, strict=True)
+            ]
+        return self._chunks
+
+    def prepared_rows(self, rows):
+        """What the first layer reads of the examples `rows`, a slice."""
+        examples = backend.to_device(self.inputs[rows, ...], self.place)
+        xp = places.namespace(examples)
+        batch_last = array_functions.contiguous(xp.moveaxis(examples, 0, -1))
+        return self.stack.layers[0].prepare(batch_last)
+
+    def prepared(self, chunk):
+        """What the first layer reads of a chunk."""
+        return self.prepared_rows(chunk.rows) if chunk.prepared is None else chunk.prepared
+
+
+def _nothing(_):
+    return None
+
+
+def placed(output_loss, inputs, targets, device, dtype, model):
+    """Checked inputs and targets, and the place where they are to be.
+
+    Parameters
+    ----------
+    output_loss : loss
+    inputs, targets : array
+        Of one place.
+    device : str, device or Place, optional
+        As in :func:`aniso.places.resolve`.
+    dtype : numpy.dtype
+    model : Stack
+
+    Returns
+    -------
+    inputs : array
+        Still where they were, if that is the host.
+    targets : array
+        At the place.
+    place : places.Place
+    """
+    here, place = places.place_of(inputs), places.resolve(inputs, device)
+    shape = (None, *model.input_shape)
+    inputs = backend.checked("inputs", inputs, here, shape=shape, dtype=dtype)
+    if inputs.shape[0] == 0:
+        raise checks.InputError("inputs has no examples; expected N >= 1")
+    if not here.is_numpy:
+        inputs = backend.to_device(inputs, place)
+    elif places.is_foreign(targets):
+        here = place  # targets may be there already
+    backend.require_place("targets", targets, here)
+    given = output_loss.check_targets(
+        backend.to_numpy(targets) if places.is_foreign(targets) else targets,
+        inputs.shape[0],
+        model.num_outputs,
+    )
+    return inputs, backend.to_device(given, place), place

@@ -1,0 +1,198 @@
+"""A stack of layers on data at a place: what every quantity of a network is computed with."""
+
+import numpy as np
+
+from aniso import array_functions, backend, checks, memory, places
+from aniso.networks import passes
+from aniso.networks.chunked_data import ChunkedData, placed
+from aniso.networks.pooled_convolution import fused
+from aniso.networks.stack import Stack
+from aniso.threads import Workers
+
+
+class PlacedStack:
+    """Layers, a loss and data where they are computed with; see :class:`aniso.networks.Network`.
+
+    Attributes
+    ----------
+    model : Stack
+        The layers as given.
+    layers : tuple of Layer
+        The layers that run: with NumPy a convolution and its pooling are fused.
+    stack : Stack
+        Of these.
+    output_loss : loss
+    place : places.Place
+        Library and device.
+    dtype : numpy.dtype
+        Precision of the passes.
+    workers : Workers
+        Threads over chunks; one outside NumPy, where the library has its own.
+    data : ChunkedData
+    """
+
+    def __init__(
+        self,
+        model,
+        output_loss,
+        inputs,
+        targets,
+        *,
+        dtype=np.float64,
+        num_threads=None,
+        memory_budget=None,
+        device=None,
+    ):
+        if not isinstance(model, Stack):
+            raise checks.InputError(f"model={model!r}; expected a networks.Stack")
+        self.dtype = _floating(dtype)
+        inputs, targets, self.place = placed(
+            output_loss, inputs, targets, device, self.dtype, model
+        )
+        self.model, self.output_loss = model, output_loss
+        # the fused tile convolution is NumPy's; threads too: elsewhere the library has its own
+        self.layers = fused(model.layers) if self.place.is_numpy else model.layers
+        if not self.place.is_numpy:
+            num_threads = 1
+        self.workers = num_threads if isinstance(num_threads, Workers) else Workers(num_threads)
+        self.memory_budget = memory_budget
+        self.stack = Stack(self.layers, model.input_shape)
+        self.data = ChunkedData(
+            self.stack, inputs, targets, self.place, self.dtype, self.workers, memory_budget
+        )
+
+    # ---- shapes
+
+    @property
+    def num_examples(self):
+        """N."""
+        return self.data.num_examples
+
+    @property
+    def num_parameters(self):
+        """D."""
+        return self.model.num_parameters
+
+    @property
+    def num_outputs(self):
+        """C."""
+        return self.model.num_outputs
+
+    def subset(self, indices):
+        """The same network on the examples `indices`, integers on the host or a slice."""
+        return type(self)(
+            self.model,
+            self.output_loss,
+            array_functions.take(self.inputs, indices),
+            array_functions.take(self.targets, indices),
+            dtype=self.dtype,
+            num_threads=self.workers,
+            memory_budget=self.memory_budget,
+            device=self.place,
+        )
+
+    def forward_multiplications(self):
+        """Multiplications of one forward pass of one example."""
+        shapes = self.stack.shapes[:-1]
+        return sum(
+            layer.forward_multiplications(shape)
+            for layer, shape in zip(self.layers, shapes, strict=True)
+        )
+
+    # ---- data
+
+    @property
+    def inputs(self):
+        """Inputs (N, \\*input_shape), at the network's place or, streamed, on the host."""
+        return self.data.inputs
+
+    @property
+    def targets(self):
+        """Checked targets, at the network's place."""
+        return self.data.targets
+
+    @property
+    def chunk_size(self):
+        """Examples of a chunk."""
+        return self.data.chunk_size
+
+    @property
+    def bytes_per_example(self):
+        """Bytes that one example's forward pass keeps, about."""
+        return self.data.bytes_per_example
+
+    def chunks(self):
+        """Chunks of the data in order, each with `rows`, `targets` and `size`."""
+        return self.data.chunks()
+
+    def prepared(self, chunk):
+        """What the first layer reads of a chunk."""
+        return self.data.prepared(chunk)
+
+    def prepared_rows(self, rows):
+        """What the first layer reads of the examples `rows`, a slice."""
+        return self.data.prepared_rows(rows)
+
+    def require(self, num_bytes, what, alternative):
+        """Refuse an allocation at the network's place; see :func:`aniso.memory.require`."""
+        budget = self.memory_budget
+        if budget is None and self.place.is_accelerator:
+            budget = int(0.9 * self.place.free_bytes)
+        memory.require(num_bytes, what, alternative, budget=budget)
+
+    # ---- parameters
+
+    def check_theta(self, theta):
+        """Finite parameters of the right length, at the network's place, in its precision."""
+        return self._checked("theta", theta, (self.num_parameters,))
+
+    def check_vectors(self, vectors):
+        """One vector (D,) or a block (D, K): returned as rows (K, D), and whether it was one."""
+        single = (vectors.ndim if places.is_foreign(vectors) else np.ndim(vectors)) == 1
+        shape = (self.num_parameters,) if single else (self.num_parameters, None)
+        given = self._checked("vectors", vectors, shape)
+        if single:
+            return given[None, ...], single
+        return array_functions.contiguous(given.T), single
+
+    def _checked(self, name, value, shape):
+        return backend.checked(name, value, self.place, shape=shape, dtype=self.dtype)
+
+    def forward(self, chunk, parameters):
+        """Outputs (C, n) of a chunk and the trail of the pass."""
+        return passes.forward(self.layers, parameters, self.prepared(chunk))
+
+    def output_rows(self, outputs):
+        """Outputs examples first, (n, C), in double precision."""
+        xp = places.namespace(outputs)
+        return xp.astype(outputs.T, xp.float64)
+
+    def output_deltas(self, outputs, targets):
+        """Gradients of the losses in the outputs, (C, n), in the network's precision."""
+        slopes = self.output_loss.gradient(self.output_rows(outputs), targets)
+        xp = places.namespace(slopes)
+        slopes = xp.astype(slopes.T, self.place.dtype(self.dtype), copy=False)
+        return array_functions.contiguous(slopes)
+
+    def _over_chunks(self, function):
+        return self.workers.map(function, self.chunks())
+
+    def write_gradients(self, parameters, trail, delta, out):
+        """Per-example parameter gradients of one delta (C, n), written into `out` (n, D)."""
+        deltas = passes.deltas(self.layers, parameters, trail, delta)
+        for position in self.stack.parameterised:
+            part = self.stack.parameter_slices[position]
+            self.layers[position].write_per_example_gradients(
+                trail[position], deltas[position], out[:, part]
+            )
+
+
+def _floating(dtype):
+    if not isinstance(dtype, (str, type, np.dtype)):
+        dtype = str(dtype).rpartition(".")[2]  # torch.float32 and its like
+    dtype = np.dtype(dtype)
+    if dtype not in (np.dtype(np.float64), np.dtype(np.float32)):
+        raise checks.InputError(
+            f"dtype={dtype}; expected float64 or float32: half precision loses second derivatives"
+        )
+    return dtype
