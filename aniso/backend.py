@@ -183,3 +183,34 @@ def checked(name, value, place, *, shape, dtype):
     if not bool(xp.all(xp.isfinite(result))):
         checks.array(name, to_numpy(result), dtype=dtype)  # names the entry
     return result
+
+
+def at_place(function, array, place):
+    """``function(array)`` computed at a place, the result back where the array was.
+
+    Parameters
+    ----------
+    function : callable
+        Of one array at `place`, giving another one there.
+    array : array
+        At `place`, or NumPy's, which crosses over and back.
+    place : Place
+
+    Returns
+    -------
+    array
+
+    Raises
+    ------
+    InputError
+        If the array is at a third place.
+
+    Examples
+    --------
+    >>> at_place(lambda x: 2 * x, np.ones(1), NUMPY)
+    array([2.])
+    """
+    if is_numpy(array) and not place.is_numpy:
+        return to_numpy(function(to_device(array, place)))
+    require_place("the array", array, place)
+    return function(array)

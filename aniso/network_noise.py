@@ -13,12 +13,13 @@ import numpy as np
 import scipy.linalg
 from scipy.sparse.linalg import LinearOperator
 
-from aniso import checks, memory, noise_conventions, spectra
+from aniso import array_functions, backend, checks, memory, noise_conventions, places, spectra
 from aniso.covariance_operators import FactoredCovariance
+from aniso.placed_operators import PlacedOperator
 from aniso.threads import blas_threads
 
 
-class LayeredCovariance(FactoredCovariance):
+class LayeredCovariance(PlacedOperator, FactoredCovariance):
     """Centred gradient covariance ``scale * sum_i (g_i - g)(g_i - g)^T`` on gradient factors.
 
     Made by :func:`gradient_covariance` and the conversions of :mod:`aniso.gradient_noise`.
@@ -29,6 +30,10 @@ class LayeredCovariance(FactoredCovariance):
         With ``shape``, ``dtype``, ``project``, ``combine``, ``rows``, ``mean``, ``gram``,
         ``square_norms`` and ``square_sums``; see
         :class:`aniso.networks.gradient_factors.GradientFactors`.
+    place : places.Place
+        Where the factors live, NumPy's if they don't say. Products, sums and projections of arrays
+        of the host come back to the host; samples stay with the factors; rows, the diagonal and
+        eigenpairs are NumPy arrays.
     scale : float
         Factor of the sum.
     convention : noise_conventions.Convention
@@ -42,6 +47,7 @@ class LayeredCovariance(FactoredCovariance):
 
     def __init__(self, factors, scale, convention, mean=None):
         self.factors, self.scale, self.convention = factors, float(scale), convention
+        self.place = getattr(factors, "place", places.NUMPY)
         self.mean = factors.mean() if mean is None else mean
         dimension = factors.shape[1]
         LinearOperator.__init__(self, np.dtype(factors.dtype), (dimension, dimension))
@@ -75,7 +81,7 @@ class LayeredCovariance(FactoredCovariance):
     def _centred(self, start, stop):
         rows = self.factors.rows(start, stop)
         rows -= self.mean
-        return rows
+        return backend.to_numpy(rows)
 
     def factor_rows(self, start, stop):
         """Rows start..stop of the factor, shape (stop - start, D)."""
@@ -83,39 +89,71 @@ class LayeredCovariance(FactoredCovariance):
 
     def combine(self, weights):
         """Weighted sums of the factor's rows: (K, N) -> (K, D)."""
-        weights = weights.astype(self.dtype, copy=False)
+        return backend.at_place(self._combine, weights, self.place)
+
+    def _combine(self, weights):
+        xp = places.namespace(weights)
+        weights = xp.astype(weights, self.place.dtype(self.dtype), copy=False)
         result = self.factors.combine(weights)
-        result = result - weights.sum(axis=1)[:, None] * self.mean
+        result = result - xp.sum(weights, axis=1)[:, None] * self.mean
         return math.sqrt(self.scale) * result
 
     def project(self, vectors):
         """Products with the factor: (D, K) -> (N, K)."""
-        vectors = np.asarray(vectors, self.dtype)
+        return backend.at_place(self._project, vectors, self.place)
+
+    def _project(self, vectors):
+        xp = places.namespace(vectors)
+        vectors = xp.astype(vectors, self.place.dtype(self.dtype), copy=False)
         projected = self.factors.project(vectors)
         projected -= self.mean @ vectors
         return math.sqrt(self.scale) * projected
 
-    def _matmat(self, vectors):
-        return self.combine(self.project(vectors).T).T
+    def _product(self, vectors):
+        return self._combine(self._project(vectors).T).T
+
+    def sample(self, rng, num_samples):
+        """Gaussian samples ``xi A``, shape (num_samples, D), where the factors live.
+
+        Parameters
+        ----------
+        rng : numpy.random.Generator
+            Draws xi on the host: a seed means the same numbers everywhere.
+        num_samples : int
+        """
+        checks.generator("rng", rng)
+        num_samples = checks.integer("num_samples", num_samples, low=1)
+        memory.require(
+            8 * num_samples * (2 * self.shape[0] + self.num_rows),
+            f"{num_samples} samples",
+            "draw fewer at a time",
+        )
+        draws = rng.standard_normal((num_samples, self.num_rows))
+        return self._combine(backend.to_device(draws, self.place))
 
     def trace(self):
         """``Tr Sigma``, float, from the gradients' norms."""
-        mean = self.mean.astype(np.float64)
-        total = self.factors.square_norms().sum() - self.num_rows * float(mean @ mean)
-        return self.scale * float(total)
+        mean = self.mean[None, ...]
+        square = float(array_functions.inner_products(mean, mean)[0])
+        total = float(array_functions.double_sum(self.factors.square_norms()))
+        return self.scale * (total - self.num_rows * square)
 
     def diagonal(self):
         """``diag Sigma``, (D,), in double precision."""
-        squares = self.factors.square_sums() - self.num_rows * self.mean.astype(np.float64) ** 2
+        mean = backend.to_numpy(self.mean).astype(np.float64)
+        squares = backend.to_numpy(self.factors.square_sums()) - self.num_rows * mean**2
         return self.scale * squares
 
     def quadratic_form(self, vectors):
         """``u^T Sigma u`` as a squared norm: (D,) -> float, (D, K) -> (K,)."""
-        shape = (self.shape[0],) if np.ndim(vectors) == 1 else (self.shape[0], None)
-        given = checks.array("vectors", vectors, shape=shape)
-        projected = self.project(given.reshape(self.shape[0], -1))
-        forms = np.square(projected, dtype=np.float64).sum(axis=0)
-        return float(forms[0]) if given.ndim == 1 else forms
+        foreign = places.is_foreign(vectors)
+        single = (vectors.ndim if foreign else np.ndim(vectors)) == 1
+        shape = (self.shape[0],) if single else (self.shape[0], None)
+        where = self.place if foreign else places.NUMPY
+        given = backend.checked("vectors", vectors, where, shape=shape, dtype=np.float64)
+        projected = self.project(given[:, None] if single else given)
+        forms = array_functions.inner_products(projected.T, projected.T)
+        return float(forms[0]) if single else forms
 
     def leading_eigenpairs(self, num_pairs):
         """Leading eigenpairs through the N x N Gram matrix of the gradients.
@@ -131,7 +169,7 @@ class LayeredCovariance(FactoredCovariance):
         """
         limit = min(self.factors.shape)
         num_pairs = checks.integer("num_pairs", num_pairs, low=1, high=limit, high_name="min(N, D)")
-        gram = self.factors.gram()
+        gram = backend.to_numpy(self.factors.gram())
         gram -= gram.mean(axis=0)
         gram -= gram.mean(axis=1)[:, None]
         last = len(gram) - 1

@@ -16,8 +16,8 @@ ROOT = Path(__file__).parents[1]
 
 STOREYS = {
     "ground": """
-        array_functions backend checks cost estimates files memory official_files places provenance
-        taylor_checks threads
+        array_functions backend checks cost estimates files memory official_files placed_operators
+        places provenance taylor_checks threads
         executors run_store
     """,
     "problems": """

@@ -5,8 +5,9 @@ derivative on the diagonal, so the diagonals of H and G agree there. A smooth ac
 ``sum_i delta_i rho''(z_i) (dz_i/dtheta)^2`` for every one of its entries.
 """
 
-import numpy as np
+import math
 
+from aniso import array_functions, places
 from aniso.networks import passes
 
 _UNITS = 8
@@ -30,9 +31,11 @@ def gauss_newton_diagonal(network, parameters, factors):
 
     def of_chunk(chunk):
         _, trail = passes.forward(network.layers, parameters, network.prepared(chunk))
-        columns = factors[chunk.rows].transpose(2, 1, 0)
-        delta = np.ascontiguousarray(columns, dtype=network.dtype)
-        weights = np.ones((1, chunk.size), network.dtype)
+        xp = places.namespace(factors)
+        columns = xp.permute_dims(factors[chunk.rows, ...], (2, 1, 0))
+        columns = xp.astype(columns, network.place.dtype(network.dtype), copy=False)
+        delta = array_functions.contiguous(columns)
+        weights = network.place.zeros((1, chunk.size), network.dtype) + 1
         return _weighted_squares(network, parameters, trail, delta, len(network.layers), weights)
 
     return network.workers.sum(of_chunk, network.chunks()) / network.num_examples
@@ -65,40 +68,42 @@ def activation_diagonal(network, parameters):
         fixed = passes.deltas(
             layers, parameters, trail, network.output_deltas(outputs, chunk.targets)
         )
-        total = np.zeros(network.num_parameters)
+        total = network.place.zeros((network.num_parameters,), "float64")
         for position in smooth:
             curvature = layers[position].curvature(trail[position]) * fixed[position]
-            shape, entries = curvature.shape, int(np.prod(curvature.shape[:-1]))
-            curvature = curvature.reshape(entries, -1)
+            shape, xp = curvature.shape, places.namespace(curvature)
+            entries = math.prod(shape[:-1])
+            curvature = xp.reshape(curvature, (entries, -1))
             for start in range(0, entries, _UNITS):
                 stop = min(start + _UNITS, entries)
-                units = np.zeros((stop - start, entries, shape[-1]), network.dtype)
-                units[np.arange(stop - start), np.arange(start, stop)] = 1
+                units = network.place.zeros((stop - start, entries, shape[-1]), network.dtype)
+                for number in range(stop - start):
+                    units[number, start + number, :] = 1
                 total += _weighted_squares(
                     network,
                     parameters,
                     trail,
-                    units.reshape(stop - start, *shape),
+                    xp.reshape(units, (stop - start, *shape)),
                     position,
-                    curvature[start:stop],
+                    curvature[start:stop, :],
                 )
         return total
 
     if not smooth:
-        return np.zeros(network.num_parameters)
+        return network.place.zeros((network.num_parameters,), "float64")
     return network.workers.sum(of_chunk, network.chunks()) / network.num_examples
 
 
 def _weighted_squares(network, parameters, trail, delta, stop, weights):
     # sums over deltas and examples of weighted squared gradients of the layers below `stop`
-    total = np.zeros(network.num_parameters)
+    total = network.place.zeros((network.num_parameters,), "float64")
     first = network.stack.parameterised[0]
     for position in reversed(range(first, stop)):
         layer, memory = network.layers[position], trail[position]
         if parameters[position]:
             squares = layer.gradient_squares(memory, delta, weights)
             part = network.stack.parameter_slices[position]
-            total[part] = squares.sum(axis=0, dtype=np.float64)
+            total[part] = array_functions.double_sum(squares, axis=0)
         if position > first:
             delta = layer.backward(parameters[position], memory, delta)
     return total

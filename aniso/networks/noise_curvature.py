@@ -12,6 +12,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from aniso import array_functions, backend
 from aniso.networks.parameter_blocks import blocks_of
 
 _FORMS = 128
@@ -86,7 +87,7 @@ def _mean_form(network, theta, gradients, block):
         if block is not None:
             rows[:, : block.whole.start] = 0
             rows[:, block.whole.stop :] = 0
-        total += network.quadratic_forms(theta, rows.T).sum()
+        total += float(array_functions.double_sum(network.quadratic_forms(theta, rows.T)))
     return total / count
 
 
@@ -106,8 +107,9 @@ def summary(network, gradients, hessian_diagonal, total, by_layer):
     NoiseCurvature
     """
     blocks = blocks_of(network.stack)
-    mean = gradients.mean().astype(np.float64)
-    variances = gradients.square_sums() / gradients.shape[0] - mean**2
+    mean = backend.to_numpy(gradients.mean()).astype(np.float64)
+    variances = backend.to_numpy(gradients.square_sums()) / gradients.shape[0] - mean**2
+    hessian_diagonal = backend.to_numpy(hessian_diagonal)
     sizes = np.array([block.size for block in blocks])
     noise = np.array([variances[block.whole].sum() for block in blocks])
     curvature = np.array([hessian_diagonal[block.whole].sum() for block in blocks])

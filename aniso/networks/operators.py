@@ -3,20 +3,25 @@
 import numpy as np
 from scipy.sparse.linalg import LinearOperator
 
+from aniso import backend, places
+from aniso.placed_operators import PlacedOperator
 
-class SymmetricOperator(LinearOperator):
+
+class SymmetricOperator(PlacedOperator):
     """A symmetric matrix given by its product with a block of vectors (D, K).
 
     Parameters
     ----------
     product : callable
-        (D, K) -> (D, K).
+        (D, K) -> (D, K), at `place`.
     dimension : int
         D.
     dtype : numpy.dtype
     diagonal : callable, optional
         () -> (D,), exact; the trace is its sum. The exact traces of the matrix storey ask for it
-        before they form products.
+        before they form products; it comes to the host.
+    place : places.Place
+        Where the product is computed; vectors of the host are sent there and back.
 
     Examples
     --------
@@ -24,18 +29,12 @@ class SymmetricOperator(LinearOperator):
     array([2., 2., 2.])
     """
 
-    def __init__(self, product, dimension, dtype, diagonal=None):
-        self._product = product
+    def __init__(self, product, dimension, dtype, diagonal=None, place=places.NUMPY):
+        self._product, self.place = product, place
         if diagonal is not None:
-            self.diagonal = diagonal
-            self.trace = lambda: float(diagonal().sum())
-        super().__init__(np.dtype(dtype), (dimension, dimension))
-
-    def _matvec(self, vector):
-        return self._product(np.reshape(vector, (-1, 1)))[:, 0]
-
-    def _matmat(self, vectors):
-        return self._product(vectors)
+            self.diagonal = lambda: backend.to_numpy(diagonal())
+            self.trace = lambda: float(self.diagonal().sum())
+        LinearOperator.__init__(self, np.dtype(dtype), (dimension, dimension))
 
     def _adjoint(self):
         return self
