@@ -246,15 +246,22 @@ def _checked(library, device):
             handle = strict.Device(device) if isinstance(device, str) else device
     except (AssertionError, ImportError, RuntimeError, ValueError) as error:
         raise checks.InputError(
-            f"device={str(device)!r} cannot be used: {str(error).splitlines()[0]}; {_REMEDY}"
+            f"device={str(device)!r} cannot be used: {str(error).splitlines()[0]}; "
+            + _REMEDIES.get(library, f"expected a device of {library}")
         ) from error
     return _place(library, handle)
 
 
-_REMEDY = (
-    "the extra aniso[gpu] installs CuPy, an NVIDIA driver must be at work (nvidia-smi shows it); "
-    'device="cpu" needs neither'
-)
+_REMEDIES = {
+    "cupy": (
+        "the extra aniso[gpu] installs CuPy, and an NVIDIA driver must be at work (nvidia-smi "
+        'shows it); device="cpu" needs neither'
+    ),
+    "torch": (
+        "expected a PyTorch built for CUDA and an NVIDIA driver at work (nvidia-smi shows it); "
+        'device="cpu" needs neither'
+    ),
+}
 
 
 def _cupy_device(device):

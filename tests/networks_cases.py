@@ -5,7 +5,7 @@ from typing import NamedTuple
 import numpy as np
 from hypothesis import strategies as st
 
-from aniso import losses, networks
+from aniso import backend, losses, networks, places
 
 
 class NetworkCase(NamedTuple):
@@ -17,9 +17,10 @@ class NetworkCase(NamedTuple):
     targets: np.ndarray
     theta: np.ndarray
 
-    def network(self, **options):
-        """The network on its data."""
-        return networks.Network(self.model, self.output_loss, self.inputs, self.targets, **options)
+    def network(self, place=places.NUMPY, **options):
+        """The network on its data, at a place."""
+        inputs, targets = (backend.to_device(a, place) for a in (self.inputs, self.targets))
+        return networks.Network(self.model, self.output_loss, inputs, targets, **options)
 
 
 PIECEWISE = ("relu", "leaky_relu", "abs", "hard_tanh")

@@ -1,19 +1,20 @@
-"""Networks of random layers against autograd, and the rules of their doors."""
+"""Networks of random layers against autograd at every place, and the rules of their doors."""
 
 import numpy as np
 import pytest
 import reference_networks as reference
 from hypothesis import given, settings
 from networks_cases import NetworkCase, cases
+from place_cases import every_foreign_place
 
-from aniso import checks, losses, memory, networks
+from aniso import backend, checks, losses, memory, networks, places
 
 # A matter of depth: some thousand operations on numbers of order one, each within eps.
 RELATIVE = 1e-10
 
 
 def agree(actual, expected, relative=RELATIVE, floor=1e-3):
-    actual, expected = np.asarray(actual), np.asarray(expected)
+    actual, expected = backend.to_numpy(actual), np.asarray(expected)
     assert actual.shape == expected.shape
     scale = max(np.abs(expected).max(initial=0), floor)
     np.testing.assert_allclose(actual, expected, rtol=0, atol=relative * scale)
@@ -47,12 +48,22 @@ def small_case(output_loss=None, seed=3):
 
 
 @given(cases())
-@settings(max_examples=60)
+@settings(max_examples=50)
 def test_every_quantity_is_autograds(case):
-    network, theta = case.network(num_threads=1), case.theta
-    expected = reference.derivatives(
-        case.model, case.output_loss, case.inputs, network.targets, theta
-    )
+    check_every_quantity(case, places.NUMPY)
+
+
+@every_foreign_place
+@given(case=cases())
+@settings(max_examples=8)
+def test_every_quantity_is_autograds_wherever_the_data_are(case, place):
+    check_every_quantity(case, place)
+
+
+def check_every_quantity(case, place):
+    network, theta = case.network(place, num_threads=1), backend.to_device(case.theta, place)
+    targets = backend.to_numpy(network.targets)
+    expected = reference.derivatives(case.model, case.output_loss, case.inputs, targets, case.theta)
     agree(network.losses(theta), expected["losses"])
     agree(network.loss(theta), expected["losses"].mean())
     agree(network.gradient(theta), expected["gradient"])
@@ -63,21 +74,26 @@ def test_every_quantity_is_autograds(case):
     agree(network.jacobians(theta), expected["jacobians"])
     floor = curvature_floor(expected)
     agree(network.hessian(theta), expected["hessian"], floor=floor)
-    vectors = np.random.default_rng().normal(size=(theta.size, 3))
+    vectors = np.random.default_rng().normal(size=(case.theta.size, 3))
+    block = backend.to_device(vectors, place)
     for number, product in (
         ("hessian", network.hessian_product),
         ("gauss_newton", network.generalized_gauss_newton_product),
         ("fisher", network.fisher_product),
     ):
         wanted = expected[number] @ vectors
-        agree(product(theta, vectors), wanted, floor=10 * floor)
-        agree(product(theta, vectors[:, 0]), wanted[:, 0], floor=10 * floor)
+        agree(product(theta, block), wanted, floor=10 * floor)
+        agree(product(theta, block[:, 0]), wanted[:, 0], floor=10 * floor)
     forms = np.einsum("ik,ij,jk->k", vectors, expected["hessian"], vectors)
     scale = max(np.abs(expected["hessian"]).max(), floor)
     scale *= np.abs(vectors).sum(axis=0).max() ** 2
-    np.testing.assert_allclose(
-        network.quadratic_forms(theta, vectors), forms, rtol=0, atol=RELATIVE * scale
+    actual = backend.to_numpy(network.quadratic_forms(theta, block))
+    np.testing.assert_allclose(actual, forms, rtol=0, atol=RELATIVE * scale)
+    assert network.quadratic_forms(theta, block[:, 0]) == pytest.approx(
+        forms[0], rel=0, abs=RELATIVE * scale
     )
+    second_order = network.linearise(theta)
+    agree(second_order.hessian_trace(), np.trace(expected["hessian"]), floor=theta.shape[0] * floor)
 
 
 def test_results_do_not_depend_on_threads():

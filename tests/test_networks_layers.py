@@ -1,13 +1,13 @@
-"""Every layer's four rules against autograd's derivatives of its plain form."""
+"""Every layer's four rules against autograd's derivatives of its plain form, at every place."""
 
-import array_api_strict
 import autograd.numpy as anp
 import numpy as np
 import pytest
 import reference_networks as reference
 from autograd import hessian, jacobian
+from place_cases import every_place
 
-from aniso import checks, networks
+from aniso import backend, checks, networks, places
 from aniso.networks.activation import RULES
 from aniso.networks.layer import Layer
 from aniso.networks.pooled_convolution import PooledConvolution
@@ -29,20 +29,37 @@ def _cases():
             yield pytest.param(layer, shape, id=f"{layer}-{shape}")
 
 
-class Case:
-    """A layer at random parameters, inputs and directions, with autograd's derivatives."""
+every_layer = pytest.mark.parametrize(("layer", "shape"), list(_cases()))
 
-    def __init__(self, layer, shape, rng):
-        self.layer, self.shape = layer, shape
+
+def skip_what_is_numpys_own(layer, place):
+    if isinstance(layer, PooledConvolution) and not place.is_numpy:
+        pytest.skip("the fused tile convolution is NumPy's; elsewhere its two layers run")
+
+
+class Case:
+    """A layer at random parameters, inputs and directions, with autograd's derivatives.
+
+    `own`, `tangents`, `outputs` and `memory` are at the place, the rest is NumPy's.
+    """
+
+    def __init__(self, layer, shape, rng, place=places.NUMPY):
+        self.layer, self.shape, self.place = layer, shape, place
         self.out = tuple(layer.output_shape(shape))
         self.parameters = tuple(rng.normal(size=s) for s in layer.parameter_shapes(shape))
         self.inputs = rng.normal(size=(COUNT, *shape))
         self.directions = tuple(rng.normal(size=(BLOCK, *s)) for s in layer.parameter_shapes(shape))
         self.moved = rng.normal(size=(BLOCK, COUNT, *shape))
         self.delta = rng.normal(size=(BLOCK, COUNT, *self.out))
+        self.own = tuple(self.at(p) for p in self.parameters)
+        self.tangents = tuple(self.at(d) for d in self.directions)
         self.outputs, self.memory = layer.forward(
-            self.parameters, layer.prepare(last(self.inputs, 0))
+            self.own, layer.prepare(self.at(last(self.inputs, 0)))
         )
+
+    def at(self, array):
+        """The array at the place."""
+        return backend.to_device(array, self.place)
 
     @property
     def packed(self):
@@ -73,63 +90,67 @@ def last(array, axis):
 
 
 def agree(actual, expected):
+    actual, expected = backend.to_numpy(actual), backend.to_numpy(expected)
     np.testing.assert_allclose(
         actual, expected, rtol=0, atol=ROUNDING * max(1.0, np.abs(expected).max(initial=0))
     )
 
 
 def flat(arrays):
-    return np.concatenate([a.reshape(BLOCK, -1) for a in arrays], axis=1)
+    return np.concatenate([backend.to_numpy(a).reshape(BLOCK, -1) for a in arrays], axis=1)
 
 
-@pytest.mark.parametrize(("layer", "shape"), list(_cases()))
-def test_first_order_rules_are_autograds(layer, shape, rng):
-    case = Case(layer, shape, rng)
+@every_place
+@every_layer
+def test_first_order_rules_are_autograds(layer, shape, place, rng):
+    skip_what_is_numpys_own(layer, place)
+    case = Case(layer, shape, rng, place)
     agree(case.outputs, last(case.plain(case.packed), 0))
     full, split = case.jacobian(), case.num_parameters
-    delta = last(case.delta, 1)
+    delta = case.at(last(case.delta, 1))
     flat_delta = case.delta.reshape(BLOCK, COUNT, -1)
     pulled = np.einsum("kno,nop->kp", flat_delta, full)
-    backward = layer.backward(case.parameters, case.memory, delta)
+    backward = layer.backward(case.own, case.memory, delta)
     agree(backward, last(pulled[:, split:].reshape(BLOCK, COUNT, *shape), 1))
     pushed = np.einsum("nop,kp->kno", full, case.directions_packed())
-    outputs, _ = layer.tangent(case.parameters, case.memory, case.directions, last(case.moved, 1))
+    outputs, _ = layer.tangent(case.own, case.memory, case.tangents, case.at(last(case.moved, 1)))
     agree(outputs, last(pushed.reshape(BLOCK, COUNT, *case.out), 1))
     if not case.parameters:
         assert layer.tangent((), case.memory, (), None) == (None, None)
         return
     agree(flat(layer.gradient(case.memory, delta)), pulled[:, :split])
-    both = layer.backward_and_gradient(case.parameters, case.memory, delta, True)
+    both = layer.backward_and_gradient(case.own, case.memory, delta, True)
     agree(both[0], backward)
     agree(flat(both[1]), pulled[:, :split])
-    skipped, _ = layer.backward_and_gradient(case.parameters, case.memory, delta, False)
+    skipped, _ = layer.backward_and_gradient(case.own, case.memory, delta, False)
     assert skipped is None
     rows = np.einsum("kno,nop->knp", flat_delta, full[..., :split])
     agree(layer.per_example_gradients(case.memory, delta), rows)
     agree(layer.gradient_square_norms(case.memory, delta), np.sum(rows**2, axis=-1))
     weights = rng.normal(size=(BLOCK, COUNT))
     squares = np.einsum("kn,knp->kp", weights, rows**2)
-    agree(layer.gradient_squares(case.memory, delta, weights), squares)
-    out = np.empty(rows.shape[1:])
-    layer.write_per_example_gradients(case.memory, delta[0], out)
+    agree(layer.gradient_squares(case.memory, delta, case.at(weights)), squares)
+    out = place.empty(rows.shape[1:], "float64")
+    layer.write_per_example_gradients(case.memory, delta[0, ...], out)
     agree(out, rows[0])
-    data_only, _ = layer.tangent(case.parameters, case.memory, case.directions, None)
+    data_only, _ = layer.tangent(case.own, case.memory, case.tangents, None)
     pushed = np.einsum("nop,kp->kno", full[..., :split], flat(case.directions))
     agree(data_only, last(pushed.reshape(BLOCK, COUNT, *case.out), 1))
 
 
-@pytest.mark.parametrize(("layer", "shape"), list(_cases()))
-def test_second_order_rule_is_the_derivative_of_the_backward_pass(layer, shape, rng):
-    case = Case(layer, shape, rng)
+@every_place
+@every_layer
+def test_second_order_rule_is_the_derivative_of_the_backward_pass(layer, shape, place, rng):
+    skip_what_is_numpys_own(layer, place)
+    case = Case(layer, shape, rng, place)
     delta, split = case.delta[0], case.num_parameters
     # half |p|^2 keeps autograd from warning where the layer is linear; its Hessian is I
     function = lambda p: anp.sum(delta * case.plain(p)) + anp.sum(p**2) / 2  # noqa: E731
     curvature = hessian(function)(case.packed) - np.eye(case.packed.size)
     expected = case.directions_packed() @ curvature
-    _, trace = layer.tangent(case.parameters, case.memory, case.directions, last(case.moved, 1))
-    inputs, gradients = layer.second_order(
-        case.parameters, case.memory, case.directions, trace, last(delta, 0)
-    )
+    _, trace = layer.tangent(case.own, case.memory, case.tangents, case.at(last(case.moved, 1)))
+    fixed = case.at(last(delta, 0))
+    inputs, gradients = layer.second_order(case.own, case.memory, case.tangents, trace, fixed)
     wanted = last(expected[:, split:].reshape(BLOCK, COUNT, *shape), 1)
     agree(np.zeros_like(wanted) if inputs is None else inputs, wanted)
     if case.parameters:
@@ -137,55 +158,16 @@ def test_second_order_rule_is_the_derivative_of_the_backward_pass(layer, shape, 
         assert biases is None  # outputs are linear in the biases
         zero = np.zeros_like(case.directions[1])
         agree(flat((weights, zero)), expected[:, :split])
-        none = layer.second_order(
-            case.parameters, case.memory, case.directions, None, last(delta, 0)
-        )
+        none = layer.second_order(case.own, case.memory, case.tangents, None, fixed)
         assert none[1] is None
     if layer.piecewise_linear and not case.parameters:
         assert inputs is None
 
 
-@pytest.mark.parametrize(("layer", "shape"), list(_cases()))
+@every_layer
 def test_counts_bound_the_arrays_kept(layer, shape):
     assert layer.forward_multiplications(shape) >= 0
     assert layer.memory_entries(shape) >= 0
-
-
-@pytest.mark.parametrize(
-    ("layer", "shape"),
-    [
-        case
-        for cls in (
-            networks.Dense,
-            networks.Convolution,
-            networks.MaxPooling,
-            networks.Flatten,
-            networks.Activation,
-            networks.FixedLinear,
-        )
-        for case in cls.examples()
-    ],
-    ids=str,
-)
-def test_rules_need_the_array_api_standard_only(layer, shape, rng):
-    case, xp = Case(layer, shape, rng), array_api_strict
-    strict = lambda arrays: tuple(xp.asarray(a) for a in arrays)  # noqa: E731
-    own, directions = strict(case.parameters), strict(case.directions)
-    outputs, memory = layer.forward(own, layer.prepare(xp.asarray(last(case.inputs, 0))))
-    agree(np.asarray(outputs), case.outputs)
-    delta = xp.asarray(last(case.delta, 1))
-    agree(
-        np.asarray(layer.backward(own, memory, delta)),
-        layer.backward(case.parameters, case.memory, last(case.delta, 1)),
-    )
-    moved, trace = layer.tangent(own, memory, directions, xp.asarray(last(case.moved, 1)))
-    assert moved.shape == (BLOCK, *case.out, COUNT)
-    layer.second_order(own, memory, directions, trace, delta[0, ...])
-    if own:
-        layer.gradient(memory, delta)
-        layer.per_example_gradients(memory, delta)
-        layer.gradient_square_norms(memory, delta)
-        layer.gradient_squares(memory, delta, xp.ones((BLOCK, COUNT), dtype=xp.float64))
 
 
 def test_convolution_and_pooling_follow_their_definitions(rng):
@@ -203,23 +185,30 @@ def test_convolution_and_pooling_follow_their_definitions(rng):
         agree(layer.plain((), images), np.array(expected))
 
 
+@every_place
 @pytest.mark.parametrize("name", sorted(RULES))
-def test_activations_have_autograds_derivatives_kinks_included(name):
+def test_activations_have_autograds_derivatives_kinks_included(name, place):
     z = np.array([-30.0, -2.0, -1.0, -0.3, 0.0, 0.3, 1.0, 2.0, 30.0])
     layer, rule = networks.Activation(name), RULES[name]
+    own, xp = backend.to_device(z, place), place.namespace
     slope = reference.derivative_of(lambda z: layer.plain((), z))
-    agree(rule.value(z, np), layer.plain((), z))
-    agree(rule.slope(z, np), slope(z))
+    agree(rule.value(own, xp), layer.plain((), z))
+    agree(rule.slope(own, xp), slope(z))
     if rule.curvature is not None:
-        agree(rule.curvature(z, np), reference.derivative_of(slope)(z))
+        agree(rule.curvature(own, xp), reference.derivative_of(slope)(z))
 
 
-def test_the_first_of_equal_entries_wins_in_both_poolings():
+@every_place
+def test_the_first_of_equal_entries_wins(place):
     images = np.ones((1, 2, 2, 1))
     pooling = networks.MaxPooling(2)
-    _, memory = pooling.forward((), images)
-    sent = pooling.backward((), memory, np.ones((1, 1, 1, 1)))
-    np.testing.assert_array_equal(sent.ravel(), [1, 0, 0, 0])
+    _, memory = pooling.forward((), backend.to_device(images, place))
+    sent = pooling.backward((), memory, backend.to_device(np.ones((1, 1, 1, 1)), place))
+    np.testing.assert_array_equal(backend.to_numpy(sent).ravel(), [1, 0, 0, 0])
+
+
+def test_the_first_of_equal_entries_wins_in_the_fused_layer_too():
+    images = np.ones((1, 2, 2, 1))
     layer = PooledConvolution(networks.Convolution(1, 1))
     parameters = np.ones((1, 1, 1, 1)), np.zeros(1)
     _, memory = layer.forward(parameters, layer.prepare(images))

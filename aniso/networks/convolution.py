@@ -7,7 +7,7 @@ import autograd.numpy as anp
 import numpy as np
 from array_api_compat import array_namespace
 
-from aniso import checks
+from aniso import array_functions, checks
 from aniso.networks import windows
 from aniso.networks.layer import Layer
 
@@ -55,6 +55,7 @@ class Convolution(Layer):
             (cls(3, (3, 2), stride=(2, 1), padding=(1, 0)), (2, 4, 3)),
             (cls(2, 3, stride=2, padding=1), (2, 5, 5)),
             (cls(2, (2, 3)), (1, 2, 3)),
+            (cls(4, 3, padding=1), (3, 1, 2)),
         ]
 
     def output_shape(self, input_shape):
@@ -141,14 +142,34 @@ class Convolution(Layer):
     def per_example_gradients(self, memory, delta):
         """The same for each example, flat: (..., n, P)."""
         xp = array_namespace(delta)
-        lead, count = delta.shape[:-4], memory.count
-        flat = xp.reshape(delta, (*lead, self.num_channels, -1, count))
-        rows = xp.permute_dims(flat, (*range(len(lead)), len(lead) + 2, len(lead), len(lead) + 1))
+        rows, columns = self._by_example(memory, delta)
+        weights = xp.reshape(rows @ columns, (*rows.shape[:-2], -1))
+        return xp.concat([weights, xp.sum(rows, axis=-1)], axis=-1)
+
+    def _by_example(self, memory, delta):
+        # deltas (..., n, channels, windows) and window columns (n, windows, channels * places)
+        xp = array_namespace(delta)
+        lead, count = delta.ndim - 4, memory.count
+        rows = xp.reshape(delta, (*delta.shape[:-4], self.num_channels, -1, count))
+        rows = xp.permute_dims(rows, (*range(lead), lead + 2, lead, lead + 1))
         columns = xp.reshape(memory.columns, (memory.columns.shape[0], -1, count))
         columns = xp.permute_dims(columns, (2, 1, 0))
-        weights = xp.asarray(rows, copy=True) @ xp.asarray(columns, copy=True)
-        weights = xp.reshape(weights, (*lead, count, -1))
-        return xp.concat([weights, xp.sum(rows, axis=-1)], axis=-1)
+        return array_functions.contiguous(rows), array_functions.contiguous(columns)
+
+    def gradient_square_norms(self, memory, delta):
+        """Squared norms of the per-example gradients, (..., n).
+
+        From the Gram matrices of an example's windows and deltas, ``sum_lm (A A^T)_lm (D^T D)_lm``,
+        where that is cheaper than the gradients themselves: for many channels on small images.
+        """
+        num_windows, num_entries = math.prod(memory.counts), memory.columns.shape[0]
+        if num_windows * (num_entries + self.num_channels) >= num_entries * self.num_channels:
+            return super().gradient_square_norms(memory, delta)
+        xp = array_namespace(delta)
+        rows, columns = self._by_example(memory, delta)
+        # a 1 beside the columns stands for the bias
+        grams = columns @ xp.matrix_transpose(columns) + 1
+        return xp.sum(grams * (xp.matrix_transpose(rows) @ rows), axis=(-2, -1))
 
     def tangent(self, parameters, memory, directions, inputs_tangent):
         """``V columns + v + W columns(x')``; the trace is columns(x')."""

@@ -5,6 +5,7 @@ from aniso.networks import passes, tangent_products
 from aniso.networks.linearisation import Linearisation
 from aniso.networks.placed_stack import PlacedStack
 from aniso.networks.pre_flight import predicted_cost
+from aniso.networks.tangent_linearisation import TangentLinearisation
 
 
 class Network(PlacedStack):
@@ -56,13 +57,15 @@ class Network(PlacedStack):
         ----------
         theta : array_like, shape (D,)
         strategy : {"auto", "factors", "tangents"}
-            Whether Hessian products use cached factors; "auto" compares cost and memory.
+            Whether Hessian products use cached factors; "auto" compares cost and memory, and
+            means tangents outside NumPy, where there are no cached factors.
 
         Returns
         -------
-        Linearisation
+        Linearisation or TangentLinearisation
         """
-        return Linearisation(self, theta, strategy)
+        made = Linearisation if self.place.is_numpy else TangentLinearisation
+        return made(self, theta, strategy)
 
     def cost(self, quantity, *, num_vectors=1):
         """What a quantity will take: flops, bytes, seconds; see :mod:`aniso.networks.pre_flight`.
