@@ -13,7 +13,16 @@ import numpy as np
 import scipy.linalg
 from scipy.sparse.linalg import LinearOperator
 
-from aniso import array_functions, backend, checks, memory, noise_conventions, places, spectra
+from aniso import (
+    array_functions,
+    backend,
+    checks,
+    lanczos,
+    memory,
+    noise_conventions,
+    places,
+    spectra,
+)
 from aniso.covariance_operators import FactoredCovariance
 from aniso.placed_operators import PlacedOperator
 from aniso.threads import blas_threads
@@ -158,6 +167,8 @@ class LayeredCovariance(PlacedOperator, FactoredCovariance):
     def leading_eigenpairs(self, num_pairs):
         """Leading eigenpairs through the N x N Gram matrix of the gradients.
 
+        Of gradients that are not kept, by block Lanczos on products.
+
         Parameters
         ----------
         num_pairs : int
@@ -169,6 +180,8 @@ class LayeredCovariance(PlacedOperator, FactoredCovariance):
         """
         limit = min(self.factors.shape)
         num_pairs = checks.integer("num_pairs", num_pairs, low=1, high=limit, high_name="min(N, D)")
+        if not hasattr(self.factors, "gram"):
+            return lanczos.leading_eigenpairs(self, num_pairs)
         gram = backend.to_numpy(self.factors.gram())
         gram -= gram.mean(axis=0)
         gram -= gram.mean(axis=1)[:, None]

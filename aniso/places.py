@@ -14,10 +14,9 @@ from array_api_compat import numpy as numpy_namespace
 
 from aniso import checks, memory
 
-# bytes of one chunk's activations: on a processor a few chunks must live in the last cache level
-# together, on an accelerator a chunk must keep thousands of arithmetic units busy
-_PROCESSOR_CHUNK = 8_000_000
-_ACCELERATOR_CHUNK = 500_000_000
+# bytes of one chunk's activations: with NumPy a few chunks must live in the last cache level
+# together; a library with threads of its own wants larger pieces of work, an accelerator by far
+_NUMPY_CHUNK, _PROCESSOR_CHUNK, _ACCELERATOR_CHUNK = 8_000_000, 64_000_000, 500_000_000
 _LIBRARIES = ("numpy", "torch", "cupy", "array_api_strict")
 
 
@@ -61,6 +60,8 @@ class Place:
     @property
     def chunk_bytes(self):
         """Bytes of activations that one chunk of examples should have here."""
+        if self.is_numpy:
+            return _NUMPY_CHUNK
         return _ACCELERATOR_CHUNK if self.is_accelerator else _PROCESSOR_CHUNK
 
     @property
@@ -74,8 +75,8 @@ class Place:
             return int(importlib.import_module("cupy").cuda.runtime.memGetInfo()[0])
 
     def dtype(self, name):
-        """The library's own type of that name: "float64", "bool"."""
-        return getattr(self.namespace, str(name))
+        """The library's own type like NumPy's `name`: "float64", "bool"."""
+        return getattr(self.namespace, np.dtype(name).name)
 
     def zeros(self, shape, dtype):
         """Zeros of a shape; `dtype` by name or as a `numpy.dtype`."""

@@ -6,7 +6,7 @@ import numpy as np
 
 from aniso import curvature, gradient_noise, lanczos, network_noise, spectra
 from aniso.covariance_operators import FactoredCovariance
-from aniso.networks.gradient_factors import GradientFactors
+from aniso.networks.streamed_gradients import gradients_at
 
 _EXTRA_VECTORS = 4
 _DENSE_DIMENSION = 400
@@ -45,7 +45,7 @@ class Point:
     def _gradients(self):
         # factors of a layer network, or the array (N, D)
         if hasattr(self.objective, "linearise"):
-            return GradientFactors(self.objective, self.objective.check_theta(self.theta))
+            return gradients_at(self.objective, self.objective.check_theta(self.theta))
         return self.objective.per_example_gradients(self.theta)
 
     @cached_property

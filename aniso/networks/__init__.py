@@ -19,6 +19,9 @@ from aniso.networks.architectures import (
 from aniso.networks.architectures import (
     one_hidden_layer_network as one_hidden_layer,
 )
+from aniso.networks.architectures import (
+    vgg11_network as vgg11,
+)
 from aniso.networks.convolution import Convolution
 from aniso.networks.dense import Dense
 from aniso.networks.fixed_linear import FixedLinear, signed_sum
@@ -42,4 +45,5 @@ __all__ = [
     "multilayer_perceptron",
     "one_hidden_layer",
     "signed_sum",
+    "vgg11",
 ]

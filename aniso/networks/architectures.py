@@ -61,3 +61,59 @@ def fashion_mnist_network(activation="relu"):
         Dense(10),
     )
     return Stack(layers, (1, 28, 28))
+
+
+_VGG11_CHANNELS = ((64,), (128,), (256, 256), (512, 512), (512, 512))
+
+
+def vgg11_network(input_shape=(3, 32, 32), width=1.0, num_classes=10):
+    """VGG-11 without batch normalisation and dropout: the network of Figures 1 and 6.
+
+    Five groups of 3x3 convolutions with padding 1, of 64, 128, 256 256, 512 512 and 512 512
+    channels, each group followed by 2x2 max pooling, then dense layers of 512, 512 and
+    `num_classes` units; ReLU after every layer but the last.
+
+    Parameters
+    ----------
+    input_shape : tuple of int
+        Channels, height and width of an image.
+    width : float
+        Factor of all channels and hidden units, ``width > 0``; counts are rounded, at least 1.
+    num_classes : int
+        C.
+
+    Returns
+    -------
+    Stack
+
+    Notes
+    -----
+    Poolings that an image is too small for are left out: 16 x 16 images pass four of the five,
+    8 x 8 images three. Simonyan & Zisserman, arXiv:1409.1556, configuration A, with the small
+    dense layers that CIFAR-10 variants have.
+
+    Examples
+    --------
+    >>> vgg11_network().num_parameters
+    9750922
+    """
+    if len(input_shape) != 3:
+        raise checks.InputError(f"input_shape={input_shape!r}; expected (channels, height, width)")
+    width = checks.number("width", width, low=0, strict=True)
+    num_classes = checks.integer("num_classes", num_classes, low=1)
+    layers, (height, across) = [], input_shape[1:]
+    for group in _VGG11_CHANNELS:
+        for count in group:
+            layers += [Convolution(_scaled(count, width), 3, padding=1), Activation("relu")]
+        if min(height, across) >= 2:
+            # before the activation: max and ReLU commute, and it has a quarter of the work
+            layers.insert(-1, MaxPooling(2))
+            height, across = height // 2, across // 2
+    layers.append(Flatten())
+    for _ in range(2):
+        layers += [Dense(_scaled(512, width)), Activation("relu")]
+    return Stack((*layers, Dense(num_classes)), input_shape)
+
+
+def _scaled(count, width):
+    return max(1, round(width * count))

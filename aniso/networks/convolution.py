@@ -8,7 +8,7 @@ import numpy as np
 from array_api_compat import array_namespace
 
 from aniso import array_functions, checks
-from aniso.networks import windows
+from aniso.networks import example_squares, windows
 from aniso.networks.layer import Layer
 
 
@@ -156,20 +156,40 @@ class Convolution(Layer):
         columns = xp.permute_dims(columns, (2, 1, 0))
         return array_functions.contiguous(rows), array_functions.contiguous(columns)
 
-    def gradient_square_norms(self, memory, delta):
-        """Squared norms of the per-example gradients, (..., n).
-
-        From the Gram matrices of an example's windows and deltas, ``sum_lm (A A^T)_lm (D^T D)_lm``,
-        where that is cheaper than the gradients themselves: for many channels on small images.
-        """
-        num_windows, num_entries = math.prod(memory.counts), memory.columns.shape[0]
-        if num_windows * (num_entries + self.num_channels) >= num_entries * self.num_channels:
-            return super().gradient_square_norms(memory, delta)
+    def _by_place(self, memory, delta):
+        # deltas (..., channels, windows, n) and window columns (channels * places, windows, n)
         xp = array_namespace(delta)
-        rows, columns = self._by_example(memory, delta)
-        # a 1 beside the columns stands for the bias
-        grams = columns @ xp.matrix_transpose(columns) + 1
-        return xp.sum(grams * (xp.matrix_transpose(rows) @ rows), axis=(-2, -1))
+        deltas = xp.reshape(delta, (*delta.shape[:-3], -1, memory.count))
+        columns = xp.reshape(memory.columns, (memory.columns.shape[0], -1, memory.count))
+        return deltas, columns
+
+    def gradient_square_norms(self, memory, delta):
+        """Squared norms of the per-example gradients, (..., n); no gradient is kept."""
+        xp = array_namespace(delta)
+        deltas, columns = self._by_place(memory, delta)
+        blocks = xp.reshape(deltas, (-1, *deltas.shape[-3:]))
+        norms = [
+            example_squares.square_norms(blocks[i, ...], columns) for i in range(blocks.shape[0])
+        ]
+        biases = xp.sum(deltas, axis=-2)
+        biases = array_functions.double_sum(biases * biases, axis=-2)
+        return xp.reshape(xp.concat(norms), biases.shape) + biases
+
+    def gradient_squares(self, memory, delta, weights):
+        """Weighted sums over examples of the squared gradients, (..., P); none is kept."""
+        xp = array_namespace(delta)
+        deltas, columns = self._by_place(memory, delta)
+        lead = deltas.shape[:-3]
+        blocks = xp.reshape(deltas, (-1, *deltas.shape[-3:]))
+        rows = xp.reshape(xp.broadcast_to(weights, (*lead, memory.count)), (-1, memory.count))
+        squares = []
+        for number in range(blocks.shape[0]):
+            own, weight = blocks[number, ...], rows[number, ...]
+            entries = example_squares.weighted_squares(own, columns, weight)
+            biases = xp.sum(own, axis=1)
+            squares.append(xp.reshape(entries, (-1,)))
+            squares.append((biases * biases) @ weight)
+        return xp.reshape(xp.concat(squares), (*lead, -1))
 
     def tangent(self, parameters, memory, directions, inputs_tangent):
         """``V columns + v + W columns(x')``; the trace is columns(x')."""

@@ -13,6 +13,33 @@ from aniso.networks.dense import Dense
 from aniso.networks.parameter_blocks import blocks_of
 
 
+def stored_entries(network):
+    """Numbers of one example: gradient entries that are written out, and all that are kept.
+
+    Parameters
+    ----------
+    network : Network
+
+    Returns
+    -------
+    written, held : int
+
+    Examples
+    --------
+    >>> from aniso import losses, networks
+    >>> stack = networks.Stack((networks.Dense(3),), (2,))  # two inputs, a 1 and three deltas
+    >>> stored_entries(networks.Network(stack, losses.SquaredLoss(), [[1.0, 2.0]], [[0.0] * 3]))
+    (0, 6)
+    """
+    written = factors = 0
+    for block in blocks_of(network.stack):
+        if isinstance(network.layers[block.position], Dense):
+            factors += block.num_inputs + 1 + block.num_units
+        else:
+            written += block.size
+    return written, written + factors
+
+
 class GradientFactors:
     """Gradients g_i of all examples at one theta, as factors.
 
@@ -34,8 +61,7 @@ class GradientFactors:
         dense = [b for b in blocks if isinstance(network.layers[b.position], Dense)]
         others = [b for b in blocks if b not in dense]
         count = network.num_examples
-        entries = sum(b.size for b in others)
-        entries += sum(b.num_inputs + 1 + b.num_units for b in dense)
+        _, entries = stored_entries(network)
         memory.require(
             count * entries * self.dtype.itemsize,
             "the factors of the per-example gradients",

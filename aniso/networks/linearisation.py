@@ -14,9 +14,9 @@ from aniso.networks import (
 )
 from aniso.networks.bilinear_assembly import Assembly
 from aniso.networks.cache_plan import cache_bytes
-from aniso.networks.gradient_factors import GradientFactors
 from aniso.networks.operators import SymmetricOperator
 from aniso.networks.parameter_blocks import blocks_of
+from aniso.networks.streamed_gradients import gradients_at
 
 
 class Linearisation:
@@ -158,8 +158,11 @@ class Linearisation:
 
     @cached_property
     def gradient_factors(self):
-        """Per-example gradients as factors; :mod:`aniso.network_noise` makes Sigma of them."""
-        return GradientFactors(self.network, self.theta)
+        """Per-example gradients, kept as factors or recomputed, by which is cheaper.
+
+        :mod:`aniso.network_noise` makes Sigma of them.
+        """
+        return gradients_at(self.network, self.theta)
 
     @cached_property
     def gradient(self):

@@ -119,22 +119,20 @@ class Network(PlacedStack):
 
     def _gradient(self, theta, with_loss):
         parameters = self.stack.unpacked(self.check_theta(theta))
+        losses = {}  # of a chunk, by its first example
 
         def of_chunk(chunk):
             outputs, trail = self.forward(chunk, parameters)
-            loss = 0.0
             if with_loss:
                 values = self.output_loss(self.output_rows(outputs), chunk.targets)
-                loss = array_functions.double_sum(values)
+                losses[chunk.rows.start] = array_functions.double_sum(values)
             delta = self.output_deltas(outputs, chunk.targets)
-            return loss, passes.gradient(self.layers, parameters, trail, delta)
+            return passes.gradient(self.layers, parameters, trail, delta)
 
-        parts = self._over_chunks(of_chunk)
-        total = parts[0][1]
-        for _, part in parts[1:]:
-            total += part
+        total = self.workers.sum(of_chunk, self.chunks())
         total /= self.num_examples
-        return float(sum(part[0] for part in parts)) / self.num_examples, total
+        loss = sum(float(losses[start]) for start in sorted(losses))
+        return loss / self.num_examples, total
 
     def per_example_gradients(self, theta):
         """Gradients of every example's loss, (N, D).

@@ -39,13 +39,13 @@ def deltas(layers, parameters, trail, delta):
 
 def gradient(layers, parameters, trail, delta):
     """Flat gradient (..., D), summed over the chunk's examples, of deltas (..., C, n)."""
-    first, parts = first_parameterised(parameters), []
+    first, parts, num_leading = first_parameterised(parameters), [], delta.ndim - 2
     for position in reversed(range(first, len(layers))):
         delta, own = layers[position].backward_and_gradient(
             parameters[position], trail[position], delta, position > first
         )
         parts.append(own)
-    return flat([array for own in reversed(parts) for array in own], 0)
+    return flat([array for own in reversed(parts) for array in own], num_leading)
 
 
 def flat(arrays, num_leading):

@@ -5,7 +5,7 @@ import numpy as np
 from aniso import array_functions, backend, checks, memory, places
 from aniso.networks import passes
 from aniso.networks.chunked_data import ChunkedData, placed
-from aniso.networks.pooled_convolution import fused
+from aniso.networks.fast_layers import fused
 from aniso.networks.stack import Stack
 from aniso.threads import Workers
 

@@ -4,7 +4,7 @@ A pooling cell of a convolution with a k x k kernel and stride 1 sees a tile of 
 pixels. One product of a (4 channels, tile) matrix with the tile columns gives its four outputs:
 ((k + 1) / k)^2 times the multiplications of the plain product, but four times the rows and up to
 2.8 times fewer columns to copy, and pooling becomes a maximum of four contiguous slabs. This is
-NumPy code; :func:`fused` puts it where it applies.
+NumPy code; :func:`aniso.networks.fast_layers.fused` puts it where it pays.
 """
 
 import math
@@ -234,22 +234,3 @@ class PooledMemory(NamedTuple):
     prepared: windows.Windows
     tiled: np.ndarray
     won: np.ndarray
-
-
-def fused(layers):
-    """The layers with every (convolution of stride 1, 2x2 max pooling) fused.
-
-    Examples
-    --------
-    >>> layers = (Convolution(10, 5), MaxPooling(2))
-    >>> fused(layers) == (PooledConvolution(layers[0]),)
-    True
-    """
-    result = []
-    for layer in layers:
-        follows = result and isinstance(result[-1], Convolution) and result[-1].stride == (1, 1)
-        if follows and layer == MaxPooling(2):
-            result[-1] = PooledConvolution(result[-1])
-        else:
-            result.append(layer)
-    return tuple(result)

@@ -6,6 +6,7 @@ from aniso import array_functions, checks, places
 from aniso.networks import diagonals, noise_curvature
 from aniso.networks.operators import SymmetricOperator
 from aniso.networks.parameter_blocks import blocks_of
+from aniso.networks.streamed_gradients import StreamedGradients
 
 
 class TangentLinearisation:
@@ -66,7 +67,6 @@ class TangentLinearisation:
     @cached_property
     def gradient_factors(self):
         """Per-example gradients by passes; :mod:`aniso.network_noise` makes Sigma of them."""
-        from aniso.networks.streamed_gradients import StreamedGradients
         return StreamedGradients(self.network, self.theta)
 
     # ---- diagonals and traces

@@ -28,13 +28,13 @@ def products(network, theta, rows, output_matrices, second_order):
     ndarray, shape (K, D)
     """
     parameters = network.stack.unpacked(theta)
-    blocks = _blocks(network, rows.shape[0])
-    directions = [network.stack.unpacked(rows[block, ...]) for block in blocks]
+    parts = blocks(network, rows.shape[0])
+    directions = [network.stack.unpacked(rows[block, ...]) for block in parts]
 
     def of_chunk(chunk):
         trail, matrices, fixed = _linearised(network, parameters, chunk, output_matrices)
         result = network.place.empty(rows.shape, network.dtype)
-        for block, direction in zip(blocks, directions, strict=True):
+        for block, direction in zip(parts, directions, strict=True):
             moved, traces = passes.tangent(network.layers, parameters, trail, direction)
             moved = passes.weighted(matrices, moved)
             result[block, ...] = passes.gradient_tangent(
@@ -57,7 +57,7 @@ def quadratic_forms(network, theta, rows):
     """``v^T H v`` of every row of (K, D), shape (K,), in double precision."""
     parameters = network.stack.unpacked(theta)
     directions = [
-        network.stack.unpacked(rows[block, ...]) for block in _blocks(network, rows.shape[0])
+        network.stack.unpacked(rows[block, ...]) for block in blocks(network, rows.shape[0])
     ]
 
     def of_chunk(chunk):
@@ -82,6 +82,7 @@ def _linearised(network, parameters, chunk, output_matrices):
     return trail, matrices, fixed
 
 
-def _blocks(network, count):
+def blocks(network, count):
+    """Slices of `count` tangents that pass together through one chunk."""
     step = max(1, network.place.chunk_bytes // (network.bytes_per_example * network.chunk_size))
     return [slice(i, min(i + step, count)) for i in range(0, count, step)]

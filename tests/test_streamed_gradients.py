@@ -1,0 +1,167 @@
+"""Per-example gradients that are never kept, against those that are; VGG-11 against autograd."""
+
+import autograd
+import numpy as np
+import pytest
+from networks_cases import NetworkCase
+from place_cases import every_place
+
+from aniso import backend, checks, losses, network_noise, networks
+from aniso.networks import initial_parameters, streamed_gradients
+from aniso.networks.example_squares import square_norms, weighted_squares
+from aniso.networks.gradient_factors import GradientFactors
+from aniso.networks.streamed_gradients import StreamedGradients
+
+# The order of additions differs: some thousand roundings at most.
+ROUNDING = 1e-11
+
+
+def agree(actual, expected):
+    actual, expected = backend.to_numpy(actual), np.asarray(expected)
+    assert actual.shape == expected.shape
+    scale = max(1e-300, np.abs(expected).max(initial=0))
+    np.testing.assert_allclose(actual, expected, rtol=0, atol=ROUNDING * scale)
+
+
+def vgg_case(num_examples=5, width=1 / 32, side=8):
+    rng = np.random.default_rng()
+    model = networks.vgg11((3, side, side), width)
+    theta = initial_parameters.normal_convolutions(model, rng)
+    # biases off zero: no unit of a padded corner sits on a kink
+    theta = theta + 0.1 * rng.standard_normal(theta.shape)
+    inputs = rng.standard_normal((num_examples, 3, side, side))
+    targets = rng.integers(0, 10, num_examples)
+    return NetworkCase(model, losses.SoftmaxCrossEntropy(), inputs, targets, theta)
+
+
+def autograd_losses(case):
+    def function(theta):
+        return case.output_loss(case.model.outputs(theta, case.inputs), case.targets)
+
+    return function
+
+
+@every_place
+def test_vgg_equals_autograd_in_first_and_second_order(place):
+    case = vgg_case()
+    network = case.network(place)
+    theta = backend.to_device(case.theta, place)
+    of_losses = autograd_losses(case)
+    gradients = autograd.jacobian(of_losses)(case.theta)
+    agree(network.per_example_gradients(theta), gradients)
+    agree(network.gradient(theta), gradients.mean(axis=0))
+
+    directions = np.random.default_rng().standard_normal((len(case.theta), 2))
+    gradient = autograd.grad(lambda t: of_losses(t).mean())
+    products = [autograd.grad(lambda t, v=v: gradient(t) @ v)(case.theta) for v in directions.T]
+    found = network.hessian_product(theta, backend.to_device(directions, place))
+    agree(found, np.stack(products, axis=1))
+
+    centred = gradients - gradients.mean(axis=0)
+    forms = [c @ autograd.grad(lambda t, c=c: gradient(t) @ c)(case.theta) for c in centred]
+    at = network.linearise(theta, "tangents")
+    exact = at.noise_curvature().alignment
+    assert abs(exact - np.mean(forms)) <= ROUNDING * np.abs(forms).max()
+
+
+@every_place
+@pytest.mark.parametrize("kind", ["vgg", "fused"])
+def test_streamed_products_are_those_of_the_gradients(place, kind):
+    case = vgg_case(7) if kind == "vgg" else fused_case()
+    network = case.network(place)
+    theta = backend.to_device(case.theta, place)
+    streamed = StreamedGradients(network, theta)
+    rows = backend.to_numpy(network.per_example_gradients(theta))
+    count, dimension = rows.shape
+    assert streamed.shape == rows.shape
+    rng = np.random.default_rng()
+    vectors, weights = rng.standard_normal((dimension, 3)), rng.standard_normal((2, count))
+    agree(streamed.mean(), rows.mean(axis=0))
+    agree(streamed.project(backend.to_device(vectors, place)), rows @ vectors)
+    agree(streamed.combine(backend.to_device(weights, place)), weights @ rows)
+    agree(streamed.rows(1, 4), rows[1:4])
+    agree(streamed.square_norms(), np.square(rows).sum(axis=1))
+    agree(streamed.square_sums(), np.square(rows).sum(axis=0))
+
+
+def fused_case(num_examples=9):
+    rng = np.random.default_rng()
+    model = networks.fashion_mnist_network("tanh")
+    return NetworkCase(
+        model,
+        losses.SoftmaxCrossEntropy(),
+        rng.standard_normal((num_examples, 1, 28, 28)),
+        rng.integers(0, 10, num_examples),
+        model.initial_parameters(rng),
+    )
+
+
+def test_covariance_of_streamed_gradients_is_that_of_kept_ones():
+    case = fused_case()
+    network = case.network()
+    kept = network_noise.gradient_covariance(GradientFactors(network, case.theta))
+    streamed = network_noise.gradient_covariance(StreamedGradients(network, case.theta))
+    agree(streamed.trace(), kept.trace())
+    agree(streamed.diagonal(), kept.diagonal())
+    vector = np.random.default_rng().standard_normal(len(case.theta))
+    agree(streamed @ vector, kept @ vector)
+    agree(streamed.sample(np.random.default_rng(5), 2), kept.sample(np.random.default_rng(5), 2))
+    pairs, expected = streamed.leading_eigenpairs(3), kept.leading_eigenpairs(3)
+    np.testing.assert_allclose(pairs.values, expected.values, rtol=1e-7)
+
+
+def test_kept_where_cheap_and_within_memory_streamed_elsewhere():
+    case = fused_case()
+    kept = streamed_gradients.gradients_at(case.network(), case.theta)
+    assert isinstance(kept, GradientFactors)
+    small = case.network(memory_budget=4_000_000, num_threads=1)
+    streamed = streamed_gradients.gradients_at(small.subset(np.zeros(200, int)), case.theta)
+    assert isinstance(streamed, StreamedGradients)
+    vgg = vgg_case()
+    streamed = streamed_gradients.gradients_at(vgg.network(), vgg.theta)
+    assert isinstance(streamed, StreamedGradients)
+
+
+@pytest.mark.parametrize(
+    ("outputs", "inputs", "num_places"), [(3, 4, 1), (3, 4, 3), (2, 3, 9), (40, 30, 5), (40, 30, 2)]
+)
+def test_squares_of_sums_of_outer_products(outputs, inputs, num_places):
+    # both routes of each function are among the cases: Gram and direct, paired and direct
+    rng = np.random.default_rng()
+    deltas = rng.standard_normal((outputs, num_places, 6))
+    columns = rng.standard_normal((inputs, num_places, 6))
+    weights = rng.standard_normal(6)
+    gradients = np.einsum("opn,qpn->noq", deltas, columns)
+    agree(square_norms(deltas, columns), np.square(gradients).sum(axis=(1, 2)))
+    expected = np.einsum("n,noq->oq", weights, np.square(gradients))
+    agree(weighted_squares(deltas, columns, weights), expected)
+
+
+@pytest.mark.parametrize(
+    ("shape", "outputs", "parameters"),
+    [((3, 32, 32), 10, 9750922), ((3, 16, 16), 10, 9750922), ((1, 28, 28), 10, 9749770)],
+)
+def test_vgg_has_the_published_sizes(shape, outputs, parameters):
+    model = networks.vgg11(shape)
+    assert (model.num_outputs, model.num_parameters) == (outputs, parameters)
+
+
+def test_vgg_starts_with_the_stated_variances():
+    model = networks.vgg11(width=0.25)
+    theta = initial_parameters.normal_convolutions(model, np.random.default_rng())
+    for layer, own in zip(model.layers, model.unpacked(theta), strict=True):
+        if isinstance(layer, networks.Convolution):
+            weights, biases = own
+            assert not biases.any()
+            variance = 2 / (9 * layer.num_channels)
+            # mean of n squares of normals: relative standard deviation sqrt(2 / n)
+            z = (np.mean(weights**2) / variance - 1) / np.sqrt(2 / weights.size)
+            assert abs(z) < 5
+
+
+@pytest.mark.parametrize(
+    "arguments", [{"input_shape": (32, 32)}, {"width": 0}, {"width": -1}, {"num_classes": 0}]
+)
+def test_vgg_refuses(arguments):
+    with pytest.raises(checks.InputError, match=next(iter(arguments))):
+        networks.vgg11(**arguments)
