@@ -7,7 +7,7 @@ from networks_cases import NetworkCase
 from place_cases import every_place
 
 from aniso import backend, checks, losses, network_noise, networks
-from aniso.networks import initial_parameters, streamed_gradients
+from aniso.networks import initialisation, streamed_gradients
 from aniso.networks.example_squares import square_norms, weighted_squares
 from aniso.networks.gradient_factors import GradientFactors
 from aniso.networks.streamed_gradients import StreamedGradients
@@ -26,7 +26,7 @@ def agree(actual, expected):
 def vgg_case(num_examples=5, width=1 / 32, side=8):
     rng = np.random.default_rng()
     model = networks.vgg11((3, side, side), width)
-    theta = initial_parameters.normal_convolutions(model, rng)
+    theta = initialisation.normal_convolutions(model, rng)
     # biases off zero: no unit of a padded corner sits on a kink
     theta = theta + 0.1 * rng.standard_normal(theta.shape)
     inputs = rng.standard_normal((num_examples, 3, side, side))
@@ -148,7 +148,7 @@ def test_vgg_has_the_published_sizes(shape, outputs, parameters):
 
 def test_vgg_starts_with_the_stated_variances():
     model = networks.vgg11(width=0.25)
-    theta = initial_parameters.normal_convolutions(model, np.random.default_rng())
+    theta = initialisation.normal_convolutions(model, np.random.default_rng())
     for layer, own in zip(model.layers, model.unpacked(theta), strict=True):
         if isinstance(layer, networks.Convolution):
             weights, biases = own

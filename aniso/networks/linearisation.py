@@ -14,6 +14,7 @@ from aniso.networks import (
 )
 from aniso.networks.bilinear_assembly import Assembly
 from aniso.networks.cache_plan import cache_bytes
+from aniso.networks.gradient_factors import GradientFactors
 from aniso.networks.operators import SymmetricOperator
 from aniso.networks.parameter_blocks import blocks_of
 from aniso.networks.streamed_gradients import gradients_at
@@ -158,10 +159,12 @@ class Linearisation:
 
     @cached_property
     def gradient_factors(self):
-        """Per-example gradients, kept as factors or recomputed, by which is cheaper.
+        """Per-example gradients, as factors beside the cached ones, else by which is cheaper.
 
         :mod:`aniso.network_noise` makes Sigma of them.
         """
+        if self.strategy == "factors":
+            return GradientFactors(self.network, self.theta)
         return gradients_at(self.network, self.theta)
 
     @cached_property

@@ -16,6 +16,7 @@ from aniso import array_functions, backend
 from aniso.networks.parameter_blocks import blocks_of
 
 _FORMS = 128
+_ROW_ENTRIES = 2**25
 
 
 @dataclass(frozen=True)
@@ -80,9 +81,10 @@ def from_forms(network, theta, gradients):
 
 def _mean_form(network, theta, gradients, block):
     # over the centred gradients, or over their part in one layer
-    mean, count, total = gradients.mean(), gradients.shape[0], 0.0
-    for start in range(0, count, _FORMS):
-        rows = gradients.rows(start, min(start + _FORMS, count))
+    mean, (count, dimension), total = gradients.mean(), gradients.shape, 0.0
+    step = max(1, min(_FORMS, _ROW_ENTRIES // dimension))
+    for start in range(0, count, step):
+        rows = gradients.rows(start, min(start + step, count))
         rows -= mean
         if block is not None:
             rows[:, : block.whole.start] = 0
