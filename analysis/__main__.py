@@ -3,10 +3,12 @@
 from analysis import figure_command
 
 FIGURES = (
+    "fig1_generalization",
     "fig2_two_basins",
     "fig3_fashion_mnist",
     "fig4_one_hidden_layer",
     "fig5_curvature",
+    "fig6_sharpness",
 )
 
 

@@ -1,0 +1,76 @@
+"""Figure 1: test accuracy of VGG-11 along GD, three GLDs and SGD."""
+
+import sys
+
+import numpy as np
+from matplotlib.figure import Figure as Canvas
+
+from analysis import claims, figure_command, figure_style, vgg
+
+COSTS = {
+    "small": "15 s, 40 FashionMNIST images, 12 iterations",
+    "medium": "80 min of one core (40 min on two), 500 images, 1,000 iterations, three seeds",
+    "paper": "for a graphics processor; 100,000 iterations over 25,000 images",
+}
+
+
+def judge(parameters, arrays):
+    """The caption's claim for each data set, at the last iteration."""
+    found, labels = [], figure_style.LABELS
+    ends = arrays["test_accuracy"][..., -1]
+    for number, name in enumerate(parameters["datasets"]):
+        place = vgg.title(name, arrays["source"][number])
+        for upper in vgg.ALIGNED:
+            for lower in vgg.ROUND:
+                means = ends[number].mean(axis=0)
+                high, low = (means[vgg.DYNAMICS.index(d)] for d in (upper, lower))
+                # as if the two networks erred independently: too wide rather than too narrow
+                own = np.sqrt((high * (1 - high) + low * (1 - low)) / parameters["num_test"])
+                gap, error = vgg.paired_difference(ends[number], upper, lower, own)
+                found.append(
+                    claims.judged(
+                        f"{name}: {upper} above {lower}",
+                        f"{place}: {labels[upper]} ends at higher test accuracy than "
+                        f"{labels[lower]}",
+                        gap,
+                        error,
+                        f"{high:.4f} against {low:.4f} (difference {gap:.2g} ± {error:.1g})",
+                    )
+                )
+    return found
+
+
+def draw(parameters, arrays):
+    """Test accuracy over training accuracy, a column for each data set."""
+    names = parameters["datasets"]
+    canvas = Canvas(figsize=(3.6 * max(len(names), 1.5), 4.4))
+    panels = canvas.subplots(2, len(names), squeeze=False, sharex=True)
+    for column, name in enumerate(names):
+        heading = vgg.title(name, arrays["source"][column])
+        for row, quantity in enumerate(("test_accuracy", "accuracy")):
+            axes = panels[row, column]
+            vgg.draw_curves(axes, arrays["step"], 100 * arrays[quantity][column])
+            axes.set(ylabel=("test", "training")[row] + " accuracy (%)")
+            figure_style.panel_letter(axes, "abcdefgh"[row * len(names) + column])
+        panels[0, column].set_title(heading)
+        panels[1, column].set(xlabel="iteration")
+    handles, labels = panels[0, 0].get_legend_handles_labels()
+    canvas.legend(handles, labels, loc="outside lower center", ncols=5)
+    return canvas
+
+
+FIGURE = figure_command.Figure(
+    name="fig1_generalization",
+    title="VGG-11 from random weights: test accuracy",
+    claim="SGD and GLD diag generalise better than GD, GLD const and GLD dynamic",
+    scales=vgg.SCALES,
+    costs=COSTS,
+    make_units=vgg.make_units,
+    compute_unit=vgg.compute_unit,
+    collect=vgg.collect,
+    judge=judge,
+    draw=draw,
+)
+
+if __name__ == "__main__":
+    sys.exit(figure_command.main("fig1_generalization"))

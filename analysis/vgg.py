@@ -1,0 +1,222 @@
+"""What Figures 1 and 6 share: VGG-11 on images, the compared dynamics, and their stored runs.
+
+Both figures draw the same runs, which are kept once: whichever is made first computes them.
+"""
+
+import numpy as np
+from scipy import stats
+
+from analysis import figure_command, figure_style
+from analysis.fashion_mnist import stored_run
+from aniso import datasets, descent, losses, networks
+from aniso.networks import initialisation
+
+DYNAMICS = ("gd", "gld_constant", "gld_dynamic", "gld_diagonal", "sgd")
+ALIGNED = ("gld_diagonal", "sgd")
+ROUND = ("gd", "gld_constant", "gld_dynamic")
+RECORDS = (
+    "loss",
+    "accuracy",
+    "test_accuracy",
+    "expected_sharpness",
+    "expected_sharpness_error",
+    "noise_trace",
+)
+
+_COMMON = {
+    "learning_rate": 0.05,
+    "refresh_interval": 10,
+    "sigma_grid": (3e-4, 1e-3, 3e-3),
+    "radius": 1e-3,
+}
+SCALES = {
+    "small": _COMMON
+    | {"num_seeds": 1, "datasets": ("fashion_mnist",), "split": "official", "width": 1 / 32}
+    | {"pooling": 2, "num_train": 40, "num_validation": 20, "num_test": 50, "batch_size": 10}
+    | {"num_steps": 12, "num_records": 2, "num_draws": 4},
+    "medium": _COMMON
+    | {"num_seeds": 3, "datasets": ("cifar10", "svhn"), "split": "official", "width": 1 / 8}
+    | {"pooling": 2, "num_train": 500, "num_validation": 500, "num_test": 2000, "batch_size": 20}
+    | {"num_steps": 1000, "num_records": 5, "num_draws": 100},
+    "paper": _COMMON
+    | {"num_seeds": 1, "datasets": ("cifar10", "svhn"), "split": "paper", "width": 1.0}
+    | {"pooling": 1, "num_train": 25000, "num_validation": 1000, "num_test": 10000}
+    | {"batch_size": 100, "num_steps": 100000, "num_records": 50, "num_draws": 100},
+}
+
+
+def make_units(parameters):
+    """One unit for each data set, seed and dynamics, the tuned ones first: they take longest."""
+    order = sorted(DYNAMICS, key=lambda name: name != "gld_constant")
+    shared = {k: v for k, v in parameters.items() if k not in ("datasets", "num_seeds")}
+    return [
+        {"dataset": dataset, "seed": seed, "dynamics": name, **shared}
+        for seed in range(parameters["num_seeds"])
+        for dataset in parameters["datasets"]
+        for name in order
+    ]
+
+
+def compute_unit(unit, folder, foundation):  # noqa: ARG001 (as every figure)
+    """One run from random weights; of GLD const the best of a run for each sigma of the grid.
+
+    sigma is chosen by the accuracy on held-out training images, the smaller of equals.
+    """
+    shared = folder.parents[2] / "vgg" / figure_command.key(unit)[:12]
+    training, validation, test = networks_of(unit)
+    rng = np.random.default_rng([4, unit["seed"]])
+    start = initialisation.he_normal(training.model, rng).astype(training.dtype)
+    measurements = descent.Measurements(
+        np.linspace(0, unit["num_steps"], unit["num_records"] + 1).astype(int),
+        ("accuracy", "test", "sharpness"),
+        test,
+        radius=unit["radius"],
+        num_draws=unit["num_draws"],
+    )
+    if unit["dynamics"] != "gld_constant":
+        settings = settings_of(unit)
+        return stored_run(shared, training, start, settings, unit["seed"], measurements)
+    runs = [
+        stored_run(
+            shared / f"sigma-{number}",
+            training,
+            start,
+            settings_of(unit, standard_deviation=sigma),
+            unit["seed"],
+            measurements,
+        )
+        for number, sigma in enumerate(unit["sigma_grid"])
+    ]
+    found = np.array([accuracy(validation, run["theta"]) for run in runs])
+    best = int(np.argmax(found))
+    return runs[best] | {"validation_accuracy": found, "chosen": np.array(best)}
+
+
+def settings_of(unit, **more):
+    """Settings of a unit: covariances exact, and refreshed as published."""
+    return descent.as_stated(
+        unit["dynamics"],
+        learning_rate=unit["learning_rate"],
+        num_steps=unit["num_steps"],
+        batch_size=unit["batch_size"],
+        refresh_interval=1 if unit["dynamics"] in ("gd", "sgd") else unit["refresh_interval"],
+        **more,
+    )
+
+
+def networks_of(unit):
+    """The network on training, held-out and test images.
+
+    Training and held-out images are drawn anew for each seed; pixels are pooled, then every
+    channel gets mean 0 and variance 1 over the training images.
+    """
+    images = load(unit["dataset"], unit["split"])
+    rng = np.random.default_rng([3, unit["seed"]])
+    count = min(unit["num_train"] + unit["num_validation"], len(images.train_labels))
+    chosen = rng.permutation(len(images.train_labels))[:count]
+    train, held_out = chosen[: unit["num_train"]], chosen[unit["num_train"] :]
+    parts = [
+        (images.train_images[train], images.train_labels[train]),
+        (images.train_images[held_out], images.train_labels[held_out]),
+        (images.test_images[: unit["num_test"]], images.test_labels[: unit["num_test"]]),
+    ]
+    pixels = [channels_first(part, unit["pooling"]) for part, _ in parts]
+    mean, deviation = (f(pixels[0], axis=(0, 2, 3), keepdims=True) for f in (np.mean, np.std))
+    model = networks.vgg11(pixels[0].shape[1:], unit["width"])
+    return [
+        networks.Network(
+            model,
+            losses.SoftmaxCrossEntropy(),
+            (own - mean) / deviation,
+            labels,
+            dtype=np.float32,
+            num_threads=1,  # units share the cores between them
+        )
+        for own, (_, labels) in zip(pixels, parts, strict=True)
+    ]
+
+
+def load(name, split):
+    """A data set by name; the paper's split of SVHN exchanges its training and test files."""
+    if name == "cifar10":
+        return datasets.cifar10()
+    if name == "svhn":
+        return datasets.svhn(exchanged=split == "paper")
+    return datasets.fashion_mnist()
+
+
+def channels_first(images, pooling):
+    """Float32 pixels (N, channels, height, width), means over squares of side `pooling`."""
+    images = images.reshape(*images.shape[:3], -1).transpose(0, 3, 1, 2)
+    count, channels, height, width = images.shape
+    blocks = images.reshape(count, channels, height // pooling, pooling, width // pooling, pooling)
+    return blocks.mean(axis=(3, 5), dtype=np.float32)
+
+
+def accuracy(network, theta):
+    """Share of the examples whose largest output is their label's."""
+    return float(np.mean(np.argmax(network.outputs(theta), axis=1) == network.targets))
+
+
+def collect(parameters, units, values):
+    """Records by data set, seed, dynamics and iteration; NaN after a divergence."""
+    count = parameters["num_records"] + 1
+    names = tuple(parameters["datasets"])
+    shape = len(names), parameters["num_seeds"], len(DYNAMICS), count
+    grid = len(parameters["sigma_grid"])
+    arrays = {name: np.full(shape, np.nan) for name in RECORDS}
+    arrays["diverged"] = np.zeros(shape[:3], dtype=bool)
+    arrays["validation_accuracy"] = np.zeros((*shape[:2], grid))
+    arrays["standard_deviation"] = np.zeros(shape[:2])
+    arrays["step"] = np.linspace(0, parameters["num_steps"], count).astype(int)
+    arrays["source"] = np.array([load(name, parameters["split"]).source for name in names])
+    for unit, value in zip(units, values, strict=True):
+        place = names.index(unit["dataset"]), unit["seed"], DYNAMICS.index(unit["dynamics"])
+        arrays["diverged"][place] = value["diverged"]
+        for name in RECORDS:
+            arrays[name][place][: len(value[name])] = value[name]
+        if unit["dynamics"] == "gld_constant":
+            arrays["validation_accuracy"][place[:2]] = value["validation_accuracy"]
+            sigma = parameters["sigma_grid"][int(value["chosen"])]
+            arrays["standard_deviation"][place[:2]] = sigma
+    return arrays
+
+
+def paired_difference(ends, upper, lower, own_error):
+    """Mean over seeds of the difference of two dynamics, and an error bar for two of which
+
+    the verdict asks: the spread over seeds, widened by Student's factor for so few, or the error
+    of the single measurements where that is larger.
+    """
+    differences = ends[:, DYNAMICS.index(upper)] - ends[:, DYNAMICS.index(lower)]
+    count = len(differences)
+    error = own_error / np.sqrt(count)
+    if count > 1:
+        factor = stats.t.ppf(0.975, count - 1) / stats.norm.ppf(0.975)
+        error = max(error, factor * differences.std(ddof=1) / np.sqrt(count))
+    return float(differences.mean()), float(error)
+
+
+def title(name, source):
+    """Name of a data set for a reader: a part of SVHN is called that."""
+    names = {"cifar10": "CIFAR-10", "svhn": "SVHN", "fashion_mnist": "FashionMNIST"}
+    partial = name == "svhn" and "official" not in str(source)
+    return names[name] + (" subset" if partial else "")
+
+
+def draw_curves(axes, steps, curves):
+    """A line for each dynamics, the mean over seeds (seeds, dynamics, records), and their range."""
+    for number, dynamics in enumerate(DYNAMICS):
+        own, colour = curves[:, number], figure_style.COLOURS[dynamics]
+        axes.plot(
+            steps,
+            np.nanmean(own, axis=0),
+            color=colour,
+            lw=1.1,
+            marker=figure_style.MARKERS[dynamics],
+            ms=3,
+            label=figure_style.LABELS[dynamics],
+        )
+        if len(own) > 1:
+            low, high = np.nanmin(own, axis=0), np.nanmax(own, axis=0)
+            axes.fill_between(steps, low, high, color=colour, alpha=0.12, lw=0)
