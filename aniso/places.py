@@ -5,7 +5,6 @@ type says which library's functions it takes. :mod:`aniso.backend` moves arrays 
 """
 
 import importlib
-import sys
 from dataclasses import dataclass, field
 
 import array_api_compat
@@ -55,7 +54,7 @@ class Place:
     @property
     def is_accelerator(self):
         """Whether the device has a memory of its own."""
-        return self.library == "cupy" or self.device.startswith(("cuda", "xpu", "mps"))
+        return self.device.startswith("cuda")
 
     @property
     def chunk_bytes(self):
@@ -66,13 +65,17 @@ class Place:
 
     @property
     def free_bytes(self):
-        """Bytes of the device's memory that could be taken now."""
+        """Bytes of the device's memory that could be taken now, the library's own reserve too."""
         if not self.is_accelerator:
             return memory.available_bytes()
+        library = importlib.import_module(self.library)
         if self.library == "torch":
-            return int(sys.modules["torch"].cuda.mem_get_info(self.handle)[0])
+            reserve = library.cuda.memory_reserved(self.handle)
+            reserve -= library.cuda.memory_allocated(self.handle)
+            return int(library.cuda.mem_get_info(self.handle)[0] + reserve)
         with self.handle:
-            return int(importlib.import_module("cupy").cuda.runtime.memGetInfo()[0])
+            reserve = library.get_default_memory_pool().free_bytes()
+            return int(library.cuda.runtime.memGetInfo()[0] + reserve)
 
     def dtype(self, name):
         """The library's own type like NumPy's `name`: "float64", "bool"."""
@@ -227,10 +230,10 @@ def resolve(array, device=None):
         return here
     library = "cupy" if here.is_numpy else here.library
     if library == "cupy" and device.partition(":")[0] != "cuda":
-        raise checks.InputError(
-            f'device={device!r}; expected "cpu" or "cuda" for {here.library} arrays'
-            + ("" if here.is_numpy else ": backend.to_numpy brings them back")
-        )
+        rule = '"cpu" or "cuda" for numpy arrays'
+        if not here.is_numpy:
+            rule = '"cuda" for cupy arrays: backend.to_numpy brings them back'
+        raise checks.InputError(f"device={device!r}; expected {rule}")
     return _checked(library, device)
 
 

@@ -11,6 +11,8 @@ _SMALLEST_CHUNK = 50
 # the share of the budget that data may take at rest; the rest is for the passes
 _DATA_SHARE = 4
 _COLUMNS_SHARE = 8
+# activations of a chunk to the bytes of all parameters, where these exceed the cache
+_PARAMETER_SHARE = 2
 
 
 @dataclass(frozen=True)
@@ -83,7 +85,10 @@ class ChunkedData:
         return entries * self.dtype.itemsize
 
     def _chunk_size(self):
-        threads, budget = self.workers.num_threads, self.place.chunk_bytes
+        threads = self.workers.num_threads
+        # weights and their gradient are read once a chunk: the examples' own work must outweigh it
+        parameters = self.stack.num_parameters * self.dtype.itemsize
+        budget = max(self.place.chunk_bytes, _PARAMETER_SHARE * parameters)
         if self.memory_budget is not None:
             budget = min(budget, self.memory_budget // (4 * threads))
         elif self.place.is_accelerator:
