@@ -312,11 +312,13 @@ def test_noise_and_its_alignment_agree_everywhere(place, rng):
 
 
 @every_foreign_place
-def test_the_factors_are_numpys(place):
+def test_the_factors_and_the_costs_are_numpys(place):
     case = image_case()
     theta = backend.to_device(case.theta, place)
     with pytest.raises(checks.InputError, match="use strategy='tangents'"):
         case.network(place).linearise(theta, "factors")
+    with pytest.raises(checks.InputError, match="costs are calibrated for NumPy"):
+        case.network(place).cost("gradient")
 
 
 @every_place

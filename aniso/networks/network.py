@@ -1,6 +1,6 @@
 """A network on data: losses and exact derivatives of every order up to two."""
 
-from aniso import array_functions
+from aniso import array_functions, checks
 from aniso.networks import passes, tangent_products
 from aniso.networks.linearisation import Linearisation
 from aniso.networks.placed_stack import PlacedStack
@@ -80,7 +80,17 @@ class Network(PlacedStack):
         Returns
         -------
         aniso.cost.Cost
+
+        Raises
+        ------
+        InputError
+            If the network is not NumPy's, whose speed here is what the prediction is made of.
         """
+        if not self.place.is_numpy:
+            raise checks.InputError(
+                f"the data are {self.place}; costs are calibrated for NumPy: ask a network on NumPy "
+                "arrays for its flops"
+            )
         return predicted_cost(self, quantity, num_vectors=num_vectors)
 
     # ---- values
