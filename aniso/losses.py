@@ -12,9 +12,8 @@ from dataclasses import dataclass
 
 import autograd.numpy as anp
 import numpy as np
-from autograd.scipy import special as traced_special
 
-from aniso import backend, checks, places
+from aniso import backend, checks, link_functions, places
 
 
 @dataclass(frozen=True)
@@ -156,7 +155,7 @@ class LogisticLoss:
         """``p - y``, shape (..., n, 1), to relative accuracy for either label."""
         _same_trailing("targets", targets.shape, _single(outputs)[-1:])
         sign = 1.0 - 2.0 * _real(targets)
-        return (sign * _expit(sign * outputs[..., 0]))[..., None]
+        return (sign * link_functions.expit(sign * outputs[..., 0]))[..., None]
 
     def hessian(self, outputs, targets):  # noqa: ARG002
         """``p (1 - p)``, shape (..., n, 1, 1)."""
@@ -165,7 +164,7 @@ class LogisticLoss:
     def sample_targets(self, outputs, rng):
         """Labels y, 1 with probability p, int64, shape (..., n)."""
         checks.generator("rng", rng)
-        probability = _expit(outputs[..., 0])
+        probability = link_functions.expit(outputs[..., 0])
         draws = backend.asarray_like(rng.random(tuple(probability.shape)), outputs)
         xp = _functions(outputs)
         return xp.astype(draws < probability, xp.int64)
@@ -173,7 +172,7 @@ class LogisticLoss:
     def fisher_information(self, outputs):
         """``E[grad grad^T] = p (1 - p)``, shape (..., n, 1, 1)."""
         _single(outputs)
-        return (_expit(outputs) * _expit(-outputs))[..., None]
+        return (link_functions.expit(outputs) * link_functions.expit(-outputs))[..., None]
 
     def check_targets(self, targets, num_examples, num_outputs):
         """Labels 0 and 1, integers of shape (N,); the model must have one output."""
@@ -198,13 +197,13 @@ class SoftmaxCrossEntropy:
 
     def __call__(self, outputs, targets):
         _same_trailing("targets", targets.shape, outputs.shape[-2:-1])
-        own = _one_hot(targets, outputs.shape[-1]) * outputs
-        return _log_sum_exp(outputs) - _functions(outputs).sum(own, axis=-1)
+        own = link_functions.one_hot(targets, outputs.shape[-1]) * outputs
+        return link_functions.log_sum_exp(outputs) - _functions(outputs).sum(own, axis=-1)
 
     def gradient(self, outputs, targets):
         """``p - e_y``, shape (..., n, C)."""
         _same_trailing("targets", targets.shape, outputs.shape[-2:-1])
-        return _softmax(outputs) - _one_hot(targets, outputs.shape[-1])
+        return link_functions.softmax(outputs) - link_functions.one_hot(targets, outputs.shape[-1])
 
     def hessian(self, outputs, targets):  # noqa: ARG002
         """``diag(p) - p p^T``, shape (..., n, C, C)."""
@@ -219,7 +218,7 @@ class SoftmaxCrossEntropy:
 
     def fisher_information(self, outputs):
         """``E[grad grad^T] = diag(p) - p p^T``, shape (..., n, C, C)."""
-        p = _softmax(outputs)
+        p = link_functions.softmax(outputs)
         return p[..., :, None] * (_identity(outputs) - p[..., None, :])
 
     def check_targets(self, targets, num_examples, num_outputs):
@@ -254,34 +253,6 @@ def _identity(outputs):
     xp = places.namespace(outputs)
     size, where = outputs.shape[-1], places.device(outputs)
     return xp.eye(size, dtype=xp.float64, device=where)
-
-
-def _one_hot(targets, num_classes):
-    xp = places.namespace(targets)
-    classes = xp.arange(num_classes, dtype=targets.dtype, device=places.device(targets))
-    return xp.astype(targets[..., None] == classes, xp.float64)
-
-
-def _expit(z):
-    # 1 / (1 + exp(-z)) to relative accuracy on both sides, without overflow
-    xp = places.namespace(z)
-    decay = xp.exp(-xp.abs(z))
-    return xp.where(z >= 0, xp.ones_like(z), decay) / (1.0 + decay)
-
-
-def _softmax(outputs):
-    xp = places.namespace(outputs)
-    weights = xp.exp(outputs - xp.max(outputs, axis=-1, keepdims=True))
-    return weights / xp.sum(weights, axis=-1, keepdims=True)
-
-
-def _log_sum_exp(outputs):
-    if not places.is_foreign(outputs):
-        return traced_special.logsumexp(outputs, axis=-1)
-    xp = places.namespace(outputs)
-    largest = xp.max(outputs, axis=-1, keepdims=True)
-    total = xp.sum(xp.exp(outputs - largest), axis=-1)
-    return xp.log(total) + largest[..., 0]
 
 
 def _binary_labels(targets, num_examples, num_outputs, name):

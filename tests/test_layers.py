@@ -21,7 +21,7 @@ STOREYS = {
         executors run_store
     """,
     "problems": """
-        broadcasting datasets derivative_plans losses model_objective models models.* networks
+        broadcasting datasets derivative_plans link_functions losses model_objective models models.* networks
         networks.* objective problem_checks tracing
     """,
     "matrices": """

@@ -88,8 +88,8 @@ class Network(PlacedStack):
         """
         if not self.place.is_numpy:
             raise checks.InputError(
-                f"the data are {self.place}; costs are calibrated for NumPy: ask a network on NumPy "
-                "arrays for its flops"
+                f"the data are {self.place}; costs are calibrated for NumPy: ask a network on "
+                "NumPy arrays for its flops"
             )
         return predicted_cost(self, quantity, num_vectors=num_vectors)
 
