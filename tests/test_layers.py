@@ -21,8 +21,8 @@ STOREYS = {
         executors run_store
     """,
     "problems": """
-        broadcasting datasets derivative_plans link_functions losses model_objective models models.* networks
-        networks.* objective problem_checks tracing
+        broadcasting datasets derivative_plans link_functions losses model_objective models
+        models.* networks networks.* objective problem_checks tracing
     """,
     "matrices": """
         alignment_estimators commutators covariance_operators curvature eigenbasis exact_traces
