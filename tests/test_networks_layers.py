@@ -11,6 +11,7 @@ from aniso import backend, checks, networks, places
 from aniso.networks.activation import RULES
 from aniso.networks.layer import Layer
 from aniso.networks.pooled_convolution import PooledConvolution
+from aniso.networks.winograd_convolution import WinogradConvolution
 
 COUNT, BLOCK = 3, 2
 # A few hundred additions of numbers of order one: 1e-12 is some thousand roundings.
@@ -33,8 +34,8 @@ every_layer = pytest.mark.parametrize(("layer", "shape"), list(_cases()))
 
 
 def skip_what_is_numpys_own(layer, place):
-    if isinstance(layer, PooledConvolution) and not place.is_numpy:
-        pytest.skip("the fused tile convolution is NumPy's; elsewhere its two layers run")
+    if isinstance(layer, (PooledConvolution, WinogradConvolution)) and not place.is_numpy:
+        pytest.skip("the fast convolutions are NumPy's; elsewhere the plain layers run")
 
 
 class Case:

@@ -18,7 +18,7 @@ class PlacedStack:
     model : Stack
         The layers as given.
     layers : tuple of Layer
-        The layers that run: with NumPy a convolution and its pooling are fused.
+        The layers that run: with NumPy convolutions in the form that is fastest.
     stack : Stack
         Of these.
     output_loss : loss
@@ -50,10 +50,11 @@ class PlacedStack:
             output_loss, inputs, targets, device, self.dtype, model
         )
         self.model, self.output_loss = model, output_loss
-        # the fused tile convolution is NumPy's; threads too: elsewhere the library has its own
-        self.layers = fused(model.layers) if self.place.is_numpy else model.layers
-        if not self.place.is_numpy:
-            num_threads = 1
+        # fast convolutions and threads are NumPy's: elsewhere the library has its own
+        if self.place.is_numpy:
+            self.layers = fused(model.layers, model.input_shape)
+        else:
+            self.layers, num_threads = model.layers, 1
         self.workers = num_threads if isinstance(num_threads, Workers) else Workers(num_threads)
         self.memory_budget = memory_budget
         self.stack = Stack(self.layers, model.input_shape)
