@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from aniso import datasets, descent, losses, networks, run_store
+from aniso import datasets, descent, image_transformations, losses, networks, run_store
 
 RANDOM_LABEL_SHARE = 6  # one label in six is drawn anew, 200 of 1,200
 
@@ -16,7 +16,9 @@ def training_network(num_train, seed, dtype=np.float32):
     images = datasets.fashion_mnist()
     rng = np.random.default_rng([3, seed])
     redrawn = np.arange(num_train - num_train // RANDOM_LABEL_SHARE, num_train)
-    labels = datasets.with_random_labels(images.train_labels[:num_train], redrawn, 10, rng)
+    labels = image_transformations.with_random_labels(
+        images.train_labels[:num_train], redrawn, 10, rng
+    )
     return _network(images.train_images[:num_train], labels, dtype)
 
 
@@ -27,7 +29,7 @@ def held_out_network(num_test, dtype=np.float32):
 
 
 def _network(images, labels, dtype):
-    inputs = datasets.scale_images(images, -1, 1)[:, None]
+    inputs = image_transformations.scale_images(images, -1, 1)[:, None]
     # one thread: units share the cores between them
     return networks.Network(
         networks.fashion_mnist_network(),

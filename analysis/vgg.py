@@ -8,7 +8,7 @@ from scipy import stats
 
 from analysis import figure_command, figure_style
 from analysis.fashion_mnist import stored_run
-from aniso import datasets, descent, losses, networks
+from aniso import datasets, descent, image_transformations, losses, networks
 from aniso.networks import initialisation
 
 DYNAMICS = ("gd", "gld_constant", "gld_dynamic", "gld_diagonal", "sgd")
@@ -120,7 +120,7 @@ def networks_of(unit):
         (images.train_images[held_out], images.train_labels[held_out]),
         (images.test_images[: unit["num_test"]], images.test_labels[: unit["num_test"]]),
     ]
-    pixels = [channels_first(part, unit["pooling"]) for part, _ in parts]
+    pixels = [image_transformations.channels_first(part, unit["pooling"]) for part, _ in parts]
     mean, deviation = (f(pixels[0], axis=(0, 2, 3), keepdims=True) for f in (np.mean, np.std))
     model = networks.vgg11(pixels[0].shape[1:], unit["width"])
     return [
@@ -143,14 +143,6 @@ def load(name, split):
     if name == "svhn":
         return datasets.svhn(exchanged=split == "paper")
     return datasets.fashion_mnist()
-
-
-def channels_first(images, pooling):
-    """Float32 pixels (N, channels, height, width), means over squares of side `pooling`."""
-    images = images.reshape(*images.shape[:3], -1).transpose(0, 3, 1, 2)
-    count, channels, height, width = images.shape
-    blocks = images.reshape(count, channels, height // pooling, pooling, width // pooling, pooling)
-    return blocks.mean(axis=(3, 5), dtype=np.float32)
 
 
 def accuracy(network, theta):

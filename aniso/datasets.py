@@ -1,8 +1,10 @@
-"""Real images for experiments: FashionMNIST, as a subset in the package or whole and verified.
+"""Real images for experiments: FashionMNIST, CIFAR-10 and SVHN.
 
-The subset is the first 1,200 training and the first 2,000 test images in the official order.
-1,200 is the size of the training set of the paper's experiment: 1,000 clean images and 200 with
-random labels, in the published script those of the indices 1000 to 1199.
+A subset of FashionMNIST is part of the package: the first 1,200 training and the first 2,000 test
+images in the official order. 1,200 is the size of the training set of the paper's experiment: 1,000
+clean images and 200 with random labels, in the published script those of the indices 1000 to 1199.
+Everything else comes from official files, verified by their checksums, or from a folder or an
+``.npz`` that the user names.
 """
 
 import importlib.resources
@@ -10,42 +12,12 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from aniso import checks, memory, official_files
+from aniso import checks, image_files, official_files
+from aniso.published_images import CIFAR10, FASHION_MNIST, SVHN
 
-FASHION_MNIST = official_files.Distribution(
-    name="FashionMNIST",
-    folder="fashion-mnist",
-    mirrors=(
-        "https://storage.googleapis.com/tensorflow/tf-keras-datasets/",
-        "https://raw.githubusercontent.com/zalandoresearch/fashion-mnist/master/data/fashion/",
-    ),
-    files=(
-        official_files.OfficialFile(
-            "train-images-idx3-ubyte",
-            47040016,
-            "c59f468a2f672dc815687fe0f83887768d799fd8a3f3276145d20f83aa44d888",
-            "3aede38d61863908ad78613f6a32ed271626dd12800ba2636569512369268a84",
-        ),
-        official_files.OfficialFile(
-            "train-labels-idx1-ubyte",
-            60008,
-            "bad3541b69d912435c50bb6ba87bec294ff4f6a2e1246121d8633921760443d9",
-            "a04f17134ac03560a47e3764e11b92fc97de4d1bfaf8ba1a3aa29af54cc90845",
-        ),
-        official_files.OfficialFile(
-            "t10k-images-idx3-ubyte",
-            7840016,
-            "5b4141f0afbad91edebe8549f8fcffe087ea10ca49f1dbef5c9a5cd8815ce37b",
-            "346e55b948d973a97e58d2351dde16a484bd415d4595297633bb08f03db6a073",
-        ),
-        official_files.OfficialFile(
-            "t10k-labels-idx1-ubyte",
-            10008,
-            "0402a96d92fd2663957122ceb108a494c5af83dab82d92729df917d7dec38c34",
-            "67da17c76eaffca5446c3361aaab5c3cd6d1c2608764d35dfb1850b086bf8dd5",
-        ),
-    ),
-)
+_BATCHES = tuple(f"data_batch_{number}.bin" for number in range(1, 6))
+_TEST_BATCH = "test_batch.bin"
+_OFFICIAL = "the official files, checksums verified"
 
 
 @dataclass(frozen=True, eq=False)
@@ -58,8 +30,8 @@ class Dataset:
         Name of the data set.
     source : str
         Where the arrays come from.
-    train_images, test_images : ndarray of uint8, shape (N, height, width)
-        Grey values, 0 to 255.
+    train_images, test_images : ndarray of uint8, shape (N, height, width[, 3])
+        Grey or colour values, 0 to 255.
     train_labels, test_labels : ndarray of int64, shape (N,)
         Class of each image.
     """
@@ -141,7 +113,7 @@ def _whole_fashion_mnist(data_dir, download):
     # IDX: 16 bytes before the images, 8 before the labels; the checksum stands for the rest.
     return Dataset(
         FASHION_MNIST.name,
-        "the official files, checksums verified",
+        _OFFICIAL,
         np.frombuffer(train_images, np.uint8, offset=16).reshape(-1, 28, 28),
         np.frombuffer(train_labels, np.uint8, offset=8).astype(np.int64),
         np.frombuffer(test_images, np.uint8, offset=16).reshape(-1, 28, 28),
@@ -149,175 +121,132 @@ def _whole_fashion_mnist(data_dir, download):
     )
 
 
-def pair(images, labels, first, second):
-    """The images of two classes, in their order, with the labels 0 and 1.
+def cifar10(data_dir=None, *, download=True):
+    """CIFAR-10, 32 x 32 colour photographs of ten kinds of things.
 
     Parameters
     ----------
-    images : array_like, shape (N, ...)
-        Images of any shape and type.
-    labels : array_like of int, shape (N,)
-        Class of each image.
-    first, second : int
-        The class that gets the label 0, and the one that gets 1.
+    data_dir : path-like, optional
+        A folder with the official binary archive, with its unpacked ``.bin`` files or with
+        ``cifar10.npz``, or the path of an ``.npz`` (see :func:`aniso.image_files.npz_images`). If
+        not given, the environment variable ``ANISO_DATA``; without either, the user's cache,
+        filled by a download (170 MB).
+    download : bool
+        Whether the archive may be fetched if the cache lacks it.
 
     Returns
     -------
-    images : ndarray, shape (n, ...)
-        The n images of the two classes, a copy.
-    labels : ndarray of int64, shape (n,)
-        0 where the class was `first`, 1 where it was `second`.
+    Dataset
+        Images of shape (N, 32, 32, 3), labels 0 to 9; officially 50,000 and 10,000.
 
     Raises
     ------
     InputError
-        If there is not one label for each image, or a class is absent, or both are the same.
+        If `data_dir` holds none of these, or something damaged.
+    DownloadFailed
+        If no mirror delivered the archive intact, or the cache lacks it and ``download=False``.
 
-    Examples
-    --------
-    >>> pair(np.array([[10], [20], [30]]), [7, 5, 9], first=9, second=7)
-    (array([[10],
-           [30]]), array([1, 0]))
+    Notes
+    -----
+    Krizhevsky, "Learning multiple layers of features from tiny images", 2009; no licence is stated.
     """
-    images = np.asarray(images)
-    if images.ndim == 0:
-        raise checks.InputError("images has shape (); expected (N, ...), N images")
-    labels = checks.array("labels", labels, shape=(len(images),))
-    first = checks.integer("first", first)
-    second = checks.integer("second", second)
-    if first == second:
-        raise checks.InputError(f"first=second={first}; expected two different classes")
-    for name, label in (("first", first), ("second", second)):
-        if not (labels == label).any():
-            present = ", ".join(f"{value:g}" for value in np.unique(labels))
+    npz = _named_npz(data_dir, "cifar10.npz")
+    if npz is not None:
+        return _from_npz("CIFAR-10", npz)
+    names = (*_BATCHES, _TEST_BATCH)
+    folder = _folder_with(data_dir, names, ("", "cifar-10-batches-bin", CIFAR10.folder))
+    if folder is not None:
+        contents, source = [(folder / name).read_bytes() for name in names], f"{folder}/*.bin"
+    else:
+        (archive,) = official_files.contents(CIFAR10, data_dir, download=download)
+        contents, source = image_files.cifar_batches(archive, names), _OFFICIAL
+    parts = [image_files.cifar_images(c, n) for c, n in zip(contents, names, strict=True)]
+    images, labels = (np.concatenate(arrays) for arrays in zip(*parts[:-1], strict=True))
+    return Dataset("CIFAR-10", source, images, labels, *parts[-1])
+
+
+def svhn(data_dir=None, *, exchanged=False, download=True):
+    """SVHN, 32 x 32 colour images of digits cut out of house numbers (format 2).
+
+    Parameters
+    ----------
+    data_dir : path-like, optional
+        A folder with the two official ``.mat`` files or with ``svhn.npz``, or the path of an
+        ``.npz`` (see :func:`aniso.image_files.npz_images`). If not given, the environment variable
+        ``ANISO_DATA``; without either, the user's cache, filled by a download (246 MB).
+    exchanged : bool
+        The paper's split: training images from the official test file (25,000 of the 26,032 are
+        drawn there) and test images from the official training file (70,000 of 73,257).
+    download : bool
+        Whether files that the cache lacks may be fetched.
+
+    Returns
+    -------
+    Dataset
+        Images of shape (N, 32, 32, 3), labels 0 to 9; officially 73,257 and 26,032.
+
+    Raises
+    ------
+    InputError
+        If `data_dir` holds none of these, or something damaged.
+    DownloadFailed
+        If no mirror delivered a file intact, or the cache lacks one and ``download=False``.
+
+    Notes
+    -----
+    Netzer et al., "Reading digits in natural images with unsupervised feature learning", 2011; for
+    non-commercial use only.
+    """
+    exchanged = checks.flag("exchanged", exchanged)
+    npz = _named_npz(data_dir, "svhn.npz")
+    if npz is not None:
+        found = _from_npz("SVHN", npz)
+    else:
+        contents = official_files.contents(SVHN, data_dir, download=download)
+        parts = [
+            image_files.svhn_images(content, file.name)
+            for content, file in zip(contents, SVHN.files, strict=True)
+        ]
+        found = Dataset("SVHN", _OFFICIAL, *parts[0], *parts[1])
+    if not exchanged:
+        return found
+    return Dataset(
+        found.name,
+        f"{found.source}, training and test images exchanged",
+        found.test_images,
+        found.test_labels,
+        found.train_images,
+        found.train_labels,
+    )
+
+
+def _named_npz(data_dir, name):
+    """The user's .npz, if the folder or the path that is named leads to one."""
+    _, folder = official_files.named_folder(data_dir)
+    if folder is None:
+        return None
+    if folder.suffix == ".npz":
+        if not folder.is_file():
+            raise checks.InputError(f"data_dir={str(folder)!r}; no such file")
+        return folder
+    return folder / name if (folder / name).is_file() else None
+
+
+def _from_npz(name, path):
+    return Dataset(name, f"{path.name}, a file of the user's", *image_files.npz_images(path))
+
+
+def _folder_with(data_dir, names, places):
+    """The first of the places in the named folder that has one of the files; all must be there."""
+    named, folder = official_files.named_folder(data_dir)
+    if folder is None:
+        return None
+    for place in places:
+        missing = [name for name in names if not (folder / place / name).is_file()]
+        if not missing:
+            return folder / place
+        if len(missing) < len(names):
             raise checks.InputError(
-                f"{name}={label} is not among the labels; expected one of: {present}"
+                f"{named}={str(folder)!r} has no {missing[0]}; expected {', '.join(names)}"
             )
-    chosen = (labels == first) | (labels == second)
-    return images[chosen], (labels[chosen] == second).astype(np.int64)
-
-
-def scale_images(images, low, high):
-    """Grey values as floats, ``low + (high - low) grey / 255``.
-
-    Parameters
-    ----------
-    images : ndarray of uint8, any shape
-        Grey values, 0 to 255. Floats are refused: they have been scaled before.
-    low, high : float, low < high
-        What 0 and 255 become, exactly; the paper scales FashionMNIST to -1 and 1.
-
-    Returns
-    -------
-    ndarray of float64, the shape of `images`
-        Values from `low` to `high`.
-
-    Raises
-    ------
-    InputError
-        If `images` is not of type uint8, or `low` is not below `high`.
-    AllocationRefused
-        If the floats, 8 bytes for each grey value, would not fit into memory.
-
-    Examples
-    --------
-    >>> scale_images(np.array([0, 51, 255], dtype=np.uint8), 0, 1)
-    array([0. , 0.2, 1. ])
-    """
-    images = np.asarray(images)
-    if images.dtype != np.uint8:
-        raise checks.InputError(
-            f"images has dtype {images.dtype}; expected uint8, grey values as they were read"
-        )
-    low = checks.number("low", low)
-    high = checks.number("high", high)
-    if low >= high:
-        raise checks.InputError(f"low={low:g}, high={high:g}; expected low < high")
-    memory.require(8 * images.size, "the scaled images", "scale fewer images at a time")
-    return np.linspace(low, high, 256)[images]
-
-
-def average_pool(images, size):
-    """Means over the size x size blocks of each image, for a smaller input dimension.
-
-    Parameters
-    ----------
-    images : array_like, shape (N, height, width)
-        Grey values or scaled images.
-    size : int
-        Side of a block; divides height and width.
-
-    Returns
-    -------
-    ndarray of float64, shape (N, height / size, width / size)
-        One mean for each block.
-
-    Raises
-    ------
-    InputError
-        If `images` has another number of axes, or `size` does not divide height and width.
-
-    Examples
-    --------
-    >>> average_pool([[[1, 3, 0, 0], [2, 2, 4, 0]]], 2)
-    array([[[2., 1.]]])
-    """
-    images = checks.array("images", images, shape=(None, None, None))
-    num_images, height, width = images.shape
-    size = checks.integer("size", size, low=1)
-    if height % size or width % size:
-        raise checks.InputError(
-            f"size={size}; expected a divisor of the height {height} and the width {width}"
-        )
-    blocks = images.reshape(num_images, height // size, size, width // size, size)
-    return blocks.mean(axis=(2, 4))
-
-
-def with_random_labels(labels, indices, num_classes, rng):
-    """The labels with those at `indices` drawn anew, uniformly from all classes.
-
-    Parameters
-    ----------
-    labels : array_like of int, shape (N,)
-        Labels 0 to num_classes - 1.
-    indices : array_like of int, shape (n,)
-        Which labels to draw, each at most once. The old label is drawn again with probability
-        1 / num_classes.
-    num_classes : int
-        Number of classes.
-    rng : numpy.random.Generator
-        Source of the labels.
-
-    Returns
-    -------
-    ndarray of int64, shape (N,)
-        A changed copy.
-
-    Raises
-    ------
-    InputError
-        If a label is out of range, or an index is out of range or repeated.
-
-    Examples
-    --------
-    >>> with_random_labels([0, 0, 1], [2], 2, np.random.default_rng(0))[:2]
-    array([0, 0])
-    """
-    num_classes = checks.integer("num_classes", num_classes, low=1)
-    labels = checks.class_labels("labels", labels, num_classes=num_classes)
-    indices = np.asarray(indices)
-    if indices.ndim != 1 or (indices.size and indices.dtype.kind not in "iu"):
-        raise checks.InputError(
-            f"indices has shape {indices.shape} and dtype {indices.dtype}; expected integers, "
-            "shape (n,)"
-        )
-    wrong = indices[(indices < 0) | (indices >= len(labels))]
-    if wrong.size:
-        raise checks.InputError(
-            f"indices has {wrong[0]}; expected integers in 0..{len(labels) - 1}"
-        )
-    if np.unique(indices).size < indices.size:
-        raise checks.InputError("indices has a repeated entry; expected each at most once")
-    rng = checks.generator("rng", rng)
-    labels[indices.astype(np.intp)] = rng.integers(num_classes, size=indices.size)
-    return labels
+    return None

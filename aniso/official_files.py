@@ -1,22 +1,17 @@
 """Files of official distributions: found in a folder or downloaded, and verified before use."""
 
-import contextlib
 import gzip
 import hashlib
 import os
-import sys
 import zlib
 from dataclasses import dataclass
 from pathlib import Path
 
 from aniso import checks
+from aniso.downloads import DownloadFailed, fetch
 
 FOLDER_VARIABLE = "ANISO_DATA"
 """Environment variable that names a folder of official files."""
-
-
-class DownloadFailed(OSError):
-    """A file that no mirror delivered intact; the message says what each mirror did."""
 
 
 @dataclass(frozen=True)
@@ -26,19 +21,30 @@ class OfficialFile:
     Attributes
     ----------
     name : str
-        Name of the uncompressed file; mirrors offer it as ``name + ".gz"``.
+        Name of the uncompressed file.
     num_bytes : int
         Length uncompressed.
     sha256 : str
         Checksum uncompressed: it identifies the content also where somebody compressed it anew.
-    gz_sha256 : str
-        Checksum of the ``.gz`` that the mirrors offer.
+    gz_sha256 : str, optional
+        Checksum of the ``name + ".gz"`` that the mirrors offer; if not given, they offer the file
+        as it is.
     """
 
     name: str
     num_bytes: int
     sha256: str
-    gz_sha256: str
+    gz_sha256: str | None = None
+
+    @property
+    def offered_name(self):
+        """Name of what the mirrors offer."""
+        return self.name if self.gz_sha256 is None else f"{self.name}.gz"
+
+    @property
+    def offered_sha256(self):
+        """Checksum of what the mirrors offer."""
+        return self.sha256 if self.gz_sha256 is None else self.gz_sha256
 
 
 @dataclass(frozen=True)
@@ -92,11 +98,9 @@ def contents(distribution, data_dir=None, *, download=True):
     -----
     A file gets its name in the cache only after its checksum agreed; a damaged one is deleted.
     """
-    named, folder = "data_dir", data_dir
-    if folder is None:
-        named, folder = FOLDER_VARIABLE, os.environ.get(FOLDER_VARIABLE) or None
+    named, folder = named_folder(data_dir)
     if folder is not None:
-        paths = [_find(named, Path(folder), file, distribution) for file in distribution.files]
+        paths = [_find(named, folder, file, distribution) for file in distribution.files]
     else:
         paths = [_from_cache(file, distribution, download) for file in distribution.files]
     return [_verified(path, file) for path, file in zip(paths, distribution.files, strict=True)]
@@ -114,12 +118,38 @@ def _find(named, folder, file, distribution):
     )
 
 
+def named_folder(data_dir=None):
+    """The folder of data that the caller or the environment names, and by which name.
+
+    Parameters
+    ----------
+    data_dir : path-like, optional
+
+    Returns
+    -------
+    named : str
+        "data_dir" or the variable, for messages.
+    folder : Path or None
+
+    Examples
+    --------
+    >>> named, folder = named_folder("images")
+    >>> named, folder.name
+    ('data_dir', 'images')
+    """
+    if data_dir is not None:
+        return "data_dir", Path(data_dir)
+    folder = os.environ.get(FOLDER_VARIABLE)
+    return FOLDER_VARIABLE, Path(folder) if folder else None
+
+
 def _from_cache(file, distribution, download):
     import pooch
 
-    path = Path(pooch.os_cache("aniso")) / distribution.folder / f"{file.name}.gz"
+    path = Path(pooch.os_cache("aniso")) / distribution.folder / file.offered_name
     if download:
-        _fetch(path, file, distribution)
+        addresses = [mirror + file.offered_name for mirror in distribution.mirrors]
+        fetch(path, file.offered_sha256, addresses, _remedy(distribution))
     elif not path.is_file():
         raise DownloadFailed(
             f"{path.name} is not in the cache and download=False; {_remedy(distribution)}"
@@ -127,40 +157,15 @@ def _from_cache(file, distribution, download):
     return path
 
 
-def _fetch(path, file, distribution):
-    import pooch
-
-    failures = []
-    for mirror in distribution.mirrors:
-        with _progress_bar(path.name) as bar:
-            try:
-                pooch.retrieve(
-                    url=mirror + path.name,
-                    known_hash=f"sha256:{file.gz_sha256}",
-                    fname=path.name,
-                    path=path.parent,
-                    downloader=pooch.HTTPDownloader(progressbar=bar, chunk_size=2**16),
-                )
-                return
-            except OSError as error:
-                failures.append(f"{mirror}: {type(error).__name__}: {error}")
-            except ValueError:
-                failures.append(f"{mirror}: what arrived has a wrong checksum and was deleted")
-    raise DownloadFailed(
-        f"{path.name} could not be downloaded; {_remedy(distribution)}. Tried:\n  "
-        + "\n  ".join(failures)
-    )
-
-
 def _remedy(distribution):
     return (
         f"put the official files of {distribution.name} into a folder and name it by data_dir or "
-        f"by the environment variable {FOLDER_VARIABLE}, or use the subset in the package"
+        f"by the environment variable {FOLDER_VARIABLE}"
     )
 
 
 def _verified(path, file):
-    opened = gzip.open if path.suffix == ".gz" else open
+    opened = gzip.open if path.name == f"{file.name}.gz" else open
     try:
         with opened(path, "rb") as stream:
             content = stream.read(file.num_bytes + 1)
@@ -175,41 +180,3 @@ def _verified(path, file):
         f"{str(path)!r} is not the official file ({found}); expected {file.num_bytes} bytes "
         f"uncompressed with sha256 {file.sha256}; replace it by a fresh copy"
     )
-
-
-@contextlib.contextmanager
-def _progress_bar(label):
-    """A bar on standard error that appears with the first bytes; False if no terminal."""
-    if not sys.stderr.isatty():
-        yield False
-        return
-    from rich import console, progress
-
-    columns = (
-        progress.TextColumn("{task.description}"),
-        progress.BarColumn(),
-        progress.DownloadColumn(),
-        progress.TransferSpeedColumn(),
-    )
-    display = progress.Progress(*columns, console=console.Console(stderr=True))
-    try:
-        yield _Bar(display, display.add_task(label, total=None))
-    finally:
-        display.stop()
-
-
-class _Bar:
-    """What pooch expects of a progress bar, drawn by rich."""
-
-    def __init__(self, display, task):
-        self.display, self.task, self.total = display, task, 0
-
-    def update(self, num_bytes):
-        self.display.start()
-        self.display.update(self.task, total=self.total or None, advance=num_bytes)
-
-    def reset(self):
-        self.display.update(self.task, completed=0)
-
-    def close(self):
-        self.display.stop()

@@ -16,7 +16,8 @@ ROOT = Path(__file__).parents[1]
 
 STOREYS = {
     "ground": """
-        array_functions backend checks cost estimates files memory official_files placed_operators
+        array_functions backend checks cost downloads estimates files image_files
+        image_transformations memory official_files placed_operators published_images
         places provenance taylor_checks threads
         executors run_store
     """,

@@ -45,17 +45,31 @@ class Mirror(http.server.BaseHTTPRequestHandler):
     """Serves the files under /good/ intact and under the other folders spoilt."""
 
     def do_GET(self):
-        REQUESTS.append(self.path)
+        wanted = self.headers.get("Range")
+        REQUESTS.append(self.path if wanted is None else f"{self.path} {wanted}")
         _, kind, name = self.path.split("/")
+        if kind == "moved":
+            self.send_response(302)
+            self.send_header("Location", f"/good/{name}")
+            self.end_headers()
+            return
         if kind == "absent":
             self.send_error(404)
             return
         body = gzip.compress(CONTENTS[NAMES.index(name.removesuffix(".gz"))], mtime=0)
-        self.send_response(200)
+        if wanted is not None and kind != "whole":
+            start = int(wanted.removeprefix("bytes=").removesuffix("-"))
+            if start >= len(body):
+                self.send_error(416)
+                return
+            body = body[start:]
+            self.send_response(206)
+        else:
+            self.send_response(200)
         self.send_header("Content-Length", str(len(body)))
         self.end_headers()
         if kind == "corrupt":
-            body = body[:1000] + bytes([body[1000] ^ 1]) + body[1001:]
+            body = bytes([body[0] ^ 1]) + body[1:]
         elif kind == "truncated":
             body = body[: len(body) // 2]
         elif kind == "stalled":
@@ -107,7 +121,7 @@ def test_download_serves_the_files_and_keeps_them(mirror, cache):
     assert len(REQUESTS) == 2
 
 
-@pytest.mark.parametrize("kind", ["corrupt", "truncated", "absent"])
+@pytest.mark.parametrize("kind", ["corrupt", "absent"])
 def test_a_spoilt_mirror_is_named_and_leaves_nothing(mirror, cache, kind):
     with pytest.raises(official_files.DownloadFailed) as failure:
         official_files.contents(distribution(f"{mirror}/{kind}/"))
@@ -119,6 +133,41 @@ def test_a_spoilt_mirror_is_named_and_leaves_nothing(mirror, cache, kind):
     if kind == "corrupt":
         assert "wrong checksum" in message
     assert list(cache.iterdir()) == []
+
+
+def test_a_download_that_was_cut_off_goes_on_where_it_ended(mirror, cache):
+    with pytest.raises(official_files.DownloadFailed, match=r"first-idx\.gz.* bytes are kept"):
+        official_files.contents(distribution(f"{mirror}/truncated/"))
+    (part,) = cache.iterdir()
+    held = part.stat().st_size
+    assert part.name == "first-idx.gz.part"
+    assert 0 < held < len(gzip.compress(CONTENTS[0]))
+    REQUESTS.clear()
+    assert official_files.contents(distribution(f"{mirror}/good/")) == CONTENTS
+    assert [f"/good/first-idx.gz bytes={held}-", "/good/second-idx.gz"] == REQUESTS
+    assert sorted(path.name for path in cache.iterdir()) == [f"{name}.gz" for name in NAMES]
+
+
+def test_a_mirror_that_knows_no_ranges_sends_the_file_anew(mirror, cache):
+    with pytest.raises(official_files.DownloadFailed):
+        official_files.contents(distribution(f"{mirror}/truncated/"))
+    assert official_files.contents(distribution(f"{mirror}/whole/")) == CONTENTS
+    assert len(list(cache.iterdir())) == 2
+
+
+def test_a_part_that_is_not_the_beginning_is_told_by_the_checksum(mirror, cache):
+    cache.mkdir(parents=True)
+    (cache / "first-idx.gz.part").write_bytes(b"something else")
+    with pytest.raises(official_files.DownloadFailed, match="wrong checksum"):
+        official_files.contents(distribution(f"{mirror}/good/"))
+    assert list(cache.iterdir()) == []
+    (cache / "first-idx.gz.part").write_bytes(gzip.compress(CONTENTS[0], mtime=0))
+    assert official_files.contents(distribution(f"{mirror}/good/")) == CONTENTS  # 416: all is there
+
+
+@pytest.mark.usefixtures("cache")
+def test_redirects_are_followed(mirror):
+    assert official_files.contents(distribution(f"{mirror}/moved/")) == CONTENTS
 
 
 def test_the_next_mirror_is_tried(mirror, cache):

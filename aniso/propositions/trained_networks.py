@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from aniso import checks, datasets, losses
+from aniso import checks, datasets, image_transformations, losses
 from aniso.model_objective import ModelObjective
 from aniso.models.one_hidden_layer import OneHiddenLayer
 from aniso.propositions.snapshots import snapshot
@@ -84,9 +84,11 @@ def training_objective(problem):
         targets = (inputs[:, 0] >= inputs[:, 1]).astype(np.int64)
     else:
         images = datasets.fashion_mnist()
-        inputs, targets = datasets.pair(images.train_images, images.train_labels, *problem.classes)
-        inputs = datasets.average_pool(
-            datasets.scale_images(inputs, -1.0, 1.0), problem.pooling
+        inputs, targets = image_transformations.pair(
+            images.train_images, images.train_labels, *problem.classes
+        )
+        inputs = image_transformations.average_pool(
+            image_transformations.scale_images(inputs, -1.0, 1.0), problem.pooling
         ).reshape(len(inputs), -1)
     loss = (
         losses.ClippedSquaredLoss(delta=1e-3)

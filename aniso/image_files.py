@@ -1,0 +1,192 @@
+"""Labelled images from the files in which they are published, or from a user's ``.npz``.
+
+Every reader returns (images uint8 (N, height, width[, 3]), labels int64 (N,)) and refuses what does
+not look like that, by name.
+"""
+
+import io
+import tarfile
+import zipfile
+
+import numpy as np
+
+from aniso import checks
+
+NUM_CLASSES = 10
+_RECORD = 1 + 3 * 32 * 32
+
+
+def cifar_batches(archive, names):
+    """Records of CIFAR-10's binary version from the bytes of its archive, no pickle involved.
+
+    Parameters
+    ----------
+    archive : bytes
+        A gzipped tar.
+    names : sequence of str
+        Members, without their folder.
+
+    Returns
+    -------
+    list of bytes
+
+    Raises
+    ------
+    InputError
+        If the archive is cut off or lacks a member.
+    """
+    found = {}
+    try:
+        with tarfile.open(fileobj=io.BytesIO(archive), mode="r:gz") as members:
+            for member in members:
+                name = member.name.rpartition("/")[2]
+                if name in names:
+                    found[name] = members.extractfile(member).read()
+    except (tarfile.TarError, EOFError, OSError) as error:
+        raise checks.InputError(
+            f"the archive is damaged or cut off ({error}); replace it by a fresh copy"
+        ) from error
+    for name in names:
+        if name not in found:
+            raise checks.InputError(f"the archive has no {name}; expected the binary version")
+    return [found[name] for name in names]
+
+
+def cifar_images(records, name):
+    """Images and labels of records of one label byte and 3 x 32 x 32 colour values each.
+
+    Parameters
+    ----------
+    records : bytes
+    name : str
+        Where they are from, for messages.
+
+    Returns
+    -------
+    images : ndarray of uint8, shape (N, 32, 32, 3)
+    labels : ndarray of int64, shape (N,)
+
+    Raises
+    ------
+    InputError
+
+    Examples
+    --------
+    >>> images, labels = cifar_images(bytes([7]) + bytes(1024) + bytes([5]) * 2048, "two planes")
+    >>> labels, images[0, 0, 0]
+    (array([7]), array([0, 5, 5], dtype=uint8))
+    """
+    if not records or len(records) % _RECORD:
+        raise checks.InputError(
+            f"{name} has {len(records)} bytes; expected a positive multiple of {_RECORD}, a record "
+            "of label and colours: replace it by a fresh copy"
+        )
+    rows = np.frombuffer(records, np.uint8).reshape(-1, _RECORD)
+    images = rows[:, 1:].reshape(-1, 3, 32, 32).transpose(0, 2, 3, 1)
+    return _checked(np.ascontiguousarray(images), rows[:, 0], name)
+
+
+def svhn_images(content, name):
+    """Images and labels of a file of SVHN's format 2, whose label 10 stands for the digit 0.
+
+    Parameters
+    ----------
+    content : bytes
+        A MATLAB 5 file with X (32, 32, 3, N) and y (N, 1).
+    name : str
+        Where they are from, for messages.
+
+    Returns
+    -------
+    images : ndarray of uint8, shape (N, 32, 32, 3)
+    labels : ndarray of int64, shape (N,)
+
+    Raises
+    ------
+    InputError
+    """
+    from scipy import io as scipy_io
+
+    try:
+        arrays = scipy_io.loadmat(io.BytesIO(content), variable_names=["X", "y"])
+        images, labels = arrays["X"], arrays["y"].ravel()
+    except Exception as error:  # whatever the reader meets in a spoilt file
+        raise checks.InputError(
+            f"{name} is no MATLAB file with X and y ({type(error).__name__}: {error}); replace it "
+            "by a fresh copy"
+        ) from error
+    if images.ndim != 4 or labels.size == 0 or labels.min() < 1 or labels.max() > NUM_CLASSES:
+        raise checks.InputError(
+            f"{name} has X of shape {images.shape} and labels {np.unique(labels)}; expected "
+            "(32, 32, 3, N) and 1 to 10"
+        )
+    return _checked(np.ascontiguousarray(images.transpose(3, 0, 1, 2)), labels % 10, name)
+
+
+def npz_images(path):
+    """The four arrays of a user's file: training images and labels, test images and labels.
+
+    Parameters
+    ----------
+    path : Path
+        An ``.npz`` with x_train, y_train, x_test and y_test: uint8 images (N, height, width) or
+        (N, height, width, 3), labels 0 to 9.
+
+    Returns
+    -------
+    tuple of ndarray
+
+    Raises
+    ------
+    InputError
+        If it is unreadable, lacks an array, or one has a wrong shape, type or label.
+    """
+    names = ("x_train", "y_train", "x_test", "y_test")
+    try:
+        with path.open("rb") as stream, np.load(stream, allow_pickle=False) as arrays:
+            missing = [name for name in names if name not in arrays.files]
+            if missing:
+                raise checks.InputError(
+                    f"{str(path)!r} has no {missing[0]}; expected {', '.join(names)}"
+                )
+            found = [arrays[name] for name in names]
+    except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
+        if isinstance(error, checks.InputError):
+            raise
+        raise checks.InputError(
+            f"{str(path)!r} is no readable .npz ({type(error).__name__}: {error})"
+        ) from error
+    train = _checked(*found[:2], f"{path.name}: x_train")
+    test = _checked(*found[2:], f"{path.name}: x_test")
+    if train[0].shape[1:] != test[0].shape[1:]:
+        raise checks.InputError(
+            f"{str(path)!r} has training images of shape {train[0].shape[1:]} and test images of "
+            f"{test[0].shape[1:]}; expected the same"
+        )
+    return *train, *test
+
+
+def _checked(images, labels, name):
+    if images.dtype != np.uint8:
+        raise checks.InputError(
+            f"{name} has dtype {images.dtype}; expected uint8, colours as they were read"
+        )
+    if images.ndim not in (3, 4) or (images.ndim == 4 and images.shape[-1] not in (1, 3)):
+        raise checks.InputError(
+            f"{name} has shape {images.shape}; expected (N, height, width) or (N, height, width, 3)"
+        )
+    if len(images) == 0:
+        raise checks.InputError(f"{name} has no images")
+    labels = np.asarray(labels)
+    if labels.shape != (len(images),) or labels.dtype.kind not in "iu":
+        raise checks.InputError(
+            f"{name} has labels of shape {labels.shape} and dtype {labels.dtype}; expected one "
+            f"integer for each of {len(images)} images"
+        )
+    wrong = np.flatnonzero((labels < 0) | (labels >= NUM_CLASSES))
+    if wrong.size:
+        raise checks.InputError(
+            f"{name} has the label {labels[wrong[0]]} at {wrong[0]}; expected 0 to "
+            f"{NUM_CLASSES - 1}"
+        )
+    return images, labels.astype(np.int64)

@@ -1,0 +1,246 @@
+"""CIFAR-10 and SVHN: official layouts made small, users' files, and everything that is wrong."""
+
+import dataclasses
+import gzip
+import hashlib
+import io
+import os
+import tarfile
+
+import numpy as np
+import pytest
+from scipy import io as scipy_io
+
+from aniso import checks, datasets, image_files, official_files
+
+BATCHES = [f"data_batch_{number}.bin" for number in range(1, 6)] + ["test_batch.bin"]
+
+
+@pytest.fixture(autouse=True)
+def no_folder(monkeypatch):
+    """No data but those that a test names."""
+    monkeypatch.delenv(official_files.FOLDER_VARIABLE, raising=False)
+
+
+def images_and_labels(count, rng):
+    images = rng.integers(256, size=(count, 32, 32, 3), dtype=np.uint8)
+    return images, rng.integers(10, size=count)
+
+
+def records(images, labels):
+    rows = np.concatenate(
+        [labels[:, None], images.transpose(0, 3, 1, 2).reshape(len(images), -1)], axis=1
+    )
+    return rows.astype(np.uint8).tobytes()
+
+
+@pytest.fixture
+def cifar(rng):
+    """Six batches of three images: what they hold, and the bytes of each file."""
+    parts = [images_and_labels(3, rng) for _ in BATCHES]
+    return parts, {name: records(*part) for name, part in zip(BATCHES, parts, strict=True)}
+
+
+def archive_of(contents):
+    stream = io.BytesIO()
+    with tarfile.open(fileobj=stream, mode="w:gz") as archive:
+        for name, content in contents.items():
+            member = tarfile.TarInfo(f"cifar-10-batches-bin/{name}")
+            member.size = len(content)
+            archive.addfile(member, io.BytesIO(content))
+    return stream.getvalue()
+
+
+def official(distribution, **contents):
+    """The distribution with files of these contents instead of its own."""
+    files = tuple(
+        official_files.OfficialFile(file.name, len(content), hashlib.sha256(content).hexdigest())
+        for file, content in zip(distribution.files, contents.values(), strict=True)
+    )
+    return dataclasses.replace(distribution, files=files)
+
+
+def assert_is(found, train, test):
+    np.testing.assert_array_equal(found.train_images, train[0])
+    np.testing.assert_array_equal(found.train_labels, train[1])
+    np.testing.assert_array_equal(found.test_images, test[0])
+    np.testing.assert_array_equal(found.test_labels, test[1])
+    assert found.train_images.dtype == found.test_images.dtype == np.uint8
+    assert found.train_labels.dtype == found.test_labels.dtype == np.int64
+
+
+def joined(parts):
+    return [np.concatenate(arrays) for arrays in zip(*parts, strict=True)]
+
+
+# ---- CIFAR-10
+
+
+def test_cifar_is_read_from_the_archive(cifar, tmp_path, monkeypatch):
+    parts, contents = cifar
+    archive = archive_of(contents)
+    monkeypatch.setattr(datasets, "CIFAR10", official(datasets.CIFAR10, archive=archive))
+    (tmp_path / "cifar-10-binary.tar.gz").write_bytes(archive)
+    found = datasets.cifar10(tmp_path)
+    assert_is(found, joined(parts[:-1]), parts[-1])
+    assert "official" in found.source
+
+
+@pytest.mark.parametrize("inner", ["", "cifar-10-batches-bin"])
+def test_cifar_is_read_from_unpacked_files(cifar, tmp_path, inner):
+    parts, contents = cifar
+    (tmp_path / inner).mkdir(exist_ok=True)
+    for name, content in contents.items():
+        (tmp_path / inner / name).write_bytes(content)
+    assert_is(datasets.cifar10(tmp_path), joined(parts[:-1]), parts[-1])
+    (tmp_path / inner / BATCHES[2]).unlink()
+    with pytest.raises(checks.InputError, match=r"data_dir=.* has no data_batch_3\.bin"):
+        datasets.cifar10(tmp_path)
+
+
+def test_a_spoilt_archive_is_refused(cifar, tmp_path, monkeypatch):
+    _, contents = cifar
+    archive = archive_of(contents)
+    monkeypatch.setattr(datasets, "CIFAR10", official(datasets.CIFAR10, archive=archive))
+    (tmp_path / "cifar-10-binary.tar.gz").write_bytes(archive[:-100])
+    with pytest.raises(checks.InputError, match="is not the official file"):
+        datasets.cifar10(tmp_path)
+
+
+def test_what_is_no_archive_or_lacks_a_batch_is_refused(cifar):
+    _, contents = cifar
+    with pytest.raises(checks.InputError, match="damaged or cut off"):
+        image_files.cifar_batches(archive_of(contents)[:2000], BATCHES)
+    with pytest.raises(checks.InputError, match="damaged or cut off"):
+        image_files.cifar_batches(gzip.compress(b"no tar"), BATCHES)
+    del contents[BATCHES[-1]]
+    with pytest.raises(checks.InputError, match=r"has no test_batch\.bin"):
+        image_files.cifar_batches(archive_of(contents), BATCHES)
+
+
+def test_records_of_a_wrong_length_or_label_are_refused(rng):
+    images, labels = images_and_labels(2, rng)
+    with pytest.raises(checks.InputError, match=r"batch has 6145 bytes; expected .* 3073"):
+        image_files.cifar_images(records(images, labels)[:-1], "batch")
+    labels[1] = 12
+    with pytest.raises(checks.InputError, match=r"batch has the label 12 at 1; expected 0 to 9"):
+        image_files.cifar_images(records(images, labels), "batch")
+
+
+# ---- SVHN
+
+
+def matlab(images, labels, **more):
+    stream = io.BytesIO()
+    written = np.where(labels == 0, 10, labels)[:, None].astype(np.uint8)
+    arrays = {"X": images.transpose(1, 2, 3, 0), "y": written} | more
+    scipy_io.savemat(stream, arrays, do_compression=True)
+    return stream.getvalue()
+
+
+@pytest.fixture
+def svhn(rng, tmp_path, monkeypatch):
+    """A folder with two small files, and what they hold."""
+    parts = [images_and_labels(count, rng) for count in (12, 5)]
+    parts[0][1][:2] = 0, 9
+    contents = {name: matlab(*part) for name, part in zip(("train", "test"), parts, strict=True)}
+    monkeypatch.setattr(datasets, "SVHN", official(datasets.SVHN, **contents))
+    for name, content in contents.items():
+        (tmp_path / f"{name}_32x32.mat").write_bytes(content)
+    return tmp_path, parts
+
+
+def test_svhn_is_read_and_ten_is_the_digit_zero(svhn):
+    folder, (train, test) = svhn
+    found = datasets.svhn(folder)
+    assert_is(found, train, test)
+    assert found.train_labels[:2].tolist() == [0, 9]
+
+
+def test_the_papers_split_exchanges_the_files(svhn):
+    folder, (train, test) = svhn
+    found = datasets.svhn(folder, exchanged=True)
+    assert_is(found, test, train)
+    assert "exchanged" in found.source
+
+
+def test_spoilt_matlab_files_are_refused(rng):
+    images, labels = images_and_labels(4, rng)
+    for content in (b"nothing", matlab(images, labels)[:300]):
+        with pytest.raises(checks.InputError, match="file is no MATLAB file with X and y"):
+            image_files.svhn_images(content, "file")
+    with pytest.raises(checks.InputError, match=r"labels \[ 3  5  6 11\]; expected"):
+        image_files.svhn_images(matlab(images, labels, y=np.array([[3, 11, 5, 6]]).T), "file")
+
+
+# ---- users' files
+
+
+def test_an_npz_is_read_by_its_path_its_folder_or_the_environment(rng, tmp_path, monkeypatch):
+    train, test = images_and_labels(6, rng), images_and_labels(2, rng)
+    path = tmp_path / "cifar10.npz"
+    arrays = dict(zip(("x_train", "y_train", "x_test", "y_test"), (*train, *test), strict=True))
+    np.savez(path, **arrays)
+    assert_is(datasets.cifar10(path), train, test)
+    assert_is(datasets.cifar10(tmp_path), train, test)
+    monkeypatch.setenv(official_files.FOLDER_VARIABLE, str(tmp_path))
+    found = datasets.cifar10()
+    assert_is(found, train, test)
+    assert "official" not in found.source
+    with pytest.raises(checks.InputError, match="no such file"):
+        datasets.svhn(tmp_path / "other.npz")
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"x_train": np.zeros((6, 32, 32, 3))}, "x_train has dtype float64; expected uint8"),
+        ({"x_train": np.zeros((6, 32), np.uint8)}, r"x_train has shape \(6, 32\); expected"),
+        ({"x_test": np.zeros((0, 32, 32, 3), np.uint8)}, "x_test has no images"),
+        ({"y_train": np.arange(5)}, r"labels of shape \(5,\)"),
+        ({"y_train": np.full(6, 10)}, "x_train has the label 10 at 0; expected 0 to 9"),
+        ({"y_test": np.array([0, -1])}, "x_test has the label -1 at 1"),
+        ({"x_test": np.zeros((2, 16, 16, 3), np.uint8)}, "expected the same"),
+        ({"y_test": None}, "has no y_test"),
+    ],
+)
+def test_wrong_arrays_are_refused(rng, tmp_path, change, message):
+    (train, labels), (test, test_labels) = images_and_labels(6, rng), images_and_labels(2, rng)
+    arrays = {"x_train": train, "y_train": labels, "x_test": test, "y_test": test_labels} | change
+    path = tmp_path / "mine.npz"
+    np.savez(path, **{name: array for name, array in arrays.items() if array is not None})
+    with pytest.raises(checks.InputError, match=message):
+        datasets.cifar10(path)
+
+
+def test_a_file_that_is_no_npz_is_refused(tmp_path):
+    path = tmp_path / "mine.npz"
+    path.write_bytes(b"PK\x03\x04 and nothing more")
+    with pytest.raises(checks.InputError, match=r"mine\.npz' is no readable \.npz"):
+        datasets.svhn(path)
+
+
+# ---- the official files, where they are at hand
+
+
+def official_or_skip(load):
+    folder = os.environ.get("ANISO_OFFICIAL_IMAGES")
+    if not folder:
+        pytest.skip("ANISO_OFFICIAL_IMAGES names no folder with the official files")
+    return load(folder)
+
+
+def test_cifar_begins_as_published():
+    found = official_or_skip(datasets.cifar10)
+    assert found.train_labels[:10].tolist() == [6, 9, 9, 4, 1, 1, 2, 7, 8, 3]
+    assert found.test_labels[:10].tolist() == [3, 8, 8, 0, 6, 6, 1, 6, 3, 1]
+    mean = found.train_images.mean(axis=(0, 1, 2))
+    np.testing.assert_allclose(mean, [125.30691805, 122.95039414, 113.86538318], rtol=1e-8)
+
+
+def test_svhn_begins_as_published():
+    found = official_or_skip(datasets.svhn)
+    assert found.train_labels[:12].tolist() == [1, 9, 2, 3, 2, 5, 9, 3, 3, 1, 3, 3]
+    assert np.bincount(found.test_labels).tolist() == [
+        1744, 5099, 4149, 2882, 2523, 2384, 1977, 2019, 1660, 1595,
+    ]  # fmt: skip
