@@ -20,6 +20,7 @@ from aniso import (
     network_noise,
     spectra,
 )
+from aniso.descent.hosted import on_host
 from aniso.descent.sharpness import expected_sharpness
 
 _DENSE_DIMENSION = 2000
@@ -134,7 +135,7 @@ def _accuracy(place):
 
 
 def _test(place):
-    held_out = place.plan.test_objective
+    held_out = on_host(place.plan.test_objective)
     return {
         "test_loss": float(held_out.loss(place.theta)),
         "test_accuracy": accuracy(held_out, place.theta),

@@ -4,9 +4,8 @@ from functools import cached_property
 
 import numpy as np
 
-from aniso import curvature, gradient_noise, lanczos, network_noise, spectra
+from aniso import backend, curvature, gradient_noise, lanczos, network_noise, places, spectra
 from aniso.covariance_operators import FactoredCovariance
-from aniso.networks.streamed_gradients import gradients_at
 
 _EXTRA_VECTORS = 4
 _DENSE_DIMENSION = 400
@@ -45,7 +44,7 @@ class Point:
     def _gradients(self):
         # factors of a layer network, or the array (N, D)
         if hasattr(self.objective, "linearise"):
-            return gradients_at(self.objective, self.objective.check_theta(self.theta))
+            return self.objective.example_gradients(self.theta)
         return self.objective.per_example_gradients(self.theta)
 
     @cached_property
@@ -53,7 +52,7 @@ class Point:
         """Gradient of the mean loss, (D,), from the per-example gradients."""
         if isinstance(self._gradients, np.ndarray):
             return self._gradients.mean(axis=0)
-        return self._gradients.mean()
+        return backend.to_numpy(self._gradients.mean())
 
     @cached_property
     def example_covariance(self):
@@ -87,8 +86,14 @@ class Point:
         if isinstance(self._gradients, np.ndarray):
             rows = weights @ self._gradients
         else:
-            rows = np.asarray(self._gradients.combine(weights), dtype=np.float64)
+            rows = self._combined(weights)
         return FactoredCovariance(rows - rows.mean(axis=0), 1 / (num_batches - 1))
+
+    def _combined(self, weights):
+        gradients = self._gradients
+        place = getattr(gradients, "place", places.NUMPY)
+        weights = backend.to_device(weights.astype(gradients.dtype), place)
+        return np.asarray(backend.to_numpy(gradients.combine(weights)), dtype=np.float64)
 
     @cached_property
     def hessian(self):

@@ -5,6 +5,7 @@ from aniso.networks import passes, tangent_products
 from aniso.networks.linearisation import Linearisation
 from aniso.networks.placed_stack import PlacedStack
 from aniso.networks.pre_flight import predicted_cost
+from aniso.networks.streamed_gradients import gradients_at
 from aniso.networks.tangent_linearisation import TangentLinearisation
 
 
@@ -164,6 +165,17 @@ class Network(PlacedStack):
 
         self._over_chunks(of_chunk)
         return rows
+
+    def example_gradients(self, theta):
+        """Gradients of the examples, kept as factors or recomputed for every product.
+
+        Returns
+        -------
+        GradientFactors or StreamedGradients
+            By which is cheaper and fits; :func:`aniso.network_noise.gradient_covariance` makes
+            their covariance.
+        """
+        return gradients_at(self, self.check_theta(theta))
 
     def _require_rows(self, count):
         self.require(
