@@ -27,6 +27,8 @@ from aniso.covariance_operators import FactoredCovariance
 from aniso.placed_operators import PlacedOperator
 from aniso.threads import blas_threads
 
+_EIGEN_TOLERANCE = 1e-9
+
 
 class LayeredCovariance(PlacedOperator, FactoredCovariance):
     """Centred gradient covariance ``scale * sum_i (g_i - g)(g_i - g)^T`` on gradient factors.
@@ -181,7 +183,8 @@ class LayeredCovariance(PlacedOperator, FactoredCovariance):
         limit = min(self.factors.shape)
         num_pairs = checks.integer("num_pairs", num_pairs, low=1, high=limit, high_name="min(N, D)")
         if not hasattr(self.factors, "gram"):
-            return lanczos.leading_eigenpairs(self, num_pairs)
+            tolerance = max(_EIGEN_TOLERANCE, 1e3 * float(np.finfo(self.dtype).eps))
+            return lanczos.leading_eigenpairs(self, num_pairs, tolerance=tolerance)
         gram = backend.to_numpy(self.factors.gram())
         gram -= gram.mean(axis=0)
         gram -= gram.mean(axis=1)[:, None]

@@ -5,8 +5,9 @@ import numpy as np
 import pytest
 from networks_cases import NetworkCase
 from place_cases import every_place
+from tolerances import assert_within_sampling_error
 
-from aniso import backend, checks, losses, network_noise, networks
+from aniso import alignment_estimators, backend, checks, lanczos, losses, network_noise, networks
 from aniso.networks import initialisation, streamed_gradients
 from aniso.networks.example_squares import square_norms, weighted_squares
 from aniso.networks.gradient_factors import GradientFactors
@@ -108,6 +109,36 @@ def test_covariance_of_streamed_gradients_is_that_of_kept_ones():
     agree(streamed.sample(np.random.default_rng(5), 2), kept.sample(np.random.default_rng(5), 2))
     pairs, expected = streamed.leading_eigenpairs(3), kept.leading_eigenpairs(3)
     np.testing.assert_allclose(pairs.values, expected.values, rtol=1e-7)
+
+
+def test_the_alignment_of_vgg_is_estimated_with_an_error_bar():
+    case = vgg_case(8)
+    network = case.network()
+    at = network.linearise(case.theta)
+    assert at.strategy == "tangents"
+    exact = at.noise_curvature().alignment
+    hessian = at.hessian_operator()
+    noise = network_noise.gradient_covariance(network.example_gradients(case.theta))
+    rng = np.random.default_rng()
+    estimate = alignment_estimators.alignment_hutchinson(hessian, noise, 100, rng)
+    assert_within_sampling_error(estimate, exact)
+    with pytest.raises(AssertionError, match="sampling"):
+        assert_within_sampling_error(estimate, exact + 20 * estimate.standard_error)
+
+
+def test_leading_eigenpairs_of_vgg_have_small_residuals():
+    case = vgg_case(6)
+    network = case.network()
+    pairs = lanczos.leading_eigenpairs(
+        network.linearise(case.theta).hessian_operator(), 1, tolerance=1e-6, block_size=4
+    )
+    vector, value = pairs.vectors[:, 0], pairs.values[0]
+    residual = np.linalg.norm(network.hessian_product(case.theta, vector) - value * vector)
+    assert residual <= 2e-6 * value
+    single = case.network(dtype=np.float32)
+    noise = network_noise.gradient_covariance(single.example_gradients(case.theta))
+    found = noise.leading_eigenpairs(2)
+    assert (found.residuals <= 2e-4 * found.values[0]).all()
 
 
 def test_kept_where_cheap_and_within_memory_streamed_elsewhere():
