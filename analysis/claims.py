@@ -4,16 +4,23 @@ import enum
 import math
 from dataclasses import asdict, dataclass
 
+import numpy as np
+from scipy import stats
+
 # two standard errors: a difference within them is not resolved
 _RESOLVED = 2.0
 
 
 class Verdict(enum.StrEnum):
-    """Outcome: the numbers support the claim, contradict it, or cannot tell."""
+    """Outcome: the numbers support the claim, contradict it, or cannot tell.
+
+    A description is no claim and has no verdict.
+    """
 
     HOLDS = "holds"
     FAILS = "fails"
     UNRESOLVED = "not resolved"
+    DESCRIPTION = "description"
 
 
 @dataclass(frozen=True)
@@ -78,3 +85,54 @@ def judged(name, statement, difference, standard_error, measured):
     else:
         verdict = Verdict.HOLDS if difference > 0 else Verdict.FAILS
     return Claim(name, statement, difference, standard_error, measured, verdict)
+
+
+def described(name, statement, measured):
+    """Numbers that no caption promised: no claim, no verdict.
+
+    Parameters
+    ----------
+    name, statement, measured : str
+
+    Returns
+    -------
+    Claim
+
+    Examples
+    --------
+    >>> str(described("a", "size of it", "3").verdict)
+    'description'
+    """
+    return Claim(name, statement, 0.0, 0.0, measured, Verdict.DESCRIPTION)
+
+
+def over_seeds(values, own_error=0.0):
+    """Mean over seeds and the standard error by which :func:`judged` decides.
+
+    Parameters
+    ----------
+    values : array_like, shape (seeds,)
+    own_error : float
+        Sampling error of one value.
+
+    Returns
+    -------
+    mean, error : float
+        The error is the spread over seeds, widened so that two of it are the 95 % interval of
+        Student's distribution, or ``own_error / sqrt(seeds)`` where that is larger.
+
+    Examples
+    --------
+    >>> over_seeds([1.0], own_error=0.5)
+    (1.0, 0.5)
+    >>> mean, error = over_seeds([1.0, 3.0, 5.0])
+    >>> mean, round(2 * error, 1)  # +- 4.97 by Student's table, + 1.5 % because 2 is not 1.96
+    (3.0, 5.1)
+    """
+    values = np.asarray(values, dtype=float)
+    count = len(values)
+    error = own_error / math.sqrt(count)
+    if count > 1:
+        widened = stats.t.ppf(0.975, count - 1) / stats.norm.ppf(0.975)
+        error = max(error, widened * values.std(ddof=1) / math.sqrt(count))
+    return float(values.mean()), float(error)

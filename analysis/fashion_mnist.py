@@ -59,6 +59,13 @@ def gd_minimum(unit, folder):
     )
 
 
+def steps_of(unit):
+    """Steps of a unit or of its foundation; 0 of what is computed at theta*_GD alone."""
+    if unit.get("part", "sgd") != "sgd":
+        return 0
+    return unit["num_steps"] if "num_steps" in unit else unit["gd_steps"]
+
+
 def stored_run(folder, network, start, settings, seed, measurements):
     """A run of descent in its directory, taken up where it stopped: theta, status, records."""
     parameters = settings.parameters() | {

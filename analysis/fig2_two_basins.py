@@ -167,7 +167,7 @@ def _draw_rates(axes, parameters, arrays):
     for place, rate, error in zip(order, rates, errors, strict=True):
         axes.text(min(rate + 2 * error, 1) + 0.03, place, f"{rate:.2f}", va="center", fontsize=7)
     axes.set(xlim=(0, min(1.15, 1.4 * rates.max())), xlabel="success rate")
-    axes.set_title("reached the flat minimum")
+    axes.set_title("reached the flat minimum (± 2 s.e.)")
 
 
 def _draw_alignment(axes, arrays):
@@ -192,6 +192,7 @@ FIGURE = figure_command.Figure(
     collect=collect,
     judge=judge,
     draw=draw,
+    bands="error bars of the success rates are two standard errors over data sets and runs",
 )
 
 if __name__ == "__main__":

@@ -6,7 +6,7 @@ import numpy as np
 from matplotlib.figure import Figure as Canvas
 
 from analysis import claims, figure_command, figure_style
-from aniso import losses, networks, noise_conventions, training
+from aniso import losses, networks, noise_conventions, run_store, training
 
 _BATCH_SIZE = 10
 _NUM_EPOCHS = 31
@@ -22,6 +22,8 @@ COSTS = {
     "medium": "2 min of one core, twenty seeds",
     "paper": "2 min of one core, twenty seeds",
 }
+
+BANDS = "lines are medians over seeds, bands reach from the 10th to the 90th percentile"
 
 
 def make_units(parameters):
@@ -62,8 +64,12 @@ def parameters_by_epoch(network, width, seed):
     return [start, *iterates[9::10]]
 
 
-def compute_unit(unit, folder, foundation):  # noqa: ARG001 (seconds: nothing to resume)
-    """Exact Tr(H Sigma) of batches of ten and its isotropic counterpart, by epoch."""
+def compute_unit(unit, folder, foundation):  # noqa: ARG001 (as every figure)
+    """Exact Tr(H Sigma) of batches of ten and its isotropic counterpart, by epoch; done once."""
+    return run_store.stored_arrays(folder, unit, unit["seed"], lambda: _traces(unit))
+
+
+def _traces(unit):
     network = training_network(unit["width"], unit["seed"])
     thetas = parameters_by_epoch(network, unit["width"], unit["seed"])
     scale = noise_conventions.minibatch_scale(1000, _BATCH_SIZE, replacement=True)
@@ -104,9 +110,7 @@ def _log_ratios(arrays, number):
 
 
 def _mean(values):
-    if len(values) < 2:
-        return np.nan, np.nan
-    return values.mean(), values.std(ddof=1) / np.sqrt(len(values))
+    return claims.over_seeds(values) if len(values) > 1 else (np.nan, np.nan)
 
 
 def judge(parameters, arrays):
@@ -180,6 +184,7 @@ def draw(parameters, arrays):
     right.set(yscale="log", xlabel="epoch")
     right.set_ylim(top=1.8 * right.get_ylim()[1])
     right.set_ylabel(r"$\mathrm{Tr}(H_t\Sigma_t)\,/\,\mathrm{Tr}(H_t\bar\Sigma_t)$")
+    canvas.supxlabel(f"{parameters['num_seeds']} seeds: {BANDS}", fontsize=7, color="0.3")
     figure_style.panel_letter(left, "a")
     figure_style.panel_letter(right, "b")
     return canvas
@@ -196,6 +201,7 @@ FIGURE = figure_command.Figure(
     collect=collect,
     judge=judge,
     draw=draw,
+    bands=BANDS,
 )
 
 if __name__ == "__main__":

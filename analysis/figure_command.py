@@ -5,7 +5,8 @@
 
 Units of work run on any executor and leave run directories, from which an interrupted figure goes
 on. The arrays go to ``FOLDER/data/*.npz`` with their provenance beside them as ``.json``; the
-drawing is made of the stored arrays alone.
+drawing is made of the stored arrays alone. Run directories belong to the sources that fill them:
+other code begins anew. Stored arrays that other code made are drawn, and said to be so.
 """
 
 import argparse
@@ -19,18 +20,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import matplotlib
-from rich.console import Console
-from rich.progress import (
-    BarColumn,
-    MofNCompleteColumn,
-    Progress,
-    TextColumn,
-    TimeElapsedColumn,
-    TimeRemainingColumn,
-)
 
-from analysis import figure_style
-from aniso import checks, executors, files, provenance, run_store
+from analysis import figure_style, sources, step_progress
+from aniso import checks, executors, files, interruptions, provenance, run_store
 
 SCALES = ("small", "medium", "paper")
 
@@ -63,6 +55,10 @@ class Figure:
     make_foundation, compute_foundation : callable, optional
         ``(parameters, seed) -> dict`` and ``(unit, folder) -> dict of str to ndarray``: work that
         comes before a seed's units, shared by figures with equal foundations.
+    steps_of : callable, optional
+        ``unit -> int``, steps of a unit or of a foundation, for the progress bar.
+    bands : str
+        What the lines and bands over seeds mean; "" where there are none.
     """
 
     name: str
@@ -77,6 +73,8 @@ class Figure:
     draw: Callable
     make_foundation: Callable | None = None
     compute_foundation: Callable | None = None
+    steps_of: Callable | None = None
+    bands: str = ""
 
 
 def named(name):
@@ -122,13 +120,22 @@ def main(name, arguments=None):
     if stored is None:
         print(f"{figure.name} at scale {options.scale}: {figure.costs[options.scale]}", flush=True)
         try:
-            stored = _compute(figure, parameters, options)
+            with interruptions.handled():
+                stored = _compute(figure, parameters, options)
         except KeyboardInterrupt:
-            print("interrupted; the same command goes on from the checkpoints", file=sys.stderr)
+            print(
+                f"interrupted; the same command goes on from the checkpoints in {options.runs}",
+                file=sys.stderr,
+            )
             return 130
         if stored is None:
             return 1
         _save(figure, options.scale, data, parameters, stored)
+    elif stored["sources"] != sources.fingerprint(f"analysis.{figure.name}"):
+        print(
+            f"the stored data were made by other sources ({stored['sources'] or 'not recorded'}); "
+            "--fresh computes them anew"
+        )
     _update_claims(figure, data, parameters, stored["arrays"])
     _show(figure, parameters, stored["arrays"])
     for path in draw(figure, parameters, stored["arrays"], options.output / stem):
@@ -163,61 +170,61 @@ def load(data, parameters):
     if found["key"] != key(parameters):
         return None
     arrays, _ = run_store.load_arrays(data)
-    return {"arrays": arrays, "seconds": found["seconds"]}
+    return {"arrays": arrays, "seconds": found["seconds"], "sources": found.get("sources", "")}
 
 
 def _compute(figure, parameters, options):
     start = time.perf_counter()
     units = figure.make_units(parameters)
-    foundations = _foundations(figure, parameters, options)
+    code = sources.fingerprint(f"analysis.{figure.name}")
+    foundations = _foundations(figure, parameters, options, code)
     if foundations is None:
         return None
-    folder = options.runs.resolve() / f"{figure.name}_{options.scale}" / key(parameters)[:12]
+    name = key(parameters | {"sources": code})[:12]
+    folder = options.runs.resolve() / f"{figure.name}_{options.scale}" / name
     work = [
         (figure.name, unit, str(folder / f"unit-{i:03d}"), foundations.get(unit["seed"]))
         for i, unit in enumerate(units)
     ]
-    values = _values(figure.name, compute_named, work, options.executor)
+    values = _values(figure, figure.name, compute_named, work, options.executor)
     if values is None:
         return None
     arrays = figure.collect(parameters, units, values)
-    return {"arrays": arrays, "seconds": time.perf_counter() - start}
+    return {"arrays": arrays, "seconds": time.perf_counter() - start, "sources": code}
 
 
-def _foundations(figure, parameters, options):
+def _foundations(figure, parameters, options, code):
     """What each seed's units build on, by seed; None where one failed."""
     if figure.make_foundation is None:
         return {}
     seeds = range(parameters["num_seeds"])
     units = [figure.make_foundation(parameters, seed) for seed in seeds]
-    folders = [str(options.runs.resolve() / "foundations" / key(unit)[:12]) for unit in units]
+    names = [key(unit | {"sources": code})[:12] for unit in units]
+    folders = [str(options.runs.resolve() / "foundations" / name) for name in names]
     work = [(figure.name, unit, path) for unit, path in zip(units, folders, strict=True)]
     label = f"{figure.name}: foundation"
-    values = _values(label, compute_named_foundation, work, options.executor)
+    values = _values(figure, label, compute_named_foundation, work, options.executor)
     return None if values is None else dict(zip(seeds, values, strict=True))
 
 
-def _values(label, function, work, executor):
+def _values(figure, label, function, work, executor):
     """Values of all units, or None where one failed; failures are told and stop no other unit."""
-    console = Console(stderr=True)
-    with Progress(
-        TextColumn(label),
-        BarColumn(bar_width=24),
-        MofNCompleteColumn(),
-        TimeElapsedColumn(),
-        TextColumn("left"),
-        TimeRemainingColumn(),
-        console=console,
-        disable=not console.is_terminal,
-    ) as progress:
-        bar = progress.add_task("", total=len(work))
+    folders = [item[2] for item in work]
+    steps = figure.steps_of and [figure.steps_of(item[1]) for item in work]
+    with step_progress.shown(label, folders, steps) as finish:
         outcomes = executors.run_units(
-            function, work, executor, on_done=lambda _: progress.advance(bar)
+            function, work, executor, on_done=lambda outcome: finish(outcome.unit[2])
         )
     failed = [outcome for outcome in outcomes if outcome.error is not None]
     for outcome in failed:
-        error = outcome.error
-        print(f"unit {outcome.unit[1]} failed: {type(error).__name__}: {error}", file=sys.stderr)
+        error, (_, unit, folder) = outcome.error, outcome.unit[:3]
+        print(f"unit {unit} in {folder} failed: {type(error).__name__}: {error}", file=sys.stderr)
+    if failed:
+        done = len(outcomes) - len(failed)
+        print(
+            f"{done} of {len(outcomes)} units are done and kept; the same command takes them up",
+            file=sys.stderr,
+        )
     return None if failed else [outcome.value for outcome in outcomes]
 
 
@@ -240,6 +247,7 @@ def _save(figure, scale, data, parameters, stored):
         "scale": scale,
         "parameters": parameters,
         "key": key(parameters),
+        "sources": stored["sources"],
         "seconds": round(stored["seconds"], 1),
         "environment": provenance.environment(),
     }

@@ -67,6 +67,14 @@ STYLE = {
 }
 
 
+SEEDS = "lines are means over seeds, bands reach from the smallest to the largest seed"
+
+
+def seeds_note(num_seeds):
+    """What lines and bands are, for the picture; "" of a single seed, which has no bands."""
+    return "" if num_seeds < 2 else f"{num_seeds} seeds: {SEEDS}"
+
+
 def panel_letter(axes, letter):
     """A bold letter at the upper left corner of a panel."""
     axes.set_title(letter, loc="left", fontweight="bold")

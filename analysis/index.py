@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from analysis import figure_command
+from analysis import claims, figure_command
 from analysis.__main__ import FIGURES
 from aniso import files, run_store
 
@@ -45,7 +45,8 @@ def readme(stored):
         "",
         "Each picture is drawn from the data beside it (`data/*.npz`, provenance and verdicts in",
         "`data/*.json`) and made by one command. Claims are those of the captions, held against",
-        "the numbers with two standard errors; what does not reproduce is reported as it is.",
+        "the numbers with two standard errors (over seeds, widened by Student's factor, or of the",
+        "single measurements where larger); what does not reproduce is reported as it is.",
         "Where the paper, its published scripts and these numbers differ is listed in",
         "[DISCREPANCIES.md](DISCREPANCIES.md). This page is written by `python -m analysis.index`.",
     ]
@@ -62,7 +63,7 @@ def readme(stored):
             f"![{figure.title}]({name}_{scale}.png)",
             "",
             f"`{command}` ({figure.costs[scale]}), parameters "
-            f"`{json.dumps(description['parameters'])}`",
+            f"`{json.dumps(description['parameters'])}`{_bands(figure, description)}",
             "",
             "| claim | verdict | measured |",
             "| --- | --- | --- |",
@@ -77,6 +78,11 @@ def readme(stored):
         "scripts of `analysis/` state in their first lines what they draw.",
     ]
     return "\n".join(lines) + "\n"
+
+
+def _bands(figure, description):
+    several = description["parameters"]["num_seeds"] > 1
+    return f"; {figure.bands}" if figure.bands and several else ""
 
 
 def discrepancies(stored):
@@ -134,13 +140,19 @@ def _batches(_, arrays):
     )
 
 
+def _spectrum(_, arrays):
+    return figure_command.module("fig5_curvature").conditioning_text(arrays)
+
+
 def _eigenvalues(_, arrays):
-    count = int(arrays["num_negative"][0])
-    return f"{count} of the 20 eigenvalues largest in magnitude are negative at theta*_GD"
+    counts = ", ".join(str(int(count)) for count in arrays["num_negative"])
+    return f"{counts} of the 20 eigenvalues largest in magnitude are negative at theta*_GD"
 
 
 def _power(_, arrays):
-    return f"cosine with the converged eigenvector {float(arrays['power_cosine'][0]):.6f}"
+    return (
+        f"cosine with the converged eigenvector at least {float(arrays['power_cosine'].min()):.6f}"
+    )
 
 
 def _gd_accuracy(description, arrays):
@@ -154,8 +166,14 @@ def _gd_accuracy(description, arrays):
 
 
 def _sgd_accuracy(_, arrays):
-    ends = arrays["test_accuracy"][:, -1, :].mean(axis=0)
-    return f"SGD goes from {ends[0]:.4f} to {ends[-1]:.4f} in {arrays['step'][-1]:,} iterations"
+    curves = arrays["test_accuracy"][:, -1]
+    ends = curves.mean(axis=0)
+    change, error = claims.over_seeds(curves[:, -1] - curves[:, 0])
+    bar = f" ± {error:.1g}" if len(curves) > 1 else ""
+    return (
+        f"SGD goes from {ends[0]:.4f} to {ends[-1]:.4f} in {arrays['step'][-1]:,} iterations, a "
+        f"change of {change:.2g}{bar} (mean over {len(curves)} seed{'s' * (len(curves) > 1)})"
+    )
 
 
 def _constant(description, arrays):
@@ -204,6 +222,12 @@ _ROWS = (
         "leading eigenvector of H",
         "30 power iterations",
         _from("fig5_curvature", _power),
+    ),
+    (
+        "Figure 5, spectrum",
+        "lambda_i <= lambda_1 D^(-d) for i > k, d > 1/2, k far below D",
+        "the first 400 eigenvalues",
+        _from("fig5_curvature", _spectrum),
     ),
     (
         "Covariance Sigma",

@@ -16,19 +16,17 @@ own seed, so that results do not depend on the executor, the number of workers o
 
 import contextlib
 import importlib
-import multiprocessing
 import os
 import queue
 import socket
 import sys
 import urllib.parse
-from concurrent.futures import BrokenExecutor, CancelledError, Future, ProcessPoolExecutor
+from concurrent.futures import BrokenExecutor, CancelledError, Future
 from dataclasses import dataclass
 
-from aniso import checks
+from aniso import checks, local_processes
 
 NAMES = "serial, local, local:<processes>, dask://<host>:<port>, mpi"
-_BLAS_VARIABLES = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
 _SECONDS_TO_CONNECT = 10
 _ATTEMPTS = 3
 
@@ -78,7 +76,8 @@ def run_units(function, units, executor="local", *, on_done=None):
     Notes
     -----
     A unit that raises is an outcome with its error; the others go on. Units whose worker died are
-    submitted again, at most three times each in all.
+    submitted again, at most three times each in all. After Ctrl-C or SIGTERM local workers end
+    their units as :mod:`aniso.interruptions` says, and they do so when this process dies.
 
     Examples
     --------
@@ -107,7 +106,8 @@ def run_units(function, units, executor="local", *, on_done=None):
             for future, index in _as_completed(futures):
                 try:
                     finish(index, Outcome(units[index], future.result(), None))
-                except _deaths() as error:
+                except (*_deaths(), KeyboardInterrupt) as error:
+                    # a KeyboardInterrupt of the future: somebody has stopped the worker alone
                     if attempt == _ATTEMPTS:
                         finish(index, Outcome(units[index], None, error))
                     else:
@@ -160,7 +160,7 @@ def _named(name, num_units):
     if kind == "local" and (not rest or rest.isdigit()):
         count = int(rest) if rest else len(os.sched_getaffinity(0))
         checks.integer("the number of local processes", count, low=1)
-        return _local(max(1, min(count, num_units)))
+        return local_processes.opened(max(1, min(count, num_units)))
     if name.startswith("dask://"):
         return _dask(name)
     if name == "mpi":
@@ -189,26 +189,6 @@ class _Serial:
         except Exception as error:
             future.set_exception(error)
         return future
-
-
-@contextlib.contextmanager
-def _local(num_processes):
-    # the children read these before NumPy loads: no two libraries of threads on one core
-    kept = {name: os.environ.get(name) for name in _BLAS_VARIABLES}
-    os.environ.update(dict.fromkeys(_BLAS_VARIABLES, "1"))
-    pool = ProcessPoolExecutor(num_processes, multiprocessing.get_context("spawn"))
-    try:
-        yield pool
-    except BaseException:
-        pool.shutdown(wait=False, cancel_futures=True)
-        raise
-    finally:
-        pool.shutdown()
-        for name, value in kept.items():
-            if value is None:
-                os.environ.pop(name, None)
-            else:
-                os.environ[name] = value
 
 
 @contextlib.contextmanager

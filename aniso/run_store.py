@@ -22,7 +22,7 @@ from pathlib import Path
 
 import numpy as np
 
-from aniso import checks, files, provenance
+from aniso import checks, files, parameter_differences, provenance
 
 _KEPT = 2
 _DETAILS = "details_json"
@@ -137,7 +137,7 @@ class RunDirectory:
         if found is None:
             return
         stored = {key: found.get(key) for key in self._identity}
-        lines = list(differences(_flat(stored), _flat(self._identity)))
+        lines = list(parameter_differences.differences(stored, self._identity))
         if lines:
             shown = "\n".join(f"  {line}" for line in lines)
             raise checks.InputError(
@@ -217,6 +217,42 @@ class RunDirectory:
             return None
 
 
+def stored_arrays(folder, parameters, seed, compute):
+    """Arrays of a computation without steps, done once: taken from its directory afterwards.
+
+    Parameters
+    ----------
+    folder, parameters, seed
+        As of :class:`RunDirectory`.
+    compute : callable
+        ``compute() -> dict of str to ndarray``.
+
+    Returns
+    -------
+    dict of str to ndarray
+
+    Raises
+    ------
+    InputError
+        As :class:`RunDirectory`.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> folder = tempfile.mkdtemp()
+    >>> for attempt in (1, 2):
+    ...     stored_arrays(folder, {}, 0, lambda: {"attempt": np.array(attempt)})
+    {'attempt': array(1)}
+    {'attempt': array(1)}
+    """
+    with RunDirectory(folder, parameters, seed=seed) as run:
+        stored = run.result()
+        if stored is None:
+            run.save_result(0, compute(), {})
+            stored = run.result()
+    return stored.arrays
+
+
 def save_arrays(path, arrays, text):
     """Arrays and a text in one NPZ file, whole or absent."""
     buffer = io.BytesIO()
@@ -238,34 +274,3 @@ def load_arrays(path):
     with open(path, "rb") as stream, np.load(stream, allow_pickle=False) as stored:
         arrays = {name: stored[name] for name in stored.files}
     return arrays, str(arrays.pop(_DETAILS))
-
-
-def differences(stored, asked):
-    """Lines that say where two flat dictionaries differ.
-
-    Examples
-    --------
-    >>> list(differences({"a": 1, "b": 2}, {"a": 1, "c": 3}))
-    ['b: stored 2, not asked for', 'c: not stored, asked for 3']
-    """
-    for name in sorted(stored.keys() | asked.keys()):
-        if name not in asked:
-            yield f"{name}: stored {stored[name]!r}, not asked for"
-        elif name not in stored:
-            yield f"{name}: not stored, asked for {asked[name]!r}"
-        elif stored[name] != asked[name]:
-            yield f"{name}: stored {stored[name]!r}, asked for {asked[name]!r}"
-
-
-def _flat(content, prefix=""):
-    # {"parameters": {"a": 1}, "seed": 2} -> {"a": 1, "seed": 2}
-    flat = {}
-    for name, value in (content or {}).items():
-        label = name if not prefix else f"{prefix}.{name}"
-        if name == "parameters" and not prefix:
-            flat |= _flat(value)
-        elif isinstance(value, dict):
-            flat |= _flat(value, label)
-        else:
-            flat[label] = value
-    return flat

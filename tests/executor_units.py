@@ -2,6 +2,7 @@
 
 import os
 import signal
+import time
 from pathlib import Path
 
 import numpy as np
@@ -37,6 +38,16 @@ def die_once(unit):
     return value
 
 
+def stop_once(unit):
+    """Stops its own process, as a cluster does, the first time that the marked unit runs."""
+    marker, value = unit
+    if marker is not None and not Path(marker).exists():
+        Path(marker).touch()
+        os.kill(os.getpid(), signal.SIGTERM)
+        time.sleep(10)
+    return value
+
+
 def die_always(_):
     """Kills its own process."""
     os.kill(os.getpid(), signal.SIGKILL)
@@ -45,10 +56,16 @@ def die_always(_):
 NUM_STEPS = 60
 
 
-def descend(unit):
+def descend_slowly(unit):
+    """The run of :func:`descend` without checkpoints of its own accord, 10 ms a step."""
+    Path(f"{unit[0]}.begun").touch()
+    return descend(unit, interval=1e9, pause=0.01)
+
+
+def descend(unit, interval=0.0, pause=0.0):
     """A run of descent in its directory; killed once at a given step where one is given."""
     folder, seed, fatal_step = unit
-    loop.SECONDS_BETWEEN_CHECKPOINTS = 0.0
+    loop.SECONDS_BETWEEN_CHECKPOINTS = interval
     rows = np.random.default_rng(0).standard_normal((8, 3))
     objective = quadratic_objective(np.diag([3.0, 1.0, 0.2]), np.zeros(3), rows)
     settings = descent.Settings(
@@ -57,6 +74,7 @@ def descend(unit):
     marker = Path(f"{folder}.killed")
 
     def kill(step, _):
+        time.sleep(pause)
         if step == fatal_step and not marker.exists():
             marker.touch()
             os.kill(os.getpid(), signal.SIGKILL)

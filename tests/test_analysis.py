@@ -1,13 +1,16 @@
 """Figures: small scales from command to picture, claims that hold and fail, the written pages."""
 
 import doctest
+import io
 import json
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import numpy as np
 import pytest
+from rich.console import Console
 
 from analysis import __main__ as listing
 from analysis import (
@@ -19,6 +22,8 @@ from analysis import (
     fig5_curvature,
     figure_command,
     index,
+    sources,
+    step_progress,
 )
 from aniso import run_store
 
@@ -54,12 +59,14 @@ def test_a_figure_leaves_pictures_data_and_provenance(drawn, name):
     assert stem.with_suffix(".pdf").read_bytes().startswith(b"%PDF")
     data = drawn / "figures" / "data" / f"{name}_small.npz"
     description = json.loads(data.with_suffix(".json").read_text())
-    assert description["parameters"] == figure_command.named(name).scales["small"]
+    expected = json.loads(json.dumps(figure_command.named(name).scales["small"]))
+    assert description["parameters"] == expected
+    assert description["sources"] == sources.fingerprint(f"analysis.{name}")
     assert description["environment"]["packages"]["numpy"] == np.__version__
     assert {claim["verdict"] for claim in description["claims"]} <= set(claims.Verdict)
     arrays, _ = run_store.load_arrays(data)
     assert arrays
-    assert all(np.asarray(array).dtype.kind in "fib" for array in arrays.values())
+    assert all(np.asarray(array).dtype.kind in "fibU" for array in arrays.values())
 
 
 def test_the_picture_is_made_of_the_stored_data_alone(drawn, monkeypatch, capsys):
@@ -143,6 +150,76 @@ def test_a_failing_unit_is_told_and_the_others_are_done(tmp_path, monkeypatch, c
     assert "RuntimeError: no luck" in capsys.readouterr().err
     assert len(done) == len(fig2_two_basins.DYNAMICS) - 1
     assert not list(tmp_path.glob("figures/*.png"))
+
+
+def test_data_of_other_sources_are_drawn_and_said_to_be_so(drawn, monkeypatch, capsys):
+    assert run("fig2_two_basins", drawn) == 0
+    assert "other sources" not in capsys.readouterr().out
+    monkeypatch.setattr(sources, "fingerprint", lambda _: "0123456789abcdef")
+    assert run("fig2_two_basins", drawn) == 0
+    told = capsys.readouterr().out
+    assert "made by other sources" in told
+    assert "--fresh" in told
+
+
+def test_runs_of_other_sources_are_never_taken_up(tmp_path, monkeypatch):
+    asked = []
+
+    def compute(_, folder, __):
+        asked.append(folder)
+        raise RuntimeError("enough")
+
+    monkeypatch.setattr(
+        figure_command,
+        "named",
+        lambda _: _replaced(fig4_one_hidden_layer.FIGURE, compute_unit=compute),
+    )
+    for code in ("a", "a", "b"):
+        monkeypatch.setattr(sources, "fingerprint", lambda _, code=code: code)
+        assert run("fig4_one_hidden_layer", tmp_path) == 1
+    first, again, other = np.split(np.array(asked), 3)
+    assert (first == again).all()
+    assert not set(first) & set(other)
+
+
+def test_a_fingerprint_follows_imports_and_leaves_presentation_out(tmp_path, monkeypatch):
+    found = sources.modules("analysis.fig3_fashion_mnist")
+    assert {"aniso.descent.loop", "aniso.networks.network", "analysis.fashion_mnist"} <= set(found)
+    assert not {"analysis.figure_style", "analysis.fig5_curvature", "autograd"} & set(found)
+    (tmp_path / "one.py").write_text("from analysis import two\n")
+    (tmp_path / "two.py").write_text("answer = 42\n")
+    (tmp_path / "three.py").write_text("")
+    monkeypatch.setitem(sources._ROOTS, "analysis", tmp_path)
+    before = sources.fingerprint("analysis.one")
+    (tmp_path / "three.py").write_text("changed = True\n")
+    assert sources.fingerprint("analysis.one") == before
+    (tmp_path / "two.py").write_text("answer = 43\n")
+    assert sources.fingerprint("analysis.one") != before
+
+
+def test_steps_are_counted_from_what_units_write(tmp_path):
+    folders = [tmp_path / name for name in ("running", "waiting", "ended", "damaged")]
+    for folder, text in (("running", '{"step": 30, "num_steps": 100}'), ("damaged", "{")):
+        (tmp_path / folder).mkdir()
+        (tmp_path / folder / "progress.json").write_text(text)
+    count = step_progress.StepCount(folders, [100, 100, 50, 10])
+    assert (count.done(), count.total) == (30, 260)
+    count.finish(str(tmp_path / "ended"))
+    assert count.done() == 80
+
+
+@pytest.mark.parametrize("terminal", [True, False])
+def test_the_bar_shows_steps_on_a_terminal_and_nothing_elsewhere(tmp_path, terminal, monkeypatch):
+    monkeypatch.setattr(step_progress, "_SECONDS_BETWEEN_LOOKS", 0.01)
+    written = io.StringIO()
+    console = Console(file=written, force_terminal=terminal, width=120)
+    with step_progress.shown("fig", [tmp_path], [4000], console):
+        for step in (1000, 2500):
+            (tmp_path / "progress.json").write_text(json.dumps({"step": step}))
+            time.sleep(0.15)
+    assert ("2,500/4,000 steps" in written.getvalue()) == terminal
+    assert ("steps/s" in written.getvalue()) == terminal
+    assert bool(written.getvalue()) == terminal
 
 
 def test_interruption_has_its_own_status(tmp_path, monkeypatch):
@@ -293,15 +370,19 @@ def test_figure_5_fails_for_flat_spectra_and_isotropic_noise():
         "alignment": 50 * records,
         "isotropic_alignment": records,
     }
-    assert set(verdicts(fig5_curvature.judge({}, steep)).values()) == {"holds"}
+    found = verdicts(fig5_curvature.judge({}, steep))
+    assert {found.pop("spectrum"), found.pop("coefficient")} == {"description"}
+    assert set(found.values()) == {"holds"}
+    # lambda_21 = 1e-4^(20/39) and D = 1e4: the exponent is 20/39 by hand
+    measured = fig5_curvature.conditioning(steep)
+    assert measured["exponent"] == pytest.approx(20 / 39)
     flat = steep | {
         "eigenvalues": np.ones((1, 40)),
         "projection_coefficient": 1e-4 * records,
         "alignment": 0.9 * records,
     }
     found = verdicts(fig5_curvature.judge({}, flat))
-    # how many more there are than the forty computed, nobody knows
-    assert found.pop("ill-conditioned") == "not resolved"
+    assert {found.pop("spectrum"), found.pop("coefficient")} == {"description"}
     assert set(found.values()) == {"fails"}
 
 

@@ -4,6 +4,7 @@ import itertools
 
 import numpy as np
 import pytest
+from place_cases import every_foreign_place
 from tolerances import assert_equal_up_to_rounding, assert_within_sampling_error
 
 from aniso import (
@@ -15,6 +16,7 @@ from aniso import (
     noise_conventions,
     noise_structures,
     ornstein_uhlenbeck,
+    places,
     run_store,
 )
 from aniso.descent import (
@@ -499,6 +501,30 @@ def test_many_parameters_take_operators_in_the_place_of_arrays(rng, monkeypatch)
     assert np.abs(again - noise).max() < 1e-2 * np.trace(noise)
 
 
+@pytest.mark.parametrize("num_pairs", [1, 3])
+@pytest.mark.parametrize("tolerance", [1e-2, 1e-7])
+def test_eigenpairs_of_a_network_have_the_residuals_asked_for(
+    num_pairs, tolerance, rng, monkeypatch
+):
+    objective = network(rng)
+    theta = rng.standard_normal(objective.num_parameters)
+    hessian = objective.hessian(theta)
+    monkeypatch.setattr(point, "_DENSE_DIMENSION", 2)
+    made = chosen("gld_hessian", eigen_tolerance=tolerance)
+    place = point.Point(objective, theta, made, rng)
+    pairs = place.hessian_eigenpairs(num_pairs)
+    # measured in double precision, whichever the products had; twice as the iteration allows
+    vectors = pairs.vectors.astype(np.float64)
+    residuals = np.linalg.norm(hessian @ vectors - vectors * pairs.values, axis=0)
+    assert residuals.max() <= 3 * tolerance * np.abs(hessian).sum(axis=1).max()
+    again = point.Point(objective, theta, made, rng, pairs.vectors).hessian_eigenpairs(num_pairs)
+    values = np.linalg.eigvalsh(hessian)[::-1]
+    size = np.abs(values).max()
+    # a residual r moves a Ritz value by at most r; from its own vectors no pair gets worse
+    assert np.abs(again.values - pairs.values).max() <= 4 * tolerance * size
+    assert pairs.values[0] == pytest.approx(values[0], abs=2 * tolerance * size)
+
+
 def test_a_gradient_that_overflows_ends_the_run(rng):
     class Cliff:
         """Gradients that are not finite beyond the first step."""
@@ -613,3 +639,39 @@ def test_all_presets_run_on_a_toy(rng):
             objective, np.ones(2), preset(dynamics, **common, **more), rng
         )
         assert result.status == "finished"
+
+
+# ---- networks on another device
+
+
+@every_foreign_place
+@pytest.mark.parametrize("name", ["gd", "gld_diagonal", "sgd_gaussian", "sgd"])
+def test_a_run_on_another_device_is_the_run_on_the_host(place, name):
+    rng = np.random.default_rng()
+    layers = networks.Convolution(2, 3), networks.Activation("relu"), networks.MaxPooling(2)
+    model = networks.Stack((*layers, networks.Flatten(), networks.Dense(3)), (1, 6, 6))
+    theta = 0.3 * rng.standard_normal(model.num_parameters)
+    inputs, labels = rng.standard_normal((12, 1, 6, 6)), rng.integers(0, 3, 12)
+    chosen = descent.as_stated(name, learning_rate=0.05, num_steps=3, batch_size=4)
+    plan = {"steps": (0, 3), "quantities": ("accuracy", "test", "gradient_norm", "noise")}
+    results = []
+    for where in (places.NUMPY, place):
+        network = networks.Network(
+            model,
+            losses.SoftmaxCrossEntropy(),
+            inputs,
+            labels,
+            device=None if where.is_numpy else where,
+        )
+        measured = descent.Measurements(**plan, test_objective=network)
+        results.append(
+            descent.simulate_descent(
+                network, theta, chosen, np.random.default_rng(7), measurements=measured
+            )
+        )
+    host, device = results
+    # the same draws; sums in another order
+    np.testing.assert_allclose(device.theta, host.theta, rtol=0, atol=1e-10)
+    assert device.records.keys() == host.records.keys()
+    for quantity, values in host.records.items():
+        np.testing.assert_allclose(device.records[quantity], values, rtol=1e-8, err_msg=quantity)

@@ -1,6 +1,7 @@
 """Executors: the same results wherever units run, and what happens when a worker dies."""
 
 import os
+import signal
 import subprocess
 import sys
 import time
@@ -127,6 +128,56 @@ def test_ctrl_c_ends_the_pool_and_is_passed_on():
 
     with pytest.raises(KeyboardInterrupt):
         executors.run_units(executor_units.draw, SEEDS, "local:1", on_done=stop)
+
+
+PROGRAM = """
+import executor_units, signal
+from aniso import executors, interruptions
+
+if __name__ == "__main__":
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    units = [({folder!r} + f"/{{seed}}", seed, None) for seed in (4, 5, 6)]
+    with interruptions.handled():
+        executors.run_units(executor_units.descend_slowly, units, "local:2")
+"""
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])
+@pytest.mark.parametrize("whole_group", [False, True])
+def test_a_stopped_program_takes_its_workers_along(tmp_path, number, whole_group):
+    if number == signal.SIGKILL and whole_group:
+        pytest.skip("nothing is left to be taken along")
+    (tmp_path / "program.py").write_text(PROGRAM.format(folder=str(tmp_path)))
+    process = subprocess.Popen(
+        [sys.executable, tmp_path / "program.py"],
+        stderr=subprocess.PIPE,
+        start_new_session=True,
+        env=os.environ | {"PYTHONPATH": str(Path(__file__).parent)},
+    )
+    wait_for(lambda: all((tmp_path / f"{seed}.begun").exists() for seed in (4, 5)))
+    time.sleep(0.1)
+    (os.killpg if whole_group else os.kill)(process.pid, number)  # a terminal signals the group
+    # the workers hold standard error too: its end is theirs
+    process.communicate(timeout=20)
+    assert not (tmp_path / "6.begun").exists()
+    for seed in (4, 5):
+        assert list((tmp_path / str(seed)).glob("checkpoint-*"))
+        whole = executor_units.descend((tmp_path / f"{seed}whole", seed, None))
+        resumed = executor_units.descend((tmp_path / str(seed), seed, None))
+        for key, expected in whole.items():
+            assert np.array_equal(resumed[key], expected, equal_nan=True), key
+
+
+def wait_for(condition, seconds=20):
+    end = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < end
+        time.sleep(0.01)
+
+
+def test_a_worker_that_is_stopped_alone_costs_its_unit_alone(tmp_path):
+    units = [(None, 1), (tmp_path / "marker", 2), (None, 3)]
+    assert values(executors.run_units(executor_units.stop_once, units, "local:2")) == [1, 2, 3]
 
 
 def test_an_unreachable_cluster_is_an_error_at_once():

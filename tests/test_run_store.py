@@ -1,6 +1,7 @@
 """Run directories: identity, checkpoints that survive damage and kills, one process at a time."""
 
 import errno
+import json
 import os
 import signal
 import subprocess
@@ -127,6 +128,60 @@ def test_without_space_the_last_checkpoint_stays_whole(tmp_path, monkeypatch):
         monkeypatch.undo()
         assert run.latest_checkpoint().step == 5
     assert not [path for path in tmp_path.iterdir() if path.name.startswith(".")]
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_stopped_run_writes_a_checkpoint_and_resumes_to_the_same_bits(tmp_path, number, rng):
+    whole = executor_units.descend((tmp_path / "whole", 7, None))
+    folder = tmp_path / "stopped"
+    program = (
+        # a shell may have started the tests with SIGINT ignored
+        "import executor_units, signal, sys; from aniso import interruptions\n"
+        "signal.signal(signal.SIGINT, signal.default_int_handler)\n"
+        "with interruptions.handled():\n"
+        f"    executor_units.descend_slowly(({str(folder)!r}, 7, None))\n"
+    )
+    process = subprocess.Popen(
+        [sys.executable, "-c", program],
+        stderr=subprocess.PIPE,
+        env=os.environ | {"PYTHONPATH": str(Path(__file__).parent)},
+    )
+    wait_for(Path(f"{folder}.begun"))
+    time.sleep(rng.uniform(0.05, 0.4))
+    process.send_signal(number)
+    assert b"KeyboardInterrupt" in process.communicate(timeout=20)[1]
+    with opened(folder, *identity_of(folder)) as run:
+        assert 0 < run.latest_checkpoint().step < executor_units.NUM_STEPS
+    resumed = executor_units.descend((folder, 7, None))
+    for key, expected in whole.items():
+        assert np.array_equal(resumed[key], expected, equal_nan=True), key
+
+
+def wait_for(path, seconds=20):
+    end = time.monotonic() + seconds
+    while not path.exists():
+        assert time.monotonic() < end, f"{path} did not appear"
+        time.sleep(0.01)
+
+
+def identity_of(folder):
+    content = json.loads((folder / "run.json").read_text())
+    return content["parameters"], content["seed"]
+
+
+def test_a_computation_without_steps_is_done_once(tmp_path):
+    calls = []
+
+    def compute():
+        calls.append(1)
+        return {"found": np.arange(3)}
+
+    for _ in range(2):
+        arrays = run_store.stored_arrays(tmp_path, PARAMETERS, 1, compute)
+        assert arrays["found"].tolist() == [0, 1, 2]
+    assert len(calls) == 1
+    with pytest.raises(checks.InputError, match="belongs to other parameters"):
+        run_store.stored_arrays(tmp_path, PARAMETERS, 2, compute)
 
 
 def test_a_run_killed_at_any_moment_resumes_to_the_same_bits(tmp_path, rng):

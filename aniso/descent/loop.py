@@ -1,14 +1,16 @@
 """The one loop: gradient, noise, step, record, checkpoint."""
 
+import contextlib
 import math
 import time
 from dataclasses import dataclass
 
 import numpy as np
 
-from aniso import checks
+from aniso import backend, checks, interruptions
 from aniso.descent.batches import BatchSampler
 from aniso.descent.generator_states import restored, state_text
+from aniso.descent.hosted import on_host
 from aniso.descent.measurements import Measurements
 from aniso.descent.point import Point
 from aniso.descent.settings import Settings
@@ -75,6 +77,9 @@ def simulate_descent(
         If an argument breaks its rule.
     NotConverged
         If eigenvectors of the Hessian do not reach their tolerance.
+    KeyboardInterrupt
+        After Ctrl-C or SIGTERM; with `run` not before a checkpoint has been written, where the
+        noise covariance is next due. A second Ctrl-C does not wait.
 
     Notes
     -----
@@ -82,6 +87,7 @@ def simulate_descent(
     uninterrupted one: a checkpoint holds the state of all generators and is taken where the
     noise covariance is about to be evaluated anew.
     """
+    objective = on_host(objective)
     theta = np.array(checks.array("theta", theta, shape=(None,)))
     if not isinstance(settings, Settings):
         raise checks.InputError(f"settings={settings!r}; expected descent.Settings")
@@ -145,17 +151,26 @@ class _Loop:
         self.interval = SECONDS_BETWEEN_CHECKPOINTS
 
     def go(self):
-        with np.errstate(over="ignore", invalid="ignore"):  # a diverging run is told by its loss
-            return self._steps()
+        # without a directory there is nothing to wait for
+        waiting = contextlib.nullcontext() if self.run is None else interruptions.deferred()
+        with waiting, np.errstate(over="ignore", invalid="ignore"):
+            result = self._steps()  # a diverging run is told by its loss
+            if self.run is not None and interruptions.requested():
+                raise KeyboardInterrupt
+            return result
 
     def _steps(self):
         settings, state = self.settings, self.state
         saved = time.monotonic()
         while state.step < settings.num_steps:
             due = state.step % settings.refresh_interval == 0
-            if self.run is not None and due and time.monotonic() - saved >= self.interval:
-                self._save()
-                saved = time.monotonic()
+            if self.run is not None and due:
+                stop = interruptions.requested()
+                if stop or time.monotonic() - saved >= self.interval:
+                    self._save()
+                    saved = time.monotonic()
+                if stop:
+                    raise KeyboardInterrupt
             message = self._guarded(lambda due=due: self._step(due))
             if message:
                 return self._result("diverged", message)
@@ -232,7 +247,7 @@ class _Loop:
             state.start_vectors = point.start_vectors
         if silent:
             return gradient, 0.0, 0.0
-        noise = self.covariance.sample(state.rng, 1)[0]
+        noise = backend.to_numpy(self.covariance.sample(state.rng, 1))[0]
         return gradient + noise, _square_norm(noise), self.covariance.trace()
 
     def _recorded(self):

@@ -6,8 +6,13 @@ import numpy as np
 
 from aniso import backend, curvature, gradient_noise, lanczos, network_noise, places, spectra
 from aniso.covariance_operators import FactoredCovariance
+from aniso.descent.precision import in_single_precision
+from aniso.networks import Network
+from aniso.networks.operators import SymmetricOperator
 
 _EXTRA_VECTORS = 4
+_FEW_PAIRS = 1  # their products cost less, each from scratch, than one linearisation
+_SINGLE_PRECISION_TOLERANCE = 1e-4  # forty times the finest that lanczos accepts there
 _DENSE_DIMENSION = 400
 
 
@@ -115,14 +120,30 @@ class Point:
         num_pairs = min(num_pairs, self.num_parameters)
         if self.num_parameters <= _DENSE_DIMENSION:
             return spectra.leading_eigenpairs(self.hessian, num_pairs, which=which)
-        tolerance = self.settings.eigen_tolerance
+        few = num_pairs <= _FEW_PAIRS
+        block_size = num_pairs if few else num_pairs + _EXTRA_VECTORS
         return lanczos.leading_eigenpairs(
-            self.hessian,
+            self._hessian_for_eigenpairs(few),
             num_pairs,
             which=which,
-            tolerance=tolerance,
-            block_size=min(self.num_parameters, num_pairs + _EXTRA_VECTORS),
+            tolerance=self.settings.eigen_tolerance,
+            block_size=min(self.num_parameters, block_size),
             start=self.start_vectors,
+        )
+
+    def _hessian_for_eigenpairs(self, few):
+        if not isinstance(self.objective, Network):
+            return self.hessian
+        coarse = self.settings.eigen_tolerance >= _SINGLE_PRECISION_TOLERANCE
+        network = in_single_precision(self.objective) if coarse else self.objective
+        if not few:
+            return network.linearise(self.theta).hessian_operator()
+        theta = network.check_theta(self.theta)
+        return SymmetricOperator(
+            lambda vectors: network.hessian_product(theta, vectors),
+            self.num_parameters,
+            network.dtype,
+            None,
         )
 
     def power_iteration(self, num_iterations):

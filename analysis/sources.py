@@ -1,0 +1,67 @@
+"""Which code made a figure's numbers: a hash of the sources that its module imports."""
+
+import ast
+import hashlib
+from pathlib import Path
+
+import aniso
+
+_ROOTS = {"aniso": Path(aniso.__file__).parent, "analysis": Path(__file__).parent}
+_PRESENTATION = frozenset({"analysis.figure_command", "analysis.figure_style", "analysis.claims"})
+
+
+def fingerprint(module):
+    """Hash of the sources of a module and of all of `aniso` and `analysis` that it imports.
+
+    Parameters
+    ----------
+    module : str
+        Dotted name.
+
+    Returns
+    -------
+    str
+        16 hexadecimal digits. Modules that only present numbers don't count; comments do.
+
+    Examples
+    --------
+    >>> fingerprint("aniso.checks") == fingerprint("aniso.checks") != fingerprint("aniso.files")
+    True
+    """
+    digest = hashlib.sha256()
+    for name, path in sorted(modules(module).items()):
+        digest.update(name.encode() + b"\0" + path.read_bytes() + b"\0")
+    return digest.hexdigest()[:16]
+
+
+def modules(module):
+    """The module and those that it imports, directly or not: dict of dotted name to file."""
+    found, waiting = {}, [module]
+    while waiting:
+        name = waiting.pop()
+        path = _path(name)
+        if path is None or name in found or name in _PRESENTATION:
+            continue
+        found[name] = path
+        waiting += _imported(path)
+    return found
+
+
+def _path(name):
+    top, _, rest = name.partition(".")
+    if top not in _ROOTS:
+        return None
+    place = _ROOTS[top].joinpath(*rest.split(".")) if rest else _ROOTS[top]
+    for path in (place.with_suffix(".py"), place / "__init__.py"):
+        if path.exists():
+            return path
+    return None
+
+
+def _imported(path):
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            yield node.module
+            yield from (f"{node.module}.{alias.name}" for alias in node.names)

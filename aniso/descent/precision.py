@@ -1,0 +1,43 @@
+"""A network's twin in single precision, for eigenvectors that need no more."""
+
+import weakref
+
+import numpy as np
+
+_twins = weakref.WeakKeyDictionary()
+
+
+def in_single_precision(network):
+    """The same network with passes in single precision; of a network that has them, itself.
+
+    Parameters
+    ----------
+    network : networks.Network
+
+    Returns
+    -------
+    networks.Network
+        Kept as long as the network, so that it is made once; it holds a copy of the inputs.
+
+    Examples
+    --------
+    >>> from aniso import losses, networks
+    >>> network = networks.Network(networks.Stack((networks.Dense(1),), (1,)),
+    ...     losses.SquaredLoss(), inputs=[[1.0], [2.0]], targets=[[0.0], [0.0]])
+    >>> in_single_precision(network).gradient([1.0, 0.0])
+    array([5., 3.], dtype=float32)
+    """
+    if network.dtype == np.float32:
+        return network
+    if network not in _twins:
+        _twins[network] = type(network)(
+            network.model,
+            network.output_loss,
+            network.inputs,
+            network.targets,
+            dtype=np.float32,
+            num_threads=network.workers,
+            memory_budget=network.memory_budget,
+            device=network.place,
+        )
+    return _twins[network]

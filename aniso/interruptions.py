@@ -1,0 +1,101 @@
+"""Ctrl-C and SIGTERM as requests that a computation answers where it can stop without loss.
+
+Outside :func:`deferred` a request raises KeyboardInterrupt at once, as Ctrl-C does. A signal that
+comes a second time never waits.
+"""
+
+import contextlib
+import signal
+import threading
+
+_SIGNALS = (signal.SIGINT, signal.SIGTERM)
+
+
+class _Requests:
+    """Signals seen since the handlers were installed, and whether they wait."""
+
+    def __init__(self):
+        self.seen, self.waiting = set(), False
+
+
+_requests = _Requests()
+
+
+def _note(number, _):
+    again = number in _requests.seen
+    _requests.seen.add(number)
+    if again or not _requests.waiting:
+        raise KeyboardInterrupt
+
+
+@contextlib.contextmanager
+def handled(*, waiting=False):
+    """A context in which SIGTERM raises KeyboardInterrupt as SIGINT does.
+
+    Parameters
+    ----------
+    waiting : bool
+        True: neither raises; :func:`requested` tells of them.
+
+    Notes
+    -----
+    Handlers belong to the main thread; in any other the context does nothing. A signal that is
+    ignored stays ignored.
+
+    Examples
+    --------
+    >>> with handled(waiting=True):
+    ...     signal.raise_signal(signal.SIGTERM)
+    ...     requested()
+    True
+    >>> requested()
+    False
+    """
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    outermost = _note not in map(signal.getsignal, _SIGNALS)
+    kept, waited = {}, _requests.waiting
+    for number in _SIGNALS:
+        found = signal.getsignal(number)
+        if found not in (_note, signal.SIG_IGN, None):
+            kept[number] = signal.signal(number, _note)
+    _requests.waiting = waiting
+    try:
+        yield
+    finally:
+        _requests.waiting = waited
+        for number, handler in kept.items():
+            signal.signal(number, handler)
+        if outermost:
+            _requests.seen.clear()
+
+
+def requested():
+    """Whether a signal has asked this process to stop.
+
+    Returns
+    -------
+    bool
+
+    Examples
+    --------
+    >>> requested()
+    False
+    """
+    return bool(_requests.seen)
+
+
+@contextlib.contextmanager
+def deferred():
+    """A context in which requests wait; the computation asks :func:`requested` and stops itself.
+
+    Examples
+    --------
+    >>> with deferred():
+    ...     signal.raise_signal(signal.SIGINT)
+    ...     requested()
+    True
+    """
+    with handled(waiting=True):
+        yield

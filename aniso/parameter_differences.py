@@ -1,0 +1,42 @@
+"""Where the parameters of a stored run and those asked for differ, in lines for a reader."""
+
+
+def differences(stored, asked):
+    """Lines that say where two nested dictionaries differ.
+
+    Parameters
+    ----------
+    stored, asked : dict
+        Plain data; the content of ``"parameters"`` at the top is shown without that word.
+
+    Yields
+    ------
+    str
+
+    Examples
+    --------
+    >>> list(differences({"a": 1, "b": 2}, {"a": 1, "c": {"d": 3}}))
+    ['b: stored 2, not asked for', 'c.d: not stored, asked for 3']
+    """
+    stored, asked = _flat(stored), _flat(asked)
+    for name in sorted(stored.keys() | asked.keys()):
+        if name not in asked:
+            yield f"{name}: stored {stored[name]!r}, not asked for"
+        elif name not in stored:
+            yield f"{name}: not stored, asked for {asked[name]!r}"
+        elif stored[name] != asked[name]:
+            yield f"{name}: stored {stored[name]!r}, asked for {asked[name]!r}"
+
+
+def _flat(content, prefix=""):
+    # {"parameters": {"a": 1}, "seed": 2} -> {"a": 1, "seed": 2}
+    flat = {}
+    for name, value in (content or {}).items():
+        label = name if not prefix else f"{prefix}.{name}"
+        if name == "parameters" and not prefix:
+            flat |= _flat(value)
+        elif isinstance(value, dict):
+            flat |= _flat(value, label)
+        else:
+            flat[label] = value
+    return flat
