@@ -67,6 +67,10 @@ FIGURE = figure_command.Figure(
     collect=vgg.collect,
     judge=judge,
     draw=draw,
+    steps_of=vgg.steps_of,
+    takes_device=True,
+    runs="vgg",
+    bands=figure_style.SEEDS,
 )
 
 if __name__ == "__main__":

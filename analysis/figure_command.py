@@ -1,7 +1,8 @@
 """The command behind every figure: compute, store, judge, draw.
 
     python -m analysis.figN_... [--scale small|medium|paper] [--seeds N] [--executor NAME]
-                                [--plot-only] [--fresh] [--output FOLDER] [--runs FOLDER]
+                                [--plot-only] [--fresh] [--data-dir FOLDER] [--output FOLDER]
+                                [--runs FOLDER]
 
 Units of work run on any executor and leave run directories, from which an interrupted figure goes
 on. The arrays go to ``FOLDER/data/*.npz`` with their provenance beside them as ``.json``; the
@@ -13,6 +14,7 @@ import argparse
 import hashlib
 import importlib
 import json
+import os
 import sys
 import time
 from collections.abc import Callable, Mapping
@@ -22,7 +24,7 @@ from pathlib import Path
 import matplotlib
 
 from analysis import figure_style, sources, step_progress
-from aniso import checks, executors, files, interruptions, provenance, run_store
+from aniso import checks, executors, files, interruptions, official_files, provenance, run_store
 
 SCALES = ("small", "medium", "paper")
 
@@ -57,6 +59,10 @@ class Figure:
         comes before a seed's units, shared by figures with equal foundations.
     steps_of : callable, optional
         ``unit -> int``, steps of a unit or of a foundation, for the progress bar.
+    takes_device : bool
+        Whether its networks can run on another device, with ``--device``.
+    runs : str
+        Module whose runs it draws, "" for its own: figures of the same runs compute them once.
     bands : str
         What the lines and bands over seeds mean; "" where there are none.
     """
@@ -74,7 +80,14 @@ class Figure:
     make_foundation: Callable | None = None
     compute_foundation: Callable | None = None
     steps_of: Callable | None = None
+    takes_device: bool = False
+    runs: str = ""
     bands: str = ""
+
+    @property
+    def made_by(self):
+        """Name of the module, in this package, that the numbers come from."""
+        return self.runs or self.name
 
 
 def named(name):
@@ -99,7 +112,11 @@ def main(name, arguments=None):
     figure = named(name)
     parser = _parser(figure)
     options = parser.parse_args(arguments)
+    if options.data_dir is not None:  # inherited by local workers
+        os.environ[official_files.FOLDER_VARIABLE] = str(options.data_dir.resolve())
     parameters = dict(figure.scales[options.scale])
+    if options.device is not None:
+        parameters["device"] = options.device
     if options.seeds is not None:
         parameters["num_seeds"] = options.seeds
     stem = f"{figure.name}_{options.scale}"
@@ -122,6 +139,8 @@ def main(name, arguments=None):
         try:
             with interruptions.handled():
                 stored = _compute(figure, parameters, options)
+        except checks.InputError as error:
+            parser.error(str(error))
         except KeyboardInterrupt:
             print(
                 f"interrupted; the same command goes on from the checkpoints in {options.runs}",
@@ -131,7 +150,7 @@ def main(name, arguments=None):
         if stored is None:
             return 1
         _save(figure, options.scale, data, parameters, stored)
-    elif stored["sources"] != sources.fingerprint(f"analysis.{figure.name}"):
+    elif stored["sources"] != sources.fingerprint(f"analysis.{figure.made_by}"):
         print(
             f"the stored data were made by other sources ({stored['sources'] or 'not recorded'}); "
             "--fresh computes them anew"
@@ -176,12 +195,12 @@ def load(data, parameters):
 def _compute(figure, parameters, options):
     start = time.perf_counter()
     units = figure.make_units(parameters)
-    code = sources.fingerprint(f"analysis.{figure.name}")
+    code = sources.fingerprint(f"analysis.{figure.made_by}")
     foundations = _foundations(figure, parameters, options, code)
     if foundations is None:
         return None
     name = key(parameters | {"sources": code})[:12]
-    folder = options.runs.resolve() / f"{figure.name}_{options.scale}" / name
+    folder = options.runs.resolve() / f"{figure.made_by}_{options.scale}" / name
     work = [
         (figure.name, unit, str(folder / f"unit-{i:03d}"), foundations.get(unit["seed"]))
         for i, unit in enumerate(units)
@@ -284,6 +303,12 @@ def _parser(figure):
     parser.add_argument("--executor", default="local", help=f"one of: {executors.NAMES}")
     parser.add_argument("--plot-only", action="store_true", help="draw stored data")
     parser.add_argument("--fresh", action="store_true", help="compute even if data are stored")
+    if figure.takes_device:
+        parser.add_argument("--device", help='where networks run, for instance "cuda"')
+    parser.set_defaults(device=None)
+    parser.add_argument(
+        "--data-dir", type=Path, metavar="FOLDER", help="folder of images, instead of ANISO_DATA"
+    )
     parser.add_argument("--output", type=Path, default=Path("figures"), metavar="FOLDER")
     parser.add_argument("--runs", type=Path, default=Path("runs"), metavar="FOLDER")
     return parser

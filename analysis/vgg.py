@@ -6,7 +6,7 @@ Both figures draw the same runs, which are kept once: whichever is made first co
 import numpy as np
 from scipy import stats
 
-from analysis import figure_command, figure_style
+from analysis import figure_style
 from analysis.fashion_mnist import stored_run
 from aniso import datasets, descent, image_transformations, losses, networks
 from aniso.networks import initialisation
@@ -62,7 +62,6 @@ def compute_unit(unit, folder, foundation):  # noqa: ARG001 (as every figure)
 
     sigma is chosen by the accuracy on held-out training images, the smaller of equals.
     """
-    shared = folder.parents[2] / "vgg" / figure_command.key(unit)[:12]
     training, validation, test = networks_of(unit)
     rng = np.random.default_rng([4, unit["seed"]])
     start = initialisation.he_normal(training.model, rng).astype(training.dtype)
@@ -75,10 +74,10 @@ def compute_unit(unit, folder, foundation):  # noqa: ARG001 (as every figure)
     )
     if unit["dynamics"] != "gld_constant":
         settings = settings_of(unit)
-        return stored_run(shared, training, start, settings, unit["seed"], measurements)
+        return stored_run(folder, training, start, settings, unit["seed"], measurements)
     runs = [
         stored_run(
-            shared / f"sigma-{number}",
+            folder / f"sigma-{number}",
             training,
             start,
             settings_of(unit, standard_deviation=sigma),
@@ -90,6 +89,12 @@ def compute_unit(unit, folder, foundation):  # noqa: ARG001 (as every figure)
     found = np.array([accuracy(validation, run["theta"]) for run in runs])
     best = int(np.argmax(found))
     return runs[best] | {"validation_accuracy": found, "chosen": np.array(best)}
+
+
+def steps_of(unit):
+    """Steps of a unit: GLD const runs once for each sigma."""
+    runs = len(unit["sigma_grid"]) if unit["dynamics"] == "gld_constant" else 1
+    return runs * unit["num_steps"]
 
 
 def settings_of(unit, **more):
@@ -131,6 +136,7 @@ def networks_of(unit):
             labels,
             dtype=np.float32,
             num_threads=1,  # units share the cores between them
+            device=unit.get("device"),
         )
         for own, (_, labels) in zip(pixels, parts, strict=True)
     ]
@@ -175,10 +181,10 @@ def collect(parameters, units, values):
 
 
 def paired_difference(ends, upper, lower, own_error):
-    """Mean over seeds of the difference of two dynamics, and an error bar for two of which
+    """Mean over seeds of the difference of two dynamics, and its error bar.
 
-    the verdict asks: the spread over seeds, widened by Student's factor for so few, or the error
-    of the single measurements where that is larger.
+    The bar is the spread over seeds, widened by Student's factor for so few of them, or
+    `own_error`, that of a single seed's measurement, where that is larger.
     """
     differences = ends[:, DYNAMICS.index(upper)] - ends[:, DYNAMICS.index(lower)]
     count = len(differences)

@@ -154,7 +154,7 @@ def cifar10(data_dir=None, *, download=True):
     if npz is not None:
         return _from_npz("CIFAR-10", npz)
     names = (*_BATCHES, _TEST_BATCH)
-    folder = _folder_with(data_dir, names, ("", "cifar-10-batches-bin", CIFAR10.folder))
+    folder = _folder_with(data_dir, names, ("", "cifar-10-batches-bin"))
     if folder is not None:
         contents, source = [(folder / name).read_bytes() for name in names], f"{folder}/*.bin"
     else:
@@ -175,8 +175,9 @@ def svhn(data_dir=None, *, exchanged=False, download=True):
         ``.npz`` (see :func:`aniso.image_files.npz_images`). If not given, the environment variable
         ``ANISO_DATA``; without either, the user's cache, filled by a download (246 MB).
     exchanged : bool
-        The paper's split: training images from the official test file (25,000 of the 26,032 are
-        drawn there) and test images from the official training file (70,000 of 73,257).
+        The paper's split: training images from the official test file and test images from the
+        official training file. It then takes 25,000 of the 26,032 and 70,000 of the 73,257: which
+        ones is the caller's to draw.
     download : bool
         Whether files that the cache lacks may be fetched.
 
@@ -222,12 +223,20 @@ def svhn(data_dir=None, *, exchanged=False, download=True):
 
 def _named_npz(data_dir, name):
     """The user's .npz, if the folder or the path that is named leads to one."""
-    _, folder = official_files.named_folder(data_dir)
+    named, folder = official_files.named_folder(data_dir)
     if folder is None:
         return None
     if folder.suffix == ".npz":
+        if named != "data_dir":
+            raise checks.InputError(
+                f"{named}={str(folder)!r} is a file; expected a folder that holds {name}, because "
+                "the variable serves every data set"
+            )
         if not folder.is_file():
-            raise checks.InputError(f"data_dir={str(folder)!r}; no such file")
+            raise checks.InputError(
+                f"data_dir={str(folder)!r}: no such file; expected an .npz with x_train, y_train, "
+                "x_test and y_test"
+            )
         return folder
     return folder / name if (folder / name).is_file() else None
 
@@ -237,16 +246,9 @@ def _from_npz(name, path):
 
 
 def _folder_with(data_dir, names, places):
-    """The first of the places in the named folder that has one of the files; all must be there."""
-    named, folder = official_files.named_folder(data_dir)
+    """The first of the places in the named folder that holds all the files, or None."""
+    _, folder = official_files.named_folder(data_dir)
     if folder is None:
         return None
-    for place in places:
-        missing = [name for name in names if not (folder / place / name).is_file()]
-        if not missing:
-            return folder / place
-        if len(missing) < len(names):
-            raise checks.InputError(
-                f"{named}={str(folder)!r} has no {missing[0]}; expected {', '.join(names)}"
-            )
-    return None
+    found = [folder / p for p in places if all((folder / p / name).is_file() for name in names)]
+    return found[0] if found else None

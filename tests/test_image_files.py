@@ -94,7 +94,7 @@ def test_cifar_is_read_from_unpacked_files(cifar, tmp_path, inner):
         (tmp_path / inner / name).write_bytes(content)
     assert_is(datasets.cifar10(tmp_path), joined(parts[:-1]), parts[-1])
     (tmp_path / inner / BATCHES[2]).unlink()
-    with pytest.raises(checks.InputError, match=r"data_dir=.* has no data_batch_3\.bin"):
+    with pytest.raises(checks.InputError, match=r"data_dir=.* has no cifar-10-binary\.tar\.gz"):
         datasets.cifar10(tmp_path)
 
 
@@ -183,6 +183,9 @@ def test_an_npz_is_read_by_its_path_its_folder_or_the_environment(rng, tmp_path,
     np.savez(path, **arrays)
     assert_is(datasets.cifar10(path), train, test)
     assert_is(datasets.cifar10(tmp_path), train, test)
+    monkeypatch.setenv(official_files.FOLDER_VARIABLE, str(path))
+    with pytest.raises(checks.InputError, match=r"ANISO_DATA=.* is a file; expected a folder"):
+        datasets.svhn()
     monkeypatch.setenv(official_files.FOLDER_VARIABLE, str(tmp_path))
     found = datasets.cifar10()
     assert_is(found, train, test)
