@@ -22,6 +22,16 @@ def training_network(num_train, seed, dtype=np.float32):
     return _network(images.train_images[:num_train], labels, dtype)
 
 
+def require_test_images(num_test):
+    """Refusal, before hours of work, of test images that can't be had.
+
+    Raises
+    ------
+    InputError
+    """
+    datasets.fashion_mnist(subset=num_test <= 2000)
+
+
 def held_out_network(num_test, dtype=np.float32):
     """The same network on test images: up to 2,000 from the package, 10,000 official ones."""
     images = datasets.fashion_mnist(subset=num_test <= 2000)

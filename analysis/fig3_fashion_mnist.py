@@ -56,6 +56,7 @@ COSTS = {
 
 def make_units(parameters):
     """One unit for each seed and dynamics, the slow ones first."""
+    fashion_mnist.require_test_images(parameters["num_test"])
     order = sorted(DYNAMICS, key=lambda name: name not in ("gld_hessian", "gld_first_eigenvector"))
     return [
         {"seed": seed, "dynamics": name, **parameters}
@@ -166,7 +167,7 @@ def draw(parameters, arrays):  # noqa: ARG001 (as every figure)
         for number, dynamics in enumerate(DYNAMICS):
             curves = factor * arrays[name][:, number]
             colour = figure_style.COLOURS[dynamics]
-            middle = np.nanmean(curves, axis=0)
+            low, middle, high = figure_style.smallest_mean_largest(curves)
             axes.plot(
                 arrays["step"],
                 middle,
@@ -177,7 +178,6 @@ def draw(parameters, arrays):  # noqa: ARG001 (as every figure)
                 label=figure_style.LABELS[dynamics],
             )
             if len(curves) > 1:
-                low, high = np.nanmin(curves, axis=0), np.nanmax(curves, axis=0)
                 axes.fill_between(arrays["step"], low, high, color=colour, alpha=0.12, lw=0)
         axes.set(xlabel=r"iteration after $\theta^*_{GD}$", ylabel=title)
         figure_style.panel_letter(axes, letter)

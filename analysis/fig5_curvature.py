@@ -258,9 +258,9 @@ def draw(parameters, arrays):
 
 
 def _bands(axes, steps, curves, colour, style, label):
-    axes.plot(steps, np.nanmean(curves, axis=0), style, color=colour, label=label)
+    low, middle, high = figure_style.smallest_mean_largest(curves)
+    axes.plot(steps, middle, style, color=colour, label=label)
     if len(curves) > 1:
-        low, high = np.nanmin(curves, axis=0), np.nanmax(curves, axis=0)
         axes.fill_between(steps, low, high, color=colour, alpha=0.15, lw=0)
 
 

@@ -23,7 +23,7 @@ from pathlib import Path
 
 import matplotlib
 
-from analysis import figure_style, sources, step_progress
+from analysis import figure_style, sources, units_of_work
 from aniso import checks, executors, files, interruptions, official_files, provenance, run_store
 
 SCALES = ("small", "medium", "paper")
@@ -205,7 +205,9 @@ def _compute(figure, parameters, options):
         (figure.name, unit, str(folder / f"unit-{i:03d}"), foundations.get(unit["seed"]))
         for i, unit in enumerate(units)
     ]
-    values = _values(figure, figure.name, compute_named, work, options.executor)
+    values = units_of_work.values(
+        figure.name, compute_named, work, options.executor, figure.steps_of
+    )
     if values is None:
         return None
     arrays = figure.collect(parameters, units, values)
@@ -222,29 +224,10 @@ def _foundations(figure, parameters, options, code):
     folders = [str(options.runs.resolve() / "foundations" / name) for name in names]
     work = [(figure.name, unit, path) for unit, path in zip(units, folders, strict=True)]
     label = f"{figure.name}: foundation"
-    values = _values(figure, label, compute_named_foundation, work, options.executor)
+    values = units_of_work.values(
+        label, compute_named_foundation, work, options.executor, figure.steps_of
+    )
     return None if values is None else dict(zip(seeds, values, strict=True))
-
-
-def _values(figure, label, function, work, executor):
-    """Values of all units, or None where one failed; failures are told and stop no other unit."""
-    folders = [item[2] for item in work]
-    steps = figure.steps_of and [figure.steps_of(item[1]) for item in work]
-    with step_progress.shown(label, folders, steps) as finish:
-        outcomes = executors.run_units(
-            function, work, executor, on_done=lambda outcome: finish(outcome.unit[2])
-        )
-    failed = [outcome for outcome in outcomes if outcome.error is not None]
-    for outcome in failed:
-        error, (_, unit, folder) = outcome.error, outcome.unit[:3]
-        print(f"unit {unit} in {folder} failed: {type(error).__name__}: {error}", file=sys.stderr)
-    if failed:
-        done = len(outcomes) - len(failed)
-        print(
-            f"{done} of {len(outcomes)} units are done and kept; the same command takes them up",
-            file=sys.stderr,
-        )
-    return None if failed else [outcome.value for outcome in outcomes]
 
 
 def compute_named(work):

@@ -1,6 +1,7 @@
 """The look of all figures: one palette, one label and one colour for each of the dynamics."""
 
 import matplotlib
+import numpy as np
 
 BLUE, RED, GREEN, PINK, ORANGE, SKY, BLACK = (
     # Okabe & Ito's palette, distinguishable with every common colour blindness
@@ -73,6 +74,14 @@ SEEDS = "lines are means over seeds, bands reach from the smallest to the larges
 def seeds_note(num_seeds):
     """What lines and bands are, for the picture; "" of a single seed, which has no bands."""
     return "" if num_seeds < 2 else f"{num_seeds} seeds: {SEEDS}"
+
+
+def smallest_mean_largest(curves):
+    """Three lines over seeds (seeds, records); NaN where every run has diverged."""
+    known = np.ma.masked_invalid(curves)
+    return tuple(
+        line.filled(np.nan) for line in (known.min(axis=0), known.mean(axis=0), known.max(axis=0))
+    )
 
 
 def panel_letter(axes, letter):

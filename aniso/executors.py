@@ -28,6 +28,7 @@ from aniso import checks, local_processes
 
 NAMES = "serial, local, local:<processes>, dask://<host>:<port>, mpi"
 _SECONDS_TO_CONNECT = 10
+_LONGEST_GREETING = 2**20
 _ATTEMPTS = 3
 
 
@@ -198,8 +199,7 @@ def _dask(name):
     if not address.hostname or not address.port:
         raise checks.InputError(f"executor={name!r}; expected dask://<host>:<port>")
     try:
-        # a client would go on trying and write into the log; a socket says at once
-        socket.create_connection((address.hostname, address.port), _SECONDS_TO_CONNECT).close()
+        _require_greeting(address.hostname, address.port)
         client = distributed.Client(
             f"tcp://{address.hostname}:{address.port}",
             timeout=_SECONDS_TO_CONNECT,
@@ -214,6 +214,15 @@ def _dask(name):
         yield _DaskPool(client)
     finally:
         client.close()
+
+
+def _require_greeting(host, port):
+    # a client would go on trying, and believe any bytes; a scheduler sends the length of its
+    # first message at once
+    with socket.create_connection((host, port), _SECONDS_TO_CONNECT) as connection:
+        length = int.from_bytes(connection.recv(8, socket.MSG_WAITALL), "little")
+    if not 0 < length <= _LONGEST_GREETING:
+        raise OSError("what answers there is no Dask scheduler")
 
 
 class _DaskPool:

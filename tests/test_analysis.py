@@ -1,8 +1,10 @@
 """Figures: small scales from command to picture, claims that hold and fail, the written pages."""
 
 import doctest
+import errno
 import io
 import json
+import os
 import subprocess
 import sys
 import time
@@ -126,6 +128,64 @@ def test_wrong_arguments_end_with_status_two(tmp_path, capsys, arguments, messag
         run("fig2_two_basins", tmp_path, *arguments)
     assert ended.value.code == 2
     assert message in capsys.readouterr().err
+
+
+def test_missing_official_images_are_refused_before_the_work(tmp_path, monkeypatch, capsys):
+    monkeypatch.setenv("ANISO_DATA", str(tmp_path))
+    with pytest.raises(SystemExit) as ended:
+        run("fig3_fashion_mnist", tmp_path, "--scale", "paper")
+    assert ended.value.code == 2
+    assert "ANISO_DATA" in capsys.readouterr().err
+    assert not (tmp_path / "runs").exists()
+
+
+def test_a_device_without_space_is_told_and_the_run_goes_on_later(tmp_path, monkeypatch, capsys):
+    save = run_store.RunDirectory.save_result
+    full = []
+
+    def refuse(self, *arguments):
+        if self.folder.parent.name != "foundations" and len(full) < 2:
+            full.append(self.folder)
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        save(self, *arguments)
+
+    monkeypatch.setattr(run_store.RunDirectory, "save_result", refuse)
+    name = "fig3_fashion_mnist"
+    assert run(name, tmp_path) == 1
+    told = capsys.readouterr().err
+    assert "unit seed=0, dynamics=gld_hessian failed: OSError: [Errno 28]" in told
+    assert "7 of 9 units are done and kept" in told
+    assert run(name, tmp_path) == 0
+
+
+def test_a_diverging_dynamics_stops_no_other(tmp_path, monkeypatch):
+    monkeypatch.setattr(
+        fig3_fashion_mnist,
+        "settings_of",
+        lambda unit: fashion_mnist.descent.as_stated(
+            unit["dynamics"],
+            learning_rate=1e9 if unit["dynamics"] == "sgd" else 0.07,
+            num_steps=unit["num_steps"],
+            batch_size=unit["batch_size"],
+            standard_deviation=unit["standard_deviation"],
+        ),
+    )
+    monkeypatch.setattr(fig3_fashion_mnist, "DYNAMICS", ("gd", "gld_dynamic", "sgd"))
+    monkeypatch.setattr(fig3_fashion_mnist, "ANISOTROPIC", ("sgd",))
+    assert run("fig3_fashion_mnist", tmp_path) == 0
+    arrays, _ = run_store.load_arrays(
+        tmp_path / "figures" / "data" / "fig3_fashion_mnist_small.npz"
+    )
+    assert arrays["diverged"].tolist() == [[False, False, True]]
+    assert np.isfinite(arrays["loss"][0, :2]).all()
+    assert np.isnan(arrays["loss"][0, 2, -1])
+    (stored,) = (
+        description
+        for path in (tmp_path / "runs").glob("fig3*/*/unit-*/result.npz")
+        if "loss"
+        in (description := json.loads(run_store.load_arrays(path)[1]))["details"]["message"]
+    )
+    assert "step" in stored["details"]["message"]
 
 
 def test_an_unknown_executor_is_refused_before_the_work(tmp_path, capsys):

@@ -2,8 +2,10 @@
 
 import os
 import signal
+import socket
 import subprocess
 import sys
+import threading
 import time
 import warnings
 from concurrent.futures import ThreadPoolExecutor
@@ -186,6 +188,29 @@ def test_an_unreachable_cluster_is_an_error_at_once():
     with pytest.raises(checks.InputError, match="can't be reached"):
         executors.require_reachable("dask://127.0.0.1:1")
     assert time.monotonic() - start < 5
+
+
+@pytest.mark.parametrize("answer", [b"HTTP/1.1 400 Bad Request\r\n\r\n", b"", None])
+def test_whatever_is_no_dask_scheduler_is_refused_in_bounded_time(answer, monkeypatch):
+    pytest.importorskip("distributed")
+    monkeypatch.setattr(executors, "_SECONDS_TO_CONNECT", 0.3)
+
+    def serve(server):
+        connection, _ = server.accept()
+        with connection:
+            if answer is not None:
+                connection.sendall(answer)
+            else:
+                time.sleep(1)  # accepts and keeps silent
+
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        thread = threading.Thread(target=serve, args=(server,))
+        thread.start()
+        start = time.monotonic()
+        with pytest.raises(checks.InputError, match="can't be reached"):
+            executors.require_reachable(f"dask://127.0.0.1:{server.getsockname()[1]}")
+        assert time.monotonic() - start < 5
+        thread.join()
 
 
 def test_a_missing_package_is_named(monkeypatch):
