@@ -19,17 +19,17 @@ def judge(parameters, arrays):
         for lower in vgg.ALIGNED:
             for upper in vgg.ROUND:
                 pair = [vgg.DYNAMICS.index(d) for d in (lower, upper)]
-                own = float(np.sqrt(np.square(errors[number][:, pair]).sum(axis=1).mean()))
-                gap, error = vgg.paired_difference(ends[number], upper, lower, own)
-                low, high = ends[number][:, pair].mean(axis=0)
+                own = float(np.sqrt(2 * np.nanmean(np.square(errors[number][:, pair]))))
+                c = vgg.compare(ends[number], upper, lower, own)
                 found.append(
                     claims.judged(
                         f"{name}: {lower} flatter than {upper}",
                         f"{place}: {labels[lower]} ends at lower expected sharpness than "
                         f"{labels[upper]}",
-                        gap,
-                        error,
-                        f"{low:.3g} against {high:.3g} (difference {gap:.2g} ± {error:.1g})",
+                        c.difference,
+                        c.standard_error,
+                        f"{c.second:.3g} against {c.first:.3g} (difference {c.difference:.2g} "
+                        f"± {c.standard_error:.1g}){c.remark}",
                     )
                 )
     return found

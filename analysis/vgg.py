@@ -3,10 +3,11 @@
 Both figures draw the same runs, which are kept once: whichever is made first computes them.
 """
 
-import numpy as np
-from scipy import stats
+from dataclasses import dataclass
 
-from analysis import figure_style
+import numpy as np
+
+from analysis import claims, figure_style
 from analysis.fashion_mnist import stored_run
 from aniso import datasets, descent, image_transformations, losses, networks
 from aniso.networks import initialisation
@@ -36,8 +37,8 @@ SCALES = {
     | {"num_steps": 12, "num_records": 2, "num_draws": 4},
     "medium": _COMMON
     | {"num_seeds": 3, "datasets": ("cifar10", "svhn"), "split": "official", "width": 1 / 8}
-    | {"pooling": 2, "num_train": 500, "num_validation": 500, "num_test": 2000, "batch_size": 20}
-    | {"num_steps": 1000, "num_records": 5, "num_draws": 100},
+    | {"pooling": 2, "num_train": 500, "num_validation": 500, "num_test": 2000, "batch_size": 50}
+    | {"num_steps": 1500, "num_records": 5, "num_draws": 100},
     "paper": _COMMON
     | {"num_seeds": 1, "datasets": ("cifar10", "svhn"), "split": "paper", "width": 1.0}
     | {"pooling": 1, "num_train": 25000, "num_validation": 1000, "num_test": 10000}
@@ -180,19 +181,62 @@ def collect(parameters, units, values):
     return arrays
 
 
-def paired_difference(ends, upper, lower, own_error):
-    """Mean over seeds of the difference of two dynamics, and its error bar.
+@dataclass(frozen=True)
+class Comparison:
+    """The ends of two dynamics over the seeds with which neither diverged.
 
-    The bar is the spread over seeds, widened by Student's factor for so few of them, or
-    `own_error`, that of a single seed's measurement, where that is larger.
+    Attributes
+    ----------
+    first, second : float
+        Mean ends; NaN where no seed is left.
+    difference, standard_error : float
+        ``first - second`` by seeds, see :func:`claims.over_seeds`; NaN where too few are left.
+    remark : str
+        The divergences, for a reader.
     """
-    differences = ends[:, DYNAMICS.index(upper)] - ends[:, DYNAMICS.index(lower)]
-    count = len(differences)
-    error = own_error / np.sqrt(count)
-    if count > 1:
-        factor = stats.t.ppf(0.975, count - 1) / stats.norm.ppf(0.975)
-        error = max(error, factor * differences.std(ddof=1) / np.sqrt(count))
-    return float(differences.mean()), float(error)
+
+    first: float
+    second: float
+    difference: float
+    standard_error: float
+    remark: str
+
+
+def compare(ends, first, second, own_error):
+    """Two dynamics seed by seed.
+
+    Parameters
+    ----------
+    ends : ndarray, shape (seeds, dynamics)
+        NaN where a run diverged.
+    first, second : str
+    own_error : float
+        Sampling error of one seed's difference.
+
+    Returns
+    -------
+    Comparison
+        A comparison that divergences have left with one seed or none has no error bar.
+
+    Examples
+    --------
+    >>> ends = np.full((3, 5), 1.0)
+    >>> ends[0, DYNAMICS.index("sgd")] = np.nan
+    >>> compare(ends, "sgd", "gd", 0.0).remark
+    '; SGD diverged with 1 of 3 seeds'
+    """
+    pair = ends[:, [DYNAMICS.index(first), DYNAMICS.index(second)]]
+    lost = np.isnan(pair)
+    remark = "".join(
+        f"; {figure_style.LABELS[name]} diverged with {number} of {len(pair)} seeds"
+        for name, number in zip((first, second), lost.sum(axis=0), strict=True)
+        if number
+    )
+    kept = pair[~lost.any(axis=1)]
+    if len(kept) < min(2, len(pair)):
+        return Comparison(np.nan, np.nan, np.nan, np.nan, remark)
+    difference, error = claims.over_seeds(kept[:, 0] - kept[:, 1], own_error)
+    return Comparison(*kept.mean(axis=0), difference, error, remark)
 
 
 def title(name, source):

@@ -8,7 +8,7 @@ import contextlib
 import signal
 import threading
 
-_SIGNALS = (signal.SIGINT, signal.SIGTERM)
+SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 
 class _Requests:
@@ -29,13 +29,15 @@ def _note(number, _):
 
 
 @contextlib.contextmanager
-def handled(*, waiting=False):
+def handled(*, waiting=False, signals=SIGNALS):
     """A context in which SIGTERM raises KeyboardInterrupt as SIGINT does.
 
     Parameters
     ----------
     waiting : bool
         True: neither raises; :func:`requested` tells of them.
+    signals : tuple of signal.Signals
+        Those that ask a process to stop.
 
     Notes
     -----
@@ -54,9 +56,9 @@ def handled(*, waiting=False):
     if threading.current_thread() is not threading.main_thread():
         yield
         return
-    outermost = _note not in map(signal.getsignal, _SIGNALS)
+    outermost = _note not in map(signal.getsignal, signals)
     kept, waited = {}, _requests.waiting
-    for number in _SIGNALS:
+    for number in signals:
         found = signal.getsignal(number)
         if found not in (_note, signal.SIG_IGN, None):
             kept[number] = signal.signal(number, _note)

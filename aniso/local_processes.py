@@ -12,6 +12,8 @@ from aniso import interruptions
 
 _BLAS_VARIABLES = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
 _SECONDS_TO_STOP = 120
+# not SIGTERM: a worker may have that from whoever signals the group, and a second one never waits
+_STOP = signal.SIGUSR1
 
 
 @contextlib.contextmanager
@@ -46,7 +48,7 @@ def opened(num_processes):
         pool.shutdown(wait=False, cancel_futures=True)
         for child in set(multiprocessing.active_children()) - before:
             with contextlib.suppress(ProcessLookupError):
-                os.kill(child.pid, signal.SIGTERM)
+                os.kill(child.pid, _STOP)
         raise
     finally:
         pool.shutdown()
@@ -73,7 +75,9 @@ _lifetime = contextlib.ExitStack()
 
 def _begin_worker():
     # between units a request is only noted: an idle worker ends with its pool
-    _lifetime.enter_context(interruptions.handled(waiting=True))
+    _lifetime.enter_context(
+        interruptions.handled(waiting=True, signals=(*interruptions.SIGNALS, _STOP))
+    )
     threading.Thread(target=_leave_with_parent, daemon=True).start()
 
 
@@ -91,7 +95,7 @@ def _work(function, *arguments):
 def _leave_with_parent():
     # an orphan would finish its unit, keep the run directory locked, and wait for ever
     multiprocessing.parent_process().join()
-    os.kill(os.getpid(), signal.SIGTERM)
+    os.kill(os.getpid(), _STOP)
     end = time.monotonic() + _SECONDS_TO_STOP
     while _working.is_set() and time.monotonic() < end:
         time.sleep(0.05)

@@ -2,9 +2,19 @@
 
     python benchmarks/bench_descent.py [--steps N] [--json FILE]
 
-N = 1,200 images, m = 20, one thread. Times are means over whole refresh intervals; the gradient is
-timed in between, so that a busy machine slows both. SGD is compared with the mini-batch gradient
-alone, the columns of its images included.
+N = 1,200 images, m = 20, k = 20, one thread. Times are means over whole refresh intervals; the
+gradient is timed in between, so that a busy machine slows both. SGD is compared with the mini-batch
+gradient alone, the columns of its images included.
+
+Where the Hessian's cost comes from, in gradients g (processor time, N = 1,200): twenty eigenpairs
+take 4 to 8 products with blocks of 20, that is 80 to 160 vectors. Each costs 1.5 to 2 g from
+scratch; a linearisation costs 30 g once and then 0.05 g a vector. A refresh is 30 + 7 g at least,
+and a step with a refresh every ten no less than (10 + 37) / 10 = 4.7 g in single precision. In
+double precision the eigenpairs are found with the network's twin in single precision (a residual
+of 1e-2 is far above its rounding), where the same work costs about 20 g of the slower gradient: 3 g
+a step. One eigenvector, continued from the last, takes 4 to 10 products from scratch, without
+linearisation: 1.8 g a step in double precision. Below that a step can't go without another matrix
+than the Hessian of all N examples, or eigenpairs that have not converged.
 """
 
 import argparse

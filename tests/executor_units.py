@@ -58,12 +58,14 @@ NUM_STEPS = 60
 
 def descend_slowly(unit):
     """The run of :func:`descend` without checkpoints of its own accord, 10 ms a step."""
-    Path(f"{unit[0]}.begun").touch()
-    return descend(unit, interval=1e9, pause=0.01)
+    return descend(unit, interval=1e9, pause=0.01, begun=Path(f"{unit[0]}.begun"))
 
 
-def descend(unit, interval=0.0, pause=0.0):
-    """A run of descent in its directory; killed once at a given step where one is given."""
+def descend(unit, interval=0.0, pause=0.0, begun=None):
+    """A run of descent in its directory; killed once at a given step where one is given.
+
+    The file `begun` appears with the first step.
+    """
     folder, seed, fatal_step = unit
     loop.SECONDS_BETWEEN_CHECKPOINTS = interval
     rows = np.random.default_rng(0).standard_normal((8, 3))
@@ -74,6 +76,8 @@ def descend(unit, interval=0.0, pause=0.0):
     marker = Path(f"{folder}.killed")
 
     def kill(step, _):
+        if begun is not None:
+            begun.touch()
         time.sleep(pause)
         if step == fatal_step and not marker.exists():
             marker.touch()

@@ -63,7 +63,8 @@ def test_a_figure_leaves_pictures_data_and_provenance(drawn, name):
     description = json.loads(data.with_suffix(".json").read_text())
     expected = json.loads(json.dumps(figure_command.named(name).scales["small"]))
     assert description["parameters"] == expected
-    assert description["sources"] == sources.fingerprint(f"analysis.{name}")
+    maker = figure_command.named(name).made_by
+    assert description["sources"] == sources.fingerprint(f"analysis.{maker}")
     assert description["environment"]["packages"]["numpy"] == np.__version__
     assert {claim["verdict"] for claim in description["claims"]} <= set(claims.Verdict)
     arrays, _ = run_store.load_arrays(data)

@@ -47,11 +47,26 @@ def test_claims_follow_the_numbers(figure):
 def test_three_seeds_get_students_factor():
     ends = np.zeros((3, 5))
     ends[:, ORDER["sgd"]] = [1.0, 2.0, 3.0]
-    mean, error = vgg.paired_difference(ends, "sgd", "gd", 0.0)
-    assert mean == 2.0
+    found = vgg.compare(ends, "sgd", "gd", 0.0)
+    assert (found.first, found.second, found.difference, found.remark) == (2.0, 0.0, 2.0, "")
     # standard deviation 1 over sqrt 3, times t(2)/z = 4.3027/1.9600
-    assert error == pytest.approx(4.302653 / 1.959964 / np.sqrt(3), rel=1e-6)
-    assert vgg.paired_difference(ends, "sgd", "gd", 9.0)[1] == pytest.approx(9 / np.sqrt(3))
+    assert found.standard_error == pytest.approx(4.302653 / 1.959964 / np.sqrt(3), rel=1e-6)
+    wide = vgg.compare(ends, "sgd", "gd", 9.0)
+    assert wide.standard_error == pytest.approx(9 / np.sqrt(3))
+
+
+@pytest.mark.parametrize("figure", [fig1_generalization, fig6_sharpness])
+def test_seeds_that_diverge_are_named_and_left_out(figure):
+    arrays = arrays_of([0.5, 0.5, 0.5, 0.6, 0.6], [0.2, 0.2, 0.2, 0.1, 0.1])
+    for name in ("test_accuracy", "expected_sharpness", "expected_sharpness_error"):
+        arrays[name][0, 0, ORDER["sgd"], -1] = np.nan
+    for claim in figure.judge(PARAMETERS, arrays):
+        assert claim.verdict == "holds"
+        assert ("SGD diverged with 1 of 3 seeds" in claim.measured) == ("sgd" in claim.name)
+    for name in ("test_accuracy", "expected_sharpness", "expected_sharpness_error"):
+        arrays[name][0, 1, ORDER["sgd"], -1] = np.nan
+    for claim in figure.judge(PARAMETERS, arrays):  # a single seed has no spread to go by
+        assert claim.verdict == ("not resolved" if "sgd" in claim.name else "holds")
 
 
 @pytest.fixture(scope="module")
