@@ -1,11 +1,13 @@
 """Curvature of networks: aniso against PyTorch, JAX, BackPACK, curvlinops and autograd.
 
-    python benchmarks/bench_curvature.py [--quick] [--json FILE] [--peer-python PATH]
+    python benchmarks/bench_curvature.py [--quick] [--json FILE] [--plot FILE]
+                                          [--peer-python PATH]
 
 Every implementation runs in a process of its own with the allocation and waiting settings that
 serve it best; rounds are interleaved, so that all see the same load; the median of the rounds
 counts. Absent peers are skipped with a notice. Where a peer offers no block of the asked size, its
-best time per vector stands. Set FASHION_MNIST to the folder of the four files for the real images.
+best time per vector stands. The scaling over N is measured for aniso alone. Set FASHION_MNIST to
+the folder of the four files for the real images.
 """
 
 import argparse
@@ -17,6 +19,8 @@ import statistics
 import subprocess
 import sys
 from pathlib import Path
+
+import curvature_plot
 
 HERE = Path(__file__).parent
 TUNED = {
@@ -85,10 +89,10 @@ class Worker:
         self.process.wait()
 
 
-def measured(model, dtype, num_examples, options):
+def measured(model, dtype, num_examples, options, peers=PEERS, only=None):
     """Results of one model in one precision."""
     workers = []
-    for implementation in ("aniso", *([] if options.own else PEERS)):
+    for implementation in ("aniso", *peers):
         own = implementation in ("aniso", "autograd")
         python = sys.executable if own else options.peer_python
         worker = Worker(python, implementation, model, dtype, num_examples)
@@ -98,7 +102,7 @@ def measured(model, dtype, num_examples, options):
             workers.append(worker)
     results = []
     for quantity in sorted({q for w in workers for q in w.quantities}):
-        if options.only and quantity not in options.only:
+        if only and quantity not in only:
             continue
         times, peaks = {}, {}
         for round_number in range(options.rounds + 1):  # the first is the warm-up
@@ -133,24 +137,36 @@ def main(arguments=None):
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--quick", action="store_true", help="300 examples, one round")
     parser.add_argument("--json", type=Path, help="where to write the results")
+    parser.add_argument("--plot", type=Path, help="where to draw them")
     parser.add_argument("--peer-python", default=sys.executable, help="interpreter of the peers")
     parser.add_argument("--models", nargs="+", default=["fashion", "hidden512", "mlp"])
     parser.add_argument("--dtypes", nargs="+", default=["float64", "float32"])
     parser.add_argument("--sizes", nargs="+", type=int, help="numbers of examples")
     parser.add_argument("--only", nargs="+", help="quantities to measure")
     parser.add_argument("--own", action="store_true", help="aniso alone")
+    parser.add_argument("--scaling", nargs="*", type=int, default=[300, 6000], help="further N")
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--slow-rounds", type=int, default=2)
     options = parser.parse_args(arguments)
     if options.quick:
-        options.rounds, options.slow_rounds = 1, 0
-    results = []
+        options.rounds, options.slow_rounds, options.scaling = 1, 0, []
+    for target in (options.json, options.plot):
+        if target and not target.resolve().parent.is_dir():
+            parser.error(f"{str(target)!r}: expected a file in a folder that exists")
+    results, peers = [], () if options.own else PEERS
     for model in options.models:
         standard = [300] if options.quick else [1000 if model == "hidden512" else 1200]
         for num_examples in options.sizes or standard:
             for dtype in options.dtypes:
                 print(f"{model}, N = {num_examples}, {dtype}", flush=True)
-                results += measured(model, dtype, num_examples, options)
+                results += measured(model, dtype, num_examples, options, peers, options.only)
+    if "fashion" in options.models and "float64" in options.dtypes:
+        scaled = [q for q in curvature_plot.SCALED if not options.only or q in options.only]
+        for num_examples in options.scaling:
+            print(f"fashion, N = {num_examples}, float64, aniso alone", flush=True)
+            results += measured("fashion", "float64", num_examples, options, (), scaled)
+    if options.plot:
+        curvature_plot.draw(results, options.plot)
     if options.json:
         environment = {
             "python": platform.python_version(), "processor": _processor(),
