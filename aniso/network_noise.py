@@ -147,13 +147,13 @@ class LayeredCovariance(PlacedOperator, FactoredCovariance):
         mean = self.mean[None, ...]
         square = float(array_functions.inner_products(mean, mean)[0])
         total = float(array_functions.double_sum(self.factors.square_norms()))
-        return self.scale * (total - self.num_rows * square)
+        return self.scale * max(0.0, total - self.num_rows * square)
 
     def diagonal(self):
-        """``diag Sigma``, (D,), in double precision."""
+        """``diag Sigma``, (D,), in double precision; no entry is rounded below 0."""
         mean = backend.to_numpy(self.mean).astype(np.float64)
         squares = backend.to_numpy(self.factors.square_sums()) - self.num_rows * mean**2
-        return self.scale * squares
+        return self.scale * np.maximum(squares, 0.0)
 
     def quadratic_form(self, vectors):
         """``u^T Sigma u`` as a squared norm: (D,) -> float, (D, K) -> (K,)."""

@@ -111,6 +111,22 @@ def test_covariance_of_streamed_gradients_is_that_of_kept_ones():
     np.testing.assert_allclose(pairs.values, expected.values, rtol=1e-7)
 
 
+@pytest.mark.parametrize("kind", [GradientFactors, StreamedGradients])
+def test_variances_are_not_rounded_below_zero(kind):
+    # both gradients are (2e-25, 2): squares of the first entry underflow in single precision,
+    # the square of its mean in double precision does not
+    network = networks.Network(
+        networks.Stack((networks.Dense(1),), (1,)),
+        losses.SquaredLoss(),
+        inputs=[[1e-25], [1e-25]],
+        targets=[[0.0], [0.0]],
+        dtype=np.float32,
+    )
+    noise = network_noise.gradient_covariance(kind(network, np.array([0.0, 1.0], np.float32)))
+    np.testing.assert_array_equal(noise.diagonal(), [0.0, 0.0])
+    assert noise.trace() == 0.0
+
+
 def test_the_alignment_of_vgg_is_estimated_with_an_error_bar():
     case = vgg_case(8)
     network = case.network()
