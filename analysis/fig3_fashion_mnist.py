@@ -56,13 +56,22 @@ COSTS = {
 
 def make_units(parameters):
     """One unit for each seed and dynamics, the slow ones first."""
-    fashion_mnist.require_test_images(parameters["num_test"])
     order = sorted(DYNAMICS, key=lambda name: name not in ("gld_hessian", "gld_first_eigenvector"))
     return [
         {"seed": seed, "dynamics": name, **parameters}
         for seed in range(parameters["num_seeds"])
         for name in order
     ]
+
+
+def require_images(parameters):
+    """Refusal, before hours of work, of test images that can't be had.
+
+    Raises
+    ------
+    InputError
+    """
+    fashion_mnist.require_test_images(parameters["num_test"])
 
 
 def settings_of(unit):
@@ -208,6 +217,7 @@ FIGURE = figure_command.Figure(
     draw=draw,
     make_foundation=fashion_mnist.gd_minimum_unit,
     compute_foundation=fashion_mnist.gd_minimum,
+    require=require_images,
     steps_of=fashion_mnist.steps_of,
     bands=figure_style.SEEDS,
 )

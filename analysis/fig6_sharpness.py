@@ -6,7 +6,7 @@ import numpy as np
 from matplotlib.figure import Figure as Canvas
 
 from analysis import claims, figure_command, figure_style, vgg
-from analysis.fig1_generalization import COSTS
+from analysis.fig1_generalization import COSTS, require_images
 
 
 def judge(parameters, arrays):
@@ -67,6 +67,7 @@ FIGURE = figure_command.Figure(
     collect=vgg.collect,
     judge=judge,
     draw=draw,
+    require=require_images,
     steps_of=vgg.steps_of,
     takes_device=True,
     runs="vgg",

@@ -57,6 +57,8 @@ class Figure:
     make_foundation, compute_foundation : callable, optional
         ``(parameters, seed) -> dict`` and ``(unit, folder) -> dict of str to ndarray``: work that
         comes before a seed's units, shared by figures with equal foundations.
+    require : callable, optional
+        ``(parameters)``: raises InputError, before any work, where something is missing for it.
     steps_of : callable, optional
         ``unit -> int``, steps of a unit or of a foundation, for the progress bar.
     takes_device : bool
@@ -79,6 +81,7 @@ class Figure:
     draw: Callable
     make_foundation: Callable | None = None
     compute_foundation: Callable | None = None
+    require: Callable | None = None
     steps_of: Callable | None = None
     takes_device: bool = False
     runs: str = ""
@@ -123,7 +126,7 @@ def main(name, arguments=None):
     data = options.output / "data" / f"{stem}.npz"
     try:
         checks.integer("--seeds", parameters["num_seeds"], low=1)
-        data.parent.mkdir(parents=True, exist_ok=True)
+        files.require_folder("--output", data.parent)
         files.require_writable("--output", data)
         if options.executor != "mpi":  # whose workers wait for real work once they are met
             executors.require_reachable(options.executor)
@@ -132,6 +135,10 @@ def main(name, arguments=None):
             raise checks.InputError(
                 f"--plot-only: {str(data)!r} holds no data of these parameters; run without it"
             )
+        if stored is None:
+            if figure.require is not None:
+                figure.require(parameters)
+            files.require_folder("--runs", options.runs)
     except (checks.InputError, OSError) as error:
         parser.error(str(error))
     if stored is None:

@@ -31,6 +31,25 @@ def require_writable(name, path):
     return path
 
 
+def require_folder(name, path):
+    """The path of a folder, made with its parents where it is not there.
+
+    Raises
+    ------
+    InputError
+        If it can't be made.
+    """
+    path = Path(path)
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise checks.InputError(
+            f"{name}={str(path)!r} can't be made: {error.strerror}; expected a folder, or a name "
+            "for one in a writable place"
+        ) from error
+    return path
+
+
 @contextlib.contextmanager
 def atomic_writer(path, mode="w"):
     """A file object whose contents appear under `path` only when the block has succeeded.

@@ -131,10 +131,27 @@ def test_wrong_arguments_end_with_status_two(tmp_path, capsys, arguments, messag
     assert message in capsys.readouterr().err
 
 
-def test_missing_official_images_are_refused_before_the_work(tmp_path, monkeypatch, capsys):
+@pytest.mark.parametrize("option", ["--output", "--runs"])
+def test_folders_that_cannot_be_made_are_refused_before_the_work(tmp_path, capsys, option):
+    (tmp_path / "taken").touch()
+    with pytest.raises(SystemExit) as ended:
+        run("fig2_two_basins", tmp_path, option, str(tmp_path / "taken"))
+    assert ended.value.code == 2
+    assert f"{option}='{tmp_path}/taken" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("name", "scale"),
+    [
+        ("fig3_fashion_mnist", "paper"),
+        ("fig1_generalization", "medium"),
+        ("fig6_sharpness", "medium"),
+    ],
+)
+def test_missing_images_are_refused_before_the_work(tmp_path, monkeypatch, capsys, name, scale):
     monkeypatch.setenv("ANISO_DATA", str(tmp_path))
     with pytest.raises(SystemExit) as ended:
-        run("fig3_fashion_mnist", tmp_path, "--scale", "paper")
+        run(name, tmp_path, "--scale", scale)
     assert ended.value.code == 2
     assert "ANISO_DATA" in capsys.readouterr().err
     assert not (tmp_path / "runs").exists()
