@@ -150,7 +150,7 @@ def cifar10(data_dir=None, *, download=True):
     -----
     Krizhevsky, "Learning multiple layers of features from tiny images", 2009; no licence is stated.
     """
-    npz = _named_npz(data_dir, "cifar10.npz")
+    npz = _named_npz(data_dir, CIFAR10.npz)
     if npz is not None:
         return _from_npz("CIFAR-10", npz)
     names = (*_BATCHES, _TEST_BATCH)
@@ -199,7 +199,7 @@ def svhn(data_dir=None, *, exchanged=False, download=True):
     non-commercial use only.
     """
     exchanged = checks.flag("exchanged", exchanged)
-    npz = _named_npz(data_dir, "svhn.npz")
+    npz = _named_npz(data_dir, SVHN.npz)
     if npz is not None:
         found = _from_npz("SVHN", npz)
     else:

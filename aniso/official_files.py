@@ -61,12 +61,15 @@ class Distribution:
         Base addresses, tried in this order.
     files : tuple of OfficialFile
         What belongs to it.
+    npz : str
+        Name of a file of the user's own images that is taken in its place; "" for none.
     """
 
     name: str
     folder: str
     mirrors: tuple
     files: tuple
+    npz: str = ""
 
 
 def contents(distribution, data_dir=None, *, download=True):
@@ -107,14 +110,16 @@ def contents(distribution, data_dir=None, *, download=True):
 
 
 def _find(named, folder, file, distribution):
+    names = [file.name] if file.name.endswith(".gz") else [file.name, f"{file.name}.gz"]
     for inner in ("", distribution.folder):
-        for ending in ("", ".gz"):
-            path = folder / inner / (file.name + ending)
+        for name in names:
+            path = folder / inner / name
             if path.is_file():
                 return path
+    own = f", or {distribution.npz} with images of your own" if distribution.npz else ""
     raise checks.InputError(
-        f"{named}={str(folder)!r} has no {file.name} or {file.name}.gz, neither directly nor in "
-        f"{distribution.folder}; expected the official files of {distribution.name}"
+        f"{named}={str(folder)!r} has no {' or '.join(names)}, neither directly nor in "
+        f"{distribution.folder}; expected the official files of {distribution.name}{own}"
     )
 
 

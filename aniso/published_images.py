@@ -48,6 +48,7 @@ CIFAR10 = Distribution(
             "c4a38c50a1bc5f3a1c5537f2155ab9d68f9f25eb1ed8d9ddda3db29a59bca1dd",
         ),
     ),
+    npz="cifar10.npz",
 )
 
 SVHN = Distribution(
@@ -66,4 +67,5 @@ SVHN = Distribution(
             "cdce80dfb2a2c4c6160906d0bd7c68ec5a99d7ca4831afa54f09182025b6a75b",
         ),
     ),
+    npz="svhn.npz",
 )

@@ -94,7 +94,9 @@ def test_cifar_is_read_from_unpacked_files(cifar, tmp_path, inner):
         (tmp_path / inner / name).write_bytes(content)
     assert_is(datasets.cifar10(tmp_path), joined(parts[:-1]), parts[-1])
     (tmp_path / inner / BATCHES[2]).unlink()
-    with pytest.raises(checks.InputError, match=r"data_dir=.* has no cifar-10-binary\.tar\.gz"):
+    with pytest.raises(
+        checks.InputError, match=r"data_dir=.* has no cifar-10-binary\.tar\.gz, .* or cifar10\.npz"
+    ):
         datasets.cifar10(tmp_path)
 
 

@@ -123,6 +123,9 @@ def test_a_small_budget_streams_and_a_smaller_one_is_refused():
         case.network(memory_budget=whole.bytes_per_example, num_threads=1)
     with pytest.raises(memory.AllocationRefused, match="keeps factors"):
         tight.per_example_gradients(case.theta)
+    narrow = case.network(memory_budget=8 * case.theta.size**2, num_threads=1)
+    with pytest.raises(memory.AllocationRefused, match="use hessian_product"):
+        narrow.hessian(case.theta)
 
 
 def test_single_precision_stays_single_and_close():
@@ -142,6 +145,9 @@ def test_single_precision_stays_single_and_close():
     ("change", "rule"),
     [
         ({"dtype": np.float16}, "half precision"),
+        ({"dtype": "float12"}, "dtype=float12; expected float64 or float32"),
+        ({"memory_budget": 0}, "memory_budget=0"),
+        ({"memory_budget": "1GB"}, "memory_budget='1GB'"),
         ({"inputs": np.zeros((3, 1, 7, 8))}, "inputs has shape"),
         ({"inputs": np.zeros((0, 1, 8, 8)), "targets": np.zeros(0, int)}, "no examples"),
         ({"inputs": np.full((60, 1, 8, 8), np.nan)}, "non-finite"),

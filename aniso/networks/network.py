@@ -240,6 +240,17 @@ class Network(PlacedStack):
         return float(forms[0]) if single else forms
 
     def hessian(self, theta):
-        """Hessian of the mean loss, dense (D, D)."""
+        """Hessian of the mean loss, dense (D, D).
+
+        Raises
+        ------
+        AllocationRefused
+            If D^2 numbers do not fit.
+        """
+        self.require(
+            3 * self.num_parameters**2 * self.dtype.itemsize,
+            f"the dense Hessian, {self.num_parameters} x {self.num_parameters}, and its tangents",
+            "use hessian_product",
+        )
         identity = self.place.eye(self.num_parameters, self.dtype)
         return self.hessian_product(theta, identity)

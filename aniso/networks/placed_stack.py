@@ -46,6 +46,8 @@ class PlacedStack:
         if not isinstance(model, Stack):
             raise checks.InputError(f"model={model!r}; expected a networks.Stack")
         self.dtype = _floating(dtype)
+        if memory_budget is not None:
+            memory_budget = checks.integer("memory_budget", memory_budget, low=1)
         inputs, targets, self.place = placed(
             output_loss, inputs, targets, device, self.dtype, model
         )
@@ -191,9 +193,12 @@ class PlacedStack:
 def _floating(dtype):
     if not isinstance(dtype, (str, type, np.dtype)):
         dtype = str(dtype).rpartition(".")[2]  # torch.float32 and its like
-    dtype = np.dtype(dtype)
-    if dtype not in (np.dtype(np.float64), np.dtype(np.float32)):
+    try:
+        found = np.dtype(dtype)
+    except TypeError:
+        found = None
+    if found is None or found not in (np.dtype(np.float64), np.dtype(np.float32)):
         raise checks.InputError(
             f"dtype={dtype}; expected float64 or float32: half precision loses second derivatives"
         )
-    return dtype
+    return found
