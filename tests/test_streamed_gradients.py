@@ -7,7 +7,16 @@ from networks_cases import NetworkCase
 from place_cases import every_place
 from tolerances import assert_within_sampling_error
 
-from aniso import alignment_estimators, backend, checks, lanczos, losses, network_noise, networks
+from aniso import (
+    alignment_estimators,
+    backend,
+    checks,
+    lanczos,
+    losses,
+    network_noise,
+    networks,
+    places,
+)
 from aniso.networks import initialisation, streamed_gradients
 from aniso.networks.example_squares import square_norms, weighted_squares
 from aniso.networks.gradient_factors import GradientFactors
@@ -33,6 +42,16 @@ def vgg_case(num_examples=5, width=1 / 32, side=8):
     inputs = rng.standard_normal((num_examples, 3, side, side))
     targets = rng.integers(0, 10, num_examples)
     return NetworkCase(model, losses.SoftmaxCrossEntropy(), inputs, targets, theta)
+
+
+def in_chunks(case, size, place=places.NUMPY):
+    """The network, its memory budget such that the passes take `size` examples at a time."""
+    one = case.network(place, num_threads=1)
+    budget = 4 * size * one.bytes_per_example
+    network = case.network(place, num_threads=1, memory_budget=budget)
+    last = (network.num_examples - 1) % size + 1
+    assert [chunk.size for chunk in network.chunks()][-2:] == [size, last]
+    return network
 
 
 def autograd_losses(case):
@@ -69,10 +88,10 @@ def test_vgg_equals_autograd_in_first_and_second_order(place):
 @pytest.mark.parametrize("kind", ["vgg", "fused"])
 def test_streamed_products_are_those_of_the_gradients(place, kind):
     case = vgg_case(7) if kind == "vgg" else fused_case()
-    network = case.network(place)
+    network = in_chunks(case, 3, place)
     theta = backend.to_device(case.theta, place)
     streamed = StreamedGradients(network, theta)
-    rows = backend.to_numpy(network.per_example_gradients(theta))
+    rows = backend.to_numpy(case.network(place).per_example_gradients(theta))
     count, dimension = rows.shape
     assert streamed.shape == rows.shape
     rng = np.random.default_rng()
@@ -99,7 +118,7 @@ def fused_case(num_examples=9):
 
 def test_covariance_of_streamed_gradients_is_that_of_kept_ones():
     case = fused_case()
-    network = case.network()
+    network = in_chunks(case, 4)
     kept = network_noise.gradient_covariance(GradientFactors(network, case.theta))
     streamed = network_noise.gradient_covariance(StreamedGradients(network, case.theta))
     agree(streamed.trace(), kept.trace())
