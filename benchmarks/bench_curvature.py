@@ -51,8 +51,8 @@ class Worker:
 
     def __init__(self, python, implementation, model, dtype, num_examples):
         environment = {**os.environ, **TUNED, "PYTHONPATH": str(HERE.parent)}
-        if implementation == "aniso":
-            # its chunks stay small; large results are better mapped, with huge pages
+        if implementation == "aniso" and model == "fashion":
+            # its chunks stay small; a dense H is better mapped, with huge pages
             environment["MALLOC_MMAP_THRESHOLD_"] = str(2**25)
         for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
             environment.pop(name, None)

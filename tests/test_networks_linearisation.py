@@ -17,7 +17,7 @@ from aniso import (
     network_noise,
     networks,
 )
-from aniso.networks import gauss_newton
+from aniso.networks import gauss_newton, linearisation
 from aniso.networks.matrix_products import accumulate_product
 
 
@@ -206,6 +206,40 @@ def test_memory_is_stated_and_a_small_budget_falls_back_to_tangents():
     ):
         with pytest.raises(memory.AllocationRefused):
             refused()
+
+
+def test_wide_networks_of_few_examples_take_factors_for_many_products_alone(rng, monkeypatch):
+    model = networks.multilayer_perceptron((60, 40, 30, 3))
+    inputs, targets = rng.normal(size=(40, 60)), rng.integers(0, 3, 40)
+    network = networks.Network(model, losses.SoftmaxCrossEntropy(), inputs, targets)
+    theta = model.initial_parameters(rng)
+    at, tangents = network.linearise(theta), network.linearise(theta, "tangents")
+    assert at.strategy == "tangents"
+    expected, hessian = tangents.noise_curvature().alignment, tangents.hessian()
+
+    def forbidden(*_):
+        raise AssertionError("one product after the other")
+
+    monkeypatch.setattr(linearisation.noise_curvature, "from_forms", forbidden)
+    agree(at.noise_curvature().alignment, expected, 1e-10)
+    monkeypatch.setattr(networks.Network, "hessian_product", forbidden)
+    agree(at.hessian(), hessian, 1e-10)
+
+
+def test_products_by_tangents_are_counted_and_spare_the_first_layer(rng, monkeypatch):
+    model = networks.multilayer_perceptron((4, 3, 2))  # 12 and 6 weights
+    network = networks.Network(
+        model, losses.SoftmaxCrossEntropy(), rng.normal(size=(5, 4)), rng.integers(0, 2, 5)
+    )
+    assert network.product_multiplications() == 2 * 12 + 6 * 6
+    seen, own = [], networks.Dense.second_order
+    monkeypatch.setattr(
+        networks.Dense,
+        "second_order",
+        lambda self, *arguments: seen.append(self.num_outputs) or own(self, *arguments),
+    )
+    network.hessian_product(model.initial_parameters(rng), rng.normal(size=(23, 2)))
+    assert set(seen) == {2}
 
 
 def test_three_convolutions_and_smooth_activations_are_left_to_tangents(rng):

@@ -19,6 +19,11 @@ from aniso.networks.operators import SymmetricOperator
 from aniso.networks.parameter_blocks import blocks_of
 from aniso.networks.streamed_gradients import gradients_at
 
+# a cache that takes longer to form than this many products save is not formed
+_PRODUCTS_AT_ONE_THETA = 100
+# tangents pass through activations and small products, factors through a few large products
+_TANGENTS_OVERHEAD = 2
+
 
 class Linearisation:
     """Second-order quantities of a network at fixed parameters.
@@ -51,6 +56,7 @@ class Linearisation:
         self._factors = gauss_newton.matrix_factors(hessians[self._active])
         self._assembly = Assembly(network, network.stack)
         self._plan = gauss_newton.plan(network.stack, self._factors.shape[2], len(self._active))
+        self._fits = self._serves_forms = False
         self.strategy = self._chosen(strategy)
 
     # ---- what it will take
@@ -77,16 +83,22 @@ class Linearisation:
                 )
             return "tangents"
         budget = network.memory_budget
-        limit = 0.9 * memory.available_bytes() if budget is None else budget
         if strategy == "factors":
             memory.require(
                 self.peak_bytes, "the cached factors", "use strategy='tangents'", budget=budget
             )
             return strategy
+        limit = 0.9 * memory.available_bytes() if budget is None else budget
+        if self.peak_bytes > limit:
+            return "tangents"
+        tangents = network.product_multiplications() * len(self._active)
+        preparation = assembly.multiplications() * len(self._active)
+        # a form is half a product; there is one of each gradient and one of its part in each layer
+        forms = network.num_examples * (1 + len(network.stack.parameterised)) * tangents / 2
+        self._fits, self._serves_forms = True, preparation < forms
         cached = self._plan.multiplications() + 2 * assembly.num_entries()
-        tangents = 6 * network.forward_multiplications() * len(self._active)
-        fits = self.peak_bytes <= limit
-        return "factors" if fits and cached < tangents else "tangents"
+        cached += preparation / _PRODUCTS_AT_ONE_THETA
+        return "factors" if cached < _TANGENTS_OVERHEAD * tangents else "tangents"
 
     # ---- the cache
 
@@ -109,6 +121,11 @@ class Linearisation:
             gauss_newton.GaussNewton(network, self._plan, network.num_examples),
             assembly if with_bilinear else None,
         )
+
+    @cached_property
+    def _with_factors(self):
+        """The same with factors, for what takes many products."""
+        return Linearisation(self.network, self.theta, "factors")
 
     def prepare(self):
         """Form the cache now; otherwise the first quantity that needs it does."""
@@ -214,7 +231,14 @@ class Linearisation:
         Returns
         -------
         NoiseCurvature
+
+        Notes
+        -----
+        Where single products are cheaper without factors, but N forms are not, factors are formed
+        for this.
         """
+        if self._serves_forms and self.strategy == "tangents":
+            return self._with_factors.noise_curvature()
         if self.strategy == "factors":
             parts = noise_curvature.from_factors(*self._cache, self.gradient_factors)
         else:
@@ -234,6 +258,8 @@ class Linearisation:
             If D^2 numbers do not fit.
         """
         self._require_dense("Hessian")
+        if self._fits and self.strategy == "tangents":
+            return self._with_factors.hessian()
         if self.strategy == "tangents":
             return self.network.hessian(self.theta)
         return dense_gauss_newton.dense_matrix(*self._cache)
@@ -300,9 +326,11 @@ class Linearisation:
         limit = 0.5 * memory.available_bytes() if budget is None else budget
         if dimension**2 * network.dtype.itemsize + self.peak_bytes > limit:
             return False
-        if self.strategy == "tangents":
+        if self.strategy == "tangents" and not self._fits:
             return num_products > dimension
         structured = self._plan.multiplications() + 2 * self._assembly.num_entries()
+        if self.strategy == "tangents":
+            structured = network.product_multiplications() * len(self._active)
         dense = self._plan.dense_multiplications()
         return num_products * (structured - dimension**2) > dense
 

@@ -89,11 +89,12 @@ def gradient_tangent(layers, parameters, trail, directions, traces, delta_tangen
     for position in reversed(range(first, len(layers))):
         layer, own, memory = layers[position], parameters[position], trail[position]
         moved, grads = layer.backward_and_gradient(own, memory, delta_tangent, position > first)
-        if fixed_deltas is not None:
+        # the first layer's inputs don't move and nobody needs their deltas
+        if fixed_deltas is not None and position > first:
             more, extra = layer.second_order(
                 own, memory, directions[position], traces[position], fixed_deltas[position]
             )
-            if more is not None and position > first:
+            if more is not None:
                 moved += more
             if extra is not None:
                 for array, addend in zip(grads, extra, strict=True):

@@ -102,6 +102,19 @@ class PlacedStack:
             for layer, shape in zip(self.layers, shapes, strict=True)
         )
 
+    def product_multiplications(self):
+        """Multiplications of one example's Hessian product by tangents, without the forward pass.
+
+        The first layer with parameters has two products, ``V a`` and ``delta' a^T``; each above has
+        four more, with what moves below it.
+        """
+        shapes = self.stack.shapes[:-1]
+        counts = [
+            self.layers[position].forward_multiplications(shapes[position])
+            for position in self.stack.parameterised
+        ]
+        return 2 * counts[0] + 6 * sum(counts[1:])
+
     # ---- data
 
     @property

@@ -80,7 +80,8 @@ def _per_example_gradients(shapes, _):
 
 def _moving_product(shapes, num_vectors):
     blocks = (4 + shapes.threads) * num_vectors * shapes.dimension * shapes.item
-    flops = (2 + 6 * num_vectors) * shapes.forward
+    moved = 2 * shapes.count * shapes.network.product_multiplications()
+    flops = 2 * shapes.forward + num_vectors * moved
     return shapes.machine.cost(flops, 2 * shapes.chunk_bytes + blocks, efficiency=_PASSES)
 
 
