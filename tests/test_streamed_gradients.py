@@ -17,7 +17,7 @@ from aniso import (
     networks,
     places,
 )
-from aniso.networks import initialisation, streamed_gradients
+from aniso.networks import example_squares, initialisation, streamed_gradients
 from aniso.networks.example_squares import square_norms, weighted_squares
 from aniso.networks.gradient_factors import GradientFactors
 from aniso.networks.streamed_gradients import StreamedGradients
@@ -189,9 +189,15 @@ def test_kept_where_cheap_and_within_memory_streamed_elsewhere():
 
 
 @pytest.mark.parametrize(
-    ("outputs", "inputs", "num_places"), [(3, 4, 1), (3, 4, 3), (2, 3, 9), (40, 30, 5), (40, 30, 2)]
+    ("outputs", "inputs", "num_places"),
+    [(3, 4, 1), (3, 4, 3), (2, 3, 9), (9, 8, 9), (40, 30, 5), (40, 30, 2)],
 )
-def test_squares_of_sums_of_outer_products(outputs, inputs, num_places):
+@pytest.mark.parametrize("examples_of_a_block", [2, 6])
+def test_squares_of_sums_of_outer_products(
+    outputs, inputs, num_places, examples_of_a_block, monkeypatch
+):
+    block_entries = examples_of_a_block * outputs * inputs
+    monkeypatch.setattr(example_squares, "_BLOCK_ENTRIES", block_entries)
     # both routes of each function are among the cases: Gram and direct, paired and direct
     rng = np.random.default_rng()
     deltas = rng.standard_normal((outputs, num_places, 6))
@@ -201,6 +207,16 @@ def test_squares_of_sums_of_outer_products(outputs, inputs, num_places):
     agree(square_norms(deltas, columns), np.square(gradients).sum(axis=(1, 2)))
     expected = np.einsum("n,noq->oq", weights, np.square(gradients))
     agree(weighted_squares(deltas, columns, weights), expected)
+
+
+@pytest.mark.parametrize("size", [2, 8])
+def test_square_norms_of_single_precision_add_up_in_double(size):
+    # G = diag(4096, 1): 2^24 + 1 is no number of single precision
+    deltas = np.zeros((size, 2, 1), np.float32)
+    columns = np.zeros((size, 2, 1), np.float32)
+    deltas[0, 0], deltas[1, 1] = 4096, 1
+    columns[0, 0] = columns[1, 1] = 1
+    assert square_norms(deltas, columns).tolist() == [2.0**24 + 1]
 
 
 @pytest.mark.parametrize(
