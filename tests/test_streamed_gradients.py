@@ -192,7 +192,7 @@ def test_kept_where_cheap_and_within_memory_streamed_elsewhere():
     ("outputs", "inputs", "num_places"),
     [(3, 4, 1), (3, 4, 3), (2, 3, 9), (9, 8, 9), (40, 30, 5), (40, 30, 2)],
 )
-@pytest.mark.parametrize("examples_of_a_block", [2, 6])
+@pytest.mark.parametrize("examples_of_a_block", [2, 7])
 def test_squares_of_sums_of_outer_products(
     outputs, inputs, num_places, examples_of_a_block, monkeypatch
 ):
@@ -200,9 +200,9 @@ def test_squares_of_sums_of_outer_products(
     monkeypatch.setattr(example_squares, "_BLOCK_ENTRIES", block_entries)
     # both routes of each function are among the cases: Gram and direct, paired and direct
     rng = np.random.default_rng()
-    deltas = rng.standard_normal((outputs, num_places, 6))
-    columns = rng.standard_normal((inputs, num_places, 6))
-    weights = rng.standard_normal(6)
+    deltas = rng.standard_normal((outputs, num_places, 7))
+    columns = rng.standard_normal((inputs, num_places, 7))
+    weights = rng.standard_normal(7)
     gradients = np.einsum("opn,qpn->noq", deltas, columns)
     agree(square_norms(deltas, columns), np.square(gradients).sum(axis=(1, 2)))
     expected = np.einsum("n,noq->oq", weights, np.square(gradients))
