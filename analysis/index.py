@@ -194,11 +194,48 @@ def _dead_networks(description, arrays):
     )
 
 
+def _vgg_setting(description, _):
+    own = description["parameters"]
+    return (
+        f"at scale {description['scale']} width {own['width']:g}, images pooled to "
+        f"{32 // own['pooling']} x {32 // own['pooling']}, N = {own['num_train']:,}, m = "
+        f"{own['batch_size']}, {own['num_steps']:,} iterations, {own['num_seeds']} random starts"
+    )
+
+
+def _vgg_sigma(description, arrays):
+    names = description["parameters"]["datasets"]
+    chosen = "; ".join(
+        f"{name}: " + ", ".join(f"{sigma:g}" for sigma in row)
+        for name, row in zip(names, arrays["standard_deviation"], strict=True)
+    )
+    grid = ", ".join(f"{sigma:g}" for sigma in description["parameters"]["sigma_grid"])
+    return f"best of {grid} on held-out training images, by seed: {chosen}"
+
+
 def _stated(text):
     return lambda _: text
 
 
 _ROWS = (
+    (
+        "Figures 1 and 6, setting",
+        "VGG-11, N = 25,000 (SVHN) or 50,000, m = 100, 100,000 iterations (GLD up to 200,000)",
+        "the same",
+        _from("fig1_generalization", _vgg_setting),
+    ),
+    (
+        "Figures 1 and 6, GLD const",
+        "sigma tuned around 1e-3",
+        "the same",
+        _from("fig1_generalization", _vgg_sigma),
+    ),
+    (
+        "Figures 1 and 6, GLD diag",
+        "diagonal of Sigma_t",
+        "diagonal from 100 mini-batches, refreshed every 10 iterations",
+        _stated("exact diagonal, refreshed every 10 iterations"),
+    ),
     (
         "Figure 2, success",
         "rates over 100 runs",
