@@ -39,7 +39,8 @@ def engine(problem):
         return state["noise"]
 
     def alignment():
-        at().__dict__.pop("gradient_factors", None)
+        for kept in ("gradient_factors", "_with_factors"):
+            at().__dict__.pop(kept, None)
         return np.array([at().noise_curvature().alignment])
 
     def leading():
