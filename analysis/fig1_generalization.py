@@ -67,7 +67,14 @@ def draw(parameters, arrays):
         panels[0, column].set_title(heading)
         panels[1, column].set(xlabel="iteration")
     handles, labels = panels[0, 0].get_legend_handles_labels()
-    canvas.legend(handles, labels, loc="outside lower center", ncols=5)
+    canvas.legend(
+        handles,
+        labels,
+        loc="outside lower center",
+        ncols=5,
+        title=figure_style.seeds_note(parameters["num_seeds"]),
+        title_fontsize=7,
+    )
     return canvas
 
 

@@ -52,7 +52,14 @@ def draw(parameters, arrays):
         axes.set_yscale("symlog", linthresh=float(smallest) or 1e-6)
         figure_style.panel_letter(axes, "ab"[column])
     handles, labels = panels[0].get_legend_handles_labels()
-    canvas.legend(handles, labels, loc="outside lower center", ncols=5)
+    canvas.legend(
+        handles,
+        labels,
+        loc="outside lower center",
+        ncols=5,
+        title=figure_style.seeds_note(parameters["num_seeds"]),
+        title_fontsize=7,
+    )
     return canvas
 
 
