@@ -105,7 +105,8 @@ class ChunkedData:
         if self.place.is_numpy:
             # several chunks for each thread
             largest = max(_SMALLEST_CHUNK, -(-self.num_examples // _LARGEST_SHARE))
-        return max(1, min(budget // self.bytes_per_example, largest, self.num_examples))
+        size = max(1, min(budget // self.bytes_per_example, largest, self.num_examples))
+        return _balanced(self.num_examples, size)
 
     def chunks(self):
         """Chunks of the data in order; the first layer's columns are kept where they fit."""
@@ -132,6 +133,22 @@ class ChunkedData:
     def prepared(self, chunk):
         """What the first layer reads of a chunk."""
         return self.prepared_rows(chunk.rows) if chunk.prepared is None else chunk.prepared
+
+
+def _balanced(num_examples, size):
+    """The largest chunk of at most `size` that makes an even number of nearly equal chunks.
+
+    Two threads then end together; one chunk stays one.
+
+    Examples
+    --------
+    >>> _balanced(100, 20), _balanced(100, 100), _balanced(7, 3)  # six, one and four chunks
+    (17, 100, 2)
+    """
+    count = -(-num_examples // size)
+    if count > 1:
+        count += count % 2
+    return -(-num_examples // count)
 
 
 def _nothing(_):
