@@ -296,10 +296,19 @@ def draw(content, path):
     )  # fmt: skip
     right.axhline(BUDGET / 1e6, color="black", lw=0.8, ls=":", label="budget")
     right.set(xlabel="images", ylabel="MB", title="memory, width 1/8")
-    right.legend(frameon=False)
+    right.legend(frameon=False, loc="upper left", bbox_to_anchor=(0.0, 0.93))
+    _plain_ticks(left.xaxis, BATCHES)
+    _plain_ticks(left.yaxis, (10, 20, 50, 100, 200))
+    _plain_ticks(right.xaxis, SIZES)
+    _plain_ticks(right.yaxis, (10, 20, 50, 100, 200, 400))
     for axes in (left, right):
         axes.spines[["top", "right"]].set_visible(False)
     canvas.savefig(path, dpi=200)
+
+
+def _plain_ticks(axis, values):
+    axis.set_ticks(values, [f"{value:,}" for value in values])
+    axis.set_ticks([], minor=True)
 
 
 def main(arguments=None):
