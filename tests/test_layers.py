@@ -42,7 +42,10 @@ STOREYS = {
 # The matrix storey works from arrays and operators alone; curvature takes an objective.
 MAY_KNOW_PROBLEMS = ["curvature"]
 # Packages that only the named modules import.
-CONFINED = {"matplotlib": ["evidence_plots"], "numba": ["langevin.*", "escape.*"]}
+CONFINED = {
+    "matplotlib": ["evidence_plots"],
+    "numba": ["langevin.*", "escape.*", "networks.pooled_convolution_kernel"],
+}
 FORBIDDEN_NAMES = {"utils", "helpers", "misc", "common"}
 
 

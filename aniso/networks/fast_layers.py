@@ -1,5 +1,6 @@
 """Layers put in the place of others that compute the same slower, with NumPy."""
 
+from aniso.networks import pooled_convolution_kernel
 from aniso.networks.convolution import Convolution
 from aniso.networks.max_pooling import MaxPooling
 from aniso.networks.pooled_convolution import PooledConvolution
@@ -15,8 +16,8 @@ _LEAST_INPUTS, _LEAST_OUTPUTS, _LEAST_LENGTH = 16, 48, 4
 def fused(layers, input_shape):
     """The layers with convolutions in the form that is fastest.
 
-    Those of few channels become one with 2x2 pooling after them, those of many and 3x3 kernels are
-    computed by Winograd's filtering.
+    Those of few channels become one with 2x2 pooling after them where kernels are compiled, those
+    of many and 3x3 kernels are computed by Winograd's filtering.
 
     Parameters
     ----------
@@ -30,8 +31,6 @@ def fused(layers, input_shape):
 
     Examples
     --------
-    >>> [type(layer).__name__ for layer in fused((Convolution(2, 3), MaxPooling(2)), (1, 8, 8))]
-    ['PooledConvolution']
     >>> [type(layer).__name__ for layer in fused((Convolution(64, 3),), (64, 8, 8))]
     ['WinogradConvolution']
     """
@@ -48,7 +47,8 @@ def fused(layers, input_shape):
 
 def _few_channels(layer):
     return (
-        isinstance(layer, Convolution)
+        pooled_convolution_kernel.COMPILED
+        and isinstance(layer, Convolution)
         and layer.stride == (1, 1)
         and layer.num_channels <= _MOST_CHANNELS
     )

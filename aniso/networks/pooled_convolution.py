@@ -1,10 +1,11 @@
-"""Convolution fused with 2x2 max pooling: all four outputs of a pooling cell from one tile.
+"""Convolution fused with 2x2 max pooling: tiles on the way forward, winners on the way back.
 
 A pooling cell of a convolution with a k x k kernel and stride 1 sees a tile of (k + 1) x (k + 1)
 pixels. One product of a (4 channels, tile) matrix with the tile columns gives its four outputs:
 ((k + 1) / k)^2 times the multiplications of the plain product, but four times the rows and up to
-2.8 times fewer columns to copy, and pooling becomes a maximum of four contiguous slabs. This is
-NumPy code; :func:`aniso.networks.fast_layers.fused` puts it where it pays.
+2.8 times fewer columns to copy, and pooling becomes a maximum of four contiguous slabs. On the way
+back only the windows of the winners count, an eighth of all behind a ReLU; compiled kernels visit
+these alone. :func:`aniso.networks.fast_layers.fused` puts the layer where it pays.
 """
 
 import math
@@ -13,6 +14,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from aniso.networks import pooled_convolution_kernel as kernel
 from aniso.networks import windows
 from aniso.networks.convolution import Convolution
 from aniso.networks.layer import Layer
@@ -80,132 +82,114 @@ class PooledConvolution(Layer):
             tiled[..., slot, :, :, row : row + height, column : column + width] = weights
         return tiled.reshape(*lead, 4 * num_outputs, -1)
 
-    def _untiled(self, tiled, channels):
-        # transpose of _tiled
-        height, width = self.convolution.kernel
-        lead, num_outputs = tiled.shape[:-2], tiled.shape[-2] // 4
-        tiled = tiled.reshape(*lead, 4, num_outputs, channels, height + 1, width + 1)
-        weights = tiled[..., 0, :, :, :height, :width].copy()
-        for slot, (row, column) in enumerate(_SLOTS[1:], start=1):
-            weights += tiled[..., slot, :, :, row : row + height, column : column + width]
-        return weights
+    def _padded_rows(self, weights):
+        # (O, C, k, l) -> (O, k l C and zeros), as the kernels read them
+        rows = weights.transpose(0, 2, 3, 1).reshape(len(weights), -1)
+        result = np.zeros((len(rows), _padded_length(rows.shape[1])), weights.dtype)
+        result[:, : rows.shape[1]] = rows
+        return result
 
-    def _spread(self, memory, delta):
-        # deltas of cells (..., O, down, across, n) -> of the four slots (..., 4 O, cells * n)
-        flat = delta.reshape(*delta.shape[:-4], 1, delta.shape[-4], -1)
-        slots = flat * memory.won
-        return slots.reshape(*flat.shape[:-3], -1, flat.shape[-1])
-
-    def _images(self, columns, memory):
-        shape = memory.prepared.shape
-        down, across = self.convolution.padding
-        padded = (shape[0], shape[1] + 2 * down, shape[2] + 2 * across)
-        images = windows.images_from_columns(
-            columns, padded, self._tile, (2, 2), memory.prepared.counts, memory.prepared.count
+    def _weight_gradients(self, images, winners, delta, num_each):
+        # (num_each, O, C, k, l): of every example, or their sum where num_each is 1
+        num_outputs, channels = len(delta), len(images)
+        length = channels * math.prod(self.convolution.kernel)
+        gradients = np.zeros((num_each, num_outputs, _padded_length(length)), delta.dtype)
+        images = np.ascontiguousarray(windows.padded(images, self.convolution.padding))
+        kernel.weight_gradients(
+            images, winners, np.ascontiguousarray(delta), self.convolution.kernel[1], gradients
         )
+        shape = (num_each, num_outputs, *self.convolution.kernel, channels)
+        return gradients[..., :length].reshape(shape).transpose(0, 1, 4, 2, 3)
+
+    def _image_deltas(self, weights, memory, delta):
+        # (C, H, W, n)
+        channels, height, width = memory.prepared.shape
+        down, across = self.convolution.padding
+        shape = (channels, height + 2 * down, width + 2 * across, delta.shape[-1])
+        images = np.empty(shape, delta.dtype)
+        rows, delta = self._padded_rows(weights), np.ascontiguousarray(delta)
+        kernel.image_deltas(rows, memory.winners, delta, self.convolution.kernel[1], images)
         return windows.unpadded(images, self.convolution.padding)
 
     def forward(self, parameters, prepared):
         """Maxima of the four slots; the memory says which slot won (the first of equals)."""
         weights, biases = parameters
-        tiled = self._tiled(weights)
-        slots = (tiled @ prepared.columns).reshape(4, len(biases), -1)
-        upper, lower = np.maximum(slots[0], slots[1]), np.maximum(slots[2], slots[3])
-        won = np.empty(slots.shape, bool)
-        top = upper >= lower
-        np.greater_equal(slots[0], slots[1], out=won[0])
-        np.greater_equal(slots[2], slots[3], out=won[2])
-        np.greater(top, won[0], out=won[1])
-        won[0] &= top
-        np.logical_or(top, won[2], out=won[3])
-        np.logical_not(won[3], out=won[3])
-        np.greater(won[2], top, out=won[2])
-        cells = np.maximum(upper, lower, out=upper)
-        cells += biases[:, None]
-        cells = cells.reshape(-1, *prepared.counts, prepared.count)
-        return cells, PooledMemory(prepared, tiled, won)
+        slots = (self._tiled(weights) @ prepared.columns).reshape(4, len(biases), -1)
+        cells = np.empty(slots.shape[1:], slots.dtype)
+        winners = np.empty(cells.shape, np.uint8)
+        kernel.pool(slots, np.ascontiguousarray(biases), cells, winners)
+        shape = (-1, *prepared.counts, prepared.count)
+        return cells.reshape(shape), PooledMemory(prepared, winners.reshape(shape))
 
-    def backward(self, parameters, memory, delta):  # noqa: ARG002
-        """``W^T`` of the deltas of the winners, summed over the tiles that share a pixel."""
-        return self._images(memory.tiled.T @ self._spread(memory, delta), memory)
+    def backward(self, parameters, memory, delta):
+        """``W^T`` of the deltas of the winners, summed over the windows that share a pixel."""
+        return _over_blocks(lambda own: self._image_deltas(parameters[0], memory, own), delta)
 
     def gradient(self, memory, delta):
-        """Deltas of the winners times the tile columns, and the sums of delta."""
-        slots = self._spread(memory, delta)
-        weights = self._untiled(slots @ memory.prepared.columns.T, memory.prepared.shape[0])
+        """Deltas of the winners times their windows, and the sums of delta."""
+        images, winners = memory.prepared.inputs, memory.winners
+        weights = _over_blocks(
+            lambda own: self._weight_gradients(images, winners, own, 1)[0], delta
+        )
         return weights, delta.sum(axis=(-3, -2, -1))
 
-    def backward_and_gradient(self, parameters, memory, delta, needs_inputs):  # noqa: ARG002
-        """Both at once: the deltas of the slots are formed once."""
-        slots = self._spread(memory, delta)
-        weights = self._untiled(slots @ memory.prepared.columns.T, memory.prepared.shape[0])
-        gradient = weights, delta.sum(axis=(-3, -2, -1))
-        if not needs_inputs:
-            return None, gradient
-        return self._images(memory.tiled.T @ slots, memory), gradient
-
     def per_example_gradients(self, memory, delta):
-        """Products of one example's deltas and tile columns, flat: (..., n, P)."""
-        count, channels = memory.prepared.count, memory.prepared.shape[0]
-        slots = self._spread(memory, delta)
-        slots = slots.reshape(*slots.shape[:-1], -1, count)
-        rows = np.ascontiguousarray(np.moveaxis(slots, -1, -3))
-        columns = memory.prepared.columns
-        columns = columns.reshape(len(columns), -1, count).transpose(2, 1, 0)
-        weights = self._untiled(rows @ np.ascontiguousarray(columns), channels)
+        """Products of one example's deltas and windows, flat: (..., n, P)."""
+        count, images = memory.prepared.count, memory.prepared.inputs
+        weights = _over_blocks(
+            lambda own: self._weight_gradients(images, memory.winners, own, count), delta
+        )
         biases = np.moveaxis(delta.sum(axis=(-3, -2)), -1, -2)
         return np.concatenate([weights.reshape(*biases.shape[:-1], -1), biases], axis=-1)
 
-    def tangent(self, parameters, memory, directions, inputs_tangent):  # noqa: ARG002
-        """Tangents of the winners; the trace is the tile columns of x'."""
+    def tangent(self, parameters, memory, directions, inputs_tangent):
+        """Tangents of the winners; the trace is x'."""
         prepared = memory.prepared
         slots = self._tiled(directions[0]) @ prepared.columns
-        trace = None
         if inputs_tangent is not None:
-            trace = self._columns(inputs_tangent, prepared.counts)
-            slots += memory.tiled @ trace
+            slots += self._tiled(parameters[0]) @ self._columns(inputs_tangent, prepared.counts)
         num_outputs = directions[1].shape[-1]
         slots = slots.reshape(len(slots), 4, num_outputs, -1)
-        slots *= memory.won
-        cells = slots[:, 0] + slots[:, 1]
-        cells += slots[:, 2]
-        cells += slots[:, 3]
+        cells = np.empty((len(slots), *slots.shape[2:]), slots.dtype)
+        winners = memory.winners.reshape(cells.shape[1:])
+        for own, tangents in zip(slots, cells, strict=True):
+            kernel.pick(own, winners, tangents)
         cells += directions[1][..., None]
-        return cells.reshape(len(cells), num_outputs, *prepared.counts, prepared.count), trace
+        return cells.reshape(len(cells), *memory.winners.shape), inputs_tangent
 
     def second_order(self, parameters, memory, directions, trace, delta):  # noqa: ARG002
-        """``V^T delta`` at the inputs, ``delta columns(x')^T`` in the weights."""
-        slots = self._spread(memory, delta)
-        tiled = self._tiled(directions[0])
-        inputs = self._images(np.matmul(tiled.swapaxes(-1, -2), slots), memory)
+        """``V^T delta`` at the inputs, ``delta windows(x')^T`` in the weights."""
+        inputs = _over_blocks(
+            lambda weights: self._image_deltas(weights, memory, delta), directions[0]
+        )
         if trace is None:
             return inputs, None
-        weights = np.matmul(slots, trace.swapaxes(-1, -2))
-        return inputs, (self._untiled(weights, memory.prepared.shape[0]), None)
+        weights = _over_blocks(
+            lambda images: self._weight_gradients(images, memory.winners, delta, 1)[0], trace
+        )
+        return inputs, (weights, None)
 
     def unit_deltas(self, memory, delta):
         """Deltas of the convolution's own outputs (O, down, across, n), 0 where pooled away."""
         prepared = memory.prepared
         shape = self.convolution.output_shape(prepared.shape)
         result = np.zeros((*shape, prepared.count), delta.dtype)
-        slots = self._spread(memory, delta).reshape(4, *delta.shape)
-        for (row, column), slot in zip(_SLOTS, slots, strict=True):
-            stops = 2 * prepared.counts[0], 2 * prepared.counts[1]
-            result[:, row : stops[0] : 2, column : stops[1] : 2] = slot
+        stops = 2 * prepared.counts[0], 2 * prepared.counts[1]
+        for slot, (row, column) in enumerate(_SLOTS):
+            survived = delta * (memory.winners == slot)
+            result[:, row : stops[0] : 2, column : stops[1] : 2] = survived
         return result
 
     def start_route(self, memory):
         """Output unit of the convolution behind every cell, (O, down, across, n)."""
         prepared = memory.prepared
         height, width = self.convolution.output_shape(prepared.shape)[1:]
-        num_outputs = memory.won.shape[1]
+        num_outputs = len(memory.winners)
         corner = 2 * np.arange(prepared.counts[0])[:, None] * width
         corner = corner + 2 * np.arange(prepared.counts[1])
         offsets = np.array([row * width + column for row, column in _SLOTS])
-        slot = offsets[memory.won.argmax(axis=0)]
-        slot = slot.reshape(num_outputs, *prepared.counts, prepared.count)
         first = np.arange(num_outputs)[:, None, None] * (height * width) + corner
-        return first[..., None] + slot
+        return first[..., None] + offsets[memory.winners]
 
     def unit_patches(self, memory, index):
         """Windows behind output units of the convolution; see there."""
@@ -229,8 +213,18 @@ class PooledConvolution(Layer):
 
 
 class PooledMemory(NamedTuple):
-    """Tile columns, tiled weights and which slot won (4, O, cells * n)."""
+    """Tile columns with the inputs, and the slot that won each cell (O, down, across, n)."""
 
     prepared: windows.Windows
-    tiled: np.ndarray
-    won: np.ndarray
+    winners: np.ndarray
+
+
+def _padded_length(length):
+    return -(-length // kernel.PADDING) * kernel.PADDING
+
+
+def _over_blocks(function, arrays):
+    """`function` of every array (4 axes) of a block (..., 4 axes), stacked likewise."""
+    blocks = arrays.reshape(-1, *arrays.shape[-4:])
+    results = np.stack([function(own) for own in blocks])
+    return results.reshape(*arrays.shape[:-4], *results.shape[1:])
