@@ -119,20 +119,43 @@ def over_seeds(values, own_error=0.0):
     -------
     mean, error : float
         The error is the spread over seeds, widened so that two of it are the 95 % interval of
-        Student's distribution, or ``own_error / sqrt(seeds)`` where that is larger.
+        Student's distribution, or ``own_error / sqrt(seeds)`` where that is larger. One seed says
+        nothing about the spread: infinity.
 
     Examples
     --------
     >>> over_seeds([1.0], own_error=0.5)
-    (1.0, 0.5)
+    (1.0, inf)
     >>> mean, error = over_seeds([1.0, 3.0, 5.0])
     >>> mean, round(2 * error, 1)  # +- 4.97 by Student's table, + 1.5 % because 2 is not 1.96
     (3.0, 5.1)
     """
     values = np.asarray(values, dtype=float)
     count = len(values)
-    error = own_error / math.sqrt(count)
-    if count > 1:
-        widened = stats.t.ppf(0.975, count - 1) / stats.norm.ppf(0.975)
-        error = max(error, widened * values.std(ddof=1) / math.sqrt(count))
+    if count == 1:
+        return float(values[0]), math.inf
+    widened = stats.t.ppf(0.975, count - 1) / stats.norm.ppf(0.975)
+    error = max(own_error, widened * values.std(ddof=1)) / math.sqrt(count)
     return float(values.mean()), float(error)
+
+
+def difference_text(difference, error):
+    """A difference with its standard error, for a reader.
+
+    Parameters
+    ----------
+    difference, error : float
+
+    Returns
+    -------
+    str
+
+    Examples
+    --------
+    >>> difference_text(0.1234, 0.056)
+    'difference 0.12 ± 0.056'
+    >>> difference_text(0.1234, math.inf)
+    'difference 0.12, one seed: no error bar'
+    """
+    bar = f" ± {error:.2g}" if math.isfinite(error) else ", one seed: no error bar"
+    return f"difference {difference:.2g}{bar}"

@@ -5,7 +5,7 @@ import sys
 import numpy as np
 from matplotlib.figure import Figure as Canvas
 
-from analysis import claims, figure_command, figure_style, vgg
+from analysis import figure_command, figure_style, vgg
 
 COSTS = {
     "small": "10 s, 40 FashionMNIST images, 12 iterations",
@@ -14,42 +14,23 @@ COSTS = {
 }
 
 
-def require_images(parameters):
-    """Load every data set once: refused, or downloaded, before the units begin.
-
-    Raises
-    ------
-    InputError, OSError
-        If one can't be had.
-    """
-    for name in parameters["datasets"]:
-        vgg.load(name, parameters["split"])
-
-
 def judge(parameters, arrays):
     """The caption's claim for each data set, at the last iteration."""
-    found, labels = [], figure_style.LABELS
     ends = arrays["test_accuracy"][..., -1]
-    for number, name in enumerate(parameters["datasets"]):
-        place = vgg.title(name, arrays["source"][number])
-        for upper in vgg.ALIGNED:
-            for lower in vgg.ROUND:
-                pair = ends[number][:, [vgg.DYNAMICS.index(d) for d in (upper, lower)]]
-                # as if the two networks erred independently: too wide rather than too narrow
-                own = np.sqrt(np.nanmean(pair * (1 - pair)) * 2 / parameters["num_test"])
-                c = vgg.compare(ends[number], upper, lower, own)
-                found.append(
-                    claims.judged(
-                        f"{name}: {upper} above {lower}",
-                        f"{place}: {labels[upper]} ends at higher test accuracy than "
-                        f"{labels[lower]}",
-                        c.difference,
-                        c.standard_error,
-                        f"{c.first:.4f} against {c.second:.4f} (difference {c.difference:.2g} "
-                        f"± {c.standard_error:.1g}){c.remark}",
-                    )
-                )
-    return found
+
+    def own_error(number, pair):
+        rates = ends[number][:, pair]
+        rates = rates[np.isfinite(rates)]
+        # as if the two networks erred independently: too wide rather than too narrow
+        tested = vgg.of_dataset(parameters, parameters["datasets"][number])["num_test"]
+        return np.sqrt((rates * (1 - rates)).mean() * 2 / tested) if rates.size else np.nan
+
+    def claim(name, place, aligned, other):
+        upper, lower = figure_style.LABELS[aligned], figure_style.LABELS[other]
+        statement = f"{place}: {upper} ends at higher test accuracy than {lower}"
+        return f"{name}: {aligned} above {other}", statement, 1
+
+    return vgg.compared(parameters, arrays, "test_accuracy", own_error, claim)
 
 
 def draw(parameters, arrays):
@@ -66,15 +47,7 @@ def draw(parameters, arrays):
             figure_style.panel_letter(axes, "abcdefgh"[row * len(names) + column])
         panels[0, column].set_title(heading)
         panels[1, column].set(xlabel="iteration")
-    handles, labels = panels[0, 0].get_legend_handles_labels()
-    canvas.legend(
-        handles,
-        labels,
-        loc="outside lower center",
-        ncols=5,
-        title=figure_style.seeds_note(parameters["num_seeds"]),
-        title_fontsize=7,
-    )
+    vgg.draw_legend(canvas, panels[0, 0], parameters["num_seeds"])
     return canvas
 
 
@@ -89,7 +62,7 @@ FIGURE = figure_command.Figure(
     collect=vgg.collect,
     judge=judge,
     draw=draw,
-    require=require_images,
+    prepare=vgg.prepare,
     steps_of=vgg.steps_of,
     takes_device=True,
     runs="vgg",

@@ -64,7 +64,7 @@ def make_units(parameters):
     ]
 
 
-def require_images(parameters):
+def prepare(parameters):
     """Refusal, before hours of work, of test images that can't be had.
 
     Raises
@@ -72,6 +72,7 @@ def require_images(parameters):
     InputError
     """
     fashion_mnist.require_test_images(parameters["num_test"])
+    return {}
 
 
 def settings_of(unit):
@@ -143,7 +144,7 @@ def judge(parameters, arrays):
                 gap,
                 error,
                 f"{ends[DYNAMICS.index(name)]:.4g} against "
-                f"{ends[DYNAMICS.index('gld_dynamic')]:.4g} (difference {gap:.2g} ± {error:.1g})",
+                f"{ends[DYNAMICS.index('gld_dynamic')]:.4g} ({claims.difference_text(gap, error)})",
             )
         )
     for name in ANISOTROPIC:
@@ -159,7 +160,7 @@ def judge(parameters, arrays):
                 gap,
                 error,
                 f"{ends[DYNAMICS.index(name)]:.4f} against {rate:.4f} "
-                f"(difference {gap:.2g} ± {error:.1g})",
+                f"({claims.difference_text(gap, error)})",
             )
         )
     return found
@@ -217,7 +218,7 @@ FIGURE = figure_command.Figure(
     draw=draw,
     make_foundation=fashion_mnist.gd_minimum_unit,
     compute_foundation=fashion_mnist.gd_minimum,
-    require=require_images,
+    prepare=prepare,
     steps_of=fashion_mnist.steps_of,
     bands=figure_style.SEEDS,
 )

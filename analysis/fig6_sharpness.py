@@ -5,34 +5,25 @@ import sys
 import numpy as np
 from matplotlib.figure import Figure as Canvas
 
-from analysis import claims, figure_command, figure_style, vgg
-from analysis.fig1_generalization import COSTS, require_images
+from analysis import figure_command, figure_style, vgg
+from analysis.fig1_generalization import COSTS
 
 
 def judge(parameters, arrays):
     """The caption's claim for each data set, at the last iteration."""
-    found, labels = [], figure_style.LABELS
-    ends = arrays["expected_sharpness"][..., -1]
     errors = arrays["expected_sharpness_error"][..., -1]
-    for number, name in enumerate(parameters["datasets"]):
-        place = vgg.title(name, arrays["source"][number])
-        for lower in vgg.ALIGNED:
-            for upper in vgg.ROUND:
-                pair = [vgg.DYNAMICS.index(d) for d in (lower, upper)]
-                own = float(np.sqrt(2 * np.nanmean(np.square(errors[number][:, pair]))))
-                c = vgg.compare(ends[number], upper, lower, own)
-                found.append(
-                    claims.judged(
-                        f"{name}: {lower} flatter than {upper}",
-                        f"{place}: {labels[lower]} ends at lower expected sharpness than "
-                        f"{labels[upper]}",
-                        c.difference,
-                        c.standard_error,
-                        f"{c.second:.3g} against {c.first:.3g} (difference {c.difference:.2g} "
-                        f"± {c.standard_error:.1g}){c.remark}",
-                    )
-                )
-    return found
+
+    def own_error(number, pair):
+        known = errors[number][:, pair]
+        known = known[np.isfinite(known)]
+        return float(np.sqrt(2 * np.square(known).mean())) if known.size else np.nan
+
+    def claim(name, place, aligned, other):
+        lower, upper = figure_style.LABELS[aligned], figure_style.LABELS[other]
+        statement = f"{place}: {lower} ends at lower expected sharpness than {upper}"
+        return f"{name}: {aligned} flatter than {other}", statement, -1
+
+    return vgg.compared(parameters, arrays, "expected_sharpness", own_error, claim)
 
 
 def draw(parameters, arrays):
@@ -45,21 +36,14 @@ def draw(parameters, arrays):
         axes.set(
             title=vgg.title(name, arrays["source"][column]),
             xlabel="iteration",
-            ylabel=r"expected sharpness, $\delta = 10^{-3}$",
-            yscale="symlog",
+            ylabel=rf"expected sharpness, $\delta$ = {parameters['radius']:g}",
         )
-        smallest = np.abs(arrays["expected_sharpness_error"][column]).max()
-        axes.set_yscale("symlog", linthresh=float(smallest) or 1e-6)
+        # linear where the numbers drown in their own error
+        errors = arrays["expected_sharpness_error"][column]
+        errors = errors[np.isfinite(errors)]
+        axes.set_yscale("symlog", linthresh=errors.max(initial=1e-12))
         figure_style.panel_letter(axes, "ab"[column])
-    handles, labels = panels[0].get_legend_handles_labels()
-    canvas.legend(
-        handles,
-        labels,
-        loc="outside lower center",
-        ncols=5,
-        title=figure_style.seeds_note(parameters["num_seeds"]),
-        title_fontsize=7,
-    )
+    vgg.draw_legend(canvas, panels[0], parameters["num_seeds"])
     return canvas
 
 
@@ -74,7 +58,7 @@ FIGURE = figure_command.Figure(
     collect=vgg.collect,
     judge=judge,
     draw=draw,
-    require=require_images,
+    prepare=vgg.prepare,
     steps_of=vgg.steps_of,
     takes_device=True,
     runs="vgg",

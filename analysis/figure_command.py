@@ -22,9 +22,19 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import matplotlib
+import numpy as np
 
 from analysis import figure_style, sources, units_of_work
-from aniso import checks, executors, files, interruptions, official_files, provenance, run_store
+from aniso import (
+    checks,
+    executors,
+    files,
+    interruptions,
+    official_files,
+    places,
+    provenance,
+    run_store,
+)
 
 SCALES = ("small", "medium", "paper")
 
@@ -57,8 +67,9 @@ class Figure:
     make_foundation, compute_foundation : callable, optional
         ``(parameters, seed) -> dict`` and ``(unit, folder) -> dict of str to ndarray``: work that
         comes before a seed's units, shared by figures with equal foundations.
-    require : callable, optional
-        ``(parameters)``: raises InputError, before any work, where something is missing for it.
+    prepare : callable, optional
+        ``(parameters) -> dict``, before any work: what the data are, in plain numbers and words,
+        that stored runs must agree on; InputError where something is missing.
     steps_of : callable, optional
         ``unit -> int``, steps of a unit or of a foundation, for the progress bar.
     takes_device : bool
@@ -81,7 +92,7 @@ class Figure:
     draw: Callable
     make_foundation: Callable | None = None
     compute_foundation: Callable | None = None
-    require: Callable | None = None
+    prepare: Callable | None = None
     steps_of: Callable | None = None
     takes_device: bool = False
     runs: str = ""
@@ -125,24 +136,10 @@ def main(name, arguments=None):
     stem = f"{figure.name}_{options.scale}"
     data = options.output / "data" / f"{stem}.npz"
     try:
-        checks.integer("--seeds", parameters["num_seeds"], low=1)
-        files.require_folder("--output", data.parent)
-        files.require_writable("--output", data)
-        if options.executor != "mpi":  # whose workers wait for real work once they are met
-            executors.require_reachable(options.executor)
-        stored = None if options.fresh else load(data, parameters)
-        if stored is None and options.plot_only:
-            raise checks.InputError(
-                f"--plot-only: {str(data)!r} holds no data of these parameters; run without it"
-            )
-        if stored is None:
-            if figure.require is not None:
-                figure.require(parameters)
-            files.require_folder("--runs", options.runs)
+        stored = _ready(figure, parameters, options, data)
     except (checks.InputError, OSError) as error:
         parser.error(str(error))
     if stored is None:
-        print(f"{figure.name} at scale {options.scale}: {figure.costs[options.scale]}", flush=True)
         try:
             with interruptions.handled():
                 stored = _compute(figure, parameters, options)
@@ -169,6 +166,40 @@ def main(name, arguments=None):
     return 0
 
 
+def _ready(figure, parameters, options, data):
+    """Stored arrays that serve, or None once all is there to compute them; refusals come first.
+
+    `parameters` is told what the data are where there is something to compute.
+    """
+    checks.integer("--seeds", parameters["num_seeds"], low=1)
+    files.require_folder("--output", data.parent)
+    files.require_writable("--output", data)
+    if options.data_dir is not None and not options.data_dir.exists():
+        raise checks.InputError(f"--data-dir: {str(options.data_dir)!r} does not exist")
+    if options.device is not None:
+        places.resolve(np.zeros(1), options.device)
+    if options.executor != "mpi":  # whose workers wait for real work once they are met
+        executors.require_reachable(options.executor)
+    stored = None if options.fresh else load(data, parameters)
+    if options.plot_only:
+        if stored is None:
+            raise checks.InputError(
+                f"--plot-only: {str(data)!r} holds no data of these parameters; run without it"
+            )
+        return stored
+    # whoever names images wants a figure of these
+    if stored is not None and os.environ.get(official_files.FOLDER_VARIABLE):
+        if prepared(figure, parameters) == stored["prepared"]:
+            return stored
+        print("the stored data are of other images: computed anew", flush=True)
+    elif stored is not None:
+        return stored
+    print(f"{figure.name} at scale {options.scale}: {_cost(figure, options)}", flush=True)
+    parameters |= prepared(figure, parameters)
+    files.require_folder("--runs", options.runs)
+    return None
+
+
 def draw(figure, parameters, arrays, stem):
     """The drawing of stored arrays as PNG and PDF; the paths written."""
     with matplotlib.rc_context(figure_style.STYLE):
@@ -182,6 +213,17 @@ def draw(figure, parameters, arrays, stem):
     return paths
 
 
+def prepared(figure, parameters):
+    """What the data of a figure are, {} where it needs none from outside."""
+    return {} if figure.prepare is None else figure.prepare(parameters)
+
+
+def _cost(figure, options):
+    own = figure.scales[options.scale]["num_seeds"]
+    other = options.seeds is not None and options.seeds != own
+    return figure.costs[options.scale] + (f" (of {own} seeds, not {options.seeds})" * other)
+
+
 def key(parameters):
     """Hash of the parameters, by which stored data are recognised."""
     return hashlib.sha256(json.dumps(parameters, sort_keys=True).encode()).hexdigest()
@@ -193,10 +235,20 @@ def load(data, parameters):
     if not (data.exists() and description.exists()):
         return None
     found = json.loads(description.read_text(encoding="utf-8"))
-    if found["key"] != key(parameters):
+    if found["key"] != key(_wanted(parameters)):
         return None
     arrays, _ = run_store.load_arrays(data)
-    return {"arrays": arrays, "seconds": found["seconds"], "sources": found.get("sources", "")}
+    return {
+        "arrays": arrays,
+        "seconds": found["seconds"],
+        "sources": found.get("sources", ""),
+        "prepared": found.get("prepared", {}),
+    }
+
+
+def _wanted(parameters):
+    # what a figure shows, whatever device it was computed on and whoever's images they were
+    return {name: parameters[name] for name in parameters if name not in ("device", "images")}
 
 
 def _compute(figure, parameters, options):
@@ -208,8 +260,9 @@ def _compute(figure, parameters, options):
         return None
     name = key(parameters | {"sources": code})[:12]
     folder = options.runs.resolve() / f"{figure.made_by}_{options.scale}" / name
+    images = os.environ.get(official_files.FOLDER_VARIABLE)
     work = [
-        (figure.name, unit, str(folder / f"unit-{i:03d}"), foundations.get(unit["seed"]))
+        (figure.name, unit, str(folder / f"unit-{i:03d}"), foundations.get(unit["seed"]), images)
         for i, unit in enumerate(units)
     ]
     values = units_of_work.values(
@@ -239,7 +292,9 @@ def _foundations(figure, parameters, options, code):
 
 def compute_named(work):
     """One unit of a figure, by name so that any process can find it."""
-    name, unit, folder, foundation = work
+    name, unit, folder, foundation, images = work
+    if images:  # a worker elsewhere may have a folder of its own
+        os.environ.setdefault(official_files.FOLDER_VARIABLE, images)
     return named(name).compute_unit(unit, Path(folder), foundation)
 
 
@@ -254,8 +309,10 @@ def _save(figure, scale, data, parameters, stored):
     description = {
         "figure": figure.name,
         "scale": scale,
-        "parameters": parameters,
-        "key": key(parameters),
+        "parameters": _wanted(parameters),
+        "prepared": {name: parameters[name] for name in parameters if name == "images"},
+        "device": parameters.get("device", "cpu"),
+        "key": key(_wanted(parameters)),
         "sources": stored["sources"],
         "seconds": round(stored["seconds"], 1),
         "environment": provenance.environment(),
@@ -292,12 +349,19 @@ def _parser(figure):
     parser.add_argument("--seeds", type=int, help="number of seeds (default: the scale's)")
     parser.add_argument("--executor", default="local", help=f"one of: {executors.NAMES}")
     parser.add_argument("--plot-only", action="store_true", help="draw stored data")
-    parser.add_argument("--fresh", action="store_true", help="compute even if data are stored")
+    parser.add_argument(
+        "--fresh",
+        action="store_true",
+        help="leave stored data aside; finished runs in --runs are still taken up",
+    )
     if figure.takes_device:
         parser.add_argument("--device", help='where networks run, for instance "cuda"')
     parser.set_defaults(device=None)
     parser.add_argument(
-        "--data-dir", type=Path, metavar="FOLDER", help="folder of images, instead of ANISO_DATA"
+        "--data-dir",
+        type=Path,
+        metavar="PATH",
+        help="folder or .npz of images, instead of ANISO_DATA",
     )
     parser.add_argument("--output", type=Path, default=Path("figures"), metavar="FOLDER")
     parser.add_argument("--runs", type=Path, default=Path("runs"), metavar="FOLDER")

@@ -46,7 +46,8 @@ def readme(stored):
         "Each picture is drawn from the data beside it (`data/*.npz`, provenance and verdicts in",
         "`data/*.json`) and made by one command. Claims are those of the captions, held against",
         "the numbers with two standard errors (over seeds, widened by Student's factor, or of the",
-        "single measurements where larger); what does not reproduce is reported as it is.",
+        "single measurements where larger); ± is one. What does not reproduce is reported as it",
+        "is, and a single seed resolves nothing.",
         "Where the paper, its published scripts and these numbers differ is listed in",
         "[DISCREPANCIES.md](DISCREPANCIES.md). This page is written by `python -m analysis.index`.",
     ]
@@ -169,7 +170,7 @@ def _sgd_accuracy(_, arrays):
     curves = arrays["test_accuracy"][:, -1]
     ends = curves.mean(axis=0)
     change, error = claims.over_seeds(curves[:, -1] - curves[:, 0])
-    bar = f" ± {error:.1g}" if len(curves) > 1 else ""
+    bar = f" ± {error:.2g}" if len(curves) > 1 else ""
     return (
         f"SGD goes from {ends[0]:.4f} to {ends[-1]:.4f} in {arrays['step'][-1]:,} iterations, a "
         f"change of {change:.2g}{bar} (mean over {len(curves)} seed{'s' * (len(curves) > 1)})"
@@ -196,9 +197,12 @@ def _dead_networks(description, arrays):
 
 def _vgg_setting(description, _):
     own = description["parameters"]
+    names = own["datasets"]
+    counts = [figure_command.module("vgg").of_dataset(own, name)["num_train"] for name in names]
+    sizes = " and ".join(f"{count:,}" for count in dict.fromkeys(counts))
     return (
         f"at scale {description['scale']} width {own['width']:g}, images pooled to "
-        f"{32 // own['pooling']} x {32 // own['pooling']}, N = {own['num_train']:,}, m = "
+        f"{32 // own['pooling']} x {32 // own['pooling']}, N = {sizes}, m = "
         f"{own['batch_size']}, {own['num_steps']:,} iterations, {own['num_seeds']} random starts"
     )
 
@@ -209,8 +213,12 @@ def _vgg_sigma(description, arrays):
         f"{name}: " + ", ".join(f"{sigma:g}" for sigma in row)
         for name, row in zip(names, arrays["standard_deviation"], strict=True)
     )
-    grid = ", ".join(f"{sigma:g}" for sigma in description["parameters"]["sigma_grid"])
-    return f"best of {grid} on held-out training images, by seed: {chosen}"
+    grid = description["parameters"]["sigma_grid"]
+    ends = int(np.isin(arrays["standard_deviation"], (min(grid), max(grid))).sum())
+    return (
+        f"best of {', '.join(f'{sigma:g}' for sigma in grid)} on held-out training images, by "
+        f"seed: {chosen} ({ends} of {arrays['standard_deviation'].size} at an end of the grid)"
+    )
 
 
 def _stated(text):
@@ -235,6 +243,16 @@ _ROWS = (
         "diagonal of Sigma_t",
         "diagonal from 100 mini-batches, refreshed every 10 iterations",
         _stated("exact diagonal, refreshed every 10 iterations"),
+    ),
+    (
+        "Figures 1 and 6, scale paper",
+        "70,000 test images of SVHN; GLD up to 200,000 iterations",
+        "the same",
+        _stated(
+            "1,000 of CIFAR-10's 50,000 training images are held out to tune sigma (of SVHN's "
+            "26,032, 25,000 train and 1,000 are held out); every dynamics runs for 100,000 "
+            "iterations"
+        ),
     ),
     (
         "Figure 2, success",

@@ -3,13 +3,16 @@
 Both figures draw the same runs, which are kept once: whichever is made first computes them.
 """
 
+import hashlib
 from dataclasses import dataclass
 
 import numpy as np
 
 from analysis import claims, figure_style
 from analysis.fashion_mnist import stored_run
-from aniso import datasets, descent, image_transformations, losses, networks
+from aniso import checks, datasets, descent, image_transformations, losses, networks
+from aniso.descent import hosted
+from aniso.descent.measurements import accuracy
 from aniso.networks import initialisation
 
 DYNAMICS = ("gd", "gld_constant", "gld_dynamic", "gld_diagonal", "sgd")
@@ -27,7 +30,7 @@ RECORDS = (
 _COMMON = {
     "learning_rate": 0.05,
     "refresh_interval": 10,
-    "sigma_grid": (3e-4, 1e-3, 3e-3),
+    "sigma_grid": (3e-4, 1e-3, 3e-3, 1e-2),
     "radius": 1e-3,
 }
 SCALES = {
@@ -41,9 +44,69 @@ SCALES = {
     | {"num_steps": 1500, "num_records": 5, "num_draws": 100},
     "paper": _COMMON
     | {"num_seeds": 1, "datasets": ("cifar10", "svhn"), "split": "paper", "width": 1.0}
-    | {"pooling": 1, "num_train": 25000, "num_validation": 1000, "num_test": 10000}
-    | {"batch_size": 100, "num_steps": 100000, "num_records": 50, "num_draws": 100},
+    | {"pooling": 1, "num_train": {"cifar10": 49000, "svhn": 25000}, "num_validation": 1000}
+    | {"num_test": {"cifar10": 10000, "svhn": 70000}, "batch_size": 100}
+    | {"num_steps": 100000, "num_records": 50, "num_draws": 100},
 }
+
+
+def prepare(parameters):
+    """What the images are, by data set: a refusal or a download before the units begin.
+
+    Parameters
+    ----------
+    parameters : dict
+        Of a scale.
+
+    Returns
+    -------
+    dict
+        "images": their digest and source.
+
+    Raises
+    ------
+    InputError, OSError
+        If a data set can't be had, or has too few images for the parameters.
+    """
+    found = {}
+    for name in parameters["datasets"]:
+        own = of_dataset(parameters, name)
+        images = load(name, own["split"])
+        for what, have, need in (
+            ("training", len(images.train_labels), own["num_train"] + own["num_validation"]),
+            ("test", len(images.test_labels), own["num_test"]),
+        ):
+            if have < need:
+                raise checks.InputError(
+                    f"{name}: {have} {what} images in {images.source}; expected at least {need}: "
+                    "take the official files or a smaller scale"
+                )
+        found[name] = {"digest": digest(images), "source": images.source}
+    return {"images": found}
+
+
+def digest(images):
+    """First 16 hexadecimal digits of the SHA-256 of all images and labels of a Dataset."""
+    total = hashlib.sha256()
+    for array in (
+        images.train_images, images.train_labels, images.test_images, images.test_labels,
+    ):  # fmt: skip
+        total.update(np.ascontiguousarray(array).data)
+    return total.hexdigest()[:16]
+
+
+def of_dataset(parameters, name):
+    """The parameters of one data set: numbers that are given by data set become its own.
+
+    Examples
+    --------
+    >>> of_dataset({"num_train": {"cifar10": 2, "svhn": 3}, "width": 1.0}, "svhn")
+    {'num_train': 3, 'width': 1.0}
+    """
+    return {
+        key: value[name] if isinstance(value, dict) and name in value else value
+        for key, value in parameters.items()
+    }
 
 
 def make_units(parameters):
@@ -51,7 +114,7 @@ def make_units(parameters):
     order = sorted(DYNAMICS, key=lambda name: name != "gld_constant")
     shared = {k: v for k, v in parameters.items() if k not in ("datasets", "num_seeds")}
     return [
-        {"dataset": dataset, "seed": seed, "dynamics": name, **shared}
+        {"dataset": dataset, "seed": seed, "dynamics": name, **of_dataset(shared, dataset)}
         for seed in range(parameters["num_seeds"])
         for dataset in parameters["datasets"]
         for name in order
@@ -87,6 +150,7 @@ def compute_unit(unit, folder, foundation):  # noqa: ARG001 (as every figure)
         )
         for number, sigma in enumerate(unit["sigma_grid"])
     ]
+    validation = hosted.on_host(validation)
     found = np.array([accuracy(validation, run["theta"]) for run in runs])
     best = int(np.argmax(found))
     return runs[best] | {"validation_accuracy": found, "chosen": np.array(best)}
@@ -117,8 +181,13 @@ def networks_of(unit):
     channel gets mean 0 and variance 1 over the training images.
     """
     images = load(unit["dataset"], unit["split"])
+    if "images" in unit and digest(images) != unit["images"]["digest"]:
+        raise checks.InputError(
+            f"{unit['dataset']}: the images in {images.source} are not those of "
+            f"{unit['images']['source']} with which the figure began"
+        )
     rng = np.random.default_rng([3, unit["seed"]])
-    count = min(unit["num_train"] + unit["num_validation"], len(images.train_labels))
+    count = unit["num_train"] + unit["num_validation"]
     chosen = rng.permutation(len(images.train_labels))[:count]
     train, held_out = chosen[: unit["num_train"]], chosen[unit["num_train"] :]
     parts = [
@@ -152,11 +221,6 @@ def load(name, split):
     return datasets.fashion_mnist()
 
 
-def accuracy(network, theta):
-    """Share of the examples whose largest output is their label's."""
-    return float(np.mean(np.argmax(network.outputs(theta), axis=1) == network.targets))
-
-
 def collect(parameters, units, values):
     """Records by data set, seed, dynamics and iteration; NaN after a divergence."""
     count = parameters["num_records"] + 1
@@ -168,7 +232,7 @@ def collect(parameters, units, values):
     arrays["validation_accuracy"] = np.zeros((*shape[:2], grid))
     arrays["standard_deviation"] = np.zeros(shape[:2])
     arrays["step"] = np.linspace(0, parameters["num_steps"], count).astype(int)
-    arrays["source"] = np.array([load(name, parameters["split"]).source for name in names])
+    arrays["source"] = np.array([parameters["images"][name]["source"] for name in names])
     for unit, value in zip(units, values, strict=True):
         place = names.index(unit["dataset"]), unit["seed"], DYNAMICS.index(unit["dynamics"])
         arrays["diverged"][place] = value["diverged"]
@@ -239,6 +303,41 @@ def compare(ends, first, second, own_error):
     return Comparison(*kept.mean(axis=0), difference, error, remark)
 
 
+def compared(parameters, arrays, quantity, own_error, claim):
+    """Claims on the ends of every aligned and every other dynamics, for each data set.
+
+    Parameters
+    ----------
+    parameters, arrays : dict
+    quantity : str
+        Name of the records, of which the last counts.
+    own_error : callable
+        ``(data set number, pair of dynamics numbers) -> float``, sampling error of a difference.
+    claim : callable
+        ``(name, place, aligned, other) -> (short name, statement, sign)``; the claim is that
+        ``sign * (aligned - other)`` is positive.
+
+    Returns
+    -------
+    list of claims.Claim
+    """
+    found = []
+    for number, name in enumerate(parameters["datasets"]):
+        place, ends = title(name, arrays["source"][number]), arrays[quantity][number, ..., -1]
+        for aligned in ALIGNED:
+            for other in ROUND:
+                short, statement, sign = claim(name, place, aligned, other)
+                pair = [DYNAMICS.index(aligned), DYNAMICS.index(other)]
+                c = compare(ends, aligned, other, own_error(number, pair))
+                gap = sign * c.difference
+                measured = (
+                    f"{c.first:.4g} against {c.second:.4g} "
+                    f"({claims.difference_text(gap, c.standard_error)}){c.remark}"
+                )
+                found.append(claims.judged(short, statement, gap, c.standard_error, measured))
+    return found
+
+
 def title(name, source):
     """Name of a data set for a reader: a part of SVHN is called that."""
     names = {"cifar10": "CIFAR-10", "svhn": "SVHN", "fashion_mnist": "FashionMNIST"}
@@ -250,9 +349,10 @@ def draw_curves(axes, steps, curves):
     """A line for each dynamics, the mean over seeds (seeds, dynamics, records), and their range."""
     for number, dynamics in enumerate(DYNAMICS):
         own, colour = curves[:, number], figure_style.COLOURS[dynamics]
+        low, middle, high = figure_style.smallest_mean_largest(own)
         axes.plot(
             steps,
-            np.nanmean(own, axis=0),
+            middle,
             color=colour,
             lw=1.1,
             marker=figure_style.MARKERS[dynamics],
@@ -260,5 +360,17 @@ def draw_curves(axes, steps, curves):
             label=figure_style.LABELS[dynamics],
         )
         if len(own) > 1:
-            low, high = np.nanmin(own, axis=0), np.nanmax(own, axis=0)
             axes.fill_between(steps, low, high, color=colour, alpha=0.12, lw=0)
+
+
+def draw_legend(canvas, axes, num_seeds):
+    """The legend of all dynamics below the panels."""
+    handles, labels = axes.get_legend_handles_labels()
+    canvas.legend(
+        handles,
+        labels,
+        loc="outside lower center",
+        ncols=5,
+        title=figure_style.seeds_note(num_seeds),
+        title_fontsize=7,
+    )

@@ -395,7 +395,7 @@ def test_figure_2_tells_escaping_noise_from_the_rest():
 
 def figure_3_arrays(sharpness, accuracy, error):
     count = len(fig3_fashion_mnist.DYNAMICS)
-    arrays = {name: np.ones((1, count, 2)) for name in fig3_fashion_mnist.RECORDS}
+    arrays = {name: np.ones((3, count, 2)) for name in fig3_fashion_mnist.RECORDS}
     arrays["expected_sharpness"] *= 1.0
     arrays["expected_sharpness_error"] *= error
     arrays["test_accuracy"] *= 0.7
@@ -420,6 +420,9 @@ def test_figure_3_compares_with_noise_of_equal_norm(sharpness, accuracy, error, 
     assert found["sgd generalises better"] == better
     # every other dynamics equals GLD dynamic exactly
     assert found["gld_leading flatter"] == "not resolved"
+    one = {name: values[:1] for name, values in arrays.items()}
+    alone = verdicts(fig3_fashion_mnist.judge({"num_test": 2000}, one))
+    assert set(alone.values()) == {"not resolved"}
 
 
 def test_figure_4_fails_for_isotropic_noise():
@@ -438,10 +441,10 @@ def test_figure_4_fails_for_isotropic_noise():
 
 
 def test_figure_5_fails_for_flat_spectra_and_isotropic_noise():
-    records = np.ones((1, 3))
+    records = np.ones((2, 3))
     steep = {
         "num_parameters": np.array(10_000),
-        "eigenvalues": np.geomspace(1, 1e-4, 40)[None],
+        "eigenvalues": np.stack([np.geomspace(1, 1e-4, 40)] * 2),
         "hessian_trace": 2 * records,
         "leading_eigenvalue": records,
         "projection_coefficient": records,
@@ -455,7 +458,7 @@ def test_figure_5_fails_for_flat_spectra_and_isotropic_noise():
     measured = fig5_curvature.conditioning(steep)
     assert measured["exponent"] == pytest.approx(20 / 39)
     flat = steep | {
-        "eigenvalues": np.ones((1, 40)),
+        "eigenvalues": np.ones((2, 40)),
         "projection_coefficient": 1e-4 * records,
         "alignment": 0.9 * records,
     }

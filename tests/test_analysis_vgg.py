@@ -5,7 +5,7 @@ import pytest
 from place_cases import every_foreign_place
 
 from analysis import fig1_generalization, fig6_sharpness, figure_command, vgg
-from aniso import run_store
+from aniso import checks, image_transformations, run_store
 
 pytestmark = pytest.mark.needs_jit
 SEEDS = 3
@@ -78,6 +78,25 @@ def test_seeds_that_diverge_are_named_and_left_out(figure):
         assert claim.verdict == ("not resolved" if "sgd" in claim.name else "holds")
 
 
+@pytest.mark.parametrize("figure", [fig1_generalization, fig6_sharpness])
+def test_a_single_seed_resolves_nothing(figure):
+    arrays = arrays_of([0.5, 0.5, 0.5, 0.6, 0.6], [0.2, 0.2, 0.2, 0.1, 0.1])
+    arrays = {n: a[:, :1] if a.ndim == 4 else a for n, a in arrays.items()}
+    for claim in figure.judge(PARAMETERS, arrays):
+        assert claim.verdict == "not resolved"
+        assert "one seed: no error bar" in claim.measured
+
+
+@pytest.mark.parametrize("figure", [fig1_generalization, fig6_sharpness])
+def test_diverged_runs_leave_gaps_in_the_drawing(figure):
+    arrays = arrays_of([0.5] * 5, [0.1] * 5)
+    for name in vgg.RECORDS:
+        arrays[name][0, :, ORDER["sgd"], -1] = np.nan
+        arrays[name][0, 0, ORDER["gd"], -1] = np.nan
+    parameters = PARAMETERS | {"num_seeds": SEEDS, "radius": 1e-3}
+    figure.draw(parameters, arrays).draw_without_rendering()  # warnings are errors
+
+
 @pytest.fixture(scope="module")
 def unit():
     parameters = vgg.SCALES["small"]
@@ -86,10 +105,10 @@ def unit():
 
 
 def test_sigma_is_the_best_on_held_out_images(unit, tmp_path, monkeypatch):
-    scores = iter([0.1, 0.3, 0.2])
+    scores = iter([0.1, 0.3, 0.2, 0.3])
     monkeypatch.setattr(vgg, "accuracy", lambda *_: next(scores))
     value = vgg.compute_unit(unit, tmp_path / "unit", None)
-    assert value["validation_accuracy"].tolist() == [0.1, 0.3, 0.2]
+    assert value["validation_accuracy"].tolist() == [0.1, 0.3, 0.2, 0.3]
     assert value["chosen"] == 1
     chosen, _ = run_store.load_arrays(
         next((tmp_path / "unit" / f"sigma-{int(value['chosen'])}").glob("result*.npz"))
@@ -105,6 +124,95 @@ def test_training_held_out_and_test_images_are_disjoint_and_standardised(unit):
     np.testing.assert_allclose(training.inputs.std(axis=(0, 2, 3)), 1, atol=1e-5)
     rows = [np.asarray(n.inputs).reshape(n.num_examples, -1) for n in (training, held_out)]
     assert not (rows[0][:, None] == rows[1][None]).all(axis=2).any()
+
+
+def test_test_images_are_the_data_sets_in_the_training_images_units(unit):
+    training, _, test = vgg.networks_of(unit)
+    images = vgg.load(unit["dataset"], unit["split"])
+    raw = image_transformations.channels_first(
+        images.test_images[: unit["num_test"]], unit["pooling"]
+    )
+    np.testing.assert_array_equal(test.targets, images.test_labels[: unit["num_test"]])
+    # the one affine map that takes pooled training pixels to the network's inputs
+    rng = np.random.default_rng([3, unit["seed"]])
+    first = rng.permutation(len(images.train_labels))[0]
+    pooled = image_transformations.channels_first(
+        images.train_images[first : first + 1], unit["pooling"]
+    )
+    own = np.asarray(training.inputs[0]).ravel()
+    slope, shift = np.polyfit(pooled.ravel(), own, 1)
+    np.testing.assert_allclose(np.asarray(test.inputs), slope * raw + shift, atol=1e-4)
+
+
+def test_settings_refresh_as_published(unit):
+    for name in vgg.DYNAMICS:
+        more = {"standard_deviation": 1e-3} if name == "gld_constant" else {}
+        settings = vgg.settings_of(unit | {"dynamics": name}, **more)
+        assert settings.refresh_interval == (1 if name in ("gd", "sgd") else 10)
+        assert (settings.learning_rate, settings.batch_size) == (0.05, unit["batch_size"])
+
+
+def test_images_are_counted_before_the_work():
+    parameters = vgg.SCALES["small"] | {"num_train": 5000}
+    with pytest.raises(checks.InputError, match="1200 training images in "):
+        vgg.prepare(parameters)
+    with pytest.raises(checks.InputError, match="2000 test images"):
+        vgg.prepare(vgg.SCALES["small"] | {"num_test": 5000})
+
+
+def test_runs_of_other_images_are_refused(unit):
+    told = {"digest": "0" * 16, "source": "elsewhere"}
+    with pytest.raises(checks.InputError, match="are not those of elsewhere"):
+        vgg.networks_of(unit | {"images": told})
+
+
+def save_images(folder, rng):
+    """A user's CIFAR-10, small: random images."""
+    parts = {}
+    for part, count in (("train", 70), ("test", 60)):
+        parts[f"x_{part}"] = rng.integers(0, 256, (count, 32, 32, 3), dtype=np.uint8)
+        parts[f"y_{part}"] = np.arange(count) % 10
+    folder.mkdir()
+    np.savez(folder / "cifar10.npz", **parts)
+
+
+def test_figures_of_other_images_are_computed_anew(tmp_path, rng, monkeypatch, capsys):
+    small = vgg.SCALES["small"] | {"datasets": ("cifar10",), "num_steps": 2, "num_records": 1}
+    monkeypatch.setitem(vgg.SCALES, "small", small)
+    monkeypatch.setenv("ANISO_DATA", "")
+    arguments = ["--output", str(tmp_path / "figures"), "--runs", str(tmp_path / "runs")]
+    arguments += ["--executor", "serial"]
+    found = []
+    for name in ("first", "first", "second"):
+        if not (tmp_path / name).exists():
+            save_images(tmp_path / name, rng)
+        folder = ["--data-dir", str(tmp_path / name)]
+        assert figure_command.main("fig1_generalization", arguments + folder) == 0
+        said = capsys.readouterr().out
+        assert ("of other images" in said) == (name == "second")
+        path = tmp_path / "figures" / "data" / "fig1_generalization_small.npz"
+        found.append(run_store.load_arrays(path)[0]["loss"])
+    np.testing.assert_array_equal(found[0], found[1])
+    assert (found[0] != found[2]).any()
+
+
+@pytest.mark.parametrize(
+    ("more", "message"),
+    [
+        (["--device", "tpu"], "tpu"),
+        (["--data-dir", "/nonexistent"], "'/nonexistent' does not exist"),
+    ],
+)
+def test_devices_and_folders_are_tried_before_the_work(
+    tmp_path, monkeypatch, capsys, more, message
+):
+    monkeypatch.setenv("ANISO_DATA", "")
+    with pytest.raises(SystemExit) as stopped:
+        figure_command.main(
+            "fig1_generalization", ["--output", str(tmp_path), "--runs", str(tmp_path), *more]
+        )
+    assert stopped.value.code == 2
+    assert message in capsys.readouterr().err
 
 
 def test_the_second_figure_draws_the_runs_of_the_first(tmp_path, monkeypatch):
@@ -125,9 +233,14 @@ def test_the_second_figure_draws_the_runs_of_the_first(tmp_path, monkeypatch):
 
 
 @every_foreign_place
-def test_runs_go_to_the_device_that_is_named(unit, place):
-    training, _, _ = vgg.networks_of(unit | {"device": place})
+def test_runs_go_to_the_device_that_is_named(unit, place, tmp_path):
+    there = unit | {"device": place, "num_steps": 2}
+    training, _, _ = vgg.networks_of(there)
     assert training.place == place
+    value = vgg.compute_unit(there, tmp_path / "there", None)
+    own = vgg.compute_unit(unit | {"num_steps": 2}, tmp_path / "here", None)
+    np.testing.assert_allclose(value["loss"], own["loss"], rtol=1e-4)
+    np.testing.assert_array_equal(value["validation_accuracy"], own["validation_accuracy"])
 
 
 @pytest.mark.parametrize(
