@@ -6,7 +6,7 @@ import numpy as np
 
 from aniso import array_functions, backend, checks, memory, places
 
-_LARGEST_SHARE = 8
+_LARGEST_SHARE = 4
 _SMALLEST_CHUNK = 50
 # the share of the budget that data may take at rest; the rest is for the passes
 _DATA_SHARE = 4

@@ -8,6 +8,8 @@ from array_api_compat import array_namespace
 from aniso import checks, places
 from aniso.networks.layer import Layer
 
+_LONG_LOOP = 16
+
 
 @dataclass(frozen=True)
 class Dense(Layer):
@@ -91,10 +93,9 @@ class Dense(Layer):
         inputs = np.ascontiguousarray(memory.T)
         split = rows.shape[1] * inputs.shape[1]
         outer = out[:, :split].reshape(len(rows), rows.shape[1], inputs.shape[1])  # a view
-        # long inner loops: over the inputs of a unit, or over the units of an input
-        if inputs.shape[1] >= rows.shape[1]:
-            for unit in range(rows.shape[1]):
-                np.multiply(rows[:, unit, None], inputs, out=outer[:, unit])
+        # long inner loops: over the inputs of a unit, or over the units of one of few inputs
+        if inputs.shape[1] >= min(rows.shape[1], _LONG_LOOP):
+            np.multiply(rows[:, :, None], inputs[:, None, :], out=outer)
         else:
             for number in range(inputs.shape[1]):
                 np.multiply(rows, inputs[:, number, None], out=outer[:, :, number])
