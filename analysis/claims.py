@@ -156,6 +156,10 @@ def difference_text(difference, error):
     'difference 0.12 ± 0.056'
     >>> difference_text(0.1234, math.inf)
     'difference 0.12, one seed: no error bar'
+    >>> difference_text(math.nan, math.nan)
+    'a run diverged'
     """
+    if not math.isfinite(difference):
+        return "a run diverged"
     bar = f" ± {error:.2g}" if math.isfinite(error) else ", one seed: no error bar"
     return f"difference {difference:.2g}{bar}"

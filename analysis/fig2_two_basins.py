@@ -4,6 +4,7 @@ import sys
 
 import numpy as np
 from matplotlib.figure import Figure as Canvas
+from scipy import stats
 
 from analysis import claims, figure_command, figure_style
 from aniso.langevin import two_basin_dynamics
@@ -84,10 +85,10 @@ def _rates(parameters, arrays):
     padded = (arrays["successes"].sum(axis=0) + 1) / (count + 2)
     sampling = padded * (1 - padded) / (count + 2)
     by_seed = arrays["successes"] / parameters["num_runs"]
-    between = 0.0
-    if len(by_seed) > 1:
-        between = by_seed.var(axis=0, ddof=1) / len(by_seed)
-    return rates, np.sqrt(np.maximum(sampling, between))
+    if len(by_seed) == 1:  # rates on the one data set
+        return rates, np.sqrt(sampling)
+    between = np.array([claims.over_seeds(values)[1] for values in by_seed.T])
+    return rates, np.maximum(np.sqrt(sampling), between)
 
 
 def judge(parameters, arrays):
@@ -109,23 +110,41 @@ def judge(parameters, arrays):
                 f"{errors[there]:.3f} ({figure_style.LABELS[rival]})",
             )
         )
-    stays = rates[place["gd"]]
-    found.append(
-        claims.judged("gd stays", "GD never escapes", 0.5 - stays, 0.0, f"rate {stays:.3f}")
-    )
-    start = arrays["initial_alignment"].mean(axis=0)
-    least, largest = (
-        min(ALIGNED, key=lambda n: start[place[n]]),
-        max(UNALIGNED, key=lambda n: start[place[n]]),
-    )
+    successes = int(arrays["successes"][:, place["gd"]].sum())
+    count = parameters["num_runs"] * parameters["num_seeds"]
+    bound = stats.beta.ppf(0.975, successes + 1, count - successes) if successes < count else 1.0
     found.append(
         claims.judged(
-            "alignment orders success",
-            "Tr(H Sigma) at the sharp minimum is larger for every dynamics that escapes more often",
-            start[place[least]] - start[place[largest]],
+            "gd stays",
+            "GD never escapes",
+            1.0 if successes == 0 else -1.0,
             0.0,
-            f"least {start[place[least]]:.3f} ({figure_style.LABELS[least]}) against "
-            f"{start[place[largest]]:.3f} ({figure_style.LABELS[largest]})",
+            f"{successes} of {count:,} runs, rate below {bound:.2g} with 97.5 % confidence",
+        )
+    )
+    start = arrays["initial_alignment"]
+    aligned, others = (start[:, [place[n] for n in names]] for names in (ALIGNED, UNALIGNED))
+    gap, error = claims.over_seeds(aligned.min(axis=1) - others.max(axis=1))
+    found.append(
+        claims.judged(
+            "alignment tells who escapes",
+            "Tr(H Sigma) at the sharp minimum is larger for each of GLD leading, GLD Hessian and "
+            "GLD 1st eigvec(H) than for each of GD, GLD const and GLD diag",
+            gap,
+            error,
+            f"least {aligned.min(axis=1).mean():.3f} against largest "
+            f"{others.max(axis=1).mean():.3f} ({claims.difference_text(gap, error)})",
+        )
+    )
+    means = start.mean(axis=0)
+    found.append(
+        claims.described(
+            "order among the aligned",
+            "Tr(H Sigma) at the start and success rate of the three that escape",
+            "; ".join(
+                f"{figure_style.LABELS[name]} {means[place[name]]:.3f}, {rates[place[name]]:.3f}"
+                for name in ALIGNED
+            ),
         )
     )
     return found
@@ -151,10 +170,16 @@ def draw(parameters, arrays):
         axes.plot(*path[-1], "o", ms=4, color="black")
         axes.set_title(figure_style.LABELS[name])
         axes.set(aspect="equal", xticks=(-1, 1), yticks=(-1, 1), xlim=(-2.1, 2.1))
-        axes.set_ylim(-2.1, 2.1)
+        axes.set(ylim=(-2.1, 2.1), xlabel="$w_1$", ylabel="$w_2$")
         axes.label_outer()
     _draw_rates(canvas.add_subplot(grid[0, 4]), parameters, arrays)
     _draw_alignment(canvas.add_subplot(grid[1, 4]), arrays)
+    canvas.supxlabel(
+        "Paths: the first run that reached the flat minimum where more than one in twenty do, else "
+        "the first run. Bars: ± two standard errors.",
+        fontsize=6.5,
+        color="0.3",
+    )
     return canvas
 
 
@@ -166,8 +191,9 @@ def _draw_rates(axes, parameters, arrays):
     axes.set_yticks(order, [figure_style.LABELS[name] for name in DYNAMICS])
     for place, rate, error in zip(order, rates, errors, strict=True):
         axes.text(min(rate + 2 * error, 1) + 0.03, place, f"{rate:.2f}", va="center", fontsize=7)
-    axes.set(xlim=(0, min(1.15, 1.4 * rates.max())), xlabel="success rate")
-    axes.set_title("reached the flat minimum (± 2 s.e.)")
+    axes.set(xlim=(0, max(0.1, min(1.15, 1.4 * rates.max()))), xlabel="success rate")
+    axes.set_xticks([tick for tick in axes.get_xticks() if tick < 1.3 * rates.max()])
+    axes.set_title("reached the flat minimum", loc="right")
 
 
 def _draw_alignment(axes, arrays):

@@ -26,7 +26,10 @@ RECORDS = (
     "loss",
     "expected_sharpness",
     "expected_sharpness_error",
+    "gradient_norm",
     "noise_trace",
+    "noise_square_norm",
+    "test_loss",
 )
 
 _COMMON = {
@@ -76,11 +79,12 @@ def prepare(parameters):
 
 
 def settings_of(unit):
-    """Settings of a unit, as the paper states them."""
+    """Settings of a unit, as the paper states them or as its scripts do."""
     more = {"num_pairs": unit["num_pairs"]}
     if unit["dynamics"] == "gld_constant":
         more["standard_deviation"] = unit["standard_deviation"]
-    return descent.as_stated(
+    preset = getattr(descent, unit.get("preset", "as_stated"))
+    return preset(
         unit["dynamics"],
         learning_rate=unit["learning_rate"],
         num_steps=unit["num_steps"],
@@ -163,7 +167,28 @@ def judge(parameters, arrays):
                 f"({claims.difference_text(gap, error)})",
             )
         )
+    found.append(
+        claims.described(
+            "noise norm",
+            "squared norm of the noise that was injected at the records, in units of Tr Sigma",
+            _noise_norms(arrays),
+        )
+    )
     return found
+
+
+def _noise_norms(arrays):
+    """Mean over seeds and records for each of the dynamics with noise, for a reader."""
+    ratios = arrays["noise_square_norm"] / np.where(
+        arrays["noise_trace"] > 0, arrays["noise_trace"], np.nan
+    )
+    told = []
+    for number, name in enumerate(DYNAMICS):
+        known = ratios[:, number][np.isfinite(ratios[:, number])]
+        if known.size > 1:
+            error = known.std(ddof=1) / np.sqrt(known.size)
+            told.append(f"{figure_style.LABELS[name]} {known.mean():.2f} ± {error:.1g}")
+    return ", ".join(told)
 
 
 def draw(parameters, arrays):  # noqa: ARG001 (as every figure)
@@ -220,6 +245,7 @@ FIGURE = figure_command.Figure(
     compute_foundation=fashion_mnist.gd_minimum,
     prepare=prepare,
     steps_of=fashion_mnist.steps_of,
+    takes_preset=True,
     bands=figure_style.SEEDS,
 )
 

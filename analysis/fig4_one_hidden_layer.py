@@ -110,7 +110,13 @@ def _log_ratios(arrays, number):
 
 
 def _mean(values):
-    return claims.over_seeds(values) if len(values) > 1 else (np.nan, np.nan)
+    return claims.over_seeds(values) if len(values) else (np.nan, np.nan)
+
+
+def _factor(logarithm, error):
+    """A geometric mean with its relative error, for a reader."""
+    bar = f" ± {100 * error:.0f} %" if np.isfinite(error) else " (one network: no error bar)"
+    return f"{np.exp(logarithm):.3g}{bar}"
 
 
 def judge(parameters, arrays):
@@ -124,11 +130,12 @@ def judge(parameters, arrays):
         found.append(
             claims.judged(
                 f"anisotropic at h = {width}",
-                f"Tr(H Sigma) exceeds Tr(H Sigma_bar) at every epoch and seed, h = {width}",
-                least,
+                "Tr(H Sigma) exceeds Tr(H Sigma_bar) at every epoch of every network that keeps an "
+                f"example within the clip, h = {width}",
+                least if len(ratios) else np.nan,
                 0.0,
-                f"mean ratio {np.exp(mean):.1f} ± {100 * error:.0f} %, least {np.exp(least):.1f}, "
-                f"{len(ratios)} of {parameters['num_seeds']} networks",
+                f"mean ratio {_factor(mean, error)}, least {np.exp(least):.1f}, {len(ratios)} of "
+                f"{parameters['num_seeds']} networks",
             )
         )
     for number in range(1, len(parameters["widths"])):
@@ -141,8 +148,7 @@ def judge(parameters, arrays):
                 f"the ratio grows with the number of parameters, from h = {narrow} to {wide}",
                 growth,
                 error,
-                f"factor {np.exp(growth):.2f} ± {100 * error:.0f} % where D grows by "
-                f"{wide / narrow:.0f}",
+                f"factor {_factor(growth, error)} where D grows by {wide / narrow:.0f}",
             )
         )
     return found

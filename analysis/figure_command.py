@@ -1,7 +1,7 @@
 """The command behind every figure: compute, store, judge, draw.
 
     python -m analysis.figN_... [--scale small|medium|paper] [--seeds N] [--executor NAME]
-                                [--plot-only] [--fresh] [--data-dir FOLDER] [--output FOLDER]
+                                [--plot-only] [--fresh] [--data-dir PATH] [--output FOLDER]
                                 [--runs FOLDER]
 
 Units of work run on any executor and leave run directories, from which an interrupted figure goes
@@ -23,6 +23,7 @@ from pathlib import Path
 
 import matplotlib
 import numpy as np
+import threadpoolctl
 
 from analysis import figure_style, sources, units_of_work
 from aniso import (
@@ -72,8 +73,9 @@ class Figure:
         that stored runs must agree on; InputError where something is missing.
     steps_of : callable, optional
         ``unit -> int``, steps of a unit or of a foundation, for the progress bar.
-    takes_device : bool
-        Whether its networks can run on another device, with ``--device``.
+    takes_device, takes_preset : bool
+        Whether its networks can run on another device, with ``--device``, and whether its dynamics
+        can be those of the published scripts, with ``--as-published``.
     runs : str
         Module whose runs it draws, "" for its own: figures of the same runs compute them once.
     bands : str
@@ -95,6 +97,7 @@ class Figure:
     prepare: Callable | None = None
     steps_of: Callable | None = None
     takes_device: bool = False
+    takes_preset: bool = False
     runs: str = ""
     bands: str = ""
 
@@ -133,7 +136,11 @@ def main(name, arguments=None):
         parameters["device"] = options.device
     if options.seeds is not None:
         parameters["num_seeds"] = options.seeds
-    stem = f"{figure.name}_{options.scale}"
+    if options.as_published:
+        parameters["preset"] = "as_published"
+    if options.fresh and options.plot_only:
+        parser.error("--fresh computes and --plot-only does not: give one of them")
+    stem = f"{figure.name}_{options.scale}{_variant(figure, options)}"
     data = options.output / "data" / f"{stem}.npz"
     try:
         stored = _ready(figure, parameters, options, data)
@@ -153,17 +160,32 @@ def main(name, arguments=None):
             return 130
         if stored is None:
             return 1
-        _save(figure, options.scale, data, parameters, stored)
-    elif stored["sources"] != sources.fingerprint(f"analysis.{figure.made_by}"):
+    try:
+        if stored.pop("new", False):
+            _save(figure, options.scale, data, parameters, stored)
+        elif stored["sources"] != sources.fingerprint(f"analysis.{figure.made_by}"):
+            print(
+                f"the stored data were made by other sources ({stored['sources'] or 'not recorded'}"
+                "); --fresh computes them anew"
+            )
+        _update_claims(figure, data, parameters, stored["arrays"])
+        _show(figure, parameters, stored)
+        for path in draw(figure, parameters, stored["arrays"], options.output / stem):
+            print(f"wrote {path}")
+    except OSError as error:
         print(
-            f"the stored data were made by other sources ({stored['sources'] or 'not recorded'}); "
-            "--fresh computes them anew"
+            f"{error}: {str(options.output)!r} takes no more; make room there, then the same "
+            f"command goes on from the finished runs in {options.runs}",
+            file=sys.stderr,
         )
-    _update_claims(figure, data, parameters, stored["arrays"])
-    _show(figure, parameters, stored["arrays"])
-    for path in draw(figure, parameters, stored["arrays"], options.output / stem):
-        print(f"wrote {path}")
+        return 1
     return 0
+
+
+def _variant(figure, options):
+    # what tells these files from those of the scale itself
+    seeds = options.seeds not in (None, figure.scales[options.scale]["num_seeds"])
+    return f"_seeds{options.seeds}" * seeds + "_as_published" * bool(options.as_published)
 
 
 def _ready(figure, parameters, options, data):
@@ -230,20 +252,36 @@ def key(parameters):
 
 
 def load(data, parameters):
-    """Stored arrays and description, or None where they are absent or of other parameters."""
+    """Stored arrays and description, or None where they are absent, damaged or of others.
+
+    Parameters
+    ----------
+    data : Path
+        The ``.npz``; its description lies beside it.
+    parameters : dict
+
+    Returns
+    -------
+    dict or None
+    """
     description = data.with_suffix(".json")
     if not (data.exists() and description.exists()):
         return None
-    found = json.loads(description.read_text(encoding="utf-8"))
-    if found["key"] != key(_wanted(parameters)):
+    try:
+        found = json.loads(description.read_text(encoding="utf-8"))
+        arrays, own = run_store.load_arrays(data)
+        # each file says whose it is: a write that was cut off between the two mixes nothing
+        if {found["key"], own} != {key(_wanted(parameters))}:
+            return None
+        return {
+            "arrays": arrays,
+            "sources": found.get("sources", ""),
+            "prepared": found.get("prepared", {}),
+            "diverged": found.get("diverged", []),
+        }
+    except Exception as error:  # what a damaged archive raises is beyond listing
+        print(f"{str(data)!r} is damaged ({type(error).__name__}): left aside", file=sys.stderr)
         return None
-    arrays, _ = run_store.load_arrays(data)
-    return {
-        "arrays": arrays,
-        "seconds": found["seconds"],
-        "sources": found.get("sources", ""),
-        "prepared": found.get("prepared", {}),
-    }
 
 
 def _wanted(parameters):
@@ -255,7 +293,7 @@ def _compute(figure, parameters, options):
     start = time.perf_counter()
     units = figure.make_units(parameters)
     code = sources.fingerprint(f"analysis.{figure.made_by}")
-    foundations = _foundations(figure, parameters, options, code)
+    foundations = _foundations(figure, parameters, options)
     if foundations is None:
         return None
     name = key(parameters | {"sources": code})[:12]
@@ -270,14 +308,30 @@ def _compute(figure, parameters, options):
     )
     if values is None:
         return None
-    arrays = figure.collect(parameters, units, values)
-    return {"arrays": arrays, "seconds": time.perf_counter() - start, "sources": code}
+    return {
+        "arrays": figure.collect(parameters, units, values),
+        "seconds": time.perf_counter() - start,
+        "sources": code,
+        "diverged": _divergences(units, values),
+        "new": True,
+    }
 
 
-def _foundations(figure, parameters, options, code):
+def _divergences(units, values):
+    """What is told of the runs that diverged: plain sentences."""
+    return [
+        f"{unit['dynamics']}, seed {unit['seed']}: {value['message']}"
+        for unit, value in zip(units, values, strict=True)
+        if str(value.get("message", ""))
+    ]
+
+
+def _foundations(figure, parameters, options):
     """What each seed's units build on, by seed; None where one failed."""
     if figure.make_foundation is None:
         return {}
+    # figures of the same foundation share it: what counts is the code that makes it
+    code = sources.fingerprint(figure.compute_foundation.__module__)
     seeds = range(parameters["num_seeds"])
     units = [figure.make_foundation(parameters, seed) for seed in seeds]
     names = [key(unit | {"sources": code})[:12] for unit in units]
@@ -295,17 +349,24 @@ def compute_named(work):
     name, unit, folder, foundation, images = work
     if images:  # a worker elsewhere may have a folder of its own
         os.environ.setdefault(official_files.FOLDER_VARIABLE, images)
-    return named(name).compute_unit(unit, Path(folder), foundation)
+    with _one_thread():
+        return named(name).compute_unit(unit, Path(folder), foundation)
 
 
 def compute_named_foundation(work):
     """One foundation of a figure, by name so that any process can find it."""
     name, unit, folder = work
-    return named(name).compute_foundation(unit, Path(folder))
+    with _one_thread():
+        return named(name).compute_foundation(unit, Path(folder))
+
+
+def _one_thread():
+    # the sums of linear algebra depend on its threads: the same number on every executor
+    return threadpoolctl.threadpool_limits(1, user_api="blas")
 
 
 def _save(figure, scale, data, parameters, stored):
-    run_store.save_arrays(data, stored["arrays"], figure.name)
+    run_store.save_arrays(data, stored["arrays"], key(_wanted(parameters)))
     description = {
         "figure": figure.name,
         "scale": scale,
@@ -314,7 +375,8 @@ def _save(figure, scale, data, parameters, stored):
         "device": parameters.get("device", "cpu"),
         "key": key(_wanted(parameters)),
         "sources": stored["sources"],
-        "seconds": round(stored["seconds"], 1),
+        "seconds_of_this_call": round(stored["seconds"], 1),
+        "diverged": stored["diverged"],
         "environment": provenance.environment(),
     }
     _write_json(data.with_suffix(".json"), description)
@@ -335,8 +397,10 @@ def _write_json(path, content):
         stream.write("\n")
 
 
-def _show(figure, parameters, arrays):
-    for claim in figure.judge(parameters, arrays):
+def _show(figure, parameters, stored):
+    for sentence in stored["diverged"]:
+        print(f"diverged: {sentence}")
+    for claim in figure.judge(parameters, stored["arrays"]):
         print(f"[{claim.verdict}] {claim.statement}: {claim.measured}")
 
 
@@ -354,6 +418,13 @@ def _parser(figure):
         action="store_true",
         help="leave stored data aside; finished runs in --runs are still taken up",
     )
+    if figure.takes_preset:
+        parser.add_argument(
+            "--as-published",
+            action="store_true",
+            help="the dynamics of the published scripts instead of those that the paper states",
+        )
+    parser.set_defaults(as_published=False)
     if figure.takes_device:
         parser.add_argument("--device", help='where networks run, for instance "cuda"')
     parser.set_defaults(device=None)

@@ -122,6 +122,7 @@ def test_numbers_do_not_depend_on_the_executor(drawn, tmp_path):
         (["--scale", "huge"], "invalid choice: 'huge'"),
         (["--seeds", "0"], "--seeds=0"),
         (["--plot-only"], "holds no data"),
+        (["--plot-only", "--fresh"], "give one of them"),
     ],
 )
 def test_wrong_arguments_end_with_status_two(tmp_path, capsys, arguments, message):
@@ -386,11 +387,74 @@ def test_figure_2_tells_escaping_noise_from_the_rest():
     assert found["gld_leading escapes more often"] == "holds"
     assert found["gld_hessian escapes more often"] == "not resolved"
     assert found["gld_first_eigenvector escapes more often"] == "fails"
-    assert found["alignment orders success"] == "holds"
+    assert found["alignment tells who escapes"] == "holds"
+    assert found["gd stays"] == "holds"
+    # one dynamics of the aligned below the others, and one data set in which GD escapes
     arrays["initial_alignment"][:, 3] = 1.0
-    assert verdicts(fig2_two_basins.judge(parameters, arrays))["alignment orders success"] == (
-        "fails"
+    arrays["successes"][0, 0] = 400
+    found = verdicts(fig2_two_basins.judge(parameters, arrays))
+    assert found["alignment tells who escapes"] == "fails"
+    assert found["gd stays"] == "fails"
+    # data sets that disagree settle nothing
+    arrays["initial_alignment"][0, 3] = 1.8
+    found = verdicts(fig2_two_basins.judge(parameters, arrays))
+    assert found["alignment tells who escapes"] == "not resolved"
+
+
+def test_published_dynamics_are_another_figure(tmp_path):
+    assert run("fig3_fashion_mnist", tmp_path, "--as-published") == 0
+    stem = tmp_path / "figures" / "data" / "fig3_fashion_mnist_small_as_published"
+    assert json.loads(stem.with_suffix(".json").read_text())["parameters"]["preset"] == (
+        "as_published"
     )
+    unit = {"preset": "as_published", "dynamics": "gld_leading", "num_pairs": 20}
+    unit |= {"learning_rate": 0.07, "num_steps": 5, "batch_size": 20}
+    assert not fig3_fashion_mnist.settings_of(unit).rescaled
+
+
+def test_data_that_a_cut_off_write_has_mixed_are_not_drawn(drawn, tmp_path, capsys):
+    for name in (
+        "figures/data/fig2_two_basins_small.npz",
+        "figures/data/fig2_two_basins_small.json",
+    ):
+        target = tmp_path / name
+        target.parent.mkdir(parents=True, exist_ok=True)
+        target.write_bytes((drawn / name).read_bytes())
+    data = tmp_path / "figures/data/fig2_two_basins_small.npz"
+    parameters = fig2_two_basins.SCALES["small"]
+    assert figure_command.load(data, parameters) is not None
+    arrays, own = run_store.load_arrays(data)
+    run_store.save_arrays(data, arrays, figure_command.key(parameters | {"num_seeds": 3}))
+    assert figure_command.load(data, parameters) is None
+    for broken in (b"", data.read_bytes()[:300]):
+        data.write_bytes(broken)
+        assert figure_command.load(data, parameters) is None
+        assert "is damaged" in capsys.readouterr().err
+    run_store.save_arrays(data, arrays, own)
+    data.with_suffix(".json").write_text('{"figure": 3')
+    assert figure_command.load(data, parameters) is None
+
+
+def test_a_full_disk_is_told_with_what_to_do(drawn, monkeypatch, capsys):
+    def full(*_, **__):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(figure_command.files, "atomic_writer", full)
+    assert run("fig2_two_basins", drawn, "--fresh") == 1
+    assert "make room there" in capsys.readouterr().err
+
+
+def test_divergence_is_told_by_name(tmp_path, monkeypatch, capsys):
+    small = fig3_fashion_mnist.SCALES["small"] | {"learning_rate": 1e4}
+    monkeypatch.setitem(fig3_fashion_mnist.SCALES, "small", small)
+    assert run("fig3_fashion_mnist", tmp_path) == 0
+    said = capsys.readouterr().out
+    assert "diverged: sgd, seed 0: " in said
+    assert "(a run diverged)" in said
+
+
+def test_figures_share_their_foundation(drawn):
+    assert len(list((drawn / "runs" / "foundations").iterdir())) == 1
 
 
 def figure_3_arrays(sharpness, accuracy, error):
@@ -422,7 +486,7 @@ def test_figure_3_compares_with_noise_of_equal_norm(sharpness, accuracy, error, 
     assert found["gld_leading flatter"] == "not resolved"
     one = {name: values[:1] for name, values in arrays.items()}
     alone = verdicts(fig3_fashion_mnist.judge({"num_test": 2000}, one))
-    assert set(alone.values()) == {"not resolved"}
+    assert set(alone.values()) == {"not resolved", "description"}
 
 
 def test_figure_4_fails_for_isotropic_noise():
