@@ -10,7 +10,6 @@ time.
 """
 
 import contextlib
-import fcntl
 import io
 import json
 import os
@@ -22,7 +21,7 @@ from pathlib import Path
 
 import numpy as np
 
-from aniso import checks, files, parameter_differences, provenance
+from aniso import checks, file_locks, files, parameter_differences, provenance
 
 _KEPT = 2
 _DETAILS = "details_json"
@@ -99,11 +98,9 @@ class RunDirectory:
 
     def __enter__(self):
         files.require_writable("the run directory", self.folder / "run.json")
-        self._lock = open(self.folder / "lock", "w")
         try:
-            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError as error:
-            self._lock.close()
+            self._lock = file_locks.acquire(self.folder / "lock", wait=False)
+        except BlockingIOError as error:
             raise checks.InputError(
                 f"another process works in the run directory {str(self.folder)!r}; wait for it, "
                 "or choose another directory"
