@@ -29,17 +29,25 @@ class OfficialFile:
     gz_sha256 : str, optional
         Checksum of the ``name + ".gz"`` that the mirrors offer; if not given, they offer the file
         as it is.
+    gz_num_bytes : int, optional
+        Length of that, given with its checksum.
     """
 
     name: str
     num_bytes: int
     sha256: str
     gz_sha256: str | None = None
+    gz_num_bytes: int | None = None
 
     @property
     def offered_name(self):
         """Name of what the mirrors offer."""
         return self.name if self.gz_sha256 is None else f"{self.name}.gz"
+
+    @property
+    def offered_num_bytes(self):
+        """Length of what the mirrors offer."""
+        return self.num_bytes if self.gz_sha256 is None else self.gz_num_bytes
 
     @property
     def offered_sha256(self):
@@ -99,7 +107,8 @@ def contents(distribution, data_dir=None, *, download=True):
 
     Notes
     -----
-    A file gets its name in the cache only after its checksum agreed; a damaged one is deleted.
+    A file gets its name in the cache only after its checksum agreed. One that was damaged later is
+    never served: a download replaces it, and where none succeeds it stays and the message tells.
     """
     named, folder = named_folder(data_dir)
     if folder is not None:
@@ -154,7 +163,8 @@ def _from_cache(file, distribution, download):
     path = Path(pooch.os_cache("aniso")) / distribution.folder / file.offered_name
     if download:
         addresses = [mirror + file.offered_name for mirror in distribution.mirrors]
-        fetch(path, file.offered_sha256, addresses, _remedy(distribution))
+        expected = file.offered_num_bytes, file.offered_sha256
+        fetch(path, *expected, addresses, _remedy(distribution))
     elif not path.is_file():
         raise DownloadFailed(
             f"{path.name} is not in the cache and download=False; {_remedy(distribution)}"

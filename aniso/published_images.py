@@ -1,4 +1,4 @@
-"""Where the image data sets are published, and the checksums of their files."""
+"""Where the image data sets are published, and the lengths and checksums of their files."""
 
 from aniso.official_files import Distribution, OfficialFile
 
@@ -15,24 +15,28 @@ FASHION_MNIST = Distribution(
             47040016,
             "c59f468a2f672dc815687fe0f83887768d799fd8a3f3276145d20f83aa44d888",
             "3aede38d61863908ad78613f6a32ed271626dd12800ba2636569512369268a84",
+            26421880,
         ),
         OfficialFile(
             "train-labels-idx1-ubyte",
             60008,
             "bad3541b69d912435c50bb6ba87bec294ff4f6a2e1246121d8633921760443d9",
             "a04f17134ac03560a47e3764e11b92fc97de4d1bfaf8ba1a3aa29af54cc90845",
+            29515,
         ),
         OfficialFile(
             "t10k-images-idx3-ubyte",
             7840016,
             "5b4141f0afbad91edebe8549f8fcffe087ea10ca49f1dbef5c9a5cd8815ce37b",
             "346e55b948d973a97e58d2351dde16a484bd415d4595297633bb08f03db6a073",
+            4422102,
         ),
         OfficialFile(
             "t10k-labels-idx1-ubyte",
             10008,
             "0402a96d92fd2663957122ceb108a494c5af83dab82d92729df917d7dec38c34",
             "67da17c76eaffca5446c3361aaab5c3cd6d1c2608764d35dfb1850b086bf8dd5",
+            5148,
         ),
     ),
 )

@@ -35,6 +35,7 @@ def distribution(*mirrors):
             len(content),
             hashlib.sha256(content).hexdigest(),
             hashlib.sha256(gzip.compress(content, mtime=0)).hexdigest(),
+            len(gzip.compress(content, mtime=0)),
         )
         for name, content in zip(NAMES, CONTENTS, strict=True)
     ]
@@ -59,11 +60,10 @@ class Mirror(http.server.BaseHTTPRequestHandler):
         body = gzip.compress(CONTENTS[NAMES.index(name.removesuffix(".gz"))], mtime=0)
         if wanted is not None and kind != "whole":
             start = int(wanted.removeprefix("bytes=").removesuffix("-"))
-            if start >= len(body):
-                self.send_error(416)
-                return
+            stated = f"bytes {start}-{len(body) - 1}/{len(body)}"
             body = body[start:]
             self.send_response(206)
+            self.send_header("Content-Range", stated)
         else:
             self.send_response(200)
         self.send_header("Content-Length", str(len(body)))
@@ -162,7 +162,7 @@ def test_a_part_that_is_not_the_beginning_is_told_by_the_checksum(mirror, cache)
         official_files.contents(distribution(f"{mirror}/good/"))
     assert list(cache.iterdir()) == []
     (cache / "first-idx.gz.part").write_bytes(gzip.compress(CONTENTS[0], mtime=0))
-    assert official_files.contents(distribution(f"{mirror}/good/")) == CONTENTS  # 416: all is there
+    assert official_files.contents(distribution(f"{mirror}/good/")) == CONTENTS  # all is there
 
 
 @pytest.mark.usefixtures("cache")
@@ -193,13 +193,18 @@ def test_download_false_fetches_nothing(mirror):
     assert REQUESTS == []
 
 
-def test_a_file_spoilt_in_the_cache_is_replaced_or_refused(mirror, cache):
+def test_a_file_spoilt_in_the_cache_is_told_kept_and_replaced_in_time(mirror, cache):
     small = distribution(f"{mirror}/good/")
     official_files.contents(small)
     spoilt = cache / "second-idx.gz"
     spoilt.write_bytes(spoilt.read_bytes()[:-100])
     with pytest.raises(checks.InputError, match=r"second-idx\.gz"):
         official_files.contents(small, download=False)
+    held = spoilt.read_bytes()
+    message = f"a damaged copy of {len(held)} bytes is at '.*second-idx.gz'; it is not used"
+    with pytest.raises(official_files.DownloadFailed, match=message):
+        official_files.contents(distribution(f"{mirror}/absent/"))
+    assert spoilt.read_bytes() == held
     assert official_files.contents(small) == CONTENTS
 
 
