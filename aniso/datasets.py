@@ -3,8 +3,8 @@
 A subset of FashionMNIST is part of the package: the first 1,200 training and the first 2,000 test
 images in the official order. 1,200 is the size of the training set of the paper's experiment: 1,000
 clean images and 200 with random labels, in the published script those of the indices 1000 to 1199.
-Everything else comes from official files, verified by their checksums, or from a folder or an
-``.npz`` that the user names.
+Everything else comes from official files, verified by their checksums (CIFAR-10's batches, where
+they are unpacked, by their lengths alone), or from an ``.npz`` that the user names.
 """
 
 import importlib.resources
@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from aniso import checks, image_files, official_files
-from aniso.published_images import CIFAR10, FASHION_MNIST, SVHN
+from aniso.published_images import CIFAR10, CIFAR10_BATCH_BYTES, FASHION_MNIST, SVHN
 
 _BATCHES = tuple(f"data_batch_{number}.bin" for number in range(1, 6))
 _TEST_BATCH = "test_batch.bin"
@@ -129,15 +129,16 @@ def cifar10(data_dir=None, *, download=True):
     data_dir : path-like, optional
         A folder with the official binary archive, with its unpacked ``.bin`` files or with
         ``cifar10.npz``, or the path of an ``.npz`` (see :func:`aniso.image_files.npz_images`). If
-        not given, the environment variable ``ANISO_DATA``; without either, the user's cache,
-        filled by a download (170 MB).
+        not given, the environment variable ``ANISO_DATA``, whose ``.npz`` must be called
+        ``cifar10.npz``; without either, the user's cache, filled by a download (170 MB).
     download : bool
         Whether the archive may be fetched if the cache lacks it.
 
     Returns
     -------
     Dataset
-        Images of shape (N, 32, 32, 3), labels 0 to 9; officially 50,000 and 10,000.
+        Images of shape (N, 32, 32, 3), or of the size in an ``.npz``, labels 0 to 9; officially
+        50,000 and 10,000.
 
     Raises
     ------
@@ -148,18 +149,23 @@ def cifar10(data_dir=None, *, download=True):
 
     Notes
     -----
+    The archive is verified by its checksum. Of unpacked files, for which none is published, the
+    lengths and the range of the labels are.
+
     Krizhevsky, "Learning multiple layers of features from tiny images", 2009; no licence is stated.
     """
-    npz = _named_npz(data_dir, CIFAR10.npz)
+    npz = _own_npz(data_dir, CIFAR10)
     if npz is not None:
         return _from_npz("CIFAR-10", npz)
     names = (*_BATCHES, _TEST_BATCH)
     folder = _folder_with(data_dir, names, ("", "cifar-10-batches-bin"))
     if folder is not None:
-        contents, source = [(folder / name).read_bytes() for name in names], f"{folder}/*.bin"
+        contents = [_unpacked_batch(folder / name) for name in names]
+        source = f"{folder}/*.bin, lengths verified"
     else:
         (archive,) = official_files.contents(CIFAR10, data_dir, download=download)
-        contents, source = image_files.cifar_batches(archive, names), _OFFICIAL
+        contents = image_files.cifar_batches(archive, names, CIFAR10.files[0].name)
+        source = _OFFICIAL
     parts = [image_files.cifar_images(c, n) for c, n in zip(contents, names, strict=True)]
     images, labels = (np.concatenate(arrays) for arrays in zip(*parts[:-1], strict=True))
     return Dataset("CIFAR-10", source, images, labels, *parts[-1])
@@ -173,7 +179,8 @@ def svhn(data_dir=None, *, exchanged=False, download=True):
     data_dir : path-like, optional
         A folder with the two official ``.mat`` files or with ``svhn.npz``, or the path of an
         ``.npz`` (see :func:`aniso.image_files.npz_images`). If not given, the environment variable
-        ``ANISO_DATA``; without either, the user's cache, filled by a download (246 MB).
+        ``ANISO_DATA``, whose ``.npz`` must be called ``svhn.npz``; without either, the user's
+        cache, filled by a download (246 MB).
     exchanged : bool
         The paper's split: training images from the official test file and test images from the
         official training file. It then takes 25,000 of the 26,032 and 70,000 of the 73,257: which
@@ -184,7 +191,8 @@ def svhn(data_dir=None, *, exchanged=False, download=True):
     Returns
     -------
     Dataset
-        Images of shape (N, 32, 32, 3), labels 0 to 9; officially 73,257 and 26,032.
+        Images of shape (N, 32, 32, 3), or of the size in an ``.npz``, labels 0 to 9; officially
+        73,257 and 26,032.
 
     Raises
     ------
@@ -199,7 +207,7 @@ def svhn(data_dir=None, *, exchanged=False, download=True):
     non-commercial use only.
     """
     exchanged = checks.flag("exchanged", exchanged)
-    npz = _named_npz(data_dir, SVHN.npz)
+    npz = _own_npz(data_dir, SVHN)
     if npz is not None:
         found = _from_npz("SVHN", npz)
     else:
@@ -221,24 +229,21 @@ def svhn(data_dir=None, *, exchanged=False, download=True):
     )
 
 
-def _named_npz(data_dir, name):
-    """The user's .npz, if the folder or the path that is named leads to one."""
-    named, folder = official_files.named_folder(data_dir)
-    if folder is None:
+def _own_npz(data_dir, distribution):
+    """The user's .npz, if the folder or the path that is named leads to one for this data set.
+
+    An argument may lead to a file of any name but another data set's; the variable, which serves
+    every data set, to one of this data set's name.
+    """
+    named, path = official_files.named_path(data_dir)
+    if path is None:
         return None
-    if folder.suffix == ".npz":
-        if named != "data_dir":
-            raise checks.InputError(
-                f"{named}={str(folder)!r} is a file; expected a folder that holds {name}, because "
-                "the variable serves every data set"
-            )
-        if not folder.is_file():
-            raise checks.InputError(
-                f"data_dir={str(folder)!r}: no such file; expected an .npz with x_train, y_train, "
-                "x_test and y_test"
-            )
-        return folder
-    return folder / name if (folder / name).is_file() else None
+    if path.is_dir():
+        path = path / distribution.npz
+        return path if path.is_file() else None
+    others = {other.npz for other in (CIFAR10, SVHN)} - {distribution.npz}
+    free = named == "data_dir" and path.suffix == ".npz" and path.name not in others
+    return path if free or path.name == distribution.npz else None
 
 
 def _from_npz(name, path):
@@ -247,8 +252,21 @@ def _from_npz(name, path):
 
 def _folder_with(data_dir, names, places):
     """The first of the places in the named folder that holds all the files, or None."""
-    _, folder = official_files.named_folder(data_dir)
+    _, folder = official_files.named_path(data_dir)
     if folder is None:
         return None
     found = [folder / p for p in places if all((folder / p / name).is_file() for name in names)]
     return found[0] if found else None
+
+
+def _unpacked_batch(path):
+    try:
+        size = path.stat().st_size
+        if size == CIFAR10_BATCH_BYTES:
+            return path.read_bytes()
+    except OSError as error:
+        raise checks.InputError(f"{str(path)!r} can't be read: {error.strerror}") from error
+    raise checks.InputError(
+        f"{str(path)!r} has {size} bytes; expected {CIFAR10_BATCH_BYTES}, 10,000 records of label "
+        "and colours: unpack the archive anew, or name a folder that holds the archive itself"
+    )

@@ -1,12 +1,11 @@
 """Labelled images from the files in which they are published, or from a user's ``.npz``.
 
-Every reader returns (images uint8 (N, height, width[, 3]), labels int64 (N,)) and refuses what does
-not look like that, by name.
+Every reader returns (images uint8 (N, height, width, 3), labels int64 (N,)) and refuses what does
+not look like that, by name; whatever a library meets in a spoilt file becomes an InputError.
 """
 
 import io
 import tarfile
-import zipfile
 
 import numpy as np
 
@@ -16,7 +15,7 @@ NUM_CLASSES = 10
 _RECORD = 1 + 3 * 32 * 32
 
 
-def cifar_batches(archive, names):
+def cifar_batches(archive, names, label):
     """Records of CIFAR-10's binary version from the bytes of its archive, no pickle involved.
 
     Parameters
@@ -25,6 +24,8 @@ def cifar_batches(archive, names):
         A gzipped tar.
     names : sequence of str
         Members, without their folder.
+    label : str
+        What the archive is called, for messages.
 
     Returns
     -------
@@ -33,22 +34,23 @@ def cifar_batches(archive, names):
     Raises
     ------
     InputError
-        If the archive is cut off or lacks a member.
+        If the archive is damaged or cut off, or lacks a member.
     """
     found = {}
     try:
         with tarfile.open(fileobj=io.BytesIO(archive), mode="r:gz") as members:
             for member in members:
                 name = member.name.rpartition("/")[2]
-                if name in names:
+                if name in names and member.isfile():
                     found[name] = members.extractfile(member).read()
-    except (tarfile.TarError, EOFError, OSError) as error:
+    except Exception as error:
         raise checks.InputError(
-            f"the archive is damaged or cut off ({error}); replace it by a fresh copy"
+            f"{label} is damaged or cut off ({type(error).__name__}: {error}); replace it by a "
+            "fresh copy"
         ) from error
     for name in names:
         if name not in found:
-            raise checks.InputError(f"the archive has no {name}; expected the binary version")
+            raise checks.InputError(f"{label} has no file {name}; expected the binary version")
     return [found[name] for name in names]
 
 
@@ -110,15 +112,19 @@ def svhn_images(content, name):
     try:
         arrays = scipy_io.loadmat(io.BytesIO(content), variable_names=["X", "y"])
         images, labels = arrays["X"], arrays["y"].ravel()
-    except Exception as error:  # whatever the reader meets in a spoilt file
+    except Exception as error:
         raise checks.InputError(
             f"{name} is no MATLAB file with X and y ({type(error).__name__}: {error}); replace it "
             "by a fresh copy"
         ) from error
-    if images.ndim != 4 or labels.size == 0 or labels.min() < 1 or labels.max() > NUM_CLASSES:
+    if images.ndim != 4 or images.shape[:3] != (32, 32, 3):
         raise checks.InputError(
-            f"{name} has X of shape {images.shape} and labels {np.unique(labels)}; expected "
-            "(32, 32, 3, N) and 1 to 10"
+            f"{name} has X of shape {images.shape}; expected (32, 32, 3, N), N colour images"
+        )
+    if labels.dtype.kind not in "iu" or not set(np.unique(labels)) <= set(range(1, 11)):
+        raise checks.InputError(
+            f"{name} has y of dtype {labels.dtype} with the labels {set(labels.tolist())}; "
+            "expected integers, 1 to 10"
         )
     return _checked(np.ascontiguousarray(images.transpose(3, 0, 1, 2)), labels % 10, name)
 
@@ -129,8 +135,8 @@ def npz_images(path):
     Parameters
     ----------
     path : Path
-        An ``.npz`` with x_train, y_train, x_test and y_test: uint8 images (N, height, width) or
-        (N, height, width, 3), labels 0 to 9.
+        An ``.npz`` with x_train, y_train, x_test and y_test: uint8 images (N, height, width, 3) of
+        even height and width, which Figures 1 and 6 pool, and labels 0 to 9.
 
     Returns
     -------
@@ -143,19 +149,15 @@ def npz_images(path):
     """
     names = ("x_train", "y_train", "x_test", "y_test")
     try:
-        with path.open("rb") as stream, np.load(stream, allow_pickle=False) as arrays:
-            missing = [name for name in names if name not in arrays.files]
-            if missing:
-                raise checks.InputError(
-                    f"{str(path)!r} has no {missing[0]}; expected {', '.join(names)}"
-                )
-            found = [arrays[name] for name in names]
-    except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
-        if isinstance(error, checks.InputError):
-            raise
+        found = _arrays(path, names)
+    except Exception as error:
         raise checks.InputError(
             f"{str(path)!r} is no readable .npz ({type(error).__name__}: {error})"
         ) from error
+    for name in names:
+        if name not in found:
+            raise checks.InputError(f"{str(path)!r} has no {name}; expected {', '.join(names)}")
+    found = list(found.values())
     train = _checked(*found[:2], f"{path.name}: x_train")
     test = _checked(*found[2:], f"{path.name}: x_test")
     if train[0].shape[1:] != test[0].shape[1:]:
@@ -166,17 +168,34 @@ def npz_images(path):
     return *train, *test
 
 
+def _arrays(path, names):
+    """Those arrays of an .npz that are there."""
+    with path.open("rb") as stream:
+        stored = np.load(stream, allow_pickle=False)
+        if isinstance(stored, np.ndarray):
+            raise ValueError("it is a single array, an .npy of another name")
+        with stored:
+            return {name: np.asarray(stored[name]) for name in names if name in stored.files}
+
+
 def _checked(images, labels, name):
     if images.dtype != np.uint8:
         raise checks.InputError(
             f"{name} has dtype {images.dtype}; expected uint8, colours as they were read"
         )
-    if images.ndim not in (3, 4) or (images.ndim == 4 and images.shape[-1] not in (1, 3)):
+    if images.ndim != 4 or images.shape[-1] != 3:
         raise checks.InputError(
-            f"{name} has shape {images.shape}; expected (N, height, width) or (N, height, width, 3)"
+            f"{name} has shape {images.shape}; expected (N, height, width, 3), colour images (grey "
+            "values become that by np.repeat(images[..., None], 3, axis=-1))"
         )
     if len(images) == 0:
         raise checks.InputError(f"{name} has no images")
+    height, width = images.shape[1:3]
+    if min(height, width) == 0 or height % 2 or width % 2:
+        raise checks.InputError(
+            f"{name} has images of {height} x {width} pixels; expected an even height and width, "
+            "at least 2 x 2"
+        )
     labels = np.asarray(labels)
     if labels.shape != (len(images),) or labels.dtype.kind not in "iu":
         raise checks.InputError(

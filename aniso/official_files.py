@@ -11,7 +11,7 @@ from aniso import checks
 from aniso.downloads import DownloadFailed, fetch
 
 FOLDER_VARIABLE = "ANISO_DATA"
-"""Environment variable that names a folder of official files."""
+"""Environment variable that names a folder of official files, or an ``.npz`` of the user's."""
 
 
 @dataclass(frozen=True)
@@ -101,7 +101,7 @@ def contents(distribution, data_dir=None, *, download=True):
     Raises
     ------
     InputError
-        If a folder is named that lacks a file, or if a file is not the official one.
+        If what is named is no folder or lacks a file, or if a file is not the official one.
     DownloadFailed
         If no mirror delivered a file intact, or if the cache lacks one and ``download=False``.
 
@@ -110,7 +110,7 @@ def contents(distribution, data_dir=None, *, download=True):
     A file gets its name in the cache only after its checksum agreed. One that was damaged later is
     never served: a download replaces it, and where none succeeds it stays and the message tells.
     """
-    named, folder = named_folder(data_dir)
+    named, folder = named_path(data_dir)
     if folder is not None:
         paths = [_find(named, folder, file, distribution) for file in distribution.files]
     else:
@@ -119,21 +119,31 @@ def contents(distribution, data_dir=None, *, download=True):
 
 
 def _find(named, folder, file, distribution):
+    if not folder.is_dir():
+        raise checks.InputError(
+            f"{named}={str(folder)!r} is a file without the images of {distribution.name}; "
+            f"{_expected(distribution)}"
+        )
     names = [file.name] if file.name.endswith(".gz") else [file.name, f"{file.name}.gz"]
     for inner in ("", distribution.folder):
         for name in names:
             path = folder / inner / name
             if path.is_file():
                 return path
-    own = f", or {distribution.npz} with images of your own" if distribution.npz else ""
     raise checks.InputError(
         f"{named}={str(folder)!r} has no {' or '.join(names)}, neither directly nor in "
-        f"{distribution.folder}; expected the official files of {distribution.name}{own}"
+        f"{distribution.folder}; {_expected(distribution)}"
     )
 
 
-def named_folder(data_dir=None):
-    """The folder of data that the caller or the environment names, and by which name.
+def _expected(distribution):
+    own = f", or {distribution.npz} with images of your own" if distribution.npz else ""
+    names = ", ".join(file.name for file in distribution.files)
+    return f"expected a folder with the official files of {distribution.name} ({names}){own}"
+
+
+def named_path(data_dir=None):
+    """The folder or file of data that the caller or the environment names, and by which name.
 
     Parameters
     ----------
@@ -143,18 +153,44 @@ def named_folder(data_dir=None):
     -------
     named : str
         "data_dir" or the variable, for messages.
-    folder : Path or None
+    path : Path or None
+        It exists; None if nothing is named.
+
+    Raises
+    ------
+    InputError
+        If it is no path, or nothing is there.
 
     Examples
     --------
-    >>> named, folder = named_folder("images")
-    >>> named, folder.name
-    ('data_dir', 'images')
+    >>> named_path("images")
+    Traceback (most recent call last):
+        ...
+    aniso.checks.InputError: data_dir='images': this folder does not exist, and the argument ...
     """
-    if data_dir is not None:
-        return "data_dir", Path(data_dir)
-    folder = os.environ.get(FOLDER_VARIABLE)
-    return FOLDER_VARIABLE, Path(folder) if folder else None
+    named, given = "data_dir", data_dir
+    if data_dir is None:
+        named, given = FOLDER_VARIABLE, os.environ.get(FOLDER_VARIABLE)
+        if not given:
+            return named, None
+    expected = "expected a folder of images, or an .npz of your own"
+    try:
+        path = Path(given)
+        exists = path.exists()
+    except TypeError as error:
+        raise checks.InputError(f"{named}={given!r} is no path; {expected}") from error
+    except OSError as error:
+        raise checks.InputError(
+            f"{named}={str(given)!r} can't be read: {error.strerror}; {expected}"
+        ) from error
+    if not exists:
+        kind = "file" if path.suffix == ".npz" else "folder"
+        by = "argument" if named == "data_dir" else "environment variable"
+        raise checks.InputError(
+            f"{named}={str(path)!r}: this {kind} does not exist, and the {by} {named} names it; "
+            f"{expected}"
+        )
+    return named, path
 
 
 def _from_cache(file, distribution, download):
@@ -184,7 +220,7 @@ def _verified(path, file):
     try:
         with opened(path, "rb") as stream:
             content = stream.read(file.num_bytes + 1)
-    except (EOFError, gzip.BadGzipFile, zlib.error) as error:
+    except (EOFError, OSError, zlib.error) as error:
         found = f"damaged: {error}"
     else:
         checksum = hashlib.sha256(content).hexdigest()

@@ -55,6 +55,9 @@ CIFAR10 = Distribution(
     npz="cifar10.npz",
 )
 
+CIFAR10_BATCH_BYTES = 30_730_000
+"""Length of each file in the archive, 10,000 records; nobody publishes their checksums."""
+
 SVHN = Distribution(
     name="SVHN",
     folder="svhn",

@@ -6,6 +6,7 @@ import hashlib
 import io
 import os
 import tarfile
+import zipfile
 
 import numpy as np
 import pytest
@@ -39,6 +40,11 @@ def cifar(rng):
     """Six batches of three images: what they hold, and the bytes of each file."""
     parts = [images_and_labels(3, rng) for _ in BATCHES]
     return parts, {name: records(*part) for name, part in zip(BATCHES, parts, strict=True)}
+
+
+def flat_bytes(count):
+    """Bytes of four values, which compression shortens."""
+    return np.random.default_rng(1).integers(4, size=count, dtype=np.uint8).tobytes()
 
 
 def archive_of(contents):
@@ -87,12 +93,15 @@ def test_cifar_is_read_from_the_archive(cifar, tmp_path, monkeypatch):
 
 
 @pytest.mark.parametrize("inner", ["", "cifar-10-batches-bin"])
-def test_cifar_is_read_from_unpacked_files(cifar, tmp_path, inner):
+def test_cifar_is_read_from_unpacked_files(cifar, tmp_path, monkeypatch, inner):
     parts, contents = cifar
+    monkeypatch.setattr(datasets, "CIFAR10_BATCH_BYTES", 3 * 3073)
     (tmp_path / inner).mkdir(exist_ok=True)
     for name, content in contents.items():
         (tmp_path / inner / name).write_bytes(content)
-    assert_is(datasets.cifar10(tmp_path), joined(parts[:-1]), parts[-1])
+    found = datasets.cifar10(tmp_path)
+    assert_is(found, joined(parts[:-1]), parts[-1])
+    assert "lengths verified" in found.source
     (tmp_path / inner / BATCHES[2]).unlink()
     with pytest.raises(
         checks.InputError, match=r"data_dir=.* has no cifar-10-binary\.tar\.gz, .* or cifar10\.npz"
@@ -109,15 +118,54 @@ def test_a_spoilt_archive_is_refused(cifar, tmp_path, monkeypatch):
         datasets.cifar10(tmp_path)
 
 
+@pytest.mark.parametrize("name", BATCHES)
+def test_an_unpacked_file_that_was_cut_is_refused(cifar, tmp_path, monkeypatch, name):
+    """Also where whole records are left."""
+    assert datasets.CIFAR10_BATCH_BYTES == 10_000 * (1 + 3 * 32 * 32)
+    _, contents = cifar
+    monkeypatch.setattr(datasets, "CIFAR10_BATCH_BYTES", 3 * 3073)
+    contents[name] = contents[name][:-3073]
+    for batch, content in contents.items():
+        (tmp_path / batch).write_bytes(content)
+    with pytest.raises(checks.InputError, match=rf"{name}' has 6146 bytes; expected 9219, .* anew"):
+        datasets.cifar10(tmp_path)
+
+
 def test_what_is_no_archive_or_lacks_a_batch_is_refused(cifar):
     _, contents = cifar
-    with pytest.raises(checks.InputError, match="damaged or cut off"):
-        image_files.cifar_batches(archive_of(contents)[:2000], BATCHES)
-    with pytest.raises(checks.InputError, match="damaged or cut off"):
-        image_files.cifar_batches(gzip.compress(b"no tar"), BATCHES)
+    for spoilt in (archive_of(contents)[:2000], gzip.compress(b"no tar")):
+        with pytest.raises(checks.InputError, match=r"it\.tar\.gz is damaged or cut off"):
+            image_files.cifar_batches(spoilt, BATCHES, "it.tar.gz")
     del contents[BATCHES[-1]]
-    with pytest.raises(checks.InputError, match=r"has no test_batch\.bin"):
-        image_files.cifar_batches(archive_of(contents), BATCHES)
+    with pytest.raises(checks.InputError, match=r"it\.tar\.gz has no file test_batch\.bin"):
+        image_files.cifar_batches(archive_of(contents), BATCHES, "it.tar.gz")
+
+
+def test_no_error_of_a_library_escapes_from_a_spoilt_archive():
+    """Where the spoilt place still unpacks, the checksum of the archive is what tells."""
+    # repeated, so that a spoilt place may refer to what is not there
+    whole, messages = archive_of({name: flat_bytes(500) * 40 for name in BATCHES}), []
+    for start in range(10, len(whole), 10):
+        spoilt = whole[:start] + bytes(255 - byte for byte in whole[start : start + 50])
+        try:
+            image_files.cifar_batches(spoilt + whole[start + 50 :], BATCHES, "it.tar.gz")
+        except checks.InputError as error:
+            messages.append(str(error))
+    assert messages
+    assert all(message.startswith("it.tar.gz ") for message in messages)
+
+
+@pytest.mark.parametrize("kind", [tarfile.SYMTYPE, tarfile.LNKTYPE, tarfile.DIRTYPE])
+def test_a_member_that_is_no_file_is_refused(cifar, kind):
+    _, contents = cifar
+    stream = io.BytesIO()
+    with tarfile.open(fileobj=stream, mode="w:gz") as archive:
+        for name in contents:
+            member = tarfile.TarInfo(f"cifar-10-batches-bin/{name}")
+            member.type, member.linkname = kind, "nowhere"
+            archive.addfile(member)
+    with pytest.raises(checks.InputError, match=r"it\.tar\.gz has no file data_batch_1\.bin"):
+        image_files.cifar_batches(stream.getvalue(), BATCHES, "it.tar.gz")
 
 
 def test_records_of_a_wrong_length_or_label_are_refused(rng):
@@ -171,8 +219,14 @@ def test_spoilt_matlab_files_are_refused(rng):
     for content in (b"nothing", matlab(images, labels)[:300]):
         with pytest.raises(checks.InputError, match="file is no MATLAB file with X and y"):
             image_files.svhn_images(content, "file")
-    with pytest.raises(checks.InputError, match=r"labels \[ 3  5  6 11\]; expected"):
-        image_files.svhn_images(matlab(images, labels, y=np.array([[3, 11, 5, 6]]).T), "file")
+    wrong = {"11": [3, 11, 5, 6], "0": [3, 0, 5, 6], "3.5": [3.5, 1, 1, 1], "'a'": list("abcd")}
+    for shown, values in wrong.items():
+        with pytest.raises(checks.InputError, match=rf"file has y .*{shown}.*; expected integers"):
+            image_files.svhn_images(matlab(images, labels, y=np.array([values]).T), "file")
+    for shape in [(16, 16, 3, 4), (32, 32, 1, 4), (32, 32, 4), (0, 0, 3, 4)]:
+        content = matlab(images, labels, X=np.zeros(shape, np.uint8))
+        with pytest.raises(checks.InputError, match=r"file has X of shape .*; expected \(32, 32"):
+            image_files.svhn_images(content, "file")
 
 
 # ---- users' files
@@ -185,15 +239,43 @@ def test_an_npz_is_read_by_its_path_its_folder_or_the_environment(rng, tmp_path,
     np.savez(path, **arrays)
     assert_is(datasets.cifar10(path), train, test)
     assert_is(datasets.cifar10(tmp_path), train, test)
-    monkeypatch.setenv(official_files.FOLDER_VARIABLE, str(path))
-    with pytest.raises(checks.InputError, match=r"ANISO_DATA=.* is a file; expected a folder"):
-        datasets.svhn()
+    assert_is(datasets.cifar10(path.rename(tmp_path / "mine.npz")), train, test)
+    (tmp_path / "mine.npz").rename(path)
     monkeypatch.setenv(official_files.FOLDER_VARIABLE, str(tmp_path))
     found = datasets.cifar10()
     assert_is(found, train, test)
     assert "official" not in found.source
-    with pytest.raises(checks.InputError, match="no such file"):
+    with pytest.raises(checks.InputError, match=r"other\.npz': this file does not exist"):
         datasets.svhn(tmp_path / "other.npz")
+
+
+def test_an_npz_serves_the_data_set_of_its_name(rng, tmp_path, monkeypatch):
+    train, test = images_and_labels(6, rng), images_and_labels(2, rng)
+    arrays = dict(zip(("x_train", "y_train", "x_test", "y_test"), (*train, *test), strict=True))
+    path = tmp_path / "cifar10.npz"
+    np.savez(path, **arrays)
+    np.savez(tmp_path / "mine.npz", **arrays)
+    missing = r"cifar10\.npz' is a file without the images of SVHN; expected .*, or svhn\.npz with"
+    with pytest.raises(checks.InputError, match=f"data_dir='.*{missing}"):
+        datasets.svhn(path)
+    monkeypatch.setenv(official_files.FOLDER_VARIABLE, str(path))
+    assert_is(datasets.cifar10(), train, test)
+    with pytest.raises(checks.InputError, match=f"ANISO_DATA='.*{missing}"):
+        datasets.svhn()
+    with pytest.raises(checks.InputError, match=r"without the images of FashionMNIST; .*train-im"):
+        datasets.fashion_mnist(subset=False)
+    monkeypatch.setenv(official_files.FOLDER_VARIABLE, str(tmp_path / "mine.npz"))
+    for load in (datasets.cifar10, datasets.svhn):  # it can't be both
+        with pytest.raises(checks.InputError, match=r"mine\.npz' is a file without the images of"):
+            load()
+
+
+@pytest.mark.parametrize("side", [2, 16, 28, 64])
+def test_users_images_have_any_size_that_can_be_pooled(rng, tmp_path, side):
+    images = rng.integers(256, size=(4, side, 2 * side, 3), dtype=np.uint8)
+    labels = np.arange(4)
+    np.savez(tmp_path / "svhn.npz", x_train=images, y_train=labels, x_test=images, y_test=labels)
+    assert_is(datasets.svhn(tmp_path), (images, labels), (images, labels))
 
 
 @pytest.mark.parametrize(
@@ -206,6 +288,10 @@ def test_an_npz_is_read_by_its_path_its_folder_or_the_environment(rng, tmp_path,
         ({"y_train": np.full(6, 10)}, "x_train has the label 10 at 0; expected 0 to 9"),
         ({"y_test": np.array([0, -1])}, "x_test has the label -1 at 1"),
         ({"x_test": np.zeros((2, 16, 16, 3), np.uint8)}, "expected the same"),
+        ({"x_train": np.zeros((6, 0, 0, 3), np.uint8)}, "x_train has images of 0 x 0 pixels"),
+        ({"x_train": np.zeros((6, 7, 5, 3), np.uint8)}, "x_train has images of 7 x 5 pixels"),
+        ({"x_train": np.zeros((6, 32, 32), np.uint8)}, r"\(6, 32, 32\); .* colour .* np\.repeat"),
+        ({"x_test": np.zeros((2, 32, 32, 1), np.uint8)}, r"x_test has shape \(2, 32, 32, 1\)"),
         ({"y_test": None}, "has no y_test"),
     ],
 )
@@ -218,11 +304,90 @@ def test_wrong_arrays_are_refused(rng, tmp_path, change, message):
         datasets.cifar10(path)
 
 
-def test_a_file_that_is_no_npz_is_refused(tmp_path):
+def zip_of(content):
+    """A zip whose four members hold all the same."""
+    stream = io.BytesIO()
+    with zipfile.ZipFile(stream, "w") as archive:
+        for name in ("x_train", "y_train", "x_test", "y_test"):
+            archive.writestr(f"{name}.npy", content)
+    return stream.getvalue()
+
+
+def npy_of(array):
+    stream = io.BytesIO()
+    np.save(stream, array)
+    return stream.getvalue()
+
+
+def compressed_and_flipped():
+    stream = io.BytesIO()
+    np.savez_compressed(stream, x_train=np.frombuffer(flat_bytes(10_000), np.uint8))
+    content = bytearray(stream.getvalue())
+    content[500:550] = bytes(255 - byte for byte in content[500:550])
+    return bytes(content)
+
+
+def marked(content, flags=0, method=0):
+    """A zip that claims to be encrypted, or compressed in an unknown way."""
+    content = bytearray(content)
+    for signature, place in ((b"PK\x03\x04", 6), (b"PK\x01\x02", 8)):
+        begin = content.find(signature)
+        while begin >= 0:
+            content[begin + place] |= flags
+            content[begin + place + 2] |= method
+            begin = content.find(signature, begin + 1)
+    return bytes(content)
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"",
+        b"PK\x03\x04 and nothing more",
+        compressed_and_flipped(),
+        npy_of(np.zeros(3)),
+        zip_of(npy_of(np.array([{}]))),
+        zip_of(npy_of(np.zeros(3)).replace(b"{'descr'", b"{'descr\n", 1)),
+        zip_of(npy_of(np.zeros(3)).replace(b"(3,)", b"(3,(", 1)),
+        zip_of(npy_of(np.zeros(3))[:20]),
+        marked(zip_of(npy_of(np.zeros(3))), flags=1),
+        marked(zip_of(npy_of(np.zeros(3))), method=99),
+    ],
+)
+def test_a_file_that_is_no_npz_is_refused(tmp_path, content):
     path = tmp_path / "mine.npz"
-    path.write_bytes(b"PK\x03\x04 and nothing more")
+    path.write_bytes(content)
     with pytest.raises(checks.InputError, match=r"mine\.npz' is no readable \.npz"):
         datasets.svhn(path)
+
+
+def test_members_that_are_no_arrays_are_refused(tmp_path):
+    path = tmp_path / "mine.npz"
+    path.write_bytes(zip_of(b"plain text"))
+    with pytest.raises(checks.InputError, match=r"mine\.npz: x_train has dtype"):
+        datasets.svhn(path)
+
+
+@pytest.mark.parametrize("value", [3, b"images", ["images"]])
+def test_what_is_no_path_is_refused(value):
+    for load in (datasets.cifar10, datasets.svhn):
+        with pytest.raises(checks.InputError, match=r"data_dir=.* is no path; expected a folder"):
+            load(value)
+
+
+def test_a_folder_that_does_not_exist_is_told_with_who_named_it(tmp_path, monkeypatch):
+    absent = tmp_path / "absent"
+    told = r"='.*absent': this folder does not exist, and the"
+    for load in (datasets.cifar10, datasets.svhn):
+        with pytest.raises(checks.InputError, match=f"data_dir{told} argument data_dir"):
+            load(absent)
+    with pytest.raises(checks.InputError, match=f"data_dir{told} argument data_dir"):
+        datasets.fashion_mnist(subset=False, data_dir=absent)
+    monkeypatch.setenv(official_files.FOLDER_VARIABLE, str(absent))
+    with pytest.raises(checks.InputError, match=f"ANISO_DATA{told} environment variable"):
+        datasets.cifar10()
+    with pytest.raises(checks.InputError, match="can't be read: File name too long"):
+        datasets.cifar10("x" * 5000)
 
 
 # ---- the official files, where they are at hand
