@@ -58,6 +58,14 @@ class Measurements:
         if "test" in self.quantities and self.test_objective is None:
             raise checks.InputError("test_objective=None; 'test' needs the network on test data")
 
+    def parameters(self):
+        """What is recorded, but when and on which test data, as plain data for a checkpoint."""
+        return {
+            "quantities": list(self.quantities),
+            "radius": self.radius,
+            "num_draws": self.num_draws,
+        }
+
     def at(self, objective, theta, rng):
         """The recorded quantities at theta, a dictionary."""
         place = _Place(objective, theta, self, rng)
