@@ -1,6 +1,7 @@
 """The loop of descent: its noise, its steps, its records, and runs that are interrupted."""
 
 import itertools
+import json
 
 import numpy as np
 import pytest
@@ -212,6 +213,16 @@ def test_power_iterations_find_the_leading_eigenvector(rng):
     assert_equal_up_to_rounding(
         covariance.quadratic_form(np.eye(4)[0]), covariance.trace(), num_terms=100
     )
+
+
+def test_power_iterations_on_a_flat_loss_keep_the_magnitude(rng):
+    plane = quadratic_objective(np.zeros((3, 3)), np.zeros(3), rng.standard_normal((6, 3)))
+    covariance = covariance_of(
+        "gld_first_eigenvector", plane, np.zeros(3), rng, power_iterations=30
+    )
+    expected = true_trace(plane, np.zeros(3))
+    assert_equal_up_to_rounding(covariance.trace(), expected, num_terms=50)
+    assert_equal_up_to_rounding(np.trace(covariance.to_dense()), expected, num_terms=50)
 
 
 # ---- mini-batches
@@ -638,6 +649,47 @@ def test_a_gradient_that_overflows_ends_the_run(rng):
     assert (result.status, result.step) == ("diverged", 1)
 
 
+@pytest.mark.parametrize("quantities", [("test",), ("gradient_norm", "test")])
+def test_a_refusal_that_is_no_fault_of_theta_is_no_divergence(quantities, rng):
+    objective = network(rng)
+    larger = networks.Network(
+        networks.multilayer_perceptron((3, 6, 2)),
+        losses.SoftmaxCrossEntropy(),
+        objective.inputs,
+        objective.targets,
+    )
+    plan = descent.Measurements((2, 4), quantities, larger)
+    start = rng.standard_normal(objective.num_parameters)
+    with pytest.raises(checks.InputError, match="theta has shape"):
+        descent.simulate_descent(objective, start, chosen("gd"), rng, measurements=plan)
+
+
+@pytest.mark.parametrize("refused", ["loss", "gradient"])
+def test_a_theta_that_the_objective_refuses_is_a_divergence(refused, rng):
+    class Fenced:
+        """A bowl that refuses whatever lies within 1/2 of its minimum."""
+
+        num_examples = NUM_EXAMPLES
+
+        def loss(self, theta):
+            self.fence("loss", theta)
+            return float(theta @ theta)
+
+        def gradient(self, theta):
+            self.fence("gradient", theta)
+            return 2 * theta
+
+        def fence(self, name, theta):
+            if name == refused and np.linalg.norm(theta) < 0.5:
+                raise checks.InputError("theta is out of bounds")
+
+    plan = descent.Measurements(range(7))
+    result = descent.simulate_descent(Fenced(), np.ones(2), chosen("gd"), rng, measurements=plan)
+    # after five steps theta is 0.8^5 of the start, 0.46 in norm
+    assert (result.status, result.step) == ("diverged", 5)
+    assert "step 5: theta is out of bounds; the last recorded loss" in result.message
+
+
 def test_the_objective_refuses_a_bad_start_itself(rng):
     with pytest.raises(checks.InputError, match="theta"):
         descent.simulate_descent(bowl(rng), np.ones(3), chosen("gd"), rng)
@@ -683,6 +735,17 @@ def test_expected_sharpness_of_a_quadratic(antithetic, rng):
         ({"dynamics": "gd", "refresh_interval": 0}, "refresh_interval"),
         ({"dynamics": "gd", "power_iterations": 0}, "power_iterations"),
         ({"dynamics": "gd", "covariance_source": "guess"}, "covariance_source"),
+        # what is given is checked, whether or not the dynamics needs it
+        ({"dynamics": "gd", "batch_size": -3}, "batch_size=-3; expected an integer with 1 <="),
+        ({"dynamics": "gd", "sampling": "zzz"}, "sampling='zzz'; expected one of"),
+        ({"dynamics": "gd", "standard_deviation": -4.0}, "standard_deviation=-4.0; expected"),
+        ({"dynamics": "gd", "rescaled": "no"}, "rescaled='no'; expected True or False"),
+        ({"dynamics": "gd", "num_steps": 2.0}, "num_steps=2.0; expected an integer"),
+        ({"dynamics": "gd", "num_pairs": None}, "num_pairs=None; expected an integer"),
+        ({"dynamics": "gd", "injection": None}, "injection=None; expected one of"),
+        ({"dynamics": "gd", "eigenvalues": "all"}, "eigenvalues='all'; expected one of"),
+        ({"dynamics": "gd", "eigen_tolerance": 1}, "eigen_tolerance=1; expected a finite number"),
+        ({"dynamics": "gd", "divergence_loss": 0}, "divergence_loss=0; expected a finite number"),
     ],
 )
 def test_settings_are_refused(arguments, message):
@@ -710,6 +773,47 @@ def test_wrong_arguments_are_refused(rng):
 
     with pytest.raises(checks.InputError, match="even"):
         expected_sharpness(objective, np.ones(4), 0.1, 3, rng)
+
+
+def test_settings_of_numpy_are_plain_data():
+    made = chosen("gd", num_steps=np.int64(3), rescaled=np.True_, learning_rate=np.float32(0.5))
+    assert json.loads(json.dumps(made.parameters()))["num_steps"] == 3
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (((2.5,),), "steps=2.5; expected an integer with 0 <= steps"),
+        (((-1,),), "steps=-1; expected an integer"),
+        ((5,), "steps=5; expected a sequence"),
+        (((5,), "sharpness"), "quantities='sharpness'; expected a sequence"),
+        (((2,), ("sharpness",), None, 0.1, 3), "num_draws=3; expected an even number"),
+        (((2,), ("sharpness",), None, 0.1, 0), "num_draws=0; expected an integer with 2 <="),
+        (((2,), ("sharpness",), None, -0.1), "radius=-0.1; expected a finite number"),
+        (((2,), ("test",), object()), "test_objective of type object has no outputs"),
+    ],
+)
+def test_measurements_are_refused(arguments, message):
+    with pytest.raises(checks.InputError, match=message):
+        descent.Measurements(*arguments)
+
+
+def test_measurements_that_the_run_cannot_serve_are_refused_before_it(rng):
+    begun = []
+    for plan, message in [
+        (descent.Measurements((0, 5)), "go up to 5; expected steps <= num_steps=3"),
+        (descent.Measurements((3,), ("accuracy",)), "has no outputs"),
+    ]:
+        with pytest.raises(checks.InputError, match=message):
+            descent.simulate_descent(
+                bowl(rng),
+                np.ones(4),
+                chosen("gd", num_steps=3),
+                rng,
+                measurements=plan,
+                progress=lambda *_: begun.append(1),
+            )
+    assert not begun
 
 
 def test_presets_differ_where_the_scripts_differ_from_the_paper():

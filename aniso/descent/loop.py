@@ -96,6 +96,7 @@ def simulate_descent(
     settings.check_examples(objective.num_examples)
     if measurements is None:
         measurements = Measurements((0, settings.num_steps))
+    measurements.check_run(objective, settings.num_steps)
     state = RunState(theta, rng, settings, measurements, objective.num_examples)
     if run is not None:
         stored = run.latest_checkpoint()
@@ -148,13 +149,22 @@ class _Loop:
         return self._result("finished", "")
 
     def _guarded(self, action):
-        # the objective accepted the start: what it refuses later is a theta that has run away
+        # a theta that has run away ends the run; any other refusal is the caller's to know
         try:
             return action()
         except checks.InputError as error:
-            if self.state.step == 0:
+            if self.state.step == 0 or not self._has_run_away():
                 raise
             return f"step {self.state.step}: {error}{self._last_loss()}"
+
+    def _has_run_away(self):
+        """Whether the objective refuses theta, or its loss or gradient there is beyond bounds."""
+        theta = self.state.theta
+        try:
+            loss, gradient = self.objective.loss(theta), self.objective.gradient(theta)
+        except checks.InputError:
+            return True
+        return not (loss <= self.settings.divergence_loss and math.isfinite(gradient @ gradient))
 
     def _save(self):
         state = self.state

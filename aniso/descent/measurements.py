@@ -21,7 +21,7 @@ from aniso import (
     spectra,
 )
 from aniso.descent.hosted import on_host
-from aniso.descent.sharpness import expected_sharpness
+from aniso.descent.sharpness import expected_sharpness, require_pairs
 
 _DENSE_DIMENSION = 2000
 _LANCZOS_BLOCK = 8
@@ -42,6 +42,18 @@ class Measurements:
         The same network on test data, for "test".
     radius, num_draws : float, int
         Of "sharpness", see :func:`aniso.descent.sharpness.expected_sharpness`.
+
+    Raises
+    ------
+    InputError
+        If an argument breaks its rule.
+
+    Examples
+    --------
+    >>> Measurements((0, 2.5))
+    Traceback (most recent call last):
+        ...
+    aniso.checks.InputError: steps=2.5; expected an integer with 0 <= steps
     """
 
     steps: tuple
@@ -51,12 +63,40 @@ class Measurements:
     num_draws: int = 100
 
     def __post_init__(self):
-        steps = tuple(checks.integer("steps", int(step), low=0) for step in self.steps)
-        object.__setattr__(self, "steps", tuple(sorted(set(steps))))
-        for name in self.quantities:
-            checks.one_of("quantities", name, list(QUANTITIES))
-        if "test" in self.quantities and self.test_objective is None:
-            raise checks.InputError("test_objective=None; 'test' needs the network on test data")
+        steps = _listed("steps", self.steps, (0, 100))
+        quantities = _listed("quantities", self.quantities, ("sharpness",))
+        checked = {
+            "steps": tuple(sorted({checks.integer("steps", step, low=0) for step in steps})),
+            "quantities": tuple(
+                checks.one_of("quantities", name, list(QUANTITIES)) for name in quantities
+            ),
+            "radius": checks.number("radius", self.radius, low=0),
+            "num_draws": checks.integer("num_draws", self.num_draws, low=2),
+        }
+        require_pairs(self.num_draws)
+        for name, value in checked.items():
+            object.__setattr__(self, name, value)
+        if "test" in self.quantities:
+            if self.test_objective is None:
+                raise checks.InputError(
+                    "test_objective=None; 'test' needs the network on test data"
+                )
+            _require_outputs("test_objective", self.test_objective, "test")
+
+    def check_run(self, objective, num_steps):
+        """Refusal of what can't be recorded of `objective` within `num_steps` steps.
+
+        Raises
+        ------
+        InputError
+        """
+        if self.steps and self.steps[-1] > num_steps:
+            raise checks.InputError(
+                f"steps of the measurements go up to {self.steps[-1]}; expected steps <= "
+                f"num_steps={num_steps}, the end of the run"
+            )
+        if "accuracy" in self.quantities:
+            _require_outputs("objective", objective, "accuracy")
 
     def parameters(self):
         """What is recorded, but when and on which test data, as plain data for a checkpoint."""
@@ -73,6 +113,23 @@ class Measurements:
         for name in self.quantities:
             record |= QUANTITIES[name](place)
         return record
+
+
+def _listed(name, value, example):
+    if isinstance(value, str) or not np.iterable(value):
+        raise checks.InputError(f"{name}={value!r}; expected a sequence, for instance {example}")
+    return tuple(value)
+
+
+def _require_outputs(name, objective, quantity):
+    missing = [
+        part for part in ("outputs", "targets", "output_loss") if not hasattr(objective, part)
+    ]
+    if missing:
+        raise checks.InputError(
+            f"{name} of type {type(objective).__name__} has no {', '.join(missing)}; {quantity!r} "
+            "compares outputs with labels: expected a ModelObjective or networks.Network"
+        )
 
 
 class _Place:
