@@ -94,7 +94,7 @@ def test_every_structure_injects_the_trace_of_sigma(make, dynamics, sampling, rn
     theta = rng.standard_normal(objective.num_parameters)
     covariance = covariance_of(dynamics, objective, theta, rng, sampling=sampling)
     expected = true_trace(objective, theta, sampling=sampling)
-    # the trace is a sum of D variances; the eigenpairs were found to 1e-3, normalised exactly
+    # the trace is a sum of D variances; eigenvectors are normalised however well they are found
     assert_equal_up_to_rounding(covariance.trace(), expected, num_terms=400)
     assert_within_sampling_error(square_norms(covariance, rng), expected)
 
@@ -310,6 +310,32 @@ def test_the_chain_has_its_exact_second_moment(dynamics, rng):
     assert_within_sampling_error(found, float(expected))
     with pytest.raises(AssertionError, match="sampling"):
         assert_within_sampling_error(found, 2.0 * float(expected))  # variance for deviation
+
+
+@pytest.mark.parametrize("dynamics", sorted(structures.NEEDS_COVARIANCE))
+def test_noise_of_equal_magnitude_has_it_along_the_run(dynamics, rng):
+    objective = network(rng)
+    start = rng.standard_normal(objective.num_parameters)
+    interval, num_steps = 3, 600
+    plan = descent.Measurements(range(num_steps), ("noise",))
+
+    def recorded(**more):
+        made = chosen(dynamics, num_steps=num_steps, refresh_interval=interval, **more)
+        return descent.simulate_descent(objective, start, made, rng, measurements=plan).records
+
+    records = recorded()
+    # Sigma_t has the trace of one example's noise over m, wherever it is evaluated
+    traces = records["example_noise_trace"][::interval] / BATCH["batch_size"]
+    assert traces.max() > 1.1 * traces.min()
+    expected = np.repeat(traces, interval)
+    np.testing.assert_allclose(records["noise_trace"], expected, rtol=1e-10)  # rounding
+    ratios = Estimate.from_samples(records["noise_square_norm"] / expected)
+    assert_within_sampling_error(ratios, 1.0)
+    with pytest.raises(AssertionError, match="sampling"):
+        assert_within_sampling_error(ratios, 1.7)
+    if dynamics in ("gld_leading", "gld_hessian"):
+        truncated = recorded(rescaled=False)["noise_trace"] / expected
+        assert np.abs(truncated - 1).max() > 1e-3
 
 
 def test_the_covariance_is_kept_between_refreshes(rng, monkeypatch):
@@ -559,6 +585,7 @@ def test_measurements_agree_with_dense_matrices(rng):
     assert_equal_up_to_rounding(found["alignment"], aligned, num_terms=1000, scale=size)
     isotropic = np.trace(hessian) * np.trace(sigma) / len(theta)
     assert_equal_up_to_rounding(found["isotropic_alignment"], isotropic, num_terms=1000, scale=size)
+    assert found["trace_ratio"] == found["alignment"] / found["isotropic_alignment"]
     values, vectors = np.linalg.eigh(hessian)
     assert found["leading_eigenvalue"] == pytest.approx(values[-1], rel=1e-6)
     coefficient = covariance.quadratic_form(vectors[:, -1]) * np.trace(hessian)
@@ -586,9 +613,37 @@ def test_measurements_of_an_objective_that_is_no_network(rng):
         num_terms=200,
         scale=4 * np.trace(sigma) + 10,
     )
+    # alignment and trace of Sigma cancel up to their own rounding
+    ratio = 4 * np.trace(HESSIAN @ sigma) / (6.6 * np.trace(sigma))
+    assert_equal_up_to_rounding(found["trace_ratio"], ratio, num_terms=400)
     assert_equal_up_to_rounding(found["leading_eigenvalue"], 4.0, num_terms=50)
     expected = sigma[0, 0] * 6.6 / (4 * np.trace(sigma))
     assert_equal_up_to_rounding(found["projection_coefficient"], expected, num_terms=200)
+
+
+def test_ratios_without_a_positive_denominator_are_not_numbers(rng):
+    hill = quadratic_objective(-np.eye(2), np.zeros(2), rng.standard_normal((6, 2)))
+    plan = descent.Measurements((0,), ("curvature", "leading"))
+    found = plan.at(hill, np.zeros(2), rng)
+    assert found["isotropic_alignment"] < 0
+    assert np.isnan(found["trace_ratio"])
+    assert np.isnan(found["projection_coefficient"])
+
+
+def test_recorded_sharpness_is_that_of_the_stated_radius(rng):
+    radius, num_draws = 0.3, 2000
+    plan = descent.Measurements((0, 2), ("sharpness",), radius=radius, num_draws=num_draws)
+    made = chosen("gd", num_steps=2)
+    records = descent.simulate_descent(bowl(rng), np.ones(4), made, rng, measurements=plan).records
+    found, errors = records["expected_sharpness"], records["expected_sharpness_error"]
+    expected = radius**2 * np.trace(HESSIAN) / 2
+    assert_within_sampling_error(found, expected, errors)
+    # a pair gives nu^T H nu / 2, of variance radius^4 Tr H^2 / 2; over 1000 pairs the error bar
+    # itself is known to 5 %, six times less than allowed
+    deviation = radius**2 * np.sqrt(np.trace(HESSIAN @ HESSIAN) / 2)
+    assert np.abs(errors / (deviation / np.sqrt(num_draws / 2)) - 1).max() < 0.3
+    with pytest.raises(AssertionError, match="sampling"):
+        assert_within_sampling_error(found, 1.3 * expected, errors)
 
 
 def test_many_parameters_take_operators_in_the_place_of_arrays(rng, monkeypatch):
@@ -603,7 +658,7 @@ def test_many_parameters_take_operators_in_the_place_of_arrays(rng, monkeypatch)
         if name != "leading_residual":
             assert sparse[name] == pytest.approx(value, rel=1e-6), name
     again = covariance_of("gld_hessian", objective, theta, rng).to_dense()
-    # the eigenpairs of the operator are found to the settings' tolerance of 1e-3
+    # a block of four vectors spans all four dimensions: far better than the default of 1e-2
     assert np.abs(again - noise).max() < 1e-2 * np.trace(noise)
 
 
@@ -816,15 +871,39 @@ def test_measurements_that_the_run_cannot_serve_are_refused_before_it(rng):
     assert not begun
 
 
-def test_presets_differ_where_the_scripts_differ_from_the_paper():
-    common = {"learning_rate": 0.1, "num_steps": 1, "batch_size": 3}
-    stated = descent.as_stated("gld_leading", **common)
-    published = descent.as_published("gld_leading", **common)
-    assert (stated.rescaled, stated.injection) == (True, "every_step")
-    assert (published.rescaled, published.injection) == (False, "refresh_steps")
-    assert stated.refresh_interval == published.refresh_interval == 10
-    assert descent.as_stated("sgd", **common).sampling == "with_replacement"
-    assert descent.as_published("sgd", **common).sampling == "epochs"
+REFRESHED = "gld_leading", "gld_hessian", "gld_first_eigenvector"
+
+
+@pytest.mark.parametrize("dynamics", descent.DYNAMICS)
+@pytest.mark.parametrize("preset", ["as_stated", "as_published"])
+def test_every_field_of_the_presets(preset, dynamics):
+    given = {"learning_rate": 0.1, "num_steps": 1, "batch_size": 3, "standard_deviation": 0.2}
+    stated = {
+        "dynamics": dynamics,
+        "sampling": "with_replacement",
+        "num_pairs": 20,
+        "refresh_interval": 10 if dynamics in REFRESHED else 1,
+        "rescaled": True,
+        "covariance_source": "examples",
+        "eigenvalues": "positive",
+        "injection": "every_step",
+        "power_iterations": None,
+        "eigen_tolerance": 1e-2,
+        "divergence_loss": 1e6,
+    }
+    published = {
+        "sampling": "epochs",
+        "covariance_source": "batches",
+        "eigenvalues": "magnitude",
+        "power_iterations": 30,
+    }
+    if dynamics == "gld_leading":
+        published |= {"rescaled": False, "injection": "refresh_steps"}
+    expected = given | stated | (published if preset == "as_published" else {})
+    make = getattr(descent, preset)
+    assert make(dynamics, **given).parameters() == expected
+    own = {"sampling": "without_replacement", "refresh_interval": 7, "power_iterations": 4}
+    assert make(dynamics, **given, **own).parameters() == expected | own
 
 
 def test_all_presets_run_on_a_toy(rng):

@@ -223,18 +223,26 @@ def _curvature(place):
             "example_noise_trace": float(found.noise_traces.sum()),
             "alignment": found.alignment,
             "isotropic_alignment": found.isotropic,
+            "trace_ratio": _ratio(found.alignment, found.isotropic),
             "layer_alignment": found.layer_alignments,
             "layer_isotropic_alignment": found.layer_isotropic,
             "layer_hessian_trace": found.hessian_traces,
             "layer_noise_trace": found.noise_traces,
         }
     curved, noisy, aligned = place.traces
+    isotropic = curved * noisy / len(place.theta)
     return {
         "hessian_trace": curved,
         "example_noise_trace": noisy,
         "alignment": aligned,
-        "isotropic_alignment": curved * noisy / len(place.theta),
+        "isotropic_alignment": isotropic,
+        "trace_ratio": _ratio(aligned, isotropic),
     }
+
+
+def _ratio(numerator, denominator):
+    # NaN where the sign or the size of the denominator leaves the ratio without meaning
+    return float(numerator / denominator) if denominator > 0 else np.nan
 
 
 def _leading(place):
@@ -247,12 +255,10 @@ def _leading(place):
         noisy = place.covariance.trace()
     else:
         curved, noisy, _ = place.traces
-    denominator = value * noisy
-    coefficient = projected * curved / denominator if denominator > 0 else np.nan
     return {
         "leading_eigenvalue": value,
         "leading_residual": float(pair.residuals[0]),
-        "projection_coefficient": coefficient,
+        "projection_coefficient": _ratio(projected * curved, value * noisy),
     }
 
 
@@ -274,6 +280,7 @@ QUANTITIES = {
     "leading": _leading,
     "sharpness": _sharpness,
 }
-"""Quantities by name: "noise" is Tr Sigma_1, "curvature" Tr H, Tr(H Sigma_1) and the isotropic
-Tr H Tr Sigma_1 / D, for layer networks by layer as well, "leading" lambda_1 and the projection
-coefficient, "sharpness" the expected sharpness with its error bar."""
+"""Quantities by name: "noise" is Tr Sigma_1, "curvature" Tr H, Tr(H Sigma_1), the isotropic
+Tr H Tr Sigma_1 / D and their ratio (NaN where Tr H or Tr Sigma_1 is not positive), for layer
+networks by layer as well (without ratio), "leading" lambda_1 and the projection coefficient,
+"sharpness" the expected sharpness with its error bar."""

@@ -156,7 +156,10 @@ whose noise it imitates
 def as_stated(dynamics, **settings):
     """The dynamics as the paper states them: exact Sigma_t, same trace, noise in every step.
 
-    Leading and Hessian structures are refreshed every 10 steps, as stated there.
+    "gld_leading" and "gld_hessian" are refreshed every 10 steps, as stated there. So is
+    "gld_first_eigenvector", whose interval is this project's choice, as is an eigenvector found to
+    `eigen_tolerance` in the place of 30 power iterations. All other noise is evaluated in every
+    step.
 
     Parameters
     ----------
