@@ -1,6 +1,7 @@
 """The loop of descent: its noise, its steps, its records, and runs that are interrupted."""
 
 import itertools
+import json
 
 import numpy as np
 import pytest
@@ -93,7 +94,7 @@ def test_every_structure_injects_the_trace_of_sigma(make, dynamics, sampling, rn
     theta = rng.standard_normal(objective.num_parameters)
     covariance = covariance_of(dynamics, objective, theta, rng, sampling=sampling)
     expected = true_trace(objective, theta, sampling=sampling)
-    # the trace is a sum of D variances; the eigenpairs were found to 1e-3, normalised exactly
+    # the trace is a sum of D variances; eigenvectors are normalised however well they are found
     assert_equal_up_to_rounding(covariance.trace(), expected, num_terms=400)
     assert_within_sampling_error(square_norms(covariance, rng), expected)
 
@@ -214,6 +215,16 @@ def test_power_iterations_find_the_leading_eigenvector(rng):
     )
 
 
+def test_power_iterations_on_a_flat_loss_keep_the_magnitude(rng):
+    plane = quadratic_objective(np.zeros((3, 3)), np.zeros(3), rng.standard_normal((6, 3)))
+    covariance = covariance_of(
+        "gld_first_eigenvector", plane, np.zeros(3), rng, power_iterations=30
+    )
+    expected = true_trace(plane, np.zeros(3))
+    assert_equal_up_to_rounding(covariance.trace(), expected, num_terms=50)
+    assert_equal_up_to_rounding(np.trace(covariance.to_dense()), expected, num_terms=50)
+
+
 # ---- mini-batches
 
 
@@ -299,6 +310,32 @@ def test_the_chain_has_its_exact_second_moment(dynamics, rng):
     assert_within_sampling_error(found, float(expected))
     with pytest.raises(AssertionError, match="sampling"):
         assert_within_sampling_error(found, 2.0 * float(expected))  # variance for deviation
+
+
+@pytest.mark.parametrize("dynamics", sorted(structures.NEEDS_COVARIANCE))
+def test_noise_of_equal_magnitude_has_it_along_the_run(dynamics, rng):
+    objective = network(rng)
+    start = rng.standard_normal(objective.num_parameters)
+    interval, num_steps = 3, 600
+    plan = descent.Measurements(range(num_steps), ("noise",))
+
+    def recorded(**more):
+        made = chosen(dynamics, num_steps=num_steps, refresh_interval=interval, **more)
+        return descent.simulate_descent(objective, start, made, rng, measurements=plan).records
+
+    records = recorded()
+    # Sigma_t has the trace of one example's noise over m, wherever it is evaluated
+    traces = records["example_noise_trace"][::interval] / BATCH["batch_size"]
+    assert traces.max() > 1.1 * traces.min()
+    expected = np.repeat(traces, interval)
+    np.testing.assert_allclose(records["noise_trace"], expected, rtol=1e-10)  # rounding
+    ratios = Estimate.from_samples(records["noise_square_norm"] / expected)
+    assert_within_sampling_error(ratios, 1.0)
+    with pytest.raises(AssertionError, match="sampling"):
+        assert_within_sampling_error(ratios, 1.7)
+    if dynamics in ("gld_leading", "gld_hessian"):
+        truncated = recorded(rescaled=False)["noise_trace"] / expected
+        assert np.abs(truncated - 1).max() > 1e-3
 
 
 def test_the_covariance_is_kept_between_refreshes(rng, monkeypatch):
@@ -395,6 +432,101 @@ def test_a_resumed_run_is_the_uninterrupted_one(dynamics, rng, tmp_path, monkeyp
             assert np.array_equal(result.records[name], values, equal_nan=True), name
 
 
+def run_until(step, folder, simulate):
+    """A run in its directory, ended by an exception after `step` steps."""
+
+    def stop(done, _):
+        if done == step:
+            raise Interrupted
+
+    with run_store.RunDirectory(folder, {}, seed=8) as run, pytest.raises(Interrupted):
+        simulate(run=run, progress=stop)
+
+
+@pytest.mark.parametrize("dynamics", ["gld_hessian", "gld_first_eigenvector"])
+def test_eigenvectors_start_where_the_interrupted_run_left_them(
+    dynamics, rng, tmp_path, monkeypatch
+):
+    # by Lanczos, whose vectors depend on the start within their tolerance
+    monkeypatch.setattr(point, "_DENSE_DIMENSION", 2)
+    monkeypatch.setattr(loop, "SECONDS_BETWEEN_CHECKPOINTS", 0.0)
+    objective = network(rng)
+    start = rng.standard_normal(objective.num_parameters)
+    made = chosen(dynamics, num_steps=8, refresh_interval=2)
+
+    def simulate(**more):
+        return descent.simulate_descent(objective, start, made, np.random.default_rng(8), **more)
+
+    whole = simulate()
+    run_until(5, tmp_path, simulate)
+    with run_store.RunDirectory(tmp_path, {}, seed=8) as run:
+        assert (run.latest_checkpoint().step, whole.step) == (4, 8)
+        assert np.array_equal(simulate(run=run).theta, whole.theta)
+
+
+def in_directory(folder, made, objective, measurements=None):
+    """A run of `made` in a directory that does not know its settings."""
+    with run_store.RunDirectory(folder, {}, seed=8) as run:
+        return descent.simulate_descent(
+            objective,
+            np.ones(4),
+            made,
+            np.random.default_rng(8),
+            measurements=measurements,
+            run=run,
+        )
+
+
+def test_a_run_directory_of_other_settings_is_refused(rng, tmp_path):
+    objective = bowl(rng)
+    in_directory(tmp_path, chosen("gd", num_steps=20), objective)
+    with pytest.raises(checks.InputError, match="dynamics: stored 'gd', asked for 'sgd'"):
+        in_directory(tmp_path, chosen("sgd", num_steps=20), objective)
+    with pytest.raises(checks.InputError, match=r"learning_rate: stored 0\.1, asked for 0\.2"):
+        in_directory(tmp_path, chosen("gd", num_steps=20, learning_rate=0.2), objective)
+    with pytest.raises(checks.InputError, match="num_steps=10; the run directory holds 20 steps"):
+        in_directory(tmp_path, chosen("gd", num_steps=10), objective)
+    more = descent.Measurements((0, 20), ("gradient_norm",))
+    with pytest.raises(checks.InputError, match=r"measurements\.quantities: stored"):
+        in_directory(tmp_path, chosen("gd", num_steps=20), objective, more)
+    with pytest.raises(checks.InputError, match="first in step 7; expected the same steps below"):
+        in_directory(
+            tmp_path, chosen("gd", num_steps=20), objective, descent.Measurements((0, 7, 20))
+        )
+    other = quadratic_objective(np.eye(2), np.zeros(2), np.eye(2))
+    with (
+        run_store.RunDirectory(tmp_path, {}, seed=8) as run,
+        pytest.raises(checks.InputError, match=r"theta has shape \(2,\), the checkpoint"),
+    ):
+        descent.simulate_descent(other, np.ones(2), chosen("gd", num_steps=20), rng, run=run)
+
+
+@pytest.mark.parametrize("dynamics", descent.DYNAMICS)
+def test_an_extended_run_is_the_longer_one(dynamics, rng, tmp_path):
+    objective = bowl(rng)
+    ends = 10, 24
+    # the fixed covariance of "gld_constant" is the same between its evaluations
+    interval = 4 if dynamics == "gld_constant" else 5
+    runs = [chosen(dynamics, num_steps=end, refresh_interval=interval) for end in ends]
+    plans = [descent.Measurements(range(end + 1), ("sharpness",), num_draws=2) for end in ends]
+    for made, plan in zip(runs, plans, strict=True):
+        extended = in_directory(tmp_path / "extended", made, objective, plan)
+    whole = in_directory(tmp_path / "whole", runs[1], objective, plans[1])
+    assert (extended.step, len(extended.records["step"])) == (24, 25)
+    assert np.array_equal(extended.theta, whole.theta)
+    for name, values in whole.records.items():
+        assert np.array_equal(extended.records[name], values, equal_nan=True), name
+
+
+def test_a_run_that_ended_between_evaluations_of_its_covariance_is_not_extended(rng, tmp_path):
+    objective = bowl(rng)
+    short, long = (chosen("gld_leading", num_steps=n, refresh_interval=10) for n in (15, 30))
+    in_directory(tmp_path, short, objective)
+    assert in_directory(tmp_path, short, objective).step == 15
+    with pytest.raises(checks.InputError, match=r"ended after 15 steps.*refresh_interval=10"):
+        in_directory(tmp_path, long, objective)
+
+
 @pytest.mark.parametrize("bits", [np.random.PCG64, np.random.Philox, np.random.MT19937])
 def test_generators_are_restored(bits):
     rng = np.random.Generator(bits(3))
@@ -453,6 +585,7 @@ def test_measurements_agree_with_dense_matrices(rng):
     assert_equal_up_to_rounding(found["alignment"], aligned, num_terms=1000, scale=size)
     isotropic = np.trace(hessian) * np.trace(sigma) / len(theta)
     assert_equal_up_to_rounding(found["isotropic_alignment"], isotropic, num_terms=1000, scale=size)
+    assert found["trace_ratio"] == found["alignment"] / found["isotropic_alignment"]
     values, vectors = np.linalg.eigh(hessian)
     assert found["leading_eigenvalue"] == pytest.approx(values[-1], rel=1e-6)
     coefficient = covariance.quadratic_form(vectors[:, -1]) * np.trace(hessian)
@@ -480,9 +613,37 @@ def test_measurements_of_an_objective_that_is_no_network(rng):
         num_terms=200,
         scale=4 * np.trace(sigma) + 10,
     )
+    # alignment and trace of Sigma cancel up to their own rounding
+    ratio = 4 * np.trace(HESSIAN @ sigma) / (6.6 * np.trace(sigma))
+    assert_equal_up_to_rounding(found["trace_ratio"], ratio, num_terms=400)
     assert_equal_up_to_rounding(found["leading_eigenvalue"], 4.0, num_terms=50)
     expected = sigma[0, 0] * 6.6 / (4 * np.trace(sigma))
     assert_equal_up_to_rounding(found["projection_coefficient"], expected, num_terms=200)
+
+
+def test_ratios_without_a_positive_denominator_are_not_numbers(rng):
+    hill = quadratic_objective(-np.eye(2), np.zeros(2), rng.standard_normal((6, 2)))
+    plan = descent.Measurements((0,), ("curvature", "leading"))
+    found = plan.at(hill, np.zeros(2), rng)
+    assert found["isotropic_alignment"] < 0
+    assert np.isnan(found["trace_ratio"])
+    assert np.isnan(found["projection_coefficient"])
+
+
+def test_recorded_sharpness_is_that_of_the_stated_radius(rng):
+    radius, num_draws = 0.3, 2000
+    plan = descent.Measurements((0, 2), ("sharpness",), radius=radius, num_draws=num_draws)
+    made = chosen("gd", num_steps=2)
+    records = descent.simulate_descent(bowl(rng), np.ones(4), made, rng, measurements=plan).records
+    found, errors = records["expected_sharpness"], records["expected_sharpness_error"]
+    expected = radius**2 * np.trace(HESSIAN) / 2
+    assert_within_sampling_error(found, expected, errors)
+    # a pair gives nu^T H nu / 2, of variance radius^4 Tr H^2 / 2; over 1000 pairs the error bar
+    # itself is known to 5 %, six times less than allowed
+    deviation = radius**2 * np.sqrt(np.trace(HESSIAN @ HESSIAN) / 2)
+    assert np.abs(errors / (deviation / np.sqrt(num_draws / 2)) - 1).max() < 0.3
+    with pytest.raises(AssertionError, match="sampling"):
+        assert_within_sampling_error(found, 1.3 * expected, errors)
 
 
 def test_many_parameters_take_operators_in_the_place_of_arrays(rng, monkeypatch):
@@ -497,7 +658,7 @@ def test_many_parameters_take_operators_in_the_place_of_arrays(rng, monkeypatch)
         if name != "leading_residual":
             assert sparse[name] == pytest.approx(value, rel=1e-6), name
     again = covariance_of("gld_hessian", objective, theta, rng).to_dense()
-    # the eigenpairs of the operator are found to the settings' tolerance of 1e-3
+    # a block of four vectors spans all four dimensions: far better than the default of 1e-2
     assert np.abs(again - noise).max() < 1e-2 * np.trace(noise)
 
 
@@ -541,6 +702,47 @@ def test_a_gradient_that_overflows_ends_the_run(rng):
     made = chosen("gld_dynamic", num_steps=4)
     result = descent.simulate_descent(Cliff(), np.ones(2), made, rng)
     assert (result.status, result.step) == ("diverged", 1)
+
+
+@pytest.mark.parametrize("quantities", [("test",), ("gradient_norm", "test")])
+def test_a_refusal_that_is_no_fault_of_theta_is_no_divergence(quantities, rng):
+    objective = network(rng)
+    larger = networks.Network(
+        networks.multilayer_perceptron((3, 6, 2)),
+        losses.SoftmaxCrossEntropy(),
+        objective.inputs,
+        objective.targets,
+    )
+    plan = descent.Measurements((2, 4), quantities, larger)
+    start = rng.standard_normal(objective.num_parameters)
+    with pytest.raises(checks.InputError, match="theta has shape"):
+        descent.simulate_descent(objective, start, chosen("gd"), rng, measurements=plan)
+
+
+@pytest.mark.parametrize("refused", ["loss", "gradient"])
+def test_a_theta_that_the_objective_refuses_is_a_divergence(refused, rng):
+    class Fenced:
+        """A bowl that refuses whatever lies within 1/2 of its minimum."""
+
+        num_examples = NUM_EXAMPLES
+
+        def loss(self, theta):
+            self.fence("loss", theta)
+            return float(theta @ theta)
+
+        def gradient(self, theta):
+            self.fence("gradient", theta)
+            return 2 * theta
+
+        def fence(self, name, theta):
+            if name == refused and np.linalg.norm(theta) < 0.5:
+                raise checks.InputError("theta is out of bounds")
+
+    plan = descent.Measurements(range(7))
+    result = descent.simulate_descent(Fenced(), np.ones(2), chosen("gd"), rng, measurements=plan)
+    # after five steps theta is 0.8^5 of the start, 0.46 in norm
+    assert (result.status, result.step) == ("diverged", 5)
+    assert "step 5: theta is out of bounds; the last recorded loss" in result.message
 
 
 def test_the_objective_refuses_a_bad_start_itself(rng):
@@ -588,6 +790,17 @@ def test_expected_sharpness_of_a_quadratic(antithetic, rng):
         ({"dynamics": "gd", "refresh_interval": 0}, "refresh_interval"),
         ({"dynamics": "gd", "power_iterations": 0}, "power_iterations"),
         ({"dynamics": "gd", "covariance_source": "guess"}, "covariance_source"),
+        # what is given is checked, whether or not the dynamics needs it
+        ({"dynamics": "gd", "batch_size": -3}, "batch_size=-3; expected an integer with 1 <="),
+        ({"dynamics": "gd", "sampling": "zzz"}, "sampling='zzz'; expected one of"),
+        ({"dynamics": "gd", "standard_deviation": -4.0}, "standard_deviation=-4.0; expected"),
+        ({"dynamics": "gd", "rescaled": "no"}, "rescaled='no'; expected True or False"),
+        ({"dynamics": "gd", "num_steps": 2.0}, "num_steps=2.0; expected an integer"),
+        ({"dynamics": "gd", "num_pairs": None}, "num_pairs=None; expected an integer"),
+        ({"dynamics": "gd", "injection": None}, "injection=None; expected one of"),
+        ({"dynamics": "gd", "eigenvalues": "all"}, "eigenvalues='all'; expected one of"),
+        ({"dynamics": "gd", "eigen_tolerance": 1}, "eigen_tolerance=1; expected a finite number"),
+        ({"dynamics": "gd", "divergence_loss": 0}, "divergence_loss=0; expected a finite number"),
     ],
 )
 def test_settings_are_refused(arguments, message):
@@ -617,15 +830,80 @@ def test_wrong_arguments_are_refused(rng):
         expected_sharpness(objective, np.ones(4), 0.1, 3, rng)
 
 
-def test_presets_differ_where_the_scripts_differ_from_the_paper():
-    common = {"learning_rate": 0.1, "num_steps": 1, "batch_size": 3}
-    stated = descent.as_stated("gld_leading", **common)
-    published = descent.as_published("gld_leading", **common)
-    assert (stated.rescaled, stated.injection) == (True, "every_step")
-    assert (published.rescaled, published.injection) == (False, "refresh_steps")
-    assert stated.refresh_interval == published.refresh_interval == 10
-    assert descent.as_stated("sgd", **common).sampling == "with_replacement"
-    assert descent.as_published("sgd", **common).sampling == "epochs"
+def test_settings_of_numpy_are_plain_data():
+    made = chosen("gd", num_steps=np.int64(3), rescaled=np.True_, learning_rate=np.float32(0.5))
+    assert json.loads(json.dumps(made.parameters()))["num_steps"] == 3
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (((2.5,),), "steps=2.5; expected an integer with 0 <= steps"),
+        (((-1,),), "steps=-1; expected an integer"),
+        ((5,), "steps=5; expected a sequence"),
+        (((5,), "sharpness"), "quantities='sharpness'; expected a sequence"),
+        (((2,), ("sharpness",), None, 0.1, 3), "num_draws=3; expected an even number"),
+        (((2,), ("sharpness",), None, 0.1, 0), "num_draws=0; expected an integer with 2 <="),
+        (((2,), ("sharpness",), None, -0.1), "radius=-0.1; expected a finite number"),
+        (((2,), ("test",), object()), "test_objective of type object has no outputs"),
+    ],
+)
+def test_measurements_are_refused(arguments, message):
+    with pytest.raises(checks.InputError, match=message):
+        descent.Measurements(*arguments)
+
+
+def test_measurements_that_the_run_cannot_serve_are_refused_before_it(rng):
+    begun = []
+    for plan, message in [
+        (descent.Measurements((0, 5)), "go up to 5; expected steps <= num_steps=3"),
+        (descent.Measurements((3,), ("accuracy",)), "has no outputs"),
+    ]:
+        with pytest.raises(checks.InputError, match=message):
+            descent.simulate_descent(
+                bowl(rng),
+                np.ones(4),
+                chosen("gd", num_steps=3),
+                rng,
+                measurements=plan,
+                progress=lambda *_: begun.append(1),
+            )
+    assert not begun
+
+
+REFRESHED = "gld_leading", "gld_hessian", "gld_first_eigenvector"
+
+
+@pytest.mark.parametrize("dynamics", descent.DYNAMICS)
+@pytest.mark.parametrize("preset", ["as_stated", "as_published"])
+def test_every_field_of_the_presets(preset, dynamics):
+    given = {"learning_rate": 0.1, "num_steps": 1, "batch_size": 3, "standard_deviation": 0.2}
+    stated = {
+        "dynamics": dynamics,
+        "sampling": "with_replacement",
+        "num_pairs": 20,
+        "refresh_interval": 10 if dynamics in REFRESHED else 1,
+        "rescaled": True,
+        "covariance_source": "examples",
+        "eigenvalues": "positive",
+        "injection": "every_step",
+        "power_iterations": None,
+        "eigen_tolerance": 1e-2,
+        "divergence_loss": 1e6,
+    }
+    published = {
+        "sampling": "epochs",
+        "covariance_source": "batches",
+        "eigenvalues": "magnitude",
+        "power_iterations": 30,
+    }
+    if dynamics == "gld_leading":
+        published |= {"rescaled": False, "injection": "refresh_steps"}
+    expected = given | stated | (published if preset == "as_published" else {})
+    make = getattr(descent, preset)
+    assert make(dynamics, **given).parameters() == expected
+    own = {"sampling": "without_replacement", "refresh_interval": 7, "power_iterations": 4}
+    assert make(dynamics, **given, **own).parameters() == expected | own
 
 
 def test_all_presets_run_on_a_toy(rng):

@@ -8,11 +8,10 @@ from dataclasses import dataclass
 import numpy as np
 
 from aniso import backend, checks, interruptions
-from aniso.descent.batches import BatchSampler
-from aniso.descent.generator_states import restored, state_text
 from aniso.descent.hosted import on_host
 from aniso.descent.measurements import Measurements
 from aniso.descent.point import Point
+from aniso.descent.run_state import RunState, columns
 from aniso.descent.settings import Settings
 from aniso.descent.structures import STRUCTURES
 
@@ -74,7 +73,7 @@ def simulate_descent(
     Raises
     ------
     InputError
-        If an argument breaks its rule.
+        If an argument breaks its rule, or `run` holds a run of other settings or measurements.
     NotConverged
         If eigenvectors of the Hessian do not reach their tolerance.
     KeyboardInterrupt
@@ -85,7 +84,9 @@ def simulate_descent(
     -----
     A run that is interrupted, killed included, and resumed ends with the bits of the
     uninterrupted one: a checkpoint holds the state of all generators and is taken where the
-    noise covariance is about to be evaluated anew.
+    noise covariance is about to be evaluated anew, or at the end. A run that ended is extended by
+    the same settings with a larger `num_steps`; where its noise covariance is kept over several
+    steps, only from an end at which it is due.
     """
     objective = on_host(objective)
     theta = np.array(checks.array("theta", theta, shape=(None,)))
@@ -95,50 +96,13 @@ def simulate_descent(
     settings.check_examples(objective.num_examples)
     if measurements is None:
         measurements = Measurements((0, settings.num_steps))
-    state = _State(theta, rng, settings, objective.num_examples)
+    measurements.check_run(objective, settings.num_steps)
+    state = RunState(theta, rng, settings, measurements, objective.num_examples)
     if run is not None:
         stored = run.latest_checkpoint()
         if stored is not None:
             state.restore(stored)
     return _Loop(objective, settings, measurements, state, run, progress).go()
-
-
-class _State:
-    """Everything that the next step depends on, and the records."""
-
-    def __init__(self, theta, rng, settings, num_examples):
-        self.theta, self.step = theta, 0
-        self.rng, self.measurement_rng = rng, rng.spawn(1)[0]
-        self.sampler = BatchSampler(num_examples, settings.batch_size, settings.sampling)
-        self.start_vectors = None
-        self.records = []
-
-    def arrays(self):
-        arrays = {"theta": self.theta, "order": self.sampler.order}
-        if self.start_vectors is not None:
-            arrays["start_vectors"] = self.start_vectors
-        return arrays | {f"record_{k}": v for k, v in _columns(self.records).items()}
-
-    def details(self):
-        return {
-            "position": self.sampler.position,
-            "rng": state_text(self.rng),
-            "measurement_rng": state_text(self.measurement_rng),
-        }
-
-    def restore(self, stored):
-        arrays, details = stored.arrays, stored.details
-        self.step, self.theta = stored.step, arrays["theta"]
-        self.sampler.order = arrays["order"]
-        self.sampler.position = details["position"]
-        self.rng = restored(details["rng"])
-        self.measurement_rng = restored(details["measurement_rng"])
-        self.start_vectors = arrays.get("start_vectors")
-        columns = {
-            k.removeprefix("record_"): v for k, v in arrays.items() if k.startswith("record_")
-        }
-        count = len(columns.get("step", ()))
-        self.records = [{k: v[i] for k, v in columns.items()} for i in range(count)]
 
 
 class _Loop:
@@ -176,23 +140,31 @@ class _Loop:
                 return self._result("diverged", message)
             if self.progress is not None:
                 self.progress(state.step, settings.num_steps)
-        if state.step in self.steps and not self._recorded():
-            message = self._guarded(self._too_large)
-            if message:
-                return self._result("diverged", message)
-            self._record(np.nan, np.nan)
         if self.run is not None:
             self._save()
+        if state.step in self.steps:
+            message = self._guarded(self._last_record)
+            if message:
+                return self._result("diverged", message)
         return self._result("finished", "")
 
     def _guarded(self, action):
-        # the objective accepted the start: what it refuses later is a theta that has run away
+        # a theta that has run away ends the run; any other refusal is the caller's to know
         try:
             return action()
         except checks.InputError as error:
-            if self.state.step == 0:
+            if self.state.step == 0 or not self._has_run_away():
                 raise
             return f"step {self.state.step}: {error}{self._last_loss()}"
+
+    def _has_run_away(self):
+        """Whether the objective refuses theta, or its loss or gradient there is beyond bounds."""
+        theta = self.state.theta
+        try:
+            loss, gradient = self.objective.loss(theta), self.objective.gradient(theta)
+        except checks.InputError:
+            return True
+        return not (loss <= self.settings.divergence_loss and math.isfinite(gradient @ gradient))
 
     def _save(self):
         state = self.state
@@ -204,7 +176,7 @@ class _Loop:
         """One step; the message of a divergence, or ""."""
         settings, state = self.settings, self.state
         recorded = state.step in self.steps
-        if recorded and not self._recorded():
+        if recorded:
             message = self._too_large()
             if message:
                 return message
@@ -237,7 +209,7 @@ class _Loop:
         silent = settings.injection == "refresh_steps" and not due
         if settings.dynamics == "gld_constant" or not due:
             gradient = self.objective.gradient(state.theta)
-        if due:
+        if due or self.covariance is None:
             point = Point(self.objective, state.theta, settings, state.rng, state.start_vectors)
             if settings.dynamics != "gld_constant":
                 gradient = point.gradient
@@ -250,8 +222,11 @@ class _Loop:
         noise = backend.to_numpy(self.covariance.sample(state.rng, 1))[0]
         return gradient + noise, _square_norm(noise), self.covariance.trace()
 
-    def _recorded(self):
-        return bool(self.state.records) and self.state.records[-1]["step"] == self.state.step
+    def _last_record(self):
+        message = self._too_large()
+        if not message:
+            self._record(np.nan, np.nan)
+        return message
 
     def _record(self, square_norm, trace):
         state = self.state
@@ -276,18 +251,8 @@ class _Loop:
 
     def _result(self, status, message):
         state = self.state
-        return DescentResult(state.theta, state.step, status, message, _columns(state.records))
+        return DescentResult(state.theta, state.step, status, message, columns(state.records))
 
 
 def _square_norm(vector):
     return float(np.sum(np.square(vector, dtype=np.float64)))
-
-
-def _columns(records):
-    # list of dictionaries -> dictionary of arrays; NaN for what a diverged run could not measure
-    if not records:
-        return {}
-    return {
-        name: np.array([record.get(name, np.full(np.shape(value), np.nan)) for record in records])
-        for name, value in records[0].items()
-    }

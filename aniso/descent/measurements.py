@@ -21,7 +21,7 @@ from aniso import (
     spectra,
 )
 from aniso.descent.hosted import on_host
-from aniso.descent.sharpness import expected_sharpness
+from aniso.descent.sharpness import expected_sharpness, require_pairs
 
 _DENSE_DIMENSION = 2000
 _LANCZOS_BLOCK = 8
@@ -42,6 +42,18 @@ class Measurements:
         The same network on test data, for "test".
     radius, num_draws : float, int
         Of "sharpness", see :func:`aniso.descent.sharpness.expected_sharpness`.
+
+    Raises
+    ------
+    InputError
+        If an argument breaks its rule.
+
+    Examples
+    --------
+    >>> Measurements((0, 2.5))
+    Traceback (most recent call last):
+        ...
+    aniso.checks.InputError: steps=2.5; expected an integer with 0 <= steps
     """
 
     steps: tuple
@@ -51,12 +63,48 @@ class Measurements:
     num_draws: int = 100
 
     def __post_init__(self):
-        steps = tuple(checks.integer("steps", int(step), low=0) for step in self.steps)
-        object.__setattr__(self, "steps", tuple(sorted(set(steps))))
-        for name in self.quantities:
-            checks.one_of("quantities", name, list(QUANTITIES))
-        if "test" in self.quantities and self.test_objective is None:
-            raise checks.InputError("test_objective=None; 'test' needs the network on test data")
+        steps = _listed("steps", self.steps, (0, 100))
+        quantities = _listed("quantities", self.quantities, ("sharpness",))
+        checked = {
+            "steps": tuple(sorted({checks.integer("steps", step, low=0) for step in steps})),
+            "quantities": tuple(
+                checks.one_of("quantities", name, list(QUANTITIES)) for name in quantities
+            ),
+            "radius": checks.number("radius", self.radius, low=0),
+            "num_draws": checks.integer("num_draws", self.num_draws, low=2),
+        }
+        require_pairs(self.num_draws)
+        for name, value in checked.items():
+            object.__setattr__(self, name, value)
+        if "test" in self.quantities:
+            if self.test_objective is None:
+                raise checks.InputError(
+                    "test_objective=None; 'test' needs the network on test data"
+                )
+            _require_outputs("test_objective", self.test_objective, "test")
+
+    def check_run(self, objective, num_steps):
+        """Refusal of what can't be recorded of `objective` within `num_steps` steps.
+
+        Raises
+        ------
+        InputError
+        """
+        if self.steps and self.steps[-1] > num_steps:
+            raise checks.InputError(
+                f"steps of the measurements go up to {self.steps[-1]}; expected steps <= "
+                f"num_steps={num_steps}, the end of the run"
+            )
+        if "accuracy" in self.quantities:
+            _require_outputs("objective", objective, "accuracy")
+
+    def parameters(self):
+        """What is recorded, but when and on which test data, as plain data for a checkpoint."""
+        return {
+            "quantities": list(self.quantities),
+            "radius": self.radius,
+            "num_draws": self.num_draws,
+        }
 
     def at(self, objective, theta, rng):
         """The recorded quantities at theta, a dictionary."""
@@ -65,6 +113,23 @@ class Measurements:
         for name in self.quantities:
             record |= QUANTITIES[name](place)
         return record
+
+
+def _listed(name, value, example):
+    if isinstance(value, str) or not np.iterable(value):
+        raise checks.InputError(f"{name}={value!r}; expected a sequence, for instance {example}")
+    return tuple(value)
+
+
+def _require_outputs(name, objective, quantity):
+    missing = [
+        part for part in ("outputs", "targets", "output_loss") if not hasattr(objective, part)
+    ]
+    if missing:
+        raise checks.InputError(
+            f"{name} of type {type(objective).__name__} has no {', '.join(missing)}; {quantity!r} "
+            "compares outputs with labels: expected a ModelObjective or networks.Network"
+        )
 
 
 class _Place:
@@ -158,18 +223,26 @@ def _curvature(place):
             "example_noise_trace": float(found.noise_traces.sum()),
             "alignment": found.alignment,
             "isotropic_alignment": found.isotropic,
+            "trace_ratio": _ratio(found.alignment, found.isotropic),
             "layer_alignment": found.layer_alignments,
             "layer_isotropic_alignment": found.layer_isotropic,
             "layer_hessian_trace": found.hessian_traces,
             "layer_noise_trace": found.noise_traces,
         }
     curved, noisy, aligned = place.traces
+    isotropic = curved * noisy / len(place.theta)
     return {
         "hessian_trace": curved,
         "example_noise_trace": noisy,
         "alignment": aligned,
-        "isotropic_alignment": curved * noisy / len(place.theta),
+        "isotropic_alignment": isotropic,
+        "trace_ratio": _ratio(aligned, isotropic),
     }
+
+
+def _ratio(numerator, denominator):
+    # NaN where the sign or the size of the denominator leaves the ratio without meaning
+    return float(numerator / denominator) if denominator > 0 else np.nan
 
 
 def _leading(place):
@@ -182,12 +255,10 @@ def _leading(place):
         noisy = place.covariance.trace()
     else:
         curved, noisy, _ = place.traces
-    denominator = value * noisy
-    coefficient = projected * curved / denominator if denominator > 0 else np.nan
     return {
         "leading_eigenvalue": value,
         "leading_residual": float(pair.residuals[0]),
-        "projection_coefficient": coefficient,
+        "projection_coefficient": _ratio(projected * curved, value * noisy),
     }
 
 
@@ -209,6 +280,7 @@ QUANTITIES = {
     "leading": _leading,
     "sharpness": _sharpness,
 }
-"""Quantities by name: "noise" is Tr Sigma_1, "curvature" Tr H, Tr(H Sigma_1) and the isotropic
-Tr H Tr Sigma_1 / D, for layer networks by layer as well, "leading" lambda_1 and the projection
-coefficient, "sharpness" the expected sharpness with its error bar."""
+"""Quantities by name: "noise" is Tr Sigma_1, "curvature" Tr H, Tr(H Sigma_1), the isotropic
+Tr H Tr Sigma_1 / D and their ratio (NaN where Tr H or Tr Sigma_1 is not positive), for layer
+networks by layer as well (without ratio), "leading" lambda_1 and the projection coefficient,
+"sharpness" the expected sharpness with its error bar."""

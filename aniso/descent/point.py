@@ -147,9 +147,16 @@ class Point:
         )
 
     def power_iteration(self, num_iterations):
-        """Leading eigenvector of the Hessian after so many power iterations, (D,)."""
+        """Leading eigenvector of the Hessian after so many power iterations, (D,), of norm 1.
+
+        A vector that the Hessian takes to zero is an eigenvector already, and is returned.
+        """
         vector = spectra.quasi_random_vector(self.num_parameters)
+        vector = vector / np.linalg.norm(vector)
         for _ in range(num_iterations):
-            vector = self.hessian @ (vector / np.linalg.norm(vector))
-        norm = np.linalg.norm(vector)
-        return np.asarray(vector / norm if norm > 0 else vector, dtype=np.float64)
+            product = self.hessian @ vector
+            norm = np.linalg.norm(product)
+            if norm == 0:
+                break
+            vector = product / norm
+        return np.asarray(vector, dtype=np.float64)

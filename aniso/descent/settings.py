@@ -1,6 +1,6 @@
 """Settings of one run: every option that changes the mathematics has a name here."""
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 
 from aniso import checks
 from aniso.descent.structures import DYNAMICS, NEEDS_COVARIANCE
@@ -79,32 +79,52 @@ whose noise it imitates
     divergence_loss: float = 1e6
 
     def __post_init__(self):
-        checks.one_of("dynamics", self.dynamics, DYNAMICS)
-        checks.number("learning_rate", self.learning_rate, low=0)
-        checks.integer("num_steps", self.num_steps, low=0)
-        checks.integer("num_pairs", self.num_pairs, low=1)
-        checks.integer("refresh_interval", self.refresh_interval, low=1)
-        checks.one_of("covariance_source", self.covariance_source, ["examples", "batches"])
-        checks.one_of("eigenvalues", self.eigenvalues, ["positive", "magnitude"])
-        checks.one_of("injection", self.injection, ["every_step", "refresh_steps"])
-        checks.number("eigen_tolerance", self.eigen_tolerance, low=0, high=1, strict=True)
-        checks.number("divergence_loss", self.divergence_loss, low=0, strict=True)
-        if self.power_iterations is not None:
-            checks.integer("power_iterations", self.power_iterations, low=1)
+        for name, value in self._checked():
+            object.__setattr__(self, name, value)
         if self.dynamics in NEEDS_COVARIANCE or self.dynamics == "sgd":
             if self.batch_size is None:
                 raise checks.InputError(
                     f"batch_size=None; {self.dynamics!r} needs the size of the mini-batch whose "
                     "noise it imitates"
                 )
-            checks.integer("batch_size", self.batch_size, low=1)
             checks.one_of("sampling", self.sampling, SAMPLINGS)
-        if self.dynamics == "gld_constant":
-            if self.standard_deviation is None:
-                raise checks.InputError(
-                    "standard_deviation=None; 'gld_constant' needs its fixed sigma"
-                )
-            checks.number("standard_deviation", self.standard_deviation, low=0)
+        if self.dynamics == "gld_constant" and self.standard_deviation is None:
+            raise checks.InputError("standard_deviation=None; 'gld_constant' needs its fixed sigma")
+
+    def _checked(self):
+        # every field that is given is checked, whether or not the dynamics needs it
+        choices = {
+            "dynamics": DYNAMICS,
+            "sampling": SAMPLINGS,
+            "covariance_source": ("examples", "batches"),
+            "eigenvalues": ("positive", "magnitude"),
+            "injection": ("every_step", "refresh_steps"),
+        }
+        least = {
+            "num_steps": 0,
+            "batch_size": 1,
+            "num_pairs": 1,
+            "refresh_interval": 1,
+            "power_iterations": 1,
+        }
+        ranges = {
+            "learning_rate": {"low": 0},
+            "standard_deviation": {"low": 0},
+            "eigen_tolerance": {"low": 0, "high": 1, "strict": True},
+            "divergence_loss": {"low": 0, "strict": True},
+        }
+        for field in fields(self):
+            name, value = field.name, getattr(self, field.name)
+            if value is None and field.default is None:
+                continue
+            if name in choices:
+                yield name, checks.one_of(name, value, choices[name])
+            elif name in least:
+                yield name, checks.integer(name, value, low=least[name])
+            elif name in ranges:
+                yield name, checks.number(name, value, **ranges[name])
+            else:
+                yield name, checks.flag(name, value)
 
     def check_examples(self, num_examples):
         """Refusal of batches that N examples cannot fill.
@@ -136,7 +156,10 @@ whose noise it imitates
 def as_stated(dynamics, **settings):
     """The dynamics as the paper states them: exact Sigma_t, same trace, noise in every step.
 
-    Leading and Hessian structures are refreshed every 10 steps, as stated there.
+    "gld_leading" and "gld_hessian" are refreshed every 10 steps, as stated there. So is
+    "gld_first_eigenvector", whose interval is this project's choice, as is an eigenvector found to
+    `eigen_tolerance` in the place of 30 power iterations. All other noise is evaluated in every
+    step.
 
     Parameters
     ----------

@@ -49,10 +49,8 @@ def expected_sharpness(objective, theta, radius, num_draws, rng, *, antithetic=T
     radius = checks.number("radius", radius, low=0)
     num_draws = checks.integer("num_draws", num_draws, low=2)
     checks.generator("rng", rng)
-    if antithetic and num_draws % 2:
-        raise checks.InputError(
-            f"num_draws={num_draws}; expected an even number for pairs of opposite draws"
-        )
+    if antithetic:
+        require_pairs(num_draws)
     rest = objective.loss(theta)
     samples = np.empty(num_draws // 2 if antithetic else num_draws)
     for sample in range(len(samples)):
@@ -62,3 +60,16 @@ def expected_sharpness(objective, theta, radius, num_draws, rng, *, antithetic=T
             risen = (risen + objective.loss(theta - shift)) / 2
         samples[sample] = risen - rest
     return Estimate.from_samples(samples)
+
+
+def require_pairs(num_draws):
+    """Refusal of an odd number of draws, which leaves one without its opposite.
+
+    Raises
+    ------
+    InputError
+    """
+    if num_draws % 2:
+        raise checks.InputError(
+            f"num_draws={num_draws}; expected an even number for pairs of opposite draws"
+        )

@@ -1,0 +1,141 @@
+"""State of a run: what the next step depends on, and how it is stored and taken up again."""
+
+import numpy as np
+
+from aniso import checks, parameter_differences
+from aniso.descent.batches import BatchSampler
+from aniso.descent.generator_states import restored, state_text
+from aniso.descent.structures import NEEDS_COVARIANCE
+
+
+class RunState:
+    """Everything that the next step depends on, and the records of the steps before it.
+
+    Parameters
+    ----------
+    theta : ndarray, shape (D,)
+    rng : numpy.random.Generator
+        Measurements get a child of it.
+    settings : Settings
+    measurements : Measurements
+    num_examples : int
+        N.
+
+    Notes
+    -----
+    Of the noise covariance nothing is stored: a state is to be saved where the covariance is due,
+    or at the end of the run, in both cases before this step's record.
+    """
+
+    def __init__(self, theta, rng, settings, measurements, num_examples):
+        self.theta, self.step = theta, 0
+        self.rng, self.measurement_rng = rng, rng.spawn(1)[0]
+        self.settings, self.measurements = settings, measurements
+        self.sampler = BatchSampler(num_examples, settings.batch_size, settings.sampling)
+        self.start_vectors = None
+        self.records = []
+
+    def arrays(self):
+        """The state's arrays by name."""
+        arrays = {"theta": self.theta, "order": self.sampler.order}
+        if self.start_vectors is not None:
+            arrays["start_vectors"] = self.start_vectors
+        return arrays | {f"record_{k}": v for k, v in columns(self.records).items()}
+
+    def details(self):
+        """The rest of the state, and the settings that it belongs to, as plain data."""
+        return {
+            "settings": self.settings.parameters(),
+            "measurements": self.measurements.parameters(),
+            "position": self.sampler.position,
+            "rng": state_text(self.rng),
+            "measurement_rng": state_text(self.measurement_rng),
+        }
+
+    def restore(self, stored):
+        """The state of a checkpoint takes the place of the start.
+
+        Parameters
+        ----------
+        stored : run_store.Stored
+
+        Raises
+        ------
+        InputError
+            If the checkpoint is that of other settings, measurements or numbers of parameters
+            (`num_steps` may differ), lies beyond `num_steps`, or can't be gone on from.
+        """
+        self._refuse_foreign(stored)
+        arrays, details = stored.arrays, stored.details
+        self.step, self.theta = stored.step, arrays["theta"]
+        self.sampler.order = arrays["order"]
+        self.sampler.position = details["position"]
+        self.rng = restored(details["rng"])
+        self.measurement_rng = restored(details["measurement_rng"])
+        self.start_vectors = arrays.get("start_vectors")
+        recorded = {
+            k.removeprefix("record_"): v for k, v in arrays.items() if k.startswith("record_")
+        }
+        count = len(recorded.get("step", ()))
+        self.records = [{k: v[i] for k, v in recorded.items()} for i in range(count)]
+
+    def _refuse_foreign(self, stored):
+        settings, step = self.settings, stored.step
+        own = self.details()
+        parts = [
+            {name: dict(details.get(name, {})) for name in ("settings", "measurements")}
+            for details in (stored.details, own)
+        ]
+        for part in parts:
+            part["settings"].pop("num_steps", None)  # more steps of the same run are its extension
+        lines = list(parameter_differences.differences(*parts))
+        if lines:
+            shown = "\n".join(f"  {line}" for line in lines)
+            raise checks.InputError(
+                f"the checkpoint in the run directory belongs to another run:\n{shown}\n"
+                "expected the same settings and measurements; choose another directory"
+            )
+        if stored.arrays["theta"].shape != self.theta.shape:
+            raise checks.InputError(
+                f"theta has shape {self.theta.shape}, the checkpoint in the run directory "
+                f"{stored.arrays['theta'].shape}; expected the same; choose another directory"
+            )
+        if step > settings.num_steps:
+            raise checks.InputError(
+                f"num_steps={settings.num_steps}; the run directory holds {step} steps; expected "
+                f"num_steps >= {step}, or another directory"
+            )
+        recorded = set(np.asarray(stored.arrays.get("record_step", ()), dtype=int).tolist())
+        unlike = recorded ^ {planned for planned in self.measurements.steps if planned < step}
+        if unlike:
+            raise checks.InputError(
+                f"steps of the measurements differ from those of the run directory, first in step "
+                f"{min(unlike)}; expected the same steps below {step}; choose another directory"
+            )
+        between = step % settings.refresh_interval != 0
+        if between and step < settings.num_steps and settings.dynamics in NEEDS_COVARIANCE:
+            raise checks.InputError(
+                f"num_steps={settings.num_steps}; the run directory holds a run that ended after "
+                f"{step} steps, between two evaluations of its noise covariance, of which nothing "
+                f"is stored; expected an end at a multiple of "
+                f"refresh_interval={settings.refresh_interval} to extend it; start anew in another "
+                "directory"
+            )
+
+
+def columns(records):
+    """Records as arrays: a list of dictionaries becomes a dictionary of arrays.
+
+    The first record gives the names; NaN stands for what a diverged run could not measure.
+
+    Examples
+    --------
+    >>> columns([{"step": 0, "loss": 2.0, "norm": 1.0}, {"step": 5, "loss": 1e9}])
+    {'step': array([0, 5]), 'loss': array([2.e+00, 1.e+09]), 'norm': array([ 1., nan])}
+    """
+    if not records:
+        return {}
+    return {
+        name: np.array([record.get(name, np.full(np.shape(value), np.nan)) for record in records])
+        for name, value in records[0].items()
+    }
