@@ -3,17 +3,19 @@
     run.json               parameters, seed, environments (versions and machines that worked on it)
     progress.json          step, number of steps, seconds
     checkpoint-000120.npz  state after 120 steps; the last two are kept
-    result.npz             final arrays, with details
+    result.npz             final arrays, with details; the last checkpoint stays beside it
 
-Every file is whole or absent. A directory belongs to one set of parameters and one process at a
-time.
+Every file is whole or absent; arrays carry a checksum by which later damage is found. A directory
+belongs to one set of parameters and one process at a time.
 """
 
 import contextlib
 import fcntl
+import hashlib
 import io
 import json
 import os
+import re
 import time
 import warnings
 import zipfile
@@ -26,10 +28,12 @@ from aniso import checks, files, parameter_differences, provenance
 
 _KEPT = 2
 _DETAILS = "details_json"
+_CHECKPOINT = re.compile(r"checkpoint-(\d+)\.npz")
+_DIGITS = 64  # of a SHA-256 checksum
 
 
 class DamagedFile(UserWarning):
-    """A stored file that can't be read; the one before it takes its place."""
+    """A stored file that can't be read; the run goes on from the state before it."""
 
 
 @dataclass(frozen=True)
@@ -160,15 +164,19 @@ class RunDirectory:
 
     def _checkpoints(self):
         # newest first
-        paths = self.folder.glob("checkpoint-*.npz")
-        return sorted(paths, key=lambda path: int(path.stem.split("-")[1]), reverse=True)
+        names = filter(None, map(_CHECKPOINT.fullmatch, os.listdir(self.folder)))
+        ordered = sorted(names, key=lambda name: int(name[1]), reverse=True)
+        return [self.folder / name[0] for name in ordered]
 
     def save_checkpoint(self, step, arrays, details, *, num_steps=None):
         """The state after `step` steps; older ones but the last are removed afterwards."""
         self._save(f"checkpoint-{step:09d}.npz", step, arrays, details)
         progress = {"step": step, "num_steps": num_steps, "written": time.time()}
         self._write_json("progress.json", progress)
-        for path in self._checkpoints()[_KEPT:]:
+        self._remove_checkpoints(_KEPT)
+
+    def _remove_checkpoints(self, kept):
+        for path in self._checkpoints()[kept:]:
             with contextlib.suppress(FileNotFoundError):
                 path.unlink()
 
@@ -187,14 +195,18 @@ class RunDirectory:
         return None
 
     def save_result(self, step, arrays, details):
-        """The final arrays; checkpoints are removed afterwards."""
+        """The final arrays; checkpoints but the last, for the case of damage, are removed."""
         self._save("result.npz", step, arrays, details)
-        for path in self._checkpoints():
-            with contextlib.suppress(FileNotFoundError):
-                path.unlink()
+        self._remove_checkpoints(1)
 
     def result(self):
-        """The final arrays as :class:`Stored`, or None."""
+        """The final arrays as :class:`Stored`, or None.
+
+        Warns
+        -----
+        DamagedFile
+            If they can't be read; None is returned and the last checkpoint is still there.
+        """
         path = self.folder / "result.npz"
         return self._load(path) if path.exists() else None
 
@@ -204,13 +216,15 @@ class RunDirectory:
 
     def _load(self, path):
         try:
-            arrays, text = load_arrays(path)
+            arrays, text = _unsealed(path)
             content = json.loads(text)
             return Stored(content["step"], arrays, content["details"])
-        except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
+        except MemoryError:
+            raise
+        except Exception as error:
             warnings.warn(
-                f"{str(path)!r} is damaged ({type(error).__name__}: {error}); the state before "
-                "it is used",
+                f"{str(path)!r} is damaged ({type(error).__name__}: {error}); the run goes on "
+                "from the state before it",
                 DamagedFile,
                 stacklevel=3,
             )
@@ -254,11 +268,20 @@ def stored_arrays(folder, parameters, seed, compute):
 
 
 def save_arrays(path, arrays, text):
-    """Arrays and a text in one NPZ file, whole or absent."""
+    """Arrays and a text in one NPZ file, whole or absent.
+
+    Notes
+    -----
+    The comment of the archive, its last bytes, is the SHA-256 checksum of all bytes before it.
+    """
     buffer = io.BytesIO()
     np.savez_compressed(buffer, **{_DETAILS: np.array(text)}, **arrays)
+    with zipfile.ZipFile(buffer, "a") as archive:
+        archive.comment = bytes(_DIGITS)
+    content = buffer.getbuffer()[:-_DIGITS]
     with files.atomic_writer(path, "wb") as stream:
-        stream.write(buffer.getvalue())
+        stream.write(content)
+        stream.write(_checksum(content))
 
 
 def load_arrays(path):
@@ -266,11 +289,31 @@ def load_arrays(path):
 
     Raises
     ------
-    OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile
-        If the file is not whole.
+    FileNotFoundError
+    InputError
+        If the file is not as it was written.
     """
-    if os.path.getsize(path) == 0:
-        raise EOFError("the file is empty")
-    with open(path, "rb") as stream, np.load(stream, allow_pickle=False) as stored:
+    try:
+        return _unsealed(path)
+    except (FileNotFoundError, MemoryError):
+        raise
+    except Exception as error:
+        raise checks.InputError(
+            f"{str(path)!r} is damaged ({type(error).__name__}: {error}); expected a file that "
+            "is as it was written; remove it to compute it anew"
+        ) from error
+
+
+def _unsealed(path):
+    content = Path(path).read_bytes()
+    # an archive without a comment, which ends with its length: older than the checksums
+    sealed = not (content[-22:-18] == b"PK\5\6" and content.endswith(b"\0\0"))
+    if sealed and _checksum(memoryview(content)[:-_DIGITS]) != content[-_DIGITS:]:
+        raise ValueError("its content does not agree with its checksum")
+    with np.load(io.BytesIO(content), allow_pickle=False) as stored:
         arrays = {name: stored[name] for name in stored.files}
     return arrays, str(arrays.pop(_DETAILS))
+
+
+def _checksum(content):
+    return hashlib.sha256(content).hexdigest().encode()

@@ -35,14 +35,14 @@ def test_the_newest_checkpoint_comes_back(tmp_path):
     assert '"num_steps": 200' in (tmp_path / "progress.json").read_text()
 
 
-def test_the_result_replaces_the_checkpoints(tmp_path):
+def test_the_result_replaces_the_checkpoints_but_the_last(tmp_path):
     with opened(tmp_path) as run:
         assert run.result() is None
-        run.save_checkpoint(5, {"theta": np.ones(2)}, {})
+        for step in (5, 7):
+            run.save_checkpoint(step, {"theta": np.ones(2)}, {})
         run.save_result(9, {"theta": np.zeros(2)}, {"status": "finished"})
     with opened(tmp_path) as run:
         assert run.result().details == {"status": "finished"}
-        assert run.latest_checkpoint() is None
 
 
 def test_versions_and_seed_stand_in_the_directory(tmp_path):
@@ -114,6 +114,57 @@ def test_a_damaged_checkpoint_is_named_and_the_one_before_used(tmp_path, rng, da
         with pytest.warns(run_store.DamagedFile, match=r"checkpoint-000000010\.npz' is damaged"):
             stored = run.latest_checkpoint()
     assert stored.step == 5
+
+
+def test_no_changed_byte_of_a_checkpoint_goes_unnoticed(tmp_path, rng):
+    with opened(tmp_path) as run:
+        for step in (5, 10):
+            run.save_checkpoint(step, {"theta": np.ones(2)}, {})
+        newest = tmp_path / "checkpoint-000000010.npz"
+        whole = newest.read_bytes()
+        for position in range(len(whole)):
+            changed = bytearray(whole)
+            changed[position] ^= int(rng.integers(1, 256))
+            newest.write_bytes(changed)
+            with pytest.warns(run_store.DamagedFile, match=r"checkpoint-000000010\.npz' is damag"):
+                assert run.latest_checkpoint().step == 5, position
+        newest.write_bytes(whole)
+        assert run.latest_checkpoint().step == 10
+
+
+def test_a_damaged_result_is_computed_again_from_the_last_checkpoint(tmp_path):
+    with opened(tmp_path) as run:
+        run.save_checkpoint(5, {"theta": np.ones(2)}, {})
+        run.save_checkpoint(9, {"theta": np.zeros(2)}, {})
+        run.save_result(9, {"theta": np.zeros(2)}, {})
+        (tmp_path / "result.npz").write_bytes(b"not an archive")
+        with pytest.warns(run_store.DamagedFile, match="goes on from the state before it"):
+            assert run.result() is None
+        assert run.latest_checkpoint().step == 9
+
+
+def test_files_of_other_names_are_no_checkpoints(tmp_path):
+    with opened(tmp_path) as run:
+        run.save_checkpoint(5, {"theta": np.ones(2)}, {})
+        for name in ("checkpoint-abc.npz", "checkpoint-7.npz.old", "checkpoint-9 (copy).npz"):
+            (tmp_path / name).touch()
+        assert run.latest_checkpoint().step == 5
+
+
+def test_arrays_without_a_checksum_are_read_and_damaged_ones_refused(tmp_path):
+    path = tmp_path / "arrays.npz"
+    run_store.save_arrays(path, {"found": np.arange(3)}, "text")
+    with np.load(path) as stored:
+        np.savez_compressed(tmp_path / "older.npz", **stored)
+    for name in ("arrays.npz", "older.npz"):
+        arrays, text = run_store.load_arrays(tmp_path / name)
+        assert arrays["found"].tolist() == [0, 1, 2]
+        assert text == "text"
+    path.write_bytes(path.read_bytes()[:-1])
+    with pytest.raises(checks.InputError, match=r"arrays\.npz' is damaged .*; remove it"):
+        run_store.load_arrays(path)
+    with pytest.raises(FileNotFoundError):
+        run_store.load_arrays(tmp_path / "absent.npz")
 
 
 def test_without_space_the_last_checkpoint_stays_whole(tmp_path, monkeypatch):
