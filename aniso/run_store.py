@@ -1,7 +1,8 @@
 """Run directories: what a long computation leaves on disk so that nothing recorded is lost.
 
     run.json               parameters, seed, environments (versions and machines that worked on it)
-    progress.json          step, number of steps, seconds
+    progress.json          step, number of steps, time of writing
+    stop                   there while somebody asks the process at work to stop
     checkpoint-000120.npz  state after 120 steps; the last two are kept
     result.npz             final arrays, with details; the last checkpoint stays beside it
 
@@ -30,10 +31,17 @@ _KEPT = 2
 _DETAILS = "details_json"
 _CHECKPOINT = re.compile(r"checkpoint-(\d+)\.npz")
 _DIGITS = 64  # of a SHA-256 checksum
+_STOP = "stop"
+_SECONDS_TO_WAIT = 60.0
+_SECONDS_BETWEEN_LOOKS = 1.0
 
 
 class DamagedFile(UserWarning):
     """A stored file that can't be read; the run goes on from the state before it."""
+
+
+class DirectoryInUse(UserWarning):
+    """Another process works in a run directory; its end is waited for."""
 
 
 @dataclass(frozen=True)
@@ -70,7 +78,12 @@ class RunDirectory:
     ------
     InputError
         If the directory belongs to other parameters (the message shows the difference), holds
-        something else, is being worked on by another process, or can't be written.
+        something else, is still worked on by another process after a minute, or can't be written.
+
+    Warns
+    -----
+    DirectoryInUse
+        While it waits for another process, a unit for example that goes on after its program.
 
     Examples
     --------
@@ -99,20 +112,15 @@ class RunDirectory:
             ) from error
         self._identity = json.loads(json.dumps({"parameters": parameters, "seed": seed}))
         self._refuse_foreign()
-        self._lock = None
+        self._lock, self._looked = None, 0.0
 
     def __enter__(self):
         files.require_writable("the run directory", self.folder / "run.json")
         self._lock = open(self.folder / "lock", "w")
         try:
-            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError as error:
-            self._lock.close()
-            raise checks.InputError(
-                f"another process works in the run directory {str(self.folder)!r}; wait for it, "
-                "or choose another directory"
-            ) from error
-        try:
+            self._wait_for_lock()
+            (self.folder / _STOP).unlink(missing_ok=True)
+            self._looked = time.monotonic()
             self._refuse_foreign()
             self._describe()
         except BaseException:
@@ -122,6 +130,31 @@ class RunDirectory:
 
     def __exit__(self, *_):
         self._lock.close()
+
+    def _wait_for_lock(self):
+        end = time.monotonic() + _SECONDS_TO_WAIT
+        told = f"another process works in the run directory {str(self.folder)!r}"
+        if self._locked():
+            return
+        warnings.warn(
+            f"{told}; waiting for it, {_SECONDS_TO_WAIT:g} s at most", DirectoryInUse, stacklevel=3
+        )
+        while not self._locked():
+            if time.monotonic() > end:
+                raise checks.InputError(f"{told}; wait for it, or choose another directory")
+            time.sleep(0.1)
+
+    def _locked(self):
+        try:
+            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return False
+        except OSError as error:
+            raise checks.InputError(
+                f"the run directory {str(self.folder)!r} can't be locked: {error.strerror}; "
+                "choose one on another file system"
+            ) from error
+        return True
 
     # ---- identity
 
@@ -157,7 +190,8 @@ class RunDirectory:
             self._write_json("run.json", found)
 
     def _write_json(self, name, content):
-        with files.atomic_writer(self.folder / name) as stream:
+        path = self.folder / name
+        with _named(path), files.atomic_writer(path) as stream:
             json.dump(content, stream, indent=1)
 
     # ---- checkpoints
@@ -171,9 +205,31 @@ class RunDirectory:
     def save_checkpoint(self, step, arrays, details, *, num_steps=None):
         """The state after `step` steps; older ones but the last are removed afterwards."""
         self._save(f"checkpoint-{step:09d}.npz", step, arrays, details)
+        self._tell(step, num_steps)
+        self._remove_checkpoints(_KEPT)
+
+    def attend(self, step, num_steps):
+        """Tell those who watch how far the run is, and hear whether they ask it to stop.
+
+        Returns
+        -------
+        bool
+            Whether :func:`ask_to_stop` has been called for the folder since it was opened.
+
+        Notes
+        -----
+        For every step: between seconds it does nothing, and says no.
+        """
+        now = time.monotonic()
+        if now - self._looked < _SECONDS_BETWEEN_LOOKS:
+            return False
+        self._looked = now
+        self._tell(step, num_steps)
+        return (self.folder / _STOP).exists()
+
+    def _tell(self, step, num_steps):
         progress = {"step": step, "num_steps": num_steps, "written": time.time()}
         self._write_json("progress.json", progress)
-        self._remove_checkpoints(_KEPT)
 
     def _remove_checkpoints(self, kept):
         for path in self._checkpoints()[kept:]:
@@ -212,7 +268,9 @@ class RunDirectory:
 
     def _save(self, name, step, arrays, details):
         content = json.dumps({"step": step, "details": details})
-        save_arrays(self.folder / name, arrays, content)
+        path = self.folder / name
+        with _named(path):
+            save_arrays(path, arrays, content)
 
     def _load(self, path):
         try:
@@ -229,6 +287,30 @@ class RunDirectory:
                 stacklevel=3,
             )
             return None
+
+
+def ask_to_stop(folders):
+    """Ask the runs in these directories, in whatever process, to write a checkpoint and stop.
+
+    Parameters
+    ----------
+    folders : sequence of path-like
+        Those that do not exist are passed over; the next opening forgets the request.
+    """
+    for folder in folders:
+        with contextlib.suppress(OSError):
+            (Path(folder) / _STOP).touch()
+
+
+@contextlib.contextmanager
+def _named(path):
+    # writing to a full disk fails without saying where
+    try:
+        yield
+    except OSError as error:
+        if error.filename is None:
+            error.filename = str(path)
+        raise
 
 
 def stored_arrays(folder, parameters, seed, compute):

@@ -6,6 +6,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
 
@@ -79,11 +80,45 @@ def test_an_unreadable_description_is_refused(tmp_path):
         opened(tmp_path)
 
 
-def test_two_processes_never_share_a_directory(tmp_path):
-    with opened(tmp_path), pytest.raises(checks.InputError, match="another process"):
+def test_two_processes_never_share_a_directory(tmp_path, monkeypatch):
+    monkeypatch.setattr(run_store, "_SECONDS_TO_WAIT", 0.2)
+    with (
+        opened(tmp_path),
+        pytest.warns(run_store.DirectoryInUse, match=r"waiting for it, 0\.2 s at most"),
+        pytest.raises(checks.InputError, match="another process"),
+    ):
         opened(tmp_path).__enter__()
     with opened(tmp_path):
         pass
+
+
+def test_a_directory_is_waited_for(tmp_path):
+    first = opened(tmp_path)
+    first.__enter__()
+    threading.Timer(0.3, first.__exit__).start()
+    with pytest.warns(run_store.DirectoryInUse), opened(tmp_path) as run:
+        run.save_checkpoint(5, {"theta": np.ones(2)}, {})
+
+
+def test_without_locks_the_file_system_is_named(tmp_path, monkeypatch):
+    def unsupported(*_):
+        raise OSError(errno.ENOLCK, os.strerror(errno.ENOLCK))
+
+    monkeypatch.setattr(run_store.fcntl, "flock", unsupported)
+    with pytest.raises(checks.InputError, match="can't be locked: No locks available; choose"):
+        opened(tmp_path).__enter__()
+
+
+def test_a_run_hears_the_request_to_stop_and_tells_its_progress(tmp_path, monkeypatch):
+    with opened(tmp_path) as run:
+        run_store.ask_to_stop([tmp_path, tmp_path / "absent"])
+        assert not run.attend(3, 10)  # within a second of the opening
+        monkeypatch.setattr(run_store, "_SECONDS_BETWEEN_LOOKS", 0.0)
+        assert run.attend(4, 10)
+        assert json.loads((tmp_path / "progress.json").read_text())["step"] == 4
+    with opened(tmp_path) as run:
+        assert not run.attend(5, 10)
+    assert not (tmp_path / "absent").exists()
 
 
 def test_a_directory_that_cannot_be_made_is_refused(tmp_path):
@@ -174,7 +209,7 @@ def test_without_space_the_last_checkpoint_stays_whole(tmp_path, monkeypatch):
     with opened(tmp_path) as run:
         run.save_checkpoint(5, {"theta": np.ones(2)}, {})
         monkeypatch.setattr(files.os, "fsync", full)
-        with pytest.raises(OSError, match="No space left"):
+        with pytest.raises(OSError, match=r"No space left.*checkpoint-000000010\.npz"):
             run.save_checkpoint(10, {"theta": np.ones(2)}, {})
         monkeypatch.undo()
         assert run.latest_checkpoint().step == 5
