@@ -77,7 +77,8 @@ def run_units(function, units, executor="local", *, on_done=None):
     Notes
     -----
     A unit that raises is an outcome with its error; the others go on. Units whose worker died are
-    submitted again, at most three times each in all; a death in ``local`` costs no other unit.
+    submitted again, at most three times each in all; a death in ``local`` costs no other unit,
+    while an executor that breaks as a whole costs each of its units an attempt.
     After Ctrl-C or SIGTERM local workers end their units as :mod:`aniso.interruptions` says, and
     they do so when this process dies. Units on a cluster go on until
     :func:`aniso.run_store.ask_to_stop` reaches them.

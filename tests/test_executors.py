@@ -18,6 +18,9 @@ import pytest
 
 from aniso import checks, executors
 
+# for programs of their own: these tests and the sources they lie with
+TESTS = Path(__file__).parent
+ENVIRONMENT = os.environ | {"PYTHONPATH": f"{TESTS}:{TESTS.parent}"}
 SEEDS = [3, 1, 2, 5]
 
 
@@ -70,6 +73,18 @@ def test_a_killed_local_worker_costs_its_unit_alone(tmp_path):
     outcomes = executors.run_units(executor_units.die_once, units, "local:2", on_done=seen.append)
     assert values(outcomes) == [1, 2, 3]
     assert sorted(outcome.value for outcome in seen) == [1, 2, 3]
+
+
+def test_every_unit_has_its_own_attempts(tmp_path):
+    units = [(tmp_path / f"{i}" if i < 3 else None, i) for i in range(6)]
+    outcomes = executors.run_units(executor_units.die_once, units, "local:1")
+    assert values(outcomes) == list(range(6))
+
+
+def test_a_deadly_unit_costs_itself_alone():
+    outcomes = executors.run_units(executor_units.die_if_negative, [-1, 2, -3, 4, 5, 6], "local:2")
+    assert [outcome.value for outcome in outcomes] == [None, 2, None, 4, 5, 6]
+    assert "terminated abruptly" in str(outcomes[2].error)
 
 
 def test_a_unit_that_always_kills_its_worker_is_given_up():
@@ -165,7 +180,7 @@ def test_a_stopped_program_takes_its_workers_along(tmp_path, number, whole_group
         [sys.executable, tmp_path / "program.py"],
         stderr=subprocess.PIPE,
         start_new_session=True,
-        env=os.environ | {"PYTHONPATH": str(Path(__file__).parent)},
+        env=ENVIRONMENT,
     )
     wait_for(lambda: all((tmp_path / f"{seed}.begun").exists() for seed in (4, 5)))
     time.sleep(0.1)
@@ -179,6 +194,28 @@ def test_a_stopped_program_takes_its_workers_along(tmp_path, number, whole_group
         resumed = executor_units.descend((tmp_path / str(seed), seed, None))
         for key, expected in whole.items():
             assert np.array_equal(resumed[key], expected, equal_nan=True), key
+
+
+@pytest.mark.parametrize("seconds", [0.4, 0.7, 1.0])
+def test_workers_that_are_stopped_while_they_start_print_nothing(tmp_path, seconds):
+    (tmp_path / "program.py").write_text(
+        PROGRAM.format(folder=str(tmp_path)).replace(
+            "executors.run_units", "print('ready', flush=True)\n        executors.run_units"
+        )
+    )
+    process = subprocess.Popen(
+        [sys.executable, tmp_path / "program.py"],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        start_new_session=True,
+        env=ENVIRONMENT,
+    )
+    process.stdout.readline()
+    time.sleep(seconds)
+    os.killpg(process.pid, signal.SIGINT)
+    told = process.communicate(timeout=20)[1].decode()
+    assert told.count("Traceback") == 1, told  # of the program itself
+    assert "Process Spawn" not in told
 
 
 def wait_for(condition, seconds=20):
@@ -273,11 +310,10 @@ if __name__ == "__main__":
 @pytest.mark.filterwarnings("ignore::aniso.run_store.DirectoryInUse")
 def test_after_an_interrupted_program_the_next_takes_over_on_dask(dask, tmp_path):
     (tmp_path / "program.py").write_text(INTERRUPTED.format(folder=str(tmp_path), executor=dask))
-    tests = Path(__file__).parent
     process = subprocess.Popen(
         [sys.executable, tmp_path / "program.py"],
         stderr=subprocess.PIPE,
-        env=os.environ | {"PYTHONPATH": f"{tests}:{tests.parent}"},
+        env=ENVIRONMENT,
     )
     wait_for(lambda: len(list(tmp_path.glob("*.begun"))) == 2)
     time.sleep(1)
@@ -308,14 +344,13 @@ def test_the_same_numbers_come_over_mpi(tmp_path):
         f"    found = executors.run_units(executor_units.draw, {SEEDS}, 'mpi')\n"
         "    print([outcome.value for outcome in found])\n"
     )
-    folder = Path(__file__).parent
     (tmp_path / "program.py").write_text(program)
     done = subprocess.run(
         [mpiexec, "-n", "3", sys.executable, "-m", "mpi4py.futures", tmp_path / "program.py"],
         capture_output=True,
         text=True,
         timeout=60,
-        env=os.environ | {"PYTHONPATH": str(folder)},
+        env=ENVIRONMENT,
     )
     assert done.returncode == 0, done.stderr
     assert done.stdout.strip() == str([executor_units.draw(seed) for seed in SEEDS])

@@ -16,6 +16,9 @@ import pytest
 
 from aniso import checks, files, run_store
 
+# for programs of their own: these tests and the sources they lie with
+TESTS = Path(__file__).parent
+ENVIRONMENT = os.environ | {"PYTHONPATH": f"{TESTS}:{TESTS.parent}"}
 PARAMETERS = {"learning_rate": 0.1, "network": {"widths": [2, 3]}}
 
 
@@ -230,7 +233,7 @@ def test_a_stopped_run_writes_a_checkpoint_and_resumes_to_the_same_bits(tmp_path
     process = subprocess.Popen(
         [sys.executable, "-c", program],
         stderr=subprocess.PIPE,
-        env=os.environ | {"PYTHONPATH": str(Path(__file__).parent)},
+        env=ENVIRONMENT,
     )
     wait_for(Path(f"{folder}.begun"))
     time.sleep(rng.uniform(0.05, 0.4))
@@ -281,7 +284,7 @@ def test_a_run_killed_at_any_moment_resumes_to_the_same_bits(tmp_path, rng):
         process = subprocess.Popen(
             [sys.executable, "-c", program],
             stdout=subprocess.PIPE,
-            env=os.environ | {"PYTHONPATH": str(Path(__file__).parent)},
+            env=ENVIRONMENT,
         )
         process.stdout.readline()
         time.sleep(rng.uniform(0.0, 0.3))
