@@ -1,9 +1,13 @@
 """Units of a figure on an executor: their progress while they run, their failures afterwards."""
 
+import errno
 import sys
+from pathlib import Path
 
 from analysis import step_progress
-from aniso import executors
+from aniso import executors, run_store
+
+_FULL = (errno.ENOSPC, errno.EDQUOT)
 
 
 def values(label, function, work, executor, steps_of=None):
@@ -25,26 +29,46 @@ def values(label, function, work, executor, steps_of=None):
     Returns
     -------
     list or None
+
+    Raises
+    ------
+    KeyboardInterrupt
+        After Ctrl-C or SIGTERM. Units that still run elsewhere are asked to stop.
     """
     folders = [item[2] for item in work]
     steps = steps_of and [steps_of(item[1]) for item in work]
-    with step_progress.shown(label, folders, steps) as finish:
-        outcomes = executors.run_units(
-            function, work, executor, on_done=lambda outcome: finish(outcome.unit[2])
-        )
+    try:
+        with step_progress.shown(label, folders, steps) as finish:
+            outcomes = executors.run_units(
+                function, work, executor, on_done=lambda outcome: finish(outcome.unit[2])
+            )
+    except KeyboardInterrupt:
+        run_store.ask_to_stop(folders)
+        raise
     failed = [outcome for outcome in outcomes if outcome.error is not None]
     if not failed:
         return [outcome.value for outcome in outcomes]
     for outcome in failed:
         error, (_, unit, folder) = outcome.error, outcome.unit[:3]
         told = ", ".join(f"{key}={value}" for key, value in _own(unit, work).items())
-        print(f"unit {told} failed: {type(error).__name__}: {error} ({folder})", file=sys.stderr)
+        print(
+            f"unit {told} failed: {type(error).__name__}: {error} ({folder}){_remedy(error)}",
+            file=sys.stderr,
+        )
     done = len(outcomes) - len(failed)
     print(
-        f"{done} of {len(outcomes)} units are done and kept; the same command takes them up",
+        f"{done} of {len(outcomes)} units are done and kept; without the causes of these errors, "
+        "which may come again, the same command computes the others alone",
         file=sys.stderr,
     )
     return None
+
+
+def _remedy(error):
+    if not (isinstance(error, OSError) and error.errno in _FULL):
+        return ""
+    where = "the disk" if error.filename is None else f"the disk of {Path(error.filename).parent}"
+    return f"; {where} is full: free space there"
 
 
 def _own(unit, work):

@@ -77,8 +77,11 @@ def run_units(function, units, executor="local", *, on_done=None):
     Notes
     -----
     A unit that raises is an outcome with its error; the others go on. Units whose worker died are
-    submitted again, at most three times each in all. After Ctrl-C or SIGTERM local workers end
-    their units as :mod:`aniso.interruptions` says, and they do so when this process dies.
+    submitted again, at most three times each in all; a death in ``local`` costs no other unit,
+    while an executor that breaks as a whole costs each of its units an attempt.
+    After Ctrl-C or SIGTERM local workers end their units as :mod:`aniso.interruptions` says, and
+    they do so when this process dies. Units on a cluster go on until
+    :func:`aniso.run_store.ask_to_stop` reaches them.
 
     Examples
     --------
@@ -175,7 +178,14 @@ def require_reachable(name):
     Raises
     ------
     InputError
+
+    Notes
+    -----
+    Of ``mpi`` only the package is looked for: its workers, once met, wait for work.
     """
+    if name == "mpi":
+        _mpi_futures()
+        return
     with _named(name, 1):
         pass
 
@@ -195,15 +205,11 @@ class _Serial:
 @contextlib.contextmanager
 def _dask(name):
     distributed = _optional("distributed", "dask", name)
-    address = urllib.parse.urlsplit(name)
-    if not address.hostname or not address.port:
-        raise checks.InputError(f"executor={name!r}; expected dask://<host>:<port>")
+    host, port = _host_and_port(name)
     try:
-        _require_greeting(address.hostname, address.port)
+        _require_greeting(host, port)
         client = distributed.Client(
-            f"tcp://{address.hostname}:{address.port}",
-            timeout=_SECONDS_TO_CONNECT,
-            set_as_default=False,
+            f"tcp://{host}:{port}", timeout=_SECONDS_TO_CONNECT, set_as_default=False
         )
     except (OSError, TimeoutError) as error:
         raise checks.InputError(
@@ -211,9 +217,33 @@ def _dask(name):
             "Dask scheduler"
         ) from error
     try:
+        _require_workers(client, name)
         yield _DaskPool(client)
     finally:
-        client.close()
+        client.close()  # units that have not begun never will
+
+
+def _host_and_port(name):
+    try:
+        address = urllib.parse.urlsplit(name)
+        host, port = address.hostname, address.port
+    except ValueError:  # a port that is no number, or too large
+        host = port = None
+    if not host or not port:
+        raise checks.InputError(
+            f"executor={name!r}; expected dask://<host>:<port>, the port between 1 and 65535"
+        )
+    return host, port
+
+
+def _require_workers(client, name):
+    try:
+        client.wait_for_workers(1, timeout=_SECONDS_TO_CONNECT)
+    except TimeoutError as error:
+        raise checks.InputError(
+            f"executor={name!r} has no workers; expected at least one: start them by "
+            f"dask worker {client.scheduler.address}"
+        ) from error
 
 
 def _require_greeting(host, port):
@@ -233,12 +263,23 @@ class _DaskPool:
 
     def submit(self, function, *arguments):
         # impure: two equal units are two tasks; a task whose worker dies goes to another
-        return self.client.submit(function, *arguments, pure=False)
+        return self.client.submit(_work_for_dask, function, *arguments, pure=False)
+
+
+def _work_for_dask(function, *arguments):
+    # a unit that was asked to stop; Dask would end its worker
+    try:
+        return function(*arguments)
+    except KeyboardInterrupt as error:
+        raise CancelledError("the unit was asked to stop") from error
 
 
 def _mpi():
-    futures = _optional("mpi4py.futures", "mpi", "mpi")
-    return futures.MPIPoolExecutor()
+    return _mpi_futures().MPIPoolExecutor()
+
+
+def _mpi_futures():
+    return _optional("mpi4py.futures", "mpi", "mpi")
 
 
 def _optional(module, extra, name):

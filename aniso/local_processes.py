@@ -3,10 +3,16 @@
 import contextlib
 import multiprocessing
 import os
+import queue
 import signal
 import threading
 import time
-from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures import (
+    BrokenExecutor,
+    CancelledError,
+    ProcessPoolExecutor,
+    ThreadPoolExecutor,
+)
 
 from aniso import interruptions
 
@@ -14,11 +20,12 @@ _BLAS_VARIABLES = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
 _SECONDS_TO_STOP = 120
 # not SIGTERM: a worker may have that from whoever signals the group, and a second one never waits
 _STOP = signal.SIGUSR1
+_REQUESTS = (*interruptions.SIGNALS, _STOP)
 
 
 @contextlib.contextmanager
 def opened(num_processes):
-    """A pool of processes with one BLAS thread each, an object with ``submit``.
+    """Processes with one BLAS thread each, behind an object with ``submit``.
 
     Parameters
     ----------
@@ -26,6 +33,9 @@ def opened(num_processes):
 
     Notes
     -----
+    A unit has a process to itself while it runs: whatever ends that process fails this unit, by
+    BrokenExecutor, and no other; the next unit finds a new process.
+
     When the block ends by an exception, Ctrl-C included, units that run are asked to stop (see
     :mod:`aniso.interruptions`) and the others never start. When this process dies, its workers
     stop in the same way instead of holding their run directories.
@@ -40,12 +50,11 @@ def opened(num_processes):
     kept = {name: os.environ.get(name) for name in _BLAS_VARIABLES}
     os.environ.update(dict.fromkeys(_BLAS_VARIABLES, "1"))
     before = set(multiprocessing.active_children())
-    context = multiprocessing.get_context("spawn")
-    pool = ProcessPoolExecutor(num_processes, context, initializer=_begin_worker)
+    pool = _Pool(num_processes)
     try:
-        yield _Pool(pool)
+        yield pool
     except BaseException:
-        pool.shutdown(wait=False, cancel_futures=True)
+        pool.stop()
         for child in set(multiprocessing.active_children()) - before:
             with contextlib.suppress(ProcessLookupError):
                 os.kill(child.pid, _STOP)
@@ -60,13 +69,54 @@ def opened(num_processes):
 
 
 class _Pool:
-    """A pool whose units stop on request."""
+    """Threads that each hand one unit after the other to a process that does nothing else."""
 
-    def __init__(self, pool):
-        self.pool = pool
+    def __init__(self, num_processes):
+        self.threads = ThreadPoolExecutor(num_processes)
+        self.idle = queue.SimpleQueue()  # processes without a unit
+        self.starting, self.stopped = threading.Lock(), False
 
     def submit(self, function, *arguments):
-        return self.pool.submit(_work, function, *arguments)
+        return self.threads.submit(self._run, function, *arguments)
+
+    def stop(self):
+        """No unit begins any more."""
+        with self.starting:
+            self.stopped = True
+        self.threads.shutdown(wait=False, cancel_futures=True)
+
+    def shutdown(self):
+        self.threads.shutdown()
+        while not self.idle.empty():
+            self.idle.get().shutdown()
+
+    def _run(self, function, *arguments):
+        try:
+            process = self.idle.get_nowait()
+        except queue.Empty:
+            context = multiprocessing.get_context("spawn")
+            process = ProcessPoolExecutor(1, context, initializer=_begin_worker)
+        try:
+            value = self._begin(process, function, *arguments).result()
+        except (BrokenExecutor, KeyboardInterrupt):  # dead, or told to stop
+            process.shutdown()
+            raise
+        except BaseException:
+            self.idle.put(process)
+            raise
+        self.idle.put(process)
+        return value
+
+    def _begin(self, process, function, *arguments):
+        with self.starting:
+            if self.stopped:
+                raise CancelledError("the pool has been stopped")
+            # a process is born with these blocked, and hears them once it has its handlers
+            kept = signal.pthread_sigmask(signal.SIG_BLOCK, _REQUESTS)
+            try:
+                return process.submit(_work, function, *arguments)
+            finally:
+                signal.pthread_sigmask(signal.SIG_SETMASK, kept)
 
 
 _working = threading.Event()
@@ -75,9 +125,8 @@ _lifetime = contextlib.ExitStack()
 
 def _begin_worker():
     # between units a request is only noted: an idle worker ends with its pool
-    _lifetime.enter_context(
-        interruptions.handled(waiting=True, signals=(*interruptions.SIGNALS, _STOP))
-    )
+    _lifetime.enter_context(interruptions.handled(waiting=True, signals=_REQUESTS))
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, _REQUESTS)
     threading.Thread(target=_leave_with_parent, daemon=True).start()
 
 

@@ -1,18 +1,21 @@
 """Run directories: what a long computation leaves on disk so that nothing recorded is lost.
 
     run.json               parameters, seed, environments (versions and machines that worked on it)
-    progress.json          step, number of steps, seconds
+    progress.json          step, number of steps, time of writing
+    stop                   there while somebody asks the process at work to stop
     checkpoint-000120.npz  state after 120 steps; the last two are kept
-    result.npz             final arrays, with details
+    result.npz             final arrays, with details; the last checkpoint stays beside it
 
-Every file is whole or absent. A directory belongs to one set of parameters and one process at a
-time.
+Every file is whole or absent; arrays carry a checksum by which later damage is found. A directory
+belongs to one set of parameters and one process at a time.
 """
 
 import contextlib
+import hashlib
 import io
 import json
 import os
+import re
 import time
 import warnings
 import zipfile
@@ -25,10 +28,19 @@ from aniso import checks, file_locks, files, parameter_differences, provenance
 
 _KEPT = 2
 _DETAILS = "details_json"
+_CHECKPOINT = re.compile(r"checkpoint-(\d+)\.npz")
+_DIGITS = 64  # of a SHA-256 checksum
+_STOP = "stop"
+_SECONDS_TO_WAIT = 60.0
+_SECONDS_BETWEEN_LOOKS = 1.0
 
 
 class DamagedFile(UserWarning):
-    """A stored file that can't be read; the one before it takes its place."""
+    """A stored file that can't be read; the run goes on from the state before it."""
+
+
+class DirectoryInUse(UserWarning):
+    """Another process works in a run directory; its end is waited for."""
 
 
 @dataclass(frozen=True)
@@ -65,7 +77,12 @@ class RunDirectory:
     ------
     InputError
         If the directory belongs to other parameters (the message shows the difference), holds
-        something else, is being worked on by another process, or can't be written.
+        something else, is still worked on by another process after a minute, or can't be written.
+
+    Warns
+    -----
+    DirectoryInUse
+        While it waits for another process, a unit for example that goes on after its program.
 
     Examples
     --------
@@ -94,18 +111,14 @@ class RunDirectory:
             ) from error
         self._identity = json.loads(json.dumps({"parameters": parameters, "seed": seed}))
         self._refuse_foreign()
-        self._lock = None
+        self._lock, self._looked = None, 0.0
 
     def __enter__(self):
         files.require_writable("the run directory", self.folder / "run.json")
+        self._lock = self._waited_for()
         try:
-            self._lock = file_locks.acquire(self.folder / "lock", wait=False)
-        except BlockingIOError as error:
-            raise checks.InputError(
-                f"another process works in the run directory {str(self.folder)!r}; wait for it, "
-                "or choose another directory"
-            ) from error
-        try:
+            (self.folder / _STOP).unlink(missing_ok=True)
+            self._looked = time.monotonic()
             self._refuse_foreign()
             self._describe()
         except BaseException:
@@ -115,6 +128,32 @@ class RunDirectory:
 
     def __exit__(self, *_):
         self._lock.close()
+
+    def _waited_for(self):
+        # the lock, once whoever holds it has gone
+        end = time.monotonic() + _SECONDS_TO_WAIT
+        told, warned = f"another process works in the run directory {str(self.folder)!r}", False
+        while True:
+            try:
+                return file_locks.acquire(self.folder / "lock", wait=False)
+            except BlockingIOError as error:
+                if time.monotonic() > end:
+                    raise checks.InputError(
+                        f"{told}; wait for it, or choose another directory"
+                    ) from error
+            except OSError as error:
+                raise checks.InputError(
+                    f"the run directory {str(self.folder)!r} can't be locked: {error.strerror}; "
+                    "choose one on another file system"
+                ) from error
+            if not warned:
+                warned = True
+                warnings.warn(
+                    f"{told}; waiting for it, {_SECONDS_TO_WAIT:g} s at most",
+                    DirectoryInUse,
+                    stacklevel=3,
+                )
+            time.sleep(0.1)
 
     # ---- identity
 
@@ -150,22 +189,49 @@ class RunDirectory:
             self._write_json("run.json", found)
 
     def _write_json(self, name, content):
-        with files.atomic_writer(self.folder / name) as stream:
+        path = self.folder / name
+        with _named(path), files.atomic_writer(path) as stream:
             json.dump(content, stream, indent=1)
 
     # ---- checkpoints
 
     def _checkpoints(self):
         # newest first
-        paths = self.folder.glob("checkpoint-*.npz")
-        return sorted(paths, key=lambda path: int(path.stem.split("-")[1]), reverse=True)
+        names = filter(None, map(_CHECKPOINT.fullmatch, os.listdir(self.folder)))
+        ordered = sorted(names, key=lambda name: int(name[1]), reverse=True)
+        return [self.folder / name[0] for name in ordered]
 
     def save_checkpoint(self, step, arrays, details, *, num_steps=None):
         """The state after `step` steps; older ones but the last are removed afterwards."""
         self._save(f"checkpoint-{step:09d}.npz", step, arrays, details)
+        self._tell(step, num_steps)
+        self._remove_checkpoints(_KEPT)
+
+    def attend(self, step, num_steps):
+        """Tell those who watch how far the run is, and hear whether they ask it to stop.
+
+        Returns
+        -------
+        bool
+            Whether :func:`ask_to_stop` has been called for the folder since it was opened.
+
+        Notes
+        -----
+        For every step: between seconds it does nothing, and says no.
+        """
+        now = time.monotonic()
+        if now - self._looked < _SECONDS_BETWEEN_LOOKS:
+            return False
+        self._looked = now
+        self._tell(step, num_steps)
+        return (self.folder / _STOP).exists()
+
+    def _tell(self, step, num_steps):
         progress = {"step": step, "num_steps": num_steps, "written": time.time()}
         self._write_json("progress.json", progress)
-        for path in self._checkpoints()[_KEPT:]:
+
+    def _remove_checkpoints(self, kept):
+        for path in self._checkpoints()[kept:]:
             with contextlib.suppress(FileNotFoundError):
                 path.unlink()
 
@@ -184,34 +250,66 @@ class RunDirectory:
         return None
 
     def save_result(self, step, arrays, details):
-        """The final arrays; checkpoints are removed afterwards."""
+        """The final arrays; checkpoints but the last, for the case of damage, are removed."""
         self._save("result.npz", step, arrays, details)
-        for path in self._checkpoints():
-            with contextlib.suppress(FileNotFoundError):
-                path.unlink()
+        self._remove_checkpoints(1)
 
     def result(self):
-        """The final arrays as :class:`Stored`, or None."""
+        """The final arrays as :class:`Stored`, or None.
+
+        Warns
+        -----
+        DamagedFile
+            If they can't be read; None is returned and the last checkpoint is still there.
+        """
         path = self.folder / "result.npz"
         return self._load(path) if path.exists() else None
 
     def _save(self, name, step, arrays, details):
         content = json.dumps({"step": step, "details": details})
-        save_arrays(self.folder / name, arrays, content)
+        path = self.folder / name
+        with _named(path):
+            save_arrays(path, arrays, content)
 
     def _load(self, path):
         try:
-            arrays, text = load_arrays(path)
+            arrays, text = _unsealed(path)
             content = json.loads(text)
             return Stored(content["step"], arrays, content["details"])
-        except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
+        except MemoryError:
+            raise
+        except Exception as error:
             warnings.warn(
-                f"{str(path)!r} is damaged ({type(error).__name__}: {error}); the state before "
-                "it is used",
+                f"{str(path)!r} is damaged ({type(error).__name__}: {error}); the run goes on "
+                "from the state before it",
                 DamagedFile,
                 stacklevel=3,
             )
             return None
+
+
+def ask_to_stop(folders):
+    """Ask the runs in these directories, in whatever process, to write a checkpoint and stop.
+
+    Parameters
+    ----------
+    folders : sequence of path-like
+        Those that do not exist are passed over; the next opening forgets the request.
+    """
+    for folder in folders:
+        with contextlib.suppress(OSError):
+            (Path(folder) / _STOP).touch()
+
+
+@contextlib.contextmanager
+def _named(path):
+    # writing to a full disk fails without saying where
+    try:
+        yield
+    except OSError as error:
+        if error.filename is None:
+            error.filename = str(path)
+        raise
 
 
 def stored_arrays(folder, parameters, seed, compute):
@@ -251,11 +349,20 @@ def stored_arrays(folder, parameters, seed, compute):
 
 
 def save_arrays(path, arrays, text):
-    """Arrays and a text in one NPZ file, whole or absent."""
+    """Arrays and a text in one NPZ file, whole or absent.
+
+    Notes
+    -----
+    The comment of the archive, its last bytes, is the SHA-256 checksum of all bytes before it.
+    """
     buffer = io.BytesIO()
     np.savez_compressed(buffer, **{_DETAILS: np.array(text)}, **arrays)
+    with zipfile.ZipFile(buffer, "a") as archive:
+        archive.comment = bytes(_DIGITS)
+    content = buffer.getbuffer()[:-_DIGITS]
     with files.atomic_writer(path, "wb") as stream:
-        stream.write(buffer.getvalue())
+        stream.write(content)
+        stream.write(_checksum(content))
 
 
 def load_arrays(path):
@@ -263,11 +370,31 @@ def load_arrays(path):
 
     Raises
     ------
-    OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile
-        If the file is not whole.
+    FileNotFoundError
+    InputError
+        If the file is not as it was written.
     """
-    if os.path.getsize(path) == 0:
-        raise EOFError("the file is empty")
-    with open(path, "rb") as stream, np.load(stream, allow_pickle=False) as stored:
+    try:
+        return _unsealed(path)
+    except (FileNotFoundError, MemoryError):
+        raise
+    except Exception as error:
+        raise checks.InputError(
+            f"{str(path)!r} is damaged ({type(error).__name__}: {error}); expected a file that "
+            "is as it was written; remove it to compute it anew"
+        ) from error
+
+
+def _unsealed(path):
+    content = Path(path).read_bytes()
+    # an archive without a comment, which ends with its length: older than the checksums
+    sealed = not (content[-22:-18] == b"PK\5\6" and content.endswith(b"\0\0"))
+    if sealed and _checksum(memoryview(content)[:-_DIGITS]) != content[-_DIGITS:]:
+        raise ValueError("its content does not agree with its checksum")
+    with np.load(io.BytesIO(content), allow_pickle=False) as stored:
         arrays = {name: stored[name] for name in stored.files}
     return arrays, str(arrays.pop(_DETAILS))
+
+
+def _checksum(content):
+    return hashlib.sha256(content).hexdigest().encode()

@@ -53,12 +53,29 @@ def die_always(_):
     os.kill(os.getpid(), signal.SIGKILL)
 
 
+def die_if_negative(unit):
+    """Kills its own process where it is asked to."""
+    if unit < 0:
+        time.sleep(0.2)  # while others run
+        os.kill(os.getpid(), signal.SIGKILL)
+    time.sleep(0.3)
+    return unit
+
+
 NUM_STEPS = 60
 
 
 def descend_slowly(unit):
     """The run of :func:`descend` without checkpoints of its own accord, 10 ms a step."""
     return descend(unit, interval=1e9, pause=0.01, begun=Path(f"{unit[0]}.begun"))
+
+
+def descend_for_seconds(work):
+    """As :func:`descend_slowly`, 0.1 s a step: a unit of a figure."""
+    _, unit, folder = work
+    return descend(
+        (folder, unit["seed"], None), interval=1e9, pause=0.1, begun=Path(f"{folder}.begun")
+    )
 
 
 def descend(unit, interval=0.0, pause=0.0, begun=None):

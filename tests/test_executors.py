@@ -1,5 +1,6 @@
 """Executors: the same results wherever units run, and what happens when a worker dies."""
 
+import contextlib
 import os
 import signal
 import socket
@@ -17,22 +18,32 @@ import pytest
 
 from aniso import checks, executors
 
+# for programs of their own: these tests and the sources they lie with
+TESTS = Path(__file__).parent
+ENVIRONMENT = os.environ | {"PYTHONPATH": f"{TESTS}:{TESTS.parent}"}
 SEEDS = [3, 1, 2, 5]
 
 
-@pytest.fixture(scope="module")
-def dask():
-    """Address of a cluster of two worker processes, as one names it on the command line."""
+@contextlib.contextmanager
+def cluster_of(num_workers):
+    """Address of a cluster of worker processes, as one names it on the command line."""
     distributed = pytest.importorskip("distributed")
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         cluster = distributed.LocalCluster(
-            n_workers=2, threads_per_worker=1, processes=True, dashboard_address=None
+            n_workers=num_workers, threads_per_worker=1, processes=True, dashboard_address=None
         )
         try:
             yield cluster.scheduler_address.replace("tcp://", "dask://")
         finally:
             cluster.close()
+
+
+@pytest.fixture(scope="module")
+def dask():
+    """Address of a cluster of two worker processes."""
+    with cluster_of(2) as address:
+        yield address
 
 
 def values(outcomes):
@@ -62,6 +73,18 @@ def test_a_killed_local_worker_costs_its_unit_alone(tmp_path):
     outcomes = executors.run_units(executor_units.die_once, units, "local:2", on_done=seen.append)
     assert values(outcomes) == [1, 2, 3]
     assert sorted(outcome.value for outcome in seen) == [1, 2, 3]
+
+
+def test_every_unit_has_its_own_attempts(tmp_path):
+    units = [(tmp_path / f"{i}" if i < 3 else None, i) for i in range(6)]
+    outcomes = executors.run_units(executor_units.die_once, units, "local:1")
+    assert values(outcomes) == list(range(6))
+
+
+def test_a_deadly_unit_costs_itself_alone():
+    outcomes = executors.run_units(executor_units.die_if_negative, [-1, 2, -3, 4, 5, 6], "local:2")
+    assert [outcome.value for outcome in outcomes] == [None, 2, None, 4, 5, 6]
+    assert "terminated abruptly" in str(outcomes[2].error)
 
 
 def test_a_unit_that_always_kills_its_worker_is_given_up():
@@ -114,6 +137,9 @@ def test_an_executor_that_is_broken_from_the_start_is_reported(tmp_path):
         ("local:many", "expected one of"),
         ("local:0", "number of local processes"),
         ("dask://nowhere", "expected dask://<host>:<port>"),
+        ("dask://nowhere:99999", "the port between 1 and 65535"),
+        ("dask://nowhere:abc", "the port between 1 and 65535"),
+        ("dask://[nowhere:1", "the port between 1 and 65535"),
         (3, "expected one of"),
     ],
 )
@@ -154,7 +180,7 @@ def test_a_stopped_program_takes_its_workers_along(tmp_path, number, whole_group
         [sys.executable, tmp_path / "program.py"],
         stderr=subprocess.PIPE,
         start_new_session=True,
-        env=os.environ | {"PYTHONPATH": str(Path(__file__).parent)},
+        env=ENVIRONMENT,
     )
     wait_for(lambda: all((tmp_path / f"{seed}.begun").exists() for seed in (4, 5)))
     time.sleep(0.1)
@@ -168,6 +194,28 @@ def test_a_stopped_program_takes_its_workers_along(tmp_path, number, whole_group
         resumed = executor_units.descend((tmp_path / str(seed), seed, None))
         for key, expected in whole.items():
             assert np.array_equal(resumed[key], expected, equal_nan=True), key
+
+
+@pytest.mark.parametrize("seconds", [0.4, 0.7, 1.0])
+def test_workers_that_are_stopped_while_they_start_print_nothing(tmp_path, seconds):
+    (tmp_path / "program.py").write_text(
+        PROGRAM.format(folder=str(tmp_path)).replace(
+            "executors.run_units", "print('ready', flush=True)\n        executors.run_units"
+        )
+    )
+    process = subprocess.Popen(
+        [sys.executable, tmp_path / "program.py"],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        start_new_session=True,
+        env=ENVIRONMENT,
+    )
+    process.stdout.readline()
+    time.sleep(seconds)
+    os.killpg(process.pid, signal.SIGINT)
+    told = process.communicate(timeout=20)[1].decode()
+    assert told.count("Traceback") == 1, told  # of the program itself
+    assert "Process Spawn" not in told
 
 
 def wait_for(condition, seconds=20):
@@ -219,6 +267,72 @@ def test_a_missing_package_is_named(monkeypatch):
         executors.require_reachable("dask://127.0.0.1:8786")
 
 
+def test_a_missing_mpi_is_named_before_the_work(monkeypatch):
+    monkeypatch.setitem(sys.modules, "mpi4py", None)
+    monkeypatch.setitem(sys.modules, "mpi4py.futures", None)
+    with pytest.raises(checks.InputError, match=r"pip install 'aniso\[mpi\]'"):
+        executors.require_reachable("mpi")
+
+
+def test_mpi_is_looked_for_without_meeting_its_workers(monkeypatch):
+    class Futures:
+        @staticmethod
+        def MPIPoolExecutor():
+            raise AssertionError("the workers have been met")
+
+    monkeypatch.setitem(sys.modules, "mpi4py", Futures)
+    monkeypatch.setitem(sys.modules, "mpi4py.futures", Futures)
+    executors.require_reachable("mpi")
+
+
+def test_a_cluster_without_workers_is_refused(monkeypatch):
+    monkeypatch.setattr(executors, "_SECONDS_TO_CONNECT", 1)
+    with (
+        cluster_of(0) as address,
+        pytest.raises(checks.InputError, match=r"has no workers; .* dask worker tcp://127"),
+    ):
+        executors.require_reachable(address)
+
+
+INTERRUPTED = """
+import executor_units, signal
+from aniso import interruptions
+from analysis import units_of_work
+
+if __name__ == "__main__":
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    work = [("fig", {{"seed": seed}}, {folder!r} + f"/{{seed}}") for seed in (4, 5, 6, 7)]
+    with interruptions.handled():
+        units_of_work.values("fig", executor_units.descend_for_seconds, work, {executor!r})
+"""
+
+
+@pytest.mark.filterwarnings("ignore::aniso.run_store.DirectoryInUse")
+def test_after_an_interrupted_program_the_next_takes_over_on_dask(dask, tmp_path):
+    (tmp_path / "program.py").write_text(INTERRUPTED.format(folder=str(tmp_path), executor=dask))
+    process = subprocess.Popen(
+        [sys.executable, tmp_path / "program.py"],
+        stderr=subprocess.PIPE,
+        env=ENVIRONMENT,
+    )
+    wait_for(lambda: len(list(tmp_path.glob("*.begun"))) == 2)
+    time.sleep(1)
+    process.send_signal(signal.SIGINT)
+    assert b"KeyboardInterrupt" in process.communicate(timeout=20)[1]
+    begun = sorted(path.stem for path in tmp_path.glob("*.begun"))
+    for seed in begun:
+        start = time.monotonic()
+        resumed = executor_units.descend((tmp_path / seed, int(seed), None))
+        assert time.monotonic() - start < 4  # six seconds without the request
+        whole = executor_units.descend((tmp_path / f"{seed}whole", int(seed), None))
+        for key, expected in whole.items():
+            assert np.array_equal(resumed[key], expected, equal_nan=True), key
+    time.sleep(0.5)
+    assert sorted(path.stem for path in tmp_path.glob("*.begun")) == begun
+    # the workers have stayed alive
+    assert values(executors.run_units(executor_units.draw, [3], dask)) == [executor_units.draw(3)]
+
+
 def test_the_same_numbers_come_over_mpi(tmp_path):
     pytest.importorskip("mpi4py")
     mpiexec = Path(sys.executable).with_name("mpiexec")
@@ -230,14 +344,13 @@ def test_the_same_numbers_come_over_mpi(tmp_path):
         f"    found = executors.run_units(executor_units.draw, {SEEDS}, 'mpi')\n"
         "    print([outcome.value for outcome in found])\n"
     )
-    folder = Path(__file__).parent
     (tmp_path / "program.py").write_text(program)
     done = subprocess.run(
         [mpiexec, "-n", "3", sys.executable, "-m", "mpi4py.futures", tmp_path / "program.py"],
         capture_output=True,
         text=True,
         timeout=60,
-        env=os.environ | {"PYTHONPATH": str(folder)},
+        env=ENVIRONMENT,
     )
     assert done.returncode == 0, done.stderr
     assert done.stdout.strip() == str([executor_units.draw(seed) for seed in SEEDS])

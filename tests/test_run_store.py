@@ -6,6 +6,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
 
@@ -15,6 +16,9 @@ import pytest
 
 from aniso import checks, files, run_store
 
+# for programs of their own: these tests and the sources they lie with
+TESTS = Path(__file__).parent
+ENVIRONMENT = os.environ | {"PYTHONPATH": f"{TESTS}:{TESTS.parent}"}
 PARAMETERS = {"learning_rate": 0.1, "network": {"widths": [2, 3]}}
 
 
@@ -35,14 +39,14 @@ def test_the_newest_checkpoint_comes_back(tmp_path):
     assert '"num_steps": 200' in (tmp_path / "progress.json").read_text()
 
 
-def test_the_result_replaces_the_checkpoints(tmp_path):
+def test_the_result_replaces_the_checkpoints_but_the_last(tmp_path):
     with opened(tmp_path) as run:
         assert run.result() is None
-        run.save_checkpoint(5, {"theta": np.ones(2)}, {})
+        for step in (5, 7):
+            run.save_checkpoint(step, {"theta": np.ones(2)}, {})
         run.save_result(9, {"theta": np.zeros(2)}, {"status": "finished"})
     with opened(tmp_path) as run:
         assert run.result().details == {"status": "finished"}
-        assert run.latest_checkpoint() is None
 
 
 def test_versions_and_seed_stand_in_the_directory(tmp_path):
@@ -79,11 +83,45 @@ def test_an_unreadable_description_is_refused(tmp_path):
         opened(tmp_path)
 
 
-def test_two_processes_never_share_a_directory(tmp_path):
-    with opened(tmp_path), pytest.raises(checks.InputError, match="another process"):
+def test_two_processes_never_share_a_directory(tmp_path, monkeypatch):
+    monkeypatch.setattr(run_store, "_SECONDS_TO_WAIT", 0.2)
+    with (
+        opened(tmp_path),
+        pytest.warns(run_store.DirectoryInUse, match=r"waiting for it, 0\.2 s at most"),
+        pytest.raises(checks.InputError, match="another process"),
+    ):
         opened(tmp_path).__enter__()
     with opened(tmp_path):
         pass
+
+
+def test_a_directory_is_waited_for(tmp_path):
+    first = opened(tmp_path)
+    first.__enter__()
+    threading.Timer(0.3, first.__exit__).start()
+    with pytest.warns(run_store.DirectoryInUse), opened(tmp_path) as run:
+        run.save_checkpoint(5, {"theta": np.ones(2)}, {})
+
+
+def test_without_locks_the_file_system_is_named(tmp_path, monkeypatch):
+    def unsupported(*_):
+        raise OSError(errno.ENOLCK, os.strerror(errno.ENOLCK))
+
+    monkeypatch.setattr(run_store.file_locks.fcntl, "flock", unsupported)
+    with pytest.raises(checks.InputError, match="can't be locked: No locks available; choose"):
+        opened(tmp_path).__enter__()
+
+
+def test_a_run_hears_the_request_to_stop_and_tells_its_progress(tmp_path, monkeypatch):
+    with opened(tmp_path) as run:
+        run_store.ask_to_stop([tmp_path, tmp_path / "absent"])
+        assert not run.attend(3, 10)  # within a second of the opening
+        monkeypatch.setattr(run_store, "_SECONDS_BETWEEN_LOOKS", 0.0)
+        assert run.attend(4, 10)
+        assert json.loads((tmp_path / "progress.json").read_text())["step"] == 4
+    with opened(tmp_path) as run:
+        assert not run.attend(5, 10)
+    assert not (tmp_path / "absent").exists()
 
 
 def test_a_directory_that_cannot_be_made_is_refused(tmp_path):
@@ -116,6 +154,57 @@ def test_a_damaged_checkpoint_is_named_and_the_one_before_used(tmp_path, rng, da
     assert stored.step == 5
 
 
+def test_no_changed_byte_of_a_checkpoint_goes_unnoticed(tmp_path, rng):
+    with opened(tmp_path) as run:
+        for step in (5, 10):
+            run.save_checkpoint(step, {"theta": np.ones(2)}, {})
+        newest = tmp_path / "checkpoint-000000010.npz"
+        whole = newest.read_bytes()
+        for position in range(len(whole)):
+            changed = bytearray(whole)
+            changed[position] ^= int(rng.integers(1, 256))
+            newest.write_bytes(changed)
+            with pytest.warns(run_store.DamagedFile, match=r"checkpoint-000000010\.npz' is damag"):
+                assert run.latest_checkpoint().step == 5, position
+        newest.write_bytes(whole)
+        assert run.latest_checkpoint().step == 10
+
+
+def test_a_damaged_result_is_computed_again_from_the_last_checkpoint(tmp_path):
+    with opened(tmp_path) as run:
+        run.save_checkpoint(5, {"theta": np.ones(2)}, {})
+        run.save_checkpoint(9, {"theta": np.zeros(2)}, {})
+        run.save_result(9, {"theta": np.zeros(2)}, {})
+        (tmp_path / "result.npz").write_bytes(b"not an archive")
+        with pytest.warns(run_store.DamagedFile, match="goes on from the state before it"):
+            assert run.result() is None
+        assert run.latest_checkpoint().step == 9
+
+
+def test_files_of_other_names_are_no_checkpoints(tmp_path):
+    with opened(tmp_path) as run:
+        run.save_checkpoint(5, {"theta": np.ones(2)}, {})
+        for name in ("checkpoint-abc.npz", "checkpoint-7.npz.old", "checkpoint-9 (copy).npz"):
+            (tmp_path / name).touch()
+        assert run.latest_checkpoint().step == 5
+
+
+def test_arrays_without_a_checksum_are_read_and_damaged_ones_refused(tmp_path):
+    path = tmp_path / "arrays.npz"
+    run_store.save_arrays(path, {"found": np.arange(3)}, "text")
+    with np.load(path) as stored:
+        np.savez_compressed(tmp_path / "older.npz", **stored)
+    for name in ("arrays.npz", "older.npz"):
+        arrays, text = run_store.load_arrays(tmp_path / name)
+        assert arrays["found"].tolist() == [0, 1, 2]
+        assert text == "text"
+    path.write_bytes(path.read_bytes()[:-1])
+    with pytest.raises(checks.InputError, match=r"arrays\.npz' is damaged .*; remove it"):
+        run_store.load_arrays(path)
+    with pytest.raises(FileNotFoundError):
+        run_store.load_arrays(tmp_path / "absent.npz")
+
+
 def test_without_space_the_last_checkpoint_stays_whole(tmp_path, monkeypatch):
     def full(_):
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
@@ -123,7 +212,7 @@ def test_without_space_the_last_checkpoint_stays_whole(tmp_path, monkeypatch):
     with opened(tmp_path) as run:
         run.save_checkpoint(5, {"theta": np.ones(2)}, {})
         monkeypatch.setattr(files.os, "fsync", full)
-        with pytest.raises(OSError, match="No space left"):
+        with pytest.raises(OSError, match=r"No space left.*checkpoint-000000010\.npz"):
             run.save_checkpoint(10, {"theta": np.ones(2)}, {})
         monkeypatch.undo()
         assert run.latest_checkpoint().step == 5
@@ -144,7 +233,7 @@ def test_a_stopped_run_writes_a_checkpoint_and_resumes_to_the_same_bits(tmp_path
     process = subprocess.Popen(
         [sys.executable, "-c", program],
         stderr=subprocess.PIPE,
-        env=os.environ | {"PYTHONPATH": str(Path(__file__).parent)},
+        env=ENVIRONMENT,
     )
     wait_for(Path(f"{folder}.begun"))
     time.sleep(rng.uniform(0.05, 0.4))
@@ -195,7 +284,7 @@ def test_a_run_killed_at_any_moment_resumes_to_the_same_bits(tmp_path, rng):
         process = subprocess.Popen(
             [sys.executable, "-c", program],
             stdout=subprocess.PIPE,
-            env=os.environ | {"PYTHONPATH": str(Path(__file__).parent)},
+            env=ENVIRONMENT,
         )
         process.stdout.readline()
         time.sleep(rng.uniform(0.0, 0.3))

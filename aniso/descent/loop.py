@@ -77,8 +77,8 @@ def simulate_descent(
     NotConverged
         If eigenvectors of the Hessian do not reach their tolerance.
     KeyboardInterrupt
-        After Ctrl-C or SIGTERM; with `run` not before a checkpoint has been written, where the
-        noise covariance is next due. A second Ctrl-C does not wait.
+        After Ctrl-C, SIGTERM or run_store.ask_to_stop; with `run` not before a checkpoint has
+        been written, where the noise covariance is next due. A second Ctrl-C does not wait.
 
     Notes
     -----
@@ -129,7 +129,8 @@ class _Loop:
         while state.step < settings.num_steps:
             due = state.step % settings.refresh_interval == 0
             if self.run is not None and due:
-                stop = interruptions.requested()
+                stop = self.run.attend(state.step, settings.num_steps)
+                stop = stop or interruptions.requested()
                 if stop or time.monotonic() - saved >= self.interval:
                     self._save()
                     saved = time.monotonic()
