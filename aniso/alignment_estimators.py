@@ -106,7 +106,8 @@ def alignment_by_examples(hessian, per_example_gradients, num_sampled, rng):
     checks.generator("rng", rng)
     chosen = np.sort(rng.choice(num_rows, num_sampled, replace=False))
     samples = np.empty(num_sampled)
-    for start, stop in operands.blocks(num_sampled, dimension):
+    largest = getattr(covariance, "rows_at_once", None)
+    for start, stop in operands.blocks(num_sampled, dimension, largest):
         rows = _rows(covariance, chosen[start:stop])
         samples[start:stop] = np.einsum("ij,ji->i", rows, hessian @ rows.T)
     estimate = Estimate.from_samples(num_rows * samples)

@@ -15,13 +15,26 @@ The engine has run on NumPy, on ``array_api_strict`` and on PyTorch's CPU tensor
 processor, by CuPy or PyTorch, it has not been run yet.
 """
 
+import math
+
 import array_api_compat
 import numpy as np
 
 from aniso import checks
 from aniso.places import NUMPY, is_foreign, is_numpy, place_of, resolve
 
-__all__ = ["NUMPY", "asarray_like", "checked", "require_place", "to_device", "to_numpy"]
+__all__ = [
+    "NUMPY",
+    "asarray_like",
+    "checked",
+    "checked_as_given",
+    "require_place",
+    "to_device",
+    "to_numpy",
+]
+
+# entries of another library's array that are tested for finiteness together
+_BLOCK_ENTRIES = 2**22
 
 
 def to_device(array, device):
@@ -167,6 +180,47 @@ def checked(name, value, place, *, shape, dtype):
         return checks.array(name, value, shape=shape, dtype=dtype)
     if not is_foreign(value):
         return to_device(checks.array(name, value, shape=shape, dtype=dtype), place)
+    value = _real_array(name, value, place, shape)
+    _require_finite(name, value, place, dtype)
+    return place.namespace.astype(value, place.dtype(dtype), copy=False)
+
+
+def checked_as_given(name, value, place, *, shape, dtype):
+    """The same in the precision in which it was given: large data that are converted in pieces.
+
+    Parameters
+    ----------
+    name, value, place, shape
+        As for :func:`checked`.
+    dtype : numpy.dtype
+        Precision in which the entries must be finite.
+
+    Returns
+    -------
+    array
+        Not copied if it was one.
+
+    Raises
+    ------
+    InputError
+        As for :func:`checked`.
+
+    Examples
+    --------
+    >>> checked_as_given("inputs", np.ones(2), NUMPY, shape=(2,), dtype=np.float32).dtype
+    dtype('float64')
+    """
+    require_place(name, value, place)
+    if not is_foreign(value):
+        given = checks.real_array(name, value, shape=shape)
+        checks.require_finite(name, given, dtype=dtype)
+        return to_device(given, place)
+    value = _real_array(name, value, place, shape)
+    _require_finite(name, value, place, dtype)
+    return value
+
+
+def _real_array(name, value, place, shape):
     xp = place.namespace
     if place.library == "torch":
         value = value.detach()
@@ -179,10 +233,18 @@ def checked(name, value, place, *, shape, dtype):
     if not agrees:
         wanted = ", ".join("any" if n is None else str(n) for n in shape)
         raise checks.InputError(f"{name} has shape {given}; expected ({wanted})")
-    result = xp.astype(value, place.dtype(dtype), copy=False)
-    if not bool(xp.all(xp.isfinite(result))):
-        checks.array(name, to_numpy(result), dtype=dtype)  # names the entry
-    return result
+    return value
+
+
+def _require_finite(name, array, place, dtype):
+    xp, count, entries = place.namespace, array.shape[0], math.prod(array.shape)
+    step = max(1, _BLOCK_ENTRIES * count // max(1, entries))
+    for start in range(0, count, step):
+        part = array[start : min(start + step, count), ...]
+        with np.errstate(over="ignore"):  # array_api_strict computes with NumPy
+            part = xp.astype(part, place.dtype(dtype), copy=False)
+        if not bool(xp.all(xp.isfinite(part))):
+            checks.require_finite(name, to_numpy(array), dtype=dtype)  # names the entry
 
 
 def at_place(function, array, place):

@@ -9,6 +9,9 @@ import numbers
 
 import numpy as np
 
+# entries that are tested for finiteness together: the memory that the test takes is theirs
+_BLOCK_ENTRIES = 2**16
+
 
 class InputError(ValueError):
     """An argument that breaks a stated rule; raised before any work is done."""
@@ -114,6 +117,21 @@ def array(name, value, *, shape=None, dtype=np.float64):
         ...
     aniso.checks.InputError: theta has a non-finite entry nan at index (1,); expected finite numbers
     """
+    given = real_array(name, value, shape=shape)
+    with np.errstate(over="ignore"):
+        result = np.asarray(given, dtype=dtype)
+    require_finite(name, result, given=given)
+    return result
+
+
+def real_array(name, value, *, shape=None):
+    """Array of real numbers as it was given, its precision and its entries whatever they are.
+
+    Examples
+    --------
+    >>> real_array("inputs", np.ones((2, 3), np.float32), shape=(None, 3)).dtype
+    dtype('float32')
+    """
     try:
         given = np.asarray(value)
     except ValueError as error:
@@ -128,15 +146,65 @@ def array(name, value, *, shape=None, dtype=np.float64):
         if not agrees:
             wanted = ", ".join("any" if n is None else str(n) for n in shape)
             raise InputError(f"{name} has shape {given.shape}; expected ({wanted})")
-    result = np.asarray(given, dtype=dtype)
-    finite = np.isfinite(result)
-    if not finite.all():
-        index = tuple(int(i) for i in np.argwhere(~finite)[0])
+    return given
+
+
+def require_finite(name, value, *, dtype=None, given=None):
+    """Refuse an array with an entry that is not finite, in memory that does not grow with it.
+
+    Parameters
+    ----------
+    name : str
+    value : ndarray
+    dtype : numpy.dtype, optional
+        Precision in which the entries must be finite; their own if not given.
+    given : ndarray, optional
+        What `value` was made of, for the message.
+
+    Raises
+    ------
+    InputError
+        If an entry is not finite, or too large for the precision.
+
+    Examples
+    --------
+    >>> require_finite("inputs", np.array([1.0, 1e39]), dtype=np.float32)
+    Traceback (most recent call last):
+        ...
+    aniso.checks.InputError: inputs has the entry 1e+39 at index (1,), which is not finite in \
+float32; expected finite numbers
+    """
+    dtype = value.dtype if dtype is None else np.dtype(dtype)
+    index = _first_not_finite(value, dtype)
+    if index is None:
+        return
+    entry = (value if given is None else given)[index]
+    if np.isfinite(entry):
         raise InputError(
-            f"{name} has a non-finite entry {result[index]} at index {index}; "
+            f"{name} has the entry {entry} at index {index}, which is not finite in {dtype}; "
             "expected finite numbers"
         )
-    return result
+    raise InputError(
+        f"{name} has a non-finite entry {entry} at index {index}; expected finite numbers"
+    )
+
+
+def _first_not_finite(array, dtype):
+    """Index of the first entry that is not finite in a precision, None if all are."""
+    if array.size > _BLOCK_ENTRIES:
+        step = max(1, _BLOCK_ENTRIES * len(array) // array.size)
+        for start in range(0, len(array), step):
+            # one row may itself be longer than a block
+            part = array[start] if step == 1 else array[start : start + step]
+            index = _first_not_finite(part, dtype)
+            if index is not None:
+                return (start, *index) if step == 1 else (start + index[0], *index[1:])
+        return None
+    with np.errstate(over="ignore"):
+        finite = np.isfinite(array.astype(dtype, copy=False))
+    if finite.all():
+        return None
+    return tuple(int(i) for i in np.argwhere(~finite)[0])
 
 
 def symmetric_matrix(name, value, *, size=None):

@@ -13,7 +13,8 @@ A covariance is a symmetric `LinearOperator` of shape (D, D) with `trace()`, `di
 `project(vectors)`                    ``A @ vectors``, vectors (D, K) -> (n, K)
 ====================================  ==========================================================
 
-The exact traces and the estimators of this storey ask for nothing else, so that a covariance whose
+It may state `rows_at_once`, how many rows fit into its memory together. The exact traces and the
+estimators of this storey ask for nothing else, so that a covariance whose
 rows exist only as products of activations and deltas can take part by offering the same names.
 """
 

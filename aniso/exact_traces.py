@@ -137,7 +137,8 @@ def _by_rows(factored, other, max_products):
     if not operands.is_dense(other) and not is_factored(other):
         _check_products(num_rows, max_products, "trace_estimators.alignment_by_examples")
     total = 0.0
-    for start, stop in operands.blocks(num_rows, dimension):
+    largest = getattr(factored, "rows_at_once", None)
+    for start, stop in operands.blocks(num_rows, dimension, largest):
         rows = factored.factor_rows(start, stop)
         total += float(np.einsum("ij,ji->", rows, other @ rows.T))
     return operands.finite_products(total)

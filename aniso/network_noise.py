@@ -1,9 +1,10 @@
-"""The covariance of the stochastic gradient from gradients that are kept as factors.
+"""The covariance of the stochastic gradient from gradients that no (N, D) array holds.
 
-For a network whose per-example gradients are products of activations and deltas
-(:class:`aniso.networks.gradient_factors.GradientFactors`), the (N, D) array of gradients need not
-exist: products, traces and the N x N Gram matrix come from the factors. The object offers the same
-interface as :class:`aniso.gradient_noise.GradientCovariance`, and
+A network keeps them as products of activations and deltas
+(:class:`aniso.networks.gradient_factors.GradientFactors`) or, where these don't fit, recomputes
+them for every product (:class:`aniso.networks.streamed_gradients.StreamedGradients`). Products,
+traces and eigenpairs need no more. The object offers the same interface as
+:class:`aniso.gradient_noise.GradientCovariance`, and
 :func:`aniso.gradient_noise.minibatch_covariance` and ``diffusion_covariance`` convert it.
 """
 
@@ -31,20 +32,24 @@ _EIGEN_TOLERANCE = 1e-9
 
 
 class LayeredCovariance(PlacedOperator, FactoredCovariance):
-    """Centred gradient covariance ``scale * sum_i (g_i - g)(g_i - g)^T`` on gradient factors.
+    """Centred gradient covariance ``scale * sum_i (g_i - g)(g_i - g)^T``, never formed.
 
     Made by :func:`gradient_covariance` and the conversions of :mod:`aniso.gradient_noise`.
 
     Attributes
     ----------
     factors : object
-        With ``shape``, ``dtype``, ``project``, ``combine``, ``rows``, ``mean``, ``gram``,
-        ``square_norms`` and ``square_sums``; see
-        :class:`aniso.networks.gradient_factors.GradientFactors`.
+        The gradients: with ``shape``, ``dtype``, ``project``, ``combine``, ``rows``, ``mean``,
+        ``square_norms`` and ``square_sums``, as GradientFactors and StreamedGradients have them.
+        ``gram``, the N x N matrix of inner products, is what kept factors offer besides: leading
+        eigenpairs come from it where it is there, and from products otherwise. Of a ``network``
+        its memory budget is kept.
     place : places.Place
         Where the factors live, NumPy's if they don't say. Products, sums and projections of arrays
         of the host come back to the host; samples stay with the factors; rows, the diagonal and
         eigenpairs are NumPy arrays.
+    rows_at_once : int or None
+        Rows that the exact traces ask for together, where the network states a memory budget.
     scale : float
         Factor of the sum.
     convention : noise_conventions.Convention
@@ -59,6 +64,9 @@ class LayeredCovariance(PlacedOperator, FactoredCovariance):
     def __init__(self, factors, scale, convention, mean=None):
         self.factors, self.scale, self.convention = factors, float(scale), convention
         self.place = getattr(factors, "place", places.NUMPY)
+        network = getattr(factors, "network", None)
+        self._budget = None if network is None else network.memory_budget
+        self.rows_at_once = None if network is None else network.data.vectors_at_once
         self.mean = factors.mean() if mean is None else mean
         dimension = factors.shape[1]
         LinearOperator.__init__(self, np.dtype(factors.dtype), (dimension, dimension))
@@ -86,6 +94,7 @@ class LayeredCovariance(PlacedOperator, FactoredCovariance):
             num_rows * dimension * self.dtype.itemsize,
             f"the centred gradients, {num_rows} x {dimension}",
             "use factor_rows for some of them, project and combine",
+            budget=self._budget,
         )
         return self._centred(0, num_rows)
 
@@ -96,7 +105,9 @@ class LayeredCovariance(PlacedOperator, FactoredCovariance):
 
     def factor_rows(self, start, stop):
         """Rows start..stop of the factor, shape (stop - start, D)."""
-        return math.sqrt(self.scale) * self._centred(start, stop)
+        rows = self._centred(start, stop)
+        rows *= math.sqrt(self.scale)
+        return rows
 
     def combine(self, weights):
         """Weighted sums of the factor's rows: (K, N) -> (K, D)."""
@@ -105,9 +116,9 @@ class LayeredCovariance(PlacedOperator, FactoredCovariance):
     def _combine(self, weights):
         xp = places.namespace(weights)
         weights = xp.astype(weights, self.place.dtype(self.dtype), copy=False)
-        result = self.factors.combine(weights)
-        result = result - xp.sum(weights, axis=1)[:, None] * self.mean
-        return math.sqrt(self.scale) * result
+        # sum_i w_i (g_i - g) = sum_i (w_i - w) g_i, w the mean weight: no further vectors
+        weights = weights - xp.mean(weights, axis=1)[:, None]
+        return self.factors.combine(math.sqrt(self.scale) * weights)
 
     def project(self, vectors):
         """Products with the factor: (D, K) -> (N, K)."""
@@ -118,7 +129,8 @@ class LayeredCovariance(PlacedOperator, FactoredCovariance):
         vectors = xp.astype(vectors, self.place.dtype(self.dtype), copy=False)
         projected = self.factors.project(vectors)
         projected -= self.mean @ vectors
-        return math.sqrt(self.scale) * projected
+        projected *= math.sqrt(self.scale)
+        return projected
 
     def _product(self, vectors):
         return self._combine(self._project(vectors).T).T
@@ -138,6 +150,7 @@ class LayeredCovariance(PlacedOperator, FactoredCovariance):
             8 * num_samples * (2 * self.shape[0] + self.num_rows),
             f"{num_samples} samples",
             "draw fewer at a time",
+            budget=self._budget,
         )
         draws = rng.standard_normal((num_samples, self.num_rows))
         return self._combine(backend.to_device(draws, self.place))
@@ -213,8 +226,9 @@ def gradient_covariance(factors):
 
     Parameters
     ----------
-    factors : GradientFactors
-        Gradients as factors, from ``network.linearise(theta).gradient_factors``.
+    factors : GradientFactors or StreamedGradients
+        Gradients from ``network.example_gradients(theta)``, or those of a linearisation,
+        ``network.linearise(theta).gradient_factors``.
 
     Returns
     -------

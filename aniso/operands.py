@@ -137,15 +137,18 @@ def to_dense(matrix, name="matrix"):
     return finite_products((dense + dense.T) / 2)
 
 
-def blocks(count, dimension):
+def blocks(count, dimension, largest=None):
     """Ranges (start, stop) that cover 0..count, each of at most 32 MiB of vectors in R^D.
+
+    `largest` is the number of vectors that the operator behind them lets be held together, if it
+    states one.
 
     Examples
     --------
     >>> list(blocks(300, 10))
     [(0, 256), (256, 300)]
     """
-    size = max(1, min(256, _BLOCK_BYTES // (8 * max(1, dimension))))
+    size = max(1, min(largest or 256, 256, _BLOCK_BYTES // (8 * max(1, dimension))))
     for start in range(0, count, size):
         yield start, min(count, start + size)
 

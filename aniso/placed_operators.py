@@ -2,7 +2,7 @@
 
 from scipy.sparse.linalg import LinearOperator
 
-from aniso import backend, places
+from aniso import backend, checks, places
 
 
 class PlacedOperator(LinearOperator):
@@ -33,6 +33,11 @@ class PlacedOperator(LinearOperator):
         if not places.is_foreign(other):
             return super().__matmul__(other)
         backend.require_place("the right factor", other, self.place)
+        shape, dimension = tuple(other.shape), self.shape[1]
+        if len(shape) not in (1, 2) or shape[0] != dimension:
+            raise checks.InputError(
+                f"the right factor has shape {shape}; expected ({dimension},) or ({dimension}, K)"
+            )
         if other.ndim == 1:
             return self._product(other[:, None])[:, 0]
         return self._product(other)

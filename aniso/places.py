@@ -53,7 +53,7 @@ class Place:
 
     @property
     def is_accelerator(self):
-        """Whether the device has a memory of its own."""
+        """Whether the device is a graphics processor, known by its name "cuda"."""
         return self.device.startswith("cuda")
 
     @property
@@ -203,7 +203,8 @@ def resolve(array, device=None):
     Raises
     ------
     InputError
-        If there is no such device, or the library that serves it is not installed.
+        If there is no such device, the library that serves it is not installed, or CuPy makes new
+        arrays on another card.
 
     Examples
     --------
@@ -212,6 +213,10 @@ def resolve(array, device=None):
         ...
     aniso.checks.InputError: device='tpu'; expected "cpu" or "cuda" for numpy arrays
     """
+    return _current(_resolved(array, device))
+
+
+def _resolved(array, device):
     if isinstance(device, Place):
         return device
     here = place_of(array)
@@ -250,10 +255,29 @@ def _checked(library, device):
             handle = strict.Device(device) if isinstance(device, str) else device
     except (AssertionError, ImportError, RuntimeError, ValueError) as error:
         raise checks.InputError(
-            f"device={str(device)!r} cannot be used: {str(error).splitlines()[0]}; "
+            f"device={str(device)!r} cannot be used: {_first_line(error)}; "
             + _REMEDIES.get(library, f"expected a device of {library}")
         ) from error
     return _place(library, handle)
+
+
+def _current(place):
+    # CuPy makes new arrays on its current card, whatever device they are asked for
+    if place.library != "cupy":
+        return place
+    current = importlib.import_module("cupy").cuda.runtime.getDevice()
+    if place.handle.id != current:
+        raise checks.InputError(
+            f"device={place.device!r} and CuPy's current device is cuda:{current}; expected one "
+            f"card: call cupy.cuda.Device({place.handle.id}).use() first"
+        )
+    return place
+
+
+def _first_line(error):
+    """The first line of an error's text that says something, else the error's type."""
+    lines = [line.strip() for line in str(error).splitlines()]
+    return next(filter(None, lines), type(error).__name__)
 
 
 _REMEDIES = {

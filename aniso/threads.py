@@ -7,6 +7,7 @@ come back in the order of the chunks, so sums over them do not depend on the num
 
 import functools
 import os
+from collections import deque
 from concurrent.futures import ThreadPoolExecutor
 
 import scipy.linalg.blas  # noqa: F401  (loads SciPy's own BLAS before the libraries are counted)
@@ -42,7 +43,7 @@ class Workers:
     def sum(self, function, items):
         """Sum of ``function(item)`` over the items, in their order; arrays are added in place.
 
-        Parts are added as they arrive, so that few of them exist at a time.
+        Parts are added as they arrive: one more than there are threads may wait.
         """
         total = None
         for part in self._results(function, items):
@@ -60,7 +61,18 @@ class Workers:
                 return
             if self._pool is None:
                 self._pool = ThreadPoolExecutor(self.num_threads, thread_name_prefix="aniso")
-            yield from self._pool.map(function, items)
+            # a task starts when a result has gone: results that wait don't grow with the items
+            waiting = deque()
+            try:
+                for item in items:
+                    if len(waiting) > self.num_threads:
+                        yield waiting.popleft().result()
+                    waiting.append(self._pool.submit(function, item))
+                while waiting:
+                    yield waiting.popleft().result()
+            finally:
+                for task in waiting:
+                    task.cancel()
 
 
 @functools.cache

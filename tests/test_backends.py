@@ -129,6 +129,40 @@ def test_a_cupy_without_a_device_is_named_with_its_remedy(monkeypatch):
         image_case().network(device="cuda:1")
 
 
+@pytest.mark.parametrize("text", ["\n  cudaErrorNoDevice", "", "\n"])
+def test_the_reason_is_the_first_line_that_says_something(monkeypatch, text):
+    def refuse():
+        raise RuntimeError(text)
+
+    fake = fake_cupy(refuse)
+    monkeypatch.setitem(sys.modules, "cupy", fake)
+    reason = text.strip() or "RuntimeError"
+    with pytest.raises(checks.InputError, match=f"cannot be used: {reason}; the extra"):
+        places.resolve(np.zeros(1), "cuda")
+
+
+def test_a_card_that_is_not_the_current_one_is_refused(monkeypatch):
+    # CuPy's functions, and array-api-compat's around them, make arrays on the current card
+    monkeypatch.setitem(sys.modules, "cupy", fake_cupy(lambda: 2))
+    assert places.resolve(np.zeros(1), "cuda").device == "cuda:0"
+    assert places.resolve(np.zeros(1), "cuda:0").device == "cuda:0"
+    other = places.Place("cupy", "cuda:1", types.SimpleNamespace(id=1))
+    for device in ("cuda:1", other):
+        with pytest.raises(checks.InputError, match=r"current.*cuda:0.*Device\(1\)\.use\(\) first"):
+            places.resolve(np.zeros(1), device)
+
+
+def fake_cupy(count):
+    class CUDARuntimeError(RuntimeError):
+        pass
+
+    runtime = types.SimpleNamespace(
+        getDeviceCount=count, getDevice=lambda: 0, CUDARuntimeError=CUDARuntimeError
+    )
+    device = lambda number: types.SimpleNamespace(id=number)  # noqa: E731
+    return types.SimpleNamespace(cuda=types.SimpleNamespace(runtime=runtime, Device=device))
+
+
 # ---- mixed places
 
 
@@ -164,6 +198,26 @@ def test_lists_of_numbers_belong_nowhere_and_go_anywhere(place):
     case = image_case()
     network = case.network(place)
     agree(network.gradient(case.theta.tolist()), case.network().gradient(case.theta))
+
+
+@every_foreign_place
+def test_data_that_are_no_numbers_of_full_precision_are_refused_where_they_are(place):
+    case = image_case()
+    with pytest.raises(checks.InputError, match=r"dtype uint8.*scale_images"):
+        case._replace(inputs=np.zeros((12, 1, 6, 6), np.uint8)).network(place)
+    with pytest.raises(checks.InputError, match="not finite in float32"):
+        case._replace(inputs=np.full((12, 1, 6, 6), 1e39)).network(place, dtype=np.float32)
+    if place.library == "torch":
+        torch = pytest.importorskip("torch")
+        half = backend.to_device(case.inputs, place).to(torch.bfloat16)
+        targets = backend.to_device(case.targets, place)
+        with pytest.raises(checks.InputError, match=r"dtype bfloat16.*half precision"):
+            networks.Network(case.model, case.output_loss, half, targets)
+    covariance = network_noise.gradient_covariance(
+        case.network(place).example_gradients(backend.to_device(case.theta, place))
+    )
+    with pytest.raises(checks.InputError, match=r"right factor has shape \(3,\); expected"):
+        covariance @ backend.to_device(np.ones(3), place)
 
 
 @every_foreign_place

@@ -9,6 +9,7 @@ from place_cases import every_foreign_place
 from tolerances import assert_equal_up_to_rounding, assert_within_sampling_error
 
 from aniso import (
+    backend,
     checks,
     descent,
     gradient_noise,
@@ -953,3 +954,25 @@ def test_a_run_on_another_device_is_the_run_on_the_host(place, name):
     assert device.records.keys() == host.records.keys()
     for quantity, values in host.records.items():
         np.testing.assert_allclose(device.records[quantity], values, rtol=1e-8, err_msg=quantity)
+
+
+@every_foreign_place
+def test_expected_sharpness_of_a_network_elsewhere_is_that_on_the_host(place):
+    from aniso.descent.sharpness import expected_sharpness
+
+    data = np.random.default_rng()
+    model = networks.Stack(
+        (networks.Dense(3), networks.Activation("tanh"), networks.Dense(1)), (2,)
+    )
+    inputs, targets = data.standard_normal((6, 2)), data.standard_normal((6, 1))
+    theta = model.initial_parameters(data)
+
+    def sharpness(where, theta):
+        own = (backend.to_device(array, where) for array in (inputs, targets))
+        network = networks.Network(model, losses.SquaredLoss(), *own)
+        return expected_sharpness(network, theta, 0.1, 20, np.random.default_rng(3)).value
+
+    expected = sharpness(places.NUMPY, theta)
+    # the same draws, and sums in another order
+    assert sharpness(place, theta) == pytest.approx(expected, rel=1e-10, abs=1e-14)
+    assert sharpness(place, backend.to_device(theta, place)) == sharpness(place, theta)

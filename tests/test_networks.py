@@ -122,7 +122,7 @@ def test_a_small_budget_streams_and_a_smaller_one_is_refused():
     with pytest.raises(memory.AllocationRefused, match="raise memory_budget"):
         case.network(memory_budget=whole.bytes_per_example, num_threads=1)
     rows = 8 * whole.num_examples * case.theta.size
-    with pytest.raises(memory.AllocationRefused, match="keeps factors"):
+    with pytest.raises(memory.AllocationRefused, match=r"network_noise\.gradient_covariance"):
         case.network(memory_budget=rows - 1, num_threads=1).per_example_gradients(case.theta)
     narrow = case.network(memory_budget=8 * case.theta.size**2, num_threads=1)
     with pytest.raises(memory.AllocationRefused, match="use hessian_product"):
@@ -152,6 +152,9 @@ def test_single_precision_stays_single_and_close():
         ({"inputs": np.zeros((3, 1, 7, 8))}, "inputs has shape"),
         ({"inputs": np.zeros((0, 1, 8, 8)), "targets": np.zeros(0, int)}, "no examples"),
         ({"inputs": np.full((60, 1, 8, 8), np.nan)}, "non-finite"),
+        ({"inputs": np.full((60, 1, 8, 8), 1e39), "dtype": np.float32}, "not finite in float32"),
+        ({"inputs": np.zeros((60, 1, 8, 8), np.uint8)}, "dtype uint8.*scale_images"),
+        ({"inputs": np.zeros((60, 1, 8, 8), np.float16)}, "dtype float16.*half precision"),
         ({"targets": np.full(60, 3)}, "label 3"),
         ({"targets": np.zeros(59, int)}, "shape"),
         ({"model": "perceptron"}, "networks.Stack"),
@@ -167,6 +170,23 @@ def test_bad_networks_are_refused(change, rule):
     }
     with pytest.raises(checks.InputError, match=rule):
         networks.Network(**{**given, **change})
+
+
+@pytest.mark.parametrize(
+    ("indices", "rule"),
+    [
+        ([99], r"entry 99; expected integers in 0\.\.59"),
+        ([-1], "entry -1"),
+        ([], "chooses no examples"),
+        (np.zeros(60, bool), "chooses no examples"),
+        (slice(7, 7), "chooses no examples"),
+        ([0.5], "dtype float64"),
+        (np.ones(59, bool), "dtype bool"),
+    ],
+)
+def test_subsets_of_no_examples_are_refused(indices, rule):
+    with pytest.raises(checks.InputError, match=rule):
+        small_case().network().subset(indices)
 
 
 def test_bad_parameters_and_vectors_are_refused():

@@ -47,7 +47,7 @@ def vgg_case(num_examples=5, width=1 / 32, side=8):
 def in_chunks(case, size, place=places.NUMPY):
     """The network, its memory budget such that the passes take at most `size` examples."""
     one = case.network(place, num_threads=1)
-    budget = 4 * size * one.bytes_per_example
+    budget = 4 * size * one.bytes_per_example + one.data.vector_bytes
     network = case.network(place, num_threads=1, memory_budget=budget)
     sizes = [chunk.size for chunk in network.chunks()]
     assert sum(sizes) == network.num_examples
@@ -246,7 +246,15 @@ def test_vgg_starts_with_the_stated_variances():
 
 
 @pytest.mark.parametrize(
-    "arguments", [{"input_shape": (32, 32)}, {"width": 0}, {"width": -1}, {"num_classes": 0}]
+    "arguments",
+    [
+        {"input_shape": 32},
+        {"input_shape": (3, 0, 8)},
+        {"input_shape": (32, 32)},
+        {"width": 0},
+        {"width": -1},
+        {"num_classes": 0},
+    ],
 )
 def test_vgg_refuses(arguments):
     with pytest.raises(checks.InputError, match=next(iter(arguments))):

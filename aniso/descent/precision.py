@@ -17,7 +17,7 @@ def in_single_precision(network):
     Returns
     -------
     networks.Network
-        Kept as long as the network, so that it is made once; it holds a copy of the inputs.
+        Kept as long as the network, so that it is made once; it shares the inputs.
 
     Examples
     --------

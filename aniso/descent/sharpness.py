@@ -2,7 +2,8 @@
 
 import numpy as np
 
-from aniso import checks
+from aniso import backend, checks
+from aniso.descent.hosted import on_host
 from aniso.estimates import Estimate
 
 
@@ -12,6 +13,7 @@ def expected_sharpness(objective, theta, radius, num_draws, rng, *, antithetic=T
     Parameters
     ----------
     objective : object with ``loss(theta)``
+        A network may live anywhere.
     theta : array_like, shape (D,)
     radius : float
         Standard deviation delta of every coordinate of nu.
@@ -45,7 +47,8 @@ def expected_sharpness(objective, theta, radius, num_draws, rng, *, antithetic=T
     >>> abs(sharpness.z_score(0.01)) < 4
     True
     """
-    theta = checks.array("theta", theta, shape=(None,))
+    objective = on_host(objective)
+    theta = checks.array("theta", backend.to_numpy(theta), shape=(None,))
     radius = checks.number("radius", radius, low=0)
     num_draws = checks.integer("num_draws", num_draws, low=2)
     checks.generator("rng", rng)

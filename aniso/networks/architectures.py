@@ -1,4 +1,4 @@
-"""Architectures: multi-layer perceptron, one hidden layer, the FashionMNIST network."""
+"""Architectures: multi-layer perceptron, one hidden layer, the FashionMNIST network, VGG-11."""
 
 from aniso import checks
 from aniso.networks.activation import Activation
@@ -97,10 +97,11 @@ def vgg11_network(input_shape=(3, 32, 32), width=1.0, num_classes=10):
     >>> vgg11_network().num_parameters
     9750922
     """
-    if len(input_shape) != 3:
+    if not isinstance(input_shape, (tuple, list)) or len(input_shape) != 3:
         raise checks.InputError(f"input_shape={input_shape!r}; expected (channels, height, width)")
     width = checks.number("width", width, low=0, strict=True)
     num_classes = checks.integer("num_classes", num_classes, low=1)
+    input_shape = tuple(checks.integer("input_shape", n, low=1) for n in input_shape)
     layers, (height, across) = [], input_shape[1:]
     for group in _VGG11_CHANNELS:
         for count in group:

@@ -11,6 +11,10 @@ _SMALLEST_CHUNK = 50
 # the share of the budget that data may take at rest; the rest is for the passes
 _DATA_SHARE = 4
 _COLUMNS_SHARE = 8
+# vectors of D numbers that passes hold beside those of their threads: vectors, sums, temporaries
+_VECTORS = 4
+# share of the room for chunks that blocks of vectors may take, beyond the first vector
+_BLOCKS_SHARE = 3
 # activations of a chunk to the bytes of all parameters, where these exceed the cache
 _PARAMETER_SHARE = 2
 
@@ -37,8 +41,9 @@ class ChunkedData:
     stack : Stack
         The layers that run.
     inputs : array, shape (N, \\*stack.input_shape)
-        Stays where it is if it is NumPy's, `place` is not, and a quarter of the budget cannot hold
-        it: then chunks are sent to `place` one by one, and dropped.
+        In the precision in which they were given: chunks are converted one by one. They stay where
+        they are if they are NumPy's, `place` is not, and a quarter of the budget cannot hold them:
+        then chunks are sent to `place` one by one, and dropped.
     targets : array
         Checked, at `place`.
     place : places.Place
@@ -48,16 +53,16 @@ class ChunkedData:
     workers : Workers
         Threads that share the chunks.
     memory_budget : int or None
-        Bytes that the passes may take at `place`.
+        Bytes that a quantity may take at `place`; see :class:`aniso.networks.Network`.
     """
 
     def __init__(self, stack, inputs, targets, place, dtype, workers, memory_budget):
         self.stack, self.place, self.dtype, self.workers = stack, place, dtype, workers
-        self.memory_budget = memory_budget
+        self.memory_budget, self._held = memory_budget, 0
         if places.place_of(inputs) != place:
             held = int(np.prod(inputs.shape)) * dtype.itemsize
             if held <= self.memory_limit() // _DATA_SHARE:
-                inputs = backend.to_device(inputs, place)
+                inputs, self._held = backend.to_device(inputs.astype(dtype), place), held
         self.inputs, self.targets = inputs, targets
         self.chunk_size = self._chunk_size()
         self._chunks = None
@@ -84,22 +89,53 @@ class ChunkedData:
             entries += layer.memory_entries(shape)
         return entries * self.dtype.itemsize
 
+    @property
+    def vector_bytes(self):
+        """Bytes that a pass with one vector of D numbers takes for such vectors, about.
+
+        Counted in double precision, in which squares are added up.
+        """
+        return (_VECTORS + self.workers.num_threads) * self.stack.num_parameters * 8
+
+    @property
+    def _room(self):
+        # what a budget leaves to chunks and to blocks of vectors
+        return max(0, self.memory_budget - self.vector_bytes - self._held)
+
+    @property
+    def vectors_at_once(self):
+        """Vectors of D numbers that a pass may hold together; None where no budget is stated."""
+        if self.memory_budget is None:
+            return None
+        return 1 + self._room // (_BLOCKS_SHARE * self.vector_bytes)
+
+    @property
+    def tangent_bytes(self):
+        """Bytes of activations that a block of tangents should have in one chunk."""
+        if self.memory_budget is None:
+            return self.place.chunk_bytes
+        return min(self.place.chunk_bytes, self._room // (4 * self.workers.num_threads))
+
     def _chunk_size(self):
         threads = self.workers.num_threads
         # weights and their gradient are read once a chunk: the examples' own work must outweigh it
         parameters = self.stack.num_parameters * self.dtype.itemsize
         budget = max(self.place.chunk_bytes, _PARAMETER_SHARE * parameters)
         if self.memory_budget is not None:
-            budget = min(budget, self.memory_budget // (4 * threads))
+            budget = min(budget, self._room // (4 * threads))
         elif self.place.is_accelerator:
             budget = min(budget, self.place.free_bytes // 8)
+        needed = 4 * self.bytes_per_example * threads
+        if self.memory_budget is None:
+            limit = int(0.9 * self.place.free_bytes)
+        else:
+            limit, needed = self.memory_budget, needed + self.vector_bytes + self._held
         memory.require(
-            4 * self.bytes_per_example * threads,
-            "the passes of one example on each thread",
+            needed,
+            f"the passes of one example on each thread, with {_VECTORS + threads} vectors of "
+            f"{self.stack.num_parameters} numbers",
             "raise memory_budget or lower num_threads",
-            budget=int(0.9 * self.place.free_bytes)
-            if self.memory_budget is None
-            else self.memory_budget,
+            budget=limit,
         )
         largest = self.num_examples
         if self.place.is_numpy:
@@ -115,7 +151,8 @@ class ChunkedData:
             rows = [slice(i, min(i + self.chunk_size, self.num_examples)) for i in starts]
             first = self.stack.layers[0].memory_entries(self.stack.input_shape)
             kept = first * self.dtype.itemsize * self.num_examples
-            keeps = not self.streamed and kept < self.memory_limit() // _COLUMNS_SHARE
+            limit = self.memory_limit() if self.memory_budget is None else self._room
+            keeps = not self.streamed and kept < limit // _COLUMNS_SHARE
             prepared = self.workers.map(self.prepared_rows if keeps else _nothing, rows)
             self._chunks = [
                 Chunk(part, columns, self.targets[part, ...])
@@ -127,6 +164,7 @@ class ChunkedData:
         """What the first layer reads of the examples `rows`, a slice."""
         examples = backend.to_device(self.inputs[rows, ...], self.place)
         xp = places.namespace(examples)
+        examples = xp.astype(examples, self.place.dtype(self.dtype), copy=False)
         batch_last = array_functions.contiguous(xp.moveaxis(examples, 0, -1))
         return self.stack.layers[0].prepare(batch_last)
 
@@ -155,6 +193,20 @@ def _nothing(_):
     return None
 
 
+def _check_precision(inputs):
+    given = str(inputs.dtype).rpartition(".")[2]  # torch.float16 and its like
+    if given == "uint8":
+        raise checks.InputError(
+            "inputs has dtype uint8; expected float64 or float32: "
+            "image_transformations.scale_images makes numbers of grey values"
+        )
+    if given in ("float16", "bfloat16"):
+        raise checks.InputError(
+            f"inputs has dtype {given}; expected float64 or float32: half precision has rounded "
+            "the data already"
+        )
+
+
 def placed(output_loss, inputs, targets, device, dtype, model):
     """Checked inputs and targets, and the place where they are to be.
 
@@ -171,14 +223,15 @@ def placed(output_loss, inputs, targets, device, dtype, model):
     Returns
     -------
     inputs : array
-        Still where they were, if that is the host.
+        Still where they were, if that is the host, in the precision in which they were given.
     targets : array
         At the place.
     place : places.Place
     """
     here, place = places.place_of(inputs), places.resolve(inputs, device)
     shape = (None, *model.input_shape)
-    inputs = backend.checked("inputs", inputs, here, shape=shape, dtype=dtype)
+    inputs = backend.checked_as_given("inputs", inputs, here, shape=shape, dtype=dtype)
+    _check_precision(inputs)
     if inputs.shape[0] == 0:
         raise checks.InputError("inputs has no examples; expected N >= 1")
     if not here.is_numpy:

@@ -8,7 +8,7 @@ derivative on the diagonal, so the diagonals of H and G agree there. A smooth ac
 import math
 
 from aniso import array_functions, places
-from aniso.networks import passes
+from aniso.networks import passes, tangent_products
 
 _UNITS = 8
 
@@ -29,6 +29,11 @@ def gauss_newton_diagonal(network, parameters, factors):
     ndarray, shape (D,)
     """
 
+    # columns of all factors pass back together unless a budget says otherwise
+    blocks = [slice(0, factors.shape[2])]
+    if network.memory_budget is not None:
+        blocks = tangent_products.blocks(network, factors.shape[2])
+
     def of_chunk(chunk):
         _, trail = passes.forward(network.layers, parameters, network.prepared(chunk))
         xp = places.namespace(factors)
@@ -36,7 +41,12 @@ def gauss_newton_diagonal(network, parameters, factors):
         columns = xp.astype(columns, network.place.dtype(network.dtype), copy=False)
         delta = array_functions.contiguous(columns)
         weights = network.place.zeros((1, chunk.size), network.dtype) + 1
-        return _weighted_squares(network, parameters, trail, delta, len(network.layers), weights)
+        total = network.place.zeros((network.num_parameters,), "float64")
+        for block in blocks:
+            total += _weighted_squares(
+                network, parameters, trail, delta[block, ...], len(network.layers), weights
+            )
+        return total
 
     return network.workers.sum(of_chunk, network.chunks()) / network.num_examples
 

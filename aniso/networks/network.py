@@ -27,7 +27,12 @@ class Network(PlacedStack):
     num_threads : int, optional
         All cores if not given. Results do not depend on it.
     memory_budget : int, optional
-        Bytes that the passes may take for their work; 90 % of the available memory if not given.
+        Bytes that a quantity may take beside what the caller holds: the data, which are neither
+        copied nor counted, and the vectors that are given and returned. Passes take fewer examples
+        and vectors at once to keep it; matrices, rows of gradients and samples that would exceed it
+        are refused, and so is a budget below what one example and one vector take. What a quantity
+        returns for every example (losses, outputs, projections) is not counted. 90 % of the
+        available memory if not given.
     device : str, device or places.Place, optional
         Where the network runs, if not where the inputs are: "cuda", or a library's own device (see
         :func:`aniso.places.resolve`). Inputs of NumPy that would take more than a quarter of the
@@ -151,8 +156,8 @@ class Network(PlacedStack):
         Raises
         ------
         AllocationRefused
-            If N D numbers do not fit; the factored covariance of :meth:`linearise` needs no such
-            array.
+            If N D numbers do not fit; the covariance that :mod:`aniso.network_noise` makes of
+            :meth:`example_gradients` needs no such array.
         """
         parameters = self.stack.unpacked(self.check_theta(theta))
         self._require_rows(self.num_examples)
@@ -181,7 +186,8 @@ class Network(PlacedStack):
         self.require(
             count * self.num_parameters * self.dtype.itemsize,
             f"{count} x {self.num_parameters} per-example gradients",
-            "use linearise(theta).gradient_covariance(), which keeps factors",
+            "use network_noise.gradient_covariance(network.example_gradients(theta)), which needs "
+            "no such array",
         )
 
     def jacobians(self, theta):
@@ -229,14 +235,20 @@ class Network(PlacedStack):
     def _product(self, theta, vectors, output_matrices, second_order):
         theta = self.check_theta(theta)
         rows, single = self.check_vectors(vectors)
-        product = tangent_products.products(self, theta, rows, output_matrices, second_order).T
+
+        def of_group(group):
+            return tangent_products.products(self, theta, group, output_matrices, second_order)
+
+        product = self.in_groups(of_group, rows).T
         return product[:, 0] if single else product
 
     def quadratic_forms(self, theta, vectors):
         """``v^T H v`` for vectors (D,) or (D, K): float or (K,), about half a product each."""
         theta = self.check_theta(theta)
         rows, single = self.check_vectors(vectors)
-        forms = tangent_products.quadratic_forms(self, theta, rows)
+        forms = self.in_groups(
+            lambda group: tangent_products.quadratic_forms(self, theta, group), rows
+        )
         return float(forms[0]) if single else forms
 
     def hessian(self, theta):

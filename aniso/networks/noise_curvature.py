@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from aniso import array_functions, backend
+from aniso import array_functions, backend, places
 from aniso.networks.parameter_blocks import blocks_of
 
 _FORMS = 128
@@ -65,7 +65,8 @@ def from_forms(network, theta, gradients):
     ----------
     network : Network
     theta : ndarray, shape (D,)
-    gradients : GradientFactors
+    gradients : GradientFactors or StreamedGradients
+        Every row is formed once.
 
     Returns
     -------
@@ -73,24 +74,27 @@ def from_forms(network, theta, gradients):
     by_layer : ndarray
     """
     blocks = blocks_of(network.stack)
-    total = _mean_form(network, theta, gradients, None)
-    if len(blocks) == 1:
-        return total, np.array([total])
-    return total, np.array([_mean_form(network, theta, gradients, block) for block in blocks])
-
-
-def _mean_form(network, theta, gradients, block):
-    # over the centred gradients, or over their part in one layer
-    mean, (count, dimension), total = gradients.mean(), gradients.shape, 0.0
+    mean, (count, dimension) = gradients.mean(), gradients.shape
     step = max(1, min(_FORMS, _ROW_ENTRIES // dimension))
+    if network.data.vectors_at_once is not None:
+        step = min(step, network.data.vectors_at_once)
+
+    def sum_of_forms(rows):
+        return float(array_functions.double_sum(network.quadratic_forms(theta, rows.T)))
+
+    total, by_layer = 0.0, np.zeros(len(blocks))
     for start in range(0, count, step):
         rows = gradients.rows(start, min(start + step, count))
         rows -= mean
-        if block is not None:
-            rows[:, : block.whole.start] = 0
-            rows[:, block.whole.stop :] = 0
-        total += float(array_functions.double_sum(network.quadratic_forms(theta, rows.T)))
-    return total / count
+        total += sum_of_forms(rows)
+        if len(blocks) == 1:
+            by_layer[0] = total
+            continue
+        for number, block in enumerate(blocks):
+            own = places.namespace(rows).zeros_like(rows)
+            own[:, block.whole] = rows[:, block.whole]
+            by_layer[number] += sum_of_forms(own)
+    return total / count, by_layer / count
 
 
 def summary(network, gradients, hessian_diagonal, total, by_layer):

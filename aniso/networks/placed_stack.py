@@ -82,7 +82,14 @@ class PlacedStack:
         return self.model.num_outputs
 
     def subset(self, indices):
-        """The same network on the examples `indices`, integers on the host or a slice."""
+        """The same network on the examples `indices`: integers on the host, flags or a slice.
+
+        Raises
+        ------
+        InputError
+            If an index is no example's, or there is none.
+        """
+        indices = self._checked_indices(indices)
         return type(self)(
             self.model,
             self.output_loss,
@@ -93,6 +100,30 @@ class PlacedStack:
             memory_budget=self.memory_budget,
             device=self.place,
         )
+
+    def _checked_indices(self, indices):
+        if isinstance(indices, slice):
+            start, stop, step = indices.indices(self.num_examples)
+            if len(range(start, stop, step)) > 0:
+                return slice(start, stop, step)
+            indices = []
+        given = backend.to_numpy(indices)
+        if given.dtype == bool and given.shape == (self.num_examples,):
+            given = np.flatnonzero(given)
+        if given.size == 0:
+            raise checks.InputError("indices chooses no examples; expected at least one")
+        if given.ndim != 1 or given.dtype.kind not in "iu":
+            raise checks.InputError(
+                f"indices has shape {given.shape} and dtype {given.dtype}; expected integers (n,), "
+                f"or flags ({self.num_examples},)"
+            )
+        low, high = int(given.min()), int(given.max())
+        if low < 0 or high >= self.num_examples:
+            raise checks.InputError(
+                f"indices has the entry {low if low < 0 else high}; expected integers in "
+                f"0..{self.num_examples - 1}"
+            )
+        return given
 
     def forward_multiplications(self):
         """Multiplications of one forward pass of one example."""
@@ -149,6 +180,27 @@ class PlacedStack:
         """What the first layer reads of the examples `rows`, a slice."""
         return self.data.prepared_rows(rows)
 
+    def in_groups(self, function, rows):
+        """``function(rows)`` for vectors or weights (K, .), as many at once as the budget lets.
+
+        The results of the groups are joined along their first axis. Without a stated budget there
+        is one group.
+        """
+        count, step = rows.shape[0], self.data.vectors_at_once
+        if step is None or count <= step:
+            return function(array_functions.contiguous(rows))
+        result = None
+        for start in range(0, count, step):
+            group = slice(start, min(start + step, count))
+            part = function(array_functions.contiguous(rows[group, ...]))
+            if result is None:
+                shape = (count, *part.shape[1:])
+                result = self.place.namespace.empty(
+                    shape, dtype=part.dtype, device=places.device(part)
+                )
+            result[group, ...] = part
+        return result
+
     def require(self, num_bytes, what, alternative):
         """Refuse an allocation at the network's place; see :func:`aniso.memory.require`."""
         budget = self.memory_budget
@@ -169,7 +221,7 @@ class PlacedStack:
         given = self._checked("vectors", vectors, shape)
         if single:
             return given[None, ...], single
-        return array_functions.contiguous(given.T), single
+        return given.T, single
 
     def _checked(self, name, value, shape):
         return backend.checked(name, value, self.place, shape=shape, dtype=self.dtype)

@@ -12,9 +12,6 @@ and memory is that of the passes over one chunk of examples, whatever N and D ar
 
 from functools import cached_property
 
-import numpy as np
-
-from aniso import array_functions
 from aniso.networks import passes, tangent_products
 from aniso.networks.gradient_factors import GradientFactors, stored_entries
 
@@ -41,6 +38,7 @@ def gradients_at(network, theta):
 
     Examples
     --------
+    >>> import numpy as np
     >>> from aniso import losses, networks
     >>> network = networks.Network(networks.Stack((networks.Dense(1),), (1,)),
     ...     losses.SquaredLoss(), inputs=[[1.0], [2.0]], targets=[[0.0], [0.0]])
@@ -78,6 +76,7 @@ class StreamedGradients:
 
     Examples
     --------
+    >>> import numpy as np
     >>> from aniso import losses, networks
     >>> network = networks.Network(networks.Stack((networks.Dense(1),), (1,)),
     ...     losses.SquaredLoss(), inputs=[[1.0], [2.0]], targets=[[0.0], [0.0]])
@@ -113,8 +112,11 @@ class StreamedGradients:
 
     def project(self, vectors):
         """``G V``, the inner products with vectors (D, K): (N, K)."""
+        return self.network.in_groups(self._projections, vectors.T).T
+
+    def _projections(self, rows):
+        # inner products with the vectors of one group, (K, N)
         network, xp = self.network, self.network.place.namespace
-        rows = array_functions.contiguous(vectors.T)
         blocks = tangent_products.blocks(network, rows.shape[0])
         directions = [network.stack.unpacked(rows[block, ...]) for block in blocks]
 
@@ -124,12 +126,15 @@ class StreamedGradients:
             for direction in directions:
                 moved, _ = passes.tangent(network.layers, self.parameters, trail, direction)
                 parts.append(xp.sum(moved * delta, axis=1))
-            return xp.concat(parts).T
+            return xp.concat(parts)
 
-        return xp.concat(network.workers.map(of_chunk, network.chunks()))
+        return xp.concat(network.workers.map(of_chunk, network.chunks()), axis=1)
 
     def combine(self, weights):
         """``weights @ G`` for weights (K, N): (K, D), a backward pass for each row."""
+        return self.network.in_groups(self._combinations, weights)
+
+    def _combinations(self, weights):
         network = self.network
         blocks = tangent_products.blocks(network, weights.shape[0])
 
@@ -146,7 +151,7 @@ class StreamedGradients:
 
     def rows(self, start, stop):
         """Gradients of the examples start..stop, (stop - start, D), formed anew."""
-        return self.network.subset(np.arange(start, stop)).per_example_gradients(self.theta)
+        return self.network.subset(slice(start, stop)).per_example_gradients(self.theta)
 
     def square_norms(self):
         """``|g_i|^2``, (N,), in double precision."""
@@ -171,10 +176,10 @@ class StreamedGradients:
             trail, delta = self._pass(chunk)
             deltas = passes.deltas(network.layers, self.parameters, trail, delta)
             ones = xp.ones_like(delta[0, ...])
-            parts = [
-                network.layers[i].gradient_squares(trail[i], deltas[i], ones)
-                for i in network.stack.parameterised
-            ]
-            return xp.astype(xp.concat(parts), xp.float64)
+            total = network.place.empty((network.num_parameters,), "float64")
+            for i in network.stack.parameterised:
+                squares = network.layers[i].gradient_squares(trail[i], deltas[i], ones)
+                total[network.stack.parameter_slices[i]] = xp.astype(squares, xp.float64)
+            return total
 
         return self._sum(of_chunk)

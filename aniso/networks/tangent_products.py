@@ -1,7 +1,8 @@
 """Hessian and Gauss-Newton products by tangents: no cache, any layers, chunks of the data.
 
 One pass forward with tangents and one back (Pearlmutter's R-operator) for a block of vectors; the
-blocks are as long as keeps a chunk's tangents in the processor's cache, or an accelerator busy.
+blocks are as long as keeps a chunk's tangents in the processor's cache, or an accelerator busy,
+and within the memory budget.
 """
 
 from array_api_compat import array_namespace
@@ -84,5 +85,6 @@ def _linearised(network, parameters, chunk, output_matrices):
 
 def blocks(network, count):
     """Slices of `count` tangents that pass together through one chunk."""
-    step = max(1, network.place.chunk_bytes // (network.bytes_per_example * network.chunk_size))
+    in_chunk = network.bytes_per_example * network.chunk_size
+    step = max(1, network.data.tangent_bytes // in_chunk)
     return [slice(i, min(i + step, count)) for i in range(0, count, step)]
