@@ -200,8 +200,7 @@ def _ready(figure, parameters, options, data):
         raise checks.InputError(f"--data-dir: {str(options.data_dir)!r} does not exist")
     if options.device is not None:
         places.resolve(np.zeros(1), options.device)
-    if options.executor != "mpi":  # whose workers wait for real work once they are met
-        executors.require_reachable(options.executor)
+    executors.require_reachable(options.executor)
     stored = None if options.fresh else load(data, parameters)
     if options.plot_only:
         if stored is None:
