@@ -15,7 +15,7 @@ from aniso import checks, memory
 
 # bytes of one chunk's activations: with NumPy a few chunks must live in the last cache level
 # together; a library with threads of its own wants larger pieces of work, an accelerator by far
-_NUMPY_CHUNK, _PROCESSOR_CHUNK, _ACCELERATOR_CHUNK = 8_000_000, 64_000_000, 500_000_000
+_NUMPY_CHUNK, _PROCESSOR_CHUNK, _ACCELERATOR_CHUNK = 16_000_000, 64_000_000, 500_000_000
 _LIBRARIES = ("numpy", "torch", "cupy", "array_api_strict")
 
 
