@@ -11,9 +11,7 @@ other code begins anew. Stored arrays that other code made are drawn, and said t
 """
 
 import argparse
-import hashlib
 import importlib
-import json
 import os
 import sys
 import time
@@ -25,7 +23,7 @@ import matplotlib
 import numpy as np
 import threadpoolctl
 
-from analysis import figure_style, sources, units_of_work
+from analysis import figure_data, figure_style, sources, units_of_work
 from aniso import (
     checks,
     executors,
@@ -33,8 +31,6 @@ from aniso import (
     interruptions,
     official_files,
     places,
-    provenance,
-    run_store,
 )
 
 SCALES = ("small", "medium", "paper")
@@ -162,13 +158,13 @@ def main(name, arguments=None):
             return 1
     try:
         if stored.pop("new", False):
-            _save(figure, options.scale, data, parameters, stored)
+            figure_data.save(figure, options.scale, data, parameters, stored)
         elif stored["sources"] != sources.fingerprint(f"analysis.{figure.made_by}"):
             print(
                 f"the stored data were made by other sources ({stored['sources'] or 'not recorded'}"
                 "); --fresh computes them anew"
             )
-        _update_claims(figure, data, parameters, stored["arrays"])
+        figure_data.update_claims(figure, data, parameters, stored["arrays"])
         _show(figure, parameters, stored)
         for path in draw(figure, parameters, stored["arrays"], options.output / stem):
             print(f"wrote {path}")
@@ -201,7 +197,7 @@ def _ready(figure, parameters, options, data):
     if options.device is not None:
         places.resolve(np.zeros(1), options.device)
     executors.require_reachable(options.executor)
-    stored = None if options.fresh else load(data, parameters)
+    stored = None if options.fresh else figure_data.load(data, parameters)
     if options.plot_only:
         if stored is None:
             raise checks.InputError(
@@ -245,49 +241,6 @@ def _cost(figure, options):
     return figure.costs[options.scale] + (f" (of {own} seeds, not {options.seeds})" * other)
 
 
-def key(parameters):
-    """Hash of the parameters, by which stored data are recognised."""
-    return hashlib.sha256(json.dumps(parameters, sort_keys=True).encode()).hexdigest()
-
-
-def load(data, parameters):
-    """Stored arrays and description, or None where they are absent, damaged or of others.
-
-    Parameters
-    ----------
-    data : Path
-        The ``.npz``; its description lies beside it.
-    parameters : dict
-
-    Returns
-    -------
-    dict or None
-    """
-    description = data.with_suffix(".json")
-    if not (data.exists() and description.exists()):
-        return None
-    try:
-        found = json.loads(description.read_text(encoding="utf-8"))
-        arrays, own = run_store.load_arrays(data)
-        # each file says whose it is: a write that was cut off between the two mixes nothing
-        if {found["key"], own} != {key(_wanted(parameters))}:
-            return None
-        return {
-            "arrays": arrays,
-            "sources": found.get("sources", ""),
-            "prepared": found.get("prepared", {}),
-            "diverged": found.get("diverged", []),
-        }
-    except Exception as error:  # what a damaged archive raises is beyond listing
-        print(f"{str(data)!r} is damaged ({type(error).__name__}): left aside", file=sys.stderr)
-        return None
-
-
-def _wanted(parameters):
-    # what a figure shows, whatever device it was computed on and whoever's images they were
-    return {name: parameters[name] for name in parameters if name not in ("device", "images")}
-
-
 def _compute(figure, parameters, options):
     start = time.perf_counter()
     units = figure.make_units(parameters)
@@ -295,7 +248,7 @@ def _compute(figure, parameters, options):
     foundations = _foundations(figure, parameters, options)
     if foundations is None:
         return None
-    name = key(parameters | {"sources": code})[:12]
+    name = figure_data.key(parameters | {"sources": code})[:12]
     folder = options.runs.resolve() / f"{figure.made_by}_{options.scale}" / name
     images = os.environ.get(official_files.FOLDER_VARIABLE)
     work = [
@@ -333,7 +286,7 @@ def _foundations(figure, parameters, options):
     code = sources.fingerprint(figure.compute_foundation.__module__)
     seeds = range(parameters["num_seeds"])
     units = [figure.make_foundation(parameters, seed) for seed in seeds]
-    names = [key(unit | {"sources": code})[:12] for unit in units]
+    names = [figure_data.key(unit | {"sources": code})[:12] for unit in units]
     folders = [str(options.runs.resolve() / "foundations" / name) for name in names]
     work = [(figure.name, unit, path) for unit, path in zip(units, folders, strict=True)]
     label = f"{figure.name}: foundation"
@@ -362,38 +315,6 @@ def compute_named_foundation(work):
 def _one_thread():
     # the sums of linear algebra depend on its threads: the same number on every executor
     return threadpoolctl.threadpool_limits(1, user_api="blas")
-
-
-def _save(figure, scale, data, parameters, stored):
-    run_store.save_arrays(data, stored["arrays"], key(_wanted(parameters)))
-    description = {
-        "figure": figure.name,
-        "scale": scale,
-        "parameters": _wanted(parameters),
-        "prepared": {name: parameters[name] for name in parameters if name == "images"},
-        "device": parameters.get("device", "cpu"),
-        "key": key(_wanted(parameters)),
-        "sources": stored["sources"],
-        "seconds_of_this_call": round(stored["seconds"], 1),
-        "diverged": stored["diverged"],
-        "environment": provenance.environment(),
-    }
-    _write_json(data.with_suffix(".json"), description)
-
-
-def _update_claims(figure, data, parameters, arrays):
-    """Verdicts beside the data are those of the present rules; provenance stays."""
-    path = data.with_suffix(".json")
-    description = json.loads(path.read_text(encoding="utf-8"))
-    found = [claim.as_plain() for claim in figure.judge(parameters, arrays)]
-    if json.loads(json.dumps(found)) != description.get("claims"):
-        _write_json(path, description | {"claims": found})
-
-
-def _write_json(path, content):
-    with files.atomic_writer(path) as stream:
-        json.dump(content, stream, indent=1)
-        stream.write("\n")
 
 
 def _show(figure, parameters, stored):

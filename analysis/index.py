@@ -9,7 +9,7 @@ import numpy as np
 
 from analysis import claims, figure_command
 from analysis.__main__ import FIGURES
-from aniso import files, run_store
+from aniso import array_files, files
 
 _RANK = {scale: number for number, scale in enumerate(figure_command.SCALES)}
 
@@ -34,7 +34,7 @@ def stored_figures(folder):
             continue
         if name in found and _RANK[found[name][0]["scale"]] > _RANK[description["scale"]]:
             continue
-        found[name] = description, run_store.load_arrays(path.with_suffix(".npz"))[0]
+        found[name] = description, array_files.load_arrays(path.with_suffix(".npz"))[0]
     return found
 
 

@@ -7,7 +7,9 @@ from pathlib import Path
 import aniso
 
 _ROOTS = {"aniso": Path(aniso.__file__).parent, "analysis": Path(__file__).parent}
-_PRESENTATION = frozenset({"analysis.figure_command", "analysis.figure_style", "analysis.claims"})
+_PRESENTATION = frozenset(
+    f"analysis.{name}" for name in ("claims", "figure_command", "figure_data", "figure_style")
+)
 
 
 def fingerprint(module):

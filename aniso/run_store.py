@@ -11,25 +11,18 @@ belongs to one set of parameters and one process at a time.
 """
 
 import contextlib
-import hashlib
-import io
 import json
 import os
 import re
 import time
 import warnings
-import zipfile
 from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
-
-from aniso import checks, file_locks, files, parameter_differences, provenance
+from aniso import array_files, checks, file_locks, files, parameter_differences, provenance
 
 _KEPT = 2
-_DETAILS = "details_json"
 _CHECKPOINT = re.compile(r"checkpoint-(\d+)\.npz")
-_DIGITS = 64  # of a SHA-256 checksum
 _STOP = "stop"
 _SECONDS_TO_WAIT = 60.0
 _SECONDS_BETWEEN_LOOKS = 1.0
@@ -269,11 +262,11 @@ class RunDirectory:
         content = json.dumps({"step": step, "details": details})
         path = self.folder / name
         with _named(path):
-            save_arrays(path, arrays, content)
+            array_files.save_arrays(path, arrays, content)
 
     def _load(self, path):
         try:
-            arrays, text = _unsealed(path)
+            arrays, text = array_files.unsealed(path)
             content = json.loads(text)
             return Stored(content["step"], arrays, content["details"])
         except MemoryError:
@@ -346,55 +339,3 @@ def stored_arrays(folder, parameters, seed, compute):
             run.save_result(0, compute(), {})
             stored = run.result()
     return stored.arrays
-
-
-def save_arrays(path, arrays, text):
-    """Arrays and a text in one NPZ file, whole or absent.
-
-    Notes
-    -----
-    The comment of the archive, its last bytes, is the SHA-256 checksum of all bytes before it.
-    """
-    buffer = io.BytesIO()
-    np.savez_compressed(buffer, **{_DETAILS: np.array(text)}, **arrays)
-    with zipfile.ZipFile(buffer, "a") as archive:
-        archive.comment = bytes(_DIGITS)
-    content = buffer.getbuffer()[:-_DIGITS]
-    with files.atomic_writer(path, "wb") as stream:
-        stream.write(content)
-        stream.write(_checksum(content))
-
-
-def load_arrays(path):
-    """Arrays and text of :func:`save_arrays`, a pair (dict, str).
-
-    Raises
-    ------
-    FileNotFoundError
-    InputError
-        If the file is not as it was written.
-    """
-    try:
-        return _unsealed(path)
-    except (FileNotFoundError, MemoryError):
-        raise
-    except Exception as error:
-        raise checks.InputError(
-            f"{str(path)!r} is damaged ({type(error).__name__}: {error}); expected a file that "
-            "is as it was written; remove it to compute it anew"
-        ) from error
-
-
-def _unsealed(path):
-    content = Path(path).read_bytes()
-    # an archive without a comment, which ends with its length: older than the checksums
-    sealed = not (content[-22:-18] == b"PK\5\6" and content.endswith(b"\0\0"))
-    if sealed and _checksum(memoryview(content)[:-_DIGITS]) != content[-_DIGITS:]:
-        raise ValueError("its content does not agree with its checksum")
-    with np.load(io.BytesIO(content), allow_pickle=False) as stored:
-        arrays = {name: stored[name] for name in stored.files}
-    return arrays, str(arrays.pop(_DETAILS))
-
-
-def _checksum(content):
-    return hashlib.sha256(content).hexdigest().encode()

@@ -23,11 +23,12 @@ from analysis import (
     fig4_one_hidden_layer,
     fig5_curvature,
     figure_command,
+    figure_data,
     index,
     sources,
     step_progress,
 )
-from aniso import run_store
+from aniso import array_files, run_store
 
 pytestmark = pytest.mark.needs_jit
 ROOT = Path(__file__).parents[1]
@@ -67,7 +68,7 @@ def test_a_figure_leaves_pictures_data_and_provenance(drawn, name):
     assert description["sources"] == sources.fingerprint(f"analysis.{maker}")
     assert description["environment"]["packages"]["numpy"] == np.__version__
     assert {claim["verdict"] for claim in description["claims"]} <= set(claims.Verdict)
-    arrays, _ = run_store.load_arrays(data)
+    arrays, _ = array_files.load_arrays(data)
     assert arrays
     assert all(np.asarray(array).dtype.kind in "fibU" for array in arrays.values())
 
@@ -98,9 +99,9 @@ def test_a_figure_of_finished_runs_takes_them_up(drawn, monkeypatch):
 
     monkeypatch.setattr(fashion_mnist.descent, "simulate_descent", walked)
     data = drawn / "figures" / "data" / "fig3_fashion_mnist_small.npz"
-    before = run_store.load_arrays(data)[0]
+    before = array_files.load_arrays(data)[0]
     assert run("fig3_fashion_mnist", drawn, "--fresh") == 0
-    after = run_store.load_arrays(data)[0]
+    after = array_files.load_arrays(data)[0]
     for name, array in before.items():
         assert np.array_equal(after[name], array, equal_nan=True)
 
@@ -109,7 +110,7 @@ def test_numbers_do_not_depend_on_the_executor(drawn, tmp_path):
     name = "fig4_one_hidden_layer"
     assert run(name, tmp_path, executor="local:2") == 0
     first, second = (
-        run_store.load_arrays(folder / "figures" / "data" / f"{name}_small.npz")[0]
+        array_files.load_arrays(folder / "figures" / "data" / f"{name}_small.npz")[0]
         for folder in (drawn, tmp_path)
     )
     for key, array in first.items():
@@ -192,7 +193,7 @@ def test_a_diverging_dynamics_stops_no_other(tmp_path, monkeypatch):
     monkeypatch.setattr(fig3_fashion_mnist, "DYNAMICS", ("gd", "gld_dynamic", "sgd"))
     monkeypatch.setattr(fig3_fashion_mnist, "ANISOTROPIC", ("sgd",))
     assert run("fig3_fashion_mnist", tmp_path) == 0
-    arrays, _ = run_store.load_arrays(
+    arrays, _ = array_files.load_arrays(
         tmp_path / "figures" / "data" / "fig3_fashion_mnist_small.npz"
     )
     assert arrays["diverged"].tolist() == [[False, False, True]]
@@ -202,7 +203,7 @@ def test_a_diverging_dynamics_stops_no_other(tmp_path, monkeypatch):
         description
         for path in (tmp_path / "runs").glob("fig3*/*/unit-*/result.npz")
         if "loss"
-        in (description := json.loads(run_store.load_arrays(path)[1]))["details"]["message"]
+        in (description := json.loads(array_files.load_arrays(path)[1]))["details"]["message"]
     )
     assert "step" in stored["details"]["message"]
 
@@ -362,7 +363,7 @@ def test_the_largest_scale_represents_a_figure(drawn, tmp_path):
 def test_committed_verdicts_are_those_of_the_committed_data(name):
     for path in (ROOT / "figures" / "data").glob(f"{name}_*.json"):
         description = json.loads(path.read_text())
-        arrays, _ = run_store.load_arrays(path.with_suffix(".npz"))
+        arrays, _ = array_files.load_arrays(path.with_suffix(".npz"))
         found = figure_command.named(name).judge(description["parameters"], arrays)
         expected = {claim["name"]: claim["verdict"] for claim in description["claims"]}
         assert verdicts(found) == expected
@@ -422,17 +423,17 @@ def test_data_that_a_cut_off_write_has_mixed_are_not_drawn(drawn, tmp_path, caps
         target.write_bytes((drawn / name).read_bytes())
     data = tmp_path / "figures/data/fig2_two_basins_small.npz"
     parameters = fig2_two_basins.SCALES["small"]
-    assert figure_command.load(data, parameters) is not None
-    arrays, own = run_store.load_arrays(data)
-    run_store.save_arrays(data, arrays, figure_command.key(parameters | {"num_seeds": 3}))
-    assert figure_command.load(data, parameters) is None
+    assert figure_data.load(data, parameters) is not None
+    arrays, own = array_files.load_arrays(data)
+    array_files.save_arrays(data, arrays, figure_data.key(parameters | {"num_seeds": 3}))
+    assert figure_data.load(data, parameters) is None
     for broken in (b"", data.read_bytes()[:300]):
         data.write_bytes(broken)
-        assert figure_command.load(data, parameters) is None
+        assert figure_data.load(data, parameters) is None
         assert "is damaged" in capsys.readouterr().err
-    run_store.save_arrays(data, arrays, own)
+    array_files.save_arrays(data, arrays, own)
     data.with_suffix(".json").write_text('{"figure": 3')
-    assert figure_command.load(data, parameters) is None
+    assert figure_data.load(data, parameters) is None
 
 
 def test_a_full_disk_is_told_with_what_to_do(drawn, monkeypatch, capsys):

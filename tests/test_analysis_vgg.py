@@ -5,7 +5,7 @@ import pytest
 from place_cases import every_foreign_place
 
 from analysis import fig1_generalization, fig6_sharpness, figure_command, vgg
-from aniso import checks, image_transformations, run_store
+from aniso import array_files, checks, image_transformations
 
 pytestmark = pytest.mark.needs_jit
 SEEDS = 3
@@ -110,7 +110,7 @@ def test_sigma_is_the_best_on_held_out_images(unit, tmp_path, monkeypatch):
     value = vgg.compute_unit(unit, tmp_path / "unit", None)
     assert value["validation_accuracy"].tolist() == [0.1, 0.3, 0.2, 0.3]
     assert value["chosen"] == 1
-    chosen, _ = run_store.load_arrays(
+    chosen, _ = array_files.load_arrays(
         next((tmp_path / "unit" / f"sigma-{int(value['chosen'])}").glob("result*.npz"))
     )
     np.testing.assert_array_equal(chosen["theta"], value["theta"])
@@ -191,7 +191,7 @@ def test_figures_of_other_images_are_computed_anew(tmp_path, rng, monkeypatch, c
         said = capsys.readouterr().out
         assert ("of other images" in said) == (name == "second")
         path = tmp_path / "figures" / "data" / "fig1_generalization_small.npz"
-        found.append(run_store.load_arrays(path)[0]["loss"])
+        found.append(array_files.load_arrays(path)[0]["loss"])
     np.testing.assert_array_equal(found[0], found[1])
     assert (found[0] != found[2]).any()
 
@@ -226,7 +226,7 @@ def test_the_second_figure_draws_the_runs_of_the_first(tmp_path, monkeypatch):
     monkeypatch.setattr(vgg.descent, "simulate_descent", forbidden)
     assert figure_command.main("fig6_sharpness", arguments) == 0
     first, second = (
-        run_store.load_arrays(tmp_path / "figures" / "data" / f"{name}_small.npz")[0]
+        array_files.load_arrays(tmp_path / "figures" / "data" / f"{name}_small.npz")[0]
         for name in ("fig1_generalization", "fig6_sharpness")
     )
     np.testing.assert_array_equal(first["expected_sharpness"], second["expected_sharpness"])

@@ -14,7 +14,7 @@ import executor_units
 import numpy as np
 import pytest
 
-from aniso import checks, files, run_store
+from aniso import array_files, checks, files, run_store
 
 # for programs of their own: these tests and the sources they lie with
 TESTS = Path(__file__).parent
@@ -191,18 +191,18 @@ def test_files_of_other_names_are_no_checkpoints(tmp_path):
 
 def test_arrays_without_a_checksum_are_read_and_damaged_ones_refused(tmp_path):
     path = tmp_path / "arrays.npz"
-    run_store.save_arrays(path, {"found": np.arange(3)}, "text")
+    array_files.save_arrays(path, {"found": np.arange(3)}, "text")
     with np.load(path) as stored:
         np.savez_compressed(tmp_path / "older.npz", **stored)
     for name in ("arrays.npz", "older.npz"):
-        arrays, text = run_store.load_arrays(tmp_path / name)
+        arrays, text = array_files.load_arrays(tmp_path / name)
         assert arrays["found"].tolist() == [0, 1, 2]
         assert text == "text"
     path.write_bytes(path.read_bytes()[:-1])
     with pytest.raises(checks.InputError, match=r"arrays\.npz' is damaged .*; remove it"):
-        run_store.load_arrays(path)
+        array_files.load_arrays(path)
     with pytest.raises(FileNotFoundError):
-        run_store.load_arrays(tmp_path / "absent.npz")
+        array_files.load_arrays(tmp_path / "absent.npz")
 
 
 def test_without_space_the_last_checkpoint_stays_whole(tmp_path, monkeypatch):

@@ -1,0 +1,93 @@
+"""Stored data of a figure: arrays, where they come from, and the verdicts of its claims."""
+
+import hashlib
+import json
+import sys
+
+from aniso import array_files, files, provenance
+
+
+def key(parameters):
+    """Hash of the parameters, by which stored data are recognised."""
+    return hashlib.sha256(json.dumps(parameters, sort_keys=True).encode()).hexdigest()
+
+
+def load(data, parameters):
+    """Stored arrays and description, or None where they are absent, damaged or of others.
+
+    Parameters
+    ----------
+    data : Path
+        The ``.npz``; its description lies beside it.
+    parameters : dict
+
+    Returns
+    -------
+    dict or None
+    """
+    description = data.with_suffix(".json")
+    if not (data.exists() and description.exists()):
+        return None
+    try:
+        found = json.loads(description.read_text(encoding="utf-8"))
+        arrays, own = array_files.load_arrays(data)
+        # each file says whose it is: a write that was cut off between the two mixes nothing
+        if {found["key"], own} != {key(_wanted(parameters))}:
+            return None
+        return {
+            "arrays": arrays,
+            "sources": found.get("sources", ""),
+            "prepared": found.get("prepared", {}),
+            "diverged": found.get("diverged", []),
+        }
+    except Exception as error:  # what a damaged archive raises is beyond listing
+        print(f"{str(data)!r} is damaged ({type(error).__name__}): left aside", file=sys.stderr)
+        return None
+
+
+def _wanted(parameters):
+    # what a figure shows, whatever device it was computed on and whoever's images they were
+    return {name: parameters[name] for name in parameters if name not in ("device", "images")}
+
+
+def save(figure, scale, data, parameters, stored):
+    """Arrays as ``.npz`` and, beside them, where they come from as ``.json``.
+
+    Parameters
+    ----------
+    figure : Figure
+    scale : str
+    data : Path
+    parameters : dict
+    stored : dict
+        "arrays", "sources", "seconds" and "diverged".
+    """
+    array_files.save_arrays(data, stored["arrays"], key(_wanted(parameters)))
+    description = {
+        "figure": figure.name,
+        "scale": scale,
+        "parameters": _wanted(parameters),
+        "prepared": {name: parameters[name] for name in parameters if name == "images"},
+        "device": parameters.get("device", "cpu"),
+        "key": key(_wanted(parameters)),
+        "sources": stored["sources"],
+        "seconds_of_this_call": round(stored["seconds"], 1),
+        "diverged": stored["diverged"],
+        "environment": provenance.environment(),
+    }
+    _write_json(data.with_suffix(".json"), description)
+
+
+def update_claims(figure, data, parameters, arrays):
+    """Verdicts beside the data are those of the present rules; provenance stays."""
+    path = data.with_suffix(".json")
+    description = json.loads(path.read_text(encoding="utf-8"))
+    found = [claim.as_plain() for claim in figure.judge(parameters, arrays)]
+    if json.loads(json.dumps(found)) != description.get("claims"):
+        _write_json(path, description | {"claims": found})
+
+
+def _write_json(path, content):
+    with files.atomic_writer(path) as stream:
+        json.dump(content, stream, indent=1)
+        stream.write("\n")
