@@ -30,7 +30,7 @@ RECORDS = (
 _COMMON = {
     "learning_rate": 0.05,
     "refresh_interval": 10,
-    "sigma_grid": (3e-4, 1e-3, 3e-3, 1e-2),
+    "sigma_grid": (3e-4, 1e-3, 3e-3),
     "radius": 1e-3,
 }
 SCALES = {
