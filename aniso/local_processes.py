@@ -18,6 +18,7 @@ from aniso import interruptions
 
 _BLAS_VARIABLES = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
 _SECONDS_TO_STOP = 120
+_SECONDS_TO_FOLLOW = 2
 # not SIGTERM: a worker may have that from whoever signals the group, and a second one never waits
 _STOP = signal.SIGUSR1
 _REQUESTS = (*interruptions.SIGNALS, _STOP)
@@ -74,7 +75,7 @@ class _Pool:
     def __init__(self, num_processes):
         self.threads = ThreadPoolExecutor(num_processes)
         self.idle = queue.SimpleQueue()  # processes without a unit
-        self.starting, self.stopped = threading.Lock(), False
+        self.starting, self.stopped = threading.Lock(), threading.Event()
 
     def submit(self, function, *arguments):
         return self.threads.submit(self._run, function, *arguments)
@@ -82,7 +83,7 @@ class _Pool:
     def stop(self):
         """No unit begins any more."""
         with self.starting:
-            self.stopped = True
+            self.stopped.set()
         self.threads.shutdown(wait=False, cancel_futures=True)
 
     def shutdown(self):
@@ -100,6 +101,8 @@ class _Pool:
             value = self._begin(process, function, *arguments).result()
         except (BrokenExecutor, KeyboardInterrupt):  # dead, or told to stop
             process.shutdown()
+            # who ended it may be about to end the program: begin nothing new before that is known
+            self.stopped.wait(_SECONDS_TO_FOLLOW)
             raise
         except BaseException:
             self.idle.put(process)
@@ -109,7 +112,7 @@ class _Pool:
 
     def _begin(self, process, function, *arguments):
         with self.starting:
-            if self.stopped:
+            if self.stopped.is_set():
                 raise CancelledError("the pool has been stopped")
             # a process is born with these blocked, and hears them once it has its handlers
             kept = signal.pthread_sigmask(signal.SIG_BLOCK, _REQUESTS)

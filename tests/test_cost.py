@@ -46,6 +46,7 @@ def peak_of(run):
     return peak
 
 
+@pytest.mark.needs_jit  # the prediction is for layers as they run compiled, fused
 def test_predicted_memory_is_within_a_fifth_of_the_peak():
     network, theta = middle_network()
     network.gradient(theta)  # the data's columns belong to the network, not to a quantity
