@@ -11,6 +11,7 @@ from analysis import claims, figure_command
 from analysis.__main__ import FIGURES
 from aniso import array_files, files
 
+_LEARNT = 0.9
 _RANK = {scale: number for number, scale in enumerate(figure_command.SCALES)}
 
 
@@ -177,6 +178,22 @@ def _sgd_accuracy(_, arrays):
     )
 
 
+def _ends(_, arrays):
+    figure = figure_command.module("fig3_fashion_mnist")
+    labels = figure_command.figure_style.LABELS
+    lost = [
+        f"{labels[name]} {', '.join(f'{100 * rate:.0f} %' for rate in rates)}"
+        for name, rates in zip(figure.DYNAMICS, arrays["accuracy"][:, :, -1].T, strict=True)
+        if rates.min() < _LEARNT
+    ]
+    if not lost:
+        return f"every run ends above {100 * _LEARNT:.0f} % training accuracy"
+    return (
+        f"training accuracy at the end, by seed, where a run lost the data: {'; '.join(lost)}. The "
+        "claims count such a network like any other: it is flat because it has stopped to learn"
+    )
+
+
 def _constant(description, arrays):
     trace = float(np.nanmean(arrays["noise_trace"][:, 2, 0]))
     own = description["parameters"]["standard_deviation"] ** 2 * 11330
@@ -304,6 +321,12 @@ _ROWS = (
             "1,200 images: the first 1,000 clean, the next 200 with random labels; Figure 3 at "
             "medium scale takes 300 in the same proportion"
         ),
+    ),
+    (
+        "Figure 3, ends of the runs",
+        "not stated",
+        "not stated",
+        _from("fig3_fashion_mnist", _ends),
     ),
     (
         "Test accuracy of GD",
