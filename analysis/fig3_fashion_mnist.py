@@ -140,6 +140,8 @@ def judge(parameters, arrays):
             arrays, "expected_sharpness", "gld_dynamic", name, float(own.mean())
         )
         ends = arrays["expected_sharpness"][:, :, -1].mean(axis=0)
+        fitted = arrays["accuracy"][:, DYNAMICS.index(name), -1].min()
+        remark = "" if fitted > 0.9 else f"; one run ends at {fitted:.2f} training accuracy"
         found.append(
             claims.judged(
                 f"{name} flatter",
@@ -148,7 +150,8 @@ def judge(parameters, arrays):
                 gap,
                 error,
                 f"{ends[DYNAMICS.index(name)]:.4g} against "
-                f"{ends[DYNAMICS.index('gld_dynamic')]:.4g} ({claims.difference_text(gap, error)})",
+                f"{ends[DYNAMICS.index('gld_dynamic')]:.4g} ({claims.difference_text(gap, error)})"
+                + remark,
             )
         )
     for name in ANISOTROPIC:

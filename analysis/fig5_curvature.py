@@ -248,7 +248,9 @@ def draw(parameters, arrays):
         _bands(right, arrays["step"], scale * arrays[name], figure_style.BLACK, style, label)
     right.set(yscale="log", xlabel="iteration of SGD", ylabel="trace")
     middle.legend(loc="center right", bbox_to_anchor=(1, 0.42))
-    right.legend(loc="upper right")
+    low, high = right.get_ylim()
+    right.set_ylim(low, high * (high / low) ** 0.25)  # room for the legend
+    right.legend(loc="upper right", ncols=2)
     note = figure_style.seeds_note(len(arrays["eigenvalues"]))
     if note:
         canvas.supxlabel(note, fontsize=7, color="0.3")
