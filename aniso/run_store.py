@@ -80,6 +80,7 @@ class RunDirectory:
     Examples
     --------
     >>> import tempfile
+    >>> import numpy as np
     >>> folder = tempfile.mkdtemp()
     >>> with RunDirectory(folder, {"learning_rate": 0.1}, seed=1) as run:
     ...     run.save_checkpoint(5, {"theta": np.ones(2)}, {})
@@ -327,6 +328,7 @@ def stored_arrays(folder, parameters, seed, compute):
     Examples
     --------
     >>> import tempfile
+    >>> import numpy as np
     >>> folder = tempfile.mkdtemp()
     >>> for attempt in (1, 2):
     ...     stored_arrays(folder, {}, 0, lambda: {"attempt": np.array(attempt)})
