@@ -23,8 +23,8 @@ def fingerprint(module):
     Returns
     -------
     str
-        16 hexadecimal digits. What only presents numbers doesn't count: modules of that kind
-        and functions ``draw``, ``judge`` and ``_draw...`` of a figure; comments do.
+        16 hexadecimal digits. Docstrings and what only presents numbers don't count: modules of
+        that kind and functions ``draw``, ``judge`` and ``_draw...`` of a figure; comments do.
 
     Examples
     --------
@@ -38,16 +38,24 @@ def fingerprint(module):
 
 
 def _computing(name, path):
-    # the lines of a module without the functions that present its numbers
+    # the lines of a module without docstrings and the functions that present its numbers
     text = path.read_text(encoding="utf-8")
-    lines = text.splitlines()
+    lines, tree = text.splitlines(), ast.parse(text)
+    silent = [
+        node.body[0]
+        for node in ast.walk(tree)
+        if isinstance(node, (ast.Module, ast.ClassDef, ast.FunctionDef)) and ast.get_docstring(node)
+    ]
     if name.startswith("analysis."):
-        for node in ast.parse(text).body:
-            if isinstance(node, ast.FunctionDef) and (
-                node.name in ("draw", "judge") or node.name.startswith("_draw")
-            ):
-                for number in range(node.lineno - 1, node.end_lineno):
-                    lines[number] = ""
+        silent += [
+            node
+            for node in tree.body
+            if isinstance(node, ast.FunctionDef)
+            and (node.name in ("draw", "judge") or node.name.startswith("_draw"))
+        ]
+    for node in silent:
+        for number in range(node.lineno - 1, node.end_lineno):
+            lines[number] = ""
     return "\n".join(line for line in lines if line)
 
 

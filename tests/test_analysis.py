@@ -272,7 +272,8 @@ def test_a_fingerprint_follows_imports_and_leaves_presentation_out(tmp_path, mon
     monkeypatch.setitem(sources._ROOTS, "analysis", tmp_path)
     before = sources.fingerprint("analysis.one")
     (tmp_path / "three.py").write_text("changed = True\n")
-    drawing = "from analysis import two\n\ndef draw(parameters, arrays):\n    return 1\n"
+    drawing = '"""Said of it."""\nfrom analysis import two\n\n'
+    drawing += "def draw(parameters, arrays):\n    return 1\n"
     drawing += "\ndef _draw_bars(axes):\n    return 2\n"
     (tmp_path / "one.py").write_text(drawing)
     assert sources.fingerprint("analysis.one") == before
