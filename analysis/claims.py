@@ -10,6 +10,9 @@ from scipy import stats
 # two standard errors: a difference within them is not resolved
 _RESOLVED = 2.0
 
+LEARNT = 0.9
+"""Training accuracy below which a run that began at a minimum has lost the data."""
+
 
 class Verdict(enum.StrEnum):
     """Outcome: the numbers support the claim, contradict it, or cannot tell.

@@ -141,7 +141,8 @@ def judge(parameters, arrays):
         )
         ends = arrays["expected_sharpness"][:, :, -1].mean(axis=0)
         fitted = arrays["accuracy"][:, DYNAMICS.index(name), -1].min()
-        remark = "" if fitted > 0.9 else f"; one run ends at {fitted:.2f} training accuracy"
+        lost = f"; one run ends at {fitted:.2f} training accuracy"
+        remark = lost if fitted < claims.LEARNT else ""
         found.append(
             claims.judged(
                 f"{name} flatter",

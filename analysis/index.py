@@ -11,7 +11,6 @@ from analysis import claims, figure_command
 from analysis.__main__ import FIGURES
 from aniso import array_files, files
 
-_LEARNT = 0.9
 _RANK = {scale: number for number, scale in enumerate(figure_command.SCALES)}
 
 
@@ -184,10 +183,10 @@ def _ends(_, arrays):
     lost = [
         f"{labels[name]} {', '.join(f'{100 * rate:.0f} %' for rate in rates)}"
         for name, rates in zip(figure.DYNAMICS, arrays["accuracy"][:, :, -1].T, strict=True)
-        if rates.min() < _LEARNT
+        if rates.min() < claims.LEARNT
     ]
     if not lost:
-        return f"every run ends above {100 * _LEARNT:.0f} % training accuracy"
+        return f"every run ends above {100 * claims.LEARNT:.0f} % training accuracy"
     return (
         f"training accuracy at the end, by seed, where a run lost the data: {'; '.join(lost)}. The "
         "claims count such a network like any other: it is flat because it has stopped to learn"
