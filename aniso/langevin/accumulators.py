@@ -55,12 +55,23 @@ def add_moments(panel, dimension, active, centre, scratch, first, second, fourth
 
 
 @njit(**KERNEL)
-def add_observable(values, active, sums):
-    """Adds the sum and the sum of squares of the active lanes of `values` to `sums` (2,)."""
-    for lane in range(active, LANES):
-        values[lane] = 0.0
-    sums[0] += row_sum(values)
-    sums[1] += dot(values, values)
+def add_observable(values, active, spread):
+    """Merges the active lanes of `values` into `spread` (3,), see :func:`merged`.
+
+    `values` is overwritten.
+    """
+    # deviations from one of the values, then from their mean: a common offset cancels exactly
+    offset = values[0]
+    for lane in range(LANES):
+        values[lane] = values[lane] - offset if lane < active else 0.0
+    shift = row_sum(values) / active
+    for lane in range(active):
+        values[lane] -= shift
+    total = spread[0] + active
+    difference = offset + shift - spread[1]
+    spread[1] += difference * active / total
+    spread[2] += dot(values, values) + difference * difference * spread[0] * active / total
+    spread[0] = total
 
 
 @njit(**_REDUCTION)
@@ -82,6 +93,26 @@ def first_broken_lane(panel, dimension, active):
             if not np.isfinite(panel[i, lane]):
                 return lane
     return -1
+
+
+def merged(first, second):
+    """Count, mean and sum of squared deviations of the union of two samples, shape (..., 3).
+
+    No digits are lost to a mean that is large beside the spread. Source: Chan, Golub and LeVeque,
+    "Algorithms for computing the sample variance" (1983).
+
+    Examples
+    --------
+    >>> merged(np.array([1.0, 5.0, 0.0]), np.array([2.0, 8.0, 2.0])).tolist()
+    [3.0, 7.0, 8.0]
+    """
+    count = first[..., 0] + second[..., 0]
+    share = second[..., 0] / np.maximum(count, 1.0)
+    with np.errstate(over="ignore", invalid="ignore"):
+        difference = second[..., 1] - first[..., 1]
+        mean = first[..., 1] + difference * share
+        squares = first[..., 2] + second[..., 2] + difference**2 * first[..., 0] * share
+    return np.stack([count, mean, squares], axis=-1)
 
 
 def mirrored(lower):

@@ -208,7 +208,7 @@ def _first_break(run, size, num_steps, first_path, count):
             count,
             *sums,
             np.zeros((1, 0, 0)),
-            np.zeros((1, 2)),
+            np.zeros((1, 3)),
             states,
         )
         # the sum over a cell overflows no earlier than here
@@ -292,7 +292,7 @@ def _warn_of_slow_path(problem, run, kernel, drift, potential):
             np.zeros((1, size)),
             np.zeros((1, size, size)),
             np.zeros((1, 0, 0)),
-            np.zeros((1, 2)),
+            np.zeros((1, 3)),
             np.zeros((0, 1, size)),
         )
         begin = time.perf_counter()

@@ -117,7 +117,7 @@ def simulate_linear_chain(
 
     def work(first_path, count):
         second = np.zeros((len(steps), dimension, dimension))
-        losses = np.zeros((len(steps), 2))
+        losses = np.zeros((len(steps), 3))
         with np.errstate(over="ignore", invalid="ignore"):
             linear_kernel.advance_cell(
                 matrix,
@@ -139,10 +139,10 @@ def simulate_linear_chain(
         return second, losses
 
     second = np.zeros((len(steps), dimension, dimension))
-    losses = np.zeros((len(steps), 2))
+    losses = np.zeros((len(steps), 3))
     for cell_second, cell_losses in cells.in_order(work, num_paths, threads):
         second += cell_second
-        losses += cell_losses
+        losses = accumulators.merged(losses, cell_losses)
     if not (np.isfinite(second).all() and np.isfinite(losses).all()):
         raise checks.InputError(
             "the chain grew past the largest floating-point number: it is unstable at "
@@ -151,7 +151,7 @@ def simulate_linear_chain(
         )
     return ChainStatistics(
         steps,
-        tuple(mean_estimate(sums, num_paths) for sums in losses),
+        tuple(mean_estimate(spread) for spread in losses),
         accumulators.mirrored(second / num_paths),
     )
 
@@ -173,14 +173,14 @@ def record_grid(name, value):
     return given.astype(np.int64)
 
 
-def mean_estimate(sums, num_samples):
-    """Estimate of a mean from the sum and the sum of squares, (2,).
+def mean_estimate(spread):
+    """Estimate of a mean from count, mean and sum of squared deviations, (3,).
 
     Examples
     --------
-    >>> mean_estimate(np.array([4.0, 10.0]), 2)
+    >>> mean_estimate(np.array([2.0, 2.0, 2.0]))
     Estimate(value=2.0, standard_error=1.0, num_samples=2)
     """
-    mean = sums[0] / num_samples
-    variance = max(sums[1] - num_samples * mean**2, 0.0) / (num_samples - 1)
-    return estimates.Estimate(float(mean), float(np.sqrt(variance / num_samples)), num_samples)
+    count, mean, squares = spread
+    error = np.sqrt(squares / (count - 1) / count)
+    return estimates.Estimate(float(mean), float(error), int(count))

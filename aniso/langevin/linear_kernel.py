@@ -28,8 +28,9 @@ def advance_cell(
     """Paths of one cell from `start`; sums and states at the recorded steps.
 
     `matrix` = [A B] and `hessian` are padded; `steps` (T,); `centre` (T, D). Added to: `first`
-    (T, D), `second` (T, D, D), `fourth` (T, D, D) or (T, 0, 0), `losses` (T, 2) with the sums of
-    x^T H x / 2 and of its square. `snapshots` (num_paths, T, D), or (0, T, D) for none.
+    (T, D), `second` (T, D, D), `fourth` (T, D, D) or (T, 0, 0). Merged into `losses` (T, 3): count,
+    mean and sum of squared deviations of x^T H x / 2. `snapshots` (num_paths, T, D), or (0, T, D)
+    for none.
     """
     panel = np.zeros((max(matrix.shape[1], dimension + num_normals + 1, hessian.shape[1]), LANES))
     following = np.zeros((matrix.shape[0], LANES))

@@ -100,7 +100,7 @@ def moments(run, num_paths, *, num_threads=None, checkpoint=None):
             "first": np.zeros((times, size)),
             "second": np.zeros((times, size, size)),
             "fourth": np.zeros((times, size, size)),
-            "values": np.zeros((times, 2)),
+            "values": np.zeros((times, 3)),
         }
         run.cell(first_path, count, centre, *partial.values(), no_snapshots)
         return partial
@@ -112,12 +112,13 @@ def moments(run, num_paths, *, num_threads=None, checkpoint=None):
         "first": np.zeros((times, size)),
         "second": np.zeros((times, size, size)),
         "fourth": np.zeros((times, size, size)),
-        "values": np.zeros((times, 2)),
+        "values": np.zeros((times, 3)),
     }
 
     def add(state, first_path, partial):  # noqa: ARG001
-        for name, array in partial.items():
-            state[name] += array
+        for name in ("first", "second", "fourth"):
+            state[name] += partial[name]
+        state["values"] = accumulators.merged(state["values"], partial["values"])
 
     checkpoints.fold(
         lambda first_path, count: of_cell(first_path, count, centre),
@@ -126,7 +127,7 @@ def moments(run, num_paths, *, num_threads=None, checkpoint=None):
         num_paths,
         num_threads=num_threads,
         checkpoint=checkpoint,
-        fingerprint=checkpoints.fingerprint("ensemble", num_paths, *run.identity),
+        fingerprint=checkpoints.fingerprint("centred ensemble", num_paths, *run.identity),
     )
     return _statistics(run, state, centre, num_paths)
 
@@ -163,7 +164,7 @@ def paths(run, num_paths, *, num_threads=None, checkpoint=None):
     def of_cell(first_path, count):
         snapshots = np.zeros((count, times, size))
         unused = (np.zeros((times, size)), np.zeros((times, size, size)))
-        no_fourth, values = np.zeros((times, 0, 0)), np.zeros((times, 2))
+        no_fourth, values = np.zeros((times, 0, 0)), np.zeros((times, 3))
         run.cell(first_path, count, centre, *unused, no_fourth, values, snapshots)
         return snapshots
 
@@ -193,7 +194,7 @@ def _statistics(run, state, centre, num_paths):
     spread = np.maximum(fourth - second**2, 0.0)
     loss = None
     if run.has_loss:
-        loss = tuple(mean_estimate(sums, num_paths) for sums in state["values"])
+        loss = tuple(mean_estimate(spread) for spread in state["values"])
     return EnsembleStatistics(
         run.steps,
         run.steps * run.step_size,

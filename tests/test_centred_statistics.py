@@ -1,0 +1,103 @@
+"""Error bars of losses with an offset that is large beside their spread."""
+
+import numba
+import numpy as np
+import pytest
+
+from aniso import langevin
+from aniso.langevin import accumulators, drifts, example_chains, example_sets, noises
+
+FAST = not numba.config.DISABLE_JIT
+
+
+def fair_statistics(values):
+    """Mean and its standard error in extended precision, from the values themselves."""
+    values = np.asarray(values, dtype=np.longdouble)
+    centred = values - values[0]
+    mean = centred.sum() / len(values)
+    variance = ((centred - mean) ** 2).sum() / (len(values) - 1)
+    return float(values[0] + mean), float(np.sqrt(variance / len(values)))
+
+
+@pytest.mark.parametrize("offset", [0.0, 1e4, 1e8, -1e8])
+def test_a_potential_with_an_offset(offset):
+    num_paths = 3000 if FAST else 330  # several cells, the last one and its last panel not full
+    problem = langevin.LangevinProblem(
+        drifts.of_polynomial([offset, 0.0, 0.5]), noises.constant([[2.0]]), [0.0]
+    )
+    arguments = problem, "euler_maruyama", 0.1, [0, 3, 10], num_paths, 5
+    loss = langevin.simulate_ensemble(*arguments, num_threads=2).loss
+    states = langevin.simulate_paths(*arguments)[:, :, 0]
+    assert (loss[0].value, loss[0].standard_error) == (offset, 0.0)
+    for record in (1, 2):
+        mean, error = fair_statistics(0.5 * states[:, record] ** 2)
+        assert loss[record].num_samples == num_paths
+        # the potential itself is rounded to 1.5e-8 at an offset of 1e8, its spread is about 0.5
+        assert loss[record].standard_error == pytest.approx(error, rel=1e-6)
+        assert loss[record].value == pytest.approx(offset + mean, abs=1e-7)
+
+
+def test_a_quadratic_far_from_its_minimum():
+    # x near 1e6, spread 1e-3: a loss of 5e11 with a spread of 1e3
+    start, num_paths = np.array([1e6, 0.0]), 1000 if FAST else 130
+    hessian = np.diag([1.0, 3.0])
+    problem = langevin.LangevinProblem(
+        drifts.of_quadratic(hessian), noises.constant(1e-6 * np.eye(2)), start
+    )
+    arguments = problem, "exact", 0.01, [4], num_paths, 5
+    loss = langevin.simulate_ensemble(*arguments).loss[0]
+    states = langevin.simulate_paths(*arguments)[:, 0].astype(np.longdouble)
+    mean, error = fair_statistics(0.5 * (states**2 * np.diag(hessian)).sum(axis=1))
+    assert loss.standard_error == pytest.approx(error, rel=1e-5)
+    assert loss.value == pytest.approx(mean, rel=1e-12)
+
+
+@numba.njit
+def pull(theta, index, parameters, out):
+    for lane in range(theta.shape[1]):
+        out[0, lane] = theta[0, lane] - parameters[index[lane]]
+
+
+@numba.njit
+def lifted(theta, _parameters, out):
+    for lane in range(theta.shape[1]):
+        out[lane] = 1e8 + 0.5 * theta[0, lane] ** 2
+
+
+@numba.njit
+def grounded(theta, _parameters, out):
+    for lane in range(theta.shape[1]):
+        out[lane] = 0.5 * theta[0, lane] ** 2
+
+
+def test_a_chain_of_examples_with_an_offset():
+    num_paths = 2000 if FAST else 130
+    losses = [
+        example_chains.simulate_sgd(
+            example_sets.custom(pull, 3, 1, parameters=[-1.0, 0.0, 2.5], potential=potential),
+            0.3,
+            1,
+            "replacement",
+            [0.5],
+            [7],
+            num_paths,
+            3,
+        ).loss[0]
+        for potential in (lifted, grounded)
+    ]
+    assert losses[0].standard_error == pytest.approx(losses[1].standard_error, rel=1e-6)
+    assert losses[0].value - 1e8 == pytest.approx(losses[1].value, abs=1e-7)
+
+
+def test_samples_are_merged_as_if_they_were_one(rng):
+    parts = [1e9 + rng.standard_normal(size) for size in (1, 7, 300, 2)]
+    found = np.zeros(3)
+    for part in parts:
+        spread = np.array([len(part), part.mean(), ((part - part.mean()) ** 2).sum()])
+        found = accumulators.merged(found, spread)
+    everything = np.concatenate(parts)
+    mean, error = fair_statistics(everything)
+    assert found[0] == len(everything)
+    assert found[1] == pytest.approx(mean, rel=1e-15)
+    assert found[2] == pytest.approx(error**2 * len(everything) * (len(everything) - 1), rel=1e-6)
+    assert accumulators.merged(np.zeros(3), np.zeros(3)).tolist() == [0.0, 0.0, 0.0]
