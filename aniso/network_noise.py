@@ -17,6 +17,7 @@ from scipy.sparse.linalg import LinearOperator
 from aniso import (
     array_functions,
     backend,
+    centred_squares,
     checks,
     lanczos,
     memory,
@@ -57,8 +58,9 @@ class LayeredCovariance(PlacedOperator, FactoredCovariance):
 
     Notes
     -----
-    Gradients are centred by subtracting products of the mean, so a mean gradient of norm M among
-    deviations of norm s costs about ``log10(M^2 / s^2)`` of the sixteen digits.
+    Products with the matrix subtract those of the mean. A mean gradient of norm M among deviations
+    of norm s costs them about ``log10(M / s)`` of the sixteen digits. Trace and diagonal subtract
+    sums of squares, or form the gradients where that would cost more than half the digits.
     """
 
     def __init__(self, factors, scale, convention, mean=None):
@@ -160,13 +162,14 @@ class LayeredCovariance(PlacedOperator, FactoredCovariance):
         mean = self.mean[None, ...]
         square = float(array_functions.inner_products(mean, mean)[0])
         total = float(array_functions.double_sum(self.factors.square_norms()))
-        return self.scale * max(0.0, total - self.num_rows * square)
+        centred = total - self.num_rows * square
+        if centred_squares.is_cancelled(centred, total, self.factors.dtype):
+            centred = float(centred_squares.square_sums_of_rows(self.factors, self.mean).sum())
+        return self.scale * centred
 
     def diagonal(self):
         """``diag Sigma``, (D,), in double precision; no entry is rounded below 0."""
-        mean = backend.to_numpy(self.mean).astype(np.float64)
-        squares = backend.to_numpy(self.factors.square_sums()) - self.num_rows * mean**2
-        return self.scale * np.maximum(squares, 0.0)
+        return self.scale * centred_squares.centred_square_sums(self.factors, self.mean)
 
     def quadratic_form(self, vectors):
         """``u^T Sigma u`` as a squared norm: (D,) -> float, (D, K) -> (K,)."""

@@ -1,11 +1,13 @@
-"""Error bars of losses with an offset that is large beside their spread."""
+"""Spreads of losses and gradients whose mean is large beside them."""
 
 import numba
 import numpy as np
 import pytest
 
-from aniso import langevin
+from aniso import langevin, losses, network_noise, networks
 from aniso.langevin import accumulators, drifts, example_chains, example_sets, noises
+from aniso.networks.gradient_factors import GradientFactors
+from aniso.networks.streamed_gradients import StreamedGradients
 
 FAST = not numba.config.DISABLE_JIT
 
@@ -101,3 +103,42 @@ def test_samples_are_merged_as_if_they_were_one(rng):
     assert found[1] == pytest.approx(mean, rel=1e-15)
     assert found[2] == pytest.approx(error**2 * len(everything) * (len(everything) - 1), rel=1e-6)
     assert accumulators.merged(np.zeros(3), np.zeros(3)).tolist() == [0.0, 0.0, 0.0]
+
+
+@pytest.mark.parametrize("kind", [GradientFactors, StreamedGradients])
+@pytest.mark.parametrize(("spread", "allowed"), [(1e-7, 1e-6), (1e-2, 1e-10)])
+def test_gradients_with_a_mean_that_is_large_beside_their_spread(kind, spread, allowed, rng):
+    inputs = 1.0 + spread * rng.standard_normal((40, 3))
+    stack = networks.Stack((networks.Dense(2),), (3,))
+    theta = rng.standard_normal(stack.num_parameters)
+    network = networks.Network(stack, losses.SquaredLoss(), inputs, np.full((40, 2), 50.0))
+    # by hand, in extended precision: (f_u - y_u) x times the factor of the loss, and biases
+    weights, biases = theta[:6].reshape(2, 3), theta[6:]
+    exact = np.asarray(inputs, dtype=np.longdouble)
+    residuals = exact @ weights.T.astype(np.longdouble) + biases - 50.0
+    gradients = np.hstack([(residuals[:, :, None] * exact[:, None]).reshape(40, 6), residuals])
+    gradients *= np.round(network.per_example_gradients(theta)[0, 0] / float(gradients[0, 0]), 6)
+    deviations = gradients - gradients.mean(axis=0)
+    variances = (deviations**2).mean(axis=0).astype(float)
+    covariance = network_noise.gradient_covariance(kind(network, theta))
+    # rounding of a gradient over the spread, or over its square where that leaves half the digits
+    assert covariance.trace() == pytest.approx(variances.sum(), rel=allowed)
+    np.testing.assert_allclose(
+        covariance.diagonal(), variances, rtol=0, atol=allowed * variances.max()
+    )
+    found = network.linearise(theta).noise_curvature()
+    np.testing.assert_allclose(found.noise_traces, [variances.sum()], rtol=allowed)
+
+
+def test_equal_gradients_have_no_variance():
+    stack = networks.Stack((networks.Dense(2),), (3,))
+    theta = np.linspace(-1.0, 1.0, 8)
+    network = networks.Network(
+        stack, losses.SquaredLoss(), np.full((7, 3), 1 / 3), np.full((7, 2), 0.3)
+    )
+    for kind in (GradientFactors, StreamedGradients):
+        covariance = network_noise.gradient_covariance(kind(network, theta))
+        size = np.linalg.norm(network.gradient(theta)) ** 2
+        # the square of a rounding, where the difference of sums leaves a rounding
+        assert 0 <= covariance.trace() < 1e-29 * size
+        assert 0 <= covariance.diagonal().min() <= covariance.diagonal().max() < 1e-29 * size

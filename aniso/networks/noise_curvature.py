@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from aniso import array_functions, backend, places
+from aniso import array_functions, backend, centred_squares, places
 from aniso.networks.parameter_blocks import blocks_of
 
 _FORMS = 128
@@ -113,8 +113,8 @@ def summary(network, gradients, hessian_diagonal, total, by_layer):
     NoiseCurvature
     """
     blocks = blocks_of(network.stack)
-    mean = backend.to_numpy(gradients.mean()).astype(np.float64)
-    variances = backend.to_numpy(gradients.square_sums()) / gradients.shape[0] - mean**2
+    squares = centred_squares.centred_square_sums(gradients, gradients.mean())
+    variances = squares / gradients.shape[0]
     hessian_diagonal = backend.to_numpy(hessian_diagonal)
     sizes = np.array([block.size for block in blocks])
     noise = np.array([variances[block.whole].sum() for block in blocks])
