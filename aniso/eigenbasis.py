@@ -57,12 +57,22 @@ def for_each(times, function):
     return np.array([function(time) for time in times.ravel()]).reshape(times.shape)
 
 
-def check_definite(values):
-    """Refusal of an H, eigenvalues in increasing order, that confines no stationary motion."""
+_NO_STATIONARY_STATE = (
+    "otherwise there is no stationary distribution. Ask at finite times, for instance "
+    "covariance_at or escaping_efficiency, or restrict both matrices to the eigenvectors of "
+    "hessian with positive eigenvalues"
+)
+
+
+def check_definite(values, consequence=_NO_STATIONARY_STATE):
+    """Refuse an H, eigenvalues in increasing order, that confines no stationary motion.
+
+    `consequence` says what is missing without a positive definite H, and what to do.
+    """
     if values[0] <= 8 * len(values) * np.finfo(np.float64).eps * np.abs(values).max():
         raise checks.InputError(
             f"the smallest eigenvalue of hessian is {float(values[0]):.3g}; expected a positive "
-            "definite one: otherwise there is no stationary distribution"
+            f"definite hessian: {consequence}"
         )
 
 

@@ -25,6 +25,7 @@ from aniso.eigenbasis import (
     rotated_covariance,
 )
 from aniso.exponential_sums import geometric_sum
+from aniso.negative_curvature import falling_rates, saddle_time, warn_beyond
 
 
 def chain_covariance_at(hessian, minibatch_covariance, learning_rate, num_steps):
@@ -112,6 +113,11 @@ def chain_escaping_efficiency(hessian, minibatch_covariance, learning_rate, num_
     InputError
         If an argument breaks its rule, or ``2 k log|q|`` exceeds 700.
 
+    Warns
+    -----
+    BeyondQuadraticModel
+        If a number of steps lies beyond :func:`chain_quadratic_model_steps`.
+
     Examples
     --------
     >>> chain_escaping_efficiency([[1.0]], [[4.0]], 0.5, [0, 1, 2])
@@ -143,6 +149,11 @@ def chain_escaping_efficiency_of_spectrum(eigenvalues, noise_variances, learning
     InputError
         If an argument breaks its rule, or ``2 k log|q|`` exceeds 700.
 
+    Warns
+    -----
+    BeyondQuadraticModel
+        If a number of steps lies beyond :func:`chain_quadratic_model_steps`.
+
     Examples
     --------
     >>> chain_escaping_efficiency_of_spectrum([1.0, 0.0], [4.0, 9.0], 0.5, 2)
@@ -153,10 +164,48 @@ def chain_escaping_efficiency_of_spectrum(eigenvalues, noise_variances, learning
     num_steps = non_negative("num_steps", num_steps)
     if (num_steps != np.floor(num_steps)).any():
         raise checks.InputError("num_steps has a fractional entry; expected integers >= 0")
+    until = _quadratic_model_steps(eigenvalues, noise_variances, learning_rate)
+    warn_beyond(num_steps, until, np.min(eigenvalues, initial=0.0), "num_steps")
     scaled = learning_rate * eigenvalues
     weights = 0.5 * learning_rate * scaled * noise_variances
     deficits = scaled * (2 - scaled)
     return for_each(num_steps, lambda count: weights @ geometric_sum(deficits, float(count)))
+
+
+def chain_quadratic_model_steps(hessian, minibatch_covariance, learning_rate):
+    """Steps up to which the quadratic model of a saddle is meaningful; inf for ``H >= 0``.
+
+    The k at which the chain's loss has fallen along negative curvature by ``eta Tr(S) / 4``, see
+    :func:`aniso.ornstein_uhlenbeck.quadratic_model_time`.
+
+    Parameters
+    ----------
+    hessian, minibatch_covariance, learning_rate
+        As for :func:`chain_escaping_efficiency`.
+
+    Returns
+    -------
+    float
+
+    Raises
+    ------
+    InputError
+        If an argument breaks its rule.
+
+    Examples
+    --------
+    >>> chain_quadratic_model_steps([[1.0]], [[2.0]], 0.1)
+    inf
+    """
+    values, variances = projected_variances(hessian, minibatch_covariance, "mini-batch")
+    learning_rate = checks.number("learning_rate", learning_rate, low=0, strict=True)
+    return _quadratic_model_steps(values, variances, learning_rate)
+
+
+def _quadratic_model_steps(eigenvalues, variances, learning_rate):
+    # along lambda < 0 the loss falls by (eta / 2) s (q^(2k) - 1) / (2 + eta |lambda|)
+    falling = learning_rate * falling_rates(eigenvalues)
+    return saddle_time(2 * np.log1p(falling), variances / (1 + 0.5 * falling), variances.sum())
 
 
 def chain_stationary_escaping_efficiency(hessian, minibatch_covariance, learning_rate):

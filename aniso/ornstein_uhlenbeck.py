@@ -8,13 +8,16 @@ eigenpairs of H and ``s_i = u_i^T Sigma u_i``:
     stationary        H C + C H = Sigma
 
 H may have zero and negative eigenvalues: each finite-time formula has a finite limit there and
-grows exponentially, downhill in loss, where the curvature is negative. Sigma is the diffusion
+grows exponentially, downhill in loss, where the curvature is negative. From
+:func:`quadratic_model_time` on that fall outweighs all that noise can gain. Sigma is the diffusion
 covariance of the SDE: learning rate times that of the batch mean, for SGD. A GradientCovariance in
 another convention is refused; an array is taken at its word.
 
 The discrete time of SGD itself has its own closed forms, the functions `chain_*` of
 :mod:`aniso.linear_chains`, offered here as well.
 """
+
+import numpy as np
 
 from aniso import checks
 from aniso.eigenbasis import (
@@ -31,19 +34,24 @@ from aniso.linear_chains import (
     chain_covariance_at,
     chain_escaping_efficiency,
     chain_escaping_efficiency_of_spectrum,
+    chain_quadratic_model_steps,
     chain_stationary_covariance,
     chain_stationary_escaping_efficiency,
 )
+from aniso.negative_curvature import BeyondQuadraticModel, falling_rates, saddle_time, warn_beyond
 
 __all__ = [
+    "BeyondQuadraticModel",
     "chain_covariance_at",
     "chain_escaping_efficiency",
     "chain_escaping_efficiency_of_spectrum",
+    "chain_quadratic_model_steps",
     "chain_stationary_covariance",
     "chain_stationary_escaping_efficiency",
     "covariance_at",
     "escaping_efficiency",
     "escaping_efficiency_of_spectrum",
+    "quadratic_model_time",
     "stationary_covariance",
     "stationary_escaping_efficiency",
 ]
@@ -138,6 +146,11 @@ def escaping_efficiency(hessian, covariance, times):
     InputError
         If an argument breaks its rule, or ``-2 lambda_min t`` exceeds 700.
 
+    Warns
+    -----
+    BeyondQuadraticModel
+        If a time lies beyond :func:`quadratic_model_time`.
+
     Notes
     -----
     Cost: one eigendecomposition of H, one product of Sigma with D vectors, D exponentials a time.
@@ -174,6 +187,11 @@ def escaping_efficiency_of_spectrum(eigenvalues, noise_variances, times):
     InputError
         If an argument breaks its rule, or ``-2 lambda_min t`` exceeds 700.
 
+    Warns
+    -----
+    BeyondQuadraticModel
+        If a time lies beyond :func:`quadratic_model_time`.
+
     Examples
     --------
     >>> import numpy as np
@@ -182,10 +200,51 @@ def escaping_efficiency_of_spectrum(eigenvalues, noise_variances, times):
     """
     eigenvalues, noise_variances = checked_spectrum(eigenvalues, noise_variances)
     times = non_negative("times", times)
+    until = _quadratic_model_time(eigenvalues, noise_variances)
+    warn_beyond(times, until, np.min(eigenvalues, initial=0.0), "times")
     weights = 0.5 * eigenvalues * noise_variances
     return for_each(
         times, lambda time: weights @ exponential_integral(2 * eigenvalues, float(time))
     )
+
+
+def quadratic_model_time(hessian, covariance):
+    """Time up to which the quadratic model of a saddle is meaningful; inf for ``H >= 0``.
+
+    The solution t of ``sum_{lambda_i < 0} s_i (exp(2 |lambda_i| t) - 1) = Tr(Sigma)``.
+
+    Parameters
+    ----------
+    hessian, covariance
+        As for :func:`escaping_efficiency`.
+
+    Returns
+    -------
+    float
+
+    Raises
+    ------
+    InputError
+        If an argument breaks its rule.
+
+    Notes
+    -----
+    At this time the loss has fallen along negative curvature by ``Tr(Sigma) / 4``. Noise raises it
+    by no more than that along all other directions, so that the escaping efficiency is negative
+    from here on. It then describes the fall from a saddle. How far a loss falls is decided by its
+    terms of higher order, which H does not know.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> bool(np.isclose(quadratic_model_time(np.diag([1.0, -0.5]), np.eye(2)), np.log(3)))
+    True
+    """
+    return _quadratic_model_time(*projected_variances(hessian, covariance, "diffusion"))
+
+
+def _quadratic_model_time(eigenvalues, variances):
+    return saddle_time(2 * falling_rates(eigenvalues), variances, variances.sum())
 
 
 def stationary_escaping_efficiency(hessian, covariance):

@@ -1,4 +1,5 @@
 import math
+import warnings
 
 import numba
 import numpy as np
@@ -6,7 +7,7 @@ import pytest
 import scipy.integrate
 import scipy.linalg
 
-from aniso import checks, escape, estimates, langevin
+from aniso import checks, escape, estimates, langevin, ornstein_uhlenbeck
 from aniso.escape import asymptotic_times, exit_statistics, quadrature
 from aniso.langevin import drifts, noises, regions
 
@@ -357,10 +358,28 @@ def test_where_the_noise_does_not_reach():
     assert escape.exit_from_ball(hessian, np.zeros((2, 2)), 1.0).value == math.inf
     for call in (
         lambda: escape.exit_from_ball(hessian, covariance, 0.0),
-        lambda: escape.exit_through_level(np.diag([1.0, -1.0]), covariance, 1.0),
+        lambda: escape.exit_through_level(np.diag([1.0, 1.0]), covariance, 0.0),
     ):
         with pytest.raises(checks.InputError):
             call()
+
+
+@pytest.mark.parametrize("smallest", [-0.5, 0.0])
+def test_a_saddle_has_no_exponent_and_the_refusal_says_what_to_do(smallest):
+    hessian, covariance = np.diag([1.0, smallest]), np.eye(2)
+    for call in (
+        lambda: escape.exit_through_level(hessian, covariance, 1.0),
+        lambda: escape.exit_from_ball(hessian, covariance, 1.0),
+        lambda: escape.exit_through_plane(hessian, covariance, [1.0, 0.0], 1.0),
+        lambda: escape.quasi_potential(hessian, covariance, [1.0, 0.0]),
+    ):
+        with pytest.raises(checks.InputError) as caught:
+            call()
+        message = str(caught.value)
+        assert f"smallest eigenvalue of hessian is {smallest:.3g}; expected a" in message
+        assert "without a barrier" in message
+        assert "simulate_mean_exit_time" in message
+        assert "stationary" not in message
 
 
 # minimum action -------------------------------------------------------------------------------
@@ -435,7 +454,9 @@ def test_three_ways_to_the_efficiency():
     hessian, covariance = np.diag([2.0, 0.5, -0.3]), np.diag([1.0, 2.0, 0.5])
     times = [0.0, 0.5, 1.0, 2.0]
     slope = escape.by_slope(hessian, covariance, times)
-    closed = escape.by_closed_form(hessian, covariance, times)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ornstein_uhlenbeck.BeyondQuadraticModel)
+        closed = escape.by_closed_form(hessian, covariance, times)
     decay = [scipy.linalg.expm(-2 * hessian * t) for t in times]
     expected = [0.25 * np.trace((np.eye(3) - d) @ covariance) for d in decay]
     np.testing.assert_allclose(closed.values, expected, rtol=1e-12)
@@ -456,6 +477,28 @@ def test_three_ways_to_the_efficiency():
     )
     if FAST:
         assert abs(simulated.efficiency[3].z_score(slope.values[3])) > 4.5
+
+
+@pytest.mark.needs_jit
+def test_a_curve_carries_the_time_of_its_quadratic_model():
+    # along -0.3 the loss falls by Tr(Sigma) / 4 at log(1 + 3.5 / 0.5) / 0.6
+    hessian, covariance = np.diag([2.0, 0.5, -0.3]), np.diag([1.0, 2.0, 0.5])
+    options = {"step_size": 0.5, "num_paths": 8, "seed": SEED}
+    for times in ([1.0], [1.0, 200.0]):
+        with warnings.catch_warnings(record=True) as caught:
+            warnings.simplefilter("always")
+            curves = [
+                escape.by_closed_form(hessian, covariance, times),
+                escape.by_slope(hessian, covariance, times),
+                escape.by_simulation(hessian, covariance, times[:1], **options),
+            ]
+        for curve in curves:
+            assert curve.meaningful_until == pytest.approx(math.log(8) / 0.6)
+        # the closed form says so itself: -1e51 at t = 200
+        beyond = [w for w in caught if w.category is ornstein_uhlenbeck.BeyondQuadraticModel]
+        assert len(beyond) == len(times) - 1
+    assert curves[0].values[1] < -1e50
+    assert escape.by_closed_form(np.eye(2), np.eye(2), [1e6]).meaningful_until == math.inf
 
 
 def test_efficiency_refuses():

@@ -18,6 +18,9 @@ from tolerances import assert_equal_up_to_rounding, assert_order
 from aniso import checks, exponential_sums, gradient_noise
 from aniso import ornstein_uhlenbeck as ou
 
+# the closed forms are exact at every time, whatever a loss does there
+pytestmark = pytest.mark.filterwarnings("ignore::aniso.ornstein_uhlenbeck.BeyondQuadraticModel")
+
 SPECTRA = {
     "positive": [5.0, 2.0, 1.0, 0.3],
     "singular": [5.0, 1.0, 0.0, 0.0],
@@ -79,6 +82,65 @@ def test_efficiency_is_half_the_trace_of_hessian_and_covariance(hessian, covaria
 def test_escape_is_downhill_where_the_curvature_is_negative():
     made = ou.escaping_efficiency([[-1.0]], [[4.0]], [1.0, 5.0])
     np.testing.assert_allclose(made, 1 - np.exp([2.0, 10.0]), rtol=1e-14)
+
+
+@pytest.mark.filterwarnings("error")
+def test_the_time_of_the_quadratic_model_is_where_noise_can_no_longer_gain(rng):
+    values, covariance = np.array([3.0, 1.0, 0.0, -0.02, -0.5]), random_positive(rng, 5)
+    basis = np.linalg.qr(rng.standard_normal((5, 5)))[0]
+    hessian = symmetrised(basis @ np.diag(values) @ basis.T)
+    until = ou.quadratic_model_time(hessian, covariance)
+    # the loss along negative curvature, from the defining integral of the covariance
+    projector = basis[:, 3:] @ basis[:, 3:].T
+    there = diffusion_covariance_by_van_loan(hessian, covariance, until)
+    fall = -0.5 * np.trace(projector @ hessian @ projector @ there)
+    # expm and the product behind it see exp(2 |H| t) times the result, t about 2
+    assert fall == pytest.approx(np.trace(covariance) / 4, rel=1e-8)
+    # no warning up to there; from there on the efficiency is negative
+    assert ou.escaping_efficiency(hessian, covariance, 0.999 * until).shape == ()
+    with pytest.warns(ou.BeyondQuadraticModel, match=r"eigenvalue -0\.5: from times=") as caught:
+        late = ou.escaping_efficiency(hessian, covariance, [0.1, until * 1.001, 300.0])
+    assert (late[1:] < 0).all()
+    assert caught[0].filename == __file__
+    assert f"{until:.4g}" in str(caught[0].message)
+    # the same in every basis, unit of time and strength of the noise
+    other = np.linalg.qr(rng.standard_normal((5, 5)))[0]
+    rotated = symmetrised(other @ hessian @ other.T), symmetrised(other @ covariance @ other.T)
+    assert ou.quadratic_model_time(*rotated) == pytest.approx(until, rel=1e-10)
+    assert ou.quadratic_model_time(3 * hessian, 7 * covariance) == pytest.approx(until / 3)
+    with pytest.warns(ou.BeyondQuadraticModel):
+        ou.escaping_efficiency_of_spectrum([-1.0], [4.0], 5.0)
+
+
+@pytest.mark.filterwarnings("error")
+def test_the_chain_has_its_own_steps_of_the_quadratic_model(rng):
+    values, covariance, rate = np.array([3.0, 0.0, -0.3, -0.5]), random_positive(rng, 4), 0.2
+    hessian = np.diag(values)
+    until = ou.chain_quadratic_model_steps(hessian, covariance, rate)
+
+    def fall(num_steps):
+        chain = chain_covariance_by_recursion(hessian, covariance, rate, num_steps)
+        return -0.5 * values[2:] @ np.diag(chain)[2:]
+
+    ceiling = rate * np.trace(covariance) / 4
+    assert fall(int(until)) <= ceiling <= fall(int(until) + 1)
+    ou.chain_escaping_efficiency(hessian, covariance, rate, int(until))
+    with pytest.warns(ou.BeyondQuadraticModel, match="num_steps goes up to 2000"):
+        ou.chain_escaping_efficiency(hessian, covariance, rate, [1, 2000])
+    # small steps: the diffusion's time
+    small = ou.chain_quadratic_model_steps(hessian, covariance / 1e-4, 1e-4)
+    assert 1e-4 * small == pytest.approx(ou.quadratic_model_time(hessian, covariance), rel=1e-3)
+
+
+@pytest.mark.filterwarnings("error")
+def test_no_time_ends_the_model_of_a_minimum(positive, covariance):
+    assert ou.quadratic_model_time(positive, covariance) == np.inf
+    assert ou.chain_quadratic_model_steps(positive, covariance, 0.1) == np.inf
+    # negative by rounding alone, or without noise
+    singular = np.full((3, 3), 1 / 3)
+    assert ou.quadratic_model_time(singular, np.eye(3)) == np.inf
+    assert ou.quadratic_model_time(np.diag([1.0, -1.0]), np.diag([1.0, 0.0])) == np.inf
+    assert ou.escaping_efficiency(np.diag([1.0, -1.0]), np.diag([1.0, 0.0]), 300.0) == 0.25
 
 
 def test_initial_slope_is_half_the_alignment(hessian, covariance):

@@ -22,10 +22,15 @@ class EfficiencyCurve:
     times : numpy.ndarray, shape (T,)
     efficiency : tuple of estimates.Estimate, length T
         Exact numbers have the standard error 0 and no samples.
+    meaningful_until : float
+        Time from which the loss falls along negative curvature by more than noise can raise it,
+        :func:`aniso.ornstein_uhlenbeck.quadratic_model_time`; inf where H has none. Beyond it the
+        curve says nothing about a loss that is not quadratic.
     """
 
     times: np.ndarray
     efficiency: tuple
+    meaningful_until: float
 
     @property
     def values(self):
@@ -55,7 +60,7 @@ def by_slope(hessian, diffusion_covariance, times):
     [0.0, 1.5]
     """
     hessian, covariance, times = _checked(hessian, diffusion_covariance, times)
-    return _exact(times, 0.5 * times * np.sum(hessian * covariance))
+    return _exact(hessian, covariance, times, 0.5 * times * np.sum(hessian * covariance))
 
 
 def by_closed_form(hessian, diffusion_covariance, times):
@@ -76,7 +81,8 @@ def by_closed_form(hessian, diffusion_covariance, times):
     0.75
     """
     hessian, covariance, times = _checked(hessian, diffusion_covariance, times)
-    return _exact(times, ornstein_uhlenbeck.escaping_efficiency(hessian, covariance, times))
+    values = ornstein_uhlenbeck.escaping_efficiency(hessian, covariance, times)
+    return _exact(hessian, covariance, times, values)
 
 
 def by_simulation(
@@ -130,7 +136,8 @@ def by_simulation(
     ensemble = ensembles.simulate_ensemble(
         problem, scheme, step_size, steps, num_paths, seed, num_threads=num_threads
     )
-    return EfficiencyCurve(times, ensemble.loss)
+    until = ornstein_uhlenbeck.quadratic_model_time(hessian, covariance)
+    return EfficiencyCurve(times, ensemble.loss, until)
 
 
 def _checked(hessian, covariance, times):
@@ -142,7 +149,9 @@ def _checked(hessian, covariance, times):
     return hessian, covariance, times
 
 
-def _exact(times, values):
+def _exact(hessian, covariance, times, values):
     return EfficiencyCurve(
-        times, tuple(estimates.Estimate(float(value), 0.0, 0) for value in values)
+        times,
+        tuple(estimates.Estimate(float(value), 0.0, 0) for value in values),
+        ornstein_uhlenbeck.quadratic_model_time(hessian, covariance),
     )

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 import scipy.linalg
 
-from aniso import checks, ornstein_uhlenbeck
+from aniso import checks, eigenbasis, ornstein_uhlenbeck
 
 
 @dataclass(frozen=True)
@@ -58,7 +58,7 @@ def quasi_potential(hessian, diffusion_covariance, theta):
     >>> quasi_potential(np.diag([1.0, 3.0]), 2 * np.eye(2), [1.0, 1.0])
     2.0
     """
-    stationary = ornstein_uhlenbeck.stationary_covariance(hessian, diffusion_covariance)
+    stationary = _stationary_covariance(hessian, diffusion_covariance)
     theta = checks.array("theta", theta, shape=(len(stationary),))
     eigenvalues, vectors = np.linalg.eigh(stationary)
     coordinates = vectors.T @ theta
@@ -85,7 +85,7 @@ def exit_through_level(hessian, diffusion_covariance, level):
     Raises
     ------
     InputError
-        If an argument breaks its rule.
+        If an argument breaks its rule, or H is not positive definite: a saddle has no barrier.
 
     Examples
     --------
@@ -95,7 +95,7 @@ def exit_through_level(hessian, diffusion_covariance, level):
     >>> round(exponent.value, 12), np.abs(exponent.point).round(6).tolist()
     (1.5, [0.0, 1.732051])
     """
-    stationary = ornstein_uhlenbeck.stationary_covariance(hessian, diffusion_covariance)
+    stationary = _stationary_covariance(hessian, diffusion_covariance)
     hessian = checks.symmetric_matrix("hessian", hessian)
     level = _positive("level", level)
     root = np.real(scipy.linalg.sqrtm(hessian))
@@ -119,7 +119,7 @@ def exit_from_ball(hessian, diffusion_covariance, radius):
     >>> exit_from_ball([[1.0]], [[2.0]], 2.0).value
     2.0
     """
-    stationary = ornstein_uhlenbeck.stationary_covariance(hessian, diffusion_covariance)
+    stationary = _stationary_covariance(hessian, diffusion_covariance)
     radius = _positive("radius", radius)
     return _leading(stationary, np.eye(len(stationary)), radius)
 
@@ -143,7 +143,7 @@ def exit_through_plane(hessian, diffusion_covariance, normal, offset):
     >>> exit_through_plane(np.eye(2), 2 * np.eye(2), [0.0, 1.0], 3.0).point.tolist()
     [0.0, 3.0]
     """
-    stationary = ornstein_uhlenbeck.stationary_covariance(hessian, diffusion_covariance)
+    stationary = _stationary_covariance(hessian, diffusion_covariance)
     normal = checks.array("normal", normal, shape=(len(stationary),))
     offset = _positive("offset", offset)
     spread = stationary @ normal
@@ -151,6 +151,17 @@ def exit_through_plane(hessian, diffusion_covariance, normal, offset):
     if variance <= 1e-14 * np.trace(stationary) * float(normal @ normal):
         return ExitExponent(math.inf, None)
     return ExitExponent(offset**2 / (2 * variance), offset / variance * spread)
+
+
+def _stationary_covariance(hessian, covariance):
+    hessian = checks.symmetric_matrix("hessian", hessian)
+    eigenbasis.check_definite(
+        np.linalg.eigvalsh(hessian),
+        "weak noise leaves a saddle or a valley without a barrier, so that the exit time has no "
+        "exponent. Simulate it with aniso.escape.simulate_mean_exit_time, move to a minimum, or "
+        "restrict both matrices to the eigenvectors of hessian with positive eigenvalues",
+    )
+    return ornstein_uhlenbeck.stationary_covariance(hessian, covariance)
 
 
 def _leading(matrix, back, distance):

@@ -167,9 +167,10 @@ def _simulation(settings):
     run = langevin.simulate_linear_chain(hessian, covariance, learning_rate, steps, num_paths, seed)
     setting = f"D = 8, ηλ₁ = 1.6, {num_paths:,} paths of {num_steps} steps"
     found = [_against_chain(run, hessian, covariance, learning_rate, setting)]
-    continuous = ornstein_uhlenbeck.escaping_efficiency(
-        hessian, learning_rate * covariance, learning_rate * steps
-    )
+    with closed_forms.at_any_time():
+        continuous = ornstein_uhlenbeck.escaping_efficiency(
+            hessian, learning_rate * covariance, learning_rate * steps
+        )
     scores = [abs(loss.z_score(c)) for loss, c in zip(run.loss, continuous, strict=True)]
     found.append(
         compare(
@@ -189,10 +190,13 @@ def _simulation(settings):
 
 def _against_chain(run, hessian, covariance, learning_rate, setting):
     """Check of the simulated mean loss against the discrete closed form, worst recorded step."""
-    expected = [
-        ornstein_uhlenbeck.chain_escaping_efficiency(hessian, covariance, learning_rate, int(step))
-        for step in run.steps
-    ]
+    with closed_forms.at_any_time():
+        expected = [
+            ornstein_uhlenbeck.chain_escaping_efficiency(
+                hessian, covariance, learning_rate, int(step)
+            )
+            for step in run.steps
+        ]
     scores = [loss.z_score(value) for loss, value in zip(run.loss, expected, strict=True)]
     worst = int(np.argmax(np.abs(scores)))
     loss = run.loss[worst]
