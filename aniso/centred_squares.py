@@ -52,12 +52,24 @@ def centred_square_sums(gradients, mean):
     squares = backend.to_numpy(gradients.square_sums())
     centred = squares - gradients.shape[0] * mean**2
     if is_cancelled(centred, squares, gradients.dtype).any():
+        del squares, centred
         return square_sums_of_rows(gradients, mean)
     return centred
 
 
 def square_sums_of_rows(gradients, mean):
-    """The same from gradients that are formed in blocks of rows."""
+    """``sum_i (g_i - g)^2`` from gradients that are formed in blocks of rows.
+
+    Parameters
+    ----------
+    gradients, mean
+        As for :func:`centred_square_sums`.
+
+    Returns
+    -------
+    ndarray, shape (D,)
+        Not negative.
+    """
     count, dimension = gradients.shape
     mean = backend.to_numpy(mean).astype(np.float64)
     size = max(1, min(count, _BLOCK_ENTRIES // max(1, dimension)))

@@ -6,7 +6,7 @@ import tracemalloc
 import numpy as np
 import pytest
 
-from aniso import exact_traces, losses, memory, network_noise, networks, threads
+from aniso import centred_squares, exact_traces, losses, memory, network_noise, networks, threads
 from aniso.networks import initialisation
 from aniso.networks.streamed_gradients import StreamedGradients
 
@@ -49,9 +49,15 @@ def noise(at, theta):
     return network_noise.gradient_covariance(StreamedGradients(at, theta))
 
 
+def diagonal_of_rows(gradients):
+    """The way to the diagonal where the mean gradient is large beside the deviations."""
+    return centred_squares.square_sums_of_rows(gradients, gradients.mean())
+
+
 QUANTITIES = {
     "trace": lambda at, theta: noise(at, theta).trace(),
     "diagonal": lambda at, theta: noise(at, theta).diagonal(),
+    "diagonal_of_rows": lambda at, theta: diagonal_of_rows(StreamedGradients(at, theta)),
     "covariance_product": lambda at, theta: noise(at, theta) @ block(1)[:, 0],
     "hessian_product": lambda at, theta: at.hessian_product(theta, block(1)[:, 0]),
 }
