@@ -149,6 +149,37 @@ def real_array(name, value, *, shape=None):
     return given
 
 
+def held(array):
+    """Return the array as an object keeps it: read-only, in memory that nobody else can change.
+
+    A read-only array that owns its memory is kept as it is, so that what is large and new need not
+    be copied: its maker calls :func:`frozen`. Any other array is copied.
+
+    Examples
+    --------
+    >>> given = np.zeros(2)
+    >>> kept = held(given)
+    >>> given += 1.0
+    >>> kept, held(kept) is kept
+    (array([0., 0.]), True)
+    """
+    if array.flags.owndata and not array.flags.writeable:
+        return array
+    return frozen(np.array(array, order="C"))
+
+
+def frozen(array):
+    """Return an array that was just made, marked read-only, so that :func:`held` keeps it as it is.
+
+    Examples
+    --------
+    >>> frozen(np.zeros(1)).flags.writeable
+    False
+    """
+    array.setflags(write=False)
+    return array
+
+
 def require_finite(name, value, *, dtype=None, given=None):
     """Refuse an array with an entry that is not finite, in memory that does not grow with it.
 

@@ -8,7 +8,7 @@ import numpy as np
 from aniso import checks, derivative_plans, taylor_checks
 from aniso.models import layers
 from aniso.objective import Objective
-from aniso.problem_checks import checked_data, checked_indices, checked_vectors, finite
+from aniso.problem_checks import checked_indices, checked_vectors, finite
 from aniso.tracing import plain, traced
 
 PASS_ENTRIES = 2**16  # entries of the widest layer in one traced pass: stays in cache
@@ -25,6 +25,7 @@ class ModelObjective:
     output_loss : object
         A loss of :mod:`aniso.losses`.
     inputs : array_like, shape (N, d)
+        Copied, as the targets are.
     targets : array_like, shape (N,) or (N, C)
         As ``output_loss.check_targets`` expects.
 
@@ -67,16 +68,16 @@ class ModelObjective:
         _check_parts("output_loss", output_loss, ("gradient", "hessian", "check_targets"))
         inputs = checks.array("inputs", inputs, shape=(None, model.num_inputs))
         targets = output_loss.check_targets(targets, len(inputs), model.num_outputs)
-        self.inputs, self.targets = checked_data(inputs, targets)
         self.model, self.output_loss = model, output_loss
-        self.num_examples = len(self.inputs)
         self.num_parameters = model.num_parameters
         self._direct = Objective(
             _ComposedLoss(model, output_loss),
-            self.inputs,
-            self.targets,
+            inputs,
+            targets,
             num_parameters=self.num_parameters,
         )
+        self.inputs, self.targets = self._direct.inputs, self._direct.targets
+        self.num_examples = len(self.inputs)
 
     def outputs(self, theta):
         """Outputs f(x_i; theta), shape (N, C)."""
@@ -201,7 +202,10 @@ class ModelObjective:
         """The objective of some of the examples, in the order of `indices`."""
         indices = checked_indices(indices, self.num_examples)
         return ModelObjective(
-            self.model, self.output_loss, self.inputs[indices], self.targets[indices]
+            self.model,
+            self.output_loss,
+            checks.frozen(self.inputs[indices]),
+            checks.frozen(self.targets[indices]),
         )
 
     def check(self, theta, rng):

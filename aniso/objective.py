@@ -27,9 +27,9 @@ class Objective:
         ``loss(theta, inputs, targets) -> (N,)``, one number an example, written with
         ``autograd.numpy``.
     inputs : array_like, shape (N, ...)
-        Finite numbers, taken as float64.
+        Finite numbers, taken as float64; copied.
     targets : array_like, shape (N, ...)
-        Finite numbers; integers stay integers, as int64.
+        Finite numbers; integers stay integers, as int64; copied.
     num_parameters : int, optional
         D. Where given, theta of another length is refused before the loss is called.
 
@@ -162,8 +162,8 @@ class Objective:
         indices = checked_indices(indices, self.num_examples)
         return Objective(
             self._loss,
-            self.inputs[indices],
-            self.targets[indices],
+            checks.frozen(self.inputs[indices]),
+            checks.frozen(self.targets[indices]),
             num_parameters=self.num_parameters,
         )
 

@@ -51,6 +51,14 @@ def symmetric(name, value, *, size=None):
     return checks.symmetric_matrix(name, value, size=size)
 
 
+def held_symmetric(name, value, *, size=None):
+    """Return :func:`symmetric` of the value, an array or a sparse matrix copied for an object."""
+    if scipy.sparse.issparse(value):
+        value = value.copy()
+    result = symmetric(name, value, size=size)
+    return checks.held(result) if is_dense(result) else result
+
+
 def covariance(name, value, *, size=None):
     """Symmetric positive semi-definite matrix as a float array or as a `LinearOperator`.
 

@@ -3,13 +3,15 @@
 import numpy as np
 from autograd.tracer import isbox
 
-from aniso import checks
+from aniso import checks, memory
 
+# asking for the available memory takes as long as copying a few of these
+_LARGE_BYTES = 2**26
 _WIDE_TYPES = {"u": np.int64, "i": np.int64, "f": np.float64}
 
 
 def checked_data(inputs, targets):
-    """Finite inputs (float64) and targets of the same number N >= 1 of rows.
+    """Finite inputs (float64) and targets of the same number N >= 1 of rows, as objects keep them.
 
     Integer targets become int64: ``1 - 2 * y`` of an unsigned label would wrap round to 255.
     """
@@ -23,7 +25,13 @@ def checked_data(inputs, targets):
         )
     if len(inputs) == 0:
         raise checks.InputError("N=0; expected at least one example")
-    return inputs, targets
+    if inputs.nbytes + targets.nbytes > _LARGE_BYTES:
+        memory.require(
+            inputs.nbytes + targets.nbytes,
+            "the copy of the data",
+            "use networks.Network, which does not copy them, or fewer examples",
+        )
+    return checks.held(inputs), checks.held(targets)
 
 
 def checked_vectors(vectors, size):

@@ -214,6 +214,10 @@ class PlacedStack:
         """Finite parameters of the right length, at the network's place, in its precision."""
         return self._checked("theta", theta, (self.num_parameters,))
 
+    def held_theta(self, theta):
+        """Return checked parameters that nobody else can change, for what outlasts a call."""
+        return backend.held(self.check_theta(theta))
+
     def check_vectors(self, vectors):
         """One vector (D,) or a block (D, K): returned as rows (K, D), and whether it was one."""
         single = (vectors.ndim if places.is_foreign(vectors) else np.ndim(vectors)) == 1
