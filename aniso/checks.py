@@ -17,6 +17,10 @@ class InputError(ValueError):
     """An argument that breaks a stated rule; raised before any work is done."""
 
 
+class InteractingExamples(InputError):
+    """A loss in which examples depend on each other: there is no gradient of one example."""
+
+
 def number(name, value, *, low=None, high=None, strict=False):
     """Finite float within [low, high], or (low, high) where `strict`.
 

@@ -8,7 +8,12 @@ import numpy as np
 from aniso import checks, derivative_plans, taylor_checks
 from aniso.models import layers
 from aniso.objective import Objective
-from aniso.problem_checks import checked_indices, checked_vectors, finite
+from aniso.problem_checks import (
+    checked_indices,
+    checked_vectors,
+    finite,
+    require_independent_examples,
+)
 from aniso.tracing import plain, traced
 
 PASS_ENTRIES = 2**16  # entries of the widest layer in one traced pass: stays in cache
@@ -78,6 +83,7 @@ class ModelObjective:
         )
         self.inputs, self.targets = self._direct.inputs, self._direct.targets
         self.num_examples = len(self.inputs)
+        self._independent = False  # whether one example was found to be so
 
     def outputs(self, theta):
         """Outputs f(x_i; theta), shape (N, C)."""
@@ -121,6 +127,9 @@ class ModelObjective:
         ------
         AllocationRefused
             If N × D numbers do not fit.
+        InteractingExamples
+            If the gradient of the last example differs from that of a batch of it alone, as where
+            the model normalises over the batch.
         """
         theta = self._theta(theta)
         derivative_plans.require_matrix(
@@ -134,6 +143,11 @@ class ModelObjective:
             pull_back, outputs, layer_inputs = self._linearised(theta, self.inputs[part])
             slopes = self.output_loss.gradient(outputs, self.targets[part])
             layers.write_parameter_rows(rows[part], pull_back(slopes), layer_inputs)
+        if not self._independent:
+            # the sum is the gradient by construction: a model that couples shows in one example
+            last = self.num_examples - 1
+            require_independent_examples(rows[last:], self.subset([last]).gradient(theta))
+            self._independent = True
         return rows
 
     def jacobians(self, theta):

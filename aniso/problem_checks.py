@@ -7,6 +7,8 @@ from aniso import checks, memory
 
 # asking for the available memory takes as long as copying a few of these
 _LARGE_BYTES = 2**26
+# rounding of a sum of examples is far below, any interaction that matters far above
+_INTERACTION = 1e-6
 _WIDE_TYPES = {"u": np.int64, "i": np.int64, "f": np.float64}
 
 
@@ -71,6 +73,36 @@ def finite(name, values):
             f"{name} is not finite; expected a loss that is differentiable at this theta"
         )
     return values
+
+
+def require_independent_examples(rows, gradient):
+    """Refuse per-example gradients whose mean is not the gradient of the mean loss.
+
+    Parameters
+    ----------
+    rows : array, shape (N, D)
+    gradient : array, shape (D,)
+
+    Raises
+    ------
+    InteractingExamples
+        If they differ by more than 1e-6 of the largest entry, far above rounding.
+
+    Examples
+    --------
+    >>> require_independent_examples(np.array([[1.0], [3.0]]), np.array([2.0]))
+    """
+    difference = np.abs(rows.mean(axis=0) - gradient).max()
+    scale = max(np.abs(gradient).max(), rows.max(), -rows.min())
+    if difference > _INTERACTION * scale:
+        raise checks.InteractingExamples(
+            f"the mean of the per-example gradients differs from the gradient of the mean loss by "
+            f"{difference:.3g} at scale {scale:.3g}; expected a loss of one example that does not "
+            "depend on the other examples (batch normalisation, outputs centred over the batch and "
+            "len(inputs) in the loss do): use fixed statistics, or the covariance of "
+            "gradients of whole mini-batches, numpy.cov([objective.subset(batch).gradient(theta) "
+            "for batch in batches], rowvar=False); gradient and Hessian are those of this loss"
+        )
 
 
 def symmetrised(matrix):

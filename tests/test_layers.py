@@ -22,8 +22,8 @@ STOREYS = {
         executors interruptions local_processes parameter_differences run_store
     """,
     "problems": """
-        broadcasting datasets derivative_plans link_functions losses model_objective models
-        models.* networks networks.* objective problem_checks tracing
+        broadcasting datasets derivative_plans example_rows link_functions losses model_objective
+        models models.* networks networks.* objective problem_checks tracing
     """,
     "matrices": """
         alignment_estimators commutators covariance_operators curvature eigenbasis exact_traces
