@@ -9,6 +9,8 @@ import numbers
 
 import numpy as np
 
+from aniso import array_hints
+
 # entries that are tested for finiteness together: the memory that the test takes is theirs
 _BLOCK_ENTRIES = 2**16
 
@@ -128,6 +130,44 @@ def array(name, value, *, shape=None, dtype=np.float64):
     return result
 
 
+def parameters(theta, num_parameters=None):
+    """Finite flat parameters, shape (D,).
+
+    Parameters
+    ----------
+    theta : array_like, shape (D,)
+    num_parameters : int, optional
+        D, if known.
+
+    Raises
+    ------
+    InputError
+        If theta is not one flat vector of finite numbers, or of another length.
+
+    Examples
+    --------
+    >>> parameters((np.ones((2, 2)), np.ones(2)))
+    Traceback (most recent call last):
+        ...
+    aniso.checks.InputError: theta is a tuple of 2 parts; expected one flat vector: \
+numpy.concatenate([numpy.ravel(part) for part in theta])
+    """
+    require_flat(theta, num_parameters)
+    return array("theta", theta, shape=(num_parameters,))
+
+
+def require_flat(theta, num_parameters=None):
+    """Refuse parameters that are no flat vector of the right length, of whatever library.
+
+    Raises
+    ------
+    InputError
+    """
+    message = array_hints.not_flat_parameters(theta, num_parameters)
+    if message is not None:
+        raise InputError(message)
+
+
 def real_array(name, value, *, shape=None):
     """Array of real numbers as it was given, its precision and its entries whatever they are.
 
@@ -138,8 +178,10 @@ def real_array(name, value, *, shape=None):
     """
     try:
         given = np.asarray(value)
-    except ValueError as error:
-        raise InputError(f"{name} is not an array of numbers: {error}") from error
+    except (ValueError, TypeError, RuntimeError) as error:
+        raise InputError(array_hints.not_an_array(name, value, error=error)) from error
+    if given.dtype == object:
+        raise InputError(array_hints.not_an_array(name, value))
     if given.dtype.kind not in "biuf":
         raise InputError(f"{name} has dtype {given.dtype}; expected real numbers")
     if shape is not None:
@@ -309,11 +351,18 @@ is -2.0; expected a covariance matrix
         np.linalg.cholesky(shifted)
         return result
     eigenvalues = np.linalg.eigvalsh(result)
-    tolerance = relative * np.abs(eigenvalues).max()
-    if eigenvalues[0] < -tolerance:
+    largest = np.abs(eigenvalues).max()
+    if eigenvalues[0] < -relative * largest:
+        remedy = ""
+        if eigenvalues[0] >= -8 * len(result) * np.finfo(np.float32).eps * largest:
+            remedy = (
+                "; this is what single precision leaves of a matrix of low rank: compute it in "
+                "double precision, or keep the gradients, of which "
+                "gradient_noise.gradient_covariance makes a covariance of any rank"
+            )
         raise InputError(
             f"{name} is not positive semi-definite: its smallest eigenvalue is "
-            f"{float(eigenvalues[0])}; expected a covariance matrix"
+            f"{float(eigenvalues[0])}; expected a covariance matrix{remedy}"
         )
     return result
 

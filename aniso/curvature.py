@@ -248,7 +248,7 @@ def _parameters(objective, theta, methods):
                 f"objective of type {type(objective).__name__} has no {name}; expected "
                 "objective.Objective or, for what needs outputs, model_objective.ModelObjective"
             )
-    theta = checks.array("theta", theta, shape=(getattr(objective, "num_parameters", None),))
+    theta = checks.parameters(theta, getattr(objective, "num_parameters", None))
     if theta.size == 0:
         raise checks.InputError("theta is empty; expected the parameters, shape (D,), D >= 1")
     return theta

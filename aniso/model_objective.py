@@ -230,7 +230,7 @@ class ModelObjective:
         return taylor_checks.check_derivatives(self, self._theta(theta), rng)
 
     def _theta(self, theta):
-        return checks.array("theta", theta, shape=(self.num_parameters,))
+        return checks.parameters(theta, self.num_parameters)
 
     def _outputs(self, theta):
         parts = [self.model.outputs(theta, self.inputs[part]) for part in self._passes()]
@@ -287,8 +287,12 @@ class ModelObjective:
 def _check_parts(name, value, parts):
     if isinstance(value, type) or not all(hasattr(value, part) for part in parts):
         home = {"model": "aniso.models", "output_loss": "aniso.losses"}[name]
+        example = {"model": "OneHiddenLayer(num_inputs=2, num_hidden=32)"}.get(
+            name, "SoftmaxCrossEntropy()"
+        )
         raise checks.InputError(
-            f"{name}={value!r}; expected an object with {', '.join(parts)}, such as those of {home}"
+            f"{name}={value!r}; expected an object with {', '.join(parts)}, such as those of "
+            f"{home}, for instance {example}"
         )
 
 

@@ -64,9 +64,20 @@ class Objective:
     """
 
     def __init__(self, loss, inputs, targets, *, num_parameters=None):
-        if not callable(loss):
+        if not callable(loss) or isinstance(loss, type):
             raise checks.InputError(
                 f"loss={loss!r}; expected a function (theta, inputs, targets) -> (N,)"
+            )
+        if hasattr(loss, "check_targets"):
+            raise checks.InputError(
+                f"loss={loss!r}, a loss of a model's outputs; expected a function (theta, inputs, "
+                "targets) -> (N,): model_objective.ModelObjective and networks.Network take a "
+                "model and this loss"
+            )
+        if hasattr(loss, "state_dict"):
+            raise checks.InputError(
+                f"loss={loss!r}, a PyTorch module; expected a function (theta, inputs, targets) -> "
+                "(N,) written with autograd.numpy, or a network rebuilt with networks.Stack"
             )
         self.inputs, self.targets = checked_data(inputs, targets)
         self.num_examples = len(self.inputs)
@@ -209,7 +220,7 @@ class Objective:
         }
 
     def _theta(self, theta):
-        theta = checks.array("theta", theta, shape=(self.num_parameters,))
+        theta = checks.parameters(theta, self.num_parameters)
         if theta.size == 0:
             raise checks.InputError("theta is empty; expected D >= 1 parameters")
         return theta

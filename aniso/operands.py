@@ -10,7 +10,7 @@ import numpy as np
 import scipy.sparse
 from scipy.sparse.linalg import LinearOperator, aslinearoperator
 
-from aniso import checks, memory
+from aniso import array_hints, checks, memory
 
 MAX_PRODUCTS = 10_000
 _BLOCK_BYTES = 32 * 2**20
@@ -48,6 +48,9 @@ def symmetric(name, value, *, size=None):
         if scipy.sparse.issparse(value):
             _check_sparse(name, value)
         return operator
+    other = array_hints.takes_its_place(name, value)
+    if other is not None:
+        raise checks.InputError(other)
     return checks.symmetric_matrix(name, value, size=size)
 
 

@@ -4,6 +4,7 @@ import numpy as np
 from autograd.tracer import isbox
 
 from aniso import checks, memory
+from aniso.tracing import plain
 
 # asking for the available memory takes as long as copying a few of these
 _LARGE_BYTES = 2**26
@@ -12,12 +13,37 @@ _INTERACTION = 1e-6
 _WIDE_TYPES = {"u": np.int64, "i": np.int64, "f": np.float64}
 
 
+class LossFailed(checks.InputError):
+    """A user's loss raised an error, most often because theta has another length than it takes."""
+
+
 def checked_data(inputs, targets):
     """Finite inputs (float64) and targets of the same number N >= 1 of rows, as objects keep them.
 
     Integer targets become int64: ``1 - 2 * y`` of an unsigned label would wrap round to 255.
+
+    Parameters
+    ----------
+    inputs, targets : array_like, shape (N, ...)
+
+    Returns
+    -------
+    inputs, targets : array
+        Read-only; copies, unless they were so already.
+
+    Raises
+    ------
+    InputError
+        If they are not finite numbers, are empty, or do not agree in N.
+    AllocationRefused
+        If the copies would not fit.
     """
     inputs = checks.array("inputs", inputs)
+    if targets is None:
+        raise checks.InputError(
+            "targets=None; expected an array with an entry or a row for each example, "
+            f"numpy.zeros({len(inputs) if inputs.ndim else 'N'}) where the loss uses none"
+        )
     targets = checks.array("targets", targets, dtype=None)
     targets = targets.astype(_WIDE_TYPES.get(targets.dtype.kind, targets.dtype), copy=False)
     if inputs.ndim == 0 or targets.ndim == 0 or len(inputs) != len(targets):
@@ -121,6 +147,14 @@ def returned_values(loss, theta, inputs, targets):
     """What the loss returns, an array; a loss that autograd can't follow is refused."""
     try:
         values = loss(theta, inputs, targets)
+    except checks.InputError:
+        raise
+    except (ValueError, IndexError) as error:
+        raise LossFailed(
+            f"loss raised {type(error).__name__} at theta of shape {np.shape(plain(theta))}, "
+            f"inputs {inputs.shape} and targets {targets.shape}: {error}; expected a theta of as "
+            "many numbers as the loss takes (with num_parameters another length is refused)"
+        ) from error
     except TypeError as error:
         if not isbox(theta):
             raise

@@ -129,7 +129,7 @@ def check_derivatives(objective, theta, rng, num_examples=64):
     """
     checks.generator("rng", rng)
     checks.integer("num_examples", num_examples, low=1)
-    theta = checks.array("theta", theta, shape=(None,))
+    theta = checks.parameters(theta)
     if objective.num_examples > num_examples:
         chosen = rng.choice(objective.num_examples, num_examples, replace=False)
         objective = objective.subset(np.sort(chosen))

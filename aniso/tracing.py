@@ -91,6 +91,7 @@ class RecordedNode(Node):
         self.numbers, self.parents = tuple(parent_argnums), parents
 
     def initialize_root(self, value):
+        """Take the place of the point, which no operation made."""
         self.value, self.function, self.arguments, self.keywords = value, None, (), {}
         self.numbers, self.parents = (), ()
 
