@@ -28,6 +28,8 @@ __all__ = [
     "asarray_like",
     "checked",
     "checked_as_given",
+    "copied",
+    "held",
     "require_place",
     "to_device",
     "to_numpy",
@@ -183,6 +185,29 @@ def checked(name, value, place, *, shape, dtype):
     value = _real_array(name, value, place, shape)
     _require_finite(name, value, place, dtype)
     return place.namespace.astype(value, place.dtype(dtype), copy=False)
+
+
+def copied(array):
+    """Return a copy of the array at its own place, in memory that nobody else has.
+
+    Examples
+    --------
+    >>> given = np.zeros(1)
+    >>> copied(given) is given
+    False
+    """
+    return place_of(array).namespace.asarray(array, copy=True)
+
+
+def held(array):
+    """Return the array as an object keeps it: :func:`aniso.checks.held` for every library.
+
+    Examples
+    --------
+    >>> held(np.zeros(1)).flags.writeable
+    False
+    """
+    return checks.held(array) if is_numpy(array) else copied(array)
 
 
 def checked_as_given(name, value, place, *, shape, dtype):

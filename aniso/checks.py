@@ -9,12 +9,18 @@ import numbers
 
 import numpy as np
 
+from aniso import array_hints
+
 # entries that are tested for finiteness together: the memory that the test takes is theirs
 _BLOCK_ENTRIES = 2**16
 
 
 class InputError(ValueError):
     """An argument that breaks a stated rule; raised before any work is done."""
+
+
+class InteractingExamples(InputError):
+    """A loss in which examples depend on each other: there is no gradient of one example."""
 
 
 def number(name, value, *, low=None, high=None, strict=False):
@@ -124,6 +130,44 @@ def array(name, value, *, shape=None, dtype=np.float64):
     return result
 
 
+def parameters(theta, num_parameters=None):
+    """Finite flat parameters, shape (D,).
+
+    Parameters
+    ----------
+    theta : array_like, shape (D,)
+    num_parameters : int, optional
+        D, if known.
+
+    Raises
+    ------
+    InputError
+        If theta is not one flat vector of finite numbers, or of another length.
+
+    Examples
+    --------
+    >>> parameters((np.ones((2, 2)), np.ones(2)))
+    Traceback (most recent call last):
+        ...
+    aniso.checks.InputError: theta is a tuple of 2 parts; expected one flat vector: \
+numpy.concatenate([numpy.ravel(part) for part in theta])
+    """
+    require_flat(theta, num_parameters)
+    return array("theta", theta, shape=(num_parameters,))
+
+
+def require_flat(theta, num_parameters=None):
+    """Refuse parameters that are no flat vector of the right length, of whatever library.
+
+    Raises
+    ------
+    InputError
+    """
+    message = array_hints.not_flat_parameters(theta, num_parameters)
+    if message is not None:
+        raise InputError(message)
+
+
 def real_array(name, value, *, shape=None):
     """Array of real numbers as it was given, its precision and its entries whatever they are.
 
@@ -134,8 +178,10 @@ def real_array(name, value, *, shape=None):
     """
     try:
         given = np.asarray(value)
-    except ValueError as error:
-        raise InputError(f"{name} is not an array of numbers: {error}") from error
+    except (ValueError, TypeError, RuntimeError) as error:
+        raise InputError(array_hints.not_an_array(name, value, error=error)) from error
+    if given.dtype == object:
+        raise InputError(array_hints.not_an_array(name, value))
     if given.dtype.kind not in "biuf":
         raise InputError(f"{name} has dtype {given.dtype}; expected real numbers")
     if shape is not None:
@@ -147,6 +193,37 @@ def real_array(name, value, *, shape=None):
             wanted = ", ".join("any" if n is None else str(n) for n in shape)
             raise InputError(f"{name} has shape {given.shape}; expected ({wanted})")
     return given
+
+
+def held(array):
+    """Return the array as an object keeps it: read-only, in memory that nobody else can change.
+
+    A read-only array that owns its memory is kept as it is, so that what is large and new need not
+    be copied: its maker calls :func:`frozen`. Any other array is copied.
+
+    Examples
+    --------
+    >>> given = np.zeros(2)
+    >>> kept = held(given)
+    >>> given += 1.0
+    >>> kept, held(kept) is kept
+    (array([0., 0.]), True)
+    """
+    if array.flags.owndata and not array.flags.writeable:
+        return array
+    return frozen(np.array(array, order="C"))
+
+
+def frozen(array):
+    """Return an array that was just made, marked read-only, so that :func:`held` keeps it as it is.
+
+    Examples
+    --------
+    >>> frozen(np.zeros(1)).flags.writeable
+    False
+    """
+    array.setflags(write=False)
+    return array
 
 
 def require_finite(name, value, *, dtype=None, given=None):
@@ -274,11 +351,18 @@ is -2.0; expected a covariance matrix
         np.linalg.cholesky(shifted)
         return result
     eigenvalues = np.linalg.eigvalsh(result)
-    tolerance = relative * np.abs(eigenvalues).max()
-    if eigenvalues[0] < -tolerance:
+    largest = np.abs(eigenvalues).max()
+    if eigenvalues[0] < -relative * largest:
+        remedy = ""
+        if eigenvalues[0] >= -8 * len(result) * np.finfo(np.float32).eps * largest:
+            remedy = (
+                "; this is what single precision leaves of a matrix of low rank: compute it in "
+                "double precision, or keep the gradients, of which "
+                "gradient_noise.gradient_covariance makes a covariance of any rank"
+            )
         raise InputError(
             f"{name} is not positive semi-definite: its smallest eigenvalue is "
-            f"{float(eigenvalues[0])}; expected a covariance matrix"
+            f"{float(eigenvalues[0])}; expected a covariance matrix{remedy}"
         )
     return result
 

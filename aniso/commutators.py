@@ -14,7 +14,7 @@ class Commutator(LinearOperator):
     Parameters
     ----------
     hessian, covariance : array_like (D, D) or LinearOperator
-        Symmetric, of the same size.
+        Symmetric, of the same size. Arrays and sparse matrices are copied.
 
     Examples
     --------
@@ -23,9 +23,9 @@ class Commutator(LinearOperator):
     """
 
     def __init__(self, hessian, covariance):
-        self.hessian = operands.symmetric("hessian", hessian)
+        self.hessian = operands.held_symmetric("hessian", hessian)
         size = self.hessian.shape[0]
-        self.covariance = operands.symmetric("covariance", covariance, size=size)
+        self.covariance = operands.held_symmetric("covariance", covariance, size=size)
         super().__init__(np.dtype(np.float64), (size, size))
 
     def _matvec(self, vector):

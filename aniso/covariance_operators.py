@@ -32,7 +32,7 @@ class FactoredCovariance(LinearOperator):
     Parameters
     ----------
     rows : ndarray, shape (n, D)
-        Unscaled rows; kept by reference, not copied, and not to be changed afterwards.
+        Unscaled rows; copied, unless they are read-only already (:func:`aniso.checks.held`).
     scale : float
         Non-negative number that multiplies ``rows^T rows``.
 
@@ -43,7 +43,7 @@ class FactoredCovariance(LinearOperator):
     """
 
     def __init__(self, rows, scale):
-        self.rows = rows
+        self.rows = checks.held(rows)
         self.scale = float(scale)
         super().__init__(np.dtype(np.float64), (rows.shape[1], rows.shape[1]))
 
@@ -192,7 +192,7 @@ class DiagonalCovariance(LinearOperator):
         variances = checks.array("variances", variances, shape=(None,))
         if variances.size == 0 or variances.min() < 0:
             raise checks.InputError("variances must be a non-empty array of numbers >= 0")
-        self.variances = variances
+        self.variances = checks.held(variances)
         super().__init__(np.dtype(np.float64), (variances.size, variances.size))
 
     def _matvec(self, vector):

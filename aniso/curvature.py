@@ -28,7 +28,7 @@ class HessianOperator(LinearOperator):
 
     def __init__(self, objective, theta):
         self.objective = objective
-        self.theta = theta
+        self.theta = checks.held(theta)
         super().__init__(np.dtype(np.float64), (theta.size, theta.size))
 
     def _matvec(self, vector):
@@ -221,7 +221,7 @@ def _output_curvature(objective, theta, weights_at):
     # Examples without curvature (an output clipped away) take no part in any product.
     active = weights.any(axis=(1, 2))
     if not active.all():
-        jacobians, weights = jacobians[active], weights[active]
+        jacobians, weights = checks.frozen(jacobians[active]), weights[active]
     return OutputCurvature(jacobians, weights, num_examples)
 
 
@@ -248,7 +248,7 @@ def _parameters(objective, theta, methods):
                 f"objective of type {type(objective).__name__} has no {name}; expected "
                 "objective.Objective or, for what needs outputs, model_objective.ModelObjective"
             )
-    theta = checks.array("theta", theta, shape=(getattr(objective, "num_parameters", None),))
+    theta = checks.parameters(theta, getattr(objective, "num_parameters", None))
     if theta.size == 0:
         raise checks.InputError("theta is empty; expected the parameters, shape (D,), D >= 1")
     return theta

@@ -1,18 +1,33 @@
 """How a derivative of a user's loss will be computed, and what it will cost, stated beforehand."""
 
 import math
+import statistics
+import time
 import warnings
 from dataclasses import dataclass
 
 from aniso import memory
 
 LONG_LOOP = 1000
+NUM_TIMED = 8  # the first passes fill caches, or trace what the others go back through
 # measured (benchmarks/bench_objective.py): a pass is fastest while its largest array stays in
 # the second-level cache; a block of Hessian products shares no forward pass between its columns,
 # which pays only while one column's arrays are so small that Python's overhead dominates
 ROW_PASS_ENTRIES = 2**17
 BLOCK_PASS_ENTRIES = 2**16
 BLOCK_COLUMN_ENTRIES = 2**11
+# one trace of a batch costs a few hundred microseconds of Python, which this many
+# entries outweigh; more leave the cache
+TRACE_PASS_ENTRIES = 2**18
+FAST_FORM = (
+    "to be fast, theta has to meet the examples in operations on all of them at once, as in "
+    "anp.dot(inputs, theta[:-1]) + theta[-1] or theta[0] * inputs[:, 0] (products, slices, shapes "
+    "and functions of single entries of autograd.numpy), without a loop over examples"
+)
+FEWER_VECTORS = (
+    "a product with fewer vectors takes fewer passes (curvature.hessian_operator); "
+    "networks.Network has faster ones for networks"
+)
 
 
 class LongLoopWarning(UserWarning):
@@ -28,7 +43,8 @@ class Plan:
     quantity : str
         "per_example_gradients" or "hessian_product".
     method : str
-        "broadcast" (leading axes, several rows or columns a pass) or "loop" (one a pass).
+        "broadcast" (leading axes, several rows or columns a pass), "trace" (several rows from one
+        trace of a batch) or "loop" (one a pass).
     num_passes : int
         Number of backward passes.
     chunk : int
@@ -61,6 +77,33 @@ class Plan:
         """Slices that cover ``range(total)`` in order."""
         return slices(total, self.chunk)
 
+    @property
+    def is_long(self):
+        """Whether it is a loop of more than 1000 passes."""
+        return self.method == "loop" and self.num_passes > LONG_LOOP
+
+    def timed_chunks(self, total, warn):
+        """The same one by one; of a long loop a few are timed, then it warns.
+
+        Parameters
+        ----------
+        total : int
+        warn : bool
+            Whether to warn at all.
+
+        Yields
+        ------
+        slice
+        """
+        durations = []
+        for chunk in self.chunks(total):
+            start = time.perf_counter()
+            yield chunk
+            if warn and self.is_long and len(durations) < NUM_TIMED:
+                durations.append(time.perf_counter() - start)
+                if len(durations) == min(NUM_TIMED, self.num_passes):
+                    _warn_of_long_loop(self, statistics.median(durations))
+
 
 def slices(total, largest):
     """Even slices of at most `largest` (at least 1) that cover ``range(total)`` in order.
@@ -75,7 +118,7 @@ def slices(total, largest):
     return [slice(i * length, min((i + 1) * length, total)) for i in range(num_slices)]
 
 
-def plan_rows(num_examples, num_parameters, largest, broadcasts):
+def plan_rows(num_examples, num_parameters, largest, broadcasts, is_followed=lambda: False):
     """Plan of per-example gradients.
 
     Parameters
@@ -86,6 +129,8 @@ def plan_rows(num_examples, num_parameters, largest, broadcasts):
         Entries of the largest intermediate array of one evaluation on all examples.
     broadcasts : bool
         Whether the loss broadcasts over leading axes.
+    is_followed : callable
+        Whether :mod:`aniso.example_rows` follows the loss; asked only where it matters.
 
     Returns
     -------
@@ -94,11 +139,23 @@ def plan_rows(num_examples, num_parameters, largest, broadcasts):
     Notes
     -----
     Broadcasting copies theta once an example, so the passes are cut to 2^17 entries; from
-    D = 2^16 on not even two examples fit, and one pass an example is as fast.
+    D = 2^16 on not even two examples fit. Then, and where the loss does not broadcast, one trace
+    gives the rows of as many examples as fit into 2^18 entries. Else there is one pass an example.
     """
     per_example = max(num_parameters, largest // num_examples)
-    return _planned(
+    plan = _planned(
         "per_example_gradients", num_examples, ROW_PASS_ENTRIES // per_example, broadcasts
+    )
+    chunk = TRACE_PASS_ENTRIES // per_example
+    if plan.method != "loop" or num_examples < 2 or chunk < 2 or not is_followed():
+        return plan
+    num_passes = math.ceil(num_examples / chunk)
+    return Plan(
+        plan.quantity,
+        "trace",
+        num_passes,
+        math.ceil(num_examples / num_passes),
+        "one trace of a batch gives the rows of its examples",
     )
 
 
@@ -126,19 +183,10 @@ def _planned(quantity, total, largest_chunk, broadcasts):
     return Plan(quantity, "broadcast", num_passes, math.ceil(total / max(num_passes, 1)), reason)
 
 
-def warn_of_long_loop(plan, seconds_per_pass):
-    """Warning with the number of passes and an estimate of seconds, for loops above 1000.
-
-    Returns
-    -------
-    bool
-        Whether it warned.
-    """
-    long = plan.method == "loop" and plan.num_passes > LONG_LOOP
-    if long:
-        seconds = plan.num_passes * seconds_per_pass
-        warnings.warn(f"{plan}; about {seconds:.2g} s", LongLoopWarning, stacklevel=4)
-    return long
+def _warn_of_long_loop(plan, seconds_per_pass):
+    seconds = plan.num_passes * seconds_per_pass
+    remedy = FAST_FORM if plan.quantity == "per_example_gradients" else FEWER_VECTORS
+    warnings.warn(f"{plan}; about {seconds:.2g} s; {remedy}", LongLoopWarning, stacklevel=4)
 
 
 def require_matrix(num_rows, num_columns, what, alternative):

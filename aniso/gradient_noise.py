@@ -25,7 +25,7 @@ class GradientCovariance(FactoredCovariance):
     Attributes
     ----------
     rows : ndarray, shape (N, D)
-        Gradients c_i, centred or not, shared between conventions.
+        Gradients c_i, centred or not, read-only, shared between conventions.
     scale : float
         Factor of ``rows^T rows``.
     convention : noise_conventions.Convention
@@ -86,7 +86,8 @@ def gradient_covariance(per_example_gradients):
         gradients.nbytes, "the centred copy of the per-example gradients", "use fewer examples"
     )
     convention = noise_conventions.Convention(len(gradients))
-    return GradientCovariance(gradients - gradients.mean(axis=0), 1 / len(gradients), convention)
+    centred = checks.frozen(gradients - gradients.mean(axis=0))
+    return GradientCovariance(centred, 1 / len(gradients), convention)
 
 
 def empirical_fisher(per_example_gradients):
@@ -95,7 +96,7 @@ def empirical_fisher(per_example_gradients):
     Parameters
     ----------
     per_example_gradients : array_like, shape (N, D)
-        Row i is the gradient g_i; kept by reference where it is a float64 array.
+        Row i is the gradient g_i; copied.
 
     Returns
     -------
@@ -106,6 +107,8 @@ def empirical_fisher(per_example_gradients):
     ------
     InputError
         If the array is not finite or not (N, D) with N, D >= 1.
+    AllocationRefused
+        If the copy, 8 N D bytes, would not fit.
 
     Examples
     --------
@@ -113,6 +116,7 @@ def empirical_fisher(per_example_gradients):
     5.0
     """
     gradients = _gradients(per_example_gradients)
+    memory.require(gradients.nbytes, "the copy of the per-example gradients", "use fewer examples")
     convention = noise_conventions.Convention(len(gradients), centred=False)
     return GradientCovariance(gradients, 1 / len(gradients), convention)
 

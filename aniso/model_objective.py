@@ -8,7 +8,12 @@ import numpy as np
 from aniso import checks, derivative_plans, taylor_checks
 from aniso.models import layers
 from aniso.objective import Objective
-from aniso.problem_checks import checked_data, checked_indices, checked_vectors, finite
+from aniso.problem_checks import (
+    checked_indices,
+    checked_vectors,
+    finite,
+    require_independent_examples,
+)
 from aniso.tracing import plain, traced
 
 PASS_ENTRIES = 2**16  # entries of the widest layer in one traced pass: stays in cache
@@ -25,6 +30,7 @@ class ModelObjective:
     output_loss : object
         A loss of :mod:`aniso.losses`.
     inputs : array_like, shape (N, d)
+        Copied, as the targets are.
     targets : array_like, shape (N,) or (N, C)
         As ``output_loss.check_targets`` expects.
 
@@ -67,16 +73,17 @@ class ModelObjective:
         _check_parts("output_loss", output_loss, ("gradient", "hessian", "check_targets"))
         inputs = checks.array("inputs", inputs, shape=(None, model.num_inputs))
         targets = output_loss.check_targets(targets, len(inputs), model.num_outputs)
-        self.inputs, self.targets = checked_data(inputs, targets)
         self.model, self.output_loss = model, output_loss
-        self.num_examples = len(self.inputs)
         self.num_parameters = model.num_parameters
         self._direct = Objective(
             _ComposedLoss(model, output_loss),
-            self.inputs,
-            self.targets,
+            inputs,
+            targets,
             num_parameters=self.num_parameters,
         )
+        self.inputs, self.targets = self._direct.inputs, self._direct.targets
+        self.num_examples = len(self.inputs)
+        self._independent = False  # whether one example was found to be so
 
     def outputs(self, theta):
         """Outputs f(x_i; theta), shape (N, C)."""
@@ -120,6 +127,9 @@ class ModelObjective:
         ------
         AllocationRefused
             If N × D numbers do not fit.
+        InteractingExamples
+            If the gradient of the last example differs from that of a batch of it alone, as where
+            the model normalises over the batch.
         """
         theta = self._theta(theta)
         derivative_plans.require_matrix(
@@ -133,6 +143,11 @@ class ModelObjective:
             pull_back, outputs, layer_inputs = self._linearised(theta, self.inputs[part])
             slopes = self.output_loss.gradient(outputs, self.targets[part])
             layers.write_parameter_rows(rows[part], pull_back(slopes), layer_inputs)
+        if not self._independent:
+            # the sum is the gradient by construction: a model that couples shows in one example
+            last = self.num_examples - 1
+            require_independent_examples(rows[last:], self.subset([last]).gradient(theta))
+            self._independent = True
         return rows
 
     def jacobians(self, theta):
@@ -201,7 +216,10 @@ class ModelObjective:
         """The objective of some of the examples, in the order of `indices`."""
         indices = checked_indices(indices, self.num_examples)
         return ModelObjective(
-            self.model, self.output_loss, self.inputs[indices], self.targets[indices]
+            self.model,
+            self.output_loss,
+            checks.frozen(self.inputs[indices]),
+            checks.frozen(self.targets[indices]),
         )
 
     def check(self, theta, rng):
@@ -212,7 +230,7 @@ class ModelObjective:
         return taylor_checks.check_derivatives(self, self._theta(theta), rng)
 
     def _theta(self, theta):
-        return checks.array("theta", theta, shape=(self.num_parameters,))
+        return checks.parameters(theta, self.num_parameters)
 
     def _outputs(self, theta):
         parts = [self.model.outputs(theta, self.inputs[part]) for part in self._passes()]
@@ -269,8 +287,12 @@ class ModelObjective:
 def _check_parts(name, value, parts):
     if isinstance(value, type) or not all(hasattr(value, part) for part in parts):
         home = {"model": "aniso.models", "output_loss": "aniso.losses"}[name]
+        example = {"model": "OneHiddenLayer(num_inputs=2, num_hidden=32)"}.get(
+            name, "SoftmaxCrossEntropy()"
+        )
         raise checks.InputError(
-            f"{name}={value!r}; expected an object with {', '.join(parts)}, such as those of {home}"
+            f"{name}={value!r}; expected an object with {', '.join(parts)}, such as those of "
+            f"{home}, for instance {example}"
         )
 
 

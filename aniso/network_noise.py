@@ -246,5 +246,11 @@ def gradient_covariance(factors):
     >>> gradient_covariance(factors).trace()
     10.0
     """
+    if not hasattr(factors, "square_sums"):
+        raise checks.InputError(
+            f"factors is of type {type(factors).__name__}; expected the result of "
+            "network.example_gradients(theta); gradient_noise.gradient_covariance takes an array "
+            "of gradients"
+        )
     convention = noise_conventions.Convention(factors.shape[0])
     return LayeredCovariance(factors, 1 / factors.shape[0], convention)

@@ -1,17 +1,16 @@
 """Mean loss over examples and its derivatives, from any per-example loss a user writes."""
 
-import time
-
 import autograd.numpy as anp
 import numpy as np
 
-from aniso import broadcasting, checks, derivative_plans, taylor_checks
+from aniso import broadcasting, checks, derivative_plans, example_rows, taylor_checks
 from aniso.problem_checks import (
     checked_data,
     checked_indices,
     checked_vectors,
     finite,
     identity_columns,
+    require_independent_examples,
     returned_values,
     symmetrised,
 )
@@ -27,9 +26,9 @@ class Objective:
         ``loss(theta, inputs, targets) -> (N,)``, one number an example, written with
         ``autograd.numpy``.
     inputs : array_like, shape (N, ...)
-        Finite numbers, taken as float64.
+        Finite numbers, taken as float64; copied.
     targets : array_like, shape (N, ...)
-        Finite numbers; integers stay integers, as int64.
+        Finite numbers; integers stay integers, as int64; copied.
     num_parameters : int, optional
         D. Where given, theta of another length is refused before the loss is called.
 
@@ -45,8 +44,10 @@ class Objective:
     What the function allows decides the cost; :meth:`plan` states it beforehand. A loss that
     broadcasts over leading axes, theta (..., D), inputs (..., n, d), targets (..., n) to (..., n)
     (found out by a probe, :func:`aniso.broadcasting.broadcasts`), gets its per-example gradients
-    from one traced pass and its Hessian products a block at a time. Any other loss is
-    differentiated in a loop, with a warning before a long one.
+    from one traced pass and its Hessian products a block at a time. So do the per-example gradients
+    of a loss whose parameters meet the examples in matrix products or entry by entry, such as
+    ``anp.dot(inputs, theta)`` (:mod:`aniso.example_rows`). Any other loss is differentiated in a
+    loop, with a warning at a long one.
 
     Examples
     --------
@@ -63,9 +64,20 @@ class Objective:
     """
 
     def __init__(self, loss, inputs, targets, *, num_parameters=None):
-        if not callable(loss):
+        if not callable(loss) or isinstance(loss, type):
             raise checks.InputError(
                 f"loss={loss!r}; expected a function (theta, inputs, targets) -> (N,)"
+            )
+        if hasattr(loss, "check_targets"):
+            raise checks.InputError(
+                f"loss={loss!r}, a loss of a model's outputs; expected a function (theta, inputs, "
+                "targets) -> (N,): model_objective.ModelObjective and networks.Network take a "
+                "model and this loss"
+            )
+        if hasattr(loss, "state_dict"):
+            raise checks.InputError(
+                f"loss={loss!r}, a PyTorch module; expected a function (theta, inputs, targets) -> "
+                "(N,) written with autograd.numpy, or a network rebuilt with networks.Stack"
             )
         self.inputs, self.targets = checked_data(inputs, targets)
         self.num_examples = len(self.inputs)
@@ -73,7 +85,11 @@ class Objective:
         if num_parameters is not None:
             checks.integer("num_parameters", num_parameters, low=1)
         self._loss = loss
-        self._shapes = {}
+        self._shapes, self._followed = {}, {}
+        self._known = None, None  # last theta, and the gradient there
+        self._independent = (
+            frozenset()
+        )  # sizes of theta at which the examples were found independent
         self._warned = False
 
     def losses(self, theta):
@@ -90,8 +106,11 @@ class Objective:
 
     def loss_and_gradient(self, theta):
         """Mean loss, float, and its gradient, shape (D,), from one pass."""
-        vjp, value = traced(self._mean_loss, self._theta(theta))
-        return float(value), finite("the gradient of the loss", vjp(1.0))
+        theta = self._theta(theta)
+        vjp, value = traced(self._mean_loss, theta)
+        gradient = finite("the gradient of the loss", vjp(1.0))
+        self._known = theta.copy(), gradient.copy()
+        return float(value), gradient
 
     def per_example_gradients(self, theta):
         """Gradients of the losses l_i, shape (N, D), row i for example i.
@@ -100,10 +119,14 @@ class Objective:
         ------
         AllocationRefused
             If N × D numbers do not fit.
+        InteractingExamples
+            If the rows' mean is not the gradient of the mean loss, as where the loss normalises
+            over its batch: then there is no gradient of one example. They are compared at the
+            first theta, and at each where the gradient was asked for just before.
 
         Notes
         -----
-        Cost as said by ``plan(theta).per_example_gradients``.
+        Cost as said by ``plan(theta).per_example_gradients``, and one gradient at the first theta.
         """
         theta = self._theta(theta)
         derivative_plans.require_matrix(
@@ -114,13 +137,11 @@ class Objective:
         )
         plan = self._plan("per_example_gradients", theta)
         rows = np.empty((self.num_examples, theta.size))
-        chunks = plan.chunks(self.num_examples)
-        start = time.perf_counter()
-        for index, chunk in enumerate(chunks):
+        for chunk in plan.timed_chunks(self.num_examples, not self._warned):
             rows[chunk] = self._gradient_rows(theta, chunk, plan.method)
-            if index == 0:
-                self._warn_once(plan, time.perf_counter() - start)
-        return finite("a per-example gradient", rows)
+        self._warned |= plan.is_long
+        self._require_independent(theta, finite("a per-example gradient", rows))
+        return rows
 
     def hessian_product(self, theta, vectors):
         """Hessian of the mean loss times vectors, shape (D,) or (D, K), the shape of `vectors`.
@@ -160,12 +181,14 @@ class Objective:
     def subset(self, indices):
         """The objective of some of the examples, in the order of `indices`."""
         indices = checked_indices(indices, self.num_examples)
-        return Objective(
+        part = Objective(
             self._loss,
-            self.inputs[indices],
-            self.targets[indices],
+            checks.frozen(self.inputs[indices]),
+            checks.frozen(self.targets[indices]),
             num_parameters=self.num_parameters,
         )
+        part._independent = self._independent
+        return part
 
     def check(self, theta, rng):
         """Comparison of all derivatives with finite differences, a DerivativeReport.
@@ -197,7 +220,7 @@ class Objective:
         }
 
     def _theta(self, theta):
-        theta = checks.array("theta", theta, shape=(self.num_parameters,))
+        theta = checks.parameters(theta, self.num_parameters)
         if theta.size == 0:
             raise checks.InputError("theta is empty; expected D >= 1 parameters")
         return theta
@@ -231,18 +254,41 @@ class Objective:
             largest = largest_intermediate(self._checked_losses, theta)
             self._shapes[size] = largest, broadcasts
         if quantity == "per_example_gradients":
-            return derivative_plans.plan_rows(self.num_examples, size, *self._shapes[size])
+            return derivative_plans.plan_rows(
+                self.num_examples, size, *self._shapes[size], lambda: self._is_followed(theta)
+            )
         return derivative_plans.plan_products(num_vectors, size, *self._shapes[size])
 
-    def _warn_once(self, plan, seconds):
-        if not self._warned:
-            self._warned = derivative_plans.warn_of_long_loop(plan, seconds)
+    def _require_independent(self, theta, rows):
+        # at the first theta of a size, and wherever the gradient is known already
+        known, gradient = self._known
+        if not np.array_equal(known, theta):
+            if theta.size in self._independent:
+                return
+            gradient = self.gradient(theta)
+        require_independent_examples(rows, gradient)
+        if theta.size not in self._independent:
+            # a mean over the batch that is a constant to theta shows in separate calls alone
+            last = slice(self.num_examples - 1, None)
+            alone = example_rows.separate_rows(
+                self._loss, theta, self.inputs[last], self.targets[last]
+            )
+            require_independent_examples(rows[last], alone[0])
+        self._independent |= {theta.size}
+
+    def _is_followed(self, theta):
+        if theta.size not in self._followed:
+            self._followed[theta.size] = example_rows.is_followed(
+                self._loss, theta, self.inputs, self.targets
+            )
+        return self._followed[theta.size]
 
     def _gradient_rows(self, theta, chunk, method):
         inputs, targets = self.inputs[chunk], self.targets[chunk]
+        if method == "trace":
+            return example_rows.rows(self._loss, theta, inputs, targets)
         if method == "loop":
-            vjp, _ = traced(lambda point: anp.sum(self._loss(point, inputs, targets)), theta)
-            return vjp(1.0)[None, :]
+            return example_rows.separate_rows(self._loss, theta, inputs, targets)
         inputs, targets = inputs[:, None], targets[:, None]
         tiled = np.tile(theta, (len(inputs), 1))
         vjp, _ = traced(lambda point: anp.sum(self._loss(point, inputs, targets)), tiled)
@@ -252,16 +298,14 @@ class Objective:
         plan = self._plan("hessian_product", theta, num_columns)
         products = np.empty((theta.size, num_columns))
         loop_product = None
-        start = time.perf_counter()
-        for index, part in enumerate(plan.chunks(num_columns)):
+        for part in plan.timed_chunks(num_columns, not self._warned):
             block = columns(part)
             if plan.method == "broadcast" and block.shape[1] > 1:
                 products[:, part] = self._block_product(theta, block)
             else:
                 loop_product = loop_product or self._traced_product(theta)
                 products[:, part] = loop_product(block[:, 0])[:, None]
-            if index == 0:
-                self._warn_once(plan, time.perf_counter() - start)
+        self._warned |= plan.is_long
         return finite("a Hessian product", products)
 
     def _traced_product(self, theta):

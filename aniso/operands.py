@@ -10,7 +10,7 @@ import numpy as np
 import scipy.sparse
 from scipy.sparse.linalg import LinearOperator, aslinearoperator
 
-from aniso import checks, memory
+from aniso import array_hints, checks, memory
 
 MAX_PRODUCTS = 10_000
 _BLOCK_BYTES = 32 * 2**20
@@ -48,7 +48,18 @@ def symmetric(name, value, *, size=None):
         if scipy.sparse.issparse(value):
             _check_sparse(name, value)
         return operator
+    other = array_hints.takes_its_place(name, value)
+    if other is not None:
+        raise checks.InputError(other)
     return checks.symmetric_matrix(name, value, size=size)
+
+
+def held_symmetric(name, value, *, size=None):
+    """Return :func:`symmetric` of the value, an array or a sparse matrix copied for an object."""
+    if scipy.sparse.issparse(value):
+        value = value.copy()
+    result = symmetric(name, value, size=size)
+    return checks.held(result) if is_dense(result) else result
 
 
 def covariance(name, value, *, size=None):

@@ -3,7 +3,7 @@
 import numpy as np
 from scipy.sparse.linalg import LinearOperator
 
-from aniso import memory
+from aniso import checks, memory
 
 _CHUNK_BYTES = 128 * 2**20
 
@@ -14,7 +14,8 @@ class OutputCurvature(LinearOperator):
     Parameters
     ----------
     jacobians : ndarray, shape (n, C, D)
-        J_i of the examples with S_i != 0.
+        J_i of the examples with S_i != 0; copied, unless they are read-only already
+        (:func:`aniso.checks.held`).
     weights : ndarray, shape (n, C, C)
         Symmetric S_i.
     num_examples : int
@@ -26,7 +27,7 @@ class OutputCurvature(LinearOperator):
     """
 
     def __init__(self, jacobians, weights, num_examples):
-        self.jacobians = jacobians
+        self.jacobians = checks.held(jacobians)
         self.weights = weights / num_examples
         dimension = jacobians.shape[2]
         super().__init__(np.dtype(np.float64), (dimension, dimension))

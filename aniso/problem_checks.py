@@ -3,17 +3,47 @@
 import numpy as np
 from autograd.tracer import isbox
 
-from aniso import checks
+from aniso import checks, memory
+from aniso.tracing import plain
 
+# asking for the available memory takes as long as copying a few of these
+_LARGE_BYTES = 2**26
+# rounding of a sum of examples is far below, any interaction that matters far above
+_INTERACTION = 1e-6
 _WIDE_TYPES = {"u": np.int64, "i": np.int64, "f": np.float64}
 
 
+class LossFailed(checks.InputError):
+    """A user's loss raised an error, most often because theta has another length than it takes."""
+
+
 def checked_data(inputs, targets):
-    """Finite inputs (float64) and targets of the same number N >= 1 of rows.
+    """Finite inputs (float64) and targets of the same number N >= 1 of rows, as objects keep them.
 
     Integer targets become int64: ``1 - 2 * y`` of an unsigned label would wrap round to 255.
+
+    Parameters
+    ----------
+    inputs, targets : array_like, shape (N, ...)
+
+    Returns
+    -------
+    inputs, targets : array
+        Read-only; copies, unless they were so already.
+
+    Raises
+    ------
+    InputError
+        If they are not finite numbers, are empty, or do not agree in N.
+    AllocationRefused
+        If the copies would not fit.
     """
     inputs = checks.array("inputs", inputs)
+    if targets is None:
+        raise checks.InputError(
+            "targets=None; expected an array with an entry or a row for each example, "
+            f"numpy.zeros({len(inputs) if inputs.ndim else 'N'}) where the loss uses none"
+        )
     targets = checks.array("targets", targets, dtype=None)
     targets = targets.astype(_WIDE_TYPES.get(targets.dtype.kind, targets.dtype), copy=False)
     if inputs.ndim == 0 or targets.ndim == 0 or len(inputs) != len(targets):
@@ -23,7 +53,13 @@ def checked_data(inputs, targets):
         )
     if len(inputs) == 0:
         raise checks.InputError("N=0; expected at least one example")
-    return inputs, targets
+    if inputs.nbytes + targets.nbytes > _LARGE_BYTES:
+        memory.require(
+            inputs.nbytes + targets.nbytes,
+            "the copy of the data",
+            "use networks.Network, which does not copy them, or fewer examples",
+        )
+    return checks.held(inputs), checks.held(targets)
 
 
 def checked_vectors(vectors, size):
@@ -65,6 +101,36 @@ def finite(name, values):
     return values
 
 
+def require_independent_examples(rows, gradient):
+    """Refuse per-example gradients whose mean is not the gradient of the mean loss.
+
+    Parameters
+    ----------
+    rows : array, shape (N, D)
+    gradient : array, shape (D,)
+
+    Raises
+    ------
+    InteractingExamples
+        If they differ by more than 1e-6 of the largest entry, far above rounding.
+
+    Examples
+    --------
+    >>> require_independent_examples(np.array([[1.0], [3.0]]), np.array([2.0]))
+    """
+    difference = np.abs(rows.mean(axis=0) - gradient).max()
+    scale = max(np.abs(gradient).max(), rows.max(), -rows.min())
+    if difference > _INTERACTION * scale:
+        raise checks.InteractingExamples(
+            f"the mean of the per-example gradients differs from the gradient of the mean loss by "
+            f"{difference:.3g} at scale {scale:.3g}; expected a loss of one example that does not "
+            "depend on the other examples (batch normalisation, outputs centred over the batch and "
+            "len(inputs) in the loss do): use fixed statistics, or the covariance of "
+            "gradients of whole mini-batches, numpy.cov([objective.subset(batch).gradient(theta) "
+            "for batch in batches], rowvar=False); gradient and Hessian are those of this loss"
+        )
+
+
 def symmetrised(matrix):
     """``(A + A^T) / 2`` of a matrix that is symmetric to 1e-6 of its largest entry."""
     scale = np.abs(matrix).max()
@@ -81,6 +147,14 @@ def returned_values(loss, theta, inputs, targets):
     """What the loss returns, an array; a loss that autograd can't follow is refused."""
     try:
         values = loss(theta, inputs, targets)
+    except checks.InputError:
+        raise
+    except (ValueError, IndexError) as error:
+        raise LossFailed(
+            f"loss raised {type(error).__name__} at theta of shape {np.shape(plain(theta))}, "
+            f"inputs {inputs.shape} and targets {targets.shape}: {error}; expected a theta of as "
+            "many numbers as the loss takes (with num_parameters another length is refused)"
+        ) from error
     except TypeError as error:
         if not isbox(theta):
             raise

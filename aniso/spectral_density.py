@@ -107,7 +107,7 @@ def lanczos_quadrature(matrix, *, num_probes, num_steps, rng, points=None, width
     width = checks.number("width", width, low=0, strict=True)
     if points is None:
         points = np.linspace(nodes.min() - 3 * width, nodes.max() + 3 * width, 512)
-    points = checks.array("points", points, shape=(None,))
+    points = checks.held(checks.array("points", points, shape=(None,)))
     kernels = np.exp(-0.5 * ((points[:, None, None] - nodes) / width) ** 2)
     kernels /= width * np.sqrt(2 * np.pi)
     samples = np.einsum("pks,ks->pk", kernels, weights)

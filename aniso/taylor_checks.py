@@ -129,7 +129,7 @@ def check_derivatives(objective, theta, rng, num_examples=64):
     """
     checks.generator("rng", rng)
     checks.integer("num_examples", num_examples, low=1)
-    theta = checks.array("theta", theta, shape=(None,))
+    theta = checks.parameters(theta)
     if objective.num_examples > num_examples:
         chosen = rng.choice(objective.num_examples, num_examples, replace=False)
         objective = objective.subset(np.sort(chosen))
@@ -141,7 +141,12 @@ def check_derivatives(objective, theta, rng, num_examples=64):
     directions /= np.linalg.norm(directions, axis=1, keepdims=True)
     jitters = EPS * np.abs(theta) * rng.integers(-4, 5, size=(8, theta.size))
     gradient = objective.gradient(theta)
-    rows = objective.per_example_gradients(theta)
+    try:
+        rows = objective.per_example_gradients(theta)
+    except checks.InteractingExamples as error:
+        return DerivativeReport(
+            (TaylorResult("per_example_gradients", False, math.nan, str(error)),)
+        )
     products = [objective.hessian_product(theta, u) for u in directions]
 
     def taylor(quantity, function, expansion, order, magnitude):
@@ -165,7 +170,14 @@ def check_derivatives(objective, theta, rng, num_examples=64):
                 2,
                 np.abs(losses).max(),
             ),
-            _agreement("mean of per_example_gradients", rows.mean(axis=0), gradient, rows),
+            _agreement(
+                "mean of per_example_gradients",
+                rows.mean(axis=0),
+                gradient,
+                rows,
+                "; if the examples interact, as in batch normalisation, there is no gradient of "
+                "one example: use fixed statistics, or covariances of mini-batch gradients",
+            ),
             taylor(
                 "hessian_product",
                 objective.gradient,
@@ -252,15 +264,15 @@ def _verdict(sizes, remainders, levels, order):
     return slope, max(slope, steepest) >= order - SLOPE_MARGIN
 
 
-def _agreement(quantity, one, other, terms):
+def _agreement(quantity, one, other, terms, hint=""):
     # two orders of the same sum: far above its rounding, far below any mistake
     scale = max(_size(np.asarray(term)) for term in terms)
     difference = _size(one - other)
     right = difference <= 1e-9 * scale
-    verb = "agrees" if right else "disagrees"
-    return TaylorResult(
-        quantity, right, math.nan, f"{verb}, difference {difference:.2g} at scale {scale:.2g}"
-    )
+    shown = f"difference {difference:.2g} at scale {scale:.2g}"
+    if right:
+        return TaylorResult(quantity, True, math.nan, f"agrees, {shown}")
+    return TaylorResult(quantity, False, math.nan, f"disagrees, {shown}{hint}")
 
 
 def _symmetry(objective, theta, directions, products, jitters):

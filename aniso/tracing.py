@@ -2,7 +2,7 @@
 
 import numpy as np
 from autograd.core import VJPNode, backward_pass, vspace
-from autograd.tracer import Node, isbox, new_box, notrace_primitives, trace_stack
+from autograd.tracer import Node, isbox, new_box, notrace_primitives, toposort, trace_stack
 
 
 def traced(function, point):
@@ -51,6 +51,51 @@ def largest_intermediate(function, theta):
     return theta.size if node is None else node.largest
 
 
+def recorded(function, point):
+    """Operations on the way from a point to ``function(point)``, in an order of evaluation.
+
+    Returns
+    -------
+    list of RecordedNode, or None
+        The point first, the result last; None where the result does not depend on the point.
+
+    Examples
+    --------
+    >>> [node.value for node in recorded(lambda x: -(x * 2.0), np.ones(1))]
+    [array([1.]), array([2.]), array([-2.])]
+    """
+    _, node = _trace(RecordedNode.new_root(point), function, point)
+    return None if node is None else list(toposort(node))[::-1]
+
+
+class RecordedNode(Node):
+    """Node of autograd's graph that remembers the operation behind it.
+
+    Attributes
+    ----------
+    value : array
+    function : callable
+        Primitive that made the value; None for the point.
+    arguments, keywords : tuple, dict
+        What it was called with, as plain arrays.
+    numbers : tuple of int
+        Positions of the arguments that depend on the point.
+    parents : tuple of RecordedNode
+        Where these came from.
+    """
+
+    __slots__ = ["arguments", "function", "keywords", "numbers", "parents", "value"]
+
+    def __init__(self, value, fun, args, kwargs, parent_argnums, parents):
+        self.value, self.function, self.arguments, self.keywords = value, fun, args, kwargs
+        self.numbers, self.parents = tuple(parent_argnums), parents
+
+    def initialize_root(self, value):
+        """Take the place of the point, which no operation made."""
+        self.value, self.function, self.arguments, self.keywords = value, None, (), {}
+        self.numbers, self.parents = (), ()
+
+
 def plain(value):
     """The array inside autograd's boxes."""
     while isbox(value):
@@ -72,6 +117,7 @@ class _SizeNode(Node):
 
 # comparisons and the like are followed no further here than in a gradient
 notrace_primitives[_SizeNode] = notrace_primitives[VJPNode]
+notrace_primitives[RecordedNode] = notrace_primitives[VJPNode]
 
 
 def _trace(root, function, point):

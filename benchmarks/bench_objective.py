@@ -77,7 +77,7 @@ def forced(method, function, *arguments):
     if method == "broadcast":
         passes["BLOCK_PASS_ENTRIES"] = 2**21
     else:
-        passes["ROW_PASS_ENTRIES"] = 0
+        passes |= {"ROW_PASS_ENTRIES": 0, "TRACE_PASS_ENTRIES": 0}
 
     def call():
         with replaced(derivative_plans, passes):

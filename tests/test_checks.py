@@ -112,7 +112,7 @@ def test_array_is_not_copied_without_need():
         ([[1, 2], [3]], None, "theta is not an array of numbers"),
         (["a"], None, "theta has dtype <U1; expected real numbers"),
         ([1j], None, "theta has dtype complex128; expected real numbers"),
-        ([None], None, "theta has dtype object; expected real numbers"),
+        ([None], None, "theta has entries of type NoneType; expected real numbers"),
         ([1, 2], (3,), "theta has shape (2,); expected (3)"),
         ([1, 2], (None, 2), "theta has shape (2,); expected (any, 2)"),
         ([[1, np.inf]], None, "theta has a non-finite entry inf at index (0, 1)"),

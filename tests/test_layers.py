@@ -17,13 +17,13 @@ ROOT = Path(__file__).parents[1]
 STOREYS = {
     "ground": """
         array_files array_functions backend checks cost downloads estimates file_locks files
-        image_files image_transformations memory official_files placed_operators published_images
-        places provenance taylor_checks threads
-        centred_squares executors interruptions local_processes parameter_differences run_store
+        image_files image_transformations memory official_files placed_operators
+        published_images places provenance taylor_checks threads centred_squares executors
+        interruptions local_processes parameter_differences run_store array_hints
     """,
     "problems": """
-        broadcasting datasets derivative_plans link_functions losses model_objective models
-        models.* networks networks.* objective problem_checks tracing
+        broadcasting datasets derivative_plans example_rows link_functions losses model_objective
+        models models.* networks networks.* objective problem_checks tracing
     """,
     "matrices": """
         alignment_estimators commutators covariance_operators curvature eigenbasis exact_traces

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+import autograd.numpy as anp
 import numpy as np
 import problem_cases
 import pytest
@@ -240,3 +241,24 @@ def test_what_does_not_fit_is_refused_before_it_is_made(monkeypatch):
     ):
         with pytest.raises(memory.AllocationRefused, match=words):
             getattr(objective, name)(theta)
+
+
+class CentredHiddenLayer(OneHiddenLayer):
+    """The pre-activations are centred over the batch, as batch normalisation does."""
+
+    def layered_outputs(self, theta, inputs, perturbations=None):
+        weights, biases = theta[: -self.num_hidden], theta[-self.num_hidden :]
+        weights = anp.reshape(weights, (self.num_hidden, self.num_inputs))
+        hidden = anp.dot(inputs, weights.T) + biases
+        if perturbations is not None:
+            hidden = hidden + perturbations[0]
+        hidden = hidden - anp.mean(hidden, axis=0)
+        outputs = anp.dot(anp.maximum(hidden, 0.0), self.output_weights)
+        return outputs[:, None], (inputs,)
+
+
+def test_a_model_that_couples_its_batch_has_no_gradients_of_single_examples(rng):
+    inputs, labels = rng.standard_normal((9, 3)), rng.integers(0, 2, 9)
+    objective = ModelObjective(CentredHiddenLayer(3, 4), LogisticLoss(), inputs, labels)
+    with pytest.raises(checks.InteractingExamples, match="mini-batches"):
+        objective.per_example_gradients(rng.standard_normal(16))

@@ -29,7 +29,12 @@ def indexed_loss(theta, x, y):
     return anp.log(1 + anp.exp(inner)) - y * inner
 
 
-LOSSES = [broadcasting_loss, matrix_loss, indexed_loss]
+def looping_loss(theta, x, y):
+    inner = anp.array([anp.dot(row, theta) for row in x])
+    return anp.log(1 + anp.exp(inner)) - y * inner
+
+
+LOSSES = [broadcasting_loss, matrix_loss, indexed_loss, looping_loss]
 every_loss = pytest.mark.parametrize("loss", LOSSES)
 
 
@@ -68,13 +73,14 @@ def test_derivatives_equal_example_by_example_differentiation(loss, rng):
 
 
 def test_the_plan_says_who_broadcasts(rng):
-    for loss, method in zip(LOSSES, ("broadcast", "loop", "loop"), strict=True):
+    rows_and_products = [("broadcast", "broadcast"), ("trace", "loop"), ("trace", "loop")]
+    for loss, methods in zip(LOSSES, [*rows_and_products, ("loop", "loop")], strict=True):
         objective, theta = draw(loss, rng)
-        plans = objective.plan(theta)
-        assert {plan.method for plan in plans.values()} == {method}
-        passes = 1 if method == "broadcast" else 9
-        assert plans["per_example_gradients"].num_passes == passes
-        assert objective.plan(theta, 2)["hessian_product"].num_passes == min(passes, 2)
+        plans = objective.plan(theta, 2)
+        rows, products = plans["per_example_gradients"], plans["hessian_product"]
+        assert (rows.method, products.method) == methods
+        assert rows.num_passes == (9 if rows.method == "loop" else 1)
+        assert products.num_passes == (2 if products.method == "loop" else 1)
     assert "one pass" in str(draw(broadcasting_loss, rng)[0].plan(theta)["per_example_gradients"])
     assert "loop of 9 backward passes" in str(plans["per_example_gradients"])
 
@@ -83,13 +89,15 @@ def test_the_plan_says_who_broadcasts(rng):
     ("limit", "value"),
     [
         ("ROW_PASS_ENTRIES", 12),
-        ("ROW_PASS_ENTRIES", 1),
+        ("TRACE_PASS_ENTRIES", 12),
         ("BLOCK_PASS_ENTRIES", 80),
         ("BLOCK_COLUMN_ENTRIES", 1),
     ],
 )
 def test_results_do_not_depend_on_the_passes(limit, value, rng, monkeypatch):
-    objective, theta = draw(broadcasting_loss, rng)
+    objective, theta = draw(
+        matrix_loss if limit == "TRACE_PASS_ENTRIES" else broadcasting_loss, rng
+    )
     names = ("per_example_gradients", "hessian")
     before = [getattr(objective, name)(theta) for name in names]
     monkeypatch.setattr(derivative_plans, limit, value)
@@ -102,6 +110,8 @@ def test_a_plan_of_many_passes_says_how_many_at_a_time():
     plan = derivative_plans.plan_rows(1000, 2**10, 2**10, True)
     assert str(plan).startswith("per_example_gradients: 8 passes of 125 at a time")
     assert derivative_plans.plan_rows(10, 2**17, 2**17, True).method == "loop"
+    large = derivative_plans.plan_rows(10, 2**17, 2**17, True, lambda: True)
+    assert (large.method, large.num_passes, large.chunk) == ("trace", 5, 2)
     assert "too large" in derivative_plans.plan_products(10, 2**12, 2**12, True).reason
 
 
@@ -134,6 +144,7 @@ def never_finite(theta, x, y):
         (broadcasting_loss, True),
         (matrix_loss, False),
         (indexed_loss, False),
+        (looping_loss, False),
         (stochastic_probe, False),
         (same_for_every_theta, False),
         (prints_nothing_but_fails, False),
@@ -169,12 +180,134 @@ def test_losses_linear_or_constant_in_theta_have_zero_hessians(rng):
 
 def test_a_long_loop_warns_once_with_passes_and_seconds(monkeypatch, rng):
     monkeypatch.setattr(derivative_plans, "LONG_LOOP", 5)
-    objective, theta = draw(matrix_loss, rng)
-    with pytest.warns(derivative_plans.LongLoopWarning, match=r"loop of 9 .*; about [\d.e-]+ s"):
+    objective, theta = draw(looping_loss, rng)
+    expected = r"loop of 9 .*; about [\d.e-]+ s; to be fast, .* anp\.dot\(inputs, theta"
+    with pytest.warns(derivative_plans.LongLoopWarning, match=expected):
         objective.per_example_gradients(theta)
     objective.per_example_gradients(theta)  # a second warning would be an error
-    fast, _ = draw(broadcasting_loss, rng)
-    fast.per_example_gradients(theta)
+    for loss in (broadcasting_loss, matrix_loss, indexed_loss):
+        fast, _ = draw(loss, rng)
+        fast.per_example_gradients(theta)
+    slow, _ = draw(matrix_loss, rng)
+    with pytest.warns(derivative_plans.LongLoopWarning, match="loop of 9 .* fewer vectors"):
+        slow.hessian_product(theta, np.ones((SIZE, 9)))
+
+
+def test_the_first_pass_of_a_loop_does_not_decide_the_predicted_seconds(monkeypatch):
+    now = [0.0]
+    monkeypatch.setattr(derivative_plans.time, "perf_counter", lambda: now[0])
+    plan = derivative_plans.Plan("per_example_gradients", "loop", 2000, 1, "no other way")
+
+    def loop():
+        for number, _ in enumerate(plan.timed_chunks(2000, True)):
+            now[0] += 0.045 if number == 0 else 0.001
+
+    with pytest.warns(derivative_plans.LongLoopWarning, match="about 2 s") as caught:
+        loop()
+    assert len(caught) == 1
+
+
+def test_forms_that_the_documents_show_are_fast(rng):
+    inputs, labels = rng.standard_normal((50, SIZE)), rng.integers(0, 2, 50)
+    forms = [
+        lambda theta, x, y: anp.logaddexp(0.0, (1 - 2 * y) * anp.dot(x, theta)),  # the README's
+        lambda theta, x, y: (anp.dot(x, theta[:-1]) + theta[-1] - y) ** 2,  # the warning's
+        lambda theta, x, y: (theta[0] * x[:, 0] - y) ** 2,
+    ]
+    for loss in forms:
+        size = SIZE + 1 if loss is forms[1] else SIZE
+        plan = Objective(loss, inputs, labels).plan(np.ones(size))["per_example_gradients"]
+        assert plan.num_passes == 1
+
+
+def test_a_loss_that_takes_another_way_at_another_theta_stays_right(rng):
+    def loss(theta, x, y):
+        return matrix_loss(theta, x, y) if theta[0] > 0 else looping_loss(theta, x, y)
+
+    objective, theta = draw(loss, rng)
+    for first in (1.0, -1.0):
+        theta[0] = first
+        assert objective.plan(theta)["per_example_gradients"].method == "trace"
+        expected = Objective(looping_loss, objective.inputs, objective.targets)
+        equal(objective.per_example_gradients(theta), expected.per_example_gradients(theta))
+
+
+def centred_logits(theta, x, y):
+    inner = anp.dot(x, theta)
+    return anp.logaddexp(0.0, (1 - 2 * y) * (inner - anp.mean(inner)))
+
+
+def batch_normalised(theta, x, y):
+    inner = anp.sum(x * theta[..., None, :], axis=-1)
+    spread = anp.sqrt(1e-3 + anp.var(inner, axis=-1, keepdims=True))
+    return (inner / spread - y) ** 2
+
+
+def centred_inputs(theta, x, y):
+    return (anp.dot(x - np.mean(x, axis=0), theta) - y) ** 2
+
+
+def divided_by_the_number(theta, x, y):
+    return (anp.dot(x, theta) - y) ** 2 / len(x)
+
+
+def neighbours(theta, x, y):
+    """Two of all examples interact, and only by a product."""
+    inner = anp.dot(x, theta)
+    one = np.zeros(len(x))
+    one[len(x) // 2] = 1.0
+    return (inner - y) ** 2 + one * inner * inner[0]
+
+
+def far_neighbours(theta, x, y):
+    """Two of the last examples interact."""
+    inner = anp.dot(x, theta)
+    one = np.zeros(len(x))
+    one[-1] = len(x) > 6
+    return (inner - y) ** 2 + one * inner * inner[-2 % len(x)]
+
+
+def centred_large_batches(theta, x, y):
+    return (anp.dot(x - (np.mean(x, axis=0) if len(x) > 6 else 0.0), theta) - y) ** 2
+
+
+@pytest.mark.parametrize("num_examples", [9, 40])
+@pytest.mark.parametrize(
+    "loss",
+    [
+        *(centred_logits, batch_normalised, centred_inputs, divided_by_the_number),
+        *(neighbours, far_neighbours, centred_large_batches),
+    ],
+)
+def test_examples_that_interact_have_no_gradients_of_their_own(loss, num_examples, rng):
+    objective, theta = draw(loss, rng, num_examples)
+    with pytest.raises(checks.InteractingExamples, match="mini-batches"):
+        objective.per_example_gradients(theta)
+    report = objective.check(theta, rng)
+    assert not report.right
+    assert "mini-batches" in str(report)
+    # the mean loss has a gradient and a Hessian
+    step = 1e-6 * rng.standard_normal(SIZE)
+    change = objective.loss(theta + step) - objective.loss(theta - step)
+    # central difference: an error of the order of the rounding over the step, and of its square
+    assert abs(change - 2 * objective.gradient(theta) @ step) < 1e-8
+    assert objective.hessian(theta).shape == (SIZE, SIZE)
+
+
+def test_examples_that_interact_at_a_later_theta_are_refused_beside_their_gradient(rng):
+    def loss(theta, x, y):
+        inner = anp.dot(x, theta)
+        return (inner - (anp.mean(inner) if theta[0] > 1 else 0.0) - y) ** 2
+
+    objective, theta = draw(loss, rng)
+    theta[0] = 0.5
+    objective.per_example_gradients(theta)
+    theta[0] = 1.5
+    objective.gradient(theta)
+    with pytest.raises(checks.InteractingExamples):
+        objective.per_example_gradients(theta)
+    theta[0] = 0.5
+    assert objective.subset([0]).per_example_gradients(theta).shape == (1, SIZE)
 
 
 @pytest.mark.parametrize(

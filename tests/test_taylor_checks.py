@@ -170,3 +170,20 @@ def test_wrong_arguments_are_refused(rng):
         objective.check(theta, 0)
     with pytest.raises(checks.InputError, match="num_examples"):
         taylor_checks.check_derivatives(objective, theta, rng, num_examples=0)
+
+
+def test_an_objective_of_ones_own_whose_examples_interact_is_told_so(rng):
+    class Centred(Objective):
+        """Gives the gradients of batches of one example for those of the examples."""
+
+        def per_example_gradients(self, theta):
+            return np.stack([self.subset([i]).gradient(theta) for i in range(self.num_examples)])
+
+    def loss(theta, x, y):
+        outputs = anp.dot(x, theta)
+        return (outputs - anp.mean(outputs) - y) ** 2
+
+    objective = Centred(loss, rng.standard_normal((9, 3)), rng.standard_normal(9))
+    report = objective.check(rng.standard_normal(3), rng)
+    assert not report.right
+    assert "mini-batch" in str(report)

@@ -14,6 +14,7 @@ from aniso.descent.point import Point
 from aniso.descent.run_state import RunState, columns
 from aniso.descent.settings import Settings
 from aniso.descent.structures import STRUCTURES
+from aniso.problem_checks import LossFailed
 
 SECONDS_BETWEEN_CHECKPOINTS = 10.0
 
@@ -88,8 +89,13 @@ def simulate_descent(
     the same settings with a larger `num_steps`; where its noise covariance is kept over several
     steps, only from an end at which it is due.
     """
+    if not hasattr(objective, "num_examples"):
+        raise checks.InputError(
+            f"objective of type {type(objective).__name__} has no num_examples; expected an "
+            "Objective, a ModelObjective or a networks.Network"
+        )
     objective = on_host(objective)
-    theta = np.array(checks.array("theta", theta, shape=(None,)))
+    theta = np.array(checks.parameters(theta, getattr(objective, "num_parameters", None)))
     if not isinstance(settings, Settings):
         raise checks.InputError(f"settings={settings!r}; expected descent.Settings")
     checks.generator("rng", rng)
@@ -153,6 +159,8 @@ class _Loop:
         # a theta that has run away ends the run; any other refusal is the caller's to know
         try:
             return action()
+        except LossFailed:
+            raise
         except checks.InputError as error:
             if self.state.step == 0 or not self._has_run_away():
                 raise

@@ -4,7 +4,16 @@ from functools import cached_property
 
 import numpy as np
 
-from aniso import backend, curvature, gradient_noise, lanczos, network_noise, places, spectra
+from aniso import (
+    backend,
+    checks,
+    curvature,
+    gradient_noise,
+    lanczos,
+    network_noise,
+    places,
+    spectra,
+)
 from aniso.covariance_operators import FactoredCovariance
 from aniso.descent.precision import in_single_precision
 from aniso.networks import Network
@@ -37,7 +46,7 @@ class Point:
     """
 
     def __init__(self, objective, theta, settings, rng, start_vectors=None):
-        self.objective, self.theta, self.settings = objective, theta, settings
+        self.objective, self.theta, self.settings = objective, checks.held(theta), settings
         self.rng, self.start_vectors = rng, start_vectors
 
     @property
@@ -52,9 +61,13 @@ class Point:
             return self.objective.example_gradients(self.theta)
         return self.objective.per_example_gradients(self.theta)
 
-    @cached_property
+    @property
     def gradient(self):
-        """Gradient of the mean loss, (D,), from the per-example gradients."""
+        """Gradient of the mean loss, (D,), from the per-example gradients; a copy."""
+        return self._gradient.copy()
+
+    @cached_property
+    def _gradient(self):
         if isinstance(self._gradients, np.ndarray):
             return self._gradients.mean(axis=0)
         return backend.to_numpy(self._gradients.mean())

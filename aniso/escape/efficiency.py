@@ -143,7 +143,7 @@ def by_simulation(
 def _checked(hessian, covariance, times):
     hessian = checks.symmetric_matrix("hessian", hessian)
     covariance = checks.covariance_matrix("diffusion_covariance", covariance, size=len(hessian))
-    times = checks.array("times", times, shape=(None,))
+    times = checks.held(checks.array("times", times, shape=(None,)))
     if times.size == 0 or times.min() < 0:
         raise checks.InputError("times has to hold at least one time, none of them negative")
     return hessian, covariance, times

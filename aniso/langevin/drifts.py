@@ -36,6 +36,9 @@ class Drift:
     potential: Callable | None = None
     hessian: np.ndarray | None = None
 
+    def __post_init__(self):
+        functions.hold_arrays(self, "parameters", "hessian")
+
 
 def of_quadratic(hessian):
     """Drift ``-H theta`` of the loss ``theta^T H theta / 2``.

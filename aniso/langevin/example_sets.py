@@ -32,6 +32,9 @@ class Examples:
     parameters: np.ndarray
     potential: Callable | None = None
 
+    def __post_init__(self):
+        functions.hold_arrays(self, "parameters")
+
 
 def least_squares(inputs, targets):
     """Examples with the losses ``(x_i . theta - y_i)^2 / 2``.

@@ -21,6 +21,7 @@ gradient        out (D, L)                              lane
 import functools
 
 import numba
+import numpy as np
 from numba import types
 
 from aniso import checks
@@ -49,6 +50,23 @@ def pointer(function, signature):
         return source
     cached = source.__module__.startswith("aniso.")
     return numba.cfunc(signature, nopython=True, cache=cached, error_model="numpy")(source)
+
+
+def hold_arrays(made, *names):
+    """Replace arrays of a frozen dataclass by copies of its own, as compiled functions take them.
+
+    Parameters
+    ----------
+    made : object
+        Frozen dataclass under construction.
+    names : str
+        Its fields that hold an array or None. The copies are contiguous float64 and writable:
+        numba refuses read-only arrays where a signature is declared.
+    """
+    for name in names:
+        value = getattr(made, name)
+        if value is not None:
+            object.__setattr__(made, name, np.array(value, dtype=np.float64, order="C"))
 
 
 def is_compiled(function):

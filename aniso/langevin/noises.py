@@ -40,6 +40,9 @@ class Noise:
     amplitude: Callable | None = None
     parameters: np.ndarray = None
 
+    def __post_init__(self):
+        functions.hold_arrays(self, "factor", "parameters")
+
     @property
     def covariance(self):
         """Sigma, shape (D, D); None where it depends on theta."""

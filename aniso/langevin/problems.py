@@ -48,8 +48,8 @@ class LangevinProblem:
                 f"the drift has dimension {self.drift.dimension} and the noise "
                 f"{self.noise.dimension}; expected the same"
             )
-        start = checks.array("start", self.start, shape=(self.drift.dimension,))
-        object.__setattr__(self, "start", np.ascontiguousarray(start))
+        checks.array("start", self.start, shape=(self.drift.dimension,))
+        functions.hold_arrays(self, "start")
 
     @property
     def dimension(self):

@@ -124,7 +124,7 @@ def custom(function, dimension, *, parameters=()):
             "function of the region is a plain Python function; expected one compiled with "
             "numba.njit"
         )
-    parameters = checks.array("parameters", parameters, shape=(None,))
+    parameters = np.array(checks.array("parameters", parameters, shape=(None,)), order="C")
     dimension = checks.integer("dimension", dimension, low=1)
     return Region(dimension, function, lambda covariance: parameters)  # noqa: ARG005
 
@@ -154,8 +154,10 @@ def margin(region, theta, covariance):
 def _quadratic_region(matrix, vector, constant):
     """``constant - vector . x - x^T matrix x / 2 > 0``."""
 
+    shape = np.concatenate([[constant], vector, matrix.ravel()])
+
     def parameters_for(covariance):
-        return np.concatenate([[constant], vector, matrix.ravel(), covariance.ravel()])
+        return np.concatenate([shape, covariance.ravel()])
 
     return Region(len(vector), quadratic_margin, parameters_for)
 

@@ -21,6 +21,10 @@ class QuadraticLoss:
     hessian: np.ndarray
     minimum: np.ndarray
 
+    def __post_init__(self):
+        object.__setattr__(self, "hessian", checks.held(np.asarray(self.hessian)))
+        object.__setattr__(self, "minimum", checks.held(np.asarray(self.minimum)))
+
     def __call__(self, theta, inputs, targets):  # noqa: ARG002
         offset = theta - self.minimum
         curved = 0.5 * anp.sum(
@@ -101,9 +105,9 @@ def quadratic_objective(hessian, minimum, gradient_noise):
     array([[ 1.],
            [-1.]])
     """
-    hessian = checks.symmetric_matrix("hessian", hessian).copy()
+    hessian = checks.symmetric_matrix("hessian", hessian)
     size = len(hessian)
-    minimum = checks.array("minimum", minimum, shape=(size,)).copy()
+    minimum = checks.array("minimum", minimum, shape=(size,))
     noise = checks.array("gradient_noise", gradient_noise, shape=(None, size))
     if len(noise) == 0:
         raise checks.InputError("gradient_noise has no rows; expected N >= 1 examples")

@@ -6,6 +6,7 @@ import numpy as np
 
 from aniso import checks
 from aniso.networks.convolution import Convolution
+from aniso.networks.stack import require_stack
 
 
 def he_normal(stack, rng):
@@ -35,6 +36,7 @@ def he_normal(stack, rng):
     >>> bool(abs(theta[:2000].std() - 1) < 0.1), bool(theta[2000:].any())
     (True, False)
     """
+    require_stack("stack", stack)
     checks.generator("rng", rng)
     theta = np.zeros(stack.num_parameters)
     parts = zip(stack.layers, stack.parameter_slices, stack.parameter_shapes, strict=True)

@@ -22,6 +22,9 @@ With ``delta`` the gradient of the loss at the outputs and ``delta'`` its tangen
 the gradient is ``gradient(delta') + second_order(delta)``: the first term alone is the generalised
 Gauss-Newton product, both together are the Hessian product.
 
+Examples do not interact: the outputs of one depend on no other example's inputs, whatever chunk
+it is in. Batch normalisation is a layer only with fixed statistics.
+
 Adding a layer is one file with one subclass of :class:`Layer`; the tests find it by itself, take
 the cases of its ``examples()`` and compare all rules with autograd's derivatives of ``plain``.
 """

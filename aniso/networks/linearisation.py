@@ -43,7 +43,7 @@ class Linearisation:
 
     def __init__(self, network, theta, strategy="auto"):
         checks.one_of("strategy", strategy, ["auto", "factors", "tangents"])
-        self.network, self.theta = network, network.check_theta(theta)
+        self.network, self.theta = network, network.held_theta(theta)
         self._outputs = network.outputs(self.theta)
         hessians = network.output_loss.hessian(self._outputs, network.targets)
         slopes = network.output_loss.gradient(self._outputs, network.targets)
@@ -184,16 +184,24 @@ class Linearisation:
             return GradientFactors(self.network, self.theta)
         return gradients_at(self.network, self.theta)
 
-    @cached_property
+    @property
     def gradient(self):
-        """Gradient of the mean loss, (D,)."""
+        """Gradient of the mean loss, (D,), a copy of what is kept."""
+        return self._gradient.copy()
+
+    @cached_property
+    def _gradient(self):
         return self.network.gradient(self.theta)
 
     # ---- diagonals and traces
 
-    @cached_property
+    @property
     def generalized_gauss_newton_diagonal(self):
-        """Diagonal of G, (D,), accumulated in double precision."""
+        """Diagonal of G, (D,), accumulated in double precision; a copy of what is kept."""
+        return self._kept_gauss_newton_diagonal.copy()
+
+    @cached_property
+    def _kept_gauss_newton_diagonal(self):
         if self.strategy == "factors":
             return self._cache[0].diagonal
         return self._gauss_newton_diagonal(self._factors)
@@ -203,10 +211,14 @@ class Linearisation:
         diagonal = diagonals.gauss_newton_diagonal(part, self._parameters, factors)
         return diagonal * (part.num_examples / self.network.num_examples)
 
-    @cached_property
+    @property
     def hessian_diagonal(self):
-        """Diagonal of H, (D,): that of G where the network is piecewise linear."""
-        diagonal = self.generalized_gauss_newton_diagonal
+        """Diagonal of H, (D,): that of G where the network is piecewise linear; a copy."""
+        return self._kept_hessian_diagonal.copy()
+
+    @cached_property
+    def _kept_hessian_diagonal(self):
+        diagonal = self._kept_gauss_newton_diagonal
         if self.network.stack.piecewise_linear:
             return diagonal
         return diagonal + diagonals.activation_diagonal(self.network, self._parameters)

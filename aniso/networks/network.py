@@ -19,7 +19,8 @@ class Network(PlacedStack):
         One of :mod:`aniso.losses`.
     inputs : array, shape (N, \\*model.input_shape)
         Of NumPy, PyTorch, CuPy or array_api_strict: the network runs in that library, on the
-        device where they are. A list counts as NumPy's.
+        device where they are. A list counts as NumPy's. Inputs and targets are large and not
+        copied: do not change them while the network is in use.
     targets : array
         What the loss expects, for instance labels (N,); where the inputs are.
     dtype : {numpy.float64, numpy.float32}

@@ -6,7 +6,7 @@ from aniso import array_functions, backend, checks, memory, places
 from aniso.networks import passes
 from aniso.networks.chunked_data import ChunkedData, placed
 from aniso.networks.fast_layers import fused
-from aniso.networks.stack import Stack
+from aniso.networks.stack import Stack, require_stack
 from aniso.threads import Workers
 
 
@@ -43,8 +43,12 @@ class PlacedStack:
         memory_budget=None,
         device=None,
     ):
-        if not isinstance(model, Stack):
-            raise checks.InputError(f"model={model!r}; expected a networks.Stack")
+        require_stack("model", model)
+        if isinstance(output_loss, type) or not hasattr(output_loss, "check_targets"):
+            raise checks.InputError(
+                f"output_loss={output_loss!r}; expected an instance of a loss of aniso.losses, for "
+                "instance losses.SoftmaxCrossEntropy()"
+            )
         self.dtype = _floating(dtype)
         if memory_budget is not None:
             memory_budget = checks.integer("memory_budget", memory_budget, low=1)
@@ -212,7 +216,12 @@ class PlacedStack:
 
     def check_theta(self, theta):
         """Finite parameters of the right length, at the network's place, in its precision."""
+        checks.require_flat(theta, self.num_parameters)
         return self._checked("theta", theta, (self.num_parameters,))
+
+    def held_theta(self, theta):
+        """Return checked parameters that nobody else can change, for what outlasts a call."""
+        return backend.held(self.check_theta(theta))
 
     def check_vectors(self, vectors):
         """One vector (D,) or a block (D, K): returned as rows (K, D), and whether it was one."""

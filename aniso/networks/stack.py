@@ -42,12 +42,24 @@ class Stack:
     input_shape: tuple
 
     def __post_init__(self):
+        if isinstance(self.layers, Layer) or not np.iterable(self.layers):
+            raise checks.InputError(
+                f"layers={self.layers!r}; expected a tuple of layers, for instance (Dense(10),)"
+            )
+        if not np.iterable(self.input_shape):
+            raise checks.InputError(
+                f"input_shape={self.input_shape!r}; expected a tuple, the shape of one example, "
+                "for instance (784,) or (1, 28, 28)"
+            )
         object.__setattr__(self, "layers", tuple(self.layers))
         shape = tuple(checks.integer("input_shape", n, low=1) for n in self.input_shape)
         object.__setattr__(self, "input_shape", shape)
         for layer in self.layers:
             if not isinstance(layer, Layer):
-                raise checks.InputError(f"layers contains {layer!r}; expected layers")
+                raise checks.InputError(
+                    f"layers contains {layer!r}; expected layers: instances of those of "
+                    "aniso.networks, for instance Dense(10)"
+                )
         if len(self.shapes[-1]) != 1:
             raise checks.InputError(
                 f"the last layer's outputs have shape {self.shapes[-1]}; expected a vector: "
@@ -156,3 +168,18 @@ class Stack:
                 bound = 1 / math.sqrt(math.prod(shapes[0][1:]))
                 parts.append(rng.uniform(-bound, bound, math.prod(shape)))
         return np.concatenate(parts)
+
+
+def require_stack(name, value):
+    """Refuse what is no stack, a module of another package for instance.
+
+    Raises
+    ------
+    InputError
+    """
+    if not isinstance(value, Stack):
+        raise checks.InputError(
+            f"{name}={value!r}; expected an instance of networks.Stack, for instance "
+            "networks.Stack((networks.Dense(10),), input_shape=(784,)); a model of another "
+            "package is rebuilt from its layers"
+        )

@@ -12,6 +12,7 @@ and memory is that of the passes over one chunk of examples, whatever N and D ar
 
 from functools import cached_property
 
+from aniso import backend
 from aniso.networks import passes, tangent_products
 from aniso.networks.gradient_factors import GradientFactors, stored_entries
 
@@ -89,7 +90,7 @@ class StreamedGradients:
     """
 
     def __init__(self, network, theta):
-        self.network, self.theta = network, network.check_theta(theta)
+        self.network, self.theta = network, network.held_theta(theta)
         self.shape = network.num_examples, network.num_parameters
         self.dtype, self.place = network.dtype, network.place
         self.parameters = network.stack.unpacked(self.theta)
@@ -107,8 +108,8 @@ class StreamedGradients:
         return self.network.gradient(self.theta)
 
     def mean(self):
-        """``g``, the gradient of the mean loss, (D,)."""
-        return self._mean
+        """``g``, the gradient of the mean loss, (D,), a copy of what is kept."""
+        return backend.copied(self._mean)
 
     def project(self, vectors):
         """``G V``, the inner products with vectors (D, K): (N, K)."""

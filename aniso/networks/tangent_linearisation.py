@@ -2,7 +2,7 @@
 
 from functools import cached_property
 
-from aniso import array_functions, checks, places
+from aniso import array_functions, backend, checks, places
 from aniso.networks import diagonals, noise_curvature
 from aniso.networks.operators import SymmetricOperator
 from aniso.networks.parameter_blocks import blocks_of
@@ -36,7 +36,7 @@ class TangentLinearisation:
                 f"strategy='factors' and the data are {network.place}; the cached factors need "
                 "NumPy: use strategy='tangents'"
             )
-        self.network, self.theta = network, network.check_theta(theta)
+        self.network, self.theta = network, network.held_theta(theta)
         self.loss = network.loss(self.theta)
 
     def prepare(self):
@@ -59,9 +59,13 @@ class TangentLinearisation:
 
     # ---- first order and noise
 
-    @cached_property
+    @property
     def gradient(self):
-        """Gradient of the mean loss, (D,)."""
+        """Gradient of the mean loss, (D,), a copy of what is kept."""
+        return backend.copied(self._gradient)
+
+    @cached_property
+    def _gradient(self):
         return self.network.gradient(self.theta)
 
     @cached_property
@@ -71,18 +75,26 @@ class TangentLinearisation:
 
     # ---- diagonals and traces
 
-    @cached_property
+    @property
     def generalized_gauss_newton_diagonal(self):
-        """Diagonal of G, (D,), accumulated in double precision."""
+        """Diagonal of G, (D,), accumulated in double precision; a copy of what is kept."""
+        return backend.copied(self._kept_gauss_newton_diagonal)
+
+    @cached_property
+    def _kept_gauss_newton_diagonal(self):
         network = self.network
         return diagonals.gauss_newton_diagonal(
             network, self._parameters, square_roots(network.output_hessians(self.theta))
         )
 
-    @cached_property
+    @property
     def hessian_diagonal(self):
-        """Diagonal of H, (D,): that of G where the network is piecewise linear."""
-        diagonal = self.generalized_gauss_newton_diagonal
+        """Diagonal of H, (D,): that of G where the network is piecewise linear; a copy."""
+        return backend.copied(self._kept_hessian_diagonal)
+
+    @cached_property
+    def _kept_hessian_diagonal(self):
+        diagonal = self._kept_gauss_newton_diagonal
         if self.network.stack.piecewise_linear:
             return diagonal
         return diagonal + diagonals.activation_diagonal(self.network, self._parameters)

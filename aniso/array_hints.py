@@ -1,0 +1,126 @@
+"""What to write where something was given that is no array of numbers, for the messages."""
+
+import math
+
+import numpy as np
+
+
+def not_an_array(name, value, *, error=None):
+    """Message for a value that NumPy can't turn into an array of numbers, with the remedy.
+
+    Parameters
+    ----------
+    name : str
+        Of the argument.
+    value : object
+    error : Exception, optional
+        What NumPy said.
+
+    Returns
+    -------
+    str
+
+    Examples
+    --------
+    >>> not_an_array("targets", None)
+    'targets=None; expected an array of real numbers'
+    >>> import scipy.sparse
+    >>> not_an_array("hessian", scipy.sparse.eye_array(2))
+    'hessian is a dia_array; expected an array of real numbers: hessian.toarray()'
+    """
+    if value is None:
+        return f"{name}=None; expected an array of real numbers"
+    kind, remedy = type(value).__name__, _remedy(name, value)
+    if remedy is not None:
+        return f"{name} is a {kind}; expected an array of real numbers: {remedy}"
+    if error is not None:
+        return f"{name} is not an array of numbers: {error}"
+    if np.ndim(value) == 0:
+        return f"{name} is a {kind}; expected an array of real numbers"
+    entry = np.asarray(value, dtype=object).flat[0]
+    return f"{name} has entries of type {type(entry).__name__}; expected real numbers"
+
+
+def not_flat_parameters(theta, num_parameters=None):
+    """Message for parameters that are no flat vector of the right length; None where they are.
+
+    Parameters
+    ----------
+    theta : object
+    num_parameters : int, optional
+        D, if known.
+
+    Returns
+    -------
+    str or None
+
+    Examples
+    --------
+    >>> not_flat_parameters(np.ones((2, 1)), 2)
+    'theta has shape (2, 1); expected (2), one flat vector of the D=2 parameters: \
+numpy.ravel(theta) is one'
+    >>> print(not_flat_parameters({"weights": np.ones((2, 2)), "biases": np.ones(2)}))
+    theta is a dict of 2 parts; expected one flat vector: \
+numpy.concatenate([numpy.ravel(part) for part in theta.values()])
+    >>> not_flat_parameters([1.0, 2.0], 2)
+    """
+    parts = theta.values() if isinstance(theta, dict) else theta
+    if isinstance(theta, dict) or (
+        isinstance(theta, (list, tuple)) and any(_is_array(part) for part in parts)
+    ):
+        shown = "theta.values()" if isinstance(theta, dict) else "theta"
+        remedy = f"numpy.concatenate([numpy.ravel(part) for part in {shown}])"
+        if any(hasattr(part, "detach") for part in parts):
+            remedy = f"torch.nn.utils.parameters_to_vector({shown}).detach().cpu().numpy()"
+        what = f"{type(theta).__name__} of {len(theta)} parts"
+        return f"theta is a {what}; expected one flat vector: {remedy}"
+    if hasattr(theta, "shape"):
+        shape = tuple(theta.shape)
+    elif isinstance(theta, (list, tuple)):
+        shape = (len(theta),)
+    else:
+        return None
+    if num_parameters is None or shape == (num_parameters,):
+        return None
+    message = (
+        f"theta has shape {shape}; expected ({num_parameters}), one flat vector of the "
+        f"D={num_parameters} parameters"
+    )
+    return message + (": numpy.ravel(theta) is one" if math.prod(shape) == num_parameters else "")
+
+
+def takes_its_place(name, value):
+    """Remedy for an operator of another package where SciPy's are taken; None if it is none.
+
+    Examples
+    --------
+    >>> takes_its_place("hessian", np.eye(2))
+    """
+    if hasattr(value, "to_scipy") and not hasattr(value, "matvec"):
+        return (
+            f"{name} is a {type(value).__name__}; expected an array or a SciPy LinearOperator: "
+            f"{name}.to_scipy() is one"
+        )
+    return None
+
+
+def _is_array(part):
+    return getattr(part, "ndim", 0) > 0 or isinstance(part, (list, tuple))
+
+
+def _remedy(name, value):
+    if hasattr(value, "detach"):
+        return f"{name}.detach().cpu().numpy()"
+    if hasattr(value, "state_dict"):
+        return "torch.nn.utils.parameters_to_vector(module.parameters()).detach().cpu().numpy()"
+    if hasattr(value, "square_sums"):
+        return "network_noise.gradient_covariance takes gradients that no array holds"
+    if hasattr(value, "toarray"):
+        return f"{name}.toarray()"
+    if hasattr(value, "to_dense"):
+        return f"{name}.to_dense() forms it"
+    if hasattr(value, "to_scipy"):
+        return f"{name}.to_scipy() @ numpy.eye({value.shape[-1]}) forms it"
+    if hasattr(value, "matvec"):
+        return f"{name} @ numpy.eye({value.shape[-1]}) forms it"
+    return None

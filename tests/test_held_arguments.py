@@ -1,0 +1,461 @@
+"""Whatever is made at a theta, from data or from settings, holds what it was made from."""
+
+import importlib
+import inspect
+import pkgutil
+
+import autograd.numpy as anp
+import numpy as np
+import pytest
+import scipy.sparse
+from place_cases import every_place
+from scipy.sparse.linalg import LinearOperator
+
+import aniso
+from aniso import (
+    backend,
+    commutators,
+    covariance_operators,
+    curvature,
+    gradient_noise,
+    losses,
+    network_noise,
+    networks,
+    noise_structures,
+    output_curvature,
+    spectral_density,
+)
+from aniso.descent import point, settings
+from aniso.escape import efficiency
+from aniso.langevin import drift_functions, drifts, example_sets, noises, problems, regions
+from aniso.model_objective import ModelObjective
+from aniso.models import one_hidden_layer, quadratic, two_basin
+from aniso.networks.gradient_factors import GradientFactors
+from aniso.networks.linearisation import Linearisation
+from aniso.networks.streamed_gradients import StreamedGradients
+from aniso.networks.tangent_linearisation import TangentLinearisation
+from aniso.objective import Objective
+
+SIZE = 3
+MODEL = one_hidden_layer.OneHiddenLayer(SIZE, 2)
+STACK = networks.Stack((networks.Dense(2), networks.Activation("tanh"), networks.Dense(1)), (SIZE,))
+_generator = np.random.default_rng(5)
+INPUTS, LABELS = _generator.standard_normal((6, SIZE)), np.array([0, 1, 1, 0, 1, 0])
+NETWORK = networks.Network(STACK, losses.LogisticLoss(), INPUTS, LABELS, num_threads=1)
+
+
+def logistic(theta, inputs, targets):
+    return anp.logaddexp(0.0, (1 - 2 * targets) * anp.dot(inputs, theta))
+
+
+def symmetric(rng):
+    root = rng.standard_normal((SIZE, SIZE))
+    return root @ root.T
+
+
+def products(operator):
+    return operator @ np.eye(operator.shape[0])
+
+
+def of_linearisation(at):
+    return (
+        at.loss,
+        at.gradient,
+        at.hessian(),
+        at.hessian_diagonal,
+        at.generalized_gauss_newton_diagonal,
+        at.fisher(),
+        at.noise_curvature().alignment,
+        products(at.hessian_operator()),
+        network_noise.gradient_covariance(at.gradient_factors).to_dense(),
+    )
+
+
+def of_objective(objective):
+    theta = np.linspace(-1.0, 1.0, objective.num_parameters or SIZE)
+    part = objective.subset([1, 0])
+    return (
+        objective.losses(theta),
+        objective.per_example_gradients(theta),
+        objective.hessian(theta),
+        part.gradient(theta),
+    )
+
+
+def of_point(at):
+    return at.gradient, at.example_covariance.to_dense(), products(at.hessian), at.theta
+
+
+def of_drift(drift):
+    return drifts.at(drift, np.full(drift.dimension, 0.3)), drift.hessian
+
+
+def of_amplitude(noise):
+    panel, out = np.ones((SIZE, drift_functions.LANES)), np.zeros((2 * SIZE, drift_functions.LANES))
+    getattr(noise.amplitude, "py_func", noise.amplitude)(panel, noise.parameters, out)
+    return (out,)
+
+
+def of_region(region):
+    return regions.margin(region, np.full(region.dimension, 0.3), np.eye(region.dimension))
+
+
+def of_examples(examples):
+    out = np.zeros((examples.dimension, drift_functions.LANES))
+    panel, index = np.ones_like(out), np.zeros(drift_functions.LANES, dtype=np.int64)
+    getattr(examples.gradient, "py_func", examples.gradient)(panel, index, examples.parameters, out)
+    return (out,)
+
+
+def vector(rng):
+    return (rng.standard_normal(SIZE),)
+
+
+def positive(rng):
+    return (rng.uniform(0.5, 1.5, SIZE),)
+
+
+def matrix(rng):
+    return (symmetric(rng),)
+
+
+def matrices(rng):
+    return symmetric(rng), symmetric(rng)
+
+
+def rows(rng):
+    return (rng.standard_normal((5, SIZE)),)
+
+
+def data(rng):
+    return rng.standard_normal((6, SIZE)), rng.integers(0, 2, 6)
+
+
+def network_theta(rng):
+    return (rng.standard_normal(NETWORK.num_parameters),)
+
+
+def model_theta(rng):
+    return (rng.standard_normal(MODEL.num_parameters),)
+
+
+def model_objective():
+    return ModelObjective(MODEL, losses.LogisticLoss(), INPUTS, LABELS)
+
+
+def region_function(theta, parameters, out):
+    out[0] = parameters[0] - theta[0]
+    out[1] = parameters[1]
+
+
+@pytest.fixture(autouse=True)
+def _plain_functions_are_as_good(monkeypatch):
+    monkeypatch.setattr(regions.functions, "is_compiled", lambda function: True)  # noqa: ARG005
+
+
+# name: arrays that the caller has, what is made of them, what is read of it
+MAKERS = {
+    "Objective": (data, lambda x, y: Objective(logistic, x, y), of_objective),
+    "ModelObjective": (
+        data,
+        lambda x, y: ModelObjective(MODEL, losses.LogisticLoss(), x, y),
+        of_objective,
+    ),
+    "QuadraticLoss": (
+        lambda rng: (symmetric(rng), *vector(rng)),
+        quadratic.QuadraticLoss,
+        lambda made: (made(np.ones(SIZE), np.ones((2, SIZE)), None),),
+    ),
+    "quadratic_objective": (
+        lambda rng: (symmetric(rng), *vector(rng), *rows(rng)),
+        quadratic.quadratic_objective,
+        of_objective,
+    ),
+    "two_basin_objective": (
+        lambda rng: (rng.standard_normal((5, 2)),),
+        two_basin.two_basin_objective,
+        of_objective,
+    ),
+    "hessian_operator": (
+        vector,
+        lambda theta: curvature.hessian_operator(Objective(logistic, INPUTS, LABELS), theta),
+        lambda made: (products(made),),
+    ),
+    "generalized_gauss_newton_operator": (
+        model_theta,
+        lambda theta: curvature.generalized_gauss_newton_operator(model_objective(), theta),
+        lambda made: (products(made), made.trace()),
+    ),
+    "OutputCurvature": (
+        lambda rng: (rng.standard_normal((4, 2, SIZE)), np.tile(np.eye(2), (4, 1, 1))),
+        lambda jacobians, weights: output_curvature.OutputCurvature(jacobians, weights, 4),
+        lambda made: (products(made), made.diagonal()),
+    ),
+    "Linearisation": (network_theta, lambda theta: Linearisation(NETWORK, theta), of_linearisation),
+    "Linearisation of factors": (
+        network_theta,
+        lambda theta: Linearisation(NETWORK, theta, "tangents"),
+        of_linearisation,
+    ),
+    "TangentLinearisation": (
+        network_theta,
+        lambda theta: TangentLinearisation(NETWORK, theta),
+        of_linearisation,
+    ),
+    "example_gradients": (
+        network_theta,
+        NETWORK.example_gradients,
+        lambda made: (made.rows(0, 6), made.mean(), made.square_norms()),
+    ),
+    "GradientFactors": (
+        network_theta,
+        lambda theta: GradientFactors(NETWORK, theta),
+        lambda made: (made.rows(0, 6), made.gram(), made.mean()),
+    ),
+    "StreamedGradients": (
+        network_theta,
+        lambda theta: StreamedGradients(NETWORK, theta),
+        lambda made: (made.rows(0, 6), made.mean(), made.square_norms(), made.theta),
+    ),
+    "network covariance, kept": (
+        network_theta,
+        lambda theta: network_noise.gradient_covariance(GradientFactors(NETWORK, theta)),
+        lambda made: (made.trace(), products(made), made.rows),
+    ),
+    "network covariance, streamed": (
+        network_theta,
+        lambda theta: network_noise.gradient_covariance(StreamedGradients(NETWORK, theta)),
+        lambda made: (made.trace(), products(made), made.rows),
+    ),
+    "gradient_covariance": (
+        rows,
+        gradient_noise.gradient_covariance,
+        lambda made: (made.trace(), products(made)),
+    ),
+    "empirical_fisher": (
+        rows,
+        gradient_noise.empirical_fisher,
+        lambda made: (made.trace(), products(made)),
+    ),
+    "minibatch_covariance": (
+        rows,
+        lambda given: gradient_noise.minibatch_covariance(
+            gradient_noise.gradient_covariance(given), 2, replacement=True
+        ),
+        lambda made: (made.trace(), products(made)),
+    ),
+    "FactoredCovariance": (
+        rows,
+        lambda given: covariance_operators.FactoredCovariance(given, 0.5),
+        lambda made: (made.trace(), products(made)),
+    ),
+    "DiagonalCovariance": (
+        positive,
+        covariance_operators.DiagonalCovariance,
+        lambda made: (made.trace(), products(made)),
+    ),
+    "from_eigenpairs": (
+        lambda rng: (*positive(rng), np.eye(SIZE)),
+        noise_structures.from_eigenpairs,
+        lambda made: (products(made),),
+    ),
+    "Commutator": (matrices, commutators.Commutator, lambda made: (products(made),)),
+    "Commutator of sparse matrices": (
+        lambda rng: tuple(scipy.sparse.csr_array(part) for part in matrices(rng)),
+        commutators.Commutator,
+        lambda made: (products(made),),
+    ),
+    "lanczos_quadrature": (
+        vector,
+        lambda points: spectral_density.lanczos_quadrature(
+            np.diag([1.0, 2.0, 3.0]),
+            num_probes=2,
+            num_steps=2,
+            rng=np.random.default_rng(0),
+            points=points,
+        ),
+        lambda made: (made.points, made.values),
+    ),
+    "efficiency curve": (
+        lambda rng: (*matrices(rng), *positive(rng)),
+        efficiency.by_closed_form,
+        lambda made: (made.times, made.values),
+    ),
+    "Point": (
+        vector,
+        lambda theta: point.Point(
+            Objective(logistic, INPUTS, LABELS),
+            theta,
+            settings.as_stated("gld_dynamic", learning_rate=0.1, num_steps=1, batch_size=2),
+            np.random.default_rng(0),
+        ),
+        of_point,
+    ),
+    "Point of a network": (
+        network_theta,
+        lambda theta: point.Point(
+            NETWORK,
+            theta,
+            settings.as_stated("gld_dynamic", learning_rate=0.1, num_steps=1, batch_size=2),
+            np.random.default_rng(0),
+        ),
+        of_point,
+    ),
+    "drifts.of_quadratic": (matrix, drifts.of_quadratic, of_drift),
+    "drifts.of_two_basin": (
+        lambda rng: (rng.standard_normal((5, 2)),),
+        drifts.of_two_basin,
+        of_drift,
+    ),
+    "drifts.of_table": (
+        lambda rng: (np.linspace(-1.0, 1.0, 7), rng.standard_normal(7)),
+        drifts.of_table,
+        of_drift,
+    ),
+    "drifts.of_polynomial": (vector, drifts.of_polynomial, of_drift),
+    "drifts.of_function": (
+        matrix,
+        lambda given: drifts.of_function(
+            drift_functions.quadratic_drift, SIZE, parameters=given.reshape(-1)
+        ),
+        of_drift,
+    ),
+    "Drift": (
+        matrix,
+        lambda given: drifts.Drift(SIZE, drift_functions.quadratic_drift, given.reshape(-1)),
+        of_drift,
+    ),
+    "noises.constant": (matrix, noises.constant, lambda made: (made.covariance,)),
+    "noises.low_rank": (rows, noises.low_rank, lambda made: (made.covariance,)),
+    "noises.diagonal": (positive, noises.diagonal, lambda made: (made.covariance,)),
+    "noises.proportional": (vector, noises.proportional, of_amplitude),
+    "noises.state_dependent": (
+        vector,
+        lambda given: noises.state_dependent(noises.proportional_amplitude, SIZE, parameters=given),
+        of_amplitude,
+    ),
+    "regions.half_space": (vector, lambda given: regions.half_space(given, 2.0), of_region),
+    "regions.ball": (vector, lambda given: regions.ball(given, 2.0), of_region),
+    "regions.sublevel_set": (matrix, lambda given: regions.sublevel_set(given, 2.0), of_region),
+    "regions.custom": (
+        positive,
+        lambda given: regions.custom(region_function, SIZE, parameters=given),
+        of_region,
+    ),
+    "LangevinProblem": (
+        lambda rng: (*matrices(rng), *vector(rng)),
+        lambda hessian, covariance, start: problems.LangevinProblem(
+            drifts.of_quadratic(hessian), noises.constant(covariance), start
+        ),
+        lambda made: (made.start, made.noise.covariance, *of_drift(made.drift)),
+    ),
+    "example_sets.least_squares": (data, example_sets.least_squares, of_examples),
+    "example_sets.shifted_quadratics": (
+        lambda rng: (symmetric(rng), *rows(rng)),
+        example_sets.shifted_quadratics,
+        of_examples,
+    ),
+    "example_sets.two_basin_toy": (
+        lambda rng: (rng.standard_normal((5, 2)),),
+        example_sets.two_basin_toy,
+        of_examples,
+    ),
+    "example_sets.custom": (
+        lambda rng: (np.concatenate([symmetric(rng).ravel(), rng.standard_normal(4 * SIZE)]),),
+        lambda given: example_sets.custom(
+            example_sets.shifted_quadratic_gradient, 4, SIZE, parameters=given
+        ),
+        of_examples,
+    ),
+}
+
+
+def changed(array):
+    """Change the caller's array in place: a step of descent, a buffer used again."""
+    entries = array.data if scipy.sparse.issparse(array) else array
+    entries *= 3
+    entries += 1
+
+
+@pytest.mark.parametrize("name", MAKERS)
+def test_what_is_made_does_not_follow_the_arrays_it_was_made_from(name, rng):
+    draw, make, read = MAKERS[name]
+    arrays = draw(rng)
+    expected = read(make(*(array.copy() for array in arrays)))
+    made = make(*arrays)
+    for array in arrays:
+        changed(array)
+    for number, value in zip(read(made), expected, strict=True):
+        np.testing.assert_array_equal(number, value)
+
+
+AT_A_THETA = [
+    name
+    for name in MAKERS
+    if any(word in name for word in ("earisation", "radient", "ovariance", "Point", "perator"))
+]
+
+
+@pytest.mark.parametrize("name", AT_A_THETA)
+def test_what_is_read_at_a_theta_is_a_copy_or_read_only(name, rng):
+    draw, make, read = MAKERS[name]
+    made = make(*draw(rng))
+    before = [np.copy(value) for value in read(made)]
+    for value in read(made):
+        if isinstance(value, np.ndarray) and value.flags.writeable:
+            value += 1
+    for number, value in zip(read(made), before, strict=True):
+        np.testing.assert_array_equal(number, value)
+
+
+def test_every_operator_and_everything_at_a_theta_is_among_the_makers():
+    exempt = {
+        "PlacedOperator": "has no data of its own",
+        "SymmetricOperator": "given by a function",
+        "_Counted": "lives within a call",
+        "_Place": "lives within a call",
+        "RunState": "gets the copy that simulate_descent makes",
+        "DescentResult": "made of what simulate_descent computed",
+    }
+    made = {cls.__name__ for name in MAKERS for cls in type(made_for(name)).__mro__}
+    modules = [
+        importlib.import_module(module.name)
+        for module in pkgutil.walk_packages(aniso.__path__, "aniso.")
+        if "propositions" not in module.name and not module.name.endswith("__main__")
+    ]
+    classes = {
+        cls
+        for module in modules
+        for cls in vars(module).values()
+        if inspect.isclass(cls) and cls.__module__ == module.__name__
+    }
+    wanted = {
+        cls.__name__
+        for cls in classes
+        if issubclass(cls, LinearOperator) or "theta" in inspect.signature(cls.__init__).parameters
+    }
+    assert sorted(wanted - made - set(exempt)) == []
+
+
+def made_for(name):
+    draw, make, _ = MAKERS[name]
+    return make(*draw(np.random.default_rng(1)))
+
+
+@every_place
+def test_a_linearisation_holds_its_theta_in_every_library(place, rng):
+    network = networks.Network(
+        STACK,
+        losses.LogisticLoss(),
+        backend.to_device(INPUTS, place),
+        backend.to_device(LABELS, place),
+    )
+    start = rng.standard_normal(network.num_parameters)
+    theta = backend.copied(backend.to_device(start, place))
+    at, rows = network.linearise(theta), StreamedGradients(network, theta)
+    theta -= 1.0
+    at_start = network.gradient(backend.to_device(start, place))
+    for gradient in (at.gradient, rows.mean()):
+        np.testing.assert_array_equal(backend.to_numpy(gradient), backend.to_numpy(at_start))
+        gradient += 1.0
+    np.testing.assert_array_equal(backend.to_numpy(at.gradient), backend.to_numpy(at_start))
