@@ -218,3 +218,6 @@ _DRAWINGS = {
     "proposition2": _proposition2,
     "proposition3": _proposition3,
 }
+
+GROUPS = tuple(_DRAWINGS)
+"""Groups of the verification that have a figure."""

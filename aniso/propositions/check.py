@@ -78,11 +78,7 @@ class Check:
 
         For an equality it is minus the distance between the two sides.
         """
-        if self.relation == ">=":
-            return self.measured - self.bound
-        if self.relation == "<=":
-            return self.bound - self.measured
-        return -abs(self.measured - self.bound)
+        return _margin(self.measured, self.relation, self.bound)
 
     @property
     def relative_margin(self):
@@ -91,6 +87,38 @@ class Check:
             return 1 + self.margin / self.tolerance if self.tolerance else self.margin
         scale = max(abs(self.measured), abs(self.bound))
         return self.margin / scale if scale else 0.0
+
+
+def _margin(measured, relation, bound):
+    if relation == ">=":
+        return measured - bound
+    if relation == "<=":
+        return bound - measured
+    return -abs(measured - bound)
+
+
+def is_within(measured, relation, bound, tolerance):
+    """Return whether ``measured relation bound`` holds within `tolerance`.
+
+    Parameters
+    ----------
+    measured, bound, tolerance : float
+        The two sides and the allowed excess, absolute.
+    relation : {">=", "<=", "=="}
+        The claim.
+
+    Returns
+    -------
+    bool
+        False where a side is not finite: such a number is no evidence.
+
+    Examples
+    --------
+    >>> is_within(0.9, "==", 1.0, 0.2), is_within(0.7, "==", 1.0, 0.2)
+    (True, False)
+    """
+    finite = math.isfinite(measured) and math.isfinite(bound)
+    return finite and _margin(measured, relation, bound) >= -tolerance
 
 
 def compare(
@@ -156,8 +184,7 @@ def compare(
         finding=finding,
         series={key: tuple(map(float, values)) for key, values in (series or {}).items()},
     )
-    finite = math.isfinite(check.measured) and math.isfinite(check.bound)
-    if finite and check.margin >= -check.tolerance:
+    if is_within(check.measured, relation, check.bound, check.tolerance):
         return replace(check, verdict=Verdict.HOLDS)
     return check
 
