@@ -107,7 +107,7 @@ def judge(parameters, arrays):
                 rates[here] - rates[there],
                 np.hypot(errors[here], errors[there]),
                 f"{rates[here]:.3f} ± {errors[here]:.3f} against {rates[there]:.3f} ± "
-                f"{errors[there]:.3f} ({figure_style.LABELS[rival]})",
+                f"{errors[there]:.3f} of {figure_style.LABELS[rival]}",
             )
         )
     successes = int(arrays["successes"][:, place["gd"]].sum())
@@ -133,7 +133,7 @@ def judge(parameters, arrays):
             gap,
             error,
             f"least {aligned.min(axis=1).mean():.3f} against largest "
-            f"{others.max(axis=1).mean():.3f} ({claims.difference_text(gap, error)})",
+            f"{others.max(axis=1).mean():.3f}",
         )
     )
     means = start.mean(axis=0)

@@ -151,8 +151,8 @@ def judge(parameters, arrays):
                 gap,
                 error,
                 f"{ends[DYNAMICS.index(name)]:.4g} against "
-                f"{ends[DYNAMICS.index('gld_dynamic')]:.4g} ({claims.difference_text(gap, error)})"
-                + remark,
+                f"{ends[DYNAMICS.index('gld_dynamic')]:.4g}",
+                remark=remark,
             )
         )
     for name in ANISOTROPIC:
@@ -167,8 +167,7 @@ def judge(parameters, arrays):
                 f"{labels[name]} ends at higher test accuracy than GLD dynamic",
                 gap,
                 error,
-                f"{ends[DYNAMICS.index(name)]:.4f} against {rate:.4f} "
-                f"({claims.difference_text(gap, error)})",
+                f"{ends[DYNAMICS.index(name)]:.4f} against {rate:.4f}",
             )
         )
     found.append(

@@ -169,8 +169,8 @@ def conditioning_text(arrays):
     bar = f" ± {error:.2g}" if len(first) > 1 else ""
     return (
         f"lambda_1 = {first.mean():.3g}, lambda_21 = {found['following'].mean():.3g}, D = "
-        f"{int(arrays['num_parameters'])}: d = {exponent:.2f}{bar} (mean over {len(first)} "
-        f"seed{'s' if len(first) > 1 else ''})"
+        f"{int(arrays['num_parameters'])}: d = {exponent:.2f}{bar}, mean over {len(first)} "
+        f"seed{'s' if len(first) > 1 else ''}"
     )
 
 
@@ -204,8 +204,8 @@ def judge(parameters, arrays):  # noqa: ARG001 (as every figure)
             np.nanmin(relative) - 1,
             0.0,
             f"coefficient between {np.nanmin(coefficient):.2f} and "
-            f"{np.nanmax(coefficient):.2f}, {np.nanmin(relative):.0f} times the isotropic one "
-            "at least",
+            f"{np.nanmax(coefficient):.2f}, {claims.beside(np.nanmin(relative), 1)} times the "
+            "isotropic one at least",
         ),
         claims.described(
             "coefficient",
@@ -217,7 +217,7 @@ def judge(parameters, arrays):  # noqa: ARG001 (as every figure)
             "Tr(H Sigma) exceeds Tr(H Sigma_bar) at every record along SGD",
             np.nanmin(ratio) - 1,
             0.0,
-            f"ratio between {np.nanmin(ratio):.0f} and {np.nanmax(ratio):.0f}",
+            f"ratio between {claims.beside(np.nanmin(ratio), 1)} and {np.nanmax(ratio):.0f}",
         ),
     ]
 

@@ -159,6 +159,7 @@ def main(name, arguments=None):
     try:
         if stored.pop("new", False):
             figure_data.save(figure, options.scale, data, parameters, stored)
+            print(f"wrote {data}")
         elif stored["sources"] != sources.fingerprint(f"analysis.{figure.made_by}"):
             print(
                 f"the stored data were made by other sources ({stored['sources'] or 'not recorded'}"

@@ -169,6 +169,8 @@ def _gd_accuracy(description, arrays):
 def _sgd_accuracy(_, arrays):
     curves = arrays["test_accuracy"][:, -1]
     ends = curves.mean(axis=0)
+    if not np.isfinite(ends).all():
+        return f"SGD diverged with {int(np.isnan(curves[:, -1]).sum())} of {len(curves)} seeds"
     change, error = claims.over_seeds(curves[:, -1] - curves[:, 0])
     bar = f" ± {error:.2g}" if len(curves) > 1 else ""
     return (

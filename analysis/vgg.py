@@ -330,11 +330,12 @@ def compared(parameters, arrays, quantity, own_error, claim):
                 pair = [DYNAMICS.index(aligned), DYNAMICS.index(other)]
                 c = compare(ends, aligned, other, own_error(number, pair))
                 gap = sign * c.difference
-                measured = (
-                    f"{c.first:.4g} against {c.second:.4g} "
-                    f"({claims.difference_text(gap, c.standard_error)}){c.remark}"
+                measured = f"{c.first:.4g} against {c.second:.4g}"
+                found.append(
+                    claims.judged(
+                        short, statement, gap, c.standard_error, measured, remark=c.remark
+                    )
                 )
-                found.append(claims.judged(short, statement, gap, c.standard_error, measured))
     return found
 
 

@@ -5,6 +5,7 @@ import errno
 import io
 import json
 import os
+import re
 import subprocess
 import sys
 import time
@@ -12,6 +13,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from rich.console import Console
 
 from analysis import __main__ as listing
@@ -61,7 +64,8 @@ def test_a_figure_leaves_pictures_data_and_provenance(drawn, name):
     assert stem.with_suffix(".png").read_bytes().startswith(b"\x89PNG")
     assert stem.with_suffix(".pdf").read_bytes().startswith(b"%PDF")
     data = drawn / "figures" / "data" / f"{name}_small.npz"
-    description = json.loads(data.with_suffix(".json").read_text())
+    text = data.with_suffix(".json").read_text()
+    description = json.loads(text, parse_constant=pytest.fail)
     expected = json.loads(json.dumps(figure_command.named(name).scales["small"]))
     assert description["parameters"] == expected
     maker = figure_command.named(name).made_by
@@ -380,6 +384,81 @@ def test_examples_of_verdicts():
     assert doctest.testmod(claims).failed == 0
 
 
+def verdict_that_is_printed(measured):
+    """What a reader concludes from the text of a claim; None where it prints an exact number."""
+    if "no error bar" in measured or "nothing to compare" in measured or "diverged" in measured:
+        return "not resolved"
+    number = r"([-+\d.e]+)"
+    if found := re.search(rf"difference {number} ± {number}", measured):
+        difference, error = map(float, found.groups())
+        low, high = difference - 2 * error, difference + 2 * error
+    elif found := re.search(rf"factor {number}, two .* from {number} to {number}", measured):
+        low, high = (float(end) - 1 for end in found.groups()[1:])
+    else:
+        return None
+    return "holds" if low > 0 else "fails" if high < 0 else "not resolved"
+
+
+@pytest.mark.parametrize("name", listing.FIGURES)
+def test_a_verdict_follows_from_what_is_printed(drawn, name):
+    paths = [drawn / "figures" / "data" / f"{name}_small.json"]
+    paths += (ROOT / "figures" / "data").glob(f"{name}_*.json")
+    compared = 0
+    for path in paths:
+        description = json.loads(path.read_text())
+        arrays, _ = array_files.load_arrays(path.with_suffix(".npz"))
+        for claim in figure_command.named(name).judge(description["parameters"], arrays):
+            if claim.verdict == "description":
+                continue
+            assert not re.search(r"\b(nan|inf)\b", claim.measured)
+            printed = verdict_that_is_printed(claim.measured)
+            compared += printed is not None
+            assert printed is None or claim.verdict == printed, claim
+            # only what is exact may go without its difference
+            assert printed is not None or claim.standard_error == 0
+    assert compared > 0
+
+
+@given(st.floats(-1e6, 1e6), st.floats(0, 1e6), st.sampled_from([0.0, 1e-9, -1e-9, 1e-4, -1e-4]))
+def test_a_difference_has_the_digits_that_decide(difference, error, nudge):
+    # half of the cases lie at two standard errors, where printed digits decide
+    for bar_given in (error, abs(difference) / 2 * (1 + nudge)):
+        claim = claims.judged("n", "s", difference, bar_given, "m")
+        if bar_given:
+            _, number, _, bar = claim.measured.strip("m ()").split()
+            low, high = float(number) - 2 * float(bar), float(number) + 2 * float(bar)
+            printed = "holds" if low > 0 else "fails" if high < 0 else "not resolved"
+            assert claim.verdict == printed
+        else:
+            assert claim.measured == "m"
+
+
+@given(st.floats(0.5, 2) | st.sampled_from([1.0, 1 + 1e-7, 1 - 1e-7, 1 + 1e-15]))
+def test_a_number_beside_its_threshold_stays_there(value):
+    shown = float(claims.beside(value, 1))
+    assert (shown > 1, shown < 1) == (value > 1, value < 1)
+    assert shown == pytest.approx(value, rel=5e-3)
+
+
+def test_networks_that_are_all_lost_leave_nothing_to_compare():
+    parameters = {"num_seeds": 1, "widths": [32, 128]}
+    isotropic = np.stack([[np.zeros(4), np.ones(4)]])
+    arrays = {"alignment": 50 * isotropic, "isotropic": isotropic}
+    found = fig4_one_hidden_layer.judge(parameters, arrays)
+    for claim in found:
+        assert "nan" not in claim.measured
+        if "128" not in claim.name or "grows" in claim.name:
+            assert claim.measured.endswith("nothing to compare")
+            assert claim.verdict == "not resolved"
+    by_name = {claim.name: claim for claim in found}
+    assert by_name["anisotropic at h = 128"].measured == (
+        "1 of 1 networks (factor 50, one network: no error bar)"
+    )
+    assert by_name["anisotropic throughout at h = 128"].measured == (
+        "least ratio 50, 1 of 1 networks"
+    )
+
+
 def test_figure_2_tells_escaping_noise_from_the_rest():
     parameters = {"num_seeds": 2, "num_runs": 1000}
     counts = {"gd": 0, "gld_constant": 10, "gld_diagonal": 12}
@@ -455,7 +534,8 @@ def test_divergence_is_told_by_name(tmp_path, monkeypatch, capsys):
     assert run("fig3_fashion_mnist", tmp_path) == 0
     said = capsys.readouterr().out
     assert "diverged: sgd, seed 0: " in said
-    assert "(a run diverged)" in said
+    assert ": a run diverged" in said
+    assert "nan" not in said
 
 
 def test_figures_share_their_foundation(drawn):

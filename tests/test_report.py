@@ -151,9 +151,10 @@ def test_the_verdict_follows_from_the_numbers_that_are_printed(a, b, relation, t
         words = [word for line in drawn for word in line]
         shown = float(words[2])
         bound = float(words[3][2:])
-        allowed = [word[2:] for line in drawn[1:] for word in line if word[:2] in ("− ", "+ ", "± ")]
+        signed = [w for line in drawn[1:] for w in line if w[:2] in ("− ", "+ ", "± ")]
+        allowed = float(signed[0][2:]) if signed else 0.0
         excess = {">=": bound - shown, "<=": shown - bound, "==": abs(shown - bound)}[relation]
-        assert (excess <= float(*allowed or [0.0])) is words[4].startswith("holds")
+        assert (excess <= allowed) is words[4].startswith("holds")
 
 
 def test_the_table_fits_its_width_whatever_the_texts():
