@@ -15,10 +15,10 @@ import hashlib
 import itertools
 import json
 from dataclasses import asdict, dataclass
-from pathlib import Path
 
 import numpy as np
 
+from analysis import folders
 from aniso import checks, escape, files, noise_structures
 from aniso.langevin import drifts, noises, problems, regions
 
@@ -272,7 +272,7 @@ def main(arguments=None):
     """Compute or load, print the table, draw."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--quick", action="store_true", help="200 paths and a coarser step")
-    parser.add_argument("--output", type=Path, default=Path("figures"), help="folder for results")
+    folders.add_output(parser, "the picture, the table and their data")
     options = parser.parse_args(arguments)
     if not options.output.is_dir():
         raise checks.InputError(
@@ -285,6 +285,8 @@ def main(arguments=None):
         stream.write(text)
     plot(arrays, options.output / "alignment_and_exit.png")
     print(text, end="")
+    for ending in ("png", "md", "npz"):
+        print(f"wrote {options.output / 'alignment_and_exit'}.{ending}")
 
 
 if __name__ == "__main__":

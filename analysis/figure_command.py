@@ -6,8 +6,9 @@
 
 Units of work run on any executor and leave run directories, from which an interrupted figure goes
 on. The arrays go to ``FOLDER/data/*.npz`` with their provenance beside them as ``.json``; the
-drawing is made of the stored arrays alone. Run directories belong to the sources that fill them:
-other code begins anew. Stored arrays that other code made are drawn, and said to be so.
+drawing is made of the stored arrays alone. Where no folder is named, it is ``figures`` or ``runs``
+of the repository, whatever the working directory. Run directories belong to the sources that fill
+them: other code begins anew. Stored arrays that other code made are drawn, and said to be so.
 """
 
 import argparse
@@ -23,7 +24,7 @@ import matplotlib
 import numpy as np
 import threadpoolctl
 
-from analysis import figure_data, figure_style, sources, units_of_work
+from analysis import figure_data, figure_style, folders, sources, units_of_work
 from aniso import (
     checks,
     executors,
@@ -332,7 +333,12 @@ def _parser(figure):
     costs = "; ".join(f"{scale}: {figure.costs[scale]}" for scale in SCALES)
     parser.add_argument("--scale", choices=SCALES, default="small", help=costs)
     parser.add_argument("--seeds", type=int, help="number of seeds (default: the scale's)")
-    parser.add_argument("--executor", default="local", help=f"one of: {executors.NAMES}")
+    parser.add_argument(
+        "--executor",
+        default="local",
+        help=f"one of: {executors.NAMES}; workers elsewhere must find this repository's folder "
+        "on their path",
+    )
     parser.add_argument("--plot-only", action="store_true", help="draw stored data")
     parser.add_argument(
         "--fresh",
@@ -355,6 +361,6 @@ def _parser(figure):
         metavar="PATH",
         help="folder or .npz of images, instead of ANISO_DATA",
     )
-    parser.add_argument("--output", type=Path, default=Path("figures"), metavar="FOLDER")
-    parser.add_argument("--runs", type=Path, default=Path("runs"), metavar="FOLDER")
+    folders.add_output(parser, "pictures, and for their data in its folder data")
+    folders.add_runs(parser)
     return parser

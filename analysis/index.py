@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from analysis import claims, figure_command
+from analysis import claims, figure_command, folders
 from analysis.__main__ import FIGURES
 from aniso import array_files, files
 
@@ -359,7 +359,7 @@ _ROWS = (
 def main(arguments=None):
     """Write both pages."""
     parser = argparse.ArgumentParser(prog="python -m analysis.index", description=__doc__)
-    parser.add_argument("--output", type=Path, default=Path("figures"), metavar="FOLDER")
+    folders.add_output(parser, "the two pages, with the stored data in its folder data")
     folder = parser.parse_args(arguments).output
     stored = stored_figures(folder)
     for name, text in (

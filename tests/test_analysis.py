@@ -337,6 +337,48 @@ def test_the_list_names_every_figure_with_cost_and_claim():
     assert modules == set(listing.FIGURES)
 
 
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["analysis"],
+        ["analysis.fig2_two_basins", "--help"],
+        ["analysis.index", "--help"],
+        ["analysis.alignment_and_exit", "--help"],
+    ],
+)
+def test_the_help_names_the_folders_of_the_repository(tmp_path, arguments):
+    (tmp_path / "figures").mkdir()
+    done = subprocess.run(
+        [sys.executable, "-m", *arguments],
+        capture_output=True,
+        text=True,
+        cwd=tmp_path,
+        env=os.environ | {"PYTHONPATH": str(ROOT), "COLUMNS": "1000"},
+        check=True,
+    )
+    assert str(ROOT / "figures") in done.stdout
+    if "index" not in arguments[0] and "exit" not in arguments[0]:
+        assert str(ROOT / "runs") in done.stdout
+
+
+def test_figures_go_beside_the_scripts_from_any_folder(tmp_path):
+    repository, elsewhere = tmp_path / "repository", tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    (repository / "analysis").mkdir(parents=True)
+    for path in (ROOT / "analysis").glob("*.py"):
+        (repository / "analysis" / path.name).write_bytes(path.read_bytes())
+    subprocess.run(
+        [sys.executable, "-m", "analysis.fig2_two_basins", "--executor", "serial"],
+        cwd=elsewhere,
+        env=os.environ | {"PYTHONPATH": f"{repository}{os.pathsep}{ROOT}"},
+        check=True,
+    )
+    assert list(elsewhere.iterdir()) == []
+    assert (repository / "figures" / "fig2_two_basins_small.png").exists()
+    assert (repository / "figures" / "data" / "fig2_two_basins_small.npz").exists()
+    assert (repository / "runs").is_dir()
+
+
 # ---- the pages
 
 
