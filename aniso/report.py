@@ -195,6 +195,43 @@ def document(results, settings, environment, seconds):
     }
 
 
+def results_of(data):
+    """The results that :func:`document` has described.
+
+    Parameters
+    ----------
+    data : dict
+        The JSON document.
+
+    Returns
+    -------
+    list of TaskResult
+        Numbers that JSON lacks (nan, inf) are nan.
+    """
+    return [
+        TaskResult(
+            task["group"],
+            task["name"],
+            tuple(_check_of(plain) for plain in task["checks"]),
+            task["seconds"],
+            task["error"],
+        )
+        for task in data["tasks"]
+    ]
+
+
+def _check_of(plain):
+    def number(value):
+        return math.nan if value is None else value
+
+    fields = {name: plain[name] for name in plain if name not in ("margin", "series")}
+    fields |= {name: number(plain[name]) for name in ("measured", "bound", "tolerance")}
+    series = {
+        name: tuple(number(value) for value in values) for name, values in plain["series"].items()
+    }
+    return Check(**fields | {"verdict": Verdict(plain["verdict"]), "series": series})
+
+
 def write_document(stream, data):
     """The document as JSON text; numbers that JSON lacks (nan, inf) are null already."""
     json.dump(data, stream, indent=1, allow_nan=False)

@@ -195,6 +195,17 @@ def test_the_document_obeys_its_schema_and_is_strict_json():
     assert loaded["seed"] == 3
 
 
+def test_results_come_back_from_their_document():
+    series = {"x": [1.0, math.inf], "y": []}
+    given = results(check("a", math.nan, series=series), check("b", 2.0, standard_error=0.5))
+    given += [report.TaskResult("another", "t", (vacuous(),), 0.25, "ValueError: broken")]
+    data = report.document(given, Settings("quick", 3), provenance.environment(), 1.5)
+    back = report.results_of(json.loads(json.dumps(data, allow_nan=False)))
+    again = report.document(back, Settings("quick", 3), provenance.environment(), 1.5)
+    assert again == data
+    assert [type(check.verdict) for result in back for check in result.checks] == [Verdict] * 3
+
+
 def test_the_schema_refuses_what_it_does_not_describe():
     data = report.document(results(), Settings(), provenance.environment(), 1.5)
     jsonschema.validate(data, SCHEMA)

@@ -182,14 +182,18 @@ def compare(
         verdict=Verdict.FAILS,
         standard_error=None if standard_error is None else float(standard_error),
         finding=finding,
-        series={key: tuple(map(float, values)) for key, values in (series or {}).items()},
+        series=_plain_series(series),
     )
     if is_within(check.measured, relation, check.bound, check.tolerance):
         return replace(check, verdict=Verdict.HOLDS)
     return check
 
 
-def without_comparison(name, verdict, reason, *, claim, setting, source):
+def _plain_series(series):
+    return {key: tuple(map(float, values)) for key, values in (series or {}).items()}
+
+
+def without_comparison(name, verdict, reason, *, claim, setting, source, series=None):
     """A check whose assumptions left nothing to compare; `reason` says why.
 
     Parameters
@@ -200,6 +204,8 @@ def without_comparison(name, verdict, reason, *, claim, setting, source):
         Which of the two.
     reason : str
         Shown as the finding.
+    series : mapping of str to array_like, optional
+        Data for figures.
 
     Returns
     -------
@@ -219,6 +225,7 @@ def without_comparison(name, verdict, reason, *, claim, setting, source):
         source=source,
         verdict=verdict,
         finding=reason,
+        series=_plain_series(series),
     )
 
 
