@@ -23,7 +23,7 @@ from aniso import checks, escape, files, noise_structures
 from aniso.langevin import drifts, noises, problems, regions
 
 STRUCTURES = (
-    "SGD", "GLD dynamic", "GLD diag", "GLD leading", "GLD Hessian", "GLD 1st eigven(H)",
+    "SGD", "GLD dynamic", "GLD diag", "GLD leading", "GLD Hessian", "GLD 1st eigenvector",
 )  # fmt: skip
 REGIONS = ("sublevel set", "ball")
 
@@ -178,7 +178,8 @@ def table(parameters, arrays):
         cells = []
         for j in range(len(REGIONS)):
             value, error = arrays["exit"][i, j], arrays["exit_error"][i, j]
-            shown = "censored" if np.isnan(value) else f"{value:.4g} ± {error:.1g}"
+            bar = f"{float(f'{error:.2g}'):g}"
+            shown = "censored" if np.isnan(value) else f"{value:.4g} ± {bar}"
             chain = arrays["chain"][i, j]
             own = "censored" if np.isnan(chain) else f"{chain:.4g}"
             cells.append(f"{shown} ({own}), {arrays['exponent'][i, j]:.3g}")
@@ -228,7 +229,7 @@ def plot(arrays, path):
             xlabel="time",
             ylabel="escaping efficiency",
             ylim=(0, 1.15 * plateau),
-            title="loss curve",
+            title="loss curve (dotted: initial slope)",
         )
         axes[0].annotate(
             "plateau Tr(Σ)/4", (times[-1], plateau), ha="right", va="bottom", fontsize=7

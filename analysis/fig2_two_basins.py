@@ -129,7 +129,7 @@ def judge(parameters, arrays):
         claims.judged(
             "alignment tells who escapes",
             "Tr(H Sigma) at the sharp minimum is larger for each of GLD leading, GLD Hessian and "
-            "GLD 1st eigvec(H) than for each of GD, GLD const and GLD diag",
+            "GLD 1st eigenvector than for each of GD, GLD const and GLD diag",
             gap,
             error,
             f"least {aligned.min(axis=1).mean():.3f} against largest "

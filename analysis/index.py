@@ -291,7 +291,7 @@ _ROWS = (
         _from("fig5_curvature", _eigenvalues),
     ),
     (
-        "GLD 1st eigvec(H)",
+        "GLD 1st eigenvector",
         "leading eigenvector of H",
         "30 power iterations",
         _from("fig5_curvature", _power),

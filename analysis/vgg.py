@@ -346,24 +346,6 @@ def title(name, source):
     return names[name] + (" subset" if partial else "")
 
 
-def draw_curves(axes, steps, curves):
-    """A line for each dynamics, the mean over seeds (seeds, dynamics, records), and their range."""
-    for number, dynamics in enumerate(DYNAMICS):
-        own, colour = curves[:, number], figure_style.COLOURS[dynamics]
-        low, middle, high = figure_style.smallest_mean_largest(own)
-        axes.plot(
-            steps,
-            middle,
-            color=colour,
-            lw=1.1,
-            marker=figure_style.MARKERS[dynamics],
-            ms=3,
-            label=figure_style.LABELS[dynamics],
-        )
-        if len(own) > 1:
-            axes.fill_between(steps, low, high, color=colour, alpha=0.12, lw=0)
-
-
 def draw_legend(canvas, axes, num_seeds):
     """The legend of all dynamics below the panels."""
     handles, labels = axes.get_legend_handles_labels()
