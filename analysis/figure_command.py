@@ -192,6 +192,11 @@ def _ready(figure, parameters, options, data):
     `parameters` is told what the data are where there is something to compute.
     """
     checks.integer("--seeds", parameters["num_seeds"], low=1)
+    stored = None if options.fresh else figure_data.load(data, parameters)
+    if options.plot_only and stored is None:
+        raise checks.InputError(
+            f"--plot-only: {str(data)!r} holds no data of these parameters; run without it"
+        )
     files.require_folder("--output", data.parent)
     files.require_writable("--output", data)
     if options.data_dir is not None and not options.data_dir.exists():
@@ -199,12 +204,7 @@ def _ready(figure, parameters, options, data):
     if options.device is not None:
         places.resolve(np.zeros(1), options.device)
     executors.require_reachable(options.executor)
-    stored = None if options.fresh else figure_data.load(data, parameters)
     if options.plot_only:
-        if stored is None:
-            raise checks.InputError(
-                f"--plot-only: {str(data)!r} holds no data of these parameters; run without it"
-            )
         return stored
     # whoever names images wants a figure of these
     if stored is not None and os.environ.get(official_files.FOLDER_VARIABLE):

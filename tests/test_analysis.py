@@ -140,6 +140,7 @@ def test_wrong_arguments_end_with_status_two(tmp_path, capsys, arguments, messag
         run("fig2_two_basins", tmp_path, *arguments)
     assert ended.value.code == 2
     assert message in capsys.readouterr().err
+    assert list(tmp_path.iterdir()) == []  # nothing was done, and no empty folder is left
 
 
 @pytest.mark.parametrize("option", ["--output", "--runs"])
