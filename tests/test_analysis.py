@@ -180,6 +180,7 @@ def test_a_device_without_space_is_told_and_the_run_goes_on_later(tmp_path, monk
         save(self, *arguments)
 
     monkeypatch.setattr(run_store.RunDirectory, "save_result", refuse)
+    monkeypatch.setitem(fig3_fashion_mnist.SCALES, "small", ONE_SEED)
     name = "fig3_fashion_mnist"
     assert run(name, tmp_path) == 1
     told = capsys.readouterr().err
