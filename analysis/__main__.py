@@ -1,6 +1,6 @@
 """``python -m analysis``: the figures of the paper with their cost and their claim."""
 
-from analysis import figure_command
+from analysis import figure_command, folders
 
 FIGURES = (
     "fig1_generalization",
@@ -22,6 +22,11 @@ def listing():
         lines.append(f"    claim: {figure.claim}")
         for scale in figure_command.SCALES:
             lines.append(f"    --scale {scale:<7} {figure.costs[scale]}")
+    lines += [
+        "",
+        f"pictures and their data go to {folders.FIGURES} (--output FOLDER names another),",
+        f"checkpoints to {folders.RUNS} (--runs FOLDER)",
+    ]
     return "\n".join(lines)
 
 

@@ -15,15 +15,15 @@ import hashlib
 import itertools
 import json
 from dataclasses import asdict, dataclass
-from pathlib import Path
 
 import numpy as np
 
+from analysis import folders
 from aniso import checks, escape, files, noise_structures
 from aniso.langevin import drifts, noises, problems, regions
 
 STRUCTURES = (
-    "SGD", "GLD dynamic", "GLD diag", "GLD leading", "GLD Hessian", "GLD 1st eigven(H)",
+    "SGD", "GLD dynamic", "GLD diag", "GLD leading", "GLD Hessian", "GLD 1st eigenvector",
 )  # fmt: skip
 REGIONS = ("sublevel set", "ball")
 
@@ -178,7 +178,8 @@ def table(parameters, arrays):
         cells = []
         for j in range(len(REGIONS)):
             value, error = arrays["exit"][i, j], arrays["exit_error"][i, j]
-            shown = "censored" if np.isnan(value) else f"{value:.4g} ± {error:.1g}"
+            bar = f"{float(f'{error:.2g}'):g}"
+            shown = "censored" if np.isnan(value) else f"{value:.4g} ± {bar}"
             chain = arrays["chain"][i, j]
             own = "censored" if np.isnan(chain) else f"{chain:.4g}"
             cells.append(f"{shown} ({own}), {arrays['exponent'][i, j]:.3g}")
@@ -228,7 +229,7 @@ def plot(arrays, path):
             xlabel="time",
             ylabel="escaping efficiency",
             ylim=(0, 1.15 * plateau),
-            title="loss curve",
+            title="loss curve (dotted: initial slope)",
         )
         axes[0].annotate(
             "plateau Tr(Σ)/4", (times[-1], plateau), ha="right", va="bottom", fontsize=7
@@ -272,7 +273,7 @@ def main(arguments=None):
     """Compute or load, print the table, draw."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--quick", action="store_true", help="200 paths and a coarser step")
-    parser.add_argument("--output", type=Path, default=Path("figures"), help="folder for results")
+    folders.add_output(parser, "the picture, the table and their data")
     options = parser.parse_args(arguments)
     if not options.output.is_dir():
         raise checks.InputError(
@@ -285,6 +286,8 @@ def main(arguments=None):
         stream.write(text)
     plot(arrays, options.output / "alignment_and_exit.png")
     print(text, end="")
+    for ending in ("png", "md", "npz"):
+        print(f"wrote {options.output / 'alignment_and_exit'}.{ending}")
 
 
 if __name__ == "__main__":

@@ -53,17 +53,88 @@ class Claim:
     verdict: Verdict
 
     def as_plain(self):
-        """The claim as plain data."""
-        return asdict(self)
+        """The claim as plain data; a number that JSON lacks (nan, inf) is None."""
+        plain = asdict(self)
+        for name in ("difference", "standard_error"):
+            plain[name] = plain[name] if math.isfinite(plain[name]) else None
+        return plain
 
 
-def judged(name, statement, difference, standard_error, measured):
+def difference_text(difference, error):
+    """A difference with its standard error, for a reader.
+
+    Parameters
+    ----------
+    difference, error : float
+
+    Returns
+    -------
+    str
+        In the fewest digits from which the verdict follows, two at least.
+
+    Examples
+    --------
+    >>> difference_text(0.1234, 0.056)
+    'difference 0.12 ± 0.056'
+    >>> difference_text(0.1234, 0.0616), str(_verdict(0.1234, 0.0616))
+    ('difference 0.1234 ± 0.0616', 'holds')
+    >>> difference_text(0.1234, math.inf)
+    'difference 0.12, one seed: no error bar'
+    >>> difference_text(math.nan, math.nan)
+    'a run diverged'
+    """
+    if not math.isfinite(difference):
+        return "a run diverged"
+    if not math.isfinite(error):
+        return f"difference {difference:.2g}, one seed: no error bar"
+    for digits in range(2, 18):
+        texts = f"{difference:.{digits}g}", f"{error:.{digits}g}"
+        if _verdict(*map(float, texts)) is _verdict(difference, error):
+            break
+    return "difference {} ± {}".format(*texts)
+
+
+def beside(value, threshold, digits=3):
+    """The value in the fewest digits that leave it on its side of a threshold.
+
+    Parameters
+    ----------
+    value, threshold : float
+    digits : int
+        The fewest.
+
+    Returns
+    -------
+    str
+
+    Examples
+    --------
+    >>> beside(12.3456, 1.0), beside(1.00012, 1.0), beside(0.999999, 1.0)
+    ('12.3', '1.0001', '0.999999')
+    """
+    for count in range(digits, 18):
+        text = f"{float(f'{value:.{count}g}'):.{max(count, 6)}g}"
+        if np.sign(float(text) - threshold) == np.sign(value - threshold):
+            break
+    return text
+
+
+def judged(
+    name, statement, difference, standard_error, measured, *, text=difference_text, remark=""
+):
     """A claim that holds where `difference` is positive by more than two standard errors.
 
     Parameters
     ----------
-    name, statement, measured : str
+    name, statement : str
     difference, standard_error : float
+        What decides. An error of 0 says that the difference is exact.
+    measured : str
+        The numbers behind it. The difference is added; the text must state an exact one itself.
+    text : callable
+        ``(difference, standard_error) -> str``, which is shown alone where nothing was compared.
+    remark : str
+        Added at the end.
 
     Returns
     -------
@@ -71,6 +142,8 @@ def judged(name, statement, difference, standard_error, measured):
 
     Examples
     --------
+    >>> judged("a", "1 > 0", 1.0, 0.1, "1 against 0", remark="; by hand").measured
+    '1 against 0 (difference 1 ± 0.1); by hand'
     >>> str(judged("a", "1 > 0", 1.0, 0.1, "").verdict)
     'holds'
     >>> str(judged("a", "1 > 0", -1.0, 0.1, "").verdict)
@@ -79,15 +152,21 @@ def judged(name, statement, difference, standard_error, measured):
     'not resolved'
     """
     difference, standard_error = float(difference), float(standard_error)
-    if (
-        not math.isfinite(difference)
-        or not math.isfinite(standard_error)
-        or abs(difference) <= _RESOLVED * standard_error
-    ):
-        verdict = Verdict.UNRESOLVED
+    if not math.isfinite(difference):
+        told = text(difference, standard_error)
+    elif standard_error == 0:
+        told = measured
     else:
-        verdict = Verdict.HOLDS if difference > 0 else Verdict.FAILS
-    return Claim(name, statement, difference, standard_error, measured, verdict)
+        told = f"{measured} ({text(difference, standard_error)})"
+    verdict = _verdict(difference, standard_error)
+    return Claim(name, statement, difference, standard_error, told + remark, verdict)
+
+
+def _verdict(difference, standard_error):
+    finite = math.isfinite(difference) and math.isfinite(standard_error)
+    if not finite or abs(difference) <= _RESOLVED * standard_error:
+        return Verdict.UNRESOLVED
+    return Verdict.HOLDS if difference > 0 else Verdict.FAILS
 
 
 def described(name, statement, measured):
@@ -140,29 +219,3 @@ def over_seeds(values, own_error=0.0):
     widened = stats.t.ppf(0.975, count - 1) / stats.norm.ppf(0.975)
     error = max(own_error, widened * values.std(ddof=1)) / math.sqrt(count)
     return float(values.mean()), float(error)
-
-
-def difference_text(difference, error):
-    """A difference with its standard error, for a reader.
-
-    Parameters
-    ----------
-    difference, error : float
-
-    Returns
-    -------
-    str
-
-    Examples
-    --------
-    >>> difference_text(0.1234, 0.056)
-    'difference 0.12 ± 0.056'
-    >>> difference_text(0.1234, math.inf)
-    'difference 0.12, one seed: no error bar'
-    >>> difference_text(math.nan, math.nan)
-    'a run diverged'
-    """
-    if not math.isfinite(difference):
-        return "a run diverged"
-    bar = f" ± {error:.2g}" if math.isfinite(error) else ", one seed: no error bar"
-    return f"difference {difference:.2g}{bar}"

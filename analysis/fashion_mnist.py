@@ -9,11 +9,23 @@ from aniso import datasets, descent, image_transformations, losses, networks, ru
 RANDOM_LABEL_SHARE = 6  # one label in six is drawn anew, 200 of 1,200
 
 
-def training_network(num_train, seed, dtype=np.float32):
+def training_network(num_train, seed, dtype=np.float32, perceptron=None):
     """The paper's network on the first images, the last sixth with random labels.
 
     1,200 images are 1,000 clean ones and 200 with random labels, as the captions say; pixels are
     scaled to [-1, 1].
+
+    Parameters
+    ----------
+    num_train, seed : int
+    dtype : dtype
+    perceptron : dict, optional
+        "pooling" of the images and "hidden" units, of one layer, in the place of the paper's
+        network: a task of seconds.
+
+    Returns
+    -------
+    aniso.networks.Network
     """
     images = datasets.fashion_mnist()
     rng = np.random.default_rng([3, seed])
@@ -21,7 +33,7 @@ def training_network(num_train, seed, dtype=np.float32):
     labels = image_transformations.with_random_labels(
         images.train_labels[:num_train], redrawn, 10, rng
     )
-    return _network(images.train_images[:num_train], labels, dtype)
+    return _network(images.train_images[:num_train], labels, dtype, perceptron)
 
 
 def require_test_images(num_test):
@@ -34,35 +46,35 @@ def require_test_images(num_test):
     datasets.fashion_mnist(subset=num_test <= 2000)
 
 
-def held_out_network(num_test, dtype=np.float32):
+def held_out_network(num_test, dtype=np.float32, perceptron=None):
     """The same network on test images: up to 2,000 from the package, 10,000 official ones."""
     images = datasets.fashion_mnist(subset=num_test <= 2000)
-    return _network(images.test_images[:num_test], images.test_labels[:num_test], dtype)
+    return _network(images.test_images[:num_test], images.test_labels[:num_test], dtype, perceptron)
 
 
-def _network(images, labels, dtype):
-    inputs = image_transformations.scale_images(images, -1, 1)[:, None]
+def _network(images, labels, dtype, perceptron):
+    if perceptron is None:
+        model = networks.fashion_mnist_network()
+        inputs = image_transformations.scale_images(images, -1, 1)[:, None]
+    else:
+        pixels = image_transformations.channels_first(images, perceptron["pooling"])
+        inputs = (pixels / 127.5 - 1).reshape(len(images), -1)
+        model = networks.multilayer_perceptron((inputs.shape[1], perceptron["hidden"], 10))
     # one thread: units share the cores between them
     return networks.Network(
-        networks.fashion_mnist_network(),
-        losses.SoftmaxCrossEntropy(),
-        inputs,
-        labels,
-        dtype=dtype,
-        num_threads=1,
+        model, losses.SoftmaxCrossEntropy(), inputs, labels, dtype=dtype, num_threads=1
     )
 
 
 def gd_minimum_unit(parameters, seed):
     """The unit of work that finds theta*_GD."""
-    return {"seed": seed} | {
-        name: parameters[name] for name in ("num_train", "gd_steps", "gd_learning_rate")
-    }
+    names = ("num_train", "gd_steps", "gd_learning_rate", "perceptron")
+    return {"seed": seed} | {name: parameters[name] for name in names if name in parameters}
 
 
 def gd_minimum(unit, folder):
     """theta*_GD: full-batch descent from small random weights, and the loss on the way."""
-    network = training_network(unit["num_train"], unit["seed"])
+    network = training_network(unit["num_train"], unit["seed"], perceptron=unit.get("perceptron"))
     start = network.model.initial_parameters(np.random.default_rng([4, unit["seed"]]), 0.02)
     settings = descent.Settings("gd", unit["gd_learning_rate"], unit["gd_steps"])
     steps = np.linspace(0, unit["gd_steps"], 31).astype(int)

@@ -42,7 +42,8 @@ def draw(parameters, arrays):
         heading = vgg.title(name, arrays["source"][column])
         for row, quantity in enumerate(("test_accuracy", "accuracy")):
             axes = panels[row, column]
-            vgg.draw_curves(axes, arrays["step"], 100 * arrays[quantity][column])
+            curves = 100 * arrays[quantity][column]
+            figure_style.plot_dynamics(axes, arrays["step"], curves, vgg.DYNAMICS)
             axes.set(ylabel=("test", "training")[row] + " accuracy (%)")
             figure_style.panel_letter(axes, "abcdefgh"[row * len(names) + column])
         panels[0, column].set_title(heading)

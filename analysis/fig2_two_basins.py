@@ -107,7 +107,7 @@ def judge(parameters, arrays):
                 rates[here] - rates[there],
                 np.hypot(errors[here], errors[there]),
                 f"{rates[here]:.3f} ± {errors[here]:.3f} against {rates[there]:.3f} ± "
-                f"{errors[there]:.3f} ({figure_style.LABELS[rival]})",
+                f"{errors[there]:.3f} of {figure_style.LABELS[rival]}",
             )
         )
     successes = int(arrays["successes"][:, place["gd"]].sum())
@@ -129,11 +129,11 @@ def judge(parameters, arrays):
         claims.judged(
             "alignment tells who escapes",
             "Tr(H Sigma) at the sharp minimum is larger for each of GLD leading, GLD Hessian and "
-            "GLD 1st eigvec(H) than for each of GD, GLD const and GLD diag",
+            "GLD 1st eigenvector than for each of GD, GLD const and GLD diag",
             gap,
             error,
             f"least {aligned.min(axis=1).mean():.3f} against largest "
-            f"{others.max(axis=1).mean():.3f} ({claims.difference_text(gap, error)})",
+            f"{others.max(axis=1).mean():.3f}",
         )
     )
     means = start.mean(axis=0)

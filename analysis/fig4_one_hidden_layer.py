@@ -114,9 +114,14 @@ def _mean(values):
 
 
 def _factor(logarithm, error):
-    """A geometric mean with its relative error, for a reader."""
-    bar = f" ± {100 * error:.0f} %" if np.isfinite(error) else " (one network: no error bar)"
-    return f"{np.exp(logarithm):.3g}{bar}"
+    """A geometric mean and where two standard errors reach, for a reader."""
+    if not np.isfinite(logarithm):
+        return "no network keeps an example within the clip: nothing to compare"
+    factor = f"factor {claims.beside(np.exp(logarithm), 1)}"
+    if not np.isfinite(error):
+        return f"{factor}, one network: no error bar"
+    low, high = (claims.beside(np.exp(logarithm + sign * 2 * error), 1) for sign in (-1, 1))
+    return f"{factor}, two standard errors reach from {low} to {high}"
 
 
 def judge(parameters, arrays):
@@ -126,16 +131,28 @@ def judge(parameters, arrays):
         ratios = _log_ratios(arrays, number)
         mean, error = _mean(ratios.mean(axis=1))
         means.append((mean, error))
-        least = ratios.min(initial=np.inf)
+        counted = f"{len(ratios)} of {parameters['num_seeds']} networks"
         found.append(
             claims.judged(
                 f"anisotropic at h = {width}",
+                "Tr(H Sigma) exceeds Tr(H Sigma_bar), in the geometric mean over epochs and "
+                f"networks, h = {width}",
+                mean,
+                error,
+                counted,
+                text=_factor,
+            )
+        )
+        least = ratios.min() if len(ratios) else np.nan
+        found.append(
+            claims.judged(
+                f"anisotropic throughout at h = {width}",
                 "Tr(H Sigma) exceeds Tr(H Sigma_bar) at every epoch of every network that keeps an "
                 f"example within the clip, h = {width}",
-                least if len(ratios) else np.nan,
+                least,
                 0.0,
-                f"mean ratio {_factor(mean, error)}, least {np.exp(least):.1f}, {len(ratios)} of "
-                f"{parameters['num_seeds']} networks",
+                f"least ratio {claims.beside(np.exp(least), 1)}, {counted}",
+                text=_factor,
             )
         )
     for number in range(1, len(parameters["widths"])):
@@ -148,7 +165,8 @@ def judge(parameters, arrays):
                 f"the ratio grows with the number of parameters, from h = {narrow} to {wide}",
                 growth,
                 error,
-                f"factor {_factor(growth, error)} where D grows by {wide / narrow:.0f}",
+                f"D grows by {wide / narrow:.0f}",
+                text=_factor,
             )
         )
     return found

@@ -169,8 +169,8 @@ def conditioning_text(arrays):
     bar = f" ± {error:.2g}" if len(first) > 1 else ""
     return (
         f"lambda_1 = {first.mean():.3g}, lambda_21 = {found['following'].mean():.3g}, D = "
-        f"{int(arrays['num_parameters'])}: d = {exponent:.2f}{bar} (mean over {len(first)} "
-        f"seed{'s' if len(first) > 1 else ''})"
+        f"{int(arrays['num_parameters'])}: d = {exponent:.2f}{bar}, mean over {len(first)} "
+        f"seed{'s' if len(first) > 1 else ''}"
     )
 
 
@@ -204,8 +204,8 @@ def judge(parameters, arrays):  # noqa: ARG001 (as every figure)
             np.nanmin(relative) - 1,
             0.0,
             f"coefficient between {np.nanmin(coefficient):.2f} and "
-            f"{np.nanmax(coefficient):.2f}, {np.nanmin(relative):.0f} times the isotropic one "
-            "at least",
+            f"{np.nanmax(coefficient):.2f}, {claims.beside(np.nanmin(relative), 1)} times the "
+            "isotropic one at least",
         ),
         claims.described(
             "coefficient",
@@ -217,7 +217,7 @@ def judge(parameters, arrays):  # noqa: ARG001 (as every figure)
             "Tr(H Sigma) exceeds Tr(H Sigma_bar) at every record along SGD",
             np.nanmin(ratio) - 1,
             0.0,
-            f"ratio between {np.nanmin(ratio):.0f} and {np.nanmax(ratio):.0f}",
+            f"ratio between {claims.beside(np.nanmin(ratio), 1)} and {np.nanmax(ratio):.0f}",
         ),
     ]
 
@@ -251,7 +251,7 @@ def draw(parameters, arrays):
     low, high = right.get_ylim()
     right.set_ylim(low, high * (high / low) ** 0.25)  # room for the legend
     right.legend(loc="upper right", ncols=2)
-    note = figure_style.seeds_note(len(arrays["eigenvalues"]))
+    note = figure_style.seeds_note(len(arrays["eigenvalues"]), figure_style.GEOMETRIC)
     if note:
         canvas.supxlabel(note, fontsize=7, color="0.3")
     for letter, axes in zip("abc", (left, middle, right), strict=True):
@@ -260,10 +260,9 @@ def draw(parameters, arrays):
 
 
 def _bands(axes, steps, curves, colour, style, label):
-    low, middle, high = figure_style.smallest_mean_largest(curves)
-    axes.plot(steps, middle, style, color=colour, label=label)
-    if len(curves) > 1:
-        axes.fill_between(steps, low, high, color=colour, alpha=0.15, lw=0)
+    figure_style.plot_seeds(
+        axes, steps, curves, logarithmic=True, ls=style, color=colour, label=label
+    )
 
 
 FIGURE = figure_command.Figure(
@@ -280,7 +279,7 @@ FIGURE = figure_command.Figure(
     make_foundation=fashion_mnist.gd_minimum_unit,
     compute_foundation=fashion_mnist.gd_minimum,
     steps_of=fashion_mnist.steps_of,
-    bands=figure_style.SEEDS,
+    bands=figure_style.GEOMETRIC,
 )
 
 if __name__ == "__main__":

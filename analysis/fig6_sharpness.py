@@ -32,7 +32,8 @@ def draw(parameters, arrays):
     canvas = Canvas(figsize=(3.6 * max(len(names), 1.5), 2.9))
     panels = canvas.subplots(1, len(names), squeeze=False)[0]
     for column, (axes, name) in enumerate(zip(panels, names, strict=True)):
-        vgg.draw_curves(axes, arrays["step"], arrays["expected_sharpness"][column])
+        curves = arrays["expected_sharpness"][column]
+        figure_style.plot_dynamics(axes, arrays["step"], curves, vgg.DYNAMICS)
         axes.set(
             title=vgg.title(name, arrays["source"][column]),
             xlabel="iteration",

@@ -6,8 +6,9 @@
 
 Units of work run on any executor and leave run directories, from which an interrupted figure goes
 on. The arrays go to ``FOLDER/data/*.npz`` with their provenance beside them as ``.json``; the
-drawing is made of the stored arrays alone. Run directories belong to the sources that fill them:
-other code begins anew. Stored arrays that other code made are drawn, and said to be so.
+drawing is made of the stored arrays alone. Where no folder is named, it is ``figures`` or ``runs``
+of the repository, whatever the working directory. Run directories belong to the sources that fill
+them: other code begins anew. Stored arrays that other code made are drawn, and said to be so.
 """
 
 import argparse
@@ -23,7 +24,7 @@ import matplotlib
 import numpy as np
 import threadpoolctl
 
-from analysis import figure_data, figure_style, sources, units_of_work
+from analysis import figure_data, figure_style, folders, sources, units_of_work
 from aniso import (
     checks,
     executors,
@@ -159,6 +160,7 @@ def main(name, arguments=None):
     try:
         if stored.pop("new", False):
             figure_data.save(figure, options.scale, data, parameters, stored)
+            print(f"wrote {data}")
         elif stored["sources"] != sources.fingerprint(f"analysis.{figure.made_by}"):
             print(
                 f"the stored data were made by other sources ({stored['sources'] or 'not recorded'}"
@@ -190,6 +192,11 @@ def _ready(figure, parameters, options, data):
     `parameters` is told what the data are where there is something to compute.
     """
     checks.integer("--seeds", parameters["num_seeds"], low=1)
+    stored = None if options.fresh else figure_data.load(data, parameters)
+    if options.plot_only and stored is None:
+        raise checks.InputError(
+            f"--plot-only: {str(data)!r} holds no data of these parameters; run without it"
+        )
     files.require_folder("--output", data.parent)
     files.require_writable("--output", data)
     if options.data_dir is not None and not options.data_dir.exists():
@@ -197,12 +204,7 @@ def _ready(figure, parameters, options, data):
     if options.device is not None:
         places.resolve(np.zeros(1), options.device)
     executors.require_reachable(options.executor)
-    stored = None if options.fresh else figure_data.load(data, parameters)
     if options.plot_only:
-        if stored is None:
-            raise checks.InputError(
-                f"--plot-only: {str(data)!r} holds no data of these parameters; run without it"
-            )
         return stored
     # whoever names images wants a figure of these
     if stored is not None and os.environ.get(official_files.FOLDER_VARIABLE):
@@ -331,7 +333,12 @@ def _parser(figure):
     costs = "; ".join(f"{scale}: {figure.costs[scale]}" for scale in SCALES)
     parser.add_argument("--scale", choices=SCALES, default="small", help=costs)
     parser.add_argument("--seeds", type=int, help="number of seeds (default: the scale's)")
-    parser.add_argument("--executor", default="local", help=f"one of: {executors.NAMES}")
+    parser.add_argument(
+        "--executor",
+        default="local",
+        help=f"one of: {executors.NAMES}; workers elsewhere must find this repository's folder "
+        "on their path",
+    )
     parser.add_argument("--plot-only", action="store_true", help="draw stored data")
     parser.add_argument(
         "--fresh",
@@ -354,6 +361,6 @@ def _parser(figure):
         metavar="PATH",
         help="folder or .npz of images, instead of ANISO_DATA",
     )
-    parser.add_argument("--output", type=Path, default=Path("figures"), metavar="FOLDER")
-    parser.add_argument("--runs", type=Path, default=Path("runs"), metavar="FOLDER")
+    folders.add_output(parser, "pictures, and for their data in its folder data")
+    folders.add_runs(parser)
     return parser

@@ -89,5 +89,5 @@ def update_claims(figure, data, parameters, arrays):
 
 def _write_json(path, content):
     with files.atomic_writer(path) as stream:
-        json.dump(content, stream, indent=1)
+        json.dump(content, stream, indent=1, allow_nan=False)
         stream.write("\n")

@@ -22,7 +22,7 @@ LABELS = {
     "gld_diagonal": "GLD diag",
     "gld_leading": "GLD leading",
     "gld_hessian": "GLD Hessian",
-    "gld_first_eigenvector": "GLD 1st eigvec(H)",
+    "gld_first_eigenvector": "GLD 1st eigenvector",
     "sgd_gaussian": "SGD, Gaussian",
     "sgd": "SGD",
 }
@@ -49,6 +49,11 @@ MARKERS = {
     "sgd": "*",
 }
 
+# Without strong noise along the curvature, dynamics may coincide: the later ones are drawn thinner.
+_WIDTHS = {"gd": 3.0, "gld_constant": 2.2, "gld_dynamic": 1.5, "gld_diagonal": 0.8}
+_SIZES = {"gd": 5.5, "gld_constant": 5, "gld_dynamic": 4, "gld_diagonal": 3}
+_FEW_RECORDS = 8
+
 STYLE = {
     "font.size": 8,
     "axes.titlesize": 8.5,
@@ -69,11 +74,12 @@ STYLE = {
 
 
 SEEDS = "lines are means over seeds, bands reach from the smallest to the largest seed"
+GEOMETRIC = "lines are geometric means over seeds, bands geometric standard deviations"
 
 
-def seeds_note(num_seeds):
+def seeds_note(num_seeds, text=SEEDS):
     """What lines and bands are, for the picture; "" of a single seed, which has no bands."""
-    return "" if num_seeds < 2 else f"{num_seeds} seeds: {SEEDS}"
+    return "" if num_seeds < 2 else f"{num_seeds} seeds: {text}"
 
 
 def smallest_mean_largest(curves):
@@ -82,6 +88,99 @@ def smallest_mean_largest(curves):
     return tuple(
         line.filled(np.nan) for line in (known.min(axis=0), known.mean(axis=0), known.max(axis=0))
     )
+
+
+def geometric_spread(curves):
+    """Geometric mean over seeds, divided and multiplied by the geometric standard deviation.
+
+    A record where one is at or below 0 has none.
+
+    Parameters
+    ----------
+    curves : ndarray, shape (seeds, records)
+        NaN after a divergence.
+
+    Returns
+    -------
+    low, middle, high : ndarray, shape (records,)
+        Of the seeds that have not diverged; NaN where one is at or below 0, or none is left.
+
+    Examples
+    --------
+    >>> low, middle, high = geometric_spread(np.array([[1.0, 5.0], [100.0, -1.0]]))
+    >>> middle.round(12).tolist(), (high / middle).round(1).tolist()
+    ([10.0, nan], [26.0, nan])
+    """
+    known = np.ma.masked_invalid(curves)
+    logarithms = np.ma.log(np.ma.masked_where((known <= 0).any(axis=0) | known.mask, known))
+    mean = logarithms.mean(axis=0)
+    squares = ((logarithms - mean) ** 2).sum(axis=0)
+    deviation = np.ma.sqrt(squares / np.maximum(logarithms.count(axis=0) - 1, 1))
+    return tuple(
+        np.ma.exp(line).filled(np.nan) for line in (mean - deviation, mean, mean + deviation)
+    )
+
+
+def plot_seeds(axes, steps, curves, logarithmic=False, **line):
+    """A line over seeds with its band; on a logarithmic axis both are geometric.
+
+    Where a seed is at or below 0, a logarithmic axis has a triangle at its lower edge in the place
+    of both.
+
+    Parameters
+    ----------
+    axes : matplotlib.axes.Axes
+    steps : ndarray, shape (records,)
+    curves : ndarray, shape (seeds, records)
+    logarithmic : bool
+    **line
+        Style of the line; "color" is needed.
+    """
+    low, middle, high = (geometric_spread if logarithmic else smallest_mean_largest)(curves)
+    axes.plot(steps, middle, **line)
+    colour = line["color"]
+    if len(curves) > 1:
+        axes.fill_between(steps, low, high, color=colour, alpha=0.13, lw=0)
+    left_out = (curves <= 0).any(axis=0)
+    if logarithmic and left_out.any():
+        (marks,) = axes.plot(
+            steps[left_out],
+            np.full(left_out.sum(), 0.02),
+            "v",
+            ms=4,
+            mfc="none",
+            color=colour,
+            transform=axes.get_xaxis_transform(),
+        )
+        marks.set_in_layout(False)
+
+
+def plot_dynamics(axes, steps, curves, dynamics, logarithmic=False):
+    """A line for each of the dynamics, so that none hides another where they coincide.
+
+    Parameters
+    ----------
+    axes : matplotlib.axes.Axes
+    steps : ndarray, shape (records,)
+    curves : ndarray, shape (seeds, dynamics, records)
+    dynamics : sequence of str
+    logarithmic : bool
+    """
+    for number, name in enumerate(dynamics):
+        period = len(_WIDTHS) if name in _WIDTHS and len(steps) >= _FEW_RECORDS else 1
+        plot_seeds(
+            axes,
+            steps,
+            curves[:, number],
+            logarithmic,
+            color=COLOURS[name],
+            lw=_WIDTHS.get(name, 1.1),
+            marker=MARKERS[name],
+            ms=_SIZES.get(name, 3.5),
+            mew=0,
+            markevery=(number % period, period),
+            label=LABELS[name],
+        )
 
 
 def panel_letter(axes, letter):

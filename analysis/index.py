@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from analysis import claims, figure_command
+from analysis import claims, figure_command, folders
 from analysis.__main__ import FIGURES
 from aniso import array_files, files
 
@@ -169,6 +169,8 @@ def _gd_accuracy(description, arrays):
 def _sgd_accuracy(_, arrays):
     curves = arrays["test_accuracy"][:, -1]
     ends = curves.mean(axis=0)
+    if not np.isfinite(ends).all():
+        return f"SGD diverged with {int(np.isnan(curves[:, -1]).sum())} of {len(curves)} seeds"
     change, error = claims.over_seeds(curves[:, -1] - curves[:, 0])
     bar = f" ± {error:.2g}" if len(curves) > 1 else ""
     return (
@@ -289,7 +291,7 @@ _ROWS = (
         _from("fig5_curvature", _eigenvalues),
     ),
     (
-        "GLD 1st eigvec(H)",
+        "GLD 1st eigenvector",
         "leading eigenvector of H",
         "30 power iterations",
         _from("fig5_curvature", _power),
@@ -357,7 +359,7 @@ _ROWS = (
 def main(arguments=None):
     """Write both pages."""
     parser = argparse.ArgumentParser(prog="python -m analysis.index", description=__doc__)
-    parser.add_argument("--output", type=Path, default=Path("figures"), metavar="FOLDER")
+    folders.add_output(parser, "the two pages, with the stored data in its folder data")
     folder = parser.parse_args(arguments).output
     stored = stored_figures(folder)
     for name, text in (

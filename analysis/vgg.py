@@ -330,11 +330,12 @@ def compared(parameters, arrays, quantity, own_error, claim):
                 pair = [DYNAMICS.index(aligned), DYNAMICS.index(other)]
                 c = compare(ends, aligned, other, own_error(number, pair))
                 gap = sign * c.difference
-                measured = (
-                    f"{c.first:.4g} against {c.second:.4g} "
-                    f"({claims.difference_text(gap, c.standard_error)}){c.remark}"
+                measured = f"{c.first:.4g} against {c.second:.4g}"
+                found.append(
+                    claims.judged(
+                        short, statement, gap, c.standard_error, measured, remark=c.remark
+                    )
                 )
-                found.append(claims.judged(short, statement, gap, c.standard_error, measured))
     return found
 
 
@@ -343,24 +344,6 @@ def title(name, source):
     names = {"cifar10": "CIFAR-10", "svhn": "SVHN", "fashion_mnist": "FashionMNIST"}
     partial = name == "svhn" and "official" not in str(source)
     return names[name] + (" subset" if partial else "")
-
-
-def draw_curves(axes, steps, curves):
-    """A line for each dynamics, the mean over seeds (seeds, dynamics, records), and their range."""
-    for number, dynamics in enumerate(DYNAMICS):
-        own, colour = curves[:, number], figure_style.COLOURS[dynamics]
-        low, middle, high = figure_style.smallest_mean_largest(own)
-        axes.plot(
-            steps,
-            middle,
-            color=colour,
-            lw=1.1,
-            marker=figure_style.MARKERS[dynamics],
-            ms=3,
-            label=figure_style.LABELS[dynamics],
-        )
-        if len(own) > 1:
-            axes.fill_between(steps, low, high, color=colour, alpha=0.12, lw=0)
 
 
 def draw_legend(canvas, axes, num_seeds):

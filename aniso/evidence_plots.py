@@ -1,14 +1,26 @@
 """Figures of a verification's evidence, drawn from the series that its checks carry."""
 
+import argparse
+import json
+import sys
 from pathlib import Path
 
 import matplotlib
+import numpy as np
 from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
 
-from aniso import files
+from aniso import files, report
 
 # Okabe & Ito's palette, distinguishable with every common colour blindness.
 _COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
+_MARKERS = ("o", "s", "^", "D")
+_ACTIVATIONS = {
+    "relu": "ReLU",
+    "leaky_relu": "leaky ReLU",
+    "abs": "absolute value",
+    "hard_tanh": "hard tanh",
+}
 _PROPOSITION1_KEY = (
     "points: least ratio ($a=k=1$)\nline: explicit bound,  dotted: published $D^{2d-1}$"
 )
@@ -118,8 +130,14 @@ def _proposition1(checks):
         for index, check in enumerate(_named(checks, name)):
             series, colour = check.series, _COLOURS[index]
             label = check.setting.split(",")[0].replace("d", "$d$")
+            # smaller and smaller: where ratios coincide, all of them stay visible
             axis.loglog(
-                series["num_parameters"], series["ratio"], "o", ms=4, color=colour, label=label
+                series["num_parameters"],
+                series["ratio"],
+                _MARKERS[index],
+                ms=(7, 4.5, 2.5)[index % 3],
+                color=colour,
+                label=label,
             )
             axis.loglog(series["num_parameters"], series["bound"], color=colour, lw=1)
             axis.loglog(
@@ -145,71 +163,104 @@ def _proposition2(checks):
     chosen = [
         check
         for check in _named(checks, "lower sandwich")
-        if "pencil" in check.series and "h = 32," in check.setting
+        if "pencil" in check.series and "h = 32," in check.setting and "synthetic" in check.setting
     ]
-    losses = [
-        ("clipped squared", "Clipped squared loss, $h$ = 32, trained"),
-        ("logistic", "Logistic loss, $h$ = 32, trained"),
-    ]
-    figure = Figure(figsize=(7.2, 3.2))
+    losses = [("clipped squared", "Clipped squared loss"), ("logistic", "Logistic loss")]
+    figure = Figure(figsize=(7.2, 3.4))
     axes = figure.subplots(1, 2)
     for axis, (loss, title) in zip(axes, losses, strict=True):
-        for index, check in enumerate(
-            check for check in chosen if loss in check.setting and "synthetic" in check.setting
-        ):
+        for check in (check for check in chosen if loss in check.setting):
+            index = list(_ACTIVATIONS).index(check.setting.split(", ")[2])
             values, colour = check.series["pencil"], _COLOURS[index]
             rank = [(i + 0.5) / len(values) for i in range(len(values))]
-            axis.semilogy(
-                rank,
-                values,
-                ".",
-                ms=3.5,
-                color=colour,
-                label=check.setting.split(", ")[2].replace("_", " "),
-            )
+            axis.semilogy(rank, values, _MARKERS[index], ms=3.5, mew=0.7, mfc="none", color=colour)
             for value in (check.series["lowest_weight"][0], check.series["highest_weight"][0]):
                 axis.axhline(value, color=colour, lw=0.8, ls="--")
         axis.set(xlabel="quantile of the spectrum", title=title)
-        axis.legend(fontsize=8, frameon=True, framealpha=1, edgecolor="none")
-    axes[0].set_ylabel("eigenvalues of $F$ relative to $H$\n(dashed: explicit bounds)")
+    axes[0].set_ylabel("eigenvalues of $F$ relative to $H$")
+    handles = [
+        Line2D([], [], marker=marker, ms=4, mfc="none", ls="", color=colour, label=label)
+        for label, marker, colour in zip(_ACTIVATIONS.values(), _MARKERS, _COLOURS, strict=False)
+    ]
+    handles.append(Line2D([], [], ls="--", lw=0.8, color="0.3", label="explicit bounds"))
+    figure.legend(
+        handles=handles,
+        loc="outside lower center",
+        ncols=5,
+        title="synthetic data, $h$ = 32 hidden units, trained; activations:",
+        title_fontsize=9,
+        handletextpad=0.3,
+        columnspacing=1.2,
+    )
     return figure
 
 
 def _proposition3(checks):
     """The projection coefficient along training against its guarantee."""
-    chosen = [
-        check
-        for check in _named(checks, "along training")
-        if "relu," in check.setting and "leaky" not in check.setting
-    ]
-    figure = Figure(figsize=(7.2, 5.4))
+    chosen = [check for check in _named(checks, "along training") if ", relu, " in check.setting]
+    widths = sorted({_width(check) for check in chosen})
+    styles = dict(zip(widths, zip(_COLOURS, _MARKERS, strict=False), strict=False))
+    figure = Figure(figsize=(7.2, 5.6))
     grid = figure.subplots(2, 2, sharex=True)
     for row, data in zip(grid, ("synthetic", "FashionMNIST"), strict=True):
         for axis, loss in zip(row, ("clipped squared", "logistic"), strict=True):
             own = [c for c in chosen if data in c.setting and f" {loss}," in c.setting]
-            for index, check in enumerate(own):
-                series, colour = check.series, _COLOURS[index]
-                width = check.setting.split("h = ")[1].split(",")[0]
-                axis.semilogy(
-                    series["epoch"],
-                    series["measured"],
-                    "o-",
-                    ms=3,
-                    lw=1,
-                    color=colour,
-                    label=f"$h$ = {width}",
-                )
-                promised = [
-                    (e, b) for e, b in zip(series["epoch"], series["bound"], strict=True) if b > 0
-                ]
-                axis.semilogy(*zip(*promised, strict=True), ":", lw=1.2, color=colour)
-            axis.set_title(f"{data}, {loss} loss")
-            if own:
-                axis.legend()
-        row[0].set_ylabel(r"projection coefficient $\hat{a}$" + "\n(dotted: guaranteed $a$)")
+            axis.set(yscale="log", title=f"{data}, {loss} loss")
+            for check in own:
+                width = _width(check)
+                height = 0.03 + 0.045 * widths.index(width)
+                _coefficient_and_guarantee(axis, check.series, *styles[width], height)
+        row[0].set_ylabel("projection coefficient")
     for axis in grid[1]:
         axis.set_xlabel("epoch")
+    handles = [
+        Line2D([], [], marker=marker, ms=3, lw=1, color=colour, label=f"$h$ = {width}")
+        for width, (colour, marker) in styles.items()
+    ]
+    grey = {"color": "0.3"}
+    handles += [
+        Line2D([], [], marker="o", ms=3, lw=1, label=r"measured $\hat{a}$", **grey),
+        Line2D([], [], ls=":", marker="o", ms=1.5, lw=1.2, label="guaranteed $a$", **grey),
+        Line2D([], [], ls="", **_NO_GUARANTEE, label=r"$a \leq 0$: no guarantee", **grey),
+    ]
+    figure.legend(
+        handles=handles,
+        loc="outside lower center",
+        ncols=len(handles),
+        title="ReLU networks of one hidden layer with $h$ units",
+        title_fontsize=9,
+        handletextpad=0.4,
+        columnspacing=1.2,
+    )
     return figure
+
+
+_NO_GUARANTEE = {"marker": "v", "ms": 4, "mfc": "none"}
+
+
+def _width(check):
+    return int(check.setting.split("h = ")[1].split(",")[0])
+
+
+def _coefficient_and_guarantee(axis, series, colour, marker, height):
+    """One network: its coefficient, its positive guarantees, and marks where there are none.
+
+    The marks lie at a height in units of the axis, whatever its range.
+    """
+    epochs = np.array(series["epoch"])
+    bound = np.array(series["bound"])
+    axis.plot(epochs, series["measured"], marker=marker, ms=3, lw=1, color=colour)
+    promised = np.where(bound > 0, bound, np.nan)
+    axis.plot(epochs, promised, ":", marker=marker, ms=1.5, lw=1.2, color=colour)
+    (marks,) = axis.plot(
+        epochs[bound <= 0],
+        np.full((bound <= 0).sum(), height),
+        ls="",
+        color=colour,
+        transform=axis.get_xaxis_transform(),
+        **_NO_GUARANTEE,
+    )
+    marks.set_in_layout(False)  # the extent of a logarithmic axis is none of theirs
 
 
 _DRAWINGS = {
@@ -218,3 +269,35 @@ _DRAWINGS = {
     "proposition2": _proposition2,
     "proposition3": _proposition3,
 }
+
+GROUPS = tuple(_DRAWINGS)
+"""Groups of the verification that have a figure."""
+
+
+def main(arguments=None):
+    """Draw the numbers that ``python -m aniso.verify_propositions --json FILE`` has stored.
+
+    Parameters
+    ----------
+    arguments : sequence of str, optional
+        The file, and an existing folder for the figures.
+
+    Returns
+    -------
+    int
+        0.
+    """
+    parser = argparse.ArgumentParser(prog="python -m aniso.evidence_plots", description=_PURPOSE)
+    parser.add_argument("file", type=Path, help="written by verify_propositions --json")
+    parser.add_argument("folder", type=Path, help="existing folder for the figures")
+    options = parser.parse_args(arguments)
+    stored = json.loads(options.file.read_text(encoding="utf-8"))
+    for path in draw(report.results_of(stored), options.folder):
+        print(f"wrote {path}")
+    return 0
+
+
+_PURPOSE = "Draw the evidence of a verification anew, from its stored numbers."
+
+if __name__ == "__main__":
+    sys.exit(main())

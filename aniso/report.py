@@ -9,12 +9,13 @@ from rich import box
 from rich.table import Table
 from rich.text import Text
 
-from aniso.propositions.check import Check, Verdict
+from aniso.propositions.check import Check, Verdict, is_within
 
 SCHEMA_NAME = "aniso.verification"
 SCHEMA_VERSION = 1
 TABLE_WIDTH = 100
 _SIGNS = {">=": "≥", "<=": "≤", "==": "="}
+_TOLERANCE_SIGNS = {">=": "−", "<=": "+", "==": "±"}
 _STYLES = {
     Verdict.HOLDS: "green",
     Verdict.FAILS: "bold red",
@@ -87,6 +88,9 @@ def verdict_line(results, seconds):
 def table(group, results):
     """Table of one group: a row per claim, showing the setting closest to violating it.
 
+    Each row has both sides of the comparison, the tolerance and its reason. Numbers have as many
+    digits as it takes to draw the verdict from them.
+
     Parameters
     ----------
     group : str
@@ -109,18 +113,20 @@ def table(group, results):
     )
     drawn.add_column("claim", ratio=40)
     drawn.add_column("tightest setting", ratio=25)
-    drawn.add_column("measured", justify="right", no_wrap=True)
-    drawn.add_column("theory", justify="right", no_wrap=True)
+    drawn.add_column("measured,\nstd. error", justify="right", no_wrap=True)
+    drawn.add_column("theory,\ntolerance", justify="right", no_wrap=True)
     drawn.add_column("verdict", justify="right", no_wrap=True)
     for name, checks in _by_name(results).items():
         worst = min(checks, key=_closeness)
         agreeing = sum(check.verdict is worst.verdict for check in checks)
         compared = worst.verdict in (Verdict.HOLDS, Verdict.FAILS)
+        measured, theory = _sides(worst) if compared else ("–", "–")
+        reason = ("\n" + _tolerance_reason(worst), "italic") if compared else ""
         drawn.add_row(
-            Text.assemble((name, "bold"), f"\n{worst.claim}"),
+            Text.assemble((name, "bold"), f"\n{worst.claim}", reason),
             Text(worst.setting),
-            _measured(worst) if compared else "–",
-            f"{_SIGNS[worst.relation]} {worst.bound:.4g}" if compared else "–",
+            measured,
+            theory,
             Text(f"{worst.verdict.value} {agreeing}/{len(checks)}", _STYLES[worst.verdict]),
         )
     for result in results:
@@ -189,6 +195,43 @@ def document(results, settings, environment, seconds):
     }
 
 
+def results_of(data):
+    """The results that :func:`document` has described.
+
+    Parameters
+    ----------
+    data : dict
+        The JSON document.
+
+    Returns
+    -------
+    list of TaskResult
+        Numbers that JSON lacks (nan, inf) are nan.
+    """
+    return [
+        TaskResult(
+            task["group"],
+            task["name"],
+            tuple(_check_of(plain) for plain in task["checks"]),
+            task["seconds"],
+            task["error"],
+        )
+        for task in data["tasks"]
+    ]
+
+
+def _check_of(plain):
+    def number(value):
+        return math.nan if value is None else value
+
+    fields = {name: plain[name] for name in plain if name not in ("margin", "series")}
+    fields |= {name: number(plain[name]) for name in ("measured", "bound", "tolerance")}
+    series = {
+        name: tuple(number(value) for value in values) for name, values in plain["series"].items()
+    }
+    return Check(**fields | {"verdict": Verdict(plain["verdict"]), "series": series})
+
+
 def write_document(stream, data):
     """The document as JSON text; numbers that JSON lacks (nan, inf) are null already."""
     json.dump(data, stream, indent=1, allow_nan=False)
@@ -242,7 +285,36 @@ def _closeness(check):
     return order[check.verdict], margin if math.isfinite(margin) else -math.inf
 
 
-def _measured(check):
-    if check.standard_error is None:
-        return f"{check.measured:.4g}"
-    return f"{check.measured:.4g} ± {check.standard_error:.1g}"
+def _sides(check):
+    """Text of the measured side, with its standard error, and of theory, with its tolerance."""
+    measured, bound, tolerance = _printed(check)
+    if check.standard_error is not None:
+        measured += f"\n± {_rounded(check.standard_error, 2)}"
+    theory = f"{_SIGNS[check.relation]} {bound}"
+    if check.tolerance:
+        theory += f"\n{_TOLERANCE_SIGNS[check.relation]} {tolerance}"
+    return measured, theory
+
+
+def _printed(check):
+    """Measured, bound and tolerance in the fewest digits from which the verdict follows."""
+    numbers = check.measured, check.bound, check.tolerance
+    for digits in ((4, 4, 2), *((count,) * 3 for count in range(5, 18))):
+        texts = [_rounded(number, count) for number, count in zip(numbers, digits, strict=True)]
+        measured, bound, tolerance = map(float, texts)
+        holds = is_within(measured, check.relation, bound, tolerance)
+        if holds is (check.verdict is Verdict.HOLDS):
+            break
+    return texts
+
+
+def _rounded(number, digits):
+    """The number in significant digits, without an exponent where it is of ordinary size."""
+    return f"{float(f'{number:.{digits}g}'):.{max(digits, 6)}g}"
+
+
+def _tolerance_reason(check):
+    if check.tolerance:
+        return f"tolerance: {check.tolerance_reason}"
+    reason = check.tolerance_reason.removeprefix("none").removeprefix(": ")
+    return f"no tolerance: {reason}" if reason else "no tolerance"

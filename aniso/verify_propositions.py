@@ -37,16 +37,23 @@ def main(arguments=None):
     """
     parser = _parser()
     options = parser.parse_args(arguments)
-    try:
-        settings = Settings(options.scale, options.seed)
-        # The folder first: the file may be meant to lie in it.
-        if options.plot is not None:
-            _require_folder(options.plot)
-        if options.json is not None:
-            files.require_writable("--json", options.json)
-    except checks.InputError as error:
-        parser.error(str(error))
-    groups = [name for name in propositions.GROUPS if name in (options.only or [name])]
+    with contextlib.ExitStack() as stack:
+        try:
+            settings = Settings(options.scale, options.seed)
+            groups = [name for name in propositions.GROUPS if name in (options.only or [name])]
+            # The folder first: the file may be meant to lie in it.
+            if options.plot is not None:
+                _require_figures(groups)
+                stack.enter_context(_folder_for_figures(options.plot))
+            if options.json is not None:
+                files.require_writable("--json", options.json)
+        except checks.InputError as error:
+            parser.error(str(error))
+        return _verify(groups, settings, options)
+
+
+def _verify(groups, settings, options):
+    """Run the groups, show and write what was asked for; the exit status."""
     start = time.perf_counter()
     try:
         num_processes = min(os.cpu_count() or 1, 2)
@@ -61,11 +68,15 @@ def main(arguments=None):
             report.write_document(
                 stream, report.document(results, settings, provenance.environment(), seconds)
             )
+        print(f"wrote {options.json}")
     if options.plot is not None:
         from aniso import evidence_plots  # matplotlib loads only when a figure is asked for
 
-        for path in evidence_plots.draw(results, options.plot):
+        written = evidence_plots.draw(results, options.plot)
+        for path in written:
             print(f"wrote {path}")
+        if not written:
+            print("no figure: no task left data to draw")
     return 0 if report.passed(results) else 1
 
 
@@ -202,15 +213,35 @@ def _parser():
     return parser
 
 
-def _require_folder(path):
-    """Create the folder for figures, or say why it can't be."""
-    try:
-        path.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
+def _require_figures(groups):
+    """Refuse groups of which none has a figure."""
+    from aniso import evidence_plots  # matplotlib loads only when a figure is asked for
+
+    if not set(groups) & set(evidence_plots.GROUPS):
         raise checks.InputError(
-            f"--plot={str(path)!r} can't be created: {error.strerror}; expected a writable folder"
-        ) from error
-    files.require_writable("--plot", path / "evidence.png")
+            f"--plot has no figure of {', '.join(groups)}; leave it out, or choose a group with "
+            f"one: {', '.join(evidence_plots.GROUPS)}"
+        )
+
+
+@contextlib.contextmanager
+def _folder_for_figures(path):
+    """Create the folder and its parents; at the end remove those into which nothing was written."""
+    created = [folder for folder in (path, *path.parents) if not folder.exists()]
+    try:
+        try:
+            path.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise checks.InputError(
+                f"--plot={str(path)!r} can't be created: {error.strerror}; expected a writable "
+                "folder"
+            ) from error
+        files.require_writable("--plot", path / "evidence.png")
+        yield
+    finally:
+        with contextlib.suppress(OSError):  # a folder with files in it stays
+            for folder in created:
+                folder.rmdir()
 
 
 if __name__ == "__main__":

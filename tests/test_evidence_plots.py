@@ -1,9 +1,16 @@
 """Figures of the evidence: drawn from what the checks carry, whole or absent."""
 
+import json
+from pathlib import Path
+
+import numpy as np
 import pytest
+from matplotlib.figure import Figure
 
 from aniso import evidence_plots, propositions, report
-from aniso.propositions.check import Settings
+from aniso.propositions.check import Settings, Verdict, compare, without_comparison
+
+STORED = Path(__file__).parents[1] / "figures" / "verification" / "verification.json"
 
 
 @pytest.fixture(scope="module")
@@ -35,3 +42,79 @@ def test_groups_without_evidence_are_left_out(tmp_path):
     empty = [report.TaskResult("proposition1", "a task", (), 0.0)]
     assert evidence_plots.draw(empty, tmp_path) == []
     assert list(tmp_path.iterdir()) == []
+
+
+def test_stored_numbers_are_drawn_anew(tmp_path, capsys):
+    assert evidence_plots.main([str(STORED), str(tmp_path)]) == 0
+    names = [f"{group}.png" for group in GROUPS_WITH_FIGURES]
+    assert sorted(path.name for path in tmp_path.iterdir()) == names
+    assert capsys.readouterr().out.splitlines() == [f"wrote {tmp_path / name}" for name in names]
+
+
+@pytest.fixture
+def drawn(monkeypatch, tmp_path):
+    """The figures of the stored evidence, by group, as they were before they became pictures."""
+    kept = []
+    monkeypatch.setattr(Figure, "savefig", lambda figure, *_, **__: kept.append(figure))
+    evidence_plots.draw(report.results_of(json.loads(STORED.read_text())), tmp_path)
+    return dict(zip(GROUPS_WITH_FIGURES, kept, strict=True))
+
+
+def test_no_legend_covers_a_panel(drawn):
+    for group in ("proposition2", "proposition3"):
+        figure = drawn[group]
+        figure.draw_without_rendering()
+        (legend,) = figure.legends
+        below = legend.get_window_extent()
+        for axis in figure.axes:
+            assert axis.get_legend() is None
+            assert not below.overlaps(axis.get_window_extent())
+
+
+def test_activations_are_named_as_a_reader_knows_them(drawn):
+    texts = {text.get_text() for text in drawn["proposition2"].legends[0].get_texts()}
+    assert {"ReLU", "leaky ReLU", "absolute value", "hard tanh"} <= texts
+    assert drawn["proposition3"].legends[0].get_title().get_text().startswith("ReLU")
+
+
+def proposition3_checks():
+    """Width 32 with guarantees at two of three epochs, width 128 without any."""
+    facts = {"claim": "c", "source": "s"}
+    setting = "synthetic, clipped squared, relu, h = {}, epoch 1"
+    promised = {"epoch": [0, 1, 2], "measured": [1.0, 1.1, 1.2], "bound": [0.0, 1e-3, 1e-2]}
+    never = {"epoch": [0, 2], "measured": [0.9, 0.8], "bound": [-0.5, -0.1]}
+    facts |= {"name": "along training"}
+    return [
+        compare(
+            measured=1.1, relation=">=", bound=1e-3, setting=setting.format(32), tolerance=0.0,
+            tolerance_reason="none", series=promised, **facts,
+        ),
+        without_comparison(
+            verdict=Verdict.VACUOUS, reason="r", setting=setting.format(128), series=never, **facts
+        ),
+    ]  # fmt: skip
+
+
+def test_every_epoch_of_proposition_3_is_drawn(monkeypatch, tmp_path):
+    kept = []
+    monkeypatch.setattr(Figure, "savefig", lambda figure, *_, **__: kept.append(figure))
+    results = [report.TaskResult("proposition3", "t", tuple(proposition3_checks()), 0.0)]
+    evidence_plots.draw(results, tmp_path)
+    first = kept[0].axes[0]
+    in_data = [line for line in first.lines if line.get_transform() == first.transData]
+    curves = [line.get_xydata().tolist() for line in in_data if line.get_linestyle() == "-"]
+    assert curves == [[[0, 1.0], [1, 1.1], [2, 1.2]], [[0, 0.9], [2, 0.8]]]
+    marked = [line.get_xdata().tolist() for line in first.lines if line not in in_data]
+    assert marked == [[0], [0, 2]]
+    guarantees = [line for line in in_data if line.get_linestyle() == ":"]
+    known = [line.get_ydata()[np.isfinite(line.get_ydata())].tolist() for line in guarantees]
+    assert known == [[1e-3, 1e-2], []]
+
+
+def test_all_ratios_are_seen_where_they_coincide(drawn):
+    saturated = drawn["proposition1"].axes[1]
+    points = [line for line in saturated.lines if line.get_marker() not in ("None", "", None)]
+    sizes = [line.get_markersize() for line in points]
+    assert len(points) == 3
+    assert sizes == sorted(sizes, reverse=True)
+    assert len(set(sizes)) == 3

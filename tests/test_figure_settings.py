@@ -59,10 +59,29 @@ def test_one_label_in_six_is_drawn_anew_and_test_images_are_others(monkeypatch):
     )
     # truncated at two standard deviations: 0.88 of 0.02
     assert np.std(seen[0][0]) == pytest.approx(0.0176, rel=0.03)
-    unit = fig3_fashion_mnist.make_units(fig3_fashion_mnist.SCALES["small"])[0]
+    unit = fig3_fashion_mnist.make_units(fig3_fashion_mnist.SCALES["medium"] | {"num_test": 100})[0]
     fig3_fashion_mnist.compute_unit(unit, "", {"theta": seen[0][0]})
     tested = seen[1][1].test_objective
     np.testing.assert_array_equal(tested.inputs, fashion_mnist.held_out_network(100).inputs)
+
+
+def test_the_small_task_is_a_perceptron_on_pooled_images():
+    images = datasets.fashion_mnist()
+    perceptron = fig3_fashion_mnist.SCALES["small"]["perceptron"]
+    assert perceptron == {"pooling": 4, "hidden": 16}
+    network = fashion_mnist.training_network(30, 0, perceptron=perceptron)
+    assert network.num_parameters == (49 + 1) * 16 + (16 + 1) * 10
+    blocks = [
+        [image[4 * i : 4 * i + 4, 4 * j : 4 * j + 4].mean() for i in range(7) for j in range(7)]
+        for image in images.train_images[:30].astype(float)
+    ]
+    np.testing.assert_allclose(network.inputs, np.array(blocks) / 127.5 - 1, atol=1e-6)
+    held_out = fashion_mnist.held_out_network(20, perceptron=perceptron)
+    assert held_out.inputs.shape == (20, 49)
+    plain = {"num_train": 3, "gd_steps": 1, "gd_learning_rate": 0.1}
+    assert fashion_mnist.gd_minimum_unit(plain | {"batch_size": 2}, 2) == {"seed": 2} | plain
+    with_it = plain | {"perceptron": perceptron}
+    assert fashion_mnist.gd_minimum_unit(with_it, 2) == {"seed": 2} | with_it
 
 
 def test_figure_4_trains_and_measures_as_stated(monkeypatch):

@@ -1,6 +1,7 @@
 """The package as a whole: fast to import, documented throughout, free of machine paths."""
 
 import ast
+import fnmatch
 import importlib.util
 import inspect
 import json
@@ -8,6 +9,7 @@ import re
 import shutil
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -49,6 +51,16 @@ def test_import_is_fast_and_loads_nothing_heavy():
     for _, loaded in measured:
         assert "aniso" in loaded
         assert loaded & HEAVY == set()
+
+
+def test_the_wheel_holds_no_package_but_aniso():
+    configured = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
+    patterns = configured["tool"]["setuptools"]["packages"]["find"]["include"]
+    folders = {path.parent.relative_to(ROOT) for path in ROOT.glob("*/**/*.py")}
+    names = {".".join(folder.parts) for folder in folders}
+    taken = {name for name in names if any(fnmatch.fnmatchcase(name, p) for p in patterns)}
+    assert {"aniso", "aniso.networks"} <= taken
+    assert {name.split(".")[0] for name in taken} == {"aniso"}
 
 
 def test_a_heavy_import_would_be_seen():

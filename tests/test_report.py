@@ -3,10 +3,13 @@
 import io
 import json
 import math
+import re
 from importlib import resources
 
 import jsonschema
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from rich.console import Console
 
 from aniso import provenance, report
@@ -84,11 +87,74 @@ def test_the_table_shows_the_tightest_setting_and_how_many_agree():
     )
     assert "tight" in drawn
     assert "loose" not in drawn
-    assert "1.01 ± 0.02" in drawn
+    assert "1.01" in drawn
+    assert "± 0.02" in drawn
     assert "≥ 1" in drawn
     assert "holds 2/2" in drawn
     assert "broken" in drawn
     assert "fails 1/2" in drawn
+
+
+def row(given):
+    """Table of one check: each line split at runs of two spaces."""
+    lines = text(report.table("title", results(given))).splitlines()
+    start = next(number for number, line in enumerate(lines) if line.startswith(" a claim"))
+    return [re.split(r"\s{2,}", line.strip()) for line in lines[start:] if line.strip()]
+
+
+@pytest.mark.parametrize(
+    ("given", "theory", "tolerance"),
+    [
+        (check("a claim", 0.8566, "==", 0.8, tolerance=0.0912), "= 0.8", "± 0.091"),
+        (check("a claim", -5e-17, ">=", 0.0, tolerance=1.42e-12), "≥ 0", "− 1.4e-12"),
+        (check("a claim", 31.491, "<=", 31.488, tolerance=0.02), "≤ 31.49", "+ 0.02"),
+    ],
+)
+def test_the_table_shows_the_tolerance_and_its_reason(given, theory, tolerance):
+    first, second, third = row(given)
+    assert first[:2] == ["a claim", "a setting"]
+    assert first[3:] == [theory, "holds 1/1"]
+    assert second == ["what is claimed", tolerance]
+    assert third == ["tolerance: a reason"]
+
+
+@pytest.mark.parametrize(
+    ("reason", "shown"),
+    [
+        ("none", "no tolerance"),
+        ("none: a planted error", "no tolerance: a planted error"),
+        ("the bound is rounding", "no tolerance: the bound is rounding"),
+    ],
+)
+def test_where_there_is_no_tolerance_the_table_says_so(reason, shown):
+    facts = {"claim": "c", "setting": "s", "source": "o"}
+    given = compare("a claim", 2.0, ">=", 1.0, tolerance=0.0, tolerance_reason=reason, **facts)
+    assert row(given)[-1] == [shown]
+    assert not any("−" in word for line in row(given) for word in line)
+
+
+NUMBERS = st.floats(-1e12, 1e12) | st.floats(-1.001, 1.001).map(lambda x: round(x, 4))
+
+
+@given(
+    NUMBERS,
+    NUMBERS,
+    st.sampled_from([">=", "<=", "=="]),
+    st.floats(0, 1e6),
+    st.sampled_from([0.0, 1e-15, -1e-15, 1e-6, -1e-6]),
+)
+def test_the_verdict_follows_from_the_numbers_that_are_printed(a, b, relation, tolerance, nudge):
+    # half of the cases lie at the edge of the tolerance, where printed digits decide
+    edge = {">=": b - tolerance, "<=": b + tolerance, "==": b + tolerance}[relation]
+    for measured in (a, edge * (1 + nudge)):
+        drawn = row(check("a claim", measured, relation, b, tolerance=tolerance))
+        words = [word for line in drawn for word in line]
+        shown = float(words[2])
+        bound = float(words[3][2:])
+        signed = [w for line in drawn[1:] for w in line if w[:2] in ("− ", "+ ", "± ")]
+        allowed = float(signed[0][2:]) if signed else 0.0
+        excess = {">=": bound - shown, "<=": shown - bound, "==": abs(shown - bound)}[relation]
+        assert (excess <= allowed) is words[4].startswith("holds")
 
 
 def test_the_table_fits_its_width_whatever_the_texts():
@@ -127,6 +193,17 @@ def test_the_document_obeys_its_schema_and_is_strict_json():
     assert loaded["verdict"] == "fails"
     assert loaded["counts"] == {"holds": 1, "fails": 1, "vacuous": 1, "not applicable": 0}
     assert loaded["seed"] == 3
+
+
+def test_results_come_back_from_their_document():
+    series = {"x": [1.0, math.inf], "y": []}
+    given = results(check("a", math.nan, series=series), check("b", 2.0, standard_error=0.5))
+    given += [report.TaskResult("another", "t", (vacuous(),), 0.25, "ValueError: broken")]
+    data = report.document(given, Settings("quick", 3), provenance.environment(), 1.5)
+    back = report.results_of(json.loads(json.dumps(data, allow_nan=False)))
+    again = report.document(back, Settings("quick", 3), provenance.environment(), 1.5)
+    assert again == data
+    assert [type(check.verdict) for result in back for check in result.checks] == [Verdict] * 3
 
 
 def test_the_schema_refuses_what_it_does_not_describe():

@@ -76,8 +76,11 @@ def test_the_command_prints_its_table_writes_its_files_and_succeeds(tmp_path):
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
     assert done.stderr == ""
-    assert "VERIFIED" in done.stdout.splitlines()[-3]
-    assert max(map(len, done.stdout.splitlines()[:-3])) <= 100
+    shown, written = done.stdout.splitlines()[:-3], done.stdout.splitlines()[-3:]
+    assert "VERIFIED" in shown[-1]
+    assert max(map(len, shown)) <= 100
+    figures = [folder / f"{group}.png" for group in ("definition1", "proposition1")]
+    assert written == [f"wrote {name}" for name in (path, *figures)]
     data = json.loads(path.read_text())
     jsonschema.validate(data, SCHEMA)
     assert data["verdict"] == "holds"
@@ -210,6 +213,40 @@ def test_the_json_may_lie_in_the_folder_of_the_figures(tmp_path, planned, capsys
         assert ended == status
     assert [path.name for path in folder.iterdir()] == ["result.json"]
     assert "is a folder" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("groups", [["curvature"], ["dynamics", "curvature"]])
+def test_groups_without_figures_are_refused_a_folder_for_them(tmp_path, planned, capsys, groups):
+    planned(lambda: pytest.fail("worked"))
+    with pytest.raises(SystemExit) as ended:
+        verify_propositions.main(["--only", *groups, "--plot", str(tmp_path / "new")])
+    assert ended.value.code == 2
+    message = capsys.readouterr().err
+    assert f"--plot has no figure of {', '.join(groups)}; leave it out" in message
+    assert "one: definition1, proposition1, proposition2, proposition3" in message
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_no_empty_folder_is_left(tmp_path, planned, capsys):
+    planned(lambda: [one_check(2.0)])  # no series: nothing to draw
+    (tmp_path / "old").mkdir()
+    for folder in (tmp_path / "new" / "deep", tmp_path / "old"):
+        assert verify_propositions.main(["--only", "proposition2", "--plot", str(folder)]) == 0
+        assert "no figure: no task left data to draw" in capsys.readouterr().out
+    missing = ["--json", str(tmp_path / "absent" / "file.json")]
+    with pytest.raises(SystemExit):
+        verify_propositions.main(["--plot", str(tmp_path / "new"), *missing])
+    assert [path.name for path in tmp_path.iterdir()] == ["old"]
+
+
+def test_an_interrupt_leaves_no_empty_folder(tmp_path, planned):
+    def interrupted():
+        raise KeyboardInterrupt
+
+    planned(interrupted)
+    folder = tmp_path / "new"
+    assert verify_propositions.main(["--only", "proposition1", "--plot", str(folder)]) == 130
+    assert not folder.exists()
 
 
 def test_the_table_fits_a_narrow_terminal(planned, capsys, monkeypatch):

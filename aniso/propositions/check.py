@@ -78,11 +78,7 @@ class Check:
 
         For an equality it is minus the distance between the two sides.
         """
-        if self.relation == ">=":
-            return self.measured - self.bound
-        if self.relation == "<=":
-            return self.bound - self.measured
-        return -abs(self.measured - self.bound)
+        return _margin(self.measured, self.relation, self.bound)
 
     @property
     def relative_margin(self):
@@ -91,6 +87,38 @@ class Check:
             return 1 + self.margin / self.tolerance if self.tolerance else self.margin
         scale = max(abs(self.measured), abs(self.bound))
         return self.margin / scale if scale else 0.0
+
+
+def _margin(measured, relation, bound):
+    if relation == ">=":
+        return measured - bound
+    if relation == "<=":
+        return bound - measured
+    return -abs(measured - bound)
+
+
+def is_within(measured, relation, bound, tolerance):
+    """Return whether ``measured relation bound`` holds within `tolerance`.
+
+    Parameters
+    ----------
+    measured, bound, tolerance : float
+        The two sides and the allowed excess, absolute.
+    relation : {">=", "<=", "=="}
+        The claim.
+
+    Returns
+    -------
+    bool
+        False where a side is not finite: such a number is no evidence.
+
+    Examples
+    --------
+    >>> is_within(0.9, "==", 1.0, 0.2), is_within(0.7, "==", 1.0, 0.2)
+    (True, False)
+    """
+    finite = math.isfinite(measured) and math.isfinite(bound)
+    return finite and _margin(measured, relation, bound) >= -tolerance
 
 
 def compare(
@@ -154,15 +182,18 @@ def compare(
         verdict=Verdict.FAILS,
         standard_error=None if standard_error is None else float(standard_error),
         finding=finding,
-        series={key: tuple(map(float, values)) for key, values in (series or {}).items()},
+        series=_plain_series(series),
     )
-    finite = math.isfinite(check.measured) and math.isfinite(check.bound)
-    if finite and check.margin >= -check.tolerance:
+    if is_within(check.measured, relation, check.bound, check.tolerance):
         return replace(check, verdict=Verdict.HOLDS)
     return check
 
 
-def without_comparison(name, verdict, reason, *, claim, setting, source):
+def _plain_series(series):
+    return {key: tuple(map(float, values)) for key, values in (series or {}).items()}
+
+
+def without_comparison(name, verdict, reason, *, claim, setting, source, series=None):
     """A check whose assumptions left nothing to compare; `reason` says why.
 
     Parameters
@@ -173,6 +204,8 @@ def without_comparison(name, verdict, reason, *, claim, setting, source):
         Which of the two.
     reason : str
         Shown as the finding.
+    series : mapping of str to array_like, optional
+        Data for figures.
 
     Returns
     -------
@@ -192,6 +225,7 @@ def without_comparison(name, verdict, reason, *, claim, setting, source):
         source=source,
         verdict=verdict,
         finding=reason,
+        series=_plain_series(series),
     )
 
 

@@ -83,7 +83,7 @@ def closed_form_checks(settings):
             1e-10 * np.abs(closed).max(),
             "E[L_t] - L_0 = -∫E|∇L|^2 ds + ∫Tr(HΣ)/2 ds",
             setting + "; integrals by adaptive quadrature",
-            "relative tolerance 1e-10 asked of the quadrature",
+            "the quadrature is asked for 1e-10, relative",
         )
     )
     learning_rate, num_steps = 0.1, settings.pick(20, 60, 400)

@@ -19,7 +19,7 @@ from aniso.objective import Objective
 from aniso.propositions.check import Task, compare
 
 SOURCE = "definitions; Zhu et al. 2019, section 3 and Figure 5"
-_ROUNDING = "sums of some thousand products of double precision, relative to the largest entry"
+_ROUNDING = "the bound is rounding of some thousand products, relative to the largest entry"
 
 
 def tasks(settings):
@@ -131,7 +131,7 @@ def _finite_difference(network, theta, settings, name):
         claim="H v = (∇L(θ + h v) − ∇L(θ − h v)) / 2h as h → 0",
         setting=name,
         tolerance=0.0,
-        tolerance_reason="third derivatives times h² and rounding over h, h = 1e-6, both far below",
+        tolerance_reason="the bound is far above h² and rounding over h, for h = 1e-6",
         source=SOURCE,
     )
 
@@ -180,7 +180,7 @@ def _planted_error(settings):
             claim="GGN ≠ H in a network of several layers: a dropped term is found",
             setting="two convolutions, ReLU",
             tolerance=0.0,
-            tolerance_reason="ten thousand times what is allowed to the engine",
+            tolerance_reason="the bound is ten thousand times what is allowed to the engine",
             source=SOURCE,
         )
     ]

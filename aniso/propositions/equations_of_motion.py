@@ -16,7 +16,7 @@ from aniso.langevin import (
 from aniso.propositions.check import Task, compare
 
 MAX_Z_SCORE = 4.5
-Z_REASON = "4.5 standard errors at the worst entry: a few in a hundred thousand beyond"
+Z_REASON = "4.5 standard errors at the worst entry"
 
 HESSIAN = np.array([[2.0, 0.6, 0.0], [0.6, 1.0, 0.2], [0.0, 0.2, 0.5]])
 COVARIANCE = np.array([[1.0, -0.4, 0.1], [-0.4, 0.8, 0.3], [0.1, 0.3, 0.6]])

@@ -181,7 +181,7 @@ def _exponents(settings):  # noqa: ARG001
             claim="d ln τ / d(1/ε) tends to V",
             setting="D = 1, L = x², ε from 0.01 to 0.005, by quadrature",
             tolerance=0.01 * 2,
-            tolerance_reason="the prefactor, √ε, moves the slope by ε/2 · ln 2-ish, below 1 %",
+            tolerance_reason="the prefactor √ε moves the slope by about ε/2, below 1 %",
             source="Freidlin and Wentzell",
             series={"noise": noise, "log_time": logs},
         )

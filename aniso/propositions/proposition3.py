@@ -65,6 +65,12 @@ def _along(problem, epochs):
     pairs = [
         (item.projection_coefficient, guaranteed_coefficient(item, problem.loss)) for item in usable
     ]
+    series = {
+        "epoch": [item.epoch for item in usable],
+        "measured": [value for value, _ in pairs],
+        "bound": [bound for _, bound in pairs],
+        "trace_ratio": [item.trace_ratio for item in usable],
+    }
     found = []
     for name, chosen in (
         ("along training", range(len(usable))),
@@ -81,7 +87,9 @@ def _along(problem, epochs):
                 else "the guaranteed a is not positive: the mean gradient along u is not small"
             )
             found.append(
-                without_comparison(name, Verdict.VACUOUS, reason, setting=str(problem), **facts)
+                without_comparison(
+                    name, Verdict.VACUOUS, reason, setting=str(problem), series=series, **facts
+                )
             )
             continue
         worst = min(promised, key=lambda i: pairs[i][0] - pairs[i][1])
@@ -95,12 +103,7 @@ def _along(problem, epochs):
                 setting=f"{problem}, epoch {item.epoch}, |U|/N = {item.active_fraction:.2f}",
                 tolerance=64 * item.rank * np.finfo(float).eps * pairs[worst][0],
                 tolerance_reason="rounding of an eigendecomposition, 64 r ε, relative",
-                series={
-                    "epoch": [item.epoch for item in usable],
-                    "measured": [value for value, _ in pairs],
-                    "bound": [bound for _, bound in pairs],
-                    "trace_ratio": [item.trace_ratio for item in usable],
-                },
+                series=series,
                 **facts,
             )
         )

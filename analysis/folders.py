@@ -1,0 +1,41 @@
+"""Where the scripts write: into their own repository, from wherever they are called."""
+
+from pathlib import Path
+
+_REPOSITORY = Path(__file__).parents[1]
+FIGURES = _REPOSITORY / "figures"
+RUNS = _REPOSITORY / "runs"
+
+
+def add_output(parser, what):
+    """The option ``--output`` of a script, whose help names the folder.
+
+    Parameters
+    ----------
+    parser : argparse.ArgumentParser
+    what : str
+        What is written there.
+    """
+    parser.add_argument(
+        "--output",
+        type=Path,
+        default=FIGURES,
+        metavar="FOLDER",
+        help=f"folder for {what} (default: %(default)s)",
+    )
+
+
+def add_runs(parser):
+    """The option ``--runs`` of a script, whose help names the folder.
+
+    Parameters
+    ----------
+    parser : argparse.ArgumentParser
+    """
+    parser.add_argument(
+        "--runs",
+        type=Path,
+        default=RUNS,
+        metavar="FOLDER",
+        help="folder for checkpoints and finished runs (default: %(default)s)",
+    )
