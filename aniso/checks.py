@@ -229,15 +229,24 @@ expected a symmetric matrix, for instance (A + A.T) / 2
         raise InputError(
             f"{name} has shape {result.shape}; expected a square matrix (D, D), D >= 1"
         )
-    rounding = 8 * len(result) * np.finfo(result.dtype).eps
-    tolerance = rounding * max(abs(result.max()), abs(result.min()))
-    worst, row, column = _largest_asymmetry(result)
-    if worst > tolerance:
+    require_symmetry(name, result, 8 * len(result) * np.finfo(result.dtype).eps)
+    return result
+
+
+def require_symmetry(name, matrix, tolerance):
+    """Refuse a finite square array with ``|A - A^T| > tolerance max|A|``.
+
+    Examples
+    --------
+    >>> require_symmetry("hessian", np.array([[1.0, 0.1], [0.0, 1.0]]), 0.2)
+    """
+    scale = max(abs(matrix.max()), abs(matrix.min()))
+    worst, row, column = _largest_asymmetry(matrix)
+    if worst > tolerance * scale:
         raise InputError(
             f"{name} is not symmetric: entries ({row}, {column}) and ({column}, {row}) differ by "
             f"{worst}; expected a symmetric matrix, for instance (A + A.T) / 2"
         )
-    return result
 
 
 def _largest_asymmetry(matrix, tile=256):

@@ -23,7 +23,9 @@ import math
 import numpy as np
 from scipy.sparse.linalg import LinearOperator
 
-from aniso import checks, memory, operands, spectra
+from aniso import checks, eigen_pairs, memory, operands
+
+_EIGEN_TOLERANCE = 1e-10
 
 
 class FactoredCovariance(LinearOperator):
@@ -41,6 +43,8 @@ class FactoredCovariance(LinearOperator):
     A product with K vectors costs 4 n D K flops in two matrix products. Another scale shares the
     rows.
     """
+
+    symmetric_by_construction = True
 
     def __init__(self, rows, scale):
         self.rows = rows
@@ -143,8 +147,16 @@ class FactoredCovariance(LinearOperator):
 
         Returns
         -------
-        spectra.EigenPairs
-            Values in decreasing order, non-negative; orthonormal vectors; residual norms.
+        eigen_pairs.EigenPairs
+            Values in decreasing order, non-negative; orthonormal vectors; residuals of at most
+            1e-10 times the largest value.
+
+        Raises
+        ------
+        InputError
+            If `num_pairs` breaks its rule, or a row is not finite.
+        NotConverged
+            If a residual is larger.
 
         Notes
         -----
@@ -160,10 +172,10 @@ class FactoredCovariance(LinearOperator):
             "ask for fewer pairs, or use spectra.leading_eigenpairs, which needs products alone",
         )
         if dimension <= num_rows:
-            values, vectors = np.linalg.eigh(rows.T @ rows)
+            values, vectors = np.linalg.eigh(operands.finite_products(rows.T @ rows))
             values, vectors = values[::-1][:num_pairs], vectors[:, ::-1][:, :num_pairs]
         else:
-            values, weights = np.linalg.eigh(rows @ rows.T)
+            values, weights = np.linalg.eigh(operands.finite_products(rows @ rows.T))
             found = min(num_pairs, num_rows)
             values = np.append(values[::-1][:found], np.zeros(num_pairs - found))
             candidates = np.zeros((dimension, num_pairs))
@@ -171,7 +183,10 @@ class FactoredCovariance(LinearOperator):
             # Householder QR keeps the basis orthonormal where columns vanish beyond the rank.
             vectors = np.linalg.qr(candidates)[0]
         values = self.scale * np.maximum(values, 0.0)
-        return spectra.with_residuals(self, values, vectors, num_products=0)
+        pairs = eigen_pairs.with_residuals(self, values, vectors, num_products=0)
+        return eigen_pairs.require_residuals(
+            pairs, self, _EIGEN_TOLERANCE, float(values[0]), "the factor is too ill-conditioned"
+        )
 
 
 class DiagonalCovariance(LinearOperator):
@@ -187,6 +202,8 @@ class DiagonalCovariance(LinearOperator):
     >>> DiagonalCovariance([1.0, 2.0]).trace()
     3.0
     """
+
+    symmetric_by_construction = True
 
     def __init__(self, variances):
         variances = checks.array("variances", variances, shape=(None,))

@@ -18,11 +18,12 @@ from aniso import (
     array_functions,
     backend,
     checks,
+    eigen_pairs,
     lanczos,
     memory,
     noise_conventions,
+    operands,
     places,
-    spectra,
 )
 from aniso.covariance_operators import FactoredCovariance
 from aniso.placed_operators import PlacedOperator
@@ -192,13 +193,21 @@ class LayeredCovariance(PlacedOperator, FactoredCovariance):
         Returns
         -------
         spectra.EigenPairs
+            Residuals of at most 1e-9 times the largest value, more in single precision.
+
+        Raises
+        ------
+        InputError
+            If `num_pairs` breaks its rule, or a gradient is not finite.
+        NotConverged
+            If a residual is larger.
         """
         limit = min(self.factors.shape)
         num_pairs = checks.integer("num_pairs", num_pairs, low=1, high=limit, high_name="min(N, D)")
+        tolerance = eigen_pairs.checked_tolerance(None, self, default=_EIGEN_TOLERANCE)
         if not hasattr(self.factors, "gram"):
-            tolerance = max(_EIGEN_TOLERANCE, 1e3 * float(np.finfo(self.dtype).eps))
             return lanczos.leading_eigenpairs(self, num_pairs, tolerance=tolerance)
-        gram = backend.to_numpy(self.factors.gram())
+        gram = operands.finite_products(backend.to_numpy(self.factors.gram()))
         gram -= gram.mean(axis=0)
         gram -= gram.mean(axis=1)[:, None]
         last = len(gram) - 1
@@ -215,7 +224,10 @@ class LayeredCovariance(PlacedOperator, FactoredCovariance):
         with blas_threads(1):
             vectors = np.linalg.qr(combined)[0]
         values = self.scale * np.maximum(values, 0.0)
-        return spectra.with_residuals(self, values, vectors, num_products=0)
+        pairs = eigen_pairs.with_residuals(self, values, vectors, num_products=0)
+        return eigen_pairs.require_residuals(
+            pairs, self, tolerance, float(values[0]), "the gradients are too inaccurate"
+        )
 
     def __repr__(self):
         return f"<{self.shape[0]}x{self.shape[1]} LayeredCovariance: {self.convention}>"
