@@ -5,7 +5,7 @@ import math
 import numpy as np
 from scipy.sparse.linalg import LinearOperator
 
-from aniso import operands
+from aniso import exact_traces, operands
 
 
 class Commutator(LinearOperator):
@@ -52,7 +52,8 @@ def relative_commutator(hessian, covariance):
     Returns
     -------
     float
-        0 where they commute; 0 also where the product vanishes.
+        0 where they commute; 0 also where the product vanishes, or the covariance is zero to
+        its rounding.
 
     Notes
     -----
@@ -67,6 +68,8 @@ def relative_commutator(hessian, covariance):
     0.5
     """
     hessian = operands.symmetric("hessian", hessian)
+    if exact_traces.significant_trace(covariance) == 0:
+        return 0.0
     num_rows, dimension = covariance.num_rows, covariance.shape[0]
     images = np.empty((num_rows, dimension))
     gram = np.empty((num_rows, num_rows))

@@ -11,7 +11,7 @@ Each is a :class:`GradientCovariance`, which knows which of them it is.
 
 import numpy as np
 
-from aniso import checks, memory, noise_conventions
+from aniso import checks, memory, noise_conventions, operands
 from aniso.covariance_operators import FactoredCovariance
 
 
@@ -71,6 +71,7 @@ def gradient_covariance(per_example_gradients):
     Notes
     -----
     The gradients are centred before any product, so that a large mean gradient costs no digits.
+    Deviations that are together no larger than the rounding of the mean are zero.
 
     Examples
     --------
@@ -81,12 +82,14 @@ def gradient_covariance(per_example_gradients):
     >>> print(covariance.convention)
     centred gradient covariance of one example of 2
     """
-    gradients = _gradients(per_example_gradients)
+    given = checks.real_array("per_example_gradients", per_example_gradients)
+    gradients = _gradients(given)
     memory.require(
         gradients.nbytes, "the centred copy of the per-example gradients", "use fewer examples"
     )
+    centred = _centred(gradients, operands.rounding(given))
     convention = noise_conventions.Convention(len(gradients))
-    return GradientCovariance(gradients - gradients.mean(axis=0), 1 / len(gradients), convention)
+    return GradientCovariance(centred, 1 / len(gradients), convention)
 
 
 def empirical_fisher(per_example_gradients):
@@ -181,6 +184,21 @@ def diffusion_covariance(covariance, learning_rate):
     """
     convention = _convention(covariance).diffusion(learning_rate)
     return covariance.rescaled(convention.learning_rate, convention)
+
+
+def _centred(gradients, eps):
+    """Deviations from the mean gradient; zero where they are nothing but its rounding."""
+    count, mean = len(gradients), gradients.mean(axis=0)
+    centred = gradients - mean
+    # the error of a sum of N terms, and of numbers that were given in single precision
+    relative = (count + 8) * np.finfo(np.float64).eps
+    if eps > np.finfo(np.float64).eps:
+        relative += 8 * eps
+    rounding = count * float(mean @ mean) * relative**2
+    # the first deviation alone excludes nearly every case
+    if centred[0] @ centred[0] <= rounding and np.einsum("ij,ij->", centred, centred) <= rounding:
+        centred[:] = 0.0
+    return centred
 
 
 def _gradients(per_example_gradients):

@@ -9,6 +9,7 @@ traces and eigenpairs need no more. The object offers the same interface as
 """
 
 import math
+from functools import cached_property
 
 import numpy as np
 import scipy.linalg
@@ -160,8 +161,16 @@ class LayeredCovariance(PlacedOperator, FactoredCovariance):
         """``Tr Sigma``, float, from the gradients' norms."""
         mean = self.mean[None, ...]
         square = float(array_functions.inner_products(mean, mean)[0])
-        total = float(array_functions.double_sum(self.factors.square_norms()))
-        return self.scale * max(0.0, total - self.num_rows * square)
+        return self.scale * max(0.0, self._square_sum - self.num_rows * square)
+
+    @property
+    def trace_rounding(self):
+        """The trace that rounding alone may leave where all gradients are equal."""
+        return self.scale * array_functions.centring_error(self.factors) * self._square_sum
+
+    @cached_property
+    def _square_sum(self):
+        return float(array_functions.double_sum(self.factors.square_norms()))
 
     def diagonal(self):
         """``diag Sigma``, (D,), in double precision; no entry is rounded below 0."""
