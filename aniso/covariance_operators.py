@@ -19,16 +19,46 @@ rows exist only as products of activations and deltas can take part by offering 
 """
 
 import math
+import numbers
 
 import numpy as np
 from scipy.sparse.linalg import LinearOperator
 
 from aniso import checks, eigen_pairs, memory, operands
+from aniso.covariance_arrays import with_convention
 
 _EIGEN_TOLERANCE = 1e-10
 
 
-class FactoredCovariance(LinearOperator):
+class _Covariance(LinearOperator):
+    """What covariances share: multiples, the transpose and a convention of their own."""
+
+    symmetric_by_construction = True
+    convention = None
+
+    def __mul__(self, other):
+        return self._multiple(other) if np.isscalar(other) else super().__mul__(other)
+
+    def __rmul__(self, other):
+        return self._multiple(other) if np.isscalar(other) else super().__rmul__(other)
+
+    def __truediv__(self, other):
+        return self._multiple(1 / other) if np.isscalar(other) and other else NotImplemented
+
+    def _multiple(self, factor):
+        real = isinstance(factor, numbers.Real) and 0 <= factor < math.inf
+        if not real:
+            return super().__mul__(factor)
+        convention = None if self.convention is None else self.convention.scaled(factor)
+        return self.rescaled(float(factor), convention)
+
+    def _adjoint(self):
+        return self
+
+    _transpose = _adjoint
+
+
+class FactoredCovariance(_Covariance):
     """Covariance ``Sigma = scale * rows^T rows``, kept as its factor.
 
     Parameters
@@ -37,6 +67,8 @@ class FactoredCovariance(LinearOperator):
         Unscaled rows; kept by reference, not copied, and not to be changed afterwards.
     scale : float
         Non-negative number that multiplies ``rows^T rows``.
+    convention : noise_conventions.Convention, optional
+        What it is the covariance of, where that is known.
 
     Notes
     -----
@@ -44,12 +76,15 @@ class FactoredCovariance(LinearOperator):
     rows.
     """
 
-    symmetric_by_construction = True
-
-    def __init__(self, rows, scale):
+    def __init__(self, rows, scale, convention=None):
         self.rows = rows
         self.scale = float(scale)
+        self.convention = convention
         super().__init__(np.dtype(np.float64), (rows.shape[1], rows.shape[1]))
+
+    def rescaled(self, factor, convention):
+        """The matrix times `factor`, with another convention; the rows are shared."""
+        return type(self)(self.rows, self.scale * factor, convention)
 
     @property
     def num_rows(self):
@@ -79,9 +114,6 @@ class FactoredCovariance(LinearOperator):
     def _matmat(self, vectors):
         return self.scale * (self.rows.T @ (self.rows @ vectors))
 
-    def _adjoint(self):
-        return self
-
     def trace(self):
         """``Tr Sigma``, float; 2 n D flops."""
         return self.scale * float(np.einsum("ij,ij->", self.rows, self.rows))
@@ -91,7 +123,7 @@ class FactoredCovariance(LinearOperator):
         return self.scale * np.einsum("ij,ij->j", self.rows, self.rows)
 
     def to_dense(self):
-        """The matrix, shape (D, D).
+        """The matrix, shape (D, D); an array that keeps the convention, if there is one.
 
         Raises
         ------
@@ -107,7 +139,7 @@ class FactoredCovariance(LinearOperator):
         )
         dense = self.rows.T @ self.rows
         dense *= self.scale
-        return dense
+        return with_convention(dense, self.convention)
 
     def quadratic_form(self, vectors):
         """``u^T Sigma u`` as a squared norm, so never negative: (D,) -> float, (D, K) -> (K,)."""
@@ -189,13 +221,15 @@ class FactoredCovariance(LinearOperator):
         )
 
 
-class DiagonalCovariance(LinearOperator):
+class DiagonalCovariance(_Covariance):
     """Covariance ``diag(variances)``: independent noise in each parameter.
 
     Parameters
     ----------
     variances : array_like, shape (D,)
         Non-negative.
+    convention : noise_conventions.Convention, optional
+        What it is the covariance of, where that is known.
 
     Examples
     --------
@@ -203,23 +237,22 @@ class DiagonalCovariance(LinearOperator):
     3.0
     """
 
-    symmetric_by_construction = True
-
-    def __init__(self, variances):
+    def __init__(self, variances, convention=None):
         variances = checks.array("variances", variances, shape=(None,))
         if variances.size == 0 or variances.min() < 0:
             raise checks.InputError("variances must be a non-empty array of numbers >= 0")
-        self.variances = variances
+        self.variances, self.convention = variances, convention
         super().__init__(np.dtype(np.float64), (variances.size, variances.size))
+
+    def rescaled(self, factor, convention):
+        """The matrix times `factor`, with another convention."""
+        return DiagonalCovariance(factor * self.variances, convention)
 
     def _matvec(self, vector):
         return self.variances * np.ravel(vector)
 
     def _matmat(self, vectors):
         return self.variances[:, None] * vectors
-
-    def _adjoint(self):
-        return self
 
     def trace(self):
         """``Tr Sigma``, float."""
@@ -237,7 +270,7 @@ class DiagonalCovariance(LinearOperator):
             f"the dense covariance, {dimension} × {dimension}",
             "keep the operator",
         )
-        return np.diag(self.variances)
+        return with_convention(np.diag(self.variances), self.convention)
 
     def quadratic_form(self, vectors):
         """``u^T Sigma u``: (D,) -> float, (D, K) -> (K,)."""

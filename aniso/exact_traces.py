@@ -67,7 +67,8 @@ def significant_trace(matrix, *, max_products=operands.MAX_PRODUCTS):
     -----
     The rounding of the trace of a sum of squares is 0. A covariance that is centred in its products
     states what rounding leaves of it, `trace_rounding`. Otherwise the rounding is
-    ``8 eps max(sum_i |A_ii|, |A|_F)``. Of an operator, |A z| with random signs z stands for |A|_F, at one product.
+    ``8 eps max(sum_i |A_ii|, |A|_F)``. Of an operator, |A z| with random signs z stands for
+    |A|_F, at one product.
 
     Examples
     --------

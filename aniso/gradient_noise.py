@@ -18,6 +18,9 @@ from aniso.covariance_operators import FactoredCovariance
 class GradientCovariance(FactoredCovariance):
     """Factored matrix of gradient noise ``scale * sum_i c_i c_i^T`` with its convention.
 
+    Multiplied by a number, it states the factor. What else is computed from it has an unknown
+    convention.
+
     Made by :func:`gradient_covariance`, :func:`empirical_fisher`, :func:`minibatch_covariance`
     and :func:`diffusion_covariance`. A SciPy `LinearOperator` of shape (D, D); `trace`,
     `diagonal`, products, `leading_eigenpairs`, `quadratic_form` and `sample` never form D x D.
@@ -36,14 +39,6 @@ class GradientCovariance(FactoredCovariance):
     A Gaussian sample is ``sqrt(scale) sum_i xi_i c_i`` with standard normal xi_i; for a batch mean
     with replacement ``(1/sqrt(N m)) sum_i xi_i (g_i - g)``: one weighted sum over the examples.
     """
-
-    def __init__(self, rows, scale, convention):
-        self.convention = convention
-        super().__init__(rows, scale)
-
-    def rescaled(self, factor, convention):
-        """The matrix times `factor`, with another convention; the rows are shared."""
-        return type(self)(self.rows, self.scale * factor, convention)
 
     def __repr__(self):
         return f"<{self.shape[0]}x{self.shape[1]} GradientCovariance: {self.convention}>"
@@ -77,8 +72,8 @@ def gradient_covariance(per_example_gradients):
     --------
     >>> covariance = gradient_covariance([[1.0, 0.0], [3.0, 0.0]])
     >>> covariance.to_dense()
-    array([[1., 0.],
-           [0., 0.]])
+    CovarianceArray([[1., 0.],
+                     [0., 0.]])
     >>> print(covariance.convention)
     centred gradient covariance of one example of 2
     """
@@ -211,10 +206,12 @@ def _gradients(per_example_gradients):
 
 
 def _convention(covariance):
-    convention = getattr(covariance, "convention", None)
-    if not isinstance(convention, noise_conventions.Convention):
+    convention = noise_conventions.convention_of(covariance)
+    unknown = isinstance(convention, noise_conventions.UnknownConvention)
+    if not unknown and (convention is None or not hasattr(covariance, "rescaled")):
         raise checks.InputError(
-            f"covariance is of type {type(covariance).__name__} and states no convention; expected "
+            f"covariance is of type {type(covariance).__name__}, which states no convention to "
+            "convert; expected "
             "the result of gradient_noise.gradient_covariance (for an array, multiply by "
             f"noise_conventions.minibatch_scale; shape {np.shape(covariance)})"
         )

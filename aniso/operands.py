@@ -264,7 +264,7 @@ def to_dense(matrix, name="matrix"):
         3 * 8 * dimension**2, f"the dense {name}, {dimension} × {dimension}", "keep the operator"
     )
     if hasattr(matrix, "to_dense"):
-        return matrix.to_dense()
+        return np.asarray(matrix.to_dense())
     dense = np.empty((dimension, dimension))
     for start, stop in blocks(dimension, dimension):
         dense[:, start:stop] = matrix @ unit_columns(dimension, start, stop)

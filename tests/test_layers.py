@@ -27,7 +27,7 @@ STOREYS = {
     """,
     "matrices": """
         alignment_estimators commutators covariance_operators curvature eigenbasis exact_traces
-        eigen_pairs lanczos network_noise spectral_density
+        covariance_arrays eigen_pairs lanczos network_noise spectral_density
         exponential_sums gradient_noise indicators linear_chains noise_conventions non_equilibrium
         noise_structures operands ornstein_uhlenbeck output_curvature spectra subspaces
         trace_estimators
