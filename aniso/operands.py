@@ -12,7 +12,7 @@ import numpy as np
 import scipy.sparse
 from scipy.sparse.linalg import LinearOperator, aslinearoperator
 
-from aniso import checks, memory
+from aniso import checks, memory, noise_conventions
 
 MAX_PRODUCTS = 10_000
 _BLOCK_BYTES = 32 * 2**20
@@ -62,6 +62,40 @@ def symmetric(name, value, *, size=None, probed=True):
     if probed:
         _probe_once(name, value, operator)
     return operator
+
+
+def dense_covariance(name, value, stage, *, size=None):
+    """Symmetric positive semi-definite array (D, D) of a covariance of any kind.
+
+    Parameters
+    ----------
+    name : str
+        Name for the message.
+    value : array_like (D, D), sparse matrix, LinearOperator or covariance of gradients
+        An operator is formed by its own `to_dense` or D products.
+    stage : str
+        As in :func:`aniso.noise_conventions.check_stage`: what it must be the covariance of, where
+        it says so.
+    size : int, optional
+        The dimension D that is expected.
+
+    Raises
+    ------
+    InputError
+        If it has another convention, or is no covariance matrix of that size.
+    AllocationRefused
+        If D^2 numbers would not fit.
+
+    Examples
+    --------
+    >>> dense_covariance("covariance", aslinearoperator(np.eye(2)), "diffusion")
+    array([[1., 0.],
+           [0., 1.]])
+    """
+    noise_conventions.check_stage(name, value, stage)
+    if is_operator(value):
+        value = to_dense(symmetric(name, value, size=size), name)
+    return checks.covariance_matrix(name, value, size=size)
 
 
 def is_operator(value):

@@ -18,6 +18,7 @@ STOREYS = {
     "ground": """
         array_files array_functions backend checks cost downloads estimates file_locks files
         image_files image_transformations memory official_files placed_operators published_images
+        noise_conventions operands
         places provenance taylor_checks threads
         executors interruptions local_processes parameter_differences run_store
     """,
@@ -28,8 +29,8 @@ STOREYS = {
     "matrices": """
         alignment_estimators commutators covariance_operators curvature eigenbasis exact_traces
         covariance_arrays eigen_pairs lanczos network_noise spectral_density
-        exponential_sums gradient_noise indicators linear_chains noise_conventions non_equilibrium
-        noise_structures operands ornstein_uhlenbeck output_curvature spectra subspaces
+        exponential_sums gradient_noise indicators linear_chains non_equilibrium
+        noise_structures ornstein_uhlenbeck output_curvature spectra subspaces
         trace_estimators
     """,
     "motion": """
