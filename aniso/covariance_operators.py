@@ -36,6 +36,11 @@ class _Covariance(LinearOperator):
     symmetric_by_construction = True
     convention = None
 
+    def dot(self, x):
+        """Product with a vector, a block of vectors or an operator."""
+        checks.refuse_loss_of_meaning("the right factor", x)
+        return super().dot(x)
+
     def __mul__(self, other):
         return self._multiple(other) if np.isscalar(other) else super().__mul__(other)
 

@@ -286,8 +286,21 @@ def is_dense(matrix):
 def to_dense(matrix, name="matrix"):
     """The array (D, D) of a matrix; an operator is formed by its own `to_dense` or D products.
 
+    Parameters
+    ----------
+    matrix : ndarray (D, D) or LinearOperator
+        Symmetric; products may be asymmetric by their rounding.
+    name : str
+        For messages.
+
+    Returns
+    -------
+    ndarray, shape (D, D)
+
     Raises
     ------
+    InputError
+        If a product is not finite, or the products are not symmetric.
     AllocationRefused
         If D^2 numbers would not fit.
     """

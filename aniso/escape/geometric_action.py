@@ -114,7 +114,7 @@ def minimum_action(
         initial_path = np.linspace(start, end, num_points)
     path = checks.array("initial_path", initial_path, shape=(num_points, size)) @ whiten.T
     path[0], path[-1] = whiten @ start, whiten @ end
-    given = np.asarray(drift(path @ back.T))
+    given = checks.real_array("the drift's result", drift(path @ back.T))
     if given.shape != path.shape or not np.isfinite(given).all():
         raise checks.InputError(
             f"drift gives shape {given.shape} for points of shape {path.shape}, or numbers that "
