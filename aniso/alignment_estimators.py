@@ -55,7 +55,7 @@ def alignment_hutchinson(hessian, covariance, num_probes, rng):
     samples = np.empty(num_probes)
     for start, stop in operands.blocks(num_probes, dimension):
         samples[start:stop] = _probe(hessian, covariance, stop - start, rng)
-    return Estimate.from_samples(samples)
+    return Estimate.from_samples(operands.finite_products(samples))
 
 
 def alignment_by_examples(hessian, per_example_gradients, num_sampled, rng):
@@ -110,7 +110,7 @@ def alignment_by_examples(hessian, per_example_gradients, num_sampled, rng):
     for start, stop in operands.blocks(num_sampled, dimension, largest):
         rows = _rows(covariance, chosen[start:stop])
         samples[start:stop] = np.einsum("ij,ji->i", rows, hessian @ rows.T)
-    estimate = Estimate.from_samples(num_rows * samples)
+    estimate = Estimate.from_samples(num_rows * operands.finite_products(samples))
     correction = math.sqrt(1 - num_sampled / num_rows)
     return Estimate(estimate.value, estimate.standard_error * correction, num_sampled)
 

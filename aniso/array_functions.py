@@ -4,6 +4,7 @@ Each works on the arrays of every library that :mod:`aniso.places` knows, where 
 """
 
 import importlib
+import math
 import sys
 
 import numpy as np
@@ -118,3 +119,25 @@ def reshape(array, shape):
     if hasattr(array, "reshape"):
         return array.reshape(shape)
     return places.namespace(array).reshape(array, shape)
+
+
+def centring_error(gradients):
+    """Share of ``sum_i |g_i|^2`` that rounding leaves in ``sum_i |g_i|^2 - N |g|^2``.
+
+    Parameters
+    ----------
+    gradients : array or factors
+        With ``shape`` (N, D) and ``dtype``.
+
+    Returns
+    -------
+    float
+        ``16 sqrt(N) eps``.
+
+    Examples
+    --------
+    >>> centring_error(np.ones((4, 2))) == 2**-47
+    True
+    """
+    eps = float(np.finfo(np.dtype(gradients.dtype)).eps)
+    return 16 * math.sqrt(gradients.shape[0]) * eps

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from aniso import backend
+from aniso import array_functions, backend
 
 _BLOCK_ENTRIES = 2**22
 
@@ -29,7 +29,7 @@ def is_cancelled(centred, squares, dtype):
 
 
 def centred_square_sums(gradients, mean):
-    """``sum_i (g_i - g)^2`` entry by entry, shape (D,), in double precision.
+    """``sum_i (g_i - g)^2`` entry by entry, and what rounding may leave of it.
 
     Parameters
     ----------
@@ -40,8 +40,10 @@ def centred_square_sums(gradients, mean):
 
     Returns
     -------
-    ndarray
-        Not negative.
+    sums : ndarray, shape (D,)
+        In double precision, not negative.
+    rounding : ndarray, shape (D,)
+        The largest sum that rounding alone can make where all gradients are equal.
 
     Notes
     -----
@@ -51,10 +53,32 @@ def centred_square_sums(gradients, mean):
     mean = backend.to_numpy(mean).astype(np.float64)
     squares = backend.to_numpy(gradients.square_sums())
     centred = squares - gradients.shape[0] * mean**2
+    error = array_functions.centring_error(gradients)
     if is_cancelled(centred, squares, gradients.dtype).any():
-        del squares, centred
-        return square_sums_of_rows(gradients, mean)
-    return centred
+        del centred
+        return square_sums_of_rows(gradients, mean), error**2 * squares
+    return centred, error * squares
+
+
+def centred_square_norm(gradients, mean):
+    """``sum_i |g_i - g|^2`` and what rounding may leave of it, a pair of floats.
+
+    Parameters
+    ----------
+    gradients, mean
+        As for :func:`centred_square_sums`, with ``square_norms`` besides.
+
+    Returns
+    -------
+    total, rounding : float
+    """
+    squares = float(array_functions.double_sum(gradients.square_norms()))
+    square_mean = float(array_functions.inner_products(mean[None, ...], mean[None, ...])[0])
+    centred = squares - gradients.shape[0] * square_mean
+    error = array_functions.centring_error(gradients)
+    if is_cancelled(centred, squares, gradients.dtype):
+        return float(square_sums_of_rows(gradients, mean).sum()), error**2 * squares
+    return centred, error * squares
 
 
 def square_sums_of_rows(gradients, mean):

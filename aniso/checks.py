@@ -36,6 +36,7 @@ def number(name, value, *, low=None, high=None, strict=False):
     aniso.checks.InputError: delta=0.7; expected a finite number with 0 < delta < 0.5
     """
     rule = _range_rule(name, low, high, "<" if strict else "<=")
+    refuse_loss_of_meaning(name, value)
     if isinstance(value, np.ndarray) and value.ndim == 0:
         value = value[()]
     if isinstance(value, (bool, np.bool_)) or not isinstance(value, (numbers.Real, np.ndarray)):
@@ -176,10 +177,7 @@ def real_array(name, value, *, shape=None):
     >>> real_array("inputs", np.ones((2, 3), np.float32), shape=(None, 3)).dtype
     dtype('float32')
     """
-    try:
-        given = np.asarray(value)
-    except (ValueError, TypeError, RuntimeError) as error:
-        raise InputError(array_hints.not_an_array(name, value, error=error)) from error
+    given = as_given(name, value)
     if given.dtype == object:
         raise InputError(array_hints.not_an_array(name, value))
     if given.dtype.kind not in "biuf":
@@ -224,6 +222,74 @@ def frozen(array):
     """
     array.setflags(write=False)
     return array
+
+
+def as_given(name, value):
+    """NumPy array of what was given, in its own numbers; refused where that would lose a meaning.
+
+    Raises
+    ------
+    InputError
+        For a masked array, whose mask NumPy drops; numbers with a unit; a sparse matrix; or what
+        NumPy makes no array of.
+
+    Examples
+    --------
+    >>> as_given("inputs", np.ma.masked_equal([1.0, -9.0], -9.0))
+    Traceback (most recent call last):
+        ...
+    aniso.checks.InputError: inputs is a masked array, 1 of 2 entries masked; expected an array \
+without a mask: leave the masked examples out, or give inputs.filled(value)
+    """
+    refuse_loss_of_meaning(name, value)
+    try:
+        return np.asarray(value)
+    except (ValueError, TypeError, RuntimeError) as error:
+        raise InputError(array_hints.not_an_array(name, value, error=error)) from error
+
+
+def refuse_loss_of_meaning(name, value):
+    """Refuse what ``numpy.asarray`` turns into plain numbers by dropping a mask or a unit.
+
+    Parameters
+    ----------
+    name : str
+    value : object
+        An array, a number, or a list or tuple of such, nested or not.
+
+    Raises
+    ------
+    InputError
+    """
+    kind = type(value)
+    if kind is np.ndarray or kind in (float, int, bool):
+        return
+    if isinstance(value, (list, tuple)):
+        # the entries of long lists of numbers are of few types
+        for kind in set(map(type, value)) - {float, int, bool}:
+            for entry in value:
+                if type(entry) is kind:
+                    refuse_loss_of_meaning(name, entry)
+                    if not isinstance(entry, (list, tuple)):
+                        break
+        return
+    if isinstance(value, np.ma.MaskedArray):
+        masked = int(np.ma.getmaskarray(value).sum())
+        raise InputError(
+            f"{name} is a masked array, {masked} of {value.size} entries masked; expected an array "
+            f"without a mask: leave the masked examples out, or give {name}.filled(value)"
+        )
+    for unit, plain in (("unit", "value"), ("units", "magnitude")):
+        if hasattr(value, unit) and hasattr(value, plain):
+            raise InputError(
+                f"{name} has the unit {getattr(value, unit)}; expected plain numbers, for instance "
+                f"{name}.{plain} in the unit that is meant"
+            )
+    if hasattr(value, "tocoo"):
+        raise InputError(
+            f"{name} is a sparse matrix of shape {value.shape}; expected an array, for instance "
+            f"{name}.toarray()"
+        )
 
 
 def require_finite(name, value, *, dtype=None, given=None):
@@ -306,15 +372,24 @@ expected a symmetric matrix, for instance (A + A.T) / 2
         raise InputError(
             f"{name} has shape {result.shape}; expected a square matrix (D, D), D >= 1"
         )
-    rounding = 8 * len(result) * np.finfo(result.dtype).eps
-    tolerance = rounding * max(abs(result.max()), abs(result.min()))
-    worst, row, column = _largest_asymmetry(result)
-    if worst > tolerance:
+    require_symmetry(name, result, 8 * len(result) * np.finfo(result.dtype).eps)
+    return result
+
+
+def require_symmetry(name, matrix, tolerance):
+    """Refuse a finite square array with ``|A - A^T| > tolerance max|A|``.
+
+    Examples
+    --------
+    >>> require_symmetry("hessian", np.array([[1.0, 0.1], [0.0, 1.0]]), 0.2)
+    """
+    scale = max(abs(matrix.max()), abs(matrix.min()))
+    worst, row, column = _largest_asymmetry(matrix)
+    if worst > tolerance * scale:
         raise InputError(
             f"{name} is not symmetric: entries ({row}, {column}) and ({column}, {row}) differ by "
             f"{worst}; expected a symmetric matrix, for instance (A + A.T) / 2"
         )
-    return result
 
 
 def _largest_asymmetry(matrix, tile=256):

@@ -5,7 +5,8 @@ import math
 import numpy as np
 from scipy.sparse.linalg import LinearOperator
 
-from aniso import operands
+from aniso import exact_traces, operands
+from aniso.covariance_operators import is_factored
 
 
 class Commutator(LinearOperator):
@@ -46,18 +47,20 @@ def relative_commutator(hessian, covariance):
     ----------
     hessian : array_like (D, D) or LinearOperator
         Symmetric.
-    covariance : LinearOperator
-        Factored, ``Sigma = A^T A`` with n rows, for instance a GradientCovariance.
+    covariance : array_like (D, D), LinearOperator or GradientCovariance
+        Symmetric positive semi-definite.
 
     Returns
     -------
     float
-        0 where they commute; 0 also where the product vanishes.
+        0 where they commute; 0 also where the product vanishes, or the covariance is zero to
+        its rounding.
 
     Notes
     -----
-    n products of H and two n x n Gram matrices; ``|[H, Sigma]|^2 = 2 (Tr(H Sigma^2 H) -
-    Tr(H Sigma H Sigma))`` cancels below about 1e-8.
+    Of a factored covariance, ``Sigma = A^T A`` with n rows: n products of H and two n x n Gram
+    matrices; ``|[H, Sigma]|^2 = 2 (Tr(H Sigma^2 H) - Tr(H Sigma H Sigma))`` cancels below about
+    1e-8. Of another one, the dense matrix and D products of H.
 
     Examples
     --------
@@ -67,6 +70,13 @@ def relative_commutator(hessian, covariance):
     0.5
     """
     hessian = operands.symmetric("hessian", hessian)
+    covariance = operands.covariance("covariance", covariance, size=hessian.shape[0])
+    if not is_factored(covariance):
+        product = operands.finite_products(hessian @ operands.to_dense(covariance))
+        size = float(np.linalg.norm(product))
+        return float(np.linalg.norm(product - product.T)) / (2 * size) if size > 0 else 0.0
+    if exact_traces.significant_trace(covariance) == 0:
+        return 0.0
     num_rows, dimension = covariance.num_rows, covariance.shape[0]
     images = np.empty((num_rows, dimension))
     gram = np.empty((num_rows, num_rows))

@@ -19,14 +19,51 @@ rows exist only as products of activations and deltas can take part by offering 
 """
 
 import math
+import numbers
 
 import numpy as np
 from scipy.sparse.linalg import LinearOperator
 
-from aniso import checks, memory, operands, spectra
+from aniso import checks, eigen_pairs, memory, operands
+from aniso.covariance_arrays import with_convention
+
+_EIGEN_TOLERANCE = 1e-10
 
 
-class FactoredCovariance(LinearOperator):
+class _Covariance(LinearOperator):
+    """What covariances share: multiples, the transpose and a convention of their own."""
+
+    symmetric_by_construction = True
+    convention = None
+
+    def dot(self, x):
+        """Product with a vector, a block of vectors or an operator."""
+        checks.refuse_loss_of_meaning("the right factor", x)
+        return super().dot(x)
+
+    def __mul__(self, other):
+        return self._multiple(other) if np.isscalar(other) else super().__mul__(other)
+
+    def __rmul__(self, other):
+        return self._multiple(other) if np.isscalar(other) else super().__rmul__(other)
+
+    def __truediv__(self, other):
+        return self._multiple(1 / other) if np.isscalar(other) and other else NotImplemented
+
+    def _multiple(self, factor):
+        real = isinstance(factor, numbers.Real) and 0 <= factor < math.inf
+        if not real:
+            return super().__mul__(factor)
+        convention = None if self.convention is None else self.convention.scaled(factor)
+        return self.rescaled(float(factor), convention)
+
+    def _adjoint(self):
+        return self
+
+    _transpose = _adjoint
+
+
+class FactoredCovariance(_Covariance):
     """Covariance ``Sigma = scale * rows^T rows``, kept as its factor.
 
     Parameters
@@ -35,6 +72,8 @@ class FactoredCovariance(LinearOperator):
         Unscaled rows; copied, unless they are read-only already (:func:`aniso.checks.held`).
     scale : float
         Non-negative number that multiplies ``rows^T rows``.
+    convention : noise_conventions.Convention, optional
+        What it is the covariance of, where that is known.
 
     Notes
     -----
@@ -42,10 +81,15 @@ class FactoredCovariance(LinearOperator):
     rows.
     """
 
-    def __init__(self, rows, scale):
+    def __init__(self, rows, scale, convention=None):
         self.rows = checks.held(rows)
         self.scale = float(scale)
+        self.convention = convention
         super().__init__(np.dtype(np.float64), (rows.shape[1], rows.shape[1]))
+
+    def rescaled(self, factor, convention):
+        """The matrix times `factor`, with another convention; the rows are shared."""
+        return type(self)(self.rows, self.scale * factor, convention)
 
     @property
     def num_rows(self):
@@ -75,9 +119,6 @@ class FactoredCovariance(LinearOperator):
     def _matmat(self, vectors):
         return self.scale * (self.rows.T @ (self.rows @ vectors))
 
-    def _adjoint(self):
-        return self
-
     def trace(self):
         """``Tr Sigma``, float; 2 n D flops."""
         return self.scale * float(np.einsum("ij,ij->", self.rows, self.rows))
@@ -87,7 +128,7 @@ class FactoredCovariance(LinearOperator):
         return self.scale * np.einsum("ij,ij->j", self.rows, self.rows)
 
     def to_dense(self):
-        """The matrix, shape (D, D).
+        """The matrix, shape (D, D); an array that keeps the convention, if there is one.
 
         Raises
         ------
@@ -103,7 +144,7 @@ class FactoredCovariance(LinearOperator):
         )
         dense = self.rows.T @ self.rows
         dense *= self.scale
-        return dense
+        return with_convention(dense, self.convention)
 
     def quadratic_form(self, vectors):
         """``u^T Sigma u`` as a squared norm, so never negative: (D,) -> float, (D, K) -> (K,)."""
@@ -143,8 +184,16 @@ class FactoredCovariance(LinearOperator):
 
         Returns
         -------
-        spectra.EigenPairs
-            Values in decreasing order, non-negative; orthonormal vectors; residual norms.
+        eigen_pairs.EigenPairs
+            Values in decreasing order, non-negative; orthonormal vectors; residuals of at most
+            1e-10 times the largest value.
+
+        Raises
+        ------
+        InputError
+            If `num_pairs` breaks its rule, or a row is not finite.
+        NotConverged
+            If a residual is larger.
 
         Notes
         -----
@@ -160,10 +209,10 @@ class FactoredCovariance(LinearOperator):
             "ask for fewer pairs, or use spectra.leading_eigenpairs, which needs products alone",
         )
         if dimension <= num_rows:
-            values, vectors = np.linalg.eigh(rows.T @ rows)
+            values, vectors = np.linalg.eigh(operands.finite_products(rows.T @ rows))
             values, vectors = values[::-1][:num_pairs], vectors[:, ::-1][:, :num_pairs]
         else:
-            values, weights = np.linalg.eigh(rows @ rows.T)
+            values, weights = np.linalg.eigh(operands.finite_products(rows @ rows.T))
             found = min(num_pairs, num_rows)
             values = np.append(values[::-1][:found], np.zeros(num_pairs - found))
             candidates = np.zeros((dimension, num_pairs))
@@ -171,16 +220,21 @@ class FactoredCovariance(LinearOperator):
             # Householder QR keeps the basis orthonormal where columns vanish beyond the rank.
             vectors = np.linalg.qr(candidates)[0]
         values = self.scale * np.maximum(values, 0.0)
-        return spectra.with_residuals(self, values, vectors, num_products=0)
+        pairs = eigen_pairs.with_residuals(self, values, vectors, num_products=0)
+        return eigen_pairs.require_residuals(
+            pairs, self, _EIGEN_TOLERANCE, float(values[0]), "the factor is too ill-conditioned"
+        )
 
 
-class DiagonalCovariance(LinearOperator):
+class DiagonalCovariance(_Covariance):
     """Covariance ``diag(variances)``: independent noise in each parameter.
 
     Parameters
     ----------
     variances : array_like, shape (D,)
         Non-negative.
+    convention : noise_conventions.Convention, optional
+        What it is the covariance of, where that is known.
 
     Examples
     --------
@@ -188,21 +242,22 @@ class DiagonalCovariance(LinearOperator):
     3.0
     """
 
-    def __init__(self, variances):
+    def __init__(self, variances, convention=None):
         variances = checks.array("variances", variances, shape=(None,))
         if variances.size == 0 or variances.min() < 0:
             raise checks.InputError("variances must be a non-empty array of numbers >= 0")
-        self.variances = checks.held(variances)
+        self.variances, self.convention = checks.held(variances), convention
         super().__init__(np.dtype(np.float64), (variances.size, variances.size))
+
+    def rescaled(self, factor, convention):
+        """The matrix times `factor`, with another convention."""
+        return DiagonalCovariance(factor * self.variances, convention)
 
     def _matvec(self, vector):
         return self.variances * np.ravel(vector)
 
     def _matmat(self, vectors):
         return self.variances[:, None] * vectors
-
-    def _adjoint(self):
-        return self
 
     def trace(self):
         """``Tr Sigma``, float."""
@@ -220,7 +275,7 @@ class DiagonalCovariance(LinearOperator):
             f"the dense covariance, {dimension} × {dimension}",
             "keep the operator",
         )
-        return np.diag(self.variances)
+        return with_convention(np.diag(self.variances), self.convention)
 
     def quadratic_form(self, vectors):
         """``u^T Sigma u``: (D,) -> float, (D, K) -> (K,)."""

@@ -43,18 +43,63 @@ def nonzero_trace(name, matrix, *, max_products=operands.MAX_PRODUCTS):
     Raises
     ------
     InputError
-        If the trace is zero to rounding, or D products exceed `max_products`.
+        If the trace is zero to its rounding, as in :func:`significant_trace`, or D products exceed
+        `max_products`.
     """
-    total = trace(matrix, max_products=max_products)
-    size = 0.0
-    if operands.is_dense(matrix):
-        size = float(np.abs(matrix.diagonal()).sum())
-    if abs(total) <= 8 * np.finfo(np.float64).eps * size:
+    total, uncertainty = _trace_with_rounding(matrix, max_products)
+    if abs(total) <= uncertainty:
         raise checks.InputError(
-            f"the trace of {name} is {total:g}, zero to rounding; expected a non-zero trace: "
-            "a ratio to it has no meaning"
+            f"the trace of {name} is {total:g}, zero to its rounding of {uncertainty:.2g}; "
+            "expected a non-zero trace: a ratio to it has no meaning"
         )
     return total
+
+
+def significant_trace(matrix, *, max_products=operands.MAX_PRODUCTS):
+    """Exact trace, 0 where it is zero to its rounding.
+
+    Parameters
+    ----------
+    matrix, max_products
+        As for :func:`trace`.
+
+    Notes
+    -----
+    The rounding of the trace of a sum of squares is 0. A covariance that is centred in its products
+    states what rounding leaves of it, `trace_rounding`. Otherwise the rounding is
+    ``8 eps max(sum_i |A_ii|, |A|_F)``. Of an operator, |A z| with random signs z stands for
+    |A|_F, at one product.
+
+    Examples
+    --------
+    >>> significant_trace(np.array([[0.1 + 0.2, 5.0], [5.0, -0.3]]))
+    0.0
+    """
+    total, uncertainty = _trace_with_rounding(matrix, max_products)
+    return total if abs(total) > uncertainty else 0.0
+
+
+def _trace_with_rounding(matrix, max_products):
+    stated = getattr(matrix, "trace_rounding", None)
+    if stated is not None:
+        return trace(matrix, max_products=max_products), stated
+    if getattr(matrix, "symmetric_by_construction", False):
+        return trace(matrix, max_products=max_products), 0.0
+    if operands.is_dense(matrix):
+        entries, size = matrix.diagonal(), float(np.linalg.norm(matrix))
+        total = float(entries.sum())
+    else:
+        states_trace, states_diagonal = (
+            callable(getattr(matrix, name, None)) for name in ("trace", "diagonal")
+        )
+        entries = 0.0
+        if states_diagonal or not states_trace:
+            entries = diagonal(matrix, max_products=max_products)
+        total = trace(matrix) if states_trace else float(entries.sum())
+        signs = np.random.Generator(np.random.Philox(key=0)).integers(0, 2, matrix.shape[0])
+        size = float(np.linalg.norm(matrix @ (2.0 * signs - 1.0)))
+    size = max(size, float(np.abs(entries).sum()))
+    return total, 8 * operands.rounding(matrix) * size
 
 
 def diagonal(matrix, *, max_products=operands.MAX_PRODUCTS):

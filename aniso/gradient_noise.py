@@ -11,12 +11,15 @@ Each is a :class:`GradientCovariance`, which knows which of them it is.
 
 import numpy as np
 
-from aniso import checks, memory, noise_conventions
+from aniso import checks, memory, noise_conventions, operands
 from aniso.covariance_operators import FactoredCovariance
 
 
 class GradientCovariance(FactoredCovariance):
     """Factored matrix of gradient noise ``scale * sum_i c_i c_i^T`` with its convention.
+
+    Multiplied by a number, it states the factor. What else is computed from it has an unknown
+    convention.
 
     Made by :func:`gradient_covariance`, :func:`empirical_fisher`, :func:`minibatch_covariance`
     and :func:`diffusion_covariance`. A SciPy `LinearOperator` of shape (D, D); `trace`,
@@ -36,14 +39,6 @@ class GradientCovariance(FactoredCovariance):
     A Gaussian sample is ``sqrt(scale) sum_i xi_i c_i`` with standard normal xi_i; for a batch mean
     with replacement ``(1/sqrt(N m)) sum_i xi_i (g_i - g)``: one weighted sum over the examples.
     """
-
-    def __init__(self, rows, scale, convention):
-        self.convention = convention
-        super().__init__(rows, scale)
-
-    def rescaled(self, factor, convention):
-        """The matrix times `factor`, with another convention; the rows are shared."""
-        return type(self)(self.rows, self.scale * factor, convention)
 
     def __repr__(self):
         return f"<{self.shape[0]}x{self.shape[1]} GradientCovariance: {self.convention}>"
@@ -71,22 +66,24 @@ def gradient_covariance(per_example_gradients):
     Notes
     -----
     The gradients are centred before any product, so that a large mean gradient costs no digits.
+    Deviations that are together no larger than the rounding of the mean are zero.
 
     Examples
     --------
     >>> covariance = gradient_covariance([[1.0, 0.0], [3.0, 0.0]])
     >>> covariance.to_dense()
-    array([[1., 0.],
-           [0., 0.]])
+    CovarianceArray([[1., 0.],
+                     [0., 0.]])
     >>> print(covariance.convention)
     centred gradient covariance of one example of 2
     """
-    gradients = _gradients(per_example_gradients)
+    given = checks.real_array("per_example_gradients", per_example_gradients)
+    gradients = _gradients(given)
     memory.require(
         gradients.nbytes, "the centred copy of the per-example gradients", "use fewer examples"
     )
+    centred = _centred(gradients, operands.rounding(given))
     convention = noise_conventions.Convention(len(gradients))
-    centred = checks.frozen(gradients - gradients.mean(axis=0))
     return GradientCovariance(centred, 1 / len(gradients), convention)
 
 
@@ -187,6 +184,21 @@ def diffusion_covariance(covariance, learning_rate):
     return covariance.rescaled(convention.learning_rate, convention)
 
 
+def _centred(gradients, eps):
+    """Deviations from the mean gradient; zero where they are nothing but its rounding."""
+    count, mean = len(gradients), gradients.mean(axis=0)
+    centred = gradients - mean
+    # the error of a sum of N terms, and of numbers that were given in single precision
+    relative = (count + 8) * np.finfo(np.float64).eps
+    if eps > np.finfo(np.float64).eps:
+        relative += 8 * eps
+    rounding = count * float(mean @ mean) * relative**2
+    # the first deviation alone excludes nearly every case
+    if centred[0] @ centred[0] <= rounding and np.einsum("ij,ij->", centred, centred) <= rounding:
+        centred[:] = 0.0
+    return centred
+
+
 def _gradients(per_example_gradients):
     gradients = checks.array("per_example_gradients", per_example_gradients, shape=(None, None))
     if 0 in gradients.shape:
@@ -197,10 +209,12 @@ def _gradients(per_example_gradients):
 
 
 def _convention(covariance):
-    convention = getattr(covariance, "convention", None)
-    if not isinstance(convention, noise_conventions.Convention):
+    convention = noise_conventions.convention_of(covariance)
+    unknown = isinstance(convention, noise_conventions.UnknownConvention)
+    if not unknown and (convention is None or not hasattr(covariance, "rescaled")):
         raise checks.InputError(
-            f"covariance is of type {type(covariance).__name__} and states no convention; expected "
+            f"covariance is of type {type(covariance).__name__}, which states no convention to "
+            "convert; expected "
             "the result of gradient_noise.gradient_covariance (for an array, multiply by "
             f"noise_conventions.minibatch_scale; shape {np.shape(covariance)})"
         )

@@ -196,7 +196,7 @@ def _checked(images, labels, name):
             f"{name} has images of {height} x {width} pixels; expected an even height and width, "
             "at least 2 x 2"
         )
-    labels = np.asarray(labels)
+    labels = checks.as_given("labels", labels)
     if labels.shape != (len(images),) or labels.dtype.kind not in "iu":
         raise checks.InputError(
             f"{name} has labels of shape {labels.shape} and dtype {labels.dtype}; expected one "

@@ -35,7 +35,7 @@ def pair(images, labels, first, second):
     (array([[10],
            [30]]), array([1, 0]))
     """
-    images = np.asarray(images)
+    images = checks.as_given("images", images)
     if images.ndim == 0:
         raise checks.InputError("images has shape (); expected (N, ...), N images")
     labels = checks.array("labels", labels, shape=(len(images),))
@@ -80,7 +80,7 @@ def scale_images(images, low, high):
     >>> scale_images(np.array([0, 51, 255], dtype=np.uint8), 0, 1)
     array([0. , 0.2, 1. ])
     """
-    images = np.asarray(images)
+    images = checks.as_given("images", images)
     if images.dtype != np.uint8:
         raise checks.InputError(
             f"images has dtype {images.dtype}; expected uint8, grey values as they were read"
@@ -161,7 +161,7 @@ def with_random_labels(labels, indices, num_classes, rng):
     """
     num_classes = checks.integer("num_classes", num_classes, low=1)
     labels = checks.class_labels("labels", labels, num_classes=num_classes)
-    indices = np.asarray(indices)
+    indices = checks.as_given("indices", indices)
     if indices.ndim != 1 or (indices.size and indices.dtype.kind not in "iu"):
         raise checks.InputError(
             f"indices has shape {indices.shape} and dtype {indices.dtype}; expected integers, "
@@ -207,7 +207,7 @@ def channels_first(images, size=1):
     <BLANKLINE>
             [[20.]]]], dtype=float32)
     """
-    images = np.asarray(images)
+    images = checks.as_given("images", images)
     if images.dtype != np.uint8:
         raise checks.InputError(
             f"images has dtype {images.dtype}; expected uint8, colours as they were read"

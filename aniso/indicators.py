@@ -150,11 +150,6 @@ def projection_coefficient(
     NotConverged
         If the leading eigenpair of an operator is not found.
 
-    Notes
-    -----
-    Of an operator, a multiple leading eigenvalue may go unnoticed (see
-    :func:`aniso.spectra.leading_eigenpairs`).
-
     Examples
     --------
     >>> projection_coefficient([[3.0, 0.0], [0.0, 1.0]], [[1.0, 0.0], [0.0, 1.0]])  # 1*4 / (3*2)

@@ -3,18 +3,22 @@
 A block of b vectors costs one product ``A Q_j`` (a matrix product where A is dense or cached), and
 the new block is orthogonalised against the whole basis twice, which keeps the basis orthonormal to
 rounding, so that no spurious copies appear and multiple eigenvalues up to multiplicity b are found.
+Where an eigenvalue may have more copies, the iteration begins again with a larger block.
 """
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import scipy.linalg
 
-from aniso import checks, memory, operands, spectra
+from aniso import checks, eigen_pairs, memory, operands
 from aniso.estimates import NotConverged
 from aniso.threads import Workers, blas_threads
 
+_TOLERANCE = 1e-9
 _SAFE = 1e-6  # a remainder this much smaller than the block is mostly rounding
+_WIDE = 64  # a second iteration has at least as many start vectors, if so many pairs are wanted
 _PARTS = 16
 _CHECKS_AT = 1.15  # the projected matrix is decomposed whenever the basis has grown by this factor
 
@@ -24,7 +28,7 @@ def leading_eigenpairs(
     num_pairs,
     *,
     which="largest",
-    tolerance=1e-9,
+    tolerance=None,
     block_size=None,
     max_basis=None,
     start=None,
@@ -34,13 +38,16 @@ def leading_eigenpairs(
     Parameters
     ----------
     matrix : array_like (D, D) or LinearOperator
-        Symmetric; an operator should have a fast product with blocks (``matmat``).
+        Symmetric; an operator should have a fast product with blocks (``matmat``). The iteration
+        measures its symmetry.
     num_pairs : int
         k, 1 <= k <= D.
     which : {"largest", "smallest", "magnitude"}
         As in :func:`aniso.spectra.leading_eigenpairs`.
-    tolerance : float
-        Residuals are at most ``tolerance * |A|``.
+    tolerance : float, optional
+        Residuals are at most ``tolerance * |A|`` plus the rounding of a product. |A| is the largest
+        value or ``|A q|`` of the iteration's unit vectors q. If not given, 1e-9, or more in single
+        precision.
     block_size : int, optional
         b; about k/10 between 8 and 40 if not given.
     max_basis : int, optional
@@ -56,10 +63,11 @@ def leading_eigenpairs(
     Raises
     ------
     InputError
-        If an argument breaks its rule.
+        If an argument breaks its rule, or the products deny that the matrix is symmetric, or are
+        not finite.
     NotConverged
-        If the basis reaches `max_basis` first; `partial` holds the pairs as they are, with their
-        residuals.
+        If the basis reaches `max_basis` first, or the measured residuals stay above the tolerance;
+        `partial` holds the pairs as they are, with their residuals.
     AllocationRefused
         If the basis does not fit.
 
@@ -68,27 +76,36 @@ def leading_eigenpairs(
     With a basis of m vectors: m products, 4 D m^2 flops of orthogonalisation, 8 D m bytes. The
     residual bound is that of the last block; the residuals returned are measured.
 
+    A random block of b vectors meets each eigenspace in up to b directions. If b copies of one
+    eigenvalue are found, all above the last of the k values, there may be more: the iteration is
+    then repeated with ``min(k, max(64, 4 b))`` vectors, until no eigenvalue has so many copies.
+    The multiplicities of the values returned are therefore right with probability one. Values
+    closer than ``2 tolerance |A|`` count as copies.
+
     Examples
     --------
     >>> leading_eigenpairs(np.diag([3.0, 3.0, 1.0, -5.0]), 2).values.round(12)
     array([3., 3.])
     """
-    matrix = operands.symmetric("matrix", matrix)
+    matrix = operands.symmetric("matrix", matrix, probed=False)
     dimension = matrix.shape[0]
     num_pairs = checks.integer("num_pairs", num_pairs, low=1, high=dimension, high_name="D")
     checks.one_of("which", which, ["largest", "smallest", "magnitude"])
-    tolerance = checks.number("tolerance", tolerance, low=0, high=1, strict=True)
+    tolerance = eigen_pairs.checked_tolerance(tolerance, matrix, default=_TOLERANCE)
     limit = dimension if max_basis is None else max_basis
     limit = checks.integer("max_basis", limit, low=num_pairs, high=dimension, high_name="D")
-    dtype = np.dtype(getattr(matrix, "dtype", None) or np.float64)
-    finest = 16 * np.finfo(dtype).eps
-    if tolerance < finest:
-        raise checks.InputError(
-            f"tolerance={tolerance:g} is below the rounding of {dtype}; expected at least "
-            f"{finest:.2g}, or an operator of higher precision"
-        )
-    block = _first_block(dimension, num_pairs, block_size, start).astype(dtype)
-    return _Iteration(matrix, num_pairs, which, tolerance, limit, block).run()
+    block = _first_block(dimension, num_pairs, block_size, start)
+    single = operands.rounding(matrix) >= np.finfo(np.float32).eps
+    dtype, num_products = np.dtype(np.float32 if single else np.float64), 0
+    while True:
+        iteration = _Iteration(matrix, num_pairs, which, tolerance, limit, block.astype(dtype))
+        pairs = iteration.run()
+        num_products += pairs.num_products
+        width = 2 * tolerance * iteration.norm
+        size = block.shape[1]
+        if iteration.is_complete or not eigen_pairs.may_hide_copies(pairs.values, size, width):
+            return replace(pairs, num_products=num_products)
+        block = _widened(block, min(num_pairs, max(_WIDE, 4 * size)))
 
 
 def _first_block(dimension, num_pairs, block_size, start):
@@ -97,8 +114,17 @@ def _first_block(dimension, num_pairs, block_size, start):
     if block_size is None:
         block_size = min(dimension, max(8, min(40, num_pairs // 10)))
     size = checks.integer("block_size", block_size, low=1, high=dimension, high_name="D")
-    generator = np.random.Generator(np.random.Philox(key=0))
+    return _random_block(dimension, size, 0)
+
+
+def _random_block(dimension, size, key):
+    generator = np.random.Generator(np.random.Philox(key=key))
     return generator.standard_normal((dimension, size))
+
+
+def _widened(block, size):
+    dimension, given = block.shape
+    return np.hstack([block, _random_block(dimension, size - given, size)])
 
 
 class _Iteration:
@@ -109,6 +135,7 @@ class _Iteration:
         self.tolerance, self.limit = tolerance, limit
         self.dimension, self.size = block.shape
         self.count = 0
+        self.norm = 0.0  # largest |A q| of the basis so far, within the basis
         capacity = min(limit, max(4 * num_pairs, 2 * self.size))
         self.basis = self._allocate(capacity, block.dtype)
         self.projected = np.zeros((capacity, capacity))
@@ -134,32 +161,30 @@ class _Iteration:
             finished = self.count >= self.limit or self.coupling is None
             if self.count >= due or finished:
                 values, vectors, bounds = self._ritz()
-                scale = np.abs(values).max(initial=0.0)
-                converged = (
-                    len(values) == self.num_pairs and (bounds <= self.tolerance * scale).all()
-                )
-                if converged:
+                self.norm = max(self.norm, float(np.abs(values).max(initial=0.0)))
+                found = len(values) == self.num_pairs
+                if (found and (bounds <= self.tolerance * self.norm).all()) or finished:
                     pairs = self._pairs(values, vectors)
-                    if (
-                        pairs.residuals <= 2 * self.tolerance * scale + self._rounding(scale)
-                    ).all():
-                        return pairs
-                if finished:
-                    break
+                    try:
+                        return self._required(pairs)
+                    except NotConverged:
+                        if finished:
+                            raise
                 due = math.ceil(_CHECKS_AT * max(due, self.count))
-        pairs = self._pairs(values, vectors)
-        if self.count >= self.dimension or self.coupling is None:
-            return pairs  # the basis spans an invariant subspace: exact to rounding
-        met = int((pairs.residuals <= self.tolerance * scale).sum())
-        raise NotConverged(
-            f"{met} of {self.num_pairs} eigenpairs reached the tolerance {self.tolerance:g} with "
-            f"max_basis={self.limit} vectors; raise max_basis or the tolerance (the partial "
-            "result holds all pairs with their residuals)",
-            pairs,
-        )
+
+    @property
+    def is_complete(self):
+        """Whether the basis spans the whole space."""
+        return self.count >= self.dimension
+
+    def _required(self, pairs):
+        remedy = f"with max_basis={self.limit} vectors: raise max_basis or the tolerance"
+        if self.is_complete:
+            remedy = "the products are not accurate enough: raise the tolerance"
+        return eigen_pairs.require_residuals(pairs, self.matrix, self.tolerance, self.norm, remedy)
 
     def _rounding(self, scale):
-        return 64 * np.finfo(self.basis.dtype).eps * scale * math.sqrt(self.dimension)
+        return eigen_pairs.rounding_of_residuals(self.basis.T, scale)
 
     def _step(self):
         block = self.next[: self.limit - self.count]
@@ -169,12 +194,30 @@ class _Iteration:
         basis = self.basis[:stop]
         moved = self._product(block)
         overlaps = self._orthogonalise(moved, basis)
+        self._require_symmetry(operands.finite_products(overlaps))
         self.projected[self.count : stop, :stop] = overlaps
         self.projected[:stop, self.count : stop] = overlaps.T
         self._orthogonalise(moved, basis)
         self.count = stop
         with blas_threads(1):
             self._continue(moved)
+
+    def _require_symmetry(self, overlaps):
+        """Compare ``q_i^T A q_j`` of the new vectors with what the products before have said."""
+        expected = np.zeros_like(overlaps)
+        expected[:, self.count :] = overlaps[:, self.count :].T
+        if self.coupling is not None:
+            previous = self.coupling.shape[1]
+            expected[:, self.count - previous : self.count] = self.coupling[: len(overlaps)]
+        sizes = np.linalg.norm(overlaps, axis=1).max(), np.linalg.norm(expected, axis=1).max()
+        self.norm = max(self.norm, *(float(size) for size in sizes))
+        difference = float(np.abs(overlaps - expected).max())
+        if difference > operands.symmetry_tolerance(self.matrix, overlaps) * self.norm:
+            raise checks.InputError(
+                f"matrix is not symmetric: u.T @ (A @ v) and v.T @ (A @ u) differ by "
+                f"{difference:.2g} for vectors of the iteration, |A| is {self.norm:.2g}; expected "
+                "a symmetric operator, for instance (A + A.T) / 2"
+            )
 
     def _product(self, block):
         if not operands.is_dense(self.matrix):
@@ -212,21 +255,21 @@ class _Iteration:
         # next block: an orthonormal basis of what is left
         orthogonal, triangle = np.linalg.qr(moved.T)
         sizes = np.abs(np.diag(triangle))
-        if self.count + len(sizes) <= self.dimension and sizes.min() > _SAFE * sizes.max():
+        safe = max(_SAFE, math.sqrt(operands.rounding(moved)))
+        if self.count + len(sizes) <= self.dimension and sizes.min() > safe * sizes.max():
             self.next, self.coupling = np.ascontiguousarray(orthogonal.T), triangle
             return
         # directions that have vanished, or nearly, are dropped
         orthogonal, coupling, _ = scipy.linalg.qr(
-            moved.T, mode="economic", pivoting=True, overwrite_a=True, check_finite=False
+            moved.T, mode="economic", pivoting=True, check_finite=False
         )
-        scale = np.abs(self.projected[: self.count, : self.count]).max(initial=0.0)
-        kept = int((np.abs(np.diag(coupling)) > self._rounding(scale)).sum())
+        kept = int((np.abs(np.diag(coupling)) > self._rounding(self.norm)).sum())
         kept = min(kept, self.dimension - self.count)
         if kept == 0:
             self.coupling = None
             self.next = self._fresh()
             if len(self.next):
-                self.coupling = np.zeros((1, len(moved)))
+                self.coupling = np.zeros((len(self.next), len(moved)))
             return
         fresh = orthogonal[:, :kept].T
         # once more against the basis: a small remainder is mostly rounding in old directions
@@ -274,4 +317,4 @@ class _Iteration:
         basis, vectors = self.basis[: self.count], vectors.astype(self.basis.dtype)
         rows = self.workers.map(lambda part: basis[:, part].T @ vectors, self.parts)
         lifted = np.concatenate(rows)
-        return spectra.with_residuals(self.matrix, values, lifted, self.count)
+        return eigen_pairs.with_residuals(self.matrix, values, lifted, self.count)

@@ -35,7 +35,7 @@ def chain_covariance_at(hessian, minibatch_covariance, learning_rate, num_steps)
     ----------
     hessian : array_like, shape (D, D)
         Symmetric, with eigenvalues of any sign.
-    minibatch_covariance : array_like, shape (D, D), or an operator with `to_dense`
+    minibatch_covariance : array_like, shape (D, D), or any other covariance
         Cov eps, without the learning rate.
     learning_rate : float
         eta > 0.
@@ -98,7 +98,7 @@ def chain_escaping_efficiency(hessian, minibatch_covariance, learning_rate, num_
     ----------
     hessian, learning_rate
         As for :func:`chain_covariance_at`.
-    minibatch_covariance : array_like, shape (D, D), or LinearOperator
+    minibatch_covariance : array_like, shape (D, D), or any other covariance
         Cov eps, without the learning rate.
     num_steps : int or array_like of int
         Steps k >= 0.

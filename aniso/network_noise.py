@@ -9,6 +9,7 @@ traces and eigenpairs need no more. The object offers the same interface as
 """
 
 import math
+from functools import cached_property
 
 import numpy as np
 import scipy.linalg
@@ -19,11 +20,12 @@ from aniso import (
     backend,
     centred_squares,
     checks,
+    eigen_pairs,
     lanczos,
     memory,
     noise_conventions,
+    operands,
     places,
-    spectra,
 )
 from aniso.covariance_operators import FactoredCovariance
 from aniso.placed_operators import PlacedOperator
@@ -159,17 +161,20 @@ class LayeredCovariance(PlacedOperator, FactoredCovariance):
 
     def trace(self):
         """``Tr Sigma``, float, from the gradients' norms."""
-        mean = self.mean[None, ...]
-        square = float(array_functions.inner_products(mean, mean)[0])
-        total = float(array_functions.double_sum(self.factors.square_norms()))
-        centred = total - self.num_rows * square
-        if centred_squares.is_cancelled(centred, total, self.factors.dtype):
-            centred = float(centred_squares.square_sums_of_rows(self.factors, self.mean).sum())
-        return self.scale * centred
+        return self.scale * self._centred_square_sum[0]
+
+    @property
+    def trace_rounding(self):
+        """The trace that rounding alone may leave where all gradients are equal."""
+        return self.scale * self._centred_square_sum[1]
+
+    @cached_property
+    def _centred_square_sum(self):
+        return centred_squares.centred_square_norm(self.factors, self.mean)
 
     def diagonal(self):
         """``diag Sigma``, (D,), in double precision; no entry is rounded below 0."""
-        return self.scale * centred_squares.centred_square_sums(self.factors, self.mean)
+        return self.scale * centred_squares.centred_square_sums(self.factors, self.mean)[0]
 
     def quadratic_form(self, vectors):
         """``u^T Sigma u`` as a squared norm: (D,) -> float, (D, K) -> (K,)."""
@@ -195,13 +200,21 @@ class LayeredCovariance(PlacedOperator, FactoredCovariance):
         Returns
         -------
         spectra.EigenPairs
+            Residuals of at most 1e-9 times the largest value, more in single precision.
+
+        Raises
+        ------
+        InputError
+            If `num_pairs` breaks its rule, or a gradient is not finite.
+        NotConverged
+            If a residual is larger.
         """
         limit = min(self.factors.shape)
         num_pairs = checks.integer("num_pairs", num_pairs, low=1, high=limit, high_name="min(N, D)")
+        tolerance = eigen_pairs.checked_tolerance(None, self, default=_EIGEN_TOLERANCE)
         if not hasattr(self.factors, "gram"):
-            tolerance = max(_EIGEN_TOLERANCE, 1e3 * float(np.finfo(self.dtype).eps))
             return lanczos.leading_eigenpairs(self, num_pairs, tolerance=tolerance)
-        gram = backend.to_numpy(self.factors.gram())
+        gram = operands.finite_products(backend.to_numpy(self.factors.gram()))
         gram -= gram.mean(axis=0)
         gram -= gram.mean(axis=1)[:, None]
         last = len(gram) - 1
@@ -218,7 +231,10 @@ class LayeredCovariance(PlacedOperator, FactoredCovariance):
         with blas_threads(1):
             vectors = np.linalg.qr(combined)[0]
         values = self.scale * np.maximum(values, 0.0)
-        return spectra.with_residuals(self, values, vectors, num_products=0)
+        pairs = eigen_pairs.with_residuals(self, values, vectors, num_products=0)
+        return eigen_pairs.require_residuals(
+            pairs, self, tolerance, float(values[0]), "the gradients are too inaccurate"
+        )
 
     def __repr__(self):
         return f"<{self.shape[0]}x{self.shape[1]} LayeredCovariance: {self.convention}>"

@@ -5,6 +5,8 @@ with the learning rate inside or outside, centred or not. A :class:`Convention` 
 matrix; each conversion multiplies by one number and is refused where it would be applied twice.
 """
 
+import math
+import numbers
 from dataclasses import dataclass, replace
 
 from aniso import checks
@@ -26,6 +28,8 @@ class Convention:
         Whether the batch is drawn with replacement; None for one example.
     learning_rate : float or None
         Learning rate eta once converted to the diffusion of the SDE; None before.
+    factor : float
+        Number that the matrix was multiplied by beside these conversions.
 
     Examples
     --------
@@ -39,10 +43,13 @@ examples without replacement
     batch_size: int | None = None
     replacement: bool | None = None
     learning_rate: float | None = None
+    factor: float = 1.0
 
     @property
     def stage(self):
-        """One of ``"one example"``, ``"mini-batch"``, ``"diffusion"``."""
+        """One of ``"one example"``, ``"mini-batch"``, ``"diffusion"``; ``"scaled"`` by a factor."""
+        if self.factor != 1:
+            return "scaled"
         if self.learning_rate is not None:
             return "diffusion"
         return "one example" if self.batch_size is None else "mini-batch"
@@ -61,8 +68,9 @@ examples without replacement
                 "of gradient_noise.gradient_covariance"
             )
         if self.stage != "one example":
+            already = "" if self.stage == "scaled" else "already "
             raise checks.InputError(
-                f"this is already the {self}; expected the covariance of one example, so that the "
+                f"this is {already}the {self}; expected the covariance of one example, so that the "
                 "batch size enters once"
             )
         batch_size = checks.integer("batch_size", batch_size, low=1)
@@ -85,7 +93,28 @@ examples without replacement
         learning_rate = checks.number("learning_rate", learning_rate, low=0)
         return replace(self, learning_rate=learning_rate)
 
+    def scaled(self, factor):
+        """The convention of the matrix times a number.
+
+        Returns
+        -------
+        Convention or UnknownConvention
+            Unknown where the product is no covariance, because the number is negative.
+
+        Examples
+        --------
+        >>> print(Convention(200).scaled(3.0))
+        3 × centred gradient covariance of one example of 200
+        """
+        number = getattr(factor, "item", lambda: factor)()
+        product = self.factor * number if isinstance(number, numbers.Real) else math.nan
+        if not 0 <= product < math.inf:
+            return UnknownConvention(f"{factor} × {self}")
+        return replace(self, factor=product)
+
     def __str__(self):
+        if self.factor != 1:
+            return f"{self.factor:g} × {replace(self, factor=1.0)}"
         if not self.centred:
             return f"uncentred second moment of the gradients of {self.num_examples} examples"
         if self.stage == "one example":
@@ -100,13 +129,95 @@ examples without replacement
         return f"diffusion covariance: learning rate {self.learning_rate:g} × {batch}"
 
 
+@dataclass(frozen=True)
+class UnknownConvention:
+    """Of a matrix that was computed from a covariance, so that its convention is lost.
+
+    Attributes
+    ----------
+    origin : str
+        How it was computed, for messages.
+    """
+
+    origin: str
+    stage = "unknown"
+
+    def scaled(self, factor):  # noqa: ARG002 (as of a Convention)
+        """Unknown again."""
+        return self
+
+    def minibatch(self, batch_size, *, replacement):
+        """Refused: nobody knows what the matrix is.
+
+        Raises
+        ------
+        InputError
+        """
+        del batch_size, replacement
+        raise checks.InputError(
+            f"this is a {self}; expected the result of gradient_noise.gradient_covariance"
+        )
+
+    def diffusion(self, learning_rate):
+        """Refused: nobody knows what the matrix is.
+
+        Raises
+        ------
+        InputError
+        """
+        del learning_rate
+        raise checks.InputError(
+            f"this is a {self}; expected the result of gradient_noise.minibatch_covariance"
+        )
+
+    def __str__(self):
+        return f"matrix of unknown convention, {self.origin}"
+
+
+def convention_of(matrix):
+    """Convention of an array or operator, None where it was made of nothing that has one.
+
+    Parameters
+    ----------
+    matrix : array or LinearOperator
+        SciPy's sums, products and multiples of operators are looked into.
+
+    Returns
+    -------
+    Convention, UnknownConvention or None
+
+    Examples
+    --------
+    >>> from aniso import gradient_noise
+    >>> covariance = gradient_noise.gradient_covariance([[1.0], [2.0]])
+    >>> print(convention_of(covariance + covariance))
+    matrix of unknown convention, computed from the centred gradient covariance of one example of 2
+    """
+    convention = getattr(matrix, "convention", None)
+    if isinstance(convention, Convention | UnknownConvention):
+        return convention
+    parts = getattr(matrix, "args", None)
+    if not isinstance(parts, tuple):
+        return None
+    known = [convention for convention in map(convention_of, parts) if convention is not None]
+    if not known:
+        return None
+    if len(parts) == 1:
+        return known[0]  # a transpose
+    if type(matrix).__name__ == "_ScaledLinearOperator":
+        return known[0].scaled(parts[1])
+    described = " and the ".join(dict.fromkeys(map(str, known)))
+    return UnknownConvention(f"computed from the {described}")
+
+
 def check_stage(name, matrix, stage):
     """Refusal of a matrix whose convention is of another stage; one without any is let pass.
 
     Raises
     ------
     InputError
-        If the matrix has a convention and its stage is not `stage`.
+        If the matrix has a convention, or was computed from one that has, and its stage is not
+        `stage`, or it is not centred.
 
     Examples
     --------
@@ -117,13 +228,23 @@ def check_stage(name, matrix, stage):
     aniso.checks.InputError: covariance is the centred gradient covariance of one example of 2; \
 expected the diffusion covariance, from gradient_noise.diffusion_covariance
     """
-    convention = getattr(matrix, "convention", None)
-    if isinstance(convention, Convention) and convention.stage != stage:
-        maker = {"mini-batch": "minibatch_covariance", "diffusion": "diffusion_covariance"}[stage]
-        raise checks.InputError(
-            f"{name} is the {convention}; expected the {stage} covariance, from "
-            f"gradient_noise.{maker}"
-        )
+    convention = convention_of(matrix)
+    if convention is None:
+        return
+    if convention.stage == stage and convention.centred:
+        return
+    maker = {
+        "one example": "gradient_covariance",
+        "mini-batch": "minibatch_covariance",
+        "diffusion": "diffusion_covariance",
+    }[stage]
+    remedy = ""
+    if convention.stage in ("scaled", "unknown"):
+        remedy = ", or np.asarray of a dense one, to be taken at its word"
+    raise checks.InputError(
+        f"{name} is the {convention}; expected the {stage} covariance, from "
+        f"gradient_noise.{maker}{remedy}"
+    )
 
 
 def minibatch_scale(num_examples, batch_size, *, replacement):

@@ -8,7 +8,8 @@ never forms D x D.
 
 import numpy as np
 
-from aniso import checks, exact_traces, operands, spectra
+from aniso import checks, exact_traces, noise_conventions, operands, spectra
+from aniso.covariance_arrays import with_convention
 from aniso.covariance_operators import DiagonalCovariance, FactoredCovariance
 
 
@@ -35,10 +36,10 @@ def isotropic_equivalent(covariance):
     array([[2., 0.],
            [0., 2.]])
     """
-    covariance = operands.covariance("covariance", covariance)
+    given, covariance = covariance, operands.covariance("covariance", covariance)
     dimension = covariance.shape[0]
     variance = exact_traces.trace(covariance) / dimension
-    return _like(covariance, DiagonalCovariance(np.full(dimension, variance)))
+    return _like(given, DiagonalCovariance(np.full(dimension, variance)))
 
 
 def diagonal_part(covariance):
@@ -64,8 +65,8 @@ def diagonal_part(covariance):
     array([[3., 0.],
            [0., 1.]])
     """
-    covariance = operands.covariance("covariance", covariance)
-    return _like(covariance, DiagonalCovariance(exact_traces.diagonal(covariance)))
+    given, covariance = covariance, operands.covariance("covariance", covariance)
+    return _like(given, DiagonalCovariance(exact_traces.diagonal(covariance)))
 
 
 def leading_part(covariance, num_pairs, *, rescaled=True):
@@ -97,13 +98,13 @@ def leading_part(covariance, num_pairs, *, rescaled=True):
     array([[4., 0.],
            [0., 0.]])
     """
-    covariance = operands.covariance("covariance", covariance)
+    given, covariance = covariance, operands.covariance("covariance", covariance)
     if hasattr(covariance, "leading_eigenpairs"):
         pairs = covariance.leading_eigenpairs(num_pairs)
     else:
         pairs = spectra.leading_eigenpairs(covariance, num_pairs)
     total = exact_traces.trace(covariance) if rescaled else None
-    return _like(covariance, from_eigenpairs(np.maximum(pairs.values, 0.0), pairs.vectors, total))
+    return _like(given, from_eigenpairs(np.maximum(pairs.values, 0.0), pairs.vectors, total))
 
 
 def hessian_part(hessian, covariance, num_pairs, *, rescaled=True):
@@ -138,11 +139,12 @@ def hessian_part(hessian, covariance, num_pairs, *, rescaled=True):
     array([[3., 0.],
            [0., 0.]])
     """
+    given = covariance
     hessian, covariance = _pair(hessian, covariance)
     pairs = spectra.leading_eigenpairs(hessian, num_pairs)
     total = exact_traces.trace(covariance) if rescaled else None
     values = _some_positive(np.maximum(pairs.values, 0.0))
-    return _like(covariance, from_eigenpairs(values, pairs.vectors, total))
+    return _like(given, from_eigenpairs(values, pairs.vectors, total))
 
 
 def hessian_magnitude_part(hessian, covariance, num_pairs, *, rescaled=True):
@@ -173,11 +175,12 @@ def hessian_magnitude_part(hessian, covariance, num_pairs, *, rescaled=True):
     array([[1., 0.],
            [0., 2.]])
     """
+    given = covariance
     hessian, covariance = _pair(hessian, covariance)
     pairs = spectra.leading_eigenpairs(hessian, num_pairs, which="magnitude")
     total = exact_traces.trace(covariance) if rescaled else None
     values = _some_positive(np.abs(pairs.values))
-    return _like(covariance, from_eigenpairs(values, pairs.vectors, total))
+    return _like(given, from_eigenpairs(values, pairs.vectors, total))
 
 
 def optimal_noise(hessian, covariance):
@@ -206,10 +209,11 @@ def optimal_noise(hessian, covariance):
     array([[3., 0.],
            [0., 0.]])
     """
+    given = covariance
     hessian, covariance = _pair(hessian, covariance)
     pairs = spectra.leading_eigenpairs(hessian, 1)
     total = exact_traces.trace(covariance)
-    return _like(covariance, from_eigenpairs(np.ones(1), pairs.vectors, total))
+    return _like(given, from_eigenpairs(np.ones(1), pairs.vectors, total))
 
 
 def from_eigenpairs(values, vectors, total_trace=None):
@@ -268,5 +272,8 @@ def _some_positive(values):
     return values
 
 
-def _like(covariance, result):
-    return operands.to_dense(result) if operands.is_dense(covariance) else result
+def _like(given, result):
+    """The result in the form of the covariance that was given, and in its convention."""
+    if not operands.is_operator(given):
+        result = operands.to_dense(result)
+    return with_convention(result, noise_conventions.convention_of(given))

@@ -17,7 +17,7 @@ def entropy_production(hessian, covariance):
     ----------
     hessian : array_like, shape (D, D)
         Symmetric positive definite.
-    covariance : array_like, shape (D, D), or an operator with `to_dense`
+    covariance : array_like, shape (D, D), or any other covariance
         Diffusion covariance Sigma, positive definite.
 
     Returns

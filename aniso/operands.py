@@ -6,17 +6,21 @@ their name says so. The further protocol of a *factored* covariance is described
 :mod:`aniso.covariance_operators`.
 """
 
+import weakref
+
 import numpy as np
 import scipy.sparse
 from scipy.sparse.linalg import LinearOperator, aslinearoperator
 
-from aniso import array_hints, checks, memory
+from aniso import array_hints, checks, memory, noise_conventions
 
 MAX_PRODUCTS = 10_000
 _BLOCK_BYTES = 32 * 2**20
+# operators whose symmetry has been probed already
+_PROBED = weakref.WeakSet()
 
 
-def symmetric(name, value, *, size=None):
+def symmetric(name, value, *, size=None, probed=True):
     """Symmetric matrix as a float array (D, D) or as a `LinearOperator` of that shape.
 
     Parameters
@@ -24,16 +28,19 @@ def symmetric(name, value, *, size=None):
     name : str
         Name for the message.
     value : array_like (D, D), sparse matrix or LinearOperator
-        An array or sparse matrix is checked to be finite and symmetric; of another operator only
-        the shape and the kind of numbers can be, its symmetry is the caller's promise.
+        An array or sparse matrix is checked to be finite and symmetric. Another operator is
+        probed once by two products, see :func:`require_symmetric_products`. Integers and booleans
+        become floats.
     size : int, optional
         The dimension D that is expected.
+    probed : bool
+        False where the caller measures the symmetry itself.
 
     Raises
     ------
     InputError
-        If the shape is wrong, the numbers are not real, or an array or sparse matrix is not finite
-        or not symmetric.
+        If the shape is wrong, the numbers are not real, or the matrix is not finite or not
+        symmetric.
 
     Examples
     --------
@@ -42,16 +49,177 @@ def symmetric(name, value, *, size=None):
         ...
     aniso.checks.InputError: hessian has shape (2, 2); expected (3, 3)
     """
-    if scipy.sparse.issparse(value) or hasattr(value, "matvec"):
-        operator = value if isinstance(value, LinearOperator) else aslinearoperator(value)
-        _check_operator(name, operator, size)
-        if scipy.sparse.issparse(value):
-            _check_sparse(name, value)
-        return operator
-    other = array_hints.takes_its_place(name, value)
-    if other is not None:
-        raise checks.InputError(other)
-    return checks.symmetric_matrix(name, value, size=size)
+    if not is_operator(value):
+        other = array_hints.takes_its_place(name, value)
+        if other is not None:
+            raise checks.InputError(other)
+        return checks.symmetric_matrix(name, value, size=size)
+    operator = value if isinstance(value, LinearOperator) else aslinearoperator(value)
+    _check_operator(name, operator, size)
+    if scipy.sparse.issparse(value):
+        matrix = value.astype(np.float64) if operator.dtype.kind in "biu" else value
+        _check_sparse(name, matrix)
+        return aslinearoperator(matrix)
+    if operator.dtype is not None and np.dtype(operator.dtype).kind in "biu":
+        operator = _RealOperator(operator)
+    if probed:
+        _probe_once(name, value, operator)
+    return operator
+
+
+def dense_covariance(name, value, stage, *, size=None):
+    """Symmetric positive semi-definite array (D, D) of a covariance of any kind.
+
+    Parameters
+    ----------
+    name : str
+        Name for the message.
+    value : array_like (D, D), sparse matrix, LinearOperator or covariance of gradients
+        An operator is formed by its own `to_dense` or D products.
+    stage : str
+        As in :func:`aniso.noise_conventions.check_stage`: what it must be the covariance of, where
+        it says so.
+    size : int, optional
+        The dimension D that is expected.
+
+    Raises
+    ------
+    InputError
+        If it has another convention, or is no covariance matrix of that size.
+    AllocationRefused
+        If D^2 numbers would not fit.
+
+    Examples
+    --------
+    >>> dense_covariance("covariance", aslinearoperator(np.eye(2)), "diffusion")
+    array([[1., 0.],
+           [0., 1.]])
+    """
+    noise_conventions.check_stage(name, value, stage)
+    if is_operator(value):
+        value = to_dense(symmetric(name, value, size=size), name)
+    return checks.covariance_matrix(name, value, size=size)
+
+
+def is_operator(value):
+    """Whether the matrix is given as an operator or a sparse matrix, not as an array."""
+    return scipy.sparse.issparse(value) or hasattr(value, "matvec")
+
+
+def require_symmetric_products(name, operator):
+    """Refuse an operator whose products with two random vectors deny that it is symmetric.
+
+    The two vectors are the same at every call.
+
+    Raises
+    ------
+    InputError
+        As :func:`require_symmetric_forms`.
+
+    Examples
+    --------
+    >>> require_symmetric_products("hessian", aslinearoperator(np.array([[1.0, 2.0], [0.0, 1.0]])))
+    Traceback (most recent call last):
+        ...
+    aniso.checks.InputError: hessian is not symmetric: x.T @ (A @ z) and z.T @ (A @ x) differ by \
+5.1 for random vectors x and z; expected a symmetric operator, for instance (A + A.T) / 2
+    """
+    dimension = operator.shape[0]
+    vectors = np.random.Generator(np.random.Philox(key=0)).standard_normal((dimension, 2))
+    require_symmetric_forms(name, operator, vectors, np.asarray(operator @ vectors))
+
+
+def require_symmetric_forms(name, operator, vectors, products):
+    """Refuse an operator whose products with random vectors deny that it is symmetric.
+
+    For two vectors x and z, ``x^T A z`` and ``z^T A x`` may differ by
+    ``16 sqrt(eps) (|x| |A z| + |z| |A x|) / sqrt(D)``, eps the rounding of the operator's numbers.
+    Nothing smaller is told from the rounding of what the operator computes.
+
+    Parameters
+    ----------
+    name : str
+    operator : LinearOperator
+    vectors, products : ndarray, shape (D, K)
+        Independent random vectors with their products; the first eight are compared.
+
+    Raises
+    ------
+    InputError
+        If a product has the wrong shape, is not real or not finite, or two forms differ by more.
+    """
+    if products.shape != vectors.shape or products.dtype.kind not in "biuf":
+        raise checks.InputError(
+            f"{name} has products of shape {products.shape} and dtype {products.dtype} with "
+            f"vectors of shape {vectors.shape}; expected real numbers of the same shape"
+        )
+    finite_products(products)
+    tolerance = symmetry_tolerance(operator, products) / np.sqrt(len(vectors))
+    vectors, products = vectors[:, :8], products[:, :8].astype(np.float64)
+    forms = vectors.T @ products
+    sizes = np.outer(np.linalg.norm(vectors, axis=0), np.linalg.norm(products, axis=0))
+    differences = np.abs(forms - forms.T)
+    if (differences > tolerance * (sizes + sizes.T)).any():
+        raise checks.InputError(
+            f"{name} is not symmetric: x.T @ (A @ z) and z.T @ (A @ x) differ by "
+            f"{float(differences.max()):.2g} for random vectors x and z; expected a symmetric "
+            "operator, for instance (A + A.T) / 2"
+        )
+
+
+def symmetry_tolerance(*numbers):
+    """Relative asymmetry that passes for rounding, ``16 sqrt(eps)`` of the coarsest numbers."""
+    return 16 * np.sqrt(rounding(*numbers))
+
+
+def rounding(*numbers):
+    """Rounding unit eps of the coarsest of some arrays and operators.
+
+    Examples
+    --------
+    >>> rounding(np.ones(1, np.float32), np.ones(1)) == 2**-23
+    True
+    """
+    types = [np.dtype(getattr(each, "dtype", None) or np.float64) for each in numbers]
+    return max(float(np.finfo(t if t.kind == "f" else np.float64).eps) for t in types)
+
+
+def _probe_once(name, value, operator):
+    if getattr(value, "symmetric_by_construction", False):
+        return
+    try:
+        if value in _PROBED:
+            return
+        _PROBED.add(value)
+    except TypeError:
+        pass  # an object that cannot be remembered is probed at every call
+    try:
+        require_symmetric_products(name, operator)
+    except BaseException:
+        _PROBED.discard(value)
+        raise
+
+
+class _RealOperator(LinearOperator):
+    """An operator of integers or booleans, whose products become floats."""
+
+    def __init__(self, operator):
+        self._operator = operator
+        super().__init__(np.dtype(np.float64), operator.shape)
+
+    def _matvec(self, vector):
+        return np.asarray(self._operator @ vector, dtype=np.float64)
+
+    _matmat = _matvec
+
+    def _adjoint(self):
+        return self
+
+    def __getattr__(self, name):
+        # its own trace, diagonal, factor or convention
+        if name == "_operator":
+            raise AttributeError(name)
+        return getattr(self._operator, name)
 
 
 def held_symmetric(name, value, *, size=None):
@@ -129,8 +297,21 @@ def is_dense(matrix):
 def to_dense(matrix, name="matrix"):
     """The array (D, D) of a matrix; an operator is formed by its own `to_dense` or D products.
 
+    Parameters
+    ----------
+    matrix : ndarray (D, D) or LinearOperator
+        Symmetric; products may be asymmetric by their rounding.
+    name : str
+        For messages.
+
+    Returns
+    -------
+    ndarray, shape (D, D)
+
     Raises
     ------
+    InputError
+        If a product is not finite, or the products are not symmetric.
     AllocationRefused
         If D^2 numbers would not fit.
     """
@@ -141,11 +322,13 @@ def to_dense(matrix, name="matrix"):
         3 * 8 * dimension**2, f"the dense {name}, {dimension} × {dimension}", "keep the operator"
     )
     if hasattr(matrix, "to_dense"):
-        return matrix.to_dense()
+        return np.asarray(matrix.to_dense())
     dense = np.empty((dimension, dimension))
     for start, stop in blocks(dimension, dimension):
         dense[:, start:stop] = matrix @ unit_columns(dimension, start, stop)
-    return finite_products((dense + dense.T) / 2)
+    finite_products(dense)
+    checks.require_symmetry(name, dense, symmetry_tolerance(matrix))
+    return (dense + dense.T) / 2
 
 
 def blocks(count, dimension, largest=None):

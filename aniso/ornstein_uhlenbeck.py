@@ -64,7 +64,7 @@ def covariance_at(hessian, covariance, time):
     ----------
     hessian : array_like, shape (D, D)
         Symmetric, with eigenvalues of any sign.
-    covariance : array_like, shape (D, D), or an operator with `to_dense`
+    covariance : array_like, shape (D, D), or any other covariance
         Diffusion covariance Sigma.
     time : float
         t >= 0.
@@ -101,7 +101,7 @@ def stationary_covariance(hessian, covariance):
     ----------
     hessian : array_like, shape (D, D)
         Symmetric positive definite.
-    covariance : array_like, shape (D, D), or an operator with `to_dense`
+    covariance : array_like, shape (D, D), or any other covariance
         Diffusion covariance Sigma.
 
     Returns
@@ -131,7 +131,7 @@ def escaping_efficiency(hessian, covariance, times):
     ----------
     hessian : array_like, shape (D, D)
         Symmetric, with eigenvalues of any sign.
-    covariance : array_like, shape (D, D), or LinearOperator
+    covariance : array_like, shape (D, D), or any other covariance
         Diffusion covariance Sigma.
     times : float or array_like
         Times t >= 0.

@@ -30,6 +30,7 @@ class PlacedOperator(LinearOperator):
     place = places.NUMPY
 
     def __matmul__(self, other):
+        checks.refuse_loss_of_meaning("the right factor", other)
         if not places.is_foreign(other):
             return super().__matmul__(other)
         backend.require_place("the right factor", other, self.place)

@@ -74,7 +74,7 @@ def checked_vectors(vectors, size):
 
 def checked_indices(indices, num_examples):
     """Integer indices of examples, shape (n,), n >= 1, each in 0..N-1."""
-    given = np.asarray(indices)
+    given = checks.as_given("indices", indices)
     if given.dtype.kind not in "iu" or given.ndim != 1 or given.size == 0:
         raise checks.InputError(f"indices={indices!r}; expected a non-empty vector of integers")
     outside = (given < 0) | (given >= num_examples)

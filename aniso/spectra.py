@@ -1,43 +1,33 @@
 """Leading and extreme eigenpairs of a symmetric matrix, with residuals and a verdict."""
 
-from dataclasses import dataclass
+from dataclasses import replace
 
 import numpy as np
 import scipy.linalg
 from scipy.sparse.linalg import ArpackNoConvergence, LinearOperator, eigsh
 
-from aniso import checks, operands
+from aniso import checks, eigen_pairs, lanczos, operands
+from aniso.eigen_pairs import EigenPairs, with_residuals
 from aniso.estimates import NotConverged
 
+__all__ = [
+    "EigenPairs",
+    "extreme_eigenvalues",
+    "leading_eigenpairs",
+    "quasi_random_vector",
+    "with_residuals",
+]
+
+_TOLERANCE = 1e-10
+_ROUGH = 1e-3
+_SUBSPACE = 20  # ARPACK's for one pair
 _ORDERS = {"largest": "LA", "smallest": "SA", "magnitude": "LM"}
 # Up to this dimension LAPACK takes about a second; above it Lanczos is faster for a few pairs.
 _DENSE_DIMENSION = 1500
 
 
-@dataclass(frozen=True)
-class EigenPairs:
-    """Eigenvalues and eigenvectors of a symmetric matrix, with residuals.
-
-    Attributes
-    ----------
-    values : ndarray, shape (k,)
-        Eigenvalues in the order that was asked for.
-    vectors : ndarray, shape (D, k)
-        Orthonormal eigenvectors in the columns; the component largest in magnitude is positive.
-    residuals : ndarray, shape (k,)
-        ``|A v - value v|``; some eigenvalue lies within it of each value.
-    num_products : int
-        Products of the matrix with a vector that it took; 0 where an array was decomposed.
-    """
-
-    values: np.ndarray
-    vectors: np.ndarray
-    residuals: np.ndarray
-    num_products: int
-
-
 def leading_eigenpairs(
-    matrix, num_pairs, *, which="largest", tolerance=1e-10, max_products=100_000, start=None
+    matrix, num_pairs, *, which="largest", tolerance=None, max_products=100_000, start=None
 ):
     """The `num_pairs` leading eigenpairs of a symmetric matrix.
 
@@ -50,8 +40,10 @@ def leading_eigenpairs(
     which : {"largest", "smallest", "magnitude"}
         Largest eigenvalues in decreasing order, smallest in increasing order, or largest in
         magnitude in decreasing order of it.
-    tolerance : float
-        Residuals are at most ``tolerance * |A|``, |A| the largest magnitude found.
+    tolerance : float, optional
+        Residuals are at most ``tolerance * |A|`` plus the rounding of a product. |A| is the largest
+        value or ``|A q|`` of the iteration's unit vectors q. If not given, 1e-10, or more in single
+        precision.
     max_products : int
         Bound on the iteration.
     start : array_like, shape (D,), optional
@@ -65,16 +57,23 @@ def leading_eigenpairs(
     Raises
     ------
     InputError
-        If an argument breaks its rule.
+        If an argument breaks its rule, or the products deny that the matrix is symmetric, or are
+        not finite.
     NotConverged
-        If the iteration stops before the tolerance; `partial` holds the EigenPairs that had
-        converged.
+        If the iteration stops before the tolerance, or the measured residuals stay above it;
+        `partial` holds the EigenPairs that had converged.
+    AllocationRefused
+        If a block iteration for multiple eigenvalues does not fit.
 
     Notes
     -----
     An array of moderate size, or an operator of which a large share of the spectrum is wanted, is
     decomposed by LAPACK; otherwise implicitly restarted Lanczos (ARPACK). Lanczos with one start
-    vector sees a multiple eigenvalue through rounding alone and may miss a copy.
+    vector may miss copies of a multiple eigenvalue. After it, the leading eigenvalue of the matrix
+    without the pairs found, from a random start, tells whether a larger one is missing. If so, the
+    pairs are found by :func:`aniso.lanczos.leading_eigenpairs` with a block of k vectors, which
+    misses none. The multiplicities of the values returned are right with probability one, for
+    values that are further apart than ``tolerance |A|``.
 
     Examples
     --------
@@ -86,7 +85,7 @@ def leading_eigenpairs(
     dimension = matrix.shape[0]
     num_pairs = checks.integer("num_pairs", num_pairs, low=1, high=dimension, high_name="D")
     checks.one_of("which", which, list(_ORDERS))
-    tolerance = checks.number("tolerance", tolerance, low=0, high=1, strict=True)
+    tolerance = eigen_pairs.checked_tolerance(tolerance, matrix, default=_TOLERANCE)
     max_products = checks.integer("max_products", max_products, low=1)
     if start is not None:
         start = checks.array("start", start, shape=(dimension,))
@@ -94,14 +93,15 @@ def leading_eigenpairs(
             raise checks.InputError("start is zero; expected a vector with a non-zero entry")
     subspace = _subspace_size(num_pairs, dimension)
     if operands.is_dense(matrix) and (dimension <= _DENSE_DIMENSION or 10 * num_pairs > dimension):
-        return _decomposed(matrix, num_pairs, which, 0)
+        return _decomposed(matrix, num_pairs, which, tolerance, 0)
     if 2 * subspace >= dimension:
-        return _decomposed(operands.to_dense(matrix), num_pairs, which, dimension)
+        dense = operands.to_dense(matrix)
+        return _decomposed(dense, num_pairs, which, tolerance, dimension)
     start = quasi_random_vector(dimension) if start is None else start
     return _iterated(matrix, num_pairs, which, tolerance, max_products, start, subspace)
 
 
-def extreme_eigenvalues(matrix, *, tolerance=1e-10, max_products=100_000):
+def extreme_eigenvalues(matrix, *, tolerance=None, max_products=100_000):
     """The smallest and the largest eigenvalue of a symmetric matrix, a pair of floats.
 
     Parameters
@@ -134,15 +134,6 @@ def extreme_eigenvalues(matrix, *, tolerance=1e-10, max_products=100_000):
     return float(ends[0].values[0]), float(ends[1].values[0])
 
 
-def with_residuals(matrix, values, vectors, num_products):
-    """EigenPairs with the sign convention and the measured residuals of given pairs."""
-    largest = np.abs(vectors).argmax(axis=0)
-    signs = np.sign(vectors[largest, np.arange(vectors.shape[1])])
-    vectors = vectors * np.where(signs == 0, 1.0, signs)
-    residuals = np.linalg.norm(matrix @ vectors - vectors * values, axis=0)
-    return EigenPairs(np.array(values), vectors, residuals, num_products)
-
-
 def quasi_random_vector(dimension):
     """The fixed start vector, entries ``frac(j * golden ratio) - 1/2``, shape (D,)."""
     golden = (1 + np.sqrt(5)) / 2
@@ -150,10 +141,10 @@ def quasi_random_vector(dimension):
 
 
 def _subspace_size(num_pairs, dimension):
-    return min(dimension, max(2 * num_pairs + 1, 20))
+    return min(dimension, max(2 * num_pairs + 1, _SUBSPACE))
 
 
-def _decomposed(array, num_pairs, which, num_products):
+def _decomposed(array, num_pairs, which, tolerance, num_products):
     dimension = len(array)
     if which == "magnitude":
         values, vectors = np.linalg.eigh(array)
@@ -162,7 +153,9 @@ def _decomposed(array, num_pairs, which, num_products):
         subset = [low, low + num_pairs - 1]
         values, vectors = scipy.linalg.eigh(array, subset_by_index=subset)
     order = _order(values, which)[:num_pairs]
-    return with_residuals(array, values[order], vectors[:, order], num_products)
+    pairs = with_residuals(array, values[order], vectors[:, order], num_products)
+    norm = float(np.linalg.norm(array, axis=0).max())
+    return eigen_pairs.require_residuals(pairs, array, tolerance, norm, "raise the tolerance")
 
 
 def _order(values, which):
@@ -196,7 +189,63 @@ def _iterated(matrix, num_pairs, which, tolerance, max_products, start, subspace
             partial,
         ) from error
     order = _order(values, which)
-    return with_residuals(matrix, values[order], vectors[:, order], counter.num_products)
+    pairs = with_residuals(matrix, values[order], vectors[:, order], counter.num_products)
+    counter.norm = max(counter.norm, float(np.abs(values).max()))
+    eigen_pairs.require_residuals(
+        pairs, matrix, tolerance, counter.norm, "raise the tolerance to what the products allow"
+    )
+    if num_pairs > 1 and _lacks_copies(counter, pairs, which, tolerance, max_products):
+        most = min(len(start), max(num_pairs, max_products))
+        pairs = lanczos.leading_eigenpairs(
+            matrix,
+            num_pairs,
+            which=which,
+            tolerance=tolerance,
+            block_size=num_pairs,
+            max_basis=most,
+        )
+        return replace(pairs, num_products=counter.num_products + pairs.num_products)
+    return replace(pairs, num_products=counter.num_products)
+
+
+def _lacks_copies(counter, pairs, which, tolerance, max_products):
+    """Whether an eigenvalue beyond the last of the pairs is left in the space without them."""
+    # ARPACK's tolerance is relative to the value: the shift makes that the size of the matrix
+    shift = {"largest": counter.norm, "smallest": -counter.norm, "magnitude": 0.0}[which]
+    size = {"largest": float, "smallest": lambda value: -float(value), "magnitude": abs}[which]
+    left = _Deflated(counter, pairs.vectors, shift)
+    generator = np.random.Generator(np.random.Philox(key=0))
+    start = generator.standard_normal(len(pairs.vectors))
+    start -= pairs.vectors @ (pairs.vectors.T @ start)
+    last = size(pairs.values[-1])
+    moved = np.linalg.norm(left @ start - shift * start) / np.linalg.norm(start)
+    if moved <= eigen_pairs.rounding_of_residuals(counter.matrix, counter.norm):
+        return last < -tolerance * counter.norm  # nothing but zeros is left
+    # roughly first: a value well inside needs no more digits
+    for accuracy in (max(tolerance, _ROUGH), tolerance):
+        try:
+            value, vector = eigsh(
+                left,
+                1,
+                which=_ORDERS[which],
+                v0=start,
+                tol=accuracy,
+                maxiter=max(1, max_products // _SUBSPACE),
+            )
+        except ArpackNoConvergence as error:
+            raise NotConverged(
+                f"whether copies of multiple eigenvalues are missing is not settled within "
+                f"{counter.num_products} products; raise max_products or the tolerance (the "
+                "partial result holds the pairs found)",
+                replace(pairs, num_products=counter.num_products),
+            ) from error
+        residual = float(np.linalg.norm(left @ vector[:, 0] - value[0] * vector[:, 0]))
+        found = size(value[0] - shift)
+        if found > last + tolerance * counter.norm:
+            return True
+        if found + 2 * residual <= last:
+            return False
+    return False
 
 
 def _pairs_of_zero(counter, num_pairs):
@@ -212,13 +261,33 @@ def _pairs_of_zero(counter, num_pairs):
 
 
 class _Counted(LinearOperator):
-    """A symmetric matrix that counts its products."""
+    """A symmetric matrix that counts its products and keeps the largest ``|A q|`` seen."""
 
     def __init__(self, matrix):
         self.matrix = matrix
         self.num_products = 0
+        self.norm = 0.0
         super().__init__(np.dtype(np.float64), matrix.shape)
 
     def _matvec(self, vector):
         self.num_products += 1
-        return operands.finite_products(self.matrix @ np.ravel(vector))
+        vector = np.ravel(vector)
+        product = operands.finite_products(self.matrix @ vector)
+        length = float(np.linalg.norm(vector))
+        if length > 0:
+            self.norm = max(self.norm, float(np.linalg.norm(product)) / length)
+        return product
+
+
+class _Deflated(LinearOperator):
+    """``A + shift I`` in the complement of eigenvectors V, zero within their span."""
+
+    def __init__(self, matrix, vectors, shift):
+        self.matrix, self.vectors, self.shift = matrix, vectors, shift
+        super().__init__(np.dtype(np.float64), matrix.shape)
+
+    def _matvec(self, vector):
+        vector = np.ravel(vector)
+        outside = vector - self.vectors @ (self.vectors.T @ vector)
+        moved = self.matrix @ outside
+        return moved - self.vectors @ (self.vectors.T @ moved) + self.shift * outside

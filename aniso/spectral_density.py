@@ -78,6 +78,13 @@ def lanczos_quadrature(matrix, *, num_probes, num_steps, rng, points=None, width
     -------
     SpectralDensity
 
+    Raises
+    ------
+    InputError
+        If an argument breaks its rule, or a product is not finite.
+    AllocationRefused
+        If the Lanczos vectors do not fit.
+
     Notes
     -----
     num_probes * num_steps products, full reorthogonalisation, 8 D num_probes num_steps bytes. The
@@ -90,7 +97,7 @@ def lanczos_quadrature(matrix, *, num_probes, num_steps, rng, points=None, width
     >>> density.values.round(6)  # every node is 1: the height of the Gaussian
     array([0.797885])
     """
-    matrix = operands.symmetric("matrix", matrix)
+    matrix = operands.symmetric("matrix", matrix, probed=False)
     dimension = matrix.shape[0]
     num_probes = checks.integer("num_probes", num_probes, low=2)
     num_steps = checks.integer("num_steps", num_steps, low=1, high=dimension, high_name="D")
@@ -123,8 +130,12 @@ def _quadratures(matrix, probes, num_steps):
     current = probes / np.linalg.norm(probes, axis=1, keepdims=True)
     for step in range(num_steps):
         basis[:, step] = current
-        moved = np.asarray(matrix @ current.T, dtype=np.float64).T
-        diagonal[:, step] = np.einsum("kd,kd->k", moved, current)
+        moved = np.asarray(matrix @ current.T)
+        if step == 0 and not operands.is_dense(matrix):
+            operands.require_symmetric_forms("matrix", matrix, current.T, moved)
+        moved = moved.astype(np.float64, copy=False).T
+        # a product that is not finite leaves its trace here
+        diagonal[:, step] = operands.finite_products(np.einsum("kd,kd->k", moved, current))
         for _ in range(2):
             overlaps = np.einsum("ksd,kd->ks", basis[:, : step + 1], moved)
             moved = moved - np.einsum("ks,ksd->kd", overlaps, basis[:, : step + 1])

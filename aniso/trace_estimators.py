@@ -67,7 +67,8 @@ def hutchinson(operator, num_products, rng):
     samples = np.empty(num_products)
     for start, stop in operands.blocks(num_products, dimension):
         probes = rademacher(rng, (dimension, stop - start))
-        samples[start:stop] = np.sum(probes * (operator @ probes), axis=0)
+        products = _symmetric_products(operator, probes)
+        samples[start:stop] = np.sum(probes * products, axis=0)
     return Estimate.from_samples(samples)
 
 
@@ -113,14 +114,15 @@ def hutch_plus_plus(operator, num_products, rng):
         return _exact(operator)
     rank = num_products // 3
     memory.require(3 * 8 * rank * dimension, "the sketch of Hutch++", "lower num_products")
-    basis = np.linalg.qr(operator @ rademacher(rng, (dimension, rank)))[0]
+    image = _symmetric_products(operator, rademacher(rng, (dimension, rank)))
+    basis = np.linalg.qr(image)[0]
     leading = float(np.sum(basis * (operator @ basis)))
     samples = np.empty(num_products - 2 * rank)
     for start, stop in operands.blocks(samples.size, dimension):
         probes = rademacher(rng, (dimension, stop - start))
         probes = probes - basis @ (basis.T @ probes)
         samples[start:stop] = np.sum(probes * (operator @ probes), axis=0)
-    rest = Estimate.from_samples(samples)
+    rest = Estimate.from_samples(operands.finite_products(samples))
     return Estimate(leading + rest.value, rest.standard_error, rest.num_samples)
 
 
@@ -173,10 +175,10 @@ def xtrace(operator, num_products, rng):
     memory.require(5 * 8 * num_vectors * dimension, "the sketch of XTrace", "lower num_products")
     vectors = rng.standard_normal((dimension, num_vectors))
     vectors *= math.sqrt(dimension) / np.linalg.norm(vectors, axis=0)
-    basis, triangle = np.linalg.qr(operator @ vectors)
+    basis, triangle = np.linalg.qr(_symmetric_products(operator, vectors))
     if not triangle.any():
         return Estimate(0.0, 0.0, num_vectors)
-    inner = basis.T @ (operator @ basis)
+    inner = operands.finite_products(basis.T @ (operator @ basis))
     left_out = _left_out_directions(triangle)
     # Coefficients in Q of each test vector, and of its projection on its own basis.
     weights = basis.T @ vectors
@@ -201,11 +203,20 @@ def _left_out_directions(triangle):
 
 
 def _exact(operator):
+    operands.symmetric("operator", operator)
     return Estimate(exact_traces.trace(operator), 0.0, operator.shape[0])
 
 
+def _symmetric_products(operator, vectors):
+    # the estimator's own random vectors probe the symmetry
+    products = operator @ vectors
+    if not operands.is_dense(operator):
+        operands.require_symmetric_forms("operator", operator, vectors, products)
+    return products
+
+
 def _arguments(operator, num_products, rng, fewest):
-    operator = operands.symmetric("operator", operator)
+    operator = operands.symmetric("operator", operator, probed=False)
     num_products = checks.integer("num_products", num_products, low=fewest)
     checks.generator("rng", rng)
     return operator, num_products

@@ -20,6 +20,7 @@ STOREYS = {
         image_files image_transformations memory official_files placed_operators
         published_images places provenance taylor_checks threads centred_squares executors
         interruptions local_processes parameter_differences run_store array_hints
+        noise_conventions operands
     """,
     "problems": """
         broadcasting datasets derivative_plans example_rows link_functions losses model_objective
@@ -27,9 +28,10 @@ STOREYS = {
     """,
     "matrices": """
         alignment_estimators commutators covariance_operators curvature eigenbasis exact_traces
-        lanczos negative_curvature network_noise spectral_density
-        exponential_sums gradient_noise indicators linear_chains noise_conventions non_equilibrium
+        lanczos negative_curvature network_noise spectral_density exponential_sums
+        gradient_noise indicators linear_chains noise_conventions non_equilibrium
         noise_structures operands ornstein_uhlenbeck output_curvature spectra subspaces
+        covariance_arrays eigen_pairs
         trace_estimators
     """,
     "motion": """

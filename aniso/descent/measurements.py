@@ -178,7 +178,8 @@ class _Place:
     def traces(self):
         """Tr H, Tr Sigma_1, Tr(H Sigma_1)."""
         aligned = exact_traces.trace_of_product(self.hessian, self.covariance)
-        return exact_traces.trace(self.hessian), exact_traces.trace(self.covariance), aligned
+        curved, noisy = map(exact_traces.significant_trace, (self.hessian, self.covariance))
+        return curved, noisy, aligned if noisy != 0 else 0.0
 
 
 def accuracy(objective, theta):
@@ -212,7 +213,7 @@ def _gradient_norm(place):
 
 
 def _noise(place):
-    return {"example_noise_trace": exact_traces.trace(place.covariance)}
+    return {"example_noise_trace": exact_traces.significant_trace(place.covariance)}
 
 
 def _curvature(place):
@@ -251,8 +252,8 @@ def _leading(place):
     value = float(pair.values[0])
     projected = float(place.covariance.quadratic_form(vector))
     if place.is_network:
-        curved = place.linearisation.hessian_trace()
-        noisy = place.covariance.trace()
+        curved = exact_traces.significant_trace(place.hessian)
+        noisy = exact_traces.significant_trace(place.covariance)
     else:
         curved, noisy, _ = place.traces
     return {

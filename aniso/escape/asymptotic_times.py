@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from aniso import checks
+from aniso import checks, operands
 
 SMALLEST_RATIO = 5.0
 """Barrier over temperature from which on the asymptotics are called valid (within about 10 %)."""
@@ -75,7 +75,7 @@ def eyring_kramers(hessian_minimum, hessian_saddle, barrier, diffusion_covarianc
         H_s, with exactly one negative eigenvalue l_- and none that is zero.
     barrier : float
         Loss at the saddle minus loss at the minimum.
-    diffusion_covariance : array_like, shape (D, D)
+    diffusion_covariance : array_like, shape (D, D), or any other covariance
         ``s^2 I``; for anisotropic noise with a plain gradient drift the formula does not hold.
 
     Returns
@@ -99,8 +99,8 @@ def eyring_kramers(hessian_minimum, hessian_saddle, barrier, diffusion_covarianc
     """
     minimum = checks.symmetric_matrix("hessian_minimum", hessian_minimum)
     saddle = checks.symmetric_matrix("hessian_saddle", hessian_saddle, size=len(minimum))
-    covariance = checks.covariance_matrix(
-        "diffusion_covariance", diffusion_covariance, size=len(minimum)
+    covariance = operands.dense_covariance(
+        "diffusion_covariance", diffusion_covariance, "diffusion", size=len(minimum)
     )
     barrier = checks.number("barrier", barrier)
     if barrier <= 0:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from aniso import checks, estimates, ornstein_uhlenbeck
+from aniso import checks, estimates, operands, ornstein_uhlenbeck
 from aniso.langevin import drifts, ensembles, noises, problems
 
 
@@ -45,7 +45,7 @@ def by_slope(hessian, diffusion_covariance, times):
     ----------
     hessian : array_like, shape (D, D)
         H, symmetric.
-    diffusion_covariance : array_like, shape (D, D)
+    diffusion_covariance : array_like, shape (D, D), or any other covariance
         Sigma of ``d theta = -H theta dt + Sigma^{1/2} dW``.
     times : array_like, shape (T,)
         Not negative.
@@ -142,7 +142,9 @@ def by_simulation(
 
 def _checked(hessian, covariance, times):
     hessian = checks.symmetric_matrix("hessian", hessian)
-    covariance = checks.covariance_matrix("diffusion_covariance", covariance, size=len(hessian))
+    covariance = operands.dense_covariance(
+        "diffusion_covariance", covariance, "diffusion", size=len(hessian)
+    )
     times = checks.held(checks.array("times", times, shape=(None,)))
     if times.size == 0 or times.min() < 0:
         raise checks.InputError("times has to hold at least one time, none of them negative")

@@ -37,7 +37,7 @@ def quasi_potential(hessian, diffusion_covariance, theta):
     ----------
     hessian : array_like, shape (D, D)
         H, positive definite.
-    diffusion_covariance : array_like, shape (D, D)
+    diffusion_covariance : array_like, shape (D, D), or any other covariance
         Sigma, positive semi-definite.
     theta : array_like, shape (D,)
 
@@ -73,7 +73,8 @@ def exit_through_level(hessian, diffusion_covariance, level):
 
     Parameters
     ----------
-    hessian, diffusion_covariance : array_like, shape (D, D)
+    hessian : array_like, shape (D, D)
+    diffusion_covariance : array_like, shape (D, D), or any other covariance
         H positive definite, Sigma.
     level : float
         Height of the boundary above the minimum.
@@ -107,7 +108,8 @@ def exit_from_ball(hessian, diffusion_covariance, radius):
 
     Parameters
     ----------
-    hessian, diffusion_covariance : array_like, shape (D, D)
+    hessian : array_like, shape (D, D)
+    diffusion_covariance : array_like, shape (D, D), or any other covariance
     radius : float
 
     Returns
@@ -129,7 +131,8 @@ def exit_through_plane(hessian, diffusion_covariance, normal, offset):
 
     Parameters
     ----------
-    hessian, diffusion_covariance : array_like, shape (D, D)
+    hessian : array_like, shape (D, D)
+    diffusion_covariance : array_like, shape (D, D), or any other covariance
     normal : array_like, shape (D,)
     offset : float
         Above 0: the minimum lies inside.

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from aniso import checks
+from aniso import checks, operands
 from aniso.escape import exit_statistics
 from aniso.escape.exit_statistics import MeanExitTime
 from aniso.langevin import first_passage, noises, problems
@@ -103,7 +103,7 @@ def simulate_chain_and_equation(
     ----------
     drift : aniso.langevin.drifts.Drift
         ``-grad L``.
-    minibatch_covariance : array_like, shape (D, D)
+    minibatch_covariance : array_like, shape (D, D), or any other covariance
         Covariance of eps, taken as constant and Gaussian.
     learning_rate : float
         eta > 0; the equation has the diffusion covariance eta times `minibatch_covariance`.
@@ -143,7 +143,9 @@ def simulate_chain_and_equation(
     >>> both.chain.mean.value > both.equation.mean.value
     True
     """
-    covariance = checks.covariance_matrix("minibatch_covariance", minibatch_covariance)
+    covariance = operands.dense_covariance(
+        "minibatch_covariance", minibatch_covariance, "mini-batch"
+    )
     learning_rate = checks.number("learning_rate", learning_rate)
     if learning_rate <= 0:
         raise checks.InputError(f"learning_rate={learning_rate!r}; expected a number above 0")

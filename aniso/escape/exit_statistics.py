@@ -97,7 +97,7 @@ def mean_exit_time(times, exited, horizon, *, confidence=0.95, step_size=0.0):
     True
     """
     times = checks.array("times", times, shape=(None,))
-    exited = np.asarray(exited)
+    exited = checks.as_given("exited", exited)
     if exited.dtype != bool or exited.shape != times.shape or times.size == 0:
         raise checks.InputError("exited has to hold one bool per time; expected at least one")
     horizon = checks.number("horizon", horizon, low=0)

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 import scipy.optimize
 
-from aniso import checks, estimates
+from aniso import checks, estimates, operands
 
 
 @dataclass(frozen=True)
@@ -48,7 +48,7 @@ def minimum_action(
     ----------
     drift : callable
         f, vectorised over points: (n, D) -> (n, D); ``-grad L``.
-    diffusion_covariance : array_like, shape (D, D)
+    diffusion_covariance : array_like, shape (D, D), or any other covariance
         Sigma, positive definite.
     start, end : array_like, shape (D,)
         A stable point, and the point to be reached.
@@ -88,7 +88,9 @@ def minimum_action(
     >>> round(result.action, 4)
     0.25
     """
-    covariance = checks.covariance_matrix("diffusion_covariance", diffusion_covariance)
+    covariance = operands.dense_covariance(
+        "diffusion_covariance", diffusion_covariance, "diffusion"
+    )
     size = len(covariance)
     start = checks.array("start", start, shape=(size,))
     end = checks.array("end", end, shape=(size,))
@@ -112,7 +114,7 @@ def minimum_action(
         initial_path = np.linspace(start, end, num_points)
     path = checks.array("initial_path", initial_path, shape=(num_points, size)) @ whiten.T
     path[0], path[-1] = whiten @ start, whiten @ end
-    given = np.asarray(drift(path @ back.T))
+    given = checks.real_array("the drift's result", drift(path @ back.T))
     if given.shape != path.shape or not np.isfinite(given).all():
         raise checks.InputError(
             f"drift gives shape {given.shape} for points of shape {path.shape}, or numbers that "

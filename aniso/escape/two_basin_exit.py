@@ -7,7 +7,7 @@ quasi-potential is smallest on that curve, which for anisotropic noise need not 
 
 import numpy as np
 
-from aniso import checks
+from aniso import checks, operands
 from aniso.escape import exit_exponents, geometric_action
 
 _ROOT_TWO = np.sqrt(2.0)
@@ -75,7 +75,7 @@ def exit_from_sharp_basin(data, diffusion_covariance, *, num_candidates=3, num_p
     Parameters
     ----------
     data : array_like, shape (N, 2)
-    diffusion_covariance : array_like, shape (2, 2)
+    diffusion_covariance : array_like, shape (2, 2), or any other covariance
         Sigma, positive definite; the exit time grows like ``exp(V / eps)`` with ``eps Sigma``.
     num_candidates : int
         Points of the boundary, best by the linear closed form, to which the action is minimised.
@@ -107,7 +107,9 @@ def exit_from_sharp_basin(data, diffusion_covariance, *, num_candidates=3, num_p
     """
     boundary = sharp_basin_boundary(data)
     drift = mean_drift(data)
-    covariance = checks.covariance_matrix("diffusion_covariance", diffusion_covariance, size=2)
+    covariance = operands.dense_covariance(
+        "diffusion_covariance", diffusion_covariance, "diffusion", size=2
+    )
     num_candidates = checks.integer("num_candidates", num_candidates, low=1)
     minimum = np.ones(2) + checks.array("data", data).mean(axis=0)
     linear = [

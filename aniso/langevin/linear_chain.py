@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from aniso import checks, estimates, memory
+from aniso import checks, estimates, memory, operands
 from aniso.langevin import (
     accumulators,
     cells,
@@ -49,7 +49,7 @@ def simulate_linear_chain(
     ----------
     hessian : array_like, shape (D, D)
         H, any symmetric matrix.
-    minibatch_covariance : array_like, shape (D, D)
+    minibatch_covariance : array_like, shape (D, D), or any other covariance
         Covariance of eps, positive semi-definite, singular ones included; eps is Gaussian.
     learning_rate : float
         eta > 0.
@@ -91,8 +91,8 @@ def simulate_linear_chain(
     """
     hessian = checks.symmetric_matrix("hessian", hessian)
     dimension = len(hessian)
-    covariance = checks.covariance_matrix(
-        "minibatch_covariance", minibatch_covariance, size=dimension
+    covariance = operands.dense_covariance(
+        "minibatch_covariance", minibatch_covariance, "mini-batch", size=dimension
     )
     learning_rate = checks.number("learning_rate", learning_rate)
     if learning_rate <= 0:

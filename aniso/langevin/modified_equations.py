@@ -10,7 +10,7 @@ import numpy as np
 from numba import njit
 from scipy.interpolate import PPoly
 
-from aniso import checks
+from aniso import checks, operands
 from aniso.langevin import drift_functions, drifts, noises, problems
 from aniso.langevin.drifts import Drift
 from aniso.langevin.streams import KERNEL, LANES
@@ -25,7 +25,7 @@ def first_order(drift, minibatch_covariance, learning_rate, start):
     ----------
     drift : aniso.langevin.drifts.Drift
         ``-grad L``.
-    minibatch_covariance : array_like, shape (D, D)
+    minibatch_covariance : array_like, shape (D, D), or any other covariance
         S, constant.
     learning_rate : float
         eta > 0.
@@ -50,7 +50,9 @@ def first_order(drift, minibatch_covariance, learning_rate, start):
     >>> first_order(drifts.of_quadratic([[1.0]]), [[4.0]], 0.25, [0.0]).noise.covariance.tolist()
     [[1.0]]
     """
-    covariance = checks.covariance_matrix("minibatch_covariance", minibatch_covariance)
+    covariance = operands.dense_covariance(
+        "minibatch_covariance", minibatch_covariance, "mini-batch"
+    )
     learning_rate = _positive(learning_rate)
     return problems.LangevinProblem(drift, noises.constant(learning_rate * covariance), start)
 

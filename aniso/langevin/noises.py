@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 from numba import njit
 
-from aniso import checks
+from aniso import checks, operands
 from aniso.langevin import covariance_factor, functions
 from aniso.langevin.streams import KERNEL
 
@@ -54,7 +54,7 @@ def constant(diffusion_covariance):
 
     Parameters
     ----------
-    diffusion_covariance : array_like, shape (D, D)
+    diffusion_covariance : array_like, shape (D, D), or any other covariance
         Sigma of ``d theta = -grad L dt + Sigma^{1/2} dW``, positive semi-definite.
 
     Raises
@@ -67,7 +67,9 @@ def constant(diffusion_covariance):
     >>> constant([[1.0, 1.0], [1.0, 1.0]]).factor.shape
     (2, 1)
     """
-    covariance = checks.covariance_matrix("diffusion_covariance", diffusion_covariance)
+    covariance = operands.dense_covariance(
+        "diffusion_covariance", diffusion_covariance, "diffusion"
+    )
     if not np.any(covariance - np.diag(np.diag(covariance))):
         return diagonal(np.diag(covariance))
     return Noise(len(covariance), covariance_factor.full(covariance))

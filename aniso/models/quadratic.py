@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import autograd.numpy as anp
 import numpy as np
 
-from aniso import checks
+from aniso import checks, operands
 from aniso.objective import Objective
 from aniso.problem_checks import checked_vectors, finite
 
@@ -125,7 +125,7 @@ def noise_rows(covariance):
 
     Parameters
     ----------
-    covariance : array_like, shape (D, D)
+    covariance : array_like, shape (D, D), or any other covariance
         Sigma_1, symmetric positive semi-definite, of one example's gradient.
 
     Returns
@@ -144,7 +144,7 @@ def noise_rows(covariance):
     >>> np.sort(rows.ravel())
     array([-2.,  2.])
     """
-    covariance = checks.covariance_matrix("covariance", covariance)
+    covariance = operands.dense_covariance("covariance", covariance, "one example")
     eigenvalues, eigenvectors = np.linalg.eigh(covariance)
     rows = (eigenvectors * np.sqrt(len(covariance) * np.maximum(eigenvalues, 0.0))).T
     return np.concatenate([rows, -rows])

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from aniso import array_functions, backend, centred_squares, places
+from aniso import array_functions, backend, centred_squares, checks, places
 from aniso.networks.parameter_blocks import blocks_of
 
 _FORMS = 128
@@ -35,6 +35,11 @@ class NoiseCurvature:
         The same of each layer's diagonal blocks; their sum lacks the cross-layer terms.
     hessian_traces, noise_traces : ndarray, shape (layers,)
         ``Tr H_ll`` and ``Tr Sigma_ll``.
+
+    Notes
+    -----
+    A trace that is zero to its rounding is 0, and the alignment with such noise too: of one
+    example, or of equal ones.
     """
 
     alignment: float
@@ -47,7 +52,19 @@ class NoiseCurvature:
 
     @property
     def ratio(self):
-        """``Tr(H Sigma) / Tr(H Sigma_bar)``."""
+        """``Tr(H Sigma) / Tr(H Sigma_bar)``.
+
+        Raises
+        ------
+        InputError
+            If Tr H or Tr Sigma is zero to its rounding.
+        """
+        if self.isotropic == 0:
+            raise checks.InputError(
+                f"Tr H is {self.hessian_traces.sum():g} and Tr Sigma {self.noise_traces.sum():g}, "
+                "one of them zero to its rounding; expected non-zero traces: a ratio to them has "
+                "no meaning"
+            )
         return self.alignment / self.isotropic
 
 
@@ -113,22 +130,34 @@ def summary(network, gradients, hessian_diagonal, total, by_layer):
     NoiseCurvature
     """
     blocks = blocks_of(network.stack)
-    squares = centred_squares.centred_square_sums(gradients, gradients.mean())
-    variances = squares / gradients.shape[0]
+    squares, rounding = centred_squares.centred_square_sums(gradients, gradients.mean())
+    squares, rounding = squares / gradients.shape[0], rounding / gradients.shape[0]
     hessian_diagonal = backend.to_numpy(hessian_diagonal)
     sizes = np.array([block.size for block in blocks])
-    noise = np.array([variances[block.whole].sum() for block in blocks])
-    curvature = np.array([hessian_diagonal[block.whole].sum() for block in blocks])
+    noise_trace, noise = _traces(squares, rounding, blocks)
+    error = 8 * np.finfo(hessian_diagonal.dtype).eps
+    curvature_trace, curvature = _traces(hessian_diagonal, error * np.abs(hessian_diagonal), blocks)
+    by_layer = np.where(noise == 0, 0.0, by_layer)
     names = [type(network.model.layers[i]).__name__ for i in network.model.parameterised]
     return NoiseCurvature(
-        float(total),
-        float(curvature.sum() * noise.sum() / sizes.sum()),
+        float(total) if noise_trace != 0 else 0.0,
+        curvature_trace * noise_trace / int(sizes.sum()),
         tuple(f"{name} {number}" for number, name in enumerate(names, start=1)),
-        np.asarray(by_layer),
+        by_layer,
         curvature * noise / sizes,
         curvature,
         noise,
     )
+
+
+def _traces(diagonal, rounding, blocks):
+    # in total and by layer; what is not larger than its rounding is zero
+    parts = np.array([diagonal[block.whole].sum() for block in blocks], dtype=np.float64)
+    errors = np.array([rounding[block.whole].sum() for block in blocks], dtype=np.float64)
+    total = float(parts.sum())
+    if abs(total) <= errors.sum():
+        total = 0.0
+    return total, np.where(np.abs(parts) <= errors, 0.0, parts)
 
 
 def gauss_newton_part(factors, gradients, workers):

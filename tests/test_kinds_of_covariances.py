@@ -1,0 +1,347 @@
+"""Every public function that takes a covariance takes every kind of it, and no other convention."""
+
+import importlib
+import inspect
+import pkgutil
+
+import numpy as np
+import pytest
+import scipy.sparse
+from scipy.sparse.linalg import LinearOperator, aslinearoperator
+
+import aniso
+from aniso import (
+    checks,
+    commutators,
+    escape,
+    gradient_noise,
+    indicators,
+    linear_chains,
+    losses,
+    network_noise,
+    networks,
+    noise_structures,
+    non_equilibrium,
+    ornstein_uhlenbeck,
+    subspaces,
+    trace_estimators,
+)
+from aniso.covariance_operators import DiagonalCovariance, FactoredCovariance
+from aniso.escape import (
+    asymptotic_times,
+    efficiency,
+    exit_exponents,
+    exit_simulation,
+    geometric_action,
+    two_basin_exit,
+)
+from aniso.langevin import drifts, linear_chain, modified_equations, noises, regions
+from aniso.models import quadratic
+
+HESSIAN = np.array([[2.0, 0.5], [0.5, 1.0]])
+START = [0.3, -0.2]
+
+
+def dense(result):
+    """Numbers of a result, for comparison between kinds."""
+    if isinstance(result, (list, tuple)):
+        return np.concatenate([np.ravel(dense(each)) for each in result])
+    if hasattr(result, "to_dense"):
+        result = result.to_dense()
+    return np.asarray(result, dtype=float)
+
+
+def problem_numbers(problem):
+    return problem.noise.covariance
+
+
+def both_exits(covariance):
+    flat, ball = drifts.of_quadratic(np.zeros((2, 2))), regions.ball([0.0, 0.0], 0.8)
+    both = exit_simulation.simulate_chain_and_equation(
+        flat, covariance, 0.1, START, ball, 1000.0, 40, seed=3
+    )
+    return [both.chain.mean.value, both.equation.mean.value]
+
+
+def simulated(covariance):
+    curve = efficiency.by_simulation(
+        HESSIAN, covariance, [0.5, 1.0], step_size=0.5, num_paths=64, seed=1
+    )
+    return curve.values
+
+
+def chain_moments(covariance):
+    return linear_chain.simulate_linear_chain(HESSIAN, covariance, 0.1, [0, 3], 64, 1).covariance
+
+
+def action(covariance):
+    result = geometric_action.minimum_action(
+        lambda x: -x, covariance, [0.0, 0.0], [1.0, 0.0], num_points=9
+    )
+    return result.action
+
+
+def action_over_boundary(covariance):
+    boundary = [[1.0, 0.0], [1.0, 0.5]]
+    return geometric_action.exit_over_boundary(
+        lambda x: -x, covariance, [0.0, 0.0], boundary, num_points=9
+    ).action
+
+
+def sharp_basin(covariance):
+    return two_basin_exit.exit_from_sharp_basin(
+        [[0.0, 0.0]], covariance, num_candidates=1, num_points=9
+    ).action
+
+
+def probed(covariance):
+    # any unbiased estimate of Tr(H Sigma) within its error, whatever probes the kind allows
+    rng = np.random.default_rng(0)
+    found = trace_estimators.alignment_hutchinson(HESSIAN, covariance, 400, rng)
+    expected = np.sum(HESSIAN * dense(covariance @ np.eye(2)))
+    return abs(found.value - expected) <= 5 * found.standard_error + 1e-9 * expected
+
+
+# public function -> what it makes of a covariance, as numbers; the stage that it needs
+FUNCTIONS = {
+    indicators.alignment: (lambda c: indicators.alignment(HESSIAN, c), None),
+    indicators.escape_rate: (lambda c: indicators.escape_rate(HESSIAN, c), "diffusion"),
+    indicators.trace_ratio: (lambda c: indicators.trace_ratio(HESSIAN, c), None),
+    indicators.projection_coefficient: (
+        lambda c: indicators.projection_coefficient(HESSIAN, c),
+        None,
+    ),
+    subspaces.captured_share: (lambda c: subspaces.captured_share(c, np.eye(2)[:, :1]), None),
+    trace_estimators.alignment_hutchinson: (probed, None),
+    commutators.relative_commutator: (lambda c: commutators.relative_commutator(HESSIAN, c), None),
+    commutators.Commutator: (lambda c: commutators.Commutator(HESSIAN, c) @ np.eye(2), None),
+    noise_structures.isotropic_equivalent: (noise_structures.isotropic_equivalent, None),
+    noise_structures.diagonal_part: (noise_structures.diagonal_part, None),
+    noise_structures.leading_part: (lambda c: noise_structures.leading_part(c, 1), None),
+    noise_structures.hessian_part: (lambda c: noise_structures.hessian_part(HESSIAN, c, 1), None),
+    noise_structures.hessian_magnitude_part: (
+        lambda c: noise_structures.hessian_magnitude_part(HESSIAN, c, 1),
+        None,
+    ),
+    noise_structures.optimal_noise: (lambda c: noise_structures.optimal_noise(HESSIAN, c), None),
+    ornstein_uhlenbeck.covariance_at: (
+        lambda c: ornstein_uhlenbeck.covariance_at(HESSIAN, c, 1.0),
+        "diffusion",
+    ),
+    ornstein_uhlenbeck.stationary_covariance: (
+        lambda c: ornstein_uhlenbeck.stationary_covariance(HESSIAN, c),
+        "diffusion",
+    ),
+    ornstein_uhlenbeck.escaping_efficiency: (
+        lambda c: ornstein_uhlenbeck.escaping_efficiency(HESSIAN, c, [1.0]),
+        "diffusion",
+    ),
+    ornstein_uhlenbeck.stationary_escaping_efficiency: (
+        lambda c: ornstein_uhlenbeck.stationary_escaping_efficiency(HESSIAN, c),
+        "diffusion",
+    ),
+    linear_chains.chain_covariance_at: (
+        lambda c: linear_chains.chain_covariance_at(HESSIAN, c, 0.1, 5),
+        "mini-batch",
+    ),
+    linear_chains.chain_stationary_covariance: (
+        lambda c: linear_chains.chain_stationary_covariance(HESSIAN, c, 0.1),
+        "mini-batch",
+    ),
+    linear_chains.chain_escaping_efficiency: (
+        lambda c: linear_chains.chain_escaping_efficiency(HESSIAN, c, 0.1, [5]),
+        "mini-batch",
+    ),
+    linear_chains.chain_stationary_escaping_efficiency: (
+        lambda c: linear_chains.chain_stationary_escaping_efficiency(HESSIAN, c, 0.1),
+        "mini-batch",
+    ),
+    non_equilibrium.entropy_production: (
+        lambda c: non_equilibrium.entropy_production(HESSIAN, c),
+        "diffusion",
+    ),
+    non_equilibrium.circulation: (lambda c: non_equilibrium.circulation(HESSIAN, c), "diffusion"),
+    efficiency.by_slope: (lambda c: efficiency.by_slope(HESSIAN, c, [1.0]).values, "diffusion"),
+    efficiency.by_closed_form: (
+        lambda c: efficiency.by_closed_form(HESSIAN, c, [1.0]).values,
+        "diffusion",
+    ),
+    efficiency.by_simulation: (simulated, "diffusion"),
+    exit_exponents.quasi_potential: (
+        lambda c: exit_exponents.quasi_potential(HESSIAN, c, START),
+        "diffusion",
+    ),
+    exit_exponents.exit_through_level: (
+        lambda c: exit_exponents.exit_through_level(HESSIAN, c, 1.0).value,
+        "diffusion",
+    ),
+    exit_exponents.exit_from_ball: (
+        lambda c: exit_exponents.exit_from_ball(HESSIAN, c, 1.0).value,
+        "diffusion",
+    ),
+    exit_exponents.exit_through_plane: (
+        lambda c: exit_exponents.exit_through_plane(HESSIAN, c, [1.0, 0.0], 1.0).value,
+        "diffusion",
+    ),
+    asymptotic_times.eyring_kramers: (
+        lambda c: asymptotic_times.eyring_kramers(np.eye(2), np.diag([-1.0, 1.0]), 2.0, c).value,
+        "diffusion",
+    ),
+    geometric_action.minimum_action: (action, "diffusion"),
+    geometric_action.exit_over_boundary: (action_over_boundary, "diffusion"),
+    two_basin_exit.exit_from_sharp_basin: (sharp_basin, "diffusion"),
+    exit_simulation.simulate_chain_and_equation: (both_exits, "mini-batch"),
+    noises.constant: (lambda c: noises.constant(c).covariance, "diffusion"),
+    modified_equations.first_order: (
+        lambda c: problem_numbers(
+            modified_equations.first_order(drifts.of_quadratic(HESSIAN), c, 0.1, START)
+        ),
+        "mini-batch",
+    ),
+    modified_equations.second_order: (
+        lambda c: problem_numbers(
+            modified_equations.second_order(drifts.of_quadratic(HESSIAN), c, 0.1, START)
+        ),
+        "mini-batch",
+    ),
+    linear_chain.simulate_linear_chain: (chain_moments, "mini-batch"),
+    # its rows are any matrix's rows: their second moment is what was given
+    quadratic.noise_rows: (
+        lambda c: quadratic.noise_rows(c).T @ quadratic.noise_rows(c) / 4,
+        "one example",
+    ),
+}
+# isotropic noise alone, or that of a mini-batch alone, is meant by these
+ISOTROPIC = {asymptotic_times.eyring_kramers}
+# what takes a covariance, and why it does not take every kind
+OTHERS = {
+    "aniso.gradient_noise.minibatch_covariance": "converts a convention, which an array has not",
+    "aniso.gradient_noise.diffusion_covariance": "converts a convention, which an array has not",
+    "aniso.eigenbasis.projected_variances": "behind the closed forms",
+    "aniso.eigenbasis.rotated_covariance": "behind the closed forms",
+    "aniso.langevin.covariance_factor.full": "behind the noises",
+    "aniso.langevin.linear_schemes.moments_at": "moments of a state",
+    "aniso.langevin.linear_schemes.transient_covariance": "behind the schemes",
+    "aniso.langevin.regions.margin": "behind the exits",
+    "aniso.network_noise.LayeredCovariance": "is one",
+}
+
+
+def first_example(rng, isotropic):
+    """Factor rows (4, 2) of mean zero, and their covariance."""
+    rows = np.array([[1.0, 0.4], [-1.0, -0.4], [0.2, 0.9], [-0.2, -0.9]])
+    if isotropic:
+        rows = np.array([[1.0, 0.0], [-1.0, 0.0], [0.0, 1.0], [0.0, -1.0]])
+    return rows * rng.uniform(0.8, 1.2)
+
+
+class Bare(LinearOperator):
+    """An operator with nothing but a product."""
+
+    def __init__(self, matrix):
+        self.matrix = matrix
+        super().__init__(np.dtype(float), matrix.shape)
+
+    def _matvec(self, vector):
+        return self.matrix @ vector
+
+
+def layered_covariance(rows):
+    """Of a network of one linear unit: the gradients of (y - w x - b)^2 are its residuals' rows."""
+    network = networks.Network(
+        networks.Stack((networks.Dense(1),), (1,)),
+        losses.SquaredLoss(),
+        (rows[:, :1] / rows[:, 1:]),
+        -rows[:, 1:] / 2,
+    )
+    # at theta = 0 the residual is y, and the gradient -2 y (x, 1)
+    return network_noise.gradient_covariance(network.example_gradients(np.zeros(2)))
+
+
+def kinds(rows, stage):
+    """The same matrix in every kind, one with a convention of the stage that is needed."""
+    one = gradient_noise.gradient_covariance(rows)
+    made = {"one example": one}
+    made["mini-batch"] = gradient_noise.minibatch_covariance(one, 1, replacement=True)
+    made["diffusion"] = gradient_noise.diffusion_covariance(made["mini-batch"], 1.0)
+    matrix = rows.T @ rows / len(rows)
+    yield "list", matrix.tolist()
+    yield "array of another order", np.asfortranarray(matrix)
+    yield "operator", aslinearoperator(matrix)
+    yield "bare operator", Bare(matrix)
+    yield "sparse", scipy.sparse.csr_array(matrix)
+    yield "sparse matrix", scipy.sparse.csc_matrix(matrix)
+    yield "factored", FactoredCovariance(rows, 1 / len(rows))
+    for name, covariance in made.items():
+        if name == (stage or name):
+            yield f"gradient covariance, {name}", covariance
+            yield f"dense, {name}", covariance.to_dense()
+    if rows[:, 1].all():
+        layered = layered_covariance(rows)
+        if stage in ("mini-batch", "diffusion"):
+            layered = gradient_noise.minibatch_covariance(layered, 1, replacement=True)
+        if stage == "diffusion":
+            layered = gradient_noise.diffusion_covariance(layered, 1.0)
+        yield "layered", layered
+    if not (matrix - np.diag(np.diag(matrix))).any():
+        yield "diagonal", DiagonalCovariance(np.diag(matrix))
+
+
+@pytest.mark.needs_jit
+@pytest.mark.parametrize("function", FUNCTIONS, ids=lambda function: function.__name__)
+def test_every_kind_gives_the_same_numbers(function, rng):
+    compute, stage = FUNCTIONS[function]
+    rows = first_example(rng, function in ISOTROPIC)
+    expected = dense(compute(rows.T @ rows / len(rows)))
+    for kind, covariance in kinds(rows, stage):
+        found = dense(compute(covariance))
+        np.testing.assert_allclose(found, expected, rtol=1e-6, atol=1e-9, err_msg=kind)
+
+
+@pytest.mark.parametrize(
+    "function",
+    [function for function, (_, stage) in FUNCTIONS.items() if stage],
+    ids=lambda function: function.__name__,
+)
+def test_no_other_convention_is_taken(function, rng):
+    compute, stage = FUNCTIONS[function]
+    rows = first_example(rng, function in ISOTROPIC)
+    for other in {"one example", "mini-batch", "diffusion"} - {stage}:
+        for kind, covariance in kinds(rows, other):
+            if other in kind:
+                with pytest.raises(checks.InputError, match=f"expected the {stage} covariance"):
+                    compute(covariance)
+    with pytest.raises(checks.InputError, match="uncentred second moment"):
+        compute(gradient_noise.empirical_fisher(rows))
+
+
+@pytest.mark.parametrize("function", FUNCTIONS, ids=lambda function: function.__name__)
+def test_what_is_no_covariance_is_refused(function):
+    compute, _ = FUNCTIONS[function]
+    for wrong in (np.diag([1.0, np.nan]), np.array([[1.0, 0.5], [0.0, 1.0]])):
+        for form in (wrong, aslinearoperator(wrong), scipy.sparse.csr_array(wrong)):
+            with pytest.raises(checks.InputError):
+                compute(form)
+
+
+def test_every_function_that_takes_a_covariance_is_tested():
+    found = set()
+    for module in pkgutil.walk_packages(aniso.__path__, "aniso."):
+        if module.name.startswith(("aniso.propositions", "aniso.verify")):
+            continue
+        content = importlib.import_module(module.name)
+        for name, value in vars(content).items():
+            own = callable(value) and getattr(value, "__module__", None) == module.name
+            if name.startswith("_") or not own:
+                continue
+            try:
+                parameters = inspect.signature(value).parameters
+            except ValueError:
+                continue
+            names = {"covariance", "diffusion_covariance", "minibatch_covariance"}
+            if names & set(parameters):
+                found.add(f"{module.name}.{name}")
+    tested = {f"{function.__module__}.{function.__name__}" for function in FUNCTIONS}
+    results = {name for name in found if name.rpartition(".")[2][0].isupper()} - tested
+    assert found - results == (tested | set(OTHERS)) - {"aniso.network_noise.LayeredCovariance"}
+    assert escape.by_slope is efficiency.by_slope
