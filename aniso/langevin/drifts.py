@@ -204,7 +204,7 @@ def at(drift, theta):
     """
     theta = checks.array("theta", theta, shape=(drift.dimension,))
     panel = np.repeat(theta[:, None], drift_functions.LANES, axis=1)
-    out = np.zeros_like(panel)
+    out = np.full_like(panel, np.nan)
     source = getattr(drift.function, "py_func", drift.function)
     source(panel, drift.parameters, out)
     return out[:, 0].copy()

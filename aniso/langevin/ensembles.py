@@ -222,7 +222,7 @@ def _first_break(run, size, num_steps, first_path, count):
 
 
 def _general_cell(problem, scheme, step_size, steps, seed, substeps):
-    drift, potential, compiled = problems.compiled_or_plain(problem.drift)
+    drift, potential, compiled = problems.compiled_or_plain(problem)
     noise = problem.noise
     amplitude = noise.amplitude or noises.no_amplitude
     if noise.factor is None:
