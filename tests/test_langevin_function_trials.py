@@ -70,7 +70,7 @@ def leaves_out_a_side(theta, parameters, out):
 
 def is_random(theta, parameters, out):
     for lane in range(theta.shape[1]):
-        out[0, lane] = -parameters[0] * theta[0, lane] + np.random.normal()
+        out[0, lane] = -parameters[0] * theta[0, lane] + np.random.normal()  # noqa: NPY002
 
 
 def mixes_paths(theta, parameters, out):
@@ -235,7 +235,7 @@ def test_the_last_example_is_tried_too():
 
 def test_a_drift_that_forgets_a_component_is_refused():
     @numba.njit
-    def forgets(theta, parameters, out):
+    def forgets(theta, parameters, out):  # noqa: ARG001
         for lane in range(theta.shape[1]):
             out[0, lane] = -theta[0, lane]
             out[2, lane] = -theta[2, lane]
@@ -343,7 +343,7 @@ def test_the_crossing_variance_of_a_region_of_ones_own_is_checked(start, rng):
     for method in ("bridge", "shift"):
         assert exits(right_one, method).num_steps > 0
         for wrong in (0.99 * right_one, 2 * right_one, 0.0):
-            with pytest.raises(checks.InputError, match="expected grad m.T Sigma grad m"):
+            with pytest.raises(checks.InputError, match=r"expected grad m\^T Sigma grad m"):
                 exits(wrong, method)
     # a chain has no bridge
     assert exits(2 * right_one, "grid").num_steps > 0

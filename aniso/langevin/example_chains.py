@@ -225,6 +225,7 @@ def _run(
             raise problems.NonFiniteState(int(failure[1]), int(failure[2]))
 
     identity = (
+        examples.num_examples,
         examples.gradient,
         examples.parameters,
         examples.potential,

@@ -233,7 +233,7 @@ def simulate_exits(
         num_paths,
         num_threads=threads,
         checkpoint=checkpoint,
-        fingerprint=checkpoints.fingerprint(
+        experiment=(
             "exits",
             num_paths,
             problem.drift.function,

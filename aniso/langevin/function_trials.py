@@ -179,8 +179,9 @@ class _Trial:
                 "before any out[...] += ..."
             )
         return (
-            f"{self.name} gives {first[0]} and then {second[0]} in {where} {at}; expected column l of "
-            "out to depend on column l of theta and on parameters alone, without random numbers"
+            f"{self.name} gives {first[0]} and then {second[0]} in {where} {at}; expected "
+            "column l of out to depend on column l of theta and on parameters alone, without "
+            "random numbers"
         )
 
     def _values(self, plain, columns, fill):

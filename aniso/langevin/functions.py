@@ -57,15 +57,15 @@ def pointer(function, signature):
         return source
     if is_built_in(function):
         return numba.cfunc(signature, nopython=True, cache=True, error_model="numpy")(source)
+    compiled = numba.njit(error_model="numpy", forceinline=True)(source)
+    guarded = _GUARDS[signature](compiled)
     try:
-        compiled = numba.njit(signature, error_model="numpy", forceinline=True)(source)
-    except numba.errors.NumbaError as error:
+        return numba.cfunc(signature, nopython=True, error_model="numpy")(guarded)
+    except (numba.errors.NumbaError, TypeError) as error:
         raise checks.InputError(
             f"{getattr(source, '__name__', source)!r} can't be compiled; expected a function that "
-            f"numba.njit compiles and that returns nothing: {error}"
+            f"numba.njit compiles: {error}"
         ) from error
-    guarded = _GUARDS[signature](compiled)
-    return numba.cfunc(signature, nopython=True, error_model="numpy")(guarded)
 
 
 def _guarded_panel(compiled):
