@@ -36,6 +36,10 @@ class Drift:
     potential: Callable | None = None
     hessian: np.ndarray | None = None
 
+    def __post_init__(self):
+        parameters = functions.parameter_array("parameters", self.parameters)
+        object.__setattr__(self, "parameters", parameters)
+
 
 def of_quadratic(hessian):
     """Drift ``-H theta`` of the loss ``theta^T H theta / 2``.
@@ -186,7 +190,6 @@ def of_function(function, dimension, *, parameters=(), potential=None):
     if potential is not None:
         functions.require_callable("potential", potential)
     dimension = checks.integer("dimension", dimension, low=1)
-    parameters = checks.array("parameters", parameters, shape=(None,))
     return Drift(dimension, function, parameters, potential)
 
 

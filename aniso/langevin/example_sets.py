@@ -32,6 +32,10 @@ class Examples:
     parameters: np.ndarray
     potential: Callable | None = None
 
+    def __post_init__(self):
+        parameters = functions.parameter_array("parameters", self.parameters)
+        object.__setattr__(self, "parameters", parameters)
+
 
 def least_squares(inputs, targets):
     """Examples with the losses ``(x_i . theta - y_i)^2 / 2``.
@@ -128,7 +132,6 @@ def custom(gradient, num_examples, dimension, *, parameters=(), potential=None):
             )
     num_examples = checks.integer("num_examples", num_examples, low=1)
     dimension = checks.integer("dimension", dimension, low=1)
-    parameters = checks.array("parameters", parameters, shape=(None,))
     return Examples(num_examples, dimension, gradient, parameters, potential)
 
 

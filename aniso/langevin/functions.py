@@ -16,6 +16,10 @@ region          theta, parameters (P,), out (2, L)      row 0 a margin, positive
 example         theta, index (L,), parameters (P,),     the gradient of example index[lane] in each
 gradient        out (D, L)                              lane
 ==============  ======================================  ==========================================
+
+A function writes every entry of `out` at every call, and reads nothing from it before. `out` holds
+NaN at first. Before a run users' functions are tried at the start and around it, see
+:mod:`aniso.langevin.function_trials`. A function that raises during a run leaves NaN.
 """
 
 import functools
@@ -132,6 +136,28 @@ def is_built_in(function):
     """
     source = getattr(function, "py_func", function)
     return str(getattr(source, "__module__", "")).startswith("aniso.")
+
+
+def parameter_array(name, value):
+    """Return the parameters of a function as kernels take them, an array of its own.
+
+    Parameters
+    ----------
+    name : str
+    value : array_like, shape (P,)
+        Of any strides and any real type; a copy is taken.
+
+    Returns
+    -------
+    numpy.ndarray, shape (P,)
+        In double precision, contiguous and writeable.
+
+    Examples
+    --------
+    >>> parameter_array("parameters", np.arange(3)[::-1]).tolist()
+    [2.0, 1.0, 0.0]
+    """
+    return np.array(checks.array(name, value, shape=(None,)), order="C")
 
 
 def is_compiled(function):

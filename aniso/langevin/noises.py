@@ -40,6 +40,11 @@ class Noise:
     amplitude: Callable | None = None
     parameters: np.ndarray = None
 
+    def __post_init__(self):
+        if self.parameters is not None:
+            parameters = functions.parameter_array("parameters", self.parameters)
+            object.__setattr__(self, "parameters", parameters)
+
     @property
     def covariance(self):
         """Sigma, shape (D, D); None where it depends on theta."""
@@ -157,7 +162,6 @@ def state_dependent(amplitude, dimension, *, parameters=()):
     """
     functions.require_callable("amplitude", amplitude)
     dimension = checks.integer("dimension", dimension, low=1)
-    parameters = checks.array("parameters", parameters, shape=(None,))
     return Noise(dimension, None, True, amplitude, parameters)
 
 

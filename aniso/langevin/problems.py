@@ -49,7 +49,7 @@ class LangevinProblem:
                 f"{self.noise.dimension}; expected the same"
             )
         start = checks.array("start", self.start, shape=(self.drift.dimension,))
-        object.__setattr__(self, "start", np.ascontiguousarray(start))
+        object.__setattr__(self, "start", np.array(start, order="C"))
 
     @property
     def dimension(self):

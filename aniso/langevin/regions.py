@@ -124,7 +124,7 @@ def custom(function, dimension, *, parameters=()):
             "function of the region is a plain Python function; expected one compiled with "
             "numba.njit"
         )
-    parameters = checks.array("parameters", parameters, shape=(None,))
+    parameters = functions.parameter_array("parameters", parameters)
     dimension = checks.integer("dimension", dimension, low=1)
     return Region(dimension, function, lambda covariance: parameters)  # noqa: ARG005
 
