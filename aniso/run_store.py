@@ -70,7 +70,8 @@ class RunDirectory:
     ------
     InputError
         If the directory belongs to other parameters (the message shows the difference), holds
-        something else, is still worked on by another process after a minute, or can't be written.
+        something else, is still worked on by another process after a minute, or can't be written;
+        or if the parameters are no plain data.
 
     Warns
     -----
@@ -103,7 +104,7 @@ class RunDirectory:
             raise checks.InputError(
                 f"the run directory {str(folder)!r} can't be created: {error.strerror}"
             ) from error
-        self._identity = json.loads(json.dumps({"parameters": parameters, "seed": seed}))
+        self._identity = _plain({"parameters": parameters, "seed": seed})
         self._refuse_foreign()
         self._lock, self._looked = None, 0.0
 
@@ -282,6 +283,17 @@ class RunDirectory:
             return None
 
 
+def _plain(identity):
+    try:
+        return json.loads(json.dumps(identity))
+    except (TypeError, ValueError) as error:
+        raise checks.InputError(
+            f"parameters or seed of the run directory can't be stored ({error}); expected plain "
+            "data: numbers, text, lists and dicts; for a function its name and version, for an "
+            "array its hash"
+        ) from error
+
+
 def ask_to_stop(folders):
     """Ask the runs in these directories, in whatever process, to write a checkpoint and stop.
 
@@ -314,7 +326,8 @@ def stored_arrays(folder, parameters, seed, compute):
     folder, parameters, seed
         As of :class:`RunDirectory`.
     compute : callable
-        ``compute() -> dict of str to ndarray``.
+        ``compute() -> dict of str to ndarray``. The function itself does not count: whatever
+        decides what it computes belongs into `parameters`.
 
     Returns
     -------

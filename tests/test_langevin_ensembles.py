@@ -12,7 +12,14 @@ import reference_langevin as reference
 import scipy.linalg
 
 from aniso import checks, langevin, memory
-from aniso.langevin import accumulators, checkpoints, drifts, linear_schemes, noises, schemes
+from aniso.langevin import (
+    accumulators,
+    drifts,
+    experiment_identity,
+    linear_schemes,
+    noises,
+    schemes,
+)
 
 FAST = not numba.config.DISABLE_JIT
 SEED = int(np.random.SeedSequence().generate_state(1)[0])  # any seed passes
@@ -285,7 +292,8 @@ def test_stored_paths_resume(tmp_path):
     first = langevin.simulate_paths(problem, "exact", 0.1, [1], 300, 1, checkpoint=checkpoint)
     again = langevin.simulate_paths(problem, "exact", 0.1, [1], 300, 1, checkpoint=checkpoint)
     np.testing.assert_array_equal(first, again)
-    assert checkpoints.fingerprint(cubic) != checkpoints.fingerprint(geometric_drift)
+    first_drift = experiment_identity.fingerprint(cubic)
+    assert first_drift != experiment_identity.fingerprint(geometric_drift)
 
 
 def test_a_drift_that_breaks_is_named_by_path_and_step():

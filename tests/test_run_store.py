@@ -295,3 +295,9 @@ def test_a_run_killed_at_any_moment_resumes_to_the_same_bits(tmp_path, rng):
     assert killed > 0
     for key, expected in whole.items():
         assert np.array_equal(resumed[key], expected, equal_nan=True), key
+
+
+@pytest.mark.parametrize("value", [len, np.ones(2), object()])
+def test_parameters_that_are_no_plain_data_are_refused(value, tmp_path):
+    with pytest.raises(checks.InputError, match="expected plain data"):
+        opened(tmp_path, {"value": value})

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from aniso import backend, checks, interruptions
+from aniso.descent import start_witness
 from aniso.descent.hosted import on_host
 from aniso.descent.measurements import Measurements
 from aniso.descent.point import Point
@@ -74,7 +75,9 @@ def simulate_descent(
     Raises
     ------
     InputError
-        If an argument breaks its rule, or `run` holds a run of other settings or measurements.
+        If an argument breaks its rule, or `run` holds a run of other settings or measurements,
+        or from another start, or of another objective or data: told by the loss and the gradient
+        at the start, up to rounding.
     NotConverged
         If eigenvectors of the Hessian do not reach their tolerance.
     KeyboardInterrupt
@@ -103,12 +106,21 @@ def simulate_descent(
     if measurements is None:
         measurements = Measurements((0, settings.num_steps))
     measurements.check_run(objective, settings.num_steps)
-    state = RunState(theta, rng, settings, measurements, objective.num_examples)
+    witnesses = {} if run is None else _witnesses(objective, theta, measurements)
+    state = RunState(theta, rng, settings, measurements, objective.num_examples, witnesses)
     if run is not None:
         stored = run.latest_checkpoint()
         if stored is not None:
             state.restore(stored)
     return _Loop(objective, settings, measurements, state, run, progress).go()
+
+
+def _witnesses(objective, theta, measurements):
+    found = {"objective": start_witness.witness(objective, theta)}
+    if "test" in measurements.quantities:
+        held_out = on_host(measurements.test_objective)
+        found["test_objective"] = start_witness.witness(held_out, theta)
+    return found
 
 
 class _Loop:

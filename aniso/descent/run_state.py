@@ -3,6 +3,7 @@
 import numpy as np
 
 from aniso import checks, parameter_differences
+from aniso.descent import start_witness
 from aniso.descent.batches import BatchSampler
 from aniso.descent.generator_states import restored, state_text
 from aniso.descent.structures import NEEDS_COVARIANCE
@@ -20,6 +21,8 @@ class RunState:
     measurements : Measurements
     num_examples : int
         N.
+    witnesses : dict of str to dict
+        What the start and the objectives are, by :func:`aniso.descent.start_witness.witness`.
 
     Notes
     -----
@@ -27,8 +30,8 @@ class RunState:
     or at the end of the run, in both cases before this step's record.
     """
 
-    def __init__(self, theta, rng, settings, measurements, num_examples):
-        self.theta, self.step = theta, 0
+    def __init__(self, theta, rng, settings, measurements, num_examples, witnesses):
+        self.theta, self.step, self.witnesses = theta, 0, witnesses
         self.rng, self.measurement_rng = rng, rng.spawn(1)[0]
         self.settings, self.measurements = settings, measurements
         self.sampler = BatchSampler(num_examples, settings.batch_size, settings.sampling)
@@ -47,6 +50,7 @@ class RunState:
         return {
             "settings": self.settings.parameters(),
             "measurements": self.measurements.parameters(),
+            "witnesses": self.witnesses,
             "position": self.sampler.position,
             "rng": state_text(self.rng),
             "measurement_rng": state_text(self.measurement_rng),
@@ -63,7 +67,8 @@ class RunState:
         ------
         InputError
             If the checkpoint is that of other settings, measurements or numbers of parameters
-            (`num_steps` may differ), lies beyond `num_steps`, or can't be gone on from.
+            (`num_steps` may differ), or of another start, objective or data. If it lies beyond
+            `num_steps`, or can't be gone on from.
         """
         self._refuse_foreign(stored)
         arrays, details = stored.arrays, stored.details
@@ -81,6 +86,11 @@ class RunState:
 
     def _refuse_foreign(self, stored):
         settings, step = self.settings, stored.step
+        if stored.arrays["theta"].shape != self.theta.shape:
+            raise checks.InputError(
+                f"theta has shape {self.theta.shape}, the checkpoint in the run directory "
+                f"{stored.arrays['theta'].shape}; expected the same; choose another directory"
+            )
         own = self.details()
         parts = [
             {name: dict(details.get(name, {})) for name in ("settings", "measurements")}
@@ -89,16 +99,16 @@ class RunState:
         for part in parts:
             part["settings"].pop("num_steps", None)  # more steps of the same run are its extension
         lines = list(parameter_differences.differences(*parts))
+        found = stored.details.get("witnesses", {})
+        for name, witness in self.witnesses.items():
+            differing = start_witness.differences(found.get(name, {}), witness)
+            lines += [f"{name}: {line}" for line in differing]
         if lines:
             shown = "\n".join(f"  {line}" for line in lines)
             raise checks.InputError(
                 f"the checkpoint in the run directory belongs to another run:\n{shown}\n"
-                "expected the same settings and measurements; choose another directory"
-            )
-        if stored.arrays["theta"].shape != self.theta.shape:
-            raise checks.InputError(
-                f"theta has shape {self.theta.shape}, the checkpoint in the run directory "
-                f"{stored.arrays['theta'].shape}; expected the same; choose another directory"
+                "expected the same settings, measurements, start and objective; choose another "
+                "directory"
             )
         if step > settings.num_steps:
             raise checks.InputError(

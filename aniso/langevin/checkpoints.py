@@ -5,18 +5,15 @@ fingerprint of the experiment. Cells are folded in their order, and streams have
 resumed run ends with the bits of an uninterrupted one.
 """
 
-import hashlib
-import inspect
 import io
 import time
-import types
 import zipfile
 from pathlib import Path
 
 import numpy as np
 
 from aniso import checks, files
-from aniso.langevin import cells
+from aniso.langevin import cells, experiment_identity
 
 SECONDS_BETWEEN_SAVES = 2.0
 
@@ -29,7 +26,7 @@ def fold(
     *,
     num_threads=None,
     checkpoint=None,
-    fingerprint="",
+    experiment=(),
     cell_size=cells.CELL,
 ):
     """Folds ``work(first_path, count)`` over all cells into `state`, in order.
@@ -46,15 +43,17 @@ def fold(
         As in :func:`aniso.langevin.cells.in_order`.
     checkpoint : path-like, optional
         File from which to resume, and in which to save every few seconds and at the end.
-    fingerprint : str
-        Identity of the experiment.
+    experiment : tuple
+        All that the result depends on: numbers, text, None, arrays and functions. Looked into
+        only where there is a checkpoint.
     cell_size : int
         Paths in a cell.
 
     Raises
     ------
     InputError
-        If the checkpoint can't be written, can't be read, or belongs to another experiment.
+        If the checkpoint can't be written, can't be read, or belongs to another experiment. If a
+        function of the experiment reaches something that can't be identified.
 
     Examples
     --------
@@ -65,8 +64,9 @@ def fold(
     >>> state["paths"]
     array([300.])
     """
-    done = 0
+    done, fingerprint = 0, ""
     if checkpoint is not None:
+        fingerprint = experiment_identity.fingerprint(*experiment)
         files.require_writable("checkpoint", checkpoint)
         done = _load(Path(checkpoint), state, fingerprint)
     saved = time.monotonic()
@@ -82,53 +82,6 @@ def fold(
         if cell + 1 == total or time.monotonic() - saved > SECONDS_BETWEEN_SAVES:
             _save(Path(checkpoint), state, cell + 1, fingerprint)
             saved = time.monotonic()
-
-
-def fingerprint(*parts):
-    """Hash of an experiment: numbers, text, None, arrays and functions.
-
-    Functions count by their code and by the numbers, arrays and functions they take from outside.
-
-    Examples
-    --------
-    >>> fingerprint(1, np.ones(2)) == fingerprint(1, np.ones(2)) != fingerprint(1, np.ones(3))
-    True
-    """
-    digest = hashlib.sha256()
-    for part in parts:
-        if isinstance(part, np.ndarray):
-            digest.update(f"{part.dtype.str}{part.shape}".encode())
-            digest.update(np.ascontiguousarray(part).tobytes())
-        elif callable(part):
-            digest.update(_described(part, set()).encode())
-        else:
-            digest.update(repr(part).encode())
-        digest.update(b";")
-    return digest.hexdigest()
-
-
-def _described(value, seen):
-    """Text that is the same in every process and changes with what a function computes."""
-    source = getattr(value, "py_func", value)
-    if isinstance(source, types.CodeType):
-        constants = [_described(constant, seen) for constant in source.co_consts]
-        return f"{source.co_code.hex()} {source.co_names} {constants}"
-    if isinstance(source, types.FunctionType):
-        name = f"{source.__module__}.{source.__qualname__}"
-        if id(source) in seen:
-            return name
-        seen.add(id(source))
-        outside = inspect.getclosurevars(source)
-        taken = sorted((outside.nonlocals | outside.globals).items())
-        described = [(key, _described(part, seen)) for key, part in taken]
-        return f"{name} {_described(source.__code__, seen)} {described}"
-    if isinstance(source, np.ndarray):
-        return fingerprint(source)
-    if isinstance(source, (str, bytes, int, float, complex, tuple, np.generic, types.NoneType)):
-        return repr(source)
-    if isinstance(source, frozenset):
-        return repr(sorted(map(repr, source)))
-    return type(source).__name__
 
 
 def _save(path, state, num_cells, experiment):

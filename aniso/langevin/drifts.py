@@ -189,7 +189,6 @@ def of_function(function, dimension, *, parameters=(), potential=None):
     if potential is not None:
         functions.require_callable("potential", potential)
     dimension = checks.integer("dimension", dimension, low=1)
-    parameters = checks.array("parameters", parameters, shape=(None,))
     return Drift(dimension, function, parameters, potential)
 
 
@@ -207,7 +206,7 @@ def at(drift, theta):
     """
     theta = checks.array("theta", theta, shape=(drift.dimension,))
     panel = np.repeat(theta[:, None], drift_functions.LANES, axis=1)
-    out = np.zeros_like(panel)
+    out = np.full_like(panel, np.nan)
     source = getattr(drift.function, "py_func", drift.function)
     source(panel, drift.parameters, out)
     return out[:, 0].copy()

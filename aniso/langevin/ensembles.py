@@ -61,7 +61,9 @@ def simulate_ensemble(
     Raises
     ------
     InputError
-        If an argument breaks its rule or the scheme is not meant for the problem.
+        If an argument breaks its rule, the scheme is not meant for the problem, or a function of
+        the problem fails its trial (:mod:`aniso.langevin.function_trials`). With `checkpoint` also
+        if a function reaches what can't be identified, or the file holds another experiment.
     NonFiniteState
         If a path leaves the finite numbers; path and step are named.
     AllocationRefused
@@ -154,6 +156,7 @@ def _validated(problem, scheme, step_size, record_steps, seed, substeps=1):
         drift.function,
         drift.parameters,
         drift.potential,
+        drift.hessian,
         noise.factor,
         noise.amplitude,
         noise.parameters,
@@ -222,7 +225,7 @@ def _first_break(run, size, num_steps, first_path, count):
 
 
 def _general_cell(problem, scheme, step_size, steps, seed, substeps):
-    drift, potential, compiled = problems.compiled_or_plain(problem.drift)
+    drift, potential, compiled = problems.compiled_or_plain(problem)
     noise = problem.noise
     amplitude = noise.amplitude or noises.no_amplitude
     if noise.factor is None:

@@ -7,6 +7,7 @@ from aniso.langevin import (
     drift_functions,
     example_chain_kernel,
     example_sets,
+    function_trials,
     functions,
     problems,
     recording,
@@ -175,6 +176,25 @@ def _run(
     start = checks.array("start", start, shape=(examples.dimension,))
     steps = record_grid("record_steps", record_steps)
     key = streams.seed_word(seed)
+    points = function_trials.points_around(start)
+    function_trials.require_sound(
+        "gradient",
+        examples.gradient,
+        functions.EXAMPLE_FUNCTION,
+        points,
+        examples.parameters,
+        num_rows=examples.dimension,
+        num_examples=examples.num_examples,
+    )
+    if examples.potential is not None:
+        function_trials.require_sound(
+            "potential",
+            examples.potential,
+            functions.ROW_FUNCTION,
+            points,
+            examples.parameters,
+            finite=False,
+        )
     gradient = functions.pointer(examples.gradient, functions.EXAMPLE_FUNCTION)
     potential = functions.pointer(
         examples.potential or drift_functions.no_potential, functions.ROW_FUNCTION
@@ -205,6 +225,7 @@ def _run(
             raise problems.NonFiniteState(int(failure[1]), int(failure[2]))
 
     identity = (
+        examples.num_examples,
         examples.gradient,
         examples.parameters,
         examples.potential,

@@ -131,7 +131,6 @@ def custom(gradient, num_examples, dimension, *, parameters=(), potential=None):
             )
     num_examples = checks.integer("num_examples", num_examples, low=1)
     dimension = checks.integer("dimension", dimension, low=1)
-    parameters = checks.array("parameters", parameters, shape=(None,))
     return Examples(num_examples, dimension, gradient, parameters, potential)
 
 

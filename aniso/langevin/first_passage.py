@@ -147,12 +147,13 @@ def simulate_exits(
     code = METHODS[checks.one_of("method", method, list(METHODS))]
     key = streams.seed_word(seed)
     threads = cells.thread_count(num_threads)
-    drift, _, compiled = problems.compiled_or_plain(problem.drift)
-    if not compiled:
+    if not functions.is_compiled(problem.drift.function):
         raise checks.InputError(
             "the drift is a plain Python function; exit times need one compiled with numba.njit"
         )
+    drift, _, _ = problems.compiled_or_plain(problem)
     covariance = problem.noise.covariance
+    regions.require_sound(region, problem.start, problem.noise.factor, bridged=method != "grid")
     inside, variance = regions.margin(region, problem.start, covariance)
     if not inside > 0:
         raise checks.InputError(
@@ -232,7 +233,7 @@ def simulate_exits(
         num_paths,
         num_threads=threads,
         checkpoint=checkpoint,
-        fingerprint=checkpoints.fingerprint(
+        experiment=(
             "exits",
             num_paths,
             problem.drift.function,

@@ -16,6 +16,10 @@ region          theta, parameters (P,), out (2, L)      row 0 a margin, positive
 example         theta, index (L,), parameters (P,),     the gradient of example index[lane] in each
 gradient        out (D, L)                              lane
 ==============  ======================================  ==========================================
+
+A function writes every entry of `out` at every call, and reads nothing from it before. `out` holds
+NaN at first. Before a run users' functions are tried at the start and around it, see
+:mod:`aniso.langevin.function_trials`. A function that raises during a run leaves NaN.
 """
 
 import functools
@@ -41,15 +45,119 @@ EXAMPLE_FUNCTION = types.void(_PANEL, types.Array(types.int64, 1, "C"), _VECTOR,
 
 @functools.cache
 def pointer(function, signature):
-    """A compiled function as the pointer that kernels take; compiled once per process.
+    """Return a compiled function as the pointer that kernels take; compiled once per process.
 
-    Functions of this package are kept on disk between processes, others are compiled anew.
+    Functions of this package are kept on disk between processes, others are compiled anew. The
+    exception of another function can't leave a kernel. It becomes NaN in `out`, and so does what
+    the function leaves unwritten: the run stops there with NonFiniteState.
+
+    Raises
+    ------
+    InputError
+        If the function can't be compiled.
     """
     source = getattr(function, "py_func", function)
     if numba.config.DISABLE_JIT:
         return source
-    cached = source.__module__.startswith("aniso.")
-    return numba.cfunc(signature, nopython=True, cache=cached, error_model="numpy")(source)
+    if is_built_in(function):
+        return numba.cfunc(signature, nopython=True, cache=True, error_model="numpy")(source)
+    compiled = numba.njit(error_model="numpy", forceinline=True)(source)
+    guarded = _GUARDS[signature](compiled)
+    try:
+        return numba.cfunc(signature, nopython=True, error_model="numpy")(guarded)
+    except (numba.errors.NumbaError, TypeError) as error:
+        raise checks.InputError(
+            f"{getattr(source, '__name__', source)!r} can't be compiled; expected a function that "
+            f"numba.njit compiles: {error}"
+        ) from error
+
+
+def _guarded_panel(compiled):
+    def guarded(theta, parameters, out):
+        _blank_panel(out)
+        try:
+            compiled(theta, parameters, out)
+        except Exception:
+            _blank_panel(out)
+
+    return guarded
+
+
+def _guarded_row(compiled):
+    def guarded(theta, parameters, out):
+        _blank_row(out)
+        try:
+            compiled(theta, parameters, out)
+        except Exception:
+            _blank_row(out)
+
+    return guarded
+
+
+def _guarded_example(compiled):
+    def guarded(theta, index, parameters, out):
+        _blank_panel(out)
+        try:
+            compiled(theta, index, parameters, out)
+        except Exception:
+            _blank_panel(out)
+
+    return guarded
+
+
+_GUARDS = {
+    PANEL_FUNCTION: _guarded_panel,
+    ROW_FUNCTION: _guarded_row,
+    EXAMPLE_FUNCTION: _guarded_example,
+}
+
+
+@numba.njit(forceinline=True)
+def _blank_panel(out):
+    # loops, which cost a third of what fill does
+    for i in range(out.shape[0]):
+        for lane in range(out.shape[1]):
+            out[i, lane] = np.nan
+
+
+@numba.njit(forceinline=True)
+def _blank_row(out):
+    for lane in range(out.shape[0]):
+        out[lane] = np.nan
+
+
+def is_built_in(function):
+    """Return whether a function is one of this package, which its tests cover.
+
+    Examples
+    --------
+    >>> is_built_in(pointer), is_built_in(print)
+    (True, False)
+    """
+    source = getattr(function, "py_func", function)
+    return str(getattr(source, "__module__", "")).startswith("aniso.")
+
+
+def parameter_array(name, value):
+    """Return the parameters of a function as kernels take them, an array of its own.
+
+    Parameters
+    ----------
+    name : str
+    value : array_like, shape (P,)
+        Of any strides and any real type; a copy is taken.
+
+    Returns
+    -------
+    numpy.ndarray, shape (P,)
+        In double precision, contiguous and writeable.
+
+    Examples
+    --------
+    >>> parameter_array("parameters", np.arange(3)[::-1]).tolist()
+    [2.0, 1.0, 0.0]
+    """
+    return np.array(checks.array(name, value, shape=(None,)), order="C")
 
 
 def hold_arrays(made, *names):
@@ -66,7 +174,7 @@ def hold_arrays(made, *names):
     for name in names:
         value = getattr(made, name)
         if value is not None:
-            object.__setattr__(made, name, np.array(value, dtype=np.float64, order="C"))
+            object.__setattr__(made, name, np.array(checks.array(name, value), order="C"))
 
 
 def is_compiled(function):

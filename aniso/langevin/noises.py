@@ -162,7 +162,6 @@ def state_dependent(amplitude, dimension, *, parameters=()):
     """
     functions.require_callable("amplitude", amplitude)
     dimension = checks.integer("dimension", dimension, low=1)
-    parameters = checks.array("parameters", parameters, shape=(None,))
     return Noise(dimension, None, True, amplitude, parameters)
 
 

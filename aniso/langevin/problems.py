@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from aniso import checks
-from aniso.langevin import functions, streams
+from aniso.langevin import function_trials, functions
 from aniso.langevin.drifts import Drift
 from aniso.langevin.noises import Noise
 
@@ -101,33 +101,43 @@ def require_own_component(noise, start, *, derivative):
     >>> require_own_component(noises.proportional([0.5]), np.ones(1), derivative=True)
     """
     size = noise.dimension
-    source = getattr(noise.amplitude, "py_func", noise.amplitude)
-
-    def amplitude(point):
-        panel = np.repeat(point[:, None], streams.LANES, axis=1)
-        out = np.zeros((2 * size, streams.LANES))
-        source(panel, noise.parameters, out)
-        return out[:, 0]
-
+    points = function_trials.points_around(start)
+    arguments = (noise.amplitude, functions.PANEL_FUNCTION)
+    function_trials.require_sound(
+        "amplitude", *arguments, points, noise.parameters, num_rows=2 * size
+    )
     # an irrational offset, so that no symmetric function hides its dependence
     width = 1e-4 * np.sqrt(2.0) * max(1.0, np.abs(start).max())
-    here = amplitude(start)
-    for j in range(size):
-        shift = np.zeros(size)
-        shift[j] = width
-        right, left = amplitude(start + shift), amplitude(start - shift)
-        others = np.arange(size) != j
-        if (right[:size] != here[:size])[others].any():
+    shifts = width * np.eye(size)
+    for number, point in enumerate(points):
+        places = np.concatenate([[point], point + shifts, point - shifts])
+        values = function_trials.evaluate(*arguments, places, noise.parameters, 2 * size)
+        if number > 0 and not np.isfinite(values).all():
+            continue  # outside of where the amplitude is defined
+        here, right, left = values[:, 0], values[:, 1 : 1 + size], values[:, 1 + size :]
+        moved = np.abs(right[:size] - here[:size, None]) > 1e-9 * np.abs(here[:size]).max()
+        changed = moved & ~np.eye(size, dtype=bool)
+        if changed.any():
+            j = int(np.argwhere(changed)[0, 1])
             raise checks.InputError(
                 f"amplitude of another component changes with theta[{j}]; expected g_i to "
                 "depend on theta_i alone"
             )
-        slope, given = (right[j] - left[j]) / (2 * width), here[size + j]
-        if derivative and abs(slope - given) > 1e-4 * max(abs(slope), abs(here[j]), 1e-8):
-            raise checks.InputError(
-                f"amplitude has the derivative {given:.6g} in theta[{j}] at the start, a central "
-                f"difference gives {slope:.6g}; expected row D + i of out to hold dg_i/dtheta_i"
-            )
+        if derivative:
+            slopes = (np.diag(right[:size]) - np.diag(left[:size])) / (2 * width)
+            _require_derivative(slopes, here[:size], here[size:], point)
+
+
+def _require_derivative(slopes, amplitude, given, point):
+    scale = np.maximum(np.maximum(np.abs(slopes), np.abs(amplitude)), 1e-8)
+    wrong = np.abs(slopes - given) > 1e-4 * scale
+    if wrong.any():
+        j = int(np.argmax(wrong))
+        raise checks.InputError(
+            f"amplitude has the derivative {given[j]:.6g} in theta[{j}] at {point.tolist()}, a "
+            f"central difference gives {slopes[j]:.6g}; expected row D + i of out to hold "
+            "dg_i/dtheta_i"
+        )
 
 
 def require_scheme(scheme, problem):
@@ -155,18 +165,49 @@ def require_scheme(scheme, problem):
     return scheme
 
 
-def compiled_or_plain(drift):
-    """Pointers of a drift's functions for the kernel, or the plain functions for the slow path.
+def compiled_or_plain(problem):
+    """Return a drift's functions as kernels take them, after trials at the start and around it.
+
+    Parameters
+    ----------
+    problem : LangevinProblem
 
     Returns
     -------
     tuple
-        (drift function, potential function, whether both are compiled).
+        (drift function, potential function, whether both are compiled): pointers, or the plain
+        functions for the slow path.
+
+    Raises
+    ------
+    InputError
+        If a function of the user fails its trial.
     """
     from aniso.langevin.drift_functions import no_potential
 
+    drift = problem.drift
     potential = drift.potential or no_potential
-    if not functions.is_compiled(drift.function):
+    compiled = functions.is_compiled(drift.function)
+    points = function_trials.points_around(problem.start)
+    function_trials.require_sound(
+        "drift",
+        drift.function,
+        functions.PANEL_FUNCTION,
+        points,
+        drift.parameters,
+        num_rows=drift.dimension,
+        compiled=compiled,
+    )
+    function_trials.require_sound(
+        "potential",
+        potential,
+        functions.ROW_FUNCTION,
+        points,
+        drift.parameters,
+        finite=False,
+        compiled=compiled,
+    )
+    if not compiled:
         return drift.function, getattr(potential, "py_func", potential), False
     return (
         functions.pointer(drift.function, functions.PANEL_FUNCTION),

@@ -127,7 +127,7 @@ def moments(run, num_paths, *, num_threads=None, checkpoint=None):
         num_paths,
         num_threads=num_threads,
         checkpoint=checkpoint,
-        fingerprint=checkpoints.fingerprint("centred ensemble", num_paths, *run.identity),
+        experiment=("centred ensemble", num_paths, *run.identity),
     )
     return _statistics(run, state, centre, num_paths)
 
@@ -178,7 +178,7 @@ def paths(run, num_paths, *, num_threads=None, checkpoint=None):
         num_paths,
         num_threads=num_threads,
         checkpoint=checkpoint,
-        fingerprint=checkpoints.fingerprint("paths", num_paths, *run.identity),
+        experiment=("paths", num_paths, *run.identity),
     )
     return state["paths"]
 

@@ -14,7 +14,7 @@ import numpy as np
 from numba import njit
 
 from aniso import checks
-from aniso.langevin import functions
+from aniso.langevin import function_trials, functions
 from aniso.langevin.streams import KERNEL, LANES
 
 
@@ -124,7 +124,7 @@ def custom(function, dimension, *, parameters=()):
             "function of the region is a plain Python function; expected one compiled with "
             "numba.njit"
         )
-    parameters = np.array(checks.array("parameters", parameters, shape=(None,)), order="C")
+    parameters = functions.parameter_array("parameters", parameters)
     dimension = checks.integer("dimension", dimension, low=1)
     return Region(dimension, function, lambda covariance: parameters)  # noqa: ARG005
 
@@ -145,10 +145,63 @@ def margin(region, theta, covariance):
     """
     theta = checks.array("theta", theta, shape=(region.dimension,))
     panel = np.repeat(theta[:, None], LANES, axis=1)
-    out = np.zeros((2, LANES))
+    out = np.full((2, LANES), np.nan)
     source = getattr(region.function, "py_func", region.function)
     source(panel, region.parameters_for(covariance), out)
     return float(out[0, 0]), float(out[1, 0])
+
+
+def require_sound(region, start, factor, *, bridged):
+    """Refuse a region of one's own that fails its trial at the start and around it.
+
+    Parameters
+    ----------
+    region : Region
+    start : numpy.ndarray, shape (D,)
+    factor : numpy.ndarray, shape (D, r)
+        F with ``F F^T = Sigma``, the covariance of the noise.
+    bridged : bool
+        Whether the variance of the margin matters.
+
+    Raises
+    ------
+    InputError
+        If the function fails a trial of :func:`aniso.langevin.function_trials.require_sound`. If
+        row 1 differs from ``grad m^T Sigma grad m``, taken by differences of the margin, by more
+        than a thousandth. Points at which the margin has a kink are left out.
+    """
+    if functions.is_built_in(region.function):
+        return
+    points = function_trials.points_around(start)
+    parameters = region.parameters_for(factor @ factor.T)
+    arguments = (region.function, functions.PANEL_FUNCTION)
+    function_trials.require_sound("region", *arguments, points, parameters, num_rows=2)
+    if not bridged:
+        return
+    # a thousandth of the distance of the points, along each column of F
+    scale = 1e-4 * max(1.0, np.abs(start).max())
+    lengths = np.linalg.norm(factor, axis=0)
+    columns = factor[:, lengths > 0].T
+    width = scale / lengths.max(initial=1e-300)
+    for point in points:
+        places = np.concatenate([[point], point + width * columns, point - width * columns])
+        (here, *moved), (given, *_) = function_trials.evaluate(*arguments, places, parameters, 2)
+        right, left = np.split(np.array(moved), 2)
+        forward, backward = (right - here) / width, (here - left) / width
+        variance = float(np.sum(((right - left) / (2 * width)) ** 2))
+        size = max(abs(given), variance)
+        # rounding of the margins, as an error of each slope
+        error = 8 * np.finfo(float).eps * abs(here) / width
+        rounding = (2 * np.sqrt(size) + error * np.sqrt(len(columns))) * error
+        rounding *= np.sqrt(len(columns))
+        if np.sum((forward - backward) ** 2) > 1e-3 * size + rounding:
+            continue
+        if abs(given - variance) > 1e-3 * size + rounding:
+            raise checks.InputError(
+                f"region {region.function.__name__!r} gives the variance {given:.6g} in row 1 of "
+                f"out at theta={point.tolist()}; differences of its margin and the covariance of "
+                f"the noise give {variance:.6g}; expected grad m^T Sigma grad m there"
+            )
 
 
 def _quadratic_region(matrix, vector, constant):

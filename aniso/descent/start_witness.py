@@ -1,0 +1,104 @@
+"""Numbers by which a resumed run knows its start, its objective and its data again."""
+
+import hashlib
+
+import numpy as np
+
+from aniso import checks
+
+
+def witness(objective, theta):
+    """Return the loss and the gradient of an objective near a point in eight numbers, and N.
+
+    Parameters
+    ----------
+    objective : object
+        With `loss`, `gradient` and `num_examples`.
+    theta : numpy.ndarray, shape (D,)
+
+    Returns
+    -------
+    dict
+        Plain data: ``theta`` (a hash), ``num_examples``, ``numbers`` and their ``tolerances``. The
+        numbers are the loss, the norm of the gradient and its products with two fixed vectors, at
+        the point and at a second one; NaN where the objective refuses a point.
+
+    Notes
+    -----
+    Costs two gradients of all examples. A change of the loss function, of what it reaches, or of
+    the data shows here, unless it leaves loss and gradient at both points as they are. The second
+    point is there for starts of high symmetry: at zero weights the loss hardly knows its data.
+
+    Examples
+    --------
+    >>> from aniso.models import quadratic
+    >>> bowl = quadratic.quadratic_objective([[2.0]], [0.0], [[1.0], [-1.0]])
+    >>> [round(number, 9) for number in witness(bowl, np.ones(1))["numbers"][:2]]
+    [1.0, 2.0]
+    """
+    # fixed vectors that no symmetry of the parameters leaves as they are
+    angles = 1.0 + np.arange(len(theta)) ** 2 * 0.7
+    shifted = theta + 0.1 * max(1.0, np.abs(theta).max()) * np.cos(angles)
+    numbers = [_numbers(objective, point, angles) for point in (theta, shifted)]
+    # other threads and other machines add up in another order; at a minimum the gradient is all
+    # rounding, so that the larger of the two points counts
+    rounding = float(np.finfo(getattr(objective, "dtype", np.float64)).eps ** (2 / 3))
+    sizes = np.where(np.isfinite(numbers), np.abs(numbers), 0.0)
+    loss, norm = sizes.max(axis=0)[:2]
+    return {
+        "theta": hashlib.sha256(np.ascontiguousarray(theta).data).hexdigest()[:16],
+        "num_examples": int(objective.num_examples),
+        "numbers": [*numbers[0], *numbers[1]],
+        "tolerances": [rounding * float(scale) for scale in 2 * (loss, norm, norm, norm)],
+    }
+
+
+def _numbers(objective, theta, angles):
+    try:
+        with np.errstate(all="ignore"):
+            loss = float(objective.loss(theta))
+            gradient = np.asarray(objective.gradient(theta), dtype=np.float64)
+            products = [float(wave @ gradient) for wave in (np.cos(angles), np.sin(angles))]
+            return [loss, float(np.linalg.norm(gradient)), *products]
+    except checks.InputError:
+        return [np.nan] * 4
+
+
+def differences(stored, own):
+    """Return in words where two witnesses differ by more than rounding.
+
+    Parameters
+    ----------
+    stored, own : dict
+        Of :func:`witness`; the first may be empty.
+
+    Returns
+    -------
+    list of str
+
+    Examples
+    --------
+    >>> own = {"theta": "a", "num_examples": 5, "numbers": [1.0], "tolerances": [0.1]}
+    >>> differences(own, own | {"numbers": [1.2]}), differences(own | {"numbers": [1.01]}, own)
+    (['loss or gradient at the start: stored [1.0], found [1.2]'], [])
+    """
+    if not stored:
+        return ["the start: not stored"]
+    lines = [
+        f"{label} of the start: stored {stored[name]!r}, found {own[name]!r}"
+        for name, label in (("theta", "hash of the theta"), ("num_examples", "number of examples"))
+        if stored[name] != own[name]
+    ]
+    if not lines and not _agree(stored, own):
+        lines.append(
+            f"loss or gradient at the start: stored {stored['numbers']}, found {own['numbers']}"
+        )
+    return lines
+
+
+def _agree(stored, own):
+    first, second = np.array(stored["numbers"]), np.array(own["numbers"])
+    allowed = np.maximum(stored["tolerances"], own["tolerances"])
+    with np.errstate(invalid="ignore"):
+        near = np.isfinite(first) & (np.abs(first - second) <= allowed)
+    return bool((near | (first == second) | (np.isnan(first) & np.isnan(second))).all())
