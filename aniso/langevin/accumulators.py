@@ -35,7 +35,7 @@ def row_sum(row):
     return result
 
 
-@njit(**KERNEL)
+@njit(**INLINE)
 def add_moments(panel, dimension, active, centre, scratch, first, second, fourth):
     """Adds sums of d, ``d_i d_j`` and ``(d_i d_j)^2``, d = x - c, over the active lanes.
 
@@ -54,7 +54,7 @@ def add_moments(panel, dimension, active, centre, scratch, first, second, fourth
             fourth[i, j] += dot_of_squares(scratch[i], scratch[j])
 
 
-@njit(**KERNEL)
+@njit(**INLINE)
 def add_observable(values, active, sums):
     """Adds the sum and the sum of squares of the active lanes of `values` to `sums` (2,)."""
     for lane in range(active, LANES):

@@ -181,7 +181,14 @@ def _run(
     )
     step_size = learning_rate / num_times
 
-    def cell(first_path, count, *arrays):
+    num_ordered = examples.num_examples if sampling == "epochs" else 1
+
+    def scratch():
+        order = np.zeros((num_ordered, streams.LANES), np.int64)
+        return {"_order": order, "_epoch_in_order": np.full(1, -1)}
+
+    def cell(first_path, count, num_steps, progress, *arrays):
+        position, panel, order, epoch_in_order = progress
         failure = np.zeros(3, np.int64)
         with np.errstate(all="ignore"):
             example_chain_kernel.advance_cell(
@@ -200,9 +207,15 @@ def _run(
                 start,
                 *arrays,
                 failure,
+                position,
+                panel,
+                num_steps,
+                order,
+                epoch_in_order,
             )
         if failure[0]:
             raise problems.NonFiniteState(int(failure[1]), int(failure[2]))
+        return position[0] >= count
 
     identity = (
         examples.gradient,
@@ -217,4 +230,4 @@ def _run(
         int(key),
     )
     has_loss = examples.potential is not None
-    return recording.Run(cell, examples.dimension, steps, step_size, has_loss, identity)
+    return recording.Run(cell, examples.dimension, steps, step_size, has_loss, identity, scratch)

@@ -16,6 +16,14 @@ def combine(x, a, first, b, second, noise, out):
 
 
 @njit(**KERNEL)
+def copy_panel(source, target):
+    """Copy a panel entry by entry into another of the same shape."""
+    for i in range(target.shape[0]):
+        for lane in range(LANES):
+            target[i, lane] = source[i, lane]
+
+
+@njit(**KERNEL)
 def advance(x, h, force, noise):
     """`x` + h `force` + `noise`, in place."""
     for i in range(x.shape[0]):
