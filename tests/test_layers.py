@@ -18,7 +18,7 @@ STOREYS = {
     "ground": """
         array_files array_functions backend checks cost downloads estimates file_locks files
         image_files image_transformations memory official_files placed_operators published_images
-        places provenance taylor_checks threads
+        kernel_cache places provenance taylor_checks threads
         executors interruptions local_processes parameter_differences run_store
     """,
     "problems": """
@@ -44,7 +44,7 @@ MAY_KNOW_PROBLEMS = ["curvature"]
 # Packages that only the named modules import.
 CONFINED = {
     "matplotlib": ["evidence_plots"],
-    "numba": ["langevin.*", "escape.*", "networks.pooled_convolution_kernel"],
+    "numba": ["kernel_cache", "langevin.*", "escape.*", "networks.pooled_convolution_kernel"],
 }
 FORBIDDEN_NAMES = {"utils", "helpers", "misc", "common"}
 

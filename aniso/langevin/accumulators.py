@@ -1,8 +1,8 @@
 """Sums over the lanes of a panel, in one fixed order."""
 
 import numpy as np
-from numba import njit
 
+from aniso.kernel_cache import njit
 from aniso.langevin.streams import INLINE, KERNEL, LANES
 
 _REDUCTION = INLINE | {"fastmath": {"contract", "reassoc", "nsz"}}

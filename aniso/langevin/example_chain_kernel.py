@@ -3,8 +3,8 @@
 import math
 
 import numpy as np
-from numba import njit
 
+from aniso.kernel_cache import njit
 from aniso.langevin import accumulators, streams
 from aniso.langevin.panel_steps import copy_panel, fill
 from aniso.langevin.streams import EXAMPLES, INLINE, KERNEL, LANES

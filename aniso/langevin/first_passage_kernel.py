@@ -3,8 +3,8 @@
 import math
 
 import numpy as np
-from numba import njit
 
+from aniso.kernel_cache import njit
 from aniso.langevin import panels, streams
 from aniso.langevin.accumulators import all_finite
 from aniso.langevin.panel_steps import combine, copy_panel, scale_panel, scale_rows

@@ -23,7 +23,7 @@ import functools
 import numba
 from numba import types
 
-from aniso import checks
+from aniso import checks, kernel_cache
 
 _PANEL = types.Array(types.float64, 2, "C")
 _VECTOR = types.Array(types.float64, 1, "C")
@@ -47,8 +47,9 @@ def pointer(function, signature):
     source = getattr(function, "py_func", function)
     if numba.config.DISABLE_JIT:
         return source
-    cached = source.__module__.startswith("aniso.")
-    return numba.cfunc(signature, nopython=True, cache=cached, error_model="numpy")(source)
+    if source.__module__.startswith("aniso."):
+        return kernel_cache.cfunc(signature, source)
+    return numba.cfunc(signature, nopython=True, error_model="numpy")(source)
 
 
 def is_compiled(function):

@@ -1,8 +1,8 @@
 """Kernel of ensembles of ``x <- A x + B z``."""
 
 import numpy as np
-from numba import njit
 
+from aniso.kernel_cache import njit
 from aniso.langevin import accumulators, panels, streams
 from aniso.langevin.panel_steps import copy_panel, fill
 from aniso.langevin.streams import KERNEL, LANES

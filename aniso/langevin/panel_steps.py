@@ -1,8 +1,8 @@
 """Elementwise parts of a step, on panels (D, LANES)."""
 
 import numpy as np
-from numba import njit
 
+from aniso.kernel_cache import njit
 from aniso.langevin import streams
 from aniso.langevin.streams import KERNEL, LANES
 

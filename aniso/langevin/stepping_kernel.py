@@ -1,8 +1,8 @@
 """Kernel of ensembles of ``dX = f(X) dt + g(X) dW`` for any drift and form of noise."""
 
 import numpy as np
-from numba import njit
 
+from aniso.kernel_cache import njit
 from aniso.langevin import accumulators, panels
 from aniso.langevin.panel_steps import (
     add_halves,

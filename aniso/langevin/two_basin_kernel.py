@@ -7,8 +7,8 @@ squares, ``s = 10 (da)^2 + 100 (db - sqrt 2)^2`` and ``f = (da)^2 + (db + sqrt 2
 import math
 
 import numpy as np
-from numba import njit
 
+from aniso.kernel_cache import njit
 from aniso.langevin import streams
 from aniso.langevin.streams import EXAMPLES, INLINE, KERNEL, LANES
 
