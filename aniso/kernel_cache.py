@@ -94,10 +94,14 @@ class _Cache(caching.FunctionCache):
 
 
 def _cache_of(function):
+    source = Path(function.__code__.co_filename)
+    if not source.exists():
+        # typed at a prompt, or imported from an archive: there is no folder to compare with
+        return caching.NullCache()
     try:
         return _Cache(function)
     except RuntimeError:
-        folder = Path(function.__code__.co_filename).parent
+        folder = source.parent
         _warn(f"neither {folder / '__pycache__'} nor a folder in the home directory can be written")
         return caching.NullCache()
 

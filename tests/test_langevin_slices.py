@@ -184,7 +184,7 @@ def test_few_long_paths_are_saved_on_the_way_and_resume_to_the_same_bits(
     monkeypatch.setattr(checkpoints, "SECONDS_BETWEEN_SAVES", 0.0)
     checkpoint = tmp_path / "run.npz"
     # again and again, after another save each time
-    for number in (1, 2, 3, 5, 11):
+    for number in (1, 2, 3, 5, 11) if FAST else (1, 2):
         with monkeypatch.context() as patch:
             _Writes(patch, number)
             with pytest.raises(KeyboardInterrupt):
@@ -206,7 +206,7 @@ def test_a_pilot_is_resumed_and_not_begun_again(monkeypatch, tmp_path):
     run, checkpoint, stages = ensemble(GENERAL, "sra1"), tmp_path / "run.npz", []
     for _ in range(1000):
         with monkeypatch.context() as patch:
-            _Writes(patch, 20)
+            _Writes(patch, 20 if FAST else 3)
             try:
                 resumed = run(num_threads=1, checkpoint=checkpoint)
                 break
@@ -215,7 +215,7 @@ def test_a_pilot_is_resumed_and_not_begun_again(monkeypatch, tmp_path):
                     stages.append(int(stored["_stage"]))
     # a pilot of as many steps as the run itself
     assert stages == sorted(stages)
-    assert set(stages) == ({0, 1} if FAST else {0})
+    assert set(stages) == {0, 1}
     for array, uncut in zip(resumed, run(), strict=True):
         np.testing.assert_array_equal(array, uncut)
 
