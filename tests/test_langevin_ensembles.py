@@ -236,9 +236,15 @@ def test_an_ensemble_that_is_killed_and_resumed_has_the_same_bits(tmp_path):
     checkpoint, paths = tmp_path / "ensemble.npz", 1_000_000
     process = subprocess.Popen([sys.executable, "-c", KILLED, str(checkpoint), str(paths)])
     deadline = time.monotonic() + 60
-    while not checkpoint.exists() and time.monotonic() < deadline:
+
+    def num_folded():
+        if not checkpoint.exists():
+            return 0
+        with np.load(checkpoint) as stored:
+            return int(stored["_cells"]) if stored["_stage"] else 0
+
+    while num_folded() < 2 and time.monotonic() < deadline:
         time.sleep(0.005)
-    time.sleep(0.05)
     os.kill(process.pid, signal.SIGKILL)
     process.wait()
     with np.load(checkpoint) as stored:

@@ -86,20 +86,29 @@ def test_bits_do_not_depend_on_threads_or_on_recorded_steps():
 
 
 def test_cells_come_in_order_and_an_error_stops_the_rest():
-    assert list(cells.in_order(lambda first, count: (first, count), 600, 3)) == [
-        (0, 256),
-        (256, 256),
-        (512, 88),
-    ]
-    assert list(cells.in_order(lambda first, _: first, 600, 2, first_cell=2)) == [512]
+    def begin(first, count):
+        return {"cell": (first, count), "left": [5], "_scratch": 0}
 
-    def fails(first, _):
+    def advance(first, count, arrays, num_steps):
+        assert arrays["cell"] == (first, count)
+        arrays["left"][0] -= num_steps
+        return arrays["left"][0] <= 0
+
+    def of_cells(*arguments, **options):
+        return [arrays["cell"] for arrays in cells.in_order(*arguments, **options)]
+
+    work = cells.Work(begin, advance)
+    assert of_cells(work, 600, 3) == [(0, 256), (256, 256), (512, 88)]
+    assert of_cells(work, 600, 2, first_cell=2) == [(512, 88)]
+    assert all("_scratch" not in arrays for arrays in cells.in_order(work, 600))
+
+    def fails(first, *arguments):
         if first == 512:
             raise ValueError("cell 2")
-        return first
+        return advance(first, *arguments)
 
     with pytest.raises(ValueError, match="cell 2"):
-        list(cells.in_order(fails, 256 * 50, 2))
+        of_cells(cells.Work(begin, fails), 256 * 50, 2)
 
 
 def test_degenerate_problems():

@@ -20,7 +20,7 @@ STOREYS = {
         image_files image_transformations memory official_files placed_operators
         published_images places provenance taylor_checks threads centred_squares executors
         interruptions local_processes parameter_differences run_store array_hints
-        noise_conventions operands
+        noise_conventions operands kernel_cache
     """,
     "problems": """
         broadcasting datasets derivative_plans example_rows link_functions losses model_objective
@@ -46,7 +46,7 @@ MAY_KNOW_PROBLEMS = ["curvature"]
 # Packages that only the named modules import.
 CONFINED = {
     "matplotlib": ["evidence_plots"],
-    "numba": ["langevin.*", "escape.*", "networks.pooled_convolution_kernel"],
+    "numba": ["kernel_cache", "langevin.*", "escape.*", "networks.pooled_convolution_kernel"],
 }
 FORBIDDEN_NAMES = {"utils", "helpers", "misc", "common"}
 

@@ -1,8 +1,8 @@
 """Sums over the lanes of a panel, in one fixed order."""
 
 import numpy as np
-from numba import njit
 
+from aniso.kernel_cache import njit
 from aniso.langevin.streams import INLINE, KERNEL, LANES
 
 _REDUCTION = INLINE | {"fastmath": {"contract", "reassoc", "nsz"}}
@@ -35,7 +35,7 @@ def row_sum(row):
     return result
 
 
-@njit(**KERNEL)
+@njit(**INLINE)
 def add_moments(panel, dimension, active, centre, scratch, first, second, fourth):
     """Adds sums of d, ``d_i d_j`` and ``(d_i d_j)^2``, d = x - c, over the active lanes.
 
@@ -54,7 +54,7 @@ def add_moments(panel, dimension, active, centre, scratch, first, second, fourth
             fourth[i, j] += dot_of_squares(scratch[i], scratch[j])
 
 
-@njit(**KERNEL)
+@njit(**INLINE)
 def add_observable(values, active, spread):
     """Merges the active lanes of `values` into `spread` (3,), see :func:`merged`.
 

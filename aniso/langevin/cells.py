@@ -2,25 +2,80 @@
 
 A cell is the unit of the sums: whoever adds the cells up in their order gets the same bits on any
 number of threads. Kernels release the interpreter's lock, so plain threads are enough.
+
+A kernel computes a cell in slices of about SLICE_SECONDS. Between two of them a thread sees that
+it shall stop, and what the cell has reached can be stored. A slice ends between two steps, with
+everything that the next one needs in the arrays of the cell, so that slices don't change any bit.
 """
 
 import os
+import threading
+import time
 from collections import deque
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 
 from aniso import checks
 
 CELL = 256
 """Paths in a cell; a multiple of the lanes of a kernel."""
 
+SLICE_SECONDS = 0.05
+"""Time that a kernel runs without a pause; a single step may take longer."""
 
-def in_order(work, num_paths, num_threads=None, *, first_cell=0, cell=CELL):
-    """Results of ``work(first_path, count)`` for one cell after the other.
+FIRST_SLICE = 1
+"""Steps of the first slice, when nothing is known yet of the time that a step takes."""
+
+LARGEST_GROWTH = 64.0
+"""Bound on the ratio of the steps of a slice to those of the one before."""
+
+
+@dataclass(frozen=True)
+class Work:
+    """How a cell is computed, in as many slices as one likes.
+
+    Attributes
+    ----------
+    begin : callable
+        ``begin(first_path, count)`` makes the arrays of a cell, a dict by name. They are all that
+        a slice leaves to the next one. A name with an underscore in front marks what can be
+        computed anew; it is not stored.
+    advance : callable
+        ``advance(first_path, count, arrays, num_steps)`` goes on by at most `num_steps` steps and
+        returns whether the cell is finished. Called from any thread.
+    """
+
+    begin: object
+    advance: object
+
+
+class _Pace:
+    """Number of steps in a slice, from the time that the last slices took."""
+
+    def __init__(self):
+        self.num_steps = FIRST_SLICE
+
+    def advance(self, work, first_path, count, arrays):
+        """One slice; returns whether the cell is finished."""
+        num_steps = self.num_steps
+        begin = time.perf_counter()
+        is_finished = work.advance(first_path, count, arrays, num_steps)
+        factor = SLICE_SECONDS / max(time.perf_counter() - begin, 1e-9)
+        # a slice that ended with its cell says only how long it took at least
+        if factor < 1.0 or not is_finished:
+            self.num_steps = max(1, int(num_steps * min(LARGEST_GROWTH, factor)))
+        return is_finished
+
+
+def in_order(
+    work, num_paths, num_threads=None, *, first_cell=0, cell=CELL, unfinished=None, watch=None
+):
+    """Arrays of one finished cell after the other.
 
     Parameters
     ----------
-    work : callable
-        Called once per cell, from any thread; the cells may be computed in any order.
+    work : Work
+        The cells may be computed in any order.
     num_paths : int
         Paths in all; the last cell may be smaller than the others.
     num_threads : int, optional
@@ -29,30 +84,61 @@ def in_order(work, num_paths, num_threads=None, *, first_cell=0, cell=CELL):
         Cell to begin with.
     cell : int
         Paths in a cell.
+    unfinished : dict of int to dict, optional
+        Arrays of cells that were begun earlier, by their first path.
+    watch : callable, optional
+        ``watch(first_path, arrays, is_finished)`` is called after every slice, on its thread.
 
     Yields
     ------
-    object
-        What `work` returned, in the order of the cells. At most a few cells per thread are
-        waiting at any time, so the memory does not grow with `num_paths`.
+    dict of str to numpy.ndarray
+        The arrays of the cells, in their order. At most a few cells per thread are waiting at any
+        time, so the memory does not grow with `num_paths`.
+
+    Notes
+    -----
+    An exception in the calling thread, KeyboardInterrupt among them, ends all threads after their
+    present slice.
 
     Examples
     --------
-    >>> list(in_order(lambda first, count: (first, count), 300))
-    [(0, 256), (256, 44)]
+    >>> def begin(first_path, count):
+    ...     return {"paths": [first_path, count]}
+    >>> work = Work(begin, lambda first_path, count, arrays, num_steps: True)
+    >>> [arrays["paths"] for arrays in in_order(work, 300)]
+    [[0, 256], [256, 44]]
     """
     starts = range(first_cell * cell, num_paths, cell)
     threads = min(thread_count(num_threads), max(1, len(starts)))
-    batch = max(1, min(16, len(starts) // (4 * threads)))
+    # what is watched is handed over at once
+    batch = 1 if watch else max(1, min(16, len(starts) // (4 * threads)))
+    begun = dict(unfinished or {})
+    pace, stop = _Pace(), threading.Event()
+
+    def finish(start):
+        count = min(cell, num_paths - start)
+        arrays = begun.pop(start) if start in begun else work.begin(start, count)
+        is_finished = False
+        while not (is_finished or stop.is_set()):
+            is_finished = pace.advance(work, start, count, arrays)
+            if watch:
+                watch(start, arrays, is_finished)
+        return {name: array for name, array in arrays.items() if not name.startswith("_")}
 
     def run(batch_starts):
-        return [work(start, min(cell, num_paths - start)) for start in batch_starts]
+        return [finish(start) for start in batch_starts]
 
     batches = [starts[i : i + batch] for i in range(0, len(starts), batch)]
-    if threads == 1:
+    # Python delivers signals to its main thread, where one would hit numba between two slices
+    if threads == 1 and threading.current_thread() is not threading.main_thread():
         for batch_starts in batches:
             yield from run(batch_starts)
         return
+    # compile or load the kernel here: the main thread can be interrupted meanwhile
+    first_count = min(cell, num_paths - starts[0])
+    if starts[0] not in begun:
+        begun[starts[0]] = work.begin(starts[0], first_count)
+    work.advance(starts[0], first_count, begun[starts[0]], 0)
     with ThreadPoolExecutor(threads) as pool:
         waiting = deque()
         try:
@@ -63,6 +149,7 @@ def in_order(work, num_paths, num_threads=None, *, first_cell=0, cell=CELL):
             while waiting:
                 yield from waiting.popleft().result()
         finally:
+            stop.set()
             for future in waiting:
                 future.cancel()
 

@@ -1,11 +1,14 @@
 """Sums over the cells of an ensemble that survive the death of their process.
 
 The state after the first n cells goes to a file that is either whole or absent, together with the
-fingerprint of the experiment. Cells are folded in their order, and streams have no state, so a
-resumed run ends with the bits of an uninterrupted one.
+cells that were begun after these and with the fingerprint of the experiment. It is written by time,
+in the middle of a cell too, so that few long paths are saved as often as many short ones. Cells are
+folded in their order, and streams have no state, so a resumed run ends with the bits of an
+uninterrupted one.
 """
 
 import io
+import threading
 import time
 import zipfile
 from pathlib import Path
@@ -28,15 +31,16 @@ def fold(
     checkpoint=None,
     experiment=(),
     cell_size=cells.CELL,
+    stage=0,
 ):
-    """Folds ``work(first_path, count)`` over all cells into `state`, in order.
+    """Fold the arrays of all cells into `state`, in order.
 
     Parameters
     ----------
-    work : callable
-        Computes one cell; called from any thread.
+    work : aniso.langevin.cells.Work
+        Computes a cell; called from any thread.
     add : callable
-        ``add(state, first_path, partial)`` puts one cell's result into the state.
+        ``add(state, first_path, arrays)`` puts one finished cell into the state.
     state : dict of str to numpy.ndarray
         Changed in place.
     num_paths, num_threads : int
@@ -48,6 +52,14 @@ def fold(
         only where there is a checkpoint.
     cell_size : int
         Paths in a cell.
+    stage : int
+        Number of this fold, where an experiment consists of several that share one file. The state
+        of a later stage holds what it needs of the earlier ones.
+
+    Returns
+    -------
+    bool
+        False where the file belongs to a later stage. The state has not been changed then.
 
     Raises
     ------
@@ -58,56 +70,119 @@ def fold(
     Examples
     --------
     >>> state = {"paths": np.zeros(1)}
-    >>> def add(state, first_path, partial):
-    ...     state["paths"] += partial
-    >>> fold(lambda first, count: count, add, state, 300, num_threads=1)
+    >>> def begin(first_path, count):
+    ...     return {"count": np.array([count])}
+    >>> def add(state, first_path, arrays):
+    ...     state["paths"] += arrays["count"]
+    >>> work = cells.Work(begin, lambda first_path, count, arrays, num_steps: True)
+    >>> fold(work, add, state, 300, num_threads=1)
+    True
     >>> state["paths"]
     array([300.])
     """
-    done, fingerprint = 0, ""
-    if checkpoint is not None:
-        fingerprint = experiment_identity.fingerprint(*experiment)
-        files.require_writable("checkpoint", checkpoint)
-        done = _load(Path(checkpoint), state, fingerprint)
-    saved = time.monotonic()
+    if checkpoint is None:
+        for cell, arrays in enumerate(cells.in_order(work, num_paths, num_threads, cell=cell_size)):
+            add(state, cell * cell_size, arrays)
+        return True
+    files.require_writable("checkpoint", checkpoint)
+    store = _Store(Path(checkpoint), state, experiment_identity.fingerprint(*experiment), stage)
+    if not store.load(work, num_paths, cell_size):
+        return False
     total = -(-num_paths // cell_size)
-    if done == total:
-        return
-    for cell, partial in enumerate(
-        cells.in_order(work, num_paths, num_threads, first_cell=done, cell=cell_size), start=done
+    if store.done == total:
+        return True
+    for arrays in cells.in_order(
+        work,
+        num_paths,
+        num_threads,
+        first_cell=store.done,
+        cell=cell_size,
+        unfinished=store.begun,
+        watch=store.watch,
     ):
-        add(state, cell * cell_size, partial)
-        if checkpoint is None:
-            continue
-        if cell + 1 == total or time.monotonic() - saved > SECONDS_BETWEEN_SAVES:
-            _save(Path(checkpoint), state, cell + 1, fingerprint)
-            saved = time.monotonic()
+        with store.lock:
+            add(state, store.done * cell_size, arrays)
+            store.begun.pop(store.done * cell_size, None)
+            store.done += 1
+            if store.done == total:
+                store.save()
+    return True
 
 
-def _save(path, state, num_cells, experiment):
-    buffer = io.BytesIO()
-    np.savez(buffer, _cells=np.int64(num_cells), _experiment=np.array(experiment), **state)
-    with files.atomic_writer(path, "wb") as stream:
-        stream.write(buffer.getvalue())
+class _Store:
+    """The checkpoint of a fold: the state, how many cells it holds, and the cells begun after."""
 
+    def __init__(self, path, state, experiment, stage):
+        self.path, self.state, self.experiment, self.stage = path, state, experiment, stage
+        self.done, self.begun = 0, {}
+        self.lock = threading.Lock()
+        self.saved, self.copied = time.monotonic(), {}
 
-def _load(path, state, experiment):
-    if not path.exists():
-        return 0
-    try:
-        with path.open("rb") as stream, np.load(stream, allow_pickle=False) as stored:
-            found = str(stored["_experiment"])
-            num_cells = int(stored["_cells"])
-            arrays = {name: stored[name] for name in state}
-    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
-        raise checks.InputError(
-            f"checkpoint={str(path)!r} can't be read ({error}); remove it to start anew"
-        ) from error
-    if found != experiment:
-        raise checks.InputError(
-            f"checkpoint={str(path)!r} belongs to another experiment; remove it to start anew, "
-            "or choose another file"
+    def watch(self, first_path, arrays, is_finished):
+        """Keep a copy of a cell from time to time, and save; called after each of its slices."""
+        now = time.monotonic()
+        with self.lock:
+            if is_finished:
+                self.begun[first_path] = arrays
+                self.copied.pop(first_path, None)
+            elif now - self.copied.setdefault(first_path, self.saved) >= SECONDS_BETWEEN_SAVES / 2:
+                self.begun[first_path] = {name: array.copy() for name, array in arrays.items()}
+                self.copied[first_path] = now
+            if now - self.saved >= SECONDS_BETWEEN_SAVES:
+                self.save()
+
+    def save(self):
+        """Write the file."""
+        stored = {
+            f"cell_{first_path}_{name}": array
+            for first_path, arrays in self.begun.items()
+            for name, array in arrays.items()
+            if not name.startswith("_")
+        }
+        buffer = io.BytesIO()
+        np.savez(
+            buffer,
+            _cells=np.int64(self.done),
+            _experiment=np.array(self.experiment),
+            _stage=np.int64(self.stage),
+            _begun=np.array(sorted(self.begun), np.int64),
+            **stored,
+            **self.state,
         )
-    for name, array in arrays.items():
-        state[name][...] = array
-    return num_cells
+        with files.atomic_writer(self.path, "wb") as stream:
+            stream.write(buffer.getvalue())
+        self.saved = time.monotonic()
+
+    def load(self, work, num_paths, cell_size):
+        """Read the file, where there is one; returns False if it belongs to a later stage."""
+        if not self.path.exists():
+            return True
+        try:
+            with self.path.open("rb") as stream, np.load(stream, allow_pickle=False) as stored:
+                found = str(stored["_experiment"])
+                num_cells = int(stored["_cells"])
+                stage = int(stored["_stage"])
+                arrays, begun = {}, {}
+                if (found, stage) == (self.experiment, self.stage):
+                    arrays = {name: stored[name] for name in self.state}
+                    for first_path in map(int, stored["_begun"]):
+                        cell = work.begin(first_path, min(cell_size, num_paths - first_path))
+                        for name, array in cell.items():
+                            if not name.startswith("_"):
+                                array[...] = stored[f"cell_{first_path}_{name}"]
+                        begun[first_path] = cell
+        except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
+            raise checks.InputError(
+                f"checkpoint={str(self.path)!r} can't be read ({error}); remove it to start anew"
+            ) from error
+        if found != self.experiment:
+            raise checks.InputError(
+                f"checkpoint={str(self.path)!r} belongs to another experiment; remove it to start "
+                "anew, or choose another file"
+            )
+        if stage != self.stage:
+            return stage < self.stage
+        for name, array in arrays.items():
+            self.state[name][...] = array
+        self.done, self.begun = num_cells, begun
+        return True

@@ -2,8 +2,7 @@
 
 import math
 
-from numba import njit
-
+from aniso.kernel_cache import njit
 from aniso.langevin.panels import multiply_unpadded
 from aniso.langevin.streams import KERNEL, LANES
 

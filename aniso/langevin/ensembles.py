@@ -176,7 +176,8 @@ def _linear_cell(problem, scheme, step_size, steps, seed):
     padded_hessian = panels.padded(hessian)
     size, num_normals = linear.factor.shape
 
-    def run(steps, first_path, count, *arrays):
+    def run(steps, first_path, count, num_steps, progress, *arrays):
+        failure = np.zeros(3, np.int64)
         with np.errstate(over="ignore", invalid="ignore"):
             linear_kernel.advance_cell(
                 matrix,
@@ -189,39 +190,56 @@ def _linear_cell(problem, scheme, step_size, steps, seed):
                 count,
                 problem.start,
                 *arrays,
+                failure,
+                *progress,
+                num_steps,
             )
+        return failure
 
-    def cell(first_path, count, *arrays):
-        run(steps, first_path, count, *arrays)
-        if not np.isfinite(arrays[1]).all():
-            raise _first_break(run, size, int(steps[-1]), first_path, count)
+    def cell(first_path, count, num_steps, progress, centre, first, second, *arrays):
+        before = [array.copy() for array in progress]
+        failure = run(steps, first_path, count, num_steps, progress, centre, first, second, *arrays)
+        if failure[0]:
+            raise _first_break(run, size, before, failure, first_path, count)
+        is_finished = progress[0][0] >= count
+        if is_finished and not np.isfinite(second).all():
+            # the squares of states are larger than the states
+            broken = ~np.isfinite(second).all(axis=(1, 2))
+            raise problems.NonFiniteState(first_path, int(steps[np.argmax(broken)]))
+        return is_finished
 
     return cell
 
 
-def _first_break(run, size, num_steps, first_path, count):
-    """The error that names step and path at which a cell of a linear chain overflows first."""
+def _first_break(run, size, before, failure, first_path, count):
+    """The error that names step and path at which a slice of a linear chain overflows first.
 
-    def is_broken(step):
-        states = np.zeros((count, 1, size))
-        sums = (np.zeros((1, size)), np.zeros((1, size)), np.zeros((1, size, size)))
-        run(
-            np.array([step]),
-            first_path,
-            count,
-            *sums,
-            np.zeros((1, 0, 0)),
-            np.zeros((1, 3)),
-            states,
-        )
-        # the sum over a cell overflows no earlier than here
-        return ~(np.abs(states[:, 0]) <= np.finfo(float).max / count).all(axis=1)
+    `before` is the progress at the start of the slice; it begins in the block of paths that
+    overflows, or in an earlier one.
+    """
+    _, path, high = failure.tolist()
+    block = path - path % streams.LANES
+    (offset, low, _), panel = before
+    if offset != block:
+        low = 0
 
-    low, high = 0, num_steps
+    def fails(begin, panel, end, num_steps):
+        # a record at `end`, which is not reached in fewer steps
+        progress = (np.array([0, begin, 0]), panel)
+        arrays = (np.zeros((1, size)), np.zeros((1, size)), np.zeros((1, size, size)))
+        none = (np.zeros((1, 0, 0)), np.zeros((1, 3)), np.zeros((0, 1, size)))
+        number = min(streams.LANES, count - block)
+        return run(np.array([end]), first_path + block, number, num_steps, progress, *arrays, *none)
+
     while high - low > 1:
         middle = (low + high) // 2
-        low, high = (low, middle) if is_broken(middle).any() else (middle, high)
-    return problems.NonFiniteState(first_path + int(np.argmax(is_broken(high))), high)
+        reached = panel.copy()
+        if fails(low, reached, high, middle - low)[0]:
+            high = middle
+        else:
+            low, panel = middle, reached
+    _, lane, step = fails(low, panel.copy(), high, high - low).tolist()
+    return problems.NonFiniteState(first_path + block + lane, step)
 
 
 def _general_cell(problem, scheme, step_size, steps, seed, substeps):
@@ -242,7 +260,7 @@ def _general_cell(problem, scheme, step_size, steps, seed, substeps):
     rank = problem.dimension if noise.is_diagonal else noise.factor.shape[1]
     amplitude_parameters = np.zeros(0) if noise.parameters is None else noise.parameters
 
-    def run(kernel, drift, potential, steps, first_path, count, *arrays):
+    def run(kernel, drift, potential, steps, first_path, count, num_steps, progress, *arrays):
         failure = np.zeros(3, np.int64)
         with np.errstate(all="ignore"):
             kernel(
@@ -265,12 +283,15 @@ def _general_cell(problem, scheme, step_size, steps, seed, substeps):
                 problem.start,
                 *arrays,
                 failure,
+                *progress,
+                num_steps,
             )
         if failure[0]:
             raise problems.NonFiniteState(int(failure[1]), int(failure[2]))
+        return progress[0][0] >= count
 
-    def cell(first_path, count, *arrays):
-        run(kernel, drift, potential, steps, first_path, count, *arrays)
+    def cell(*arguments):
+        return run(kernel, drift, potential, steps, *arguments)
 
     if not compiled:
         _warn_of_slow_path(problem, run, kernel, drift, potential)
@@ -298,8 +319,9 @@ def _warn_of_slow_path(problem, run, kernel, drift, potential):
             np.zeros((1, 3)),
             np.zeros((0, 1, size)),
         )
+        progress = (np.zeros(3, np.int64), np.zeros((size, streams.LANES)))
         begin = time.perf_counter()
-        run(*arguments, steps, 0, streams.LANES, *arrays)
+        run(*arguments, steps, 0, streams.LANES, 8, progress, *arrays)
         seconds.append(time.perf_counter() - begin)
     warnings.warn(
         f"the drift is not compiled: steps take about {seconds[2] / seconds[1]:.0f} times as "

@@ -3,10 +3,10 @@
 import math
 
 import numpy as np
-from numba import njit
 
+from aniso.kernel_cache import njit
 from aniso.langevin import accumulators, streams
-from aniso.langevin.panel_steps import fill
+from aniso.langevin.panel_steps import copy_panel, fill
 from aniso.langevin.streams import EXAMPLES, INLINE, KERNEL, LANES
 
 REPLACEMENT, NO_REPLACEMENT, EPOCHS = range(3)
@@ -19,7 +19,7 @@ def _below(word, bound):
 
 
 @njit(**KERNEL)
-def _draw(seed, first_path, batch, size, num_examples, sampling, order, chosen):
+def _draw(seed, first_path, batch, size, num_examples, sampling, order, epoch_in_order, chosen):
     """Examples of batch number `batch` of every lane, into `chosen` (size, LANES).
 
     With replacement each draw is independent; without, Floyd's algorithm; in epochs the next
@@ -28,7 +28,8 @@ def _draw(seed, first_path, batch, size, num_examples, sampling, order, chosen):
     per_epoch = num_examples // size
     if sampling == EPOCHS:
         within = batch % per_epoch
-        if within == 0:
+        if epoch_in_order[0] != batch // per_epoch:
+            epoch_in_order[0] = batch // per_epoch
             epoch = np.uint64(batch // per_epoch) * np.uint64(num_examples)
             for lane in range(LANES):
                 path = first_path + np.uint64(lane)
@@ -80,24 +81,33 @@ def advance_cell(
     values,
     snapshots,
     failure,
+    position,
+    panel,
+    num_steps,
+    order,
+    epoch_in_order,
 ):
     """Chains of one cell, ``theta <- theta - eta sum_k weights[k] g_k``, g_k the k-th batch mean.
 
+    `order` (N, LANES) holds the shuffled examples of the epoch `epoch_in_order` (1,), -1 for none.
     For the rest see :func:`aniso.langevin.linear_kernel.advance_cell`.
     """
     dimension = len(start)
-    x, moved = np.zeros((dimension, LANES)), np.zeros((dimension, LANES))
+    x, moved = panel.copy(), np.zeros((dimension, LANES))
     one = np.zeros((dimension, LANES))
     chosen = np.zeros((batch_size, LANES), np.int64)
-    order = np.zeros((num_examples if sampling == EPOCHS else 1, LANES), np.int64)
     observed = np.zeros(LANES)
-    for offset in range(0, num_paths, LANES):
-        fill(start, x)
+    offset, step, record = position[0], position[1], position[2]
+    while offset < num_paths:
+        if step == 0 and record == 0:
+            fill(start, x)
+            epoch_in_order[0] = -1
         active = min(LANES, num_paths - offset)
         block_path = first_path + np.uint64(offset)
-        step = 0
-        for record in range(len(steps)):
-            while step < steps[record]:
+        while record < len(steps):
+            last = min(steps[record], step + num_steps)
+            num_steps -= last - step
+            while step < last:
                 for i in range(dimension):
                     for lane in range(LANES):
                         moved[i, lane] = x[i, lane]
@@ -110,6 +120,7 @@ def advance_cell(
                         num_examples,
                         sampling,
                         order,
+                        epoch_in_order,
                         chosen,
                     )
                     scale = learning_rate * weights[k] / batch_size
@@ -127,6 +138,10 @@ def advance_cell(
                         failure[1] = np.int64(block_path) + lane
                         failure[2] = step
                         return
+            if step < steps[record]:
+                position[0], position[1], position[2] = offset, step, record
+                copy_panel(x, panel)
+                return
             potential(x, parameters, observed)
             accumulators.add_observable(observed, active, values[record])
             accumulators.add_moments(
@@ -143,6 +158,9 @@ def advance_cell(
                 for lane in range(active):
                     for i in range(dimension):
                         snapshots[offset + lane, record, i] = x[i, lane]
+            record += 1
+        offset, step, record = offset + LANES, 0, 0
+    position[0], position[1], position[2] = offset, 0, 0
 
 
 def svag_weights(num_times):

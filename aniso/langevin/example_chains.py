@@ -201,7 +201,14 @@ def _run(
     )
     step_size = learning_rate / num_times
 
-    def cell(first_path, count, *arrays):
+    num_ordered = examples.num_examples if sampling == "epochs" else 1
+
+    def scratch():
+        order = np.zeros((num_ordered, streams.LANES), np.int64)
+        return {"_order": order, "_epoch_in_order": np.full(1, -1)}
+
+    def cell(first_path, count, num_steps, progress, *arrays):
+        position, panel, order, epoch_in_order = progress
         failure = np.zeros(3, np.int64)
         with np.errstate(all="ignore"):
             example_chain_kernel.advance_cell(
@@ -220,9 +227,15 @@ def _run(
                 start,
                 *arrays,
                 failure,
+                position,
+                panel,
+                num_steps,
+                order,
+                epoch_in_order,
             )
         if failure[0]:
             raise problems.NonFiniteState(int(failure[1]), int(failure[2]))
+        return position[0] >= count
 
     identity = (
         examples.num_examples,
@@ -238,4 +251,4 @@ def _run(
         int(key),
     )
     has_loss = examples.potential is not None
-    return recording.Run(cell, examples.dimension, steps, step_size, has_loss, identity)
+    return recording.Run(cell, examples.dimension, steps, step_size, has_loss, identity, scratch)

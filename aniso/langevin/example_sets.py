@@ -4,9 +4,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
-from numba import njit
 
 from aniso import checks
+from aniso.kernel_cache import njit
 from aniso.langevin import drift_functions, functions
 from aniso.langevin.streams import KERNEL
 

@@ -193,9 +193,23 @@ def simulate_exits(
         key,
     )
 
-    def work(first_path, count):
-        steps, fractions = np.zeros(count, np.int64), np.zeros(count)
-        points, failure = np.zeros((count, problem.dimension)), np.zeros(3, np.int64)
+    def begin(first_path, count):  # noqa: ARG001
+        lanes = streams.LANES
+        return {
+            "steps": np.zeros(count, np.int64),
+            "fractions": np.zeros(count),
+            "points": np.zeros((count, problem.dimension)),
+            "position": np.zeros(2, np.int64),
+            "index": np.zeros(lanes, np.int64),
+            "path": np.zeros(lanes, np.uint64),
+            "round_number": np.zeros(lanes, np.uint64),
+            "panel": np.zeros((problem.dimension, lanes)),
+            "margin": np.zeros((2, lanes)),
+        }
+
+    def advance(first_path, count, arrays, num_rounds):
+        steps, fractions, points, *progress = arrays.values()
+        failure = np.zeros(3, np.int64)
         with np.errstate(all="ignore"):
             first_passage_kernel.exit_paths(
                 *arguments,
@@ -206,6 +220,8 @@ def simulate_exits(
                 fractions,
                 points,
                 failure,
+                *progress,
+                num_rounds,
             )
         if failure[0]:
             raise problems.NonFiniteState(int(failure[1]), int(failure[2]))
@@ -214,7 +230,7 @@ def simulate_exits(
             # an infinite state lies outside of most regions, but hasn't left through the boundary
             path = int(np.argmax(broken))
             raise problems.NonFiniteState(first_path + path, int(steps[path] or max_steps))
-        return {"steps": steps, "fractions": fractions, "points": points}
+        return arrays["position"][1] == 0
 
     state = {
         "steps": np.zeros(num_paths, np.int64),
@@ -222,12 +238,12 @@ def simulate_exits(
         "points": np.zeros((num_paths, problem.dimension)),
     }
 
-    def add(state, first_path, partial):
-        for name, array in partial.items():
-            state[name][first_path : first_path + len(array)] = array
+    def add(state, first_path, arrays):
+        for name, array in state.items():
+            array[first_path : first_path + len(arrays[name])] = arrays[name]
 
     checkpoints.fold(
-        work,
+        cells.Work(begin, advance),
         add,
         state,
         num_paths,

@@ -3,11 +3,11 @@
 import math
 
 import numpy as np
-from numba import njit
 
+from aniso.kernel_cache import njit
 from aniso.langevin import panels, streams
 from aniso.langevin.accumulators import all_finite
-from aniso.langevin.panel_steps import combine, scale_panel, scale_rows
+from aniso.langevin.panel_steps import combine, copy_panel, scale_panel, scale_rows
 from aniso.langevin.streams import INLINE, KERNEL, LANES, UNIFORMS
 
 GRID, BRIDGE, SHIFT = range(3)
@@ -99,42 +99,53 @@ def exit_paths(
     exit_fraction,
     exit_point,
     failure,
+    position,
+    index,
+    path,
+    round_number,
+    state,
+    margin,
+    num_rounds,
 ):
     """First exits of `num_paths` paths under Euler-Maruyama with constant noise.
 
     Written for each path: `exit_step` (number of the step in which it left, from 1 on, 0 if it
     didn't in `max_steps`), `exit_fraction` (part of that step that had passed) and `exit_point`
     (num_paths, D). Two steps make a round, whose 2 r normals are consecutive in the path's stream.
+
+    The kernel returns after `num_rounds` rounds and goes on in the next call from `position` (2,),
+    how many paths have begun and how many of them are under way, 0 once all have ended, and from
+    what it keeps of each lane: `index`, -1 for a lane with nothing more to do, `path`,
+    `round_number`, `state` (D, LANES) and `margin` (2, LANES).
     """
     dimension = len(start)
     root = math.sqrt(step_size)
-    x, y = np.zeros((dimension, LANES)), np.zeros((dimension, LANES))
+    x, y = state.copy(), np.zeros((dimension, LANES))
     force, zero = np.zeros((dimension, LANES)), np.zeros((dimension, LANES))
     wiener = np.zeros((max(rank, factor.shape[1]), LANES))
     noise = np.zeros((max(dimension, factor.shape[0]), LANES))
     normals = np.zeros((2 * rank, LANES))
-    before, after = np.zeros((2, LANES)), np.zeros((2, LANES))
+    before, after = margin.copy(), np.zeros((2, LANES))
     exponent = np.zeros(LANES)
     scratch, margins = np.zeros((dimension, LANES)), np.zeros((2, LANES))
     scales = factor[:, 0].copy()
-    # -1 marks a lane that has nothing more to do
-    index = np.full(LANES, -1, np.int64)
-    path = np.zeros(LANES, np.uint64)
-    round_number = np.zeros(LANES, np.uint64)
     shift = BOUNDARY_SHIFT * root if method == SHIFT else 0.0
     bridge = method == BRIDGE
-    waiting, live = 0, 0
-    # a lane without a path stands at the start
-    for lane in range(LANES):
-        for i in range(dimension):
-            x[i, lane] = start[i]
-        if waiting < num_paths:
-            index[lane] = waiting
-            path[lane] = first_path + np.uint64(waiting)
-            waiting += 1
-            live += 1
-    region(x, region_parameters, before)
-    while live > 0:
+    waiting, live = position[0], position[1]
+    if waiting == 0:
+        # a lane without a path stands at the start
+        for lane in range(LANES):
+            for i in range(dimension):
+                x[i, lane] = start[i]
+            index[lane] = -1
+            if waiting < num_paths:
+                index[lane] = waiting
+                path[lane] = first_path + np.uint64(waiting)
+                waiting += 1
+                live += 1
+        region(x, region_parameters, before)
+    while live > 0 and num_rounds > 0:
+        num_rounds -= 1
         _fill_lanes(seed, path, round_number, 2 * rank, normals)
         freed = 0
         for half in range(2):
@@ -210,3 +221,6 @@ def exit_paths(
                         waiting += 1
                         live += 1
             region(x, region_parameters, before)
+    position[0], position[1] = waiting, live
+    copy_panel(x, state)
+    copy_panel(before, margin)

@@ -28,7 +28,7 @@ import numba
 import numpy as np
 from numba import types
 
-from aniso import checks
+from aniso import checks, kernel_cache
 
 _PANEL = types.Array(types.float64, 2, "C")
 _VECTOR = types.Array(types.float64, 1, "C")
@@ -60,7 +60,7 @@ def pointer(function, signature):
     if numba.config.DISABLE_JIT:
         return source
     if is_built_in(function):
-        return numba.cfunc(signature, nopython=True, cache=True, error_model="numpy")(source)
+        return kernel_cache.cfunc(signature, source)
     compiled = numba.njit(error_model="numpy", forceinline=True)(source)
     guarded = _GUARDS[signature](compiled)
     try:

@@ -115,9 +115,16 @@ def simulate_linear_chain(
     no_fourth = np.zeros((len(steps), 0, 0))
     no_snapshots = np.zeros((0, len(steps), dimension))
 
-    def work(first_path, count):
-        second = np.zeros((len(steps), dimension, dimension))
-        losses = np.zeros((len(steps), 3))
+    def begin(first_path, count):  # noqa: ARG001
+        return {
+            "position": np.zeros(3, np.int64),
+            "panel": np.zeros((dimension, streams.LANES)),
+            "second": np.zeros((len(steps), dimension, dimension)),
+            "losses": np.zeros((len(steps), 3)),
+        }
+
+    def advance(first_path, count, arrays, num_steps):
+        failure = np.zeros(3, np.int64)
         with np.errstate(over="ignore", invalid="ignore"):
             linear_kernel.advance_cell(
                 matrix,
@@ -131,28 +138,38 @@ def simulate_linear_chain(
                 np.zeros(dimension),
                 zero,
                 np.zeros((len(steps), dimension)),
-                second,
+                arrays["second"],
                 no_fourth,
-                losses,
+                arrays["losses"],
                 no_snapshots,
+                failure,
+                arrays["position"],
+                arrays["panel"],
+                num_steps,
             )
-        return second, losses
+        if failure[0]:
+            raise _grew(learning_rate)
+        return arrays["position"][0] >= count
 
     second = np.zeros((len(steps), dimension, dimension))
     losses = np.zeros((len(steps), 3))
-    for cell_second, cell_losses in cells.in_order(work, num_paths, threads):
-        second += cell_second
-        losses = accumulators.merged(losses, cell_losses)
+    for arrays in cells.in_order(cells.Work(begin, advance), num_paths, threads):
+        second += arrays["second"]
+        losses = accumulators.merged(losses, arrays["losses"])
     if not (np.isfinite(second).all() and np.isfinite(losses).all()):
-        raise checks.InputError(
-            "the chain grew past the largest floating-point number: it is unstable at "
-            f"learning_rate={learning_rate}; expected learning_rate below 2 / lambda_max or fewer "
-            "steps"
-        )
+        raise _grew(learning_rate)
     return ChainStatistics(
         steps,
         tuple(mean_estimate(spread) for spread in losses),
         accumulators.mirrored(second / num_paths),
+    )
+
+
+def _grew(learning_rate):
+    return checks.InputError(
+        "the chain grew past the largest floating-point number: it is unstable at "
+        f"learning_rate={learning_rate}; expected learning_rate below 2 / lambda_max or fewer "
+        "steps"
     )
 
 

@@ -7,10 +7,10 @@ second has the *worse* stationary variance: relative error -eta l against -eta l
 """
 
 import numpy as np
-from numba import njit
 from scipy.interpolate import PPoly
 
 from aniso import checks, operands
+from aniso.kernel_cache import njit
 from aniso.langevin import drift_functions, drifts, noises, problems
 from aniso.langevin.drifts import Drift
 from aniso.langevin.streams import KERNEL, LANES

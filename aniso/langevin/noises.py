@@ -8,9 +8,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
-from numba import njit
 
 from aniso import checks, operands
+from aniso.kernel_cache import njit
 from aniso.langevin import covariance_factor, functions
 from aniso.langevin.streams import KERNEL
 

@@ -1,8 +1,8 @@
 """Elementwise parts of a step, on panels (D, LANES)."""
 
 import numpy as np
-from numba import njit
 
+from aniso.kernel_cache import njit
 from aniso.langevin import streams
 from aniso.langevin.streams import KERNEL, LANES
 
@@ -13,6 +13,14 @@ def combine(x, a, first, b, second, noise, out):
     for i in range(out.shape[0]):
         for lane in range(LANES):
             out[i, lane] = x[i, lane] + a * first[i, lane] + b * second[i, lane] + noise[i, lane]
+
+
+@njit(**KERNEL)
+def copy_panel(source, target):
+    """Copy a panel entry by entry into another of the same shape."""
+    for i in range(target.shape[0]):
+        for lane in range(LANES):
+            target[i, lane] = source[i, lane]
 
 
 @njit(**KERNEL)

@@ -1,8 +1,8 @@
 """Products of a matrix with a panel of paths, arrays [component, lane] with LANES lanes."""
 
 import numpy as np
-from numba import njit
 
+from aniso.kernel_cache import njit
 from aniso.langevin.streams import INLINE, KERNEL, LANES
 
 ROWS, COLUMNS = 5, 4

@@ -1,7 +1,8 @@
 """What is kept of an ensemble: moments at chosen steps with their errors, or the paths themselves.
 
-Both take a function ``cell(first_path, count, centre, first, second, fourth, values, snapshots)``
-that advances the paths of a cell and adds to the arrays it is given.
+Both take a function ``cell(first_path, count, num_steps, progress, centre, first, second, fourth,
+values, snapshots)`` that advances the paths of a cell by at most that many steps and adds to the
+arrays it is given. `progress` holds what the next call goes on from.
 """
 
 from dataclasses import dataclass
@@ -9,7 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from aniso import memory
-from aniso.langevin import accumulators, cells, checkpoints
+from aniso.langevin import accumulators, cells, checkpoints, streams
 from aniso.langevin.linear_chain import mean_estimate
 
 
@@ -49,7 +50,7 @@ class Run:
     Attributes
     ----------
     cell : callable
-        Advances the paths of a cell.
+        Advances the paths of a cell and returns whether it is finished.
     dimension : int
     steps : numpy.ndarray, shape (T,)
     step_size : float
@@ -57,6 +58,8 @@ class Run:
         Whether `values` holds a loss.
     identity : tuple
         All that the result depends on, for the fingerprint of a checkpoint.
+    scratch : callable
+        Makes further arrays of `progress`, a dict by names that begin with an underscore.
     """
 
     cell: object
@@ -65,6 +68,45 @@ class Run:
     step_size: float
     has_loss: bool
     identity: tuple
+    scratch: object = dict
+
+    def work(self, centre, num_fourth, *, stores_paths):
+        """The work that fills sums and, if wanted, snapshots of the paths about a centre."""
+        times, size = len(self.steps), self.dimension
+        progress = ("position", "panel", *self.scratch())
+
+        def begin(first_path, count):  # noqa: ARG001
+            return {
+                "position": np.zeros(3, np.int64),
+                "panel": np.zeros((size, streams.LANES)),
+                **self.scratch(),
+                **_sums(times, size, num_fourth),
+                "snapshots": np.zeros((count if stores_paths else 0, times, size)),
+            }
+
+        def advance(first_path, count, arrays, num_steps):
+            return self.cell(
+                first_path,
+                count,
+                num_steps,
+                [arrays[name] for name in progress],
+                centre,
+                *(arrays[name] for name in (*_SUMS, "snapshots")),
+            )
+
+        return cells.Work(begin, advance)
+
+
+_SUMS = ("first", "second", "fourth", "values")
+
+
+def _sums(times, size, num_fourth):
+    return {
+        "first": np.zeros((times, size)),
+        "second": np.zeros((times, size, size)),
+        "fourth": np.zeros((times, num_fourth, num_fourth)),
+        "values": np.zeros((times, 3)),
+    }
 
 
 def moments(run, num_paths, *, num_threads=None, checkpoint=None):
@@ -93,42 +135,26 @@ def moments(run, num_paths, *, num_threads=None, checkpoint=None):
         f"the moments of {times} steps in {size} dimensions",
         "record fewer steps",
     )
-    no_snapshots = np.zeros((0, times, size))
+    options = {
+        "num_threads": num_threads,
+        "checkpoint": checkpoint,
+        "experiment": ("centred ensemble", num_paths, *run.identity),
+    }
 
-    def of_cell(first_path, count, centre):
-        partial = {
-            "first": np.zeros((times, size)),
-            "second": np.zeros((times, size, size)),
-            "fourth": np.zeros((times, size, size)),
-            "values": np.zeros((times, 3)),
-        }
-        run.cell(first_path, count, centre, *partial.values(), no_snapshots)
-        return partial
+    def add(state, first_path, arrays):  # noqa: ARG001
+        for name in ("first", "second", "fourth"):
+            state[name] += arrays[name]
+        state["values"][...] = accumulators.merged(state["values"], arrays["values"])
 
     # moments are taken about the mean of a pilot, so that nothing cancels
     pilot = min(num_paths, cells.CELL)
-    centre = of_cell(0, pilot, np.zeros((times, size)))["first"] / pilot
-    state = {
-        "first": np.zeros((times, size)),
-        "second": np.zeros((times, size, size)),
-        "fourth": np.zeros((times, size, size)),
-        "values": np.zeros((times, 3)),
-    }
-
-    def add(state, first_path, partial):  # noqa: ARG001
-        for name in ("first", "second", "fourth"):
-            state[name] += partial[name]
-        state["values"] = accumulators.merged(state["values"], partial["values"])
-
-    checkpoints.fold(
-        lambda first_path, count: of_cell(first_path, count, centre),
-        add,
-        state,
-        num_paths,
-        num_threads=num_threads,
-        checkpoint=checkpoint,
-        experiment=("centred ensemble", num_paths, *run.identity),
-    )
+    sums, centre = _sums(times, size, size), np.zeros((times, size))
+    work = run.work(np.zeros((times, size)), size, stores_paths=False)
+    if checkpoints.fold(work, add, sums, pilot, **options):
+        centre = sums["first"] / pilot
+    state = {"centre": centre, **_sums(times, size, size)}
+    work = run.work(centre, size, stores_paths=False)
+    checkpoints.fold(work, add, state, num_paths, stage=1, **options)
     return _statistics(run, state, centre, num_paths)
 
 
@@ -159,20 +185,13 @@ def paths(run, num_paths, *, num_threads=None, checkpoint=None):
         "record fewer steps, or take moments, which store no paths",
     )
     state = {"paths": np.zeros((num_paths, times, size))}
-    centre = np.zeros((times, size))
 
-    def of_cell(first_path, count):
-        snapshots = np.zeros((count, times, size))
-        unused = (np.zeros((times, size)), np.zeros((times, size, size)))
-        no_fourth, values = np.zeros((times, 0, 0)), np.zeros((times, 3))
-        run.cell(first_path, count, centre, *unused, no_fourth, values, snapshots)
-        return snapshots
-
-    def add(state, first_path, partial):
-        state["paths"][first_path : first_path + len(partial)] = partial
+    def add(state, first_path, arrays):
+        snapshots = arrays["snapshots"]
+        state["paths"][first_path : first_path + len(snapshots)] = snapshots
 
     checkpoints.fold(
-        of_cell,
+        run.work(np.zeros((times, size)), 0, stores_paths=True),
         add,
         state,
         num_paths,

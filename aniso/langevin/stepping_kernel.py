@@ -1,13 +1,14 @@
 """Kernel of ensembles of ``dX = f(X) dt + g(X) dW`` for any drift and form of noise."""
 
 import numpy as np
-from numba import njit
 
+from aniso.kernel_cache import njit
 from aniso.langevin import accumulators, panels
 from aniso.langevin.panel_steps import (
     add_halves,
     advance,
     combine,
+    copy_panel,
     fill,
     multiplicative_noise,
     scale_panel,
@@ -47,6 +48,9 @@ def advance_cell(
     values,
     snapshots,
     failure,
+    position,
+    panel,
+    num_steps,
 ):
     """Paths of one cell from `start`; sums and states at the recorded steps.
 
@@ -57,7 +61,7 @@ def advance_cell(
     """
     dimension = len(start)
     root = np.sqrt(step_size)
-    x = np.zeros((dimension, LANES))
+    x = panel.copy()
     force, other_force = np.zeros((dimension, LANES)), np.zeros((dimension, LANES))
     predictor, zero = np.zeros((dimension, LANES)), np.zeros((dimension, LANES))
     rows = max(dimension, factor.shape[0])
@@ -69,13 +73,16 @@ def advance_cell(
     observed = np.zeros(LANES)
     scales = factor[:, 0].copy()
     milstein = 1.0 if scheme == MILSTEIN else 0.0
-    for offset in range(0, num_paths, LANES):
-        fill(start, x)
-        step = 0
+    offset, step, record = position[0], position[1], position[2]
+    while offset < num_paths:
+        if step == 0 and record == 0:
+            fill(start, x)
         active = min(LANES, num_paths - offset)
         block_path = first_path + np.uint64(offset)
-        for record in range(len(steps)):
-            while step < steps[record]:
+        while record < len(steps):
+            last = min(steps[record], step + num_steps)
+            num_steps -= last - step
+            while step < last:
                 variates(seed, block_path, step, substeps, rank, normals, scratch, wiener, area)
                 # noise of the step, and the drift where it begins
                 drift(x, drift_parameters, force)
@@ -119,6 +126,10 @@ def advance_cell(
                         failure[1] = np.int64(block_path) + lane
                         failure[2] = step
                         return
+            if step < steps[record]:
+                position[0], position[1], position[2] = offset, step, record
+                copy_panel(x, panel)
+                return
             potential(x, drift_parameters, observed)
             accumulators.add_observable(observed, active, values[record])
             accumulators.add_moments(
@@ -135,3 +146,6 @@ def advance_cell(
                 for lane in range(active):
                     for i in range(dimension):
                         snapshots[offset + lane, record, i] = x[i, lane]
+            record += 1
+        offset, step, record = offset + LANES, 0, 0
+    position[0], position[1], position[2] = offset, 0, 0

@@ -25,14 +25,14 @@ Philox: J. Salmon, M. Moraes, R. Dror, D. Shaw, "Parallel random numbers: as eas
 import math
 
 import numpy as np
-from numba import njit
 
 from aniso import checks
+from aniso.kernel_cache import njit
 
 LANES = 64
 """Paths advanced together by a kernel: arrays [component, lane] stay in the first-level cache."""
 
-KERNEL = {"cache": True, "nogil": True, "error_model": "numpy", "fastmath": {"contract"}}
+KERNEL = {"nogil": True, "error_model": "numpy", "fastmath": {"contract"}}
 INLINE = KERNEL | {"forceinline": True}
 """Options of every compiled kernel: no packed square root without the numpy error model."""
 

@@ -133,13 +133,17 @@ def simulate_two_basin(
     rotated_data, rotated_start = _rotate(data), _rotate(start)
     data_a, data_b = rotated_data.T.copy()
 
-    def work(first_path, count):
+    def begin(first_path, count):  # noqa: ARG001
         kept = count if store_paths else 0
-        result = (
-            np.zeros((count, 2)),
-            np.zeros((kept, num_steps + 1, 2)),
-            np.zeros((kept, num_steps + 1)),
-        )
+        return {
+            "ends": np.zeros((count, 2)),
+            "paths": np.zeros((kept, num_steps + 1, 2)),
+            "alignments": np.zeros((kept, num_steps + 1)),
+            "position": np.zeros(2, np.int64),
+            "panel": np.zeros((2, streams.LANES)),
+        }
+
+    def advance(first_path, count, arrays, budget):
         two_basin_kernel.run_cell(
             code,
             learning_rate,
@@ -152,13 +156,17 @@ def simulate_two_basin(
             key,
             np.uint64(first_path),
             count,
-            *result,
+            *arrays.values(),
+            budget,
         )
-        return result
+        return arrays["position"][0] >= count
 
     # runs are independent, so their cells may be as small as the lanes
+    work = cells.Work(begin, advance)
     parts = list(cells.in_order(work, num_runs, num_threads, cell=streams.LANES))
-    ends, paths, alignments = (np.concatenate(arrays) for arrays in zip(*parts, strict=True))
+    ends, paths, alignments = (
+        np.concatenate([part[name] for part in parts]) for name in ("ends", "paths", "alignments")
+    )
     if not store_paths:
         return TwoBasinRuns(_rotate_back(ends), None, None)
     return TwoBasinRuns(_rotate_back(ends), _rotate_back(paths), alignments)

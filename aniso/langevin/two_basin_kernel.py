@@ -7,8 +7,8 @@ squares, ``s = 10 (da)^2 + 100 (db - sqrt 2)^2`` and ``f = (da)^2 + (db + sqrt 2
 import math
 
 import numpy as np
-from numba import njit
 
+from aniso.kernel_cache import njit
 from aniso.langevin import streams
 from aniso.langevin.streams import EXAMPLES, INLINE, KERNEL, LANES
 
@@ -84,22 +84,33 @@ def run_cell(
     ends,
     paths,
     alignments,
+    position,
+    panel,
+    budget,
 ):
     """Runs of one cell; `ends` (num_paths, 2) takes the last iterates (a, b).
 
     `paths` (num_paths, num_steps + 1, 2) and `alignments` (num_paths, num_steps + 1) with
     Tr(H Sigma) at each iterate, Sigma the covariance of the added noise, are filled where they
     are not of length 0.
+
+    The kernel returns after `budget` steps of one block of LANES runs after the other, and goes on
+    in the next call from `position` (2,), the block's first run and its step, and `panel`
+    (2, LANES) with its iterates. The cell is finished once ``position[0]`` is num_paths or more.
     """
     count = data_a.shape[0]
     normals = np.zeros((2, LANES))
-    a, b = np.zeros(LANES), np.zeros(LANES)
-    for offset in range(0, num_paths, LANES):
+    a, b = panel[0].copy(), panel[1].copy()
+    offset, first_step = position[0], position[1]
+    while offset < num_paths:
         active = min(LANES, num_paths - offset)
         block_path = first_path + np.uint64(offset)
-        for lane in range(LANES):
-            a[lane], b[lane] = start_a, start_b
-        for step in range(num_steps + 1):
+        if first_step == 0:
+            for lane in range(LANES):
+                a[lane], b[lane] = start_a, start_b
+        last_step = min(num_steps + 1, first_step + budget)
+        budget -= last_step - first_step
+        for step in range(first_step, last_step):
             streams.fill_normals(seed, block_path, np.uint64(step), 2, normals)
             for lane in range(active):
                 g_a, g_b, s_aa, s_ab, s_bb, sharp = _gradient_sums(a[lane], b[lane], data_a, data_b)
@@ -148,5 +159,12 @@ def run_cell(
                     )
                 a[lane] += n_a - learning_rate * g_a
                 b[lane] += n_b - learning_rate * g_b
+        if last_step <= num_steps:
+            position[0], position[1] = offset, last_step
+            for lane in range(LANES):
+                panel[0, lane], panel[1, lane] = a[lane], b[lane]
+            return
         for lane in range(active):
             ends[offset + lane, 0], ends[offset + lane, 1] = a[lane], b[lane]
+        offset, first_step = offset + LANES, 0
+    position[0], position[1] = offset, 0

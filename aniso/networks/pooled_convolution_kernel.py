@@ -13,9 +13,11 @@ is the number of the slot, ``2 * row + column`` within the pooling window.
 """
 
 import numpy as np
-from numba import config, njit
+from numba import config
 
-KERNEL = {"cache": True, "nogil": True, "error_model": "numpy", "fastmath": {"contract"}}
+from aniso.kernel_cache import njit
+
+KERNEL = {"nogil": True, "error_model": "numpy", "fastmath": {"contract"}}
 COMPILED = not config.DISABLE_JIT
 """Whether kernels are compiled; without, the plain layers are faster."""
 

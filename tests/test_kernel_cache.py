@@ -1,0 +1,206 @@
+"""Compiled functions on disk: never older than their sources, and not needed."""
+
+import importlib
+import inspect
+import os
+import pkgutil
+import shutil
+import subprocess
+import sys
+import types
+from pathlib import Path
+
+import numba
+import numpy as np
+import pytest
+
+import aniso
+from aniso import kernel_cache
+
+pytestmark = pytest.mark.needs_jit
+
+SOURCES = {
+    "__init__": "",
+    "constants": "STEP = 1\n",
+    "inner": """
+from aniso.kernel_cache import njit
+from kept.constants import STEP
+@njit(error_model="numpy")
+def add(x):
+    return x + STEP
+""",
+    "outer": """
+import numpy as np
+from numba import types
+from aniso import kernel_cache
+from kept.inner import add
+@kernel_cache.njit()
+def twice(x):
+    return add(add(x))
+def written(x, out):
+    out[0] = add(add(x))
+array = types.Array(types.float64, 1, "C")
+callback = kernel_cache.cfunc(types.void(types.float64, array), written)
+@kernel_cache.njit()
+def called(function, x):
+    out = np.zeros(1)
+    function(x, out)
+    return out[0]
+""",
+}
+RUN = """
+from kept import outer
+values = outer.twice(0), int(outer.called(outer.callback, 0.0))
+print(*values, sum(outer.twice.stats.cache_hits.values()))
+"""
+
+
+@pytest.fixture
+def package(tmp_path):
+    folder = tmp_path / "kept"
+    folder.mkdir()
+    for name, source in SOURCES.items():
+        (folder / f"{name}.py").write_text(source)
+    return folder
+
+
+def run(folder, code=RUN, **environment):
+    """What a new process prints, and its warnings."""
+    path = os.pathsep.join([str(folder.parent), *sys.path])
+    found = subprocess.run(
+        [sys.executable, "-W", "default", "-B", "-c", code],
+        env=os.environ | {"PYTHONPATH": path} | environment,
+        cwd=folder.parent,
+        check=False,
+        capture_output=True,
+        text=True,
+    )
+    assert found.returncode == 0, found.stderr
+    return found.stdout.split(), found.stderr
+
+
+def test_a_change_in_another_file_is_noticed(package):
+    assert run(package)[0] == ["2", "2", "0"]
+    assert run(package)[0] == ["2", "2", "1"]  # from disk
+    (package / "constants.py").write_text("STEP = 5\n")
+    assert run(package)[0] == ["10", "10", "0"]
+    inner = SOURCES["inner"].replace("x + STEP", "x - STEP")
+    (package / "inner.py").write_text(inner)
+    assert run(package)[0] == ["-10", "-10", "0"]
+    assert run(package)[0] == ["-10", "-10", "1"]
+
+
+NOWHERE = {"HOME": "/dev/null", "XDG_CACHE_HOME": "/dev/null/cache", "NUMBA_CACHE_DIR": ""}
+
+
+def test_without_a_folder_that_can_be_written_functions_are_compiled_after_one_warning(package):
+    (package / "__pycache__").write_text("a file where numba wants a folder")
+    for _ in range(2):
+        printed, warned = run(package, **NOWHERE)
+        assert printed == ["2", "2", "0"]
+        assert warned.count("compiled functions are not kept") == 1
+        assert "set NUMBA_CACHE_DIR" in warned
+    # the remedy works
+    elsewhere = {"NUMBA_CACHE_DIR": str(package.parent / "elsewhere")}
+    assert run(package, **NOWHERE | elsewhere) == (["2", "2", "0"], "")
+    assert run(package, **NOWHERE | elsewhere) == (["2", "2", "1"], "")
+
+
+def test_the_package_runs_from_a_folder_and_a_home_that_cannot_be_written(tmp_path):
+    copy = tmp_path / "aniso"
+    shutil.copytree(
+        Path(aniso.__file__).parent,
+        copy,
+        ignore=shutil.ignore_patterns("__pycache__", "*.gz", "data"),
+    )
+    for folder in (copy / "langevin", copy / "networks"):
+        (folder / "__pycache__").write_text("")
+    printed, warned = run(
+        copy,
+        "import aniso, numba; from aniso import networks\n"
+        "from aniso.networks import pooled_convolution_kernel\n"
+        "from aniso.langevin import streams, functions, drift_functions\n"
+        "functions.pointer(drift_functions.no_drift, functions.PANEL_FUNCTION)\n"
+        "print(aniso.__file__, len(streams.normals(1, 2, 3)))",
+        **NOWHERE,
+    )
+    assert printed == [str(copy / "__init__.py"), "3"]
+    assert warned.count("compiled functions are not kept") == 1
+
+
+def test_broken_files_are_replaced(package):
+    run(package)
+    for name in (package / "__pycache__").glob("*.nb?"):
+        name.write_bytes(name.read_bytes()[:40])
+    assert run(package)[0] == ["2", "2", "0"]
+    assert run(package)[0] == ["2", "2", "1"]
+
+
+def test_a_full_disk_costs_a_warning(package):
+    full = (
+        "from numba.core import caching\n"
+        "def full(*_): raise OSError('no space left')\n"
+        "caching.IndexDataCacheFile.save = full\n"
+    )
+    printed, warned = run(package, full + RUN)
+    assert printed == ["2", "2", "0"]
+    assert warned.count("no space left") == 1
+
+
+def compiled_functions():
+    """Every compiled function of the package, with the module that defines it."""
+    for found in pkgutil.walk_packages(aniso.__path__, "aniso."):
+        module = importlib.import_module(found.name)
+        for value in vars(module).values():
+            source = getattr(value, "py_func", None)
+            if isinstance(source, types.FunctionType) and source.__module__ == module.__name__:
+                yield value, module
+
+
+def test_compiled_functions_take_what_they_use_from_their_own_folder():
+    number, wrong = 0, []
+    for function, module in compiled_functions():
+        number += 1
+        folder = Path(module.__file__).parent
+        assert isinstance(function._cache, kernel_cache._Cache), function
+        imported = {}
+        for node in inspect.getsource(module).splitlines():
+            if node.startswith("from aniso") and " import " in node:
+                origin, names = node.removeprefix("from ").split(" import ")
+                imported |= dict.fromkeys(names.strip("()").split(", "), origin)
+        for name in function.py_func.__code__.co_names:
+            value = vars(module).get(name)
+            home = getattr(inspect.getmodule(getattr(value, "py_func", value)), "__file__", None)
+            origin = imported.get(name, module.__name__)
+            if isinstance(value, types.ModuleType):
+                is_own = (
+                    not value.__name__.startswith("aniso.") or Path(value.__file__).parent == folder
+                )
+            elif hasattr(value, "py_func"):
+                is_own = Path(home).parent == folder
+            else:
+                is_own = origin == module.__package__ or origin.startswith(f"{module.__package__}.")
+            if not is_own:
+                wrong.append((function, name, origin))
+    assert number > 50
+    assert not wrong
+
+
+BITS = """
+import numpy as np
+from aniso import langevin
+from aniso.langevin import drifts, noises
+hessian = np.array([[1.0, 0.2, 0.1], [0.2, 0.7, 0.3], [0.1, 0.3, 0.9]])
+problem = langevin.LangevinProblem(
+    drifts.of_quadratic(hessian), noises.constant(hessian), [0.1, 0.2, 0.3])
+found = langevin.simulate_ensemble(problem, "exact", 0.05, [0, 7, 50], 300, 7)
+print(*(value.hex() for value in np.concatenate([found.mean, found.covariance], None).tolist()))
+"""
+
+
+def test_the_process_that_compiles_rounds_as_those_that_load(package):
+    folder = {"NUMBA_CACHE_DIR": str(package.parent / "cache")}
+    compiled, loaded = (run(package, BITS, **folder)[0] for _ in range(2))
+    assert compiled == loaded
+    assert np.isfinite([float.fromhex(value) for value in loaded]).all()
+    assert not numba.config.DISABLE_JIT
