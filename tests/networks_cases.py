@@ -24,7 +24,7 @@ class NetworkCase(NamedTuple):
 
 
 PIECEWISE = ("relu", "leaky_relu", "abs", "hard_tanh")
-SMOOTH = ("tanh", "softplus", "gelu")
+SMOOTH = ("tanh", "softplus", "gelu", "sigmoid", "silu", "elu")
 
 
 @st.composite
