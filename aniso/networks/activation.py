@@ -137,6 +137,8 @@ class Activation(Layer):
 
     name: str
 
+    routed = True
+
     def __post_init__(self):
         checks.one_of("activation", self.name, sorted(RULES))
 
@@ -181,6 +183,12 @@ class Activation(Layer):
     def curvature(self, memory):
         """``rho''(z)``, the shape of z."""
         return RULES[self.name].curvature(memory.inputs, array_namespace(memory.inputs))
+
+    def curved_entries(self, parameters, memory, delta):  # noqa: ARG002
+        """Every z of a smooth activation; nothing lies between z and the layer's inputs."""
+        if self.piecewise_linear:
+            return []
+        return [(self.curvature(memory) * delta, lambda units, weights: (None, units))]  # noqa: ARG005
 
     def route(self, memory, index, slope):
         """Routing of a stage, slopes multiplied."""

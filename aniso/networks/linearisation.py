@@ -79,8 +79,9 @@ class Linearisation:
         if not assembly.supported:
             if strategy == "factors":
                 raise checks.InputError(
-                    "strategy='factors' needs a piecewise-linear network without a third "
-                    "convolution above two others; use strategy='tangents'"
+                    "strategy='factors' needs a piecewise-linear network of dense, convolution, "
+                    "max pooling and activation layers, without Winograd's filtering and without a "
+                    "third convolution above two others; use strategy='tangents'"
                 )
             return "tangents"
         budget = network.memory_budget
