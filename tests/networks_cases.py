@@ -71,6 +71,7 @@ def models(draw, num_outputs, activations):
             trial = networks.Stack((*layers, networks.Flatten(), networks.Dense(1)), shape)
             if modern and draw(st.booleans()):
                 layers.append(draw(image_blocks(trial.shapes[len(layers)][0], activation)))
+                trial = networks.Stack((*layers, networks.Flatten(), networks.Dense(1)), shape)
             if pooled is not None and min(trial.shapes[len(layers)][1:]) >= max(pooled.size):
                 layers.append(pooled)
                 if draw(st.booleans()):
