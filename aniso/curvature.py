@@ -17,25 +17,52 @@ gradients alone and lives in :mod:`aniso.gradient_noise`.
 import numpy as np
 from scipy.sparse.linalg import LinearOperator
 
-from aniso import checks, memory
+from aniso import backend, checks, memory
 from aniso.output_curvature import OutputCurvature, example_chunks
 
 _OUTPUT_METHODS = ("outputs", "jacobians", "output_hessians", "output_loss")
 
 
+# an objective is linearised, if it can be, once so many vectors have been asked for
+_FEW_VECTORS = 16
+
+
 class HessianOperator(LinearOperator):
-    """Hessian of the mean loss as an operator; see :func:`hessian_operator`."""
+    """Hessian of the mean loss as an operator; see :func:`hessian_operator`.
+
+    Notes
+    -----
+    An objective with `linearise`, such as :class:`aniso.networks.Network`, gives its exact
+    `trace` and `diagonal` too. The first few products are its own, the others come from the
+    linearisation at theta, which is kept.
+    """
 
     def __init__(self, objective, theta):
         self.objective = objective
         self.theta = checks.held(theta)
+        self._num_vectors, self._linearisation = 0, None
+        if hasattr(objective, "linearise"):
+            self.diagonal = lambda: backend.to_numpy(self._linearised().hessian_diagonal)
+            self.trace = lambda: float(self._linearised().hessian_trace())
         super().__init__(np.dtype(np.float64), (theta.size, theta.size))
 
+    def _linearised(self):
+        if self._linearisation is None:
+            self._linearisation = self.objective.linearise(self.theta)
+        return self._linearisation
+
+    def _product(self, vectors):
+        self._num_vectors += 1 if vectors.ndim == 1 else vectors.shape[1]
+        many = self._num_vectors >= _FEW_VECTORS or self._linearisation is not None
+        if many and hasattr(self.objective, "linearise"):
+            return self._linearised().hessian_product(vectors)
+        return self.objective.hessian_product(self.theta, vectors)
+
     def _matvec(self, vector):
-        return self.objective.hessian_product(self.theta, np.ravel(vector))
+        return self._product(np.ravel(vector))
 
     def _matmat(self, vectors):
-        return self.objective.hessian_product(self.theta, vectors)
+        return self._product(vectors)
 
     def _adjoint(self):
         return self
@@ -86,15 +113,32 @@ def hessian_operator(objective, theta):
 
     Returns
     -------
-    HessianOperator
-        Of shape (D, D), symmetric.
+    HessianOperator or OutputCurvature
+        Of shape (D, D), symmetric. Where the model's outputs are linear in theta almost
+        everywhere, H is the generalized Gauss–Newton matrix; it is returned if the Jacobians
+        take no more than a quarter of the available memory.
 
     Raises
     ------
     InputError
         If theta is not a finite vector.
     """
-    return HessianOperator(objective, _parameters(objective, theta, ("hessian_product",)))
+    theta = _parameters(objective, theta, ("hessian_product",))
+    if _is_gauss_newton(objective) and _jacobians_are_small(objective, theta):
+        return generalized_gauss_newton_operator(objective, theta)
+    return HessianOperator(objective, theta)
+
+
+def _is_gauss_newton(objective):
+    if hasattr(objective, "linearise"):
+        return False
+    model = getattr(objective, "model", None)
+    return getattr(model, "linear_almost_everywhere", False)
+
+
+def _jacobians_are_small(objective, theta):
+    num_bytes = 2 * 8 * objective.num_examples * objective.model.num_outputs * theta.size
+    return 4 * num_bytes <= memory.available_bytes()
 
 
 def generalized_gauss_newton(objective, theta):

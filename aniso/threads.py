@@ -19,6 +19,8 @@ from aniso import checks
 class Workers:
     """A pool of threads; made once, its threads start with the first task.
 
+    A forked process starts threads of its own: it has none of its parent's.
+
     Parameters
     ----------
     num_threads : int, optional
@@ -34,7 +36,7 @@ class Workers:
         if num_threads is None:
             num_threads = len(os.sched_getaffinity(0))
         self.num_threads = checks.integer("num_threads", num_threads, low=1)
-        self._pool = None
+        self._pool = self._process = None
 
     def map(self, function, items):
         """``[function(item) for item in items]`` on the threads, in the order of the items."""
@@ -59,20 +61,26 @@ class Workers:
             if self.num_threads == 1 or len(items) < 2:
                 yield from map(function, items)
                 return
-            if self._pool is None:
-                self._pool = ThreadPoolExecutor(self.num_threads, thread_name_prefix="aniso")
+            pool = self._running_pool()
             # a task starts when a result has gone: results that wait don't grow with the items
             waiting = deque()
             try:
                 for item in items:
                     if len(waiting) > self.num_threads:
                         yield waiting.popleft().result()
-                    waiting.append(self._pool.submit(function, item))
+                    waiting.append(pool.submit(function, item))
                 while waiting:
                     yield waiting.popleft().result()
             finally:
                 for task in waiting:
                     task.cancel()
+
+    def _running_pool(self):
+        # a fork copies the pool but not its threads: tasks given to the copy would wait for ever
+        if self._pool is None or self._process != os.getpid():
+            self._pool = ThreadPoolExecutor(self.num_threads, thread_name_prefix="aniso")
+            self._process = os.getpid()
+        return self._pool
 
 
 @functools.cache

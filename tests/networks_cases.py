@@ -24,7 +24,26 @@ class NetworkCase(NamedTuple):
 
 
 PIECEWISE = ("relu", "leaky_relu", "abs", "hard_tanh")
-SMOOTH = ("tanh", "softplus", "gelu")
+SMOOTH = ("tanh", "softplus", "gelu", "sigmoid", "silu", "elu")
+
+
+@st.composite
+def image_blocks(draw, channels, activation):
+    """Residual blocks on images of so many channels, both kinds of shortcut."""
+    width, rho = draw(st.integers(1, 2)), draw(activation)
+    first = networks.Convolution(width, 3, padding=1)
+    if draw(st.booleans()):
+        return networks.Residual((first, rho, networks.Convolution(channels, 1)))
+    return networks.Residual((first, rho), shortcut=networks.Convolution(width, 1))
+
+
+@st.composite
+def vector_blocks(draw, length, activation):
+    """Residual blocks on vectors, also as the first layer of a network."""
+    width, rho = draw(st.integers(1, 3)), draw(activation)
+    if draw(st.booleans()):
+        return networks.Residual((networks.Dense(width), rho, networks.Dense(length)))
+    return networks.Residual((rho, networks.Dense(width)), shortcut=networks.Dense(width))
 
 
 @st.composite
@@ -32,6 +51,11 @@ def models(draw, num_outputs, activations):
     """Stacks of at most two convolutions and two hidden dense layers."""
     activation = st.sampled_from(activations).map(networks.Activation)
     layers, shape = [], (draw(st.integers(2, 6)),)
+    # a third of the networks have layers beyond dense, convolution and max pooling
+    modern = draw(st.sampled_from([False, False, True]))
+    poolings = [None, networks.MaxPooling(2), networks.MaxPooling(2, 1)]
+    if modern:
+        poolings = [None, networks.AveragePooling(2), networks.AveragePooling(3, 1)]
     if draw(st.booleans()):
         shape = (draw(st.integers(1, 2)), draw(st.integers(6, 8)), draw(st.integers(6, 8)))
         for _ in range(draw(st.integers(1, 2))):
@@ -43,11 +67,12 @@ def models(draw, num_outputs, activations):
                     padding=draw(st.integers(0, 1)),
                 )
             )
-            pooled = draw(
-                st.sampled_from([None, networks.MaxPooling(2), networks.MaxPooling(2, 1)])
-            )
+            pooled = draw(st.sampled_from(poolings))
             trial = networks.Stack((*layers, networks.Flatten(), networks.Dense(1)), shape)
-            if pooled is not None and min(trial.shapes[len(layers)][1:]) >= 2:
+            if modern and draw(st.booleans()):
+                layers.append(draw(image_blocks(trial.shapes[len(layers)][0], activation)))
+                trial = networks.Stack((*layers, networks.Flatten(), networks.Dense(1)), shape)
+            if pooled is not None and min(trial.shapes[len(layers)][1:]) >= max(pooled.size):
                 layers.append(pooled)
                 if draw(st.booleans()):
                     layers.append(draw(activation))
@@ -59,6 +84,8 @@ def models(draw, num_outputs, activations):
         layers.append(networks.Flatten())
     for _ in range(draw(st.integers(0, 2))):
         layers += [networks.Dense(draw(st.integers(1, 4))), draw(activation)]
+    if modern and not layers and draw(st.booleans()):
+        layers.append(draw(vector_blocks(shape[0], activation)))
     if layers and draw(st.booleans()) and num_outputs == 1:
         width = networks.Stack((*layers, networks.Flatten(), networks.Dense(1)), shape)
         width = width.shapes[len(layers)][0]

@@ -42,13 +42,16 @@ class ProblemCase:
         return objective, self.model.initial_parameters(rng)
 
 
+SMOOTH = ("tanh", "softplus", "sigmoid", "silu", "elu")
+
+
 def _cases():
     binary = (ClippedSquaredLoss(), LogisticLoss(), SquaredLoss())
     for activation in ("relu", "leaky_relu", "abs", "hard_tanh"):
         model = OneHiddenLayer(2, 5, activation)
         for loss in binary:
             yield _named(f"one hidden layer, {activation}", model, loss, 7)
-    for activation in ("relu", "leaky_relu", "abs", "hard_tanh", "tanh", "softplus"):
+    for activation in ("relu", "leaky_relu", "abs", "hard_tanh", *SMOOTH):
         model = MultilayerPerceptron((3, 4, 3), activation)
         for loss in (SoftmaxCrossEntropy(), SquaredLoss()):
             yield _named(f"perceptron, {activation}", model, loss, 6)

@@ -35,6 +35,19 @@ def max_pooling(image, size, stride):
     return outputs
 
 
+def average_pooling(image, size, stride):
+    """Means (C, down, across) of the windows of one image (C, h, w)."""
+    rows = (image.shape[1] - size[0]) // stride[0] + 1
+    columns = (image.shape[2] - size[1]) // stride[1] + 1
+    outputs = np.empty((len(image), rows, columns))
+    for c in range(len(image)):
+        for i in range(rows):
+            for j in range(columns):
+                top, left = i * stride[0], j * stride[1]
+                outputs[c, i, j] = image[c, top : top + size[0], left : left + size[1]].mean()
+    return outputs
+
+
 def derivatives(model, output_loss, inputs, targets, theta):
     """Dense quantities of the mean loss by autograd: a dictionary of arrays."""
 

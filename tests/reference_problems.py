@@ -15,6 +15,9 @@ ACTIVATIONS = {
     "hard_tanh": lambda z: anp.clip(z, -1.0, 1.0),
     "tanh": anp.tanh,
     "softplus": lambda z: anp.log(1 + anp.exp(z)),
+    "sigmoid": lambda z: 1 / (1 + anp.exp(-z)),
+    "silu": lambda z: z / (1 + anp.exp(-z)),
+    "elu": lambda z: anp.where(z > 0, z, anp.exp(z) - 1),
 }
 
 

@@ -5,7 +5,16 @@ import pytest
 from reference_matrices import curvature_by_loops, random_positive, random_symmetric
 from tolerances import assert_equal_up_to_rounding, assert_within_sampling_error
 
-from aniso import checks, curvature, gradient_noise, indicators, losses, memory, output_curvature
+from aniso import (
+    checks,
+    curvature,
+    exact_traces,
+    gradient_noise,
+    indicators,
+    losses,
+    memory,
+    output_curvature,
+)
 from aniso.model_objective import ModelObjective
 from aniso.models.multilayer_perceptron import MultilayerPerceptron
 from aniso.models.one_hidden_layer import OneHiddenLayer
@@ -160,6 +169,26 @@ def test_gauss_newton_is_the_hessian_of_a_network_linear_almost_everywhere(rng):
     exact = np.trace(hessian @ noise.to_dense())
     made = indicators.alignment(newton, noise)
     np.testing.assert_allclose(made, exact, rtol=1e-11, atol=1e-300)
+
+
+def test_the_operator_of_a_model_linear_almost_everywhere_keeps_its_jacobians(rng, monkeypatch):
+    model = OneHiddenLayer(4, 6, activation="relu")
+    inputs = rng.standard_normal((30, 4))
+    objective = ModelObjective(model, losses.SquaredLoss(), inputs, rng.standard_normal(30))
+    theta = model.initial_parameters(rng)
+    vectors, hessian = rng.standard_normal((theta.size, 3)), curvature.hessian(objective, theta)
+    moving = curvature.HessianOperator(objective, theta) @ vectors
+
+    def forbidden(*_):
+        raise AssertionError("Jacobians formed for every product")
+
+    monkeypatch.setattr(ModelObjective, "hessian_product", forbidden)
+    operator = curvature.hessian_operator(objective, theta)
+    scale = np.linalg.norm(hessian)
+    np.testing.assert_allclose(exact_traces.trace(operator), np.trace(hessian), rtol=1e-12)
+    np.testing.assert_allclose(operator @ vectors, moving, atol=1e-12 * scale)
+    monkeypatch.setattr(memory, "available_bytes", lambda: 1000)
+    assert isinstance(curvature.hessian_operator(objective, theta), curvature.HessianOperator)
 
 
 def test_hessian_is_symmetric_to_the_last_bit(rng):

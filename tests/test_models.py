@@ -109,6 +109,8 @@ def test_slopes_are_those_of_autograd_on_kinks_too(name, rng):
     assert_equal_up_to_rounding(
         activation.value(z), reference.ACTIVATIONS[name](z), num_terms=4, scale=4.0
     )
+    far = activation.value(np.array([-800.0, 800.0]))  # no overflow
+    assert np.isfinite(far).all()
     with warnings.catch_warnings():  # autograd's, of a derivative that is 0 rightly
         warnings.filterwarnings("ignore", message="Output seems independent")
         second = elementwise_grad(elementwise_grad(activation.value))(z)

@@ -1,5 +1,7 @@
 """Every layer's four rules against autograd's derivatives of its plain form, at every place."""
 
+import math
+
 import autograd.numpy as anp
 import numpy as np
 import pytest
@@ -154,7 +156,9 @@ def test_second_order_rule_is_the_derivative_of_the_backward_pass(layer, shape, 
     inputs, gradients = layer.second_order(case.own, case.memory, case.tangents, trace, fixed)
     wanted = last(expected[:, split:].reshape(BLOCK, COUNT, *shape), 1)
     agree(np.zeros_like(wanted) if inputs is None else inputs, wanted)
-    if case.parameters:
+    if case.parameters and not layer.linear_in_parameters:
+        check_second_order_of_a_block(case, delta, expected, gradients)
+    elif case.parameters:
         weights, biases = gradients
         assert biases is None  # outputs are linear in the biases
         zero = np.zeros_like(case.directions[1])
@@ -163,6 +167,54 @@ def test_second_order_rule_is_the_derivative_of_the_backward_pass(layer, shape, 
         assert none[1] is None
     if layer.piecewise_linear and not case.parameters:
         assert inputs is None
+
+
+def check_second_order_of_a_block(case, delta, expected, gradients):
+    """Gradients of a layer made of layers, and the same where its inputs are data."""
+    split, fixed = case.num_parameters, case.at(last(delta, 0))
+    agree(flat(filled(gradients, case.directions)), expected[:, :split])
+    function = lambda p: anp.sum(delta * case.plain(p)) + anp.sum(p**2) / 2  # noqa: E731
+    curvature = hessian(function)(case.packed) - np.eye(case.packed.size)
+    wanted = case.directions_packed()[:, :split] @ curvature[:split, :split]
+    _, trace = case.layer.tangent(case.own, case.memory, case.tangents, None)
+    _, own = case.layer.second_order(case.own, case.memory, case.tangents, trace, fixed)
+    agree(flat(filled(own, case.directions)), wanted)
+
+
+def filled(gradients, directions):
+    """Gradients with zeros where there are none."""
+    pairs = zip(gradients, directions, strict=True)
+    return [np.zeros_like(like) if own is None else own for own, like in pairs]
+
+
+@every_place
+@every_layer
+def test_forms_and_curved_entries_are_those_of_autograds_hessian(layer, shape, place, rng):
+    skip_what_is_numpys_own(layer, place)
+    case = Case(layer, shape, rng, place)
+    delta, split = case.delta[0], case.num_parameters
+    function = lambda p: anp.sum(delta * case.plain(p)) + anp.sum(p**2) / 2  # noqa: E731
+    curvature = hessian(function)(case.packed) - np.eye(case.packed.size)
+    moved, fixed = case.at(last(case.moved, 1)), case.at(last(delta, 0))
+    for tangent, packed in (
+        (moved, case.directions_packed()),
+        (None, np.pad(case.directions_packed()[:, :split], ((0, 0), (0, case.inputs.size)))),
+    ):
+        found = layer.second_order_form(case.own, case.memory, case.tangents, tangent, fixed)
+        expected = np.einsum("kp,pq,kq->k", packed, curvature, packed)
+        agree(np.zeros(BLOCK) if found is None else found, expected)
+    diagonal, below = np.zeros(split), np.zeros((COUNT, *shape))
+    for weights, pull_back in layer.curved_entries(case.own, case.memory, fixed):
+        size, kind = math.prod(weights.shape[:-1]), weights.shape[:-1]
+        units = np.repeat(np.eye(size)[..., None], COUNT, axis=-1)
+        weights = backend.to_numpy(weights).reshape(size, COUNT)
+        squares, deltas = pull_back(case.at(units.reshape(size, *kind, COUNT)), case.at(weights))
+        if squares is not None:
+            diagonal += backend.to_numpy(squares).sum(axis=0)
+        squares = backend.to_numpy(deltas).reshape(size, -1, COUNT) ** 2
+        below += np.einsum("un,udn->nd", weights, squares).reshape(below.shape)
+    # apart from its activations a layer is linear in every single parameter and input
+    agree(np.concatenate([diagonal, below.ravel()]), curvature.diagonal())
 
 
 @every_layer
@@ -180,10 +232,15 @@ def test_convolution_and_pooling_follow_their_definitions(rng):
             for image in images
         ]
         agree(layer.plain((weights, biases), images), np.array(expected))
-    for layer, shape in networks.MaxPooling.examples():
-        images = rng.normal(size=(2, *shape))
-        expected = [reference.max_pooling(image, layer.size, layer.stride) for image in images]
-        agree(layer.plain((), images), np.array(expected))
+    poolings = (
+        (networks.MaxPooling, reference.max_pooling),
+        (networks.AveragePooling, reference.average_pooling),
+    )
+    for kind, definition in poolings:
+        for layer, shape in kind.examples():
+            images = rng.normal(size=(2, *shape))
+            expected = [definition(image, layer.size, layer.stride) for image in images]
+            agree(layer.plain((), images), np.array(expected))
 
 
 @every_place
@@ -226,6 +283,10 @@ def test_the_first_of_equal_entries_wins_in_the_fused_layer_too():
         (networks.MaxPooling(2), (3,), "channels, height, width"),
         (networks.MaxPooling(4), (1, 3, 3), "windows that fit"),
         (networks.FixedLinear(((1.0, 2.0),)), (3,), "agree"),
+        (networks.AveragePooling(2), (3,), "channels, height, width"),
+        (networks.AveragePooling(4), (1, 3, 3), "windows that fit"),
+        (networks.Residual(networks.Dense(2)), (3,), "give a shortcut"),
+        (networks.Residual(networks.Dense(2), networks.Dense(3)), (3,), "expected the same"),
     ],
 )
 def test_inputs_that_do_not_fit_are_refused(layer, shape, rule):
@@ -241,6 +302,10 @@ def test_inputs_that_do_not_fit_are_refused(layer, shape, rule):
         lambda: networks.Convolution(1, 2, padding=-1),
         lambda: networks.MaxPooling(0),
         lambda: networks.Activation("swish"),
+        lambda: networks.AveragePooling(0),
+        lambda: networks.Residual(()),
+        lambda: networks.Residual("relu"),
+        lambda: networks.Residual(networks.Dense(2), (3,)),
     ],
 )
 def test_impossible_layers_are_refused(make):

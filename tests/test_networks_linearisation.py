@@ -1,5 +1,7 @@
 """The cached linearisation against autograd and against passes of tangents."""
 
+import dataclasses
+
 import numpy as np
 import pytest
 import reference_networks as reference
@@ -9,6 +11,7 @@ from test_networks import agree, curvature_floor, small_case
 
 from aniso import (
     checks,
+    curvature,
     exact_traces,
     gradient_noise,
     indicators,
@@ -17,7 +20,7 @@ from aniso import (
     network_noise,
     networks,
 )
-from aniso.networks import gauss_newton, linearisation
+from aniso.networks import gauss_newton, linearisation, tangent_products
 from aniso.networks.matrix_products import accumulate_product
 
 
@@ -78,7 +81,7 @@ def test_cached_factors_hold_the_same_matrix_as_tangents(case):
         return
     vectors = np.random.default_rng().normal(size=(case.theta.size, 2))
     floor = curvature_floor({"jacobians": network.jacobians(case.theta)})
-    expected = network.hessian(case.theta)
+    expected = network.linearise(case.theta, "tangents").hessian()
     agree(at.hessian_product(vectors), expected @ vectors, floor=10 * floor)
     agree(at.hessian(), expected, floor=floor)
     assert at.hessian_trace() == at.generalized_gauss_newton_trace()
@@ -166,7 +169,7 @@ def test_examples_with_a_flat_loss_leave_the_cache():
     at = network.linearise(theta, "factors")
     active = network.output_loss.active(network.outputs(theta)).sum()
     assert at._plan.num_rows == active < network.num_examples
-    agree(at.hessian(), network.hessian(theta))
+    agree(at.hessian(), network.linearise(theta, "tangents").hessian())
     theta[-1] = 100.0  # every output clipped
     flat = network.linearise(theta, "factors")
     assert not flat.hessian().any()
@@ -252,7 +255,7 @@ def test_three_convolutions_and_smooth_activations_are_left_to_tangents(rng):
     theta = model.initial_parameters(rng)
     at = network.linearise(theta)
     assert at.strategy == "tangents"
-    agree(at.hessian_trace(), np.trace(network.hessian(theta)), 1e-9)
+    agree(at.hessian_trace(), np.trace(network.linearise(theta, "tangents").hessian()), 1e-9)
     with pytest.raises(checks.InputError, match="third"):
         network.linearise(theta, "factors")
     with pytest.raises(checks.InputError, match="strategy"):
@@ -271,7 +274,7 @@ def test_stored_and_factored_layers_in_either_order(stored, monkeypatch, rng):
         )
         theta = model.initial_parameters(rng)
         at = network.linearise(theta, "factors")
-        agree(at.hessian(), network.hessian(theta))
+        agree(at.hessian(), network.linearise(theta, "tangents").hessian())
         vectors = rng.normal(size=(theta.size, 3))
         agree(at.hessian_product(vectors), network.hessian_product(theta, vectors))
         expected = network.linearise(theta, "tangents").noise_curvature()
@@ -285,7 +288,7 @@ def test_a_dropped_cross_layer_block_is_found():
     _, bilinear = at._cache
     bilinear.blocks = bilinear.blocks[1:]
     with pytest.raises(AssertionError):
-        agree(at.hessian(), case.network().hessian(case.theta))
+        agree(at.hessian(), case.network().linearise(case.theta, "tangents").hessian())
 
 
 @pytest.mark.parametrize("dtype", [np.float64, np.float32])
@@ -306,3 +309,97 @@ def test_accumulated_products_are_numpys(dtype, shape, rng):
     accumulate_product(np.empty((0, 3)), np.empty((0, 2)), np.ones((2, 3)))
     with pytest.raises(ValueError, match="contiguous rows"):
         accumulate_product(np.ones((3, 3)).T[:2], np.ones((2, 1)), np.ones((1, 3)))
+
+
+def forbid_long_blocks_of_tangents(monkeypatch, longest=40):
+    """Let no more vectors than that pass as tangents in one call."""
+    own = tangent_products.products
+
+    def products(network, theta, rows, *arguments, **options):
+        assert len(rows) <= longest, f"{len(rows)} vectors passed as tangents"
+        return own(network, theta, rows, *arguments, **options)
+
+    monkeypatch.setattr(tangent_products, "products", products)
+
+
+def test_every_route_to_a_dense_matrix_or_a_trace_takes_the_cached_factors(monkeypatch, rng):
+    case = small_case()
+    network, theta = case.network(), case.theta
+    by_tangents = network.linearise(theta, "tangents")
+    hessian = by_tangents.hessian()
+    identity = np.eye(theta.size)
+    newton = by_tangents.generalized_gauss_newton_product(identity)
+    fisher = by_tangents.fisher_product(identity)
+    forms = by_tangents.quadratic_forms(identity)
+    layer_blocks = by_tangents.layer_blocks()
+    forbid_long_blocks_of_tangents(monkeypatch)
+    agree(network.hessian(theta), hessian)
+    agree(curvature.hessian(network, theta), hessian)
+    agree(network.hessian_product(theta, identity), hessian)
+    agree(network.generalized_gauss_newton_product(theta, identity), newton)
+    agree(network.fisher_product(theta, identity), fisher)
+    agree(network.quadratic_forms(theta, identity), forms)
+    sparing = network.linearise(theta, num_products=0)
+    assert sparing.strategy == "tangents"
+    agree(sparing.hessian(), hessian)
+    agree(sparing.hessian_product(identity), hessian)
+    agree(sparing.quadratic_forms(identity), forms)
+    for actual, expected in zip(sparing.layer_blocks(), layer_blocks, strict=True):
+        agree(actual, expected)
+    operator = curvature.hessian_operator(network, theta)
+    agree(exact_traces.trace(operator), np.trace(hessian))
+    agree(exact_traces.diagonal(operator), hessian.diagonal())
+    agree(operator @ identity, hessian)
+    for _ in range(20):  # one vector after the other, as SciPy's solvers ask
+        vector = rng.normal(size=theta.size)
+        agree(operator @ vector, hessian @ vector)
+    agree(exact_traces.trace(network.linearise(theta).fisher_operator()), np.trace(fisher))
+
+
+def test_smooth_networks_have_cached_factors_of_gauss_newton_blocks(monkeypatch, rng):
+    model = networks.multilayer_perceptron((5, 8, 3), "tanh")
+    inputs, targets = rng.normal(size=(40, 5)), rng.integers(0, 3, 40)
+    network = networks.Network(model, losses.SoftmaxCrossEntropy(), inputs, targets)
+    theta, identity = model.initial_parameters(rng), np.eye(model.num_parameters)
+    at = network.linearise(theta, "tangents")
+    newton, fisher = at.generalized_gauss_newton_product(identity), at.fisher_product(identity)
+    forbid_long_blocks_of_tangents(monkeypatch)
+    agree(network.generalized_gauss_newton_product(theta, identity), newton)
+    agree(network.fisher_product(theta, identity), fisher)
+    agree(network.linearise(theta).generalized_gauss_newton_product(identity), newton)
+
+
+@dataclasses.dataclass(frozen=True)
+class SteepLoss(losses.SquaredLoss):
+    """Squared loss of a model whose Fisher information is not the Hessian in the outputs."""
+
+    def fisher_information(self, outputs):
+        return 3.0 * super().fisher_information(outputs)
+
+    def hessian(self, outputs, targets):  # noqa: ARG002
+        return super().fisher_information(outputs)
+
+
+def test_a_fisher_matrix_of_its_own_has_factors_and_a_trace_too(monkeypatch, rng):
+    model = networks.multilayer_perceptron((5, 8, 2))
+    inputs, targets = rng.normal(size=(40, 5)), rng.normal(size=(40, 2))
+    network = networks.Network(model, SteepLoss(), inputs, targets)
+    theta, identity = model.initial_parameters(rng), np.eye(model.num_parameters)
+    jacobians = network.jacobians(theta)
+    # E = 3 * 2 I for every example
+    expected = 6 * np.einsum("ncd,nce->de", jacobians, jacobians) / len(inputs)
+    agree(network.linearise(theta, "tangents").fisher_product(identity), expected)
+    forbid_long_blocks_of_tangents(monkeypatch)
+    at = network.linearise(theta)
+    agree(at.fisher(), expected)
+    agree(at.fisher_product(identity), expected)
+    agree(exact_traces.trace(at.fisher_operator()), np.trace(expected))
+
+
+def test_blocks_longer_than_what_passes_together_are_products_of_their_parts(monkeypatch, rng):
+    case = small_case()
+    at = case.network().linearise(case.theta, "factors")
+    vectors = rng.normal(size=(case.theta.size, 7))
+    whole = at.hessian_product(vectors)
+    monkeypatch.setattr(linearisation, "_TOGETHER", 3)
+    agree(at.hessian_product(vectors), whole)

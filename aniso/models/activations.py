@@ -1,7 +1,8 @@
-"""Activations with their slopes: four piecewise linear ones and two smooth ones.
+"""Activations with their slopes: four piecewise linear ones and five that are not.
 
 At a kink the slope is autograd's: the mean of both sides where ``np.maximum`` ties, 0 for
-``np.abs`` at 0 and for ``np.clip`` at its bounds.
+``np.abs`` at 0 and for ``np.clip`` at its bounds. ELU's slope is continuous; its curvature at 0 is
+that of the exponential side.
 """
 
 from collections.abc import Callable
@@ -67,8 +68,25 @@ def _relu_slope(z):
     return np.add(slope, 0.5, out=slope, where=z == 0)
 
 
-def _smooth_slope_of_softplus(z):
+def _sigmoid(z):
     return anp.exp(-anp.logaddexp(0.0, -z))
+
+
+def _slope_of_silu(z):
+    return _sigmoid(z) * (1 + z * _sigmoid(-z))
+
+
+def _not_positive(z):
+    # no overflow on the side that the choice drops
+    return anp.where(z > 0, 0.0, z)
+
+
+def _elu(z):
+    return anp.where(z > 0, z, anp.expm1(_not_positive(z)))
+
+
+def _slope_of_elu(z):
+    return anp.where(z > 0, 1.0, anp.exp(_not_positive(z)))
 
 
 _DEFINITIONS = (
@@ -85,7 +103,10 @@ _DEFINITIONS = (
         lambda z: (np.abs(z) < 1).astype(z.dtype),
     ),
     Activation("tanh", anp.tanh, lambda z: 1 - anp.tanh(z) ** 2, False),
-    Activation("softplus", lambda z: anp.logaddexp(0.0, z), _smooth_slope_of_softplus, False),
+    Activation("softplus", lambda z: anp.logaddexp(0.0, z), _sigmoid, False),
+    Activation("sigmoid", _sigmoid, lambda z: _sigmoid(z) * _sigmoid(-z), False),
+    Activation("silu", lambda z: z * _sigmoid(z), _slope_of_silu, False),
+    Activation("elu", _elu, _slope_of_elu, False),
 )
 
 ACTIVATIONS = {activation.name: activation for activation in _DEFINITIONS}

@@ -14,8 +14,9 @@ class MultilayerPerceptron:
     ----------
     widths : tuple of int
         (d, h_1, ..., C), at least input and output.
-    activation : {"relu", "leaky_relu", "abs", "hard_tanh", "tanh", "softplus"}
-        rho; the slope at a kink is that of :mod:`aniso.models.activations`.
+    activation : str
+        rho: "relu", "leaky_relu", "abs", "hard_tanh", "tanh", "softplus", "sigmoid", "silu" or
+        "elu"; the slope at a kink is that of :mod:`aniso.models.activations`.
 
     Notes
     -----

@@ -22,6 +22,7 @@ from aniso.networks.architectures import (
 from aniso.networks.architectures import (
     vgg11_network as vgg11,
 )
+from aniso.networks.average_pooling import AveragePooling
 from aniso.networks.convolution import Convolution
 from aniso.networks.dense import Dense
 from aniso.networks.fixed_linear import FixedLinear, signed_sum
@@ -29,10 +30,12 @@ from aniso.networks.flatten import Flatten
 from aniso.networks.layer import Layer
 from aniso.networks.max_pooling import MaxPooling
 from aniso.networks.network import Network
+from aniso.networks.residual import Residual
 from aniso.networks.stack import Stack
 
 __all__ = [
     "Activation",
+    "AveragePooling",
     "Convolution",
     "Dense",
     "FixedLinear",
@@ -40,6 +43,7 @@ __all__ = [
     "Layer",
     "MaxPooling",
     "Network",
+    "Residual",
     "Stack",
     "fashion_mnist_network",
     "multilayer_perceptron",

@@ -1,7 +1,7 @@
 """Activations, elementwise: value, slope and curvature of each.
 
 Values and slopes are those of :mod:`aniso.models.activations`, kinks included (the slope at a
-kink is autograd's); the smooth ones gain their second derivative here, and GELU is added.
+kink is autograd's); the others gain their second derivative here, and GELU is added.
 """
 
 import math
@@ -13,7 +13,7 @@ import autograd.numpy as anp
 from array_api_compat import array_namespace
 from autograd.scipy import special as traced_special
 
-from aniso import array_functions, checks, places
+from aniso import array_functions, checks, link_functions, places
 from aniso.models import activations
 from aniso.networks.layer import Layer
 
@@ -51,6 +51,24 @@ def _softplus(z, xp):
     return xp.maximum(z, _zero(z, xp)) + xp.log1p(xp.exp(-xp.abs(z)))
 
 
+def _sigmoid_curvature(z, xp):  # noqa: ARG001
+    value = link_functions.expit(z)
+    return value * link_functions.expit(-z) * (1 - 2 * value)
+
+
+def _silu_slope(z, xp):  # noqa: ARG001
+    return link_functions.expit(z) * (1 + z * link_functions.expit(-z))
+
+
+def _silu_curvature(z, xp):  # noqa: ARG001
+    value, rest = link_functions.expit(z), link_functions.expit(-z)
+    return value * rest * (2 + z * (rest - value))
+
+
+def _not_positive(z, xp):
+    return xp.minimum(z, _zero(z, xp))
+
+
 def _normal_distribution(z, xp):  # noqa: ARG001
     return 0.5 * array_functions.erf(z / math.sqrt(2)) + 0.5
 
@@ -74,6 +92,18 @@ RULES = {
     ),
     "tanh": Rule(lambda z, xp: xp.tanh(z), lambda z, xp: 1 - xp.tanh(z) ** 2, _tanh_curvature),
     "softplus": Rule(_softplus, _sigmoid, lambda z, xp: _sigmoid(z, xp) * (1 - _sigmoid(z, xp))),
+    "sigmoid": Rule(
+        lambda z, xp: link_functions.expit(z),  # noqa: ARG005
+        lambda z, xp: link_functions.expit(z) * link_functions.expit(-z),  # noqa: ARG005
+        _sigmoid_curvature,
+    ),
+    "silu": Rule(lambda z, xp: z * link_functions.expit(z), _silu_slope, _silu_curvature),  # noqa: ARG005
+    "elu": Rule(
+        lambda z, xp: xp.where(z > 0, z, xp.expm1(_not_positive(z, xp))),
+        lambda z, xp: xp.exp(_not_positive(z, xp)),
+        # on the kink of the slope the exponential side's, as in autograd
+        lambda z, xp: xp.where(z > 0, _zero(z, xp), xp.exp(_not_positive(z, xp))),
+    ),
     "gelu": Rule(
         lambda z, xp: z * _normal_distribution(z, xp),
         lambda z, xp: _normal_distribution(z, xp) + z * _normal_density(z, xp),
@@ -92,9 +122,11 @@ class Activation(Layer):
 
     Parameters
     ----------
-    name : {"relu", "leaky_relu", "abs", "hard_tanh", "tanh", "softplus", "gelu"}
-        rho. At a kink the slope is the mean of both sides (relu, leaky_relu, abs) and 0 at the
-        bounds of hard_tanh, as in autograd.
+    name : str
+        rho: "relu", "leaky_relu", "abs", "hard_tanh", which are piecewise linear, or "tanh",
+        "sigmoid", "softplus", "gelu", "silu", "elu". At a kink the slope is the mean of both sides
+        (relu, leaky_relu, abs) and 0 at the bounds of hard_tanh, as in autograd. elu and silu have
+        no further parameter: ``exp(z) - 1`` for z < 0, and ``z sigmoid(z)``.
 
     Examples
     --------
@@ -104,6 +136,8 @@ class Activation(Layer):
     """
 
     name: str
+
+    routed = True
 
     def __post_init__(self):
         checks.one_of("activation", self.name, sorted(RULES))
@@ -149,6 +183,12 @@ class Activation(Layer):
     def curvature(self, memory):
         """``rho''(z)``, the shape of z."""
         return RULES[self.name].curvature(memory.inputs, array_namespace(memory.inputs))
+
+    def curved_entries(self, parameters, memory, delta):  # noqa: ARG002
+        """Every z of a smooth activation; nothing lies between z and the layer's inputs."""
+        if self.piecewise_linear:
+            return []
+        return [(self.curvature(memory) * delta, lambda units, weights: (None, units))]  # noqa: ARG005
 
     def route(self, memory, index, slope):
         """Routing of a stage, slopes multiplied."""

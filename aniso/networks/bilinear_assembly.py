@@ -6,6 +6,7 @@ from typing import NamedTuple
 import numpy as np
 
 from aniso.networks.bilinear import Bilinear, BilinearBlock
+from aniso.networks.dense import Dense
 from aniso.networks.fixed_linear import FixedLinear
 from aniso.networks.matrix_products import accumulate_product
 from aniso.networks.parameter_blocks import blocks_of
@@ -42,18 +43,24 @@ class Assembly:
         self.network, self.stack = network, stack
         self.layers = stack.layers
         self.blocks = {b.position: b for b in blocks_of(stack)}
-        self.pairs = pairs(self.layers, tuple(self.blocks.values()))
+        kinds = (*CONVOLUTIONS, Dense, FixedLinear)
+        self.known = all(layer.routed or isinstance(layer, kinds) for layer in self.layers)
+        self.pairs = pairs(self.layers, tuple(self.blocks.values())) if self.known else []
         self.order = linear_positions(self.layers)
 
     @property
     def supported(self):
-        """Whether the network is piecewise linear and no convolution sees two others below."""
+        """Whether the cross-layer blocks can be formed.
+
+        The network is piecewise linear, of layers whose routes are known, and no convolution sees
+        two others below.
+        """
         late_convolutions = [
             pair
             for pair in self.pairs
             if isinstance(self.layers[pair.late], CONVOLUTIONS) and not pair.adjacent
         ]
-        return self.stack.piecewise_linear and not late_convolutions
+        return self.known and self.stack.piecewise_linear and not late_convolutions
 
     def value_shape(self, pair):
         """Shape of a block's values."""

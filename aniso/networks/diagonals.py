@@ -70,7 +70,7 @@ def activation_diagonal(network, parameters):
     smooth = [
         position
         for position, layer in enumerate(layers)
-        if not layer.piecewise_linear and position > first
+        if not layer.piecewise_linear and (position > first or not layer.linear_in_parameters)
     ]
 
     def of_chunk(chunk):
@@ -80,28 +80,35 @@ def activation_diagonal(network, parameters):
         )
         total = network.place.zeros((network.num_parameters,), "float64")
         for position in smooth:
-            curvature = layers[position].curvature(trail[position]) * fixed[position]
-            shape, xp = curvature.shape, places.namespace(curvature)
-            entries = math.prod(shape[:-1])
-            curvature = xp.reshape(curvature, (entries, -1))
-            for start in range(0, entries, _UNITS):
-                stop = min(start + _UNITS, entries)
-                units = network.place.zeros((stop - start, entries, shape[-1]), network.dtype)
-                for number in range(stop - start):
-                    units[number, start + number, :] = 1
-                total += _weighted_squares(
-                    network,
-                    parameters,
-                    trail,
-                    xp.reshape(units, (stop - start, *shape)),
-                    position,
-                    curvature[start:stop, :],
-                )
+            entries = layers[position].curved_entries(
+                parameters[position], trail[position], fixed[position]
+            )
+            for curvature, pull_back in entries:
+                _add_curved(network, parameters, trail, position, curvature, pull_back, total)
         return total
 
     if not smooth:
         return network.place.zeros((network.num_parameters,), "float64")
     return network.workers.sum(of_chunk, network.chunks()) / network.num_examples
+
+
+def _add_curved(network, parameters, trail, position, curvature, pull_back, total):
+    # squared gradients of every entry of one activation, weighted with its curvature
+    shape, xp = curvature.shape, places.namespace(curvature)
+    entries = math.prod(shape[:-1])
+    curvature = xp.reshape(curvature, (entries, -1))
+    for start in range(0, entries, _UNITS):
+        stop = min(start + _UNITS, entries)
+        units = network.place.zeros((stop - start, entries, shape[-1]), network.dtype)
+        for number in range(stop - start):
+            units[number, start + number, :] = 1
+        weights = curvature[start:stop, :]
+        own, delta = pull_back(xp.reshape(units, (stop - start, *shape)), weights)
+        if own is not None:
+            part = network.stack.parameter_slices[position]
+            total[part] += array_functions.double_sum(own, axis=0)
+        if position > network.stack.parameterised[0]:
+            total += _weighted_squares(network, parameters, trail, delta, position, weights)
 
 
 def _weighted_squares(network, parameters, trail, delta, stop, weights):

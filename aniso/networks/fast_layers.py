@@ -4,6 +4,7 @@ from aniso.networks import pooled_convolution_kernel
 from aniso.networks.convolution import Convolution
 from aniso.networks.max_pooling import MaxPooling
 from aniso.networks.pooled_convolution import PooledConvolution
+from aniso.networks.residual import Residual
 from aniso.networks.winograd_convolution import WinogradConvolution
 
 # with more channels the products cost more than the copies that fusing saves (measured for 3x3 and
@@ -36,6 +37,8 @@ def fused(layers, input_shape):
     """
     result, shape = [], input_shape
     for layer in layers:
+        if isinstance(layer, Residual):
+            layer = _with_fused_branches(layer, shape)
         previous = result[-1] if result else None
         if layer == MaxPooling(2) and _few_channels(previous):
             result[-1] = PooledConvolution(previous)
@@ -43,6 +46,10 @@ def fused(layers, input_shape):
             result.append(WinogradConvolution(layer) if _filters(layer, shape) else layer)
         shape = layer.output_shape(shape)
     return tuple(result)
+
+
+def _with_fused_branches(block, shape):
+    return Residual(fused(block.layers, shape), fused(block.shortcut, shape))
 
 
 def _few_channels(layer):

@@ -18,6 +18,8 @@ class Flatten(Layer):
     (160,)
     """
 
+    routed = True
+
     @classmethod
     def examples(cls):
         """Cases of the tests."""

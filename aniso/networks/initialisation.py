@@ -39,8 +39,8 @@ def he_normal(stack, rng):
     require_stack("stack", stack)
     checks.generator("rng", rng)
     theta = np.zeros(stack.num_parameters)
-    parts = zip(stack.layers, stack.parameter_slices, stack.parameter_shapes, strict=True)
-    for layer, part, shapes in parts:
+    start = 0
+    for layer, shapes in stack.leaves:
         if not shapes:
             continue
         num_outputs, *inputs = shapes[0]
@@ -49,5 +49,6 @@ def he_normal(stack, rng):
         else:
             fan = math.prod(inputs)
         count = math.prod(shapes[0])
-        theta[part.start : part.start + count] = math.sqrt(2 / fan) * rng.standard_normal(count)
+        theta[start : start + count] = math.sqrt(2 / fan) * rng.standard_normal(count)
+        start += sum(math.prod(shape) for shape in shapes)
     return theta

@@ -33,12 +33,18 @@ import math
 
 from array_api_compat import array_namespace
 
+from aniso import array_functions
+
 
 class Layer:
     """Defaults of a layer without parameters; the module's docstring states the contract."""
 
     #: whether outputs are, between kinks, linear in the parameters and linear in the inputs
     piecewise_linear = True
+    #: whether outputs are linear in all of the layer's parameters together
+    linear_in_parameters = True
+    #: whether every output is one of the inputs times a slope, which ``route`` tells
+    routed = False
 
     @classmethod
     def examples(cls):
@@ -52,6 +58,10 @@ class Layer:
     def parameter_shapes(self, input_shape):  # noqa: ARG002
         """Shapes of the parameter arrays, weights before biases."""
         return ()
+
+    def leaves(self, input_shape):
+        """Layers that own the parameters, in their order: pairs (layer, parameter shapes)."""
+        return [(self, self.parameter_shapes(input_shape))]
 
     def plain(self, parameters, inputs):
         """The map in its plainest form, for autograd: examples first, (n, \\*input_shape)."""
@@ -93,6 +103,35 @@ class Layer:
     def second_order(self, parameters, memory, directions, trace, delta):  # noqa: ARG002
         """Second-order parts: (deltas at the inputs or None, parameter gradients or None)."""
         return None, None
+
+    def second_order_form(self, parameters, memory, directions, inputs_tangent, delta):
+        """What the layer adds to ``v^T H v`` beyond Gauss-Newton: (K,), or None.
+
+        ``2 <delta, V a'>`` of a layer linear in its parameters, ``<delta rho'', z'^2>`` of an
+        activation; `inputs_tangent` is None where the inputs are data.
+        """
+        if inputs_tangent is None:
+            return None
+        trace = None if parameters else inputs_tangent
+        more, _ = self.second_order(parameters, memory, directions, trace, delta)
+        if more is None:
+            return None
+        return (2 if parameters else 1) * array_functions.inner_products(
+            *(array_functions.reshape(part, (part.shape[0], -1)) for part in (more, inputs_tangent))
+        )
+
+    def curved_entries(self, parameters, memory, delta):  # noqa: ARG002
+        r"""Entries z with a second derivative of their own: pairs (weights, pull back).
+
+        Returns
+        -------
+        list of (array, callable)
+            ``rho''(z) delta``, (\*shape, n), and a function of unit deltas at z
+            (U, \*shape, n) and weights (U, n). It returns the weighted sums over examples of
+            squared gradients of the layer's own parameters below z, (U, P) or None, and the
+            deltas at the layer's inputs (U, \*input_shape, n).
+        """
+        return []
 
     def write_per_example_gradients(self, memory, delta, out):
         """Parameter gradients of each example for one delta, written into `out` (n, P)."""

@@ -4,13 +4,14 @@ from functools import cached_property
 
 import numpy as np
 
-from aniso import checks, memory
+from aniso import array_functions, checks, memory
 from aniso.networks import (
     dense_gauss_newton,
     diagonals,
     factor_cache,
     gauss_newton,
     noise_curvature,
+    tangent_products,
 )
 from aniso.networks.bilinear_assembly import Assembly
 from aniso.networks.cache_plan import cache_bytes
@@ -19,10 +20,10 @@ from aniso.networks.operators import SymmetricOperator
 from aniso.networks.parameter_blocks import blocks_of
 from aniso.networks.streamed_gradients import gradients_at
 
-# a cache that takes longer to form than this many products save is not formed
-_PRODUCTS_AT_ONE_THETA = 100
 # tangents pass through activations and small products, factors through a few large products
 _TANGENTS_OVERHEAD = 2
+# vectors that pass through the cached factors together: more would only take more memory
+_TOGETHER = 256
 
 
 class Linearisation:
@@ -41,8 +42,9 @@ class Linearisation:
         How Hessian products are formed.
     """
 
-    def __init__(self, network, theta, strategy="auto"):
+    def __init__(self, network, theta, strategy="auto", num_products=100):
         checks.one_of("strategy", strategy, ["auto", "factors", "tangents"])
+        self._automatic = strategy == "auto"
         self.network, self.theta = network, network.held_theta(theta)
         self._outputs = network.outputs(self.theta)
         hessians = network.output_loss.hessian(self._outputs, network.targets)
@@ -52,12 +54,11 @@ class Linearisation:
         active = hessians.any(axis=(1, 2)) | slopes.any(axis=1)
         active[0] |= not active.any()  # an empty cache would need its own code
         self._active = np.flatnonzero(active)
-        self._part = network if active.all() else network.subset(self._active)
         self._factors = gauss_newton.matrix_factors(hessians[self._active])
         self._assembly = Assembly(network, network.stack)
         self._plan = gauss_newton.plan(network.stack, self._factors.shape[2], len(self._active))
         self._fits = self._serves_forms = False
-        self.strategy = self._chosen(strategy)
+        self.strategy = self._chosen(strategy, num_products)
 
     # ---- what it will take
 
@@ -71,15 +72,16 @@ class Linearisation:
         """Bytes of the factors and of the work space while they are formed."""
         return cache_bytes(self.network, self._plan, self._assembly)[1]
 
-    def _chosen(self, strategy):
+    def _chosen(self, strategy, num_products):
         if strategy == "tangents":
             return strategy
         network, assembly = self.network, self._assembly
         if not assembly.supported:
             if strategy == "factors":
                 raise checks.InputError(
-                    "strategy='factors' needs a piecewise-linear network without a third "
-                    "convolution above two others; use strategy='tangents'"
+                    "strategy='factors' needs a piecewise-linear network of dense, convolution, "
+                    "max pooling and activation layers, without Winograd's filtering and without a "
+                    "third convolution above two others; use strategy='tangents'"
                 )
             return "tangents"
         budget = network.memory_budget
@@ -88,19 +90,71 @@ class Linearisation:
                 self.peak_bytes, "the cached factors", "use strategy='tangents'", budget=budget
             )
             return strategy
-        limit = 0.9 * memory.available_bytes() if budget is None else budget
-        if self.peak_bytes > limit:
+        if self.peak_bytes > self._memory_limit():
             return "tangents"
-        tangents = network.product_multiplications() * len(self._active)
-        preparation = assembly.multiplications() * len(self._active)
+        self._fits, self._serves_forms = True, self._preparation < self._forms
+        pays = self._cached_costs(num_products) < self._tangent_costs(num_products)
+        return "factors" if pays else "tangents"
+
+    def _memory_limit(self):
+        budget = self.network.memory_budget
+        return 0.9 * memory.available_bytes() if budget is None else budget
+
+    # multiplications of all examples that contribute
+
+    @property
+    def _preparation(self):
+        # the cross-layer blocks
+        return self._assembly.multiplications() * len(self._active)
+
+    @property
+    def _forms(self):
         # a form is half a product; there is one of each gradient and one of its part in each layer
-        forms = network.num_examples * (1 + len(network.stack.parameterised)) * tangents / 2
-        self._fits, self._serves_forms = True, preparation < forms
-        cached = self._plan.multiplications() + 2 * assembly.num_entries()
-        cached += preparation / _PRODUCTS_AT_ONE_THETA
-        return "factors" if cached < _TANGENTS_OVERHEAD * tangents else "tangents"
+        network = self.network
+        count = network.num_examples * (1 + len(network.stack.parameterised)) / 2
+        return count * network.product_multiplications() * len(self._active)
+
+    def _tangent_costs(self, num_vectors):
+        tangents = self.network.product_multiplications() * len(self._active)
+        return _TANGENTS_OVERHEAD * num_vectors * tangents
+
+    def _cached_costs(self, num_vectors):
+        product = self._plan.multiplications() + 2 * self._assembly.num_entries()
+        return num_vectors * product + self._preparation
+
+    def _filling(self, plan):
+        # a forward pass, one back for each column of the factors, and their parameters
+        return (1 + 2 * plan.rank) * self.network.forward_multiplications() * plan.num_rows
+
+    def _block_pays(self, vectors):
+        """Whether factors that are not kept yet pay for one block of vectors."""
+        count = _num_vectors(vectors)
+        if not self._fits or self.peak_bytes + self._block_bytes(count) > self._memory_limit():
+            return False
+        costs = self._cached_costs(count) + self._filling(self._plan)
+        return costs < self._tangent_costs(count)
+
+    def _gauss_newton_pays(self, plan, vectors):
+        """The same of a Gauss-Newton matrix alone, whose factors smooth networks have too."""
+        count = _num_vectors(vectors)
+        held = plan.num_entries() * self.network.dtype.itemsize + self._block_bytes(count)
+        if held > self._memory_limit():
+            return False
+        costs = count * plan.multiplications() + self._filling(plan)
+        return costs < self._tangent_costs(count)
+
+    def _block_bytes(self, num_vectors):
+        together = min(num_vectors, _TOGETHER)
+        item, dimension = self.network.dtype.itemsize, self.network.num_parameters
+        return (4 + self.network.workers.num_threads) * together * dimension * item
 
     # ---- the cache
+
+    @cached_property
+    def _part(self):
+        """The network on the examples that contribute."""
+        every = len(self._active) == self.network.num_examples
+        return self.network if every else self.network.subset(self._active)
 
     @cached_property
     def _cache(self):
@@ -137,21 +191,39 @@ class Linearisation:
 
     def hessian_product(self, vectors):
         """``H V`` for vectors (D,) or (D, K), the same shape."""
-        if self.strategy == "tangents":
-            return self.network.hessian_product(self.theta, vectors)
-        return self._cached_product(vectors, with_bilinear=True)
+        if self.strategy == "factors":
+            return self._cached_product(*self._cache, vectors)
+        if self._block_pays(vectors):
+            return self._with_factors.hessian_product(vectors)
+        return tangent_products.hessian_product(self.network, self.theta, vectors)
 
     def generalized_gauss_newton_product(self, vectors):
         """``G V`` for vectors (D,) or (D, K), the same shape."""
-        if self.strategy == "tangents":
-            return self.network.generalized_gauss_newton_product(self.theta, vectors)
-        return self._cached_product(vectors, with_bilinear=False)
+        if self._chooses_factors(self._plan, vectors):
+            return self._cached_product(self._cache[0], None, vectors)
+        return tangent_products.gauss_newton_product(self.network, self.theta, vectors)
 
     def fisher_product(self, vectors):
         """``F V``, F the Fisher matrix with the model's own labels, vectors (D,) or (D, K)."""
         if self._fisher_is_gauss_newton:
             return self.generalized_gauss_newton_product(vectors)
-        return self.network.fisher_product(self.theta, vectors)
+        if self._chooses_factors(self._fisher_plan, vectors):
+            return self._cached_product(self._fisher_cache, None, vectors)
+        return tangent_products.fisher_product(self.network, self.theta, vectors)
+
+    def quadratic_forms(self, vectors):
+        """``v^T H v`` for vectors (D,) or (D, K): float or (K,), in double precision."""
+        if self.strategy == "tangents" and not self._block_pays(vectors):
+            return tangent_products.forms(self.network, self.theta, vectors)
+        rows, single = self.network.check_vectors(vectors)
+        products = self.hessian_product(rows.T)
+        forms = array_functions.inner_products(rows, np.ascontiguousarray(products.T))
+        return float(forms[0]) if single else forms
+
+    def _chooses_factors(self, plan, vectors):
+        if self.strategy == "factors":
+            return True
+        return self._automatic and self._gauss_newton_pays(plan, vectors)
 
     @cached_property
     def _fisher_is_gauss_newton(self):
@@ -159,18 +231,46 @@ class Linearisation:
         hessians = loss.hessian(outputs, self.network.targets)
         return np.array_equal(loss.fisher_information(outputs), hessians)
 
-    def _cached_product(self, vectors, with_bilinear):
+    @cached_property
+    def _fisher_factors(self):
+        information = self.network.output_loss.fisher_information(self._outputs)
+        return gauss_newton.matrix_factors(information)
+
+    @property
+    def _fisher_plan(self):
+        count, _, rank = self._fisher_factors.shape
+        return gauss_newton.plan(self.network.stack, rank, count)
+
+    @cached_property
+    def _fisher_cache(self):
+        network, plan = self.network, self._fisher_plan
+        self._require(plan.num_entries(), "the cached factors of the Fisher matrix")
+        empty = gauss_newton.GaussNewton(network, plan, network.num_examples)
+        filled, _ = factor_cache.form_cache(
+            network, self._parameters, self._fisher_factors, empty, None
+        )
+        return filled
+
+    def _cached_product(self, factors, bilinear, vectors):
         rows, single = self.network.check_vectors(vectors)
-        vectors = np.ascontiguousarray(rows.T)
-        factors, bilinear = self._cache
+        parts = [
+            self._product_of_block(
+                factors, bilinear, np.ascontiguousarray(rows[i : i + _TOGETHER].T)
+            )
+            for i in range(0, len(rows), _TOGETHER)
+        ]
+        total = parts[0] if len(parts) == 1 else np.concatenate(parts, axis=1)
+        return total[:, 0] if single else total
+
+    def _product_of_block(self, factors, bilinear, vectors):
         tasks = [
             lambda part=part: factors.product_of(part, vectors) for part in factors.row_blocks()
         ]
-        if with_bilinear:
+        if bilinear is not None:
             tasks.append(lambda: self.network.num_examples * bilinear.product(vectors))
         total = self.network.workers.sum(_call, tasks)
         total /= self.network.num_examples
-        return total[:, 0] if single else total
+        return total
 
     # ---- first order and noise
 
@@ -223,6 +323,13 @@ class Linearisation:
             return diagonal
         return diagonal + diagonals.activation_diagonal(self.network, self._parameters)
 
+    @cached_property
+    def fisher_diagonal(self):
+        """Diagonal of F, (D,), accumulated in double precision."""
+        if self._fisher_is_gauss_newton:
+            return self.generalized_gauss_newton_diagonal
+        return diagonals.gauss_newton_diagonal(self.network, self._parameters, self._fisher_factors)
+
     def hessian_trace(self):
         """``Tr H``, exact."""
         return float(self.hessian_diagonal.sum())
@@ -270,11 +377,16 @@ class Linearisation:
             If D^2 numbers do not fit.
         """
         self._require_dense("Hessian")
-        if self._fits and self.strategy == "tangents":
+        if self.strategy == "factors":
+            return dense_gauss_newton.dense_matrix(*self._cache)
+        dimension, item = self.network.num_parameters, self.network.dtype.itemsize
+        if self._fits and dimension**2 * item + self.peak_bytes <= self._memory_limit():
             return self._with_factors.hessian()
-        if self.strategy == "tangents":
-            return self.network.hessian(self.theta)
-        return dense_gauss_newton.dense_matrix(*self._cache)
+        self._require(
+            3 * dimension**2, f"the dense Hessian, {dimension} x {dimension}, and its tangents"
+        )
+        identity = np.eye(dimension, dtype=self.network.dtype)
+        return tangent_products.hessian_product(self.network, self.theta, identity)
 
     def generalized_gauss_newton(self):
         """Generalised Gauss-Newton matrix, dense (D, D)."""
@@ -286,7 +398,7 @@ class Linearisation:
         if self._fisher_is_gauss_newton:
             return self.generalized_gauss_newton()
         self._require_dense("Fisher matrix")
-        return self.fisher_product(np.eye(self.network.num_parameters))
+        return dense_gauss_newton.dense_matrix(self._fisher_cache, None)
 
     def layer_blocks(self):
         """Diagonal blocks H_ll of the Hessian, one dense array for each layer with parameters."""
@@ -296,6 +408,8 @@ class Linearisation:
             # within one layer a piecewise-linear network has no second derivative: H_ll = G_ll
             factors = self._cache[0]
             return tuple(dense_gauss_newton.layer_matrix(factors, block) for block in blocks)
+        if self._fits:
+            return self._with_factors.layer_blocks()
         result = []
         for block in blocks:
             columns = np.zeros((self.network.num_parameters, block.size), self.network.dtype)
@@ -311,7 +425,7 @@ class Linearisation:
         memory.require(
             entries * self.network.dtype.itemsize,
             what,
-            "use the operator, which needs no such array",
+            "use hessian_product or the operators, which need no such array",
             budget=self.network.memory_budget,
         )
 
@@ -355,7 +469,7 @@ class Linearisation:
 
     def fisher_operator(self):
         """F as a SciPy `LinearOperator`."""
-        return self._operator(self.fisher_product, None)
+        return self._operator(self.fisher_product, lambda: self.fisher_diagonal)
 
     def _operator(self, product, diagonal):
         dimension = self.network.num_parameters
@@ -364,6 +478,10 @@ class Linearisation:
 
 def _call(task):
     return task()
+
+
+def _num_vectors(vectors):
+    return np.shape(vectors)[1] if np.ndim(vectors) == 2 else 1
 
 
 def _rows_product(matrix, workers):

@@ -40,6 +40,8 @@ class MaxPooling(Layer):
     size: tuple
     stride: tuple | None = None
 
+    routed = True
+
     def __post_init__(self):
         object.__setattr__(self, "size", pair("size", self.size, low=1))
         stride = self.size if self.stride is None else pair("stride", self.stride, low=1)

@@ -1,5 +1,7 @@
 """A network on data: losses and exact derivatives of every order up to two."""
 
+import numpy as np
+
 from aniso import array_functions, checks
 from aniso.networks import passes, tangent_products
 from aniso.networks.linearisation import Linearisation
@@ -7,6 +9,9 @@ from aniso.networks.placed_stack import PlacedStack
 from aniso.networks.pre_flight import predicted_cost
 from aniso.networks.streamed_gradients import gradients_at
 from aniso.networks.tangent_linearisation import TangentLinearisation
+
+# from so many vectors on a block is weighed against factors of which it may be made
+_WIDE = 16
 
 
 class Network(PlacedStack):
@@ -57,7 +62,7 @@ class Network(PlacedStack):
            [3., 2.]])
     """
 
-    def linearise(self, theta, strategy="auto"):
+    def linearise(self, theta, strategy="auto", *, num_products=100):
         """The network linearised at theta, for many second-order quantities at one place.
 
         Parameters
@@ -66,13 +71,18 @@ class Network(PlacedStack):
         strategy : {"auto", "factors", "tangents"}
             Whether Hessian products use cached factors; "auto" compares cost and memory, and
             means tangents outside NumPy, where there are no cached factors.
+        num_products : int
+            Products with single vectors, or small blocks, that are expected at this theta:
+            "auto" weighs the cost of the factors against them.
 
         Returns
         -------
         Linearisation or TangentLinearisation
         """
-        made = Linearisation if self.place.is_numpy else TangentLinearisation
-        return made(self, theta, strategy)
+        num_products = checks.integer("num_products", num_products, low=0)
+        if not self.place.is_numpy:
+            return TangentLinearisation(self, theta, strategy)
+        return Linearisation(self, theta, strategy, num_products)
 
     def cost(self, quantity, *, num_vectors=1):
         """What a quantity will take: flops, bytes, seconds; see :mod:`aniso.networks.pre_flight`.
@@ -216,54 +226,42 @@ class Network(PlacedStack):
         Notes
         -----
         One pass of tangents and one back (Pearlmutter's R-operator), about two and a half
-        gradients a vector and no set-up; for more than about ten vectors at one theta
-        :meth:`linearise` is faster.
+        gradients a vector and no set-up. A wide block takes cached factors where these fit and
+        are cheaper; for many products at one theta :meth:`linearise` keeps them.
         """
-        return self._product(theta, vectors, self.output_loss.hessian, second_order=True)
+        if self._wide(vectors):
+            return self.linearise(theta, num_products=0).hessian_product(vectors)
+        return tangent_products.hessian_product(self, theta, vectors)
 
     def generalized_gauss_newton_product(self, theta, vectors):
         """``G V`` with ``G = (1/N) sum_i J_i^T S_i J_i``, vectors (D,) or (D, K)."""
-        return self._product(theta, vectors, self.output_loss.hessian, second_order=False)
+        if self._wide(vectors):
+            at = self.linearise(theta, num_products=0)
+            return at.generalized_gauss_newton_product(vectors)
+        return tangent_products.gauss_newton_product(self, theta, vectors)
 
     def fisher_product(self, theta, vectors):
         """``F V``, F the Fisher matrix with the model's own labels, vectors (D,) or (D, K)."""
-
-        def information(outputs, _):
-            return self.output_loss.fisher_information(outputs)
-
-        return self._product(theta, vectors, information, second_order=False)
-
-    def _product(self, theta, vectors, output_matrices, second_order):
-        theta = self.check_theta(theta)
-        rows, single = self.check_vectors(vectors)
-
-        def of_group(group):
-            return tangent_products.products(self, theta, group, output_matrices, second_order)
-
-        product = self.in_groups(of_group, rows).T
-        return product[:, 0] if single else product
+        if self._wide(vectors):
+            return self.linearise(theta, num_products=0).fisher_product(vectors)
+        return tangent_products.fisher_product(self, theta, vectors)
 
     def quadratic_forms(self, theta, vectors):
         """``v^T H v`` for vectors (D,) or (D, K): float or (K,), about half a product each."""
-        theta = self.check_theta(theta)
-        rows, single = self.check_vectors(vectors)
-        forms = self.in_groups(
-            lambda group: tangent_products.quadratic_forms(self, theta, group), rows
-        )
-        return float(forms[0]) if single else forms
+        if self._wide(vectors):
+            return self.linearise(theta, num_products=0).quadratic_forms(vectors)
+        return tangent_products.forms(self, theta, vectors)
+
+    def _wide(self, vectors):
+        # a block for which cached factors may pay; they are NumPy's
+        return self.place.is_numpy and np.ndim(vectors) == 2 and np.shape(vectors)[1] >= _WIDE
 
     def hessian(self, theta):
-        """Hessian of the mean loss, dense (D, D).
+        """Hessian of the mean loss, dense (D, D); that of :meth:`linearise`, by the same route.
 
         Raises
         ------
         AllocationRefused
             If D^2 numbers do not fit.
         """
-        self.require(
-            3 * self.num_parameters**2 * self.dtype.itemsize,
-            f"the dense Hessian, {self.num_parameters} x {self.num_parameters}, and its tangents",
-            "use hessian_product",
-        )
-        identity = self.place.eye(self.num_parameters, self.dtype)
-        return self.hessian_product(theta, identity)
+        return self.linearise(theta, num_products=0).hessian()

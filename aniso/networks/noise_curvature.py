@@ -13,6 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from aniso import array_functions, backend, centred_squares, checks, places
+from aniso.networks import tangent_products
 from aniso.networks.parameter_blocks import blocks_of
 
 _FORMS = 128
@@ -97,7 +98,7 @@ def from_forms(network, theta, gradients):
         step = min(step, network.data.vectors_at_once)
 
     def sum_of_forms(rows):
-        return float(array_functions.double_sum(network.quadratic_forms(theta, rows.T)))
+        return float(array_functions.double_sum(tangent_products.forms(network, theta, rows.T)))
 
     total, by_layer = 0.0, np.zeros(len(blocks))
     for start in range(0, count, step):

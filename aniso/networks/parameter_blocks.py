@@ -76,7 +76,12 @@ def blocks_of(stack):
     """One block for every layer with parameters, in the order of theta."""
     blocks = []
     for position in stack.parameterised:
-        weights, _ = stack.parameter_shapes[position]
-        start = stack.parameter_slices[position].start
-        blocks.append(ParameterBlock(position, start, weights[0], math.prod(weights[1:])))
+        part = stack.parameter_slices[position]
+        if stack.layers[position].linear_in_parameters:
+            weights, _ = stack.parameter_shapes[position]
+            units, inputs = weights[0], math.prod(weights[1:])
+        else:
+            # a layer made of layers: only the whole slice has a meaning
+            units, inputs = 1, part.stop - part.start - 1
+        blocks.append(ParameterBlock(position, part.start, units, inputs))
     return tuple(blocks)

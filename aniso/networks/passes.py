@@ -90,11 +90,12 @@ def gradient_tangent(layers, parameters, trail, directions, traces, delta_tangen
         layer, own, memory = layers[position], parameters[position], trail[position]
         moved, grads = layer.backward_and_gradient(own, memory, delta_tangent, position > first)
         # the first layer's inputs don't move and nobody needs their deltas
-        if fixed_deltas is not None and position > first:
+        curved = position > first or not layer.linear_in_parameters
+        if fixed_deltas is not None and curved:
             more, extra = layer.second_order(
                 own, memory, directions[position], traces[position], fixed_deltas[position]
             )
-            if more is not None:
+            if more is not None and moved is not None:
                 moved += more
             if extra is not None:
                 for array, addend in zip(grads, extra, strict=True):
@@ -114,11 +115,10 @@ def quadratic_forms(layers, parameters, trail, directions, output_hessians, fixe
     moved, total = None, 0.0
     for position, (layer, own) in enumerate(zip(layers, parameters, strict=True)):
         memory, direction = trail[position], directions[position]
-        if moved is not None and fixed_deltas[position] is not None:
-            trace = None if own else moved
-            more, _ = layer.second_order(own, memory, direction, trace, fixed_deltas[position])
-            if more is not None:
-                total = total + (2 if own else 1) * _inner(more, moved)
+        if fixed_deltas[position] is not None:
+            form = layer.second_order_form(own, memory, direction, moved, fixed_deltas[position])
+            if form is not None:
+                total = total + form
         moved, _ = layer.tangent(own, memory, direction, moved)
     return total + _inner(weighted(output_hessians, moved), moved)
 

@@ -119,7 +119,14 @@ class Stack:
     @property
     def linear_almost_everywhere(self):
         """Whether outputs are piecewise linear in theta, so that Hessian and GGN agree."""
-        return self.piecewise_linear and len(self.parameterised) == 1
+        own = [self.layers[position] for position in self.parameterised]
+        return self.piecewise_linear and len(own) == 1 and own[0].linear_in_parameters
+
+    @cached_property
+    def leaves(self):
+        """Layers that own the parameters, in the order of theta: pairs (layer, shapes)."""
+        pairs = zip(self.layers, self.shapes[:-1], strict=True)
+        return tuple(leaf for layer, shape in pairs for leaf in layer.leaves(shape))
 
     def unpacked(self, theta):
         """Parameter arrays of every layer from flat (..., D), as tuples of views."""
@@ -163,7 +170,7 @@ class Stack:
             draws = truncnorm.rvs(-2, 2, size=self.num_parameters, random_state=rng)
             return scale * draws
         parts = []
-        for shapes in self.parameter_shapes:
+        for _, shapes in self.leaves:
             for shape in shapes:
                 bound = 1 / math.sqrt(math.prod(shapes[0][1:]))
                 parts.append(rng.uniform(-bound, bound, math.prod(shape)))

@@ -57,6 +57,10 @@ class TangentLinearisation:
         """``F V``, F the Fisher matrix with the model's own labels, vectors (D,) or (D, K)."""
         return self.network.fisher_product(self.theta, vectors)
 
+    def quadratic_forms(self, vectors):
+        """``v^T H v`` for vectors (D,) or (D, K): float or (K,)."""
+        return self.network.quadratic_forms(self.theta, vectors)
+
     # ---- first order and noise
 
     @property
@@ -86,6 +90,13 @@ class TangentLinearisation:
         return diagonals.gauss_newton_diagonal(
             network, self._parameters, square_roots(network.output_hessians(self.theta))
         )
+
+    @cached_property
+    def fisher_diagonal(self):
+        """Diagonal of F, (D,), accumulated in double precision."""
+        network = self.network
+        information = network.output_loss.fisher_information(network.outputs(self.theta))
+        return diagonals.gauss_newton_diagonal(network, self._parameters, square_roots(information))
 
     @property
     def hessian_diagonal(self):
@@ -177,7 +188,7 @@ class TangentLinearisation:
 
     def fisher_operator(self):
         """F as a SciPy `LinearOperator`."""
-        return self._operator(self.fisher_product, None)
+        return self._operator(self.fisher_product, lambda: self.fisher_diagonal)
 
     def _operator(self, product, diagonal):
         network = self.network
