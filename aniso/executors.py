@@ -24,7 +24,7 @@ import urllib.parse
 from concurrent.futures import BrokenExecutor, CancelledError, Future
 from dataclasses import dataclass
 
-from aniso import checks, local_processes
+from aniso import checks, local_processes, sent_results
 
 NAMES = "serial, local, local:<processes>, dask://<host>:<port>, mpi"
 _SECONDS_TO_CONNECT = 10
@@ -274,8 +274,20 @@ def _work_for_dask(function, *arguments):
         raise CancelledError("the unit was asked to stop") from error
 
 
+@contextlib.contextmanager
 def _mpi():
-    return _mpi_futures().MPIPoolExecutor()
+    with _mpi_futures().MPIPoolExecutor() as pool:
+        yield _MpiPool(pool)
+
+
+class _MpiPool:
+    """An MPI pool whose units fail alone, also by an exception that can't be made again here."""
+
+    def __init__(self, pool):
+        self.pool = pool
+
+    def submit(self, function, *arguments):
+        return self.pool.submit(sent_results.called, function, *arguments)
 
 
 def _mpi_futures():

@@ -3,6 +3,7 @@
 import contextlib
 import multiprocessing
 import os
+import pickle
 import queue
 import signal
 import threading
@@ -14,7 +15,7 @@ from concurrent.futures import (
     ThreadPoolExecutor,
 )
 
-from aniso import interruptions
+from aniso import interruptions, sent_results
 
 _BLAS_VARIABLES = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
 _SECONDS_TO_STOP = 120
@@ -98,7 +99,7 @@ class _Pool:
             context = multiprocessing.get_context("spawn")
             process = ProcessPoolExecutor(1, context, initializer=_begin_worker)
         try:
-            value = self._begin(process, function, *arguments).result()
+            content = self._begin(process, function, *arguments).result()
         except (BrokenExecutor, KeyboardInterrupt):  # dead, or told to stop
             process.shutdown()
             # who ended it may be about to end the program: begin nothing new before that is known
@@ -108,7 +109,7 @@ class _Pool:
             self.idle.put(process)
             raise
         self.idle.put(process)
-        return value
+        return pickle.loads(content)
 
     def _begin(self, process, function, *arguments):
         with self.starting:
@@ -139,7 +140,7 @@ def _work(function, *arguments):
         with interruptions.handled():
             if interruptions.requested():
                 raise KeyboardInterrupt
-            return function(*arguments)
+            return sent_results.called_and_pickled(function, *arguments)
     finally:
         _working.clear()
 

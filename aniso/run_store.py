@@ -107,6 +107,12 @@ class RunDirectory:
         self._refuse_foreign()
         self._lock, self._looked = None, 0.0
 
+    def __reduce__(self):
+        raise TypeError(
+            f"the run directory {str(self.folder)!r} belongs to one process, which holds its lock; "
+            "send the folder, and open a RunDirectory there"
+        )
+
     def __enter__(self):
         files.require_writable("the run directory", self.folder / "run.json")
         self._lock = self._waited_for()

@@ -36,6 +36,10 @@ class Workers:
         self.num_threads = checks.integer("num_threads", num_threads, low=1)
         self._pool = None
 
+    def __reduce__(self):
+        # threads belong to one process: a copy starts its own
+        return type(self), (self.num_threads,)
+
     def map(self, function, items):
         """``[function(item) for item in items]`` on the threads, in the order of the items."""
         return list(self._results(function, items))

@@ -7,8 +7,9 @@ from pathlib import Path
 
 import numpy as np
 
-from aniso import descent, run_store
+from aniso import descent, estimates, run_store, spectra
 from aniso.descent import loop
+from aniso.langevin.problems import NonFiniteState
 from aniso.models.quadratic import quadratic_objective
 
 
@@ -112,3 +113,47 @@ def descend(unit, interval=0.0, pause=0.0, begun=None):
         )
         run.save_result(result.step, {"theta": result.theta} | result.records, {})
         return run.result().arrays
+
+
+def _note_attempt(path):
+    with Path(path).open("a") as stream:
+        stream.write("begun\n")
+
+
+def raise_what_carries(unit):
+    """Raises an exception of the package whose ``__init__`` takes more than a message."""
+    path, kind = unit
+    _note_attempt(path)
+    if kind == "NonFiniteState":
+        raise NonFiniteState(3, 9)
+    pairs = spectra.leading_eigenpairs(np.diag([3.0, 1.0]), 1)
+    raise estimates.NotConverged("not there yet", pairs)
+
+
+class Stubborn(Exception):
+    """Of a kind that is common: it can be sent, but not be made again from its message."""
+
+    def __init__(self, reason, number):
+        super().__init__(f"{reason} that is told")
+        self.number = number
+
+
+class BadValue:
+    """A value that can be sent, but not be made again."""
+
+    def __reduce__(self):
+        return int, ("no number",)
+
+
+def give_what_can_not_be_sent(unit):
+    """Raises or returns what fails in the process that gets it, or before it leaves this one."""
+    path, kind = unit
+    _note_attempt(path)
+    if "error" in kind:
+        error = Stubborn("a reason", 3)
+        if "unsent" in kind:
+            error.handle = path.open()
+        raise error
+    if kind == "value":
+        return BadValue()
+    return path.open() if kind == "unsent value" else None

@@ -19,7 +19,7 @@ STOREYS = {
         array_files array_functions backend checks cost downloads estimates file_locks files
         image_files image_transformations memory official_files placed_operators published_images
         places provenance taylor_checks threads
-        executors interruptions local_processes parameter_differences run_store
+        executors interruptions local_processes parameter_differences run_store sent_results
     """,
     "problems": """
         broadcasting datasets derivative_plans link_functions losses model_objective models
