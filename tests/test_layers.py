@@ -17,8 +17,8 @@ ROOT = Path(__file__).parents[1]
 STOREYS = {
     "ground": """
         array_files array_functions backend checks cost downloads estimates file_locks files
-        image_files image_transformations memory official_files placed_operators published_images
-        places provenance taylor_checks threads
+        image_files image_transformations memory memory_limits official_files placed_operators
+        published_images places provenance taylor_checks threads
         executors interruptions local_processes parameter_differences run_store sent_results
     """,
     "problems": """
