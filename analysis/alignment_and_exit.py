@@ -14,6 +14,7 @@ import argparse
 import hashlib
 import itertools
 import json
+import sys
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -278,14 +279,20 @@ def main(arguments=None):
         raise checks.InputError(
             f"output={str(options.output)!r} is no folder; expected an existing one"
         )
+    files.require_writable("output", options.output / "alignment_and_exit.npz")
     parameters = Parameters(num_paths=200, step_size=0.05) if options.quick else Parameters()
-    arrays = stored(parameters, options.output)
-    text = table(parameters, arrays)
-    with files.atomic_writer(options.output / "alignment_and_exit.md") as stream:
-        stream.write(text)
-    plot(arrays, options.output / "alignment_and_exit.png")
+    try:
+        arrays = stored(parameters, options.output)
+        text = table(parameters, arrays)
+        with files.atomic_writer(options.output / "alignment_and_exit.md") as stream:
+            stream.write(text)
+        plot(arrays, options.output / "alignment_and_exit.png")
+    except OSError as error:
+        print(f"{error}; make room there, then run the same command", file=sys.stderr)
+        return 1
     print(text, end="")
+    return 0
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

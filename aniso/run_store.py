@@ -189,8 +189,7 @@ class RunDirectory:
             self._write_json("run.json", found)
 
     def _write_json(self, name, content):
-        path = self.folder / name
-        with _named(path), files.atomic_writer(path) as stream:
+        with files.atomic_writer(self.folder / name) as stream:
             json.dump(content, stream, indent=1)
 
     # ---- checkpoints
@@ -267,9 +266,7 @@ class RunDirectory:
 
     def _save(self, name, step, arrays, details):
         content = json.dumps({"step": step, "details": details})
-        path = self.folder / name
-        with _named(path):
-            array_files.save_arrays(path, arrays, content)
+        array_files.save_arrays(self.folder / name, arrays, content)
 
     def _load(self, path):
         try:
@@ -299,17 +296,6 @@ def ask_to_stop(folders):
     for folder in folders:
         with contextlib.suppress(OSError):
             (Path(folder) / _STOP).touch()
-
-
-@contextlib.contextmanager
-def _named(path):
-    # writing to a full disk fails without saying where
-    try:
-        yield
-    except OSError as error:
-        if error.filename is None:
-            error.filename = str(path)
-        raise
 
 
 def stored_arrays(folder, parameters, seed, compute):

@@ -32,8 +32,8 @@ def main(arguments=None):
     Returns
     -------
     int
-        0 if nothing fails, 1 if a check fails or a task breaks off, 130 after Ctrl-C. Wrong
-        arguments end the process with status 2 before any work.
+        0 if nothing fails, 1 if a check fails, a task breaks off or the results can't be written,
+        130 after Ctrl-C. Wrong arguments end the process with status 2 before any work.
     """
     parser = _parser()
     options = parser.parse_args(arguments)
@@ -43,7 +43,7 @@ def main(arguments=None):
         if options.plot is not None:
             _require_folder(options.plot)
         if options.json is not None:
-            files.require_writable("--json", options.json)
+            files.require_writable("--json", options.json, devices=True)
     except checks.InputError as error:
         parser.error(str(error))
     groups = [name for name in propositions.GROUPS if name in (options.only or [name])]
@@ -55,7 +55,22 @@ def main(arguments=None):
         print("interrupted: nothing was written", file=sys.stderr)
         return 130
     seconds = time.perf_counter() - start
-    _show(groups, results, seconds)
+    try:
+        _show(groups, results, seconds)
+        _write(options, settings, results, seconds)
+        sys.stdout.flush()
+    except OSError as error:
+        where = "" if error.filename is None else f" {error.filename!r}"
+        print(
+            f"error: the results can't be written to{where or ' standard output'}: "
+            f"{error.strerror}; make room there or choose another place, and run again",
+            file=sys.stderr,
+        )
+        return 1
+    return 0 if report.passed(results) else 1
+
+
+def _write(options, settings, results, seconds):
     if options.json is not None:
         with files.atomic_writer(options.json) as stream:
             report.write_document(
@@ -66,7 +81,6 @@ def main(arguments=None):
 
         for path in evidence_plots.draw(results, options.plot):
             print(f"wrote {path}")
-    return 0 if report.passed(results) else 1
 
 
 def run(groups, settings, console, *, num_processes=1):
@@ -216,4 +230,9 @@ def _require_folder(path):
 if __name__ == "__main__":
     # A stream that has no letter for λ is no reason to lose the table.
     sys.stdout.reconfigure(errors="replace")
-    sys.exit(main())
+    status = main()
+    try:
+        sys.stdout.flush()
+    except OSError:  # told by main; the interpreter would tell it again at its end
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    sys.exit(status)
