@@ -122,12 +122,12 @@ class RunDirectory:
             self._refuse_foreign()
             self._describe()
         except BaseException:
-            self._lock.close()
+            self._lock.release()
             raise
         return self
 
     def __exit__(self, *_):
-        self._lock.close()
+        self._lock.release()
 
     def _waited_for(self):
         # the lock, once whoever holds it has gone

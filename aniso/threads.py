@@ -6,14 +6,13 @@ come back in the order of the chunks, so sums over them do not depend on the num
 """
 
 import functools
-import os
 from collections import deque
 from concurrent.futures import ThreadPoolExecutor
 
 import scipy.linalg.blas  # noqa: F401  (loads SciPy's own BLAS before the libraries are counted)
 from threadpoolctl import ThreadpoolController
 
-from aniso import checks
+from aniso import checks, cores
 
 
 class Workers:
@@ -32,7 +31,7 @@ class Workers:
 
     def __init__(self, num_threads=None):
         if num_threads is None:
-            num_threads = len(os.sched_getaffinity(0))
+            num_threads = cores.available()
         self.num_threads = checks.integer("num_threads", num_threads, low=1)
         self._pool = None
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from aniso import descent, estimates, run_store, spectra
+from aniso import descent, estimates, interruptions, run_store, spectra
 from aniso.descent import loop
 from aniso.langevin.problems import NonFiniteState
 from aniso.models.quadratic import quadratic_objective
@@ -66,23 +66,41 @@ def die_if_negative(unit):
 NUM_STEPS = 60
 
 
-def descend_slowly(unit):
-    """The run of :func:`descend` without checkpoints of its own accord, 10 ms a step."""
-    return descend(unit, interval=1e9, pause=0.01, begun=Path(f"{unit[0]}.begun"))
+def wait_for(condition, seconds=120):
+    """Wait for what comes in any case; the time only ends a test that has failed."""
+    end = time.monotonic() + seconds
+    while not condition():
+        if time.monotonic() > end:
+            raise TimeoutError("what was waited for did not come")
+        time.sleep(0.01)
 
 
-def descend_for_seconds(work):
-    """As :func:`descend_slowly`, 0.1 s a step: a unit of a figure."""
+def descend_until_stopped(unit):
+    """The run of :func:`descend` without checkpoints of its own accord, until a signal asks it."""
+    return descend(unit, interval=1e9, begun=Path(f"{unit[0]}.begun"), held=interruptions.requested)
+
+
+def descend_until_asked(work):
+    """A unit of a figure, as :func:`descend_until_stopped`, until its directory is asked to."""
     _, unit, folder = work
     return descend(
-        (folder, unit["seed"], None), interval=1e9, pause=0.1, begun=Path(f"{folder}.begun")
+        (folder, unit["seed"], None),
+        interval=1e9,
+        begun=Path(f"{folder}.begun"),
+        held=(Path(folder) / "stop").exists,
     )
 
 
-def descend(unit, interval=0.0, pause=0.0, begun=None):
+def descend_until_killed(unit):
+    """The run of :func:`descend`, which never takes its last step."""
+    return descend(unit, held=bool, held_step=NUM_STEPS - 1)
+
+
+def descend(unit, interval=0.0, begun=None, held=None, held_step=2):
     """A run of descent in its directory; killed once at a given step where one is given.
 
-    The file `begun` appears with the first step.
+    The file `begun` appears with the first step. After `held_step` steps the run waits until `held`
+    says yes, so that it can't end before.
     """
     folder, seed, fatal_step = unit
     loop.SECONDS_BETWEEN_CHECKPOINTS = interval
@@ -96,7 +114,8 @@ def descend(unit, interval=0.0, pause=0.0, begun=None):
     def kill(step, _):
         if begun is not None:
             begun.touch()
-        time.sleep(pause)
+        if held is not None and step == held_step:
+            wait_for(held)
         if step == fatal_step and not marker.exists():
             marker.touch()
             os.kill(os.getpid(), signal.SIGKILL)

@@ -16,7 +16,7 @@ ROOT = Path(__file__).parents[1]
 
 STOREYS = {
     "ground": """
-        array_files array_functions backend checks cost downloads estimates file_locks files
+        array_files array_functions backend checks cores cost downloads estimates file_locks files
         image_files image_transformations memory memory_limits official_files placed_operators
         published_images places provenance taylor_checks threads
         executors interruptions local_processes parameter_differences run_store sent_results

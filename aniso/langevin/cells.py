@@ -4,11 +4,10 @@ A cell is the unit of the sums: whoever adds the cells up in their order gets th
 number of threads. Kernels release the interpreter's lock, so plain threads are enough.
 """
 
-import os
 from collections import deque
 from concurrent.futures import ThreadPoolExecutor
 
-from aniso import checks
+from aniso import checks, cores
 
 CELL = 256
 """Paths in a cell; a multiple of the lanes of a kernel."""
@@ -78,5 +77,5 @@ def thread_count(num_threads):
     aniso.checks.InputError: num_threads=0; expected an integer with 1 <= num_threads
     """
     if num_threads is None:
-        return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+        return cores.available()
     return checks.integer("num_threads", num_threads, low=1)
