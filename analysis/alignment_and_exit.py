@@ -271,7 +271,7 @@ def stored(parameters, folder):
 
 def main(arguments=None):
     """Compute or load, print the table, draw."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = argparse.ArgumentParser(description=__doc__ and __doc__.splitlines()[0])
     parser.add_argument("--quick", action="store_true", help="200 paths and a coarser step")
     parser.add_argument("--output", type=Path, default=Path("figures"), help="folder for results")
     options = parser.parse_args(arguments)
