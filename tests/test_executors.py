@@ -9,14 +9,14 @@ import sys
 import threading
 import time
 import warnings
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import BrokenExecutor, ThreadPoolExecutor
 from pathlib import Path
 
 import executor_units
 import numpy as np
 import pytest
 
-from aniso import checks, executors
+from aniso import checks, executors, local_processes
 
 # for programs of their own: these tests and the sources they lie with
 TESTS = Path(__file__).parent
@@ -215,6 +215,19 @@ def test_workers_that_are_stopped_while_they_start_print_nothing(tmp_path, secon
     told = process.communicate(timeout=120)[1].decode()
     assert told.count("Traceback") == 1, told  # of the program itself
     assert "Process Spawn" not in told
+
+
+def test_after_a_lost_unit_nothing_begins_before_the_main_thread_knows():
+    """What ended the worker may be about to end the program."""
+    with local_processes.opened(1) as pool:
+        lost = pool.submit(executor_units.die_always, 0)
+        following = pool.submit(executor_units.draw, 3)
+        with pytest.raises(BrokenExecutor):
+            lost.result()
+        time.sleep(3)  # enough for one that does not wait
+        assert not following.done()
+        pool.resume()
+        assert following.result() == executor_units.draw(3)
 
 
 def test_a_worker_that_is_stopped_alone_costs_its_unit_alone(tmp_path):
