@@ -27,6 +27,10 @@ def require_writable(name, path, *, devices=False):
     devices : bool
         Whether it may be a character device or a named pipe, which nobody reads again.
 
+    Returns
+    -------
+    Path
+
     Raises
     ------
     InputError
