@@ -14,6 +14,7 @@ import argparse
 import hashlib
 import itertools
 import json
+import sys
 from dataclasses import asdict, dataclass
 
 import numpy as np
@@ -271,7 +272,7 @@ def stored(parameters, folder):
 
 def main(arguments=None):
     """Compute or load, print the table, draw."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = argparse.ArgumentParser(description=__doc__ and __doc__.splitlines()[0])
     parser.add_argument("--quick", action="store_true", help="200 paths and a coarser step")
     folders.add_output(parser, "the picture, the table and their data")
     options = parser.parse_args(arguments)
@@ -279,16 +280,22 @@ def main(arguments=None):
         raise checks.InputError(
             f"output={str(options.output)!r} is no folder; expected an existing one"
         )
+    files.require_writable("output", options.output / "alignment_and_exit.npz")
     parameters = Parameters(num_paths=200, step_size=0.05) if options.quick else Parameters()
-    arrays = stored(parameters, options.output)
-    text = table(parameters, arrays)
-    with files.atomic_writer(options.output / "alignment_and_exit.md") as stream:
-        stream.write(text)
-    plot(arrays, options.output / "alignment_and_exit.png")
+    try:
+        arrays = stored(parameters, options.output)
+        text = table(parameters, arrays)
+        with files.atomic_writer(options.output / "alignment_and_exit.md") as stream:
+            stream.write(text)
+        plot(arrays, options.output / "alignment_and_exit.png")
+    except OSError as error:
+        print(f"{error}; make room there, then run the same command", file=sys.stderr)
+        return 1
     print(text, end="")
     for ending in ("png", "md", "npz"):
         print(f"wrote {options.output / 'alignment_and_exit'}.{ending}")
+    return 0
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

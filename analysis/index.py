@@ -362,13 +362,15 @@ def main(arguments=None):
     folders.add_output(parser, "the two pages, with the stored data in its folder data")
     folder = parser.parse_args(arguments).output
     stored = stored_figures(folder)
-    for name, text in (
-        ("README.md", readme(stored)),
-        ("DISCREPANCIES.md", discrepancies(stored)),
-    ):
-        with files.atomic_writer(folder / name) as stream:
-            stream.write(text)
-        print(f"wrote {folder / name}")
+    pages = {"README.md": readme(stored), "DISCREPANCIES.md": discrepancies(stored)}
+    try:
+        for name, text in pages.items():
+            with files.atomic_writer(folder / name) as stream:
+                stream.write(text)
+            print(f"wrote {folder / name}")
+    except OSError as error:
+        print(f"{error}; expected a writable folder with room", file=sys.stderr)
+        return 1
     return 0
 
 

@@ -5,6 +5,8 @@ import hashlib
 import sys
 from pathlib import Path
 
+from aniso import file_locks
+
 _BLOCK_BYTES = 2**14
 _SECONDS_OF_SILENCE = 30
 
@@ -42,8 +44,6 @@ def fetch(path, num_bytes, sha256, addresses, remedy):
     try:
         if path.is_file() and _sha256(path) == sha256:
             return
-        from aniso import file_locks  # imported late: not every system that reads files has flock
-
         path.parent.mkdir(parents=True, exist_ok=True)
         with file_locks.held(path.with_name(f"{path.name}.lock")):
             failures = _failures(path, num_bytes, sha256, addresses)

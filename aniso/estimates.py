@@ -79,6 +79,10 @@ class NotConverged(RuntimeError):
         super().__init__(message)
         self.partial = partial
 
+    def __reduce__(self):
+        # the arguments of __init__: those that the base class remembers are fewer
+        return type(self), (*self.args, self.partial), self.__dict__
+
 
 def loglog_slope(x, y):
     """Least-squares slope of log y against log x, with its standard error.

@@ -16,7 +16,6 @@ own seed, so that results do not depend on the executor, the number of workers o
 
 import contextlib
 import importlib
-import os
 import queue
 import socket
 import sys
@@ -24,7 +23,7 @@ import urllib.parse
 from concurrent.futures import BrokenExecutor, CancelledError, Future
 from dataclasses import dataclass
 
-from aniso import checks, local_processes
+from aniso import checks, cores, local_processes, sent_results
 
 NAMES = "serial, local, local:<processes>, dask://<host>:<port>, mpi"
 _SECONDS_TO_CONNECT = 10
@@ -111,7 +110,9 @@ def run_units(function, units, executor="local", *, on_done=None):
                 try:
                     finish(index, Outcome(units[index], future.result(), None))
                 except (*_deaths(), KeyboardInterrupt) as error:
-                    # a KeyboardInterrupt of the future: somebody has stopped the worker alone
+                    # a KeyboardInterrupt of the future: somebody has stopped the worker alone; this
+                    # program would have heard its own signal before it came here
+                    getattr(pool, "resume", _nothing)()
                     if attempt == _ATTEMPTS:
                         finish(index, Outcome(units[index], None, error))
                     else:
@@ -124,6 +125,10 @@ def run_units(function, units, executor="local", *, on_done=None):
     for index in waiting:
         finish(index, Outcome(units[index], None, broken))
     return [outcomes[index] for index in range(len(units))]
+
+
+def _nothing():
+    pass
 
 
 def _as_completed(futures):
@@ -162,7 +167,7 @@ def _named(name, num_units):
     if name == "serial":
         return contextlib.nullcontext(_Serial())
     if kind == "local" and (not rest or rest.isdigit()):
-        count = int(rest) if rest else len(os.sched_getaffinity(0))
+        count = int(rest) if rest else cores.available()
         checks.integer("the number of local processes", count, low=1)
         return local_processes.opened(max(1, min(count, num_units)))
     if name.startswith("dask://"):
@@ -274,8 +279,20 @@ def _work_for_dask(function, *arguments):
         raise CancelledError("the unit was asked to stop") from error
 
 
+@contextlib.contextmanager
 def _mpi():
-    return _mpi_futures().MPIPoolExecutor()
+    with _mpi_futures().MPIPoolExecutor() as pool:
+        yield _MpiPool(pool)
+
+
+class _MpiPool:
+    """An MPI pool whose units fail alone, also by an exception that can't be made again here."""
+
+    def __init__(self, pool):
+        self.pool = pool
+
+    def submit(self, function, *arguments):
+        return self.pool.submit(sent_results.called, function, *arguments)
 
 
 def _mpi_futures():

@@ -1,15 +1,17 @@
-"""Files that only one process, and one thread of it, holds at a time.
+"""Files that only one process, and one thread of it, holds at a time, by filelock.
 
 The system drops the lock of a process that dies: a lock file that was left behind locks nobody out.
 """
 
 import contextlib
-import fcntl
+import errno
 import os
+
+import filelock
 
 
 def acquire(path, *, wait):
-    """The open file at `path`, created if absent and locked until it is closed.
+    """Return the lock of the file at `path`, created if absent and locked until it is released.
 
     Parameters
     ----------
@@ -19,7 +21,7 @@ def acquire(path, *, wait):
 
     Returns
     -------
-    file object
+    filelock.FileLock
 
     Raises
     ------
@@ -28,13 +30,14 @@ def acquire(path, *, wait):
     OSError
         If it can't be opened, or its file system knows no locks.
     """
-    stream = open(path, "w")  # noqa: SIM115 (the caller closes it)
+    lock = filelock.FileLock(path, thread_local=False)
     try:
-        fcntl.flock(stream, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
-    except BaseException:
-        stream.close()
-        raise
-    return stream
+        lock.acquire(blocking=wait)
+    except filelock.Timeout as error:
+        raise BlockingIOError(errno.EAGAIN, "somebody else holds the lock", str(path)) from error
+    except NotImplementedError as error:
+        raise OSError(errno.ENOLCK, os.strerror(errno.ENOLCK), str(path)) from error
+    return lock
 
 
 @contextlib.contextmanager
@@ -46,19 +49,11 @@ def held(path):
     OSError
         As :func:`acquire`.
     """
-    stream = acquire(path, wait=True)
-    while not _is_still_there(stream, path):  # its holder removed it while this one waited
-        stream.close()
-        stream = acquire(path, wait=True)
+    lock = acquire(path, wait=True)
     try:
         yield
     finally:
-        with stream, contextlib.suppress(FileNotFoundError):
+        # while it is held: whoever waits for this file sees that it has gone, and makes a new one
+        with contextlib.suppress(OSError):
             os.unlink(path)
-
-
-def _is_still_there(stream, path):
-    try:
-        return os.path.samestat(os.fstat(stream.fileno()), os.stat(path))
-    except FileNotFoundError:
-        return False
+        lock.release()

@@ -1,26 +1,50 @@
 """Files that are either whole or absent: written under a temporary name, then renamed."""
 
 import contextlib
+import errno
+import io
 import os
+import re
+import stat
+import sys
 import tempfile
 from pathlib import Path
 
 from aniso import checks
 
+_LONGEST_CHAIN = 40  # of symbolic links, as in Linux
 
-def require_writable(name, path):
-    """The path, after checking that a file can be created there; nothing is left behind.
+
+def require_writable(name, path, *, devices=False):
+    """The path, after checking that it can be written; nothing is left behind.
+
+    Parameters
+    ----------
+    name : str
+        For the message.
+    path : path-like
+        A symbolic link stands for what it leads to.
+    devices : bool
+        Whether it may be a character device or a named pipe, which nobody reads again.
+
+    Returns
+    -------
+    Path
 
     Raises
     ------
     InputError
-        If the folder does not exist, is not writable, or the path is a folder.
+        If the folder does not exist, is not writable, or the path is something else than a file.
     """
     path = Path(path)
-    if path.is_dir():
-        raise checks.InputError(f"{name}={str(path)!r} is a folder; expected the name of a file")
+    target, kind = _destination(path)
+    if kind is not None and not (devices and kind in _STREAMS):
+        takes = "the name of a file" + ", a character device or a named pipe" * devices
+        raise checks.InputError(f"{name}={str(path)!r} is a {kind}; expected {takes}")
+    if kind is not None:
+        return path
     try:
-        handle, probe = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
+        handle, probe = tempfile.mkstemp(prefix=f".{target.name}.", dir=target.parent)
     except OSError as error:
         raise checks.InputError(
             f"{name}={str(path)!r} can't be written: {error.strerror}; "
@@ -57,11 +81,34 @@ def atomic_writer(path, mode="w"):
     Parameters
     ----------
     path : path-like
-        Final name; an existing file is replaced in one step.
+        Final name; an existing file is replaced in one step. Of a symbolic link the file that it
+        leads to is. Character devices, named pipes and open files (``/dev/stdout``) are written to.
     mode : {"w", "wb"}
         Text (UTF-8) or binary.
+
+    Raises
+    ------
+    OSError
+        With the path, if it is a block device, a socket or a loop of links, or the disk is full.
     """
-    path = Path(path)
+    target, kind = _destination(Path(path))
+    try:
+        if kind in _STREAMS:
+            with _passed_on(path, mode) as stream:
+                yield stream
+        elif kind in _REFUSED:
+            raise OSError(errno.EINVAL, f"can't be written to, it is a {kind}", str(path))
+        else:
+            with _renamed(target, mode) as stream:
+                yield stream
+    except OSError as error:
+        if error.filename is None:  # a full disk does not say where
+            error.filename = str(path)
+        raise
+
+
+@contextlib.contextmanager
+def _renamed(path, mode):
     handle, temporary = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
     try:
         with os.fdopen(handle, mode, encoding=None if "b" in mode else "utf-8") as stream:
@@ -74,6 +121,57 @@ def atomic_writer(path, mode="w"):
         with contextlib.suppress(FileNotFoundError):
             os.unlink(temporary)
         raise
+
+
+@contextlib.contextmanager
+def _passed_on(path, mode):
+    # all at once at the end: what draws and archives wants to go back in its file
+    stream = io.BytesIO() if "b" in mode else io.StringIO()
+    yield stream
+    content = stream.getvalue()
+    descriptor = _descriptor(path)
+    if descriptor is not None:
+        # the same place in the file as what has been printed, and after it
+        sys.stdout.flush()
+    with open(path if descriptor is None else os.dup(descriptor), "wb") as device:
+        device.write(content if "b" in mode else content.encode("utf-8"))
+
+
+_STREAMS = ("character device", "named pipe", "open file")
+_LOOP = "loop of symbolic links"
+_REFUSED = ("block device", "socket", _LOOP)
+
+
+def _destination(path):
+    """Where a file of this name is written, and what stands there: None for a file or nothing."""
+    if _descriptor(path) is not None:
+        return path, "open file"
+    target = Path(os.path.realpath(path))
+    try:
+        mode = os.stat(path).st_mode
+    except OSError as error:  # nothing yet, or what writing will say
+        return target, _LOOP if error.errno == errno.ELOOP else None
+    kinds = {
+        stat.S_IFDIR: "folder",
+        stat.S_IFCHR: "character device",
+        stat.S_IFIFO: "named pipe",
+        stat.S_IFBLK: "block device",
+        stat.S_IFSOCK: "socket",
+    }
+    return target, kinds.get(stat.S_IFMT(mode))
+
+
+def _descriptor(path):
+    """The number of an open file of this process that the path stands for, or None."""
+    for _ in range(_LONGEST_CHAIN):
+        path = os.path.abspath(path)
+        named = re.fullmatch(rf"(?:/dev|/proc/(?:self|{os.getpid()}))/fd/(\d+)", path)
+        if named:
+            return int(named[1])
+        if not os.path.islink(path):
+            return None
+        path = os.path.join(os.path.dirname(path), os.readlink(path))
+    return None
 
 
 def _umask():

@@ -1,8 +1,11 @@
 """Processes on this machine whose units stop on request, and which never outlive their parent."""
 
+import _thread
 import contextlib
 import multiprocessing
+import multiprocessing.connection
 import os
+import pickle
 import queue
 import signal
 import threading
@@ -14,14 +17,13 @@ from concurrent.futures import (
     ThreadPoolExecutor,
 )
 
-from aniso import interruptions
+from aniso import interruptions, sent_results
 
 _BLAS_VARIABLES = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
 _SECONDS_TO_STOP = 120
-_SECONDS_TO_FOLLOW = 2
 # not SIGTERM: a worker may have that from whoever signals the group, and a second one never waits
-_STOP = signal.SIGUSR1
-_REQUESTS = (*interruptions.SIGNALS, _STOP)
+_STOP = getattr(signal, "SIGUSR1", signal.SIGTERM)  # Windows has no other
+_REQUESTS = tuple({*interruptions.SIGNALS, _STOP})
 
 
 @contextlib.contextmanager
@@ -35,7 +37,9 @@ def opened(num_processes):
     Notes
     -----
     A unit has a process to itself while it runs: whatever ends that process fails this unit, by
-    BrokenExecutor, and no other; the next unit finds a new process.
+    BrokenExecutor, and no other; the next unit finds a new process. It begins when the caller has
+    called ``resume`` of the pool in its main thread: a signal that ended the process may have been
+    meant for the program, which then hears it first.
 
     When the block ends by an exception, Ctrl-C included, units that run are asked to stop (see
     :mod:`aniso.interruptions`) and the others never start. When this process dies, its workers
@@ -50,15 +54,11 @@ def opened(num_processes):
     # the children read these before NumPy loads: no two libraries of threads on one core
     kept = {name: os.environ.get(name) for name in _BLAS_VARIABLES}
     os.environ.update(dict.fromkeys(_BLAS_VARIABLES, "1"))
-    before = set(multiprocessing.active_children())
     pool = _Pool(num_processes)
     try:
         yield pool
     except BaseException:
         pool.stop()
-        for child in set(multiprocessing.active_children()) - before:
-            with contextlib.suppress(ProcessLookupError):
-                os.kill(child.pid, _STOP)
         raise
     finally:
         pool.shutdown()
@@ -74,63 +74,93 @@ class _Pool:
 
     def __init__(self, num_processes):
         self.threads = ThreadPoolExecutor(num_processes)
+        self.context = multiprocessing.get_context("spawn")
+        # the workers' end of the pipe sees when this end is closed, on request or by death
+        self.workers_end, self.own_end = self.context.Pipe(duplex=False)
         self.idle = queue.SimpleQueue()  # processes without a unit
-        self.starting, self.stopped = threading.Lock(), threading.Event()
+        self.state, self.num_lost, self.stopped = threading.Condition(), 0, False
 
     def submit(self, function, *arguments):
         return self.threads.submit(self._run, function, *arguments)
 
+    def resume(self):
+        """Let units begin again after one was lost: once for each, from the main thread."""
+        with self.state:
+            self.num_lost = max(0, self.num_lost - 1)
+            self.state.notify_all()
+
     def stop(self):
-        """No unit begins any more."""
-        with self.starting:
-            self.stopped.set()
+        """No unit begins any more, and those that run are asked to stop."""
+        with self.state:
+            self.stopped = True
+            self.state.notify_all()
         self.threads.shutdown(wait=False, cancel_futures=True)
+        self.own_end.close()
 
     def shutdown(self):
         self.threads.shutdown()
         while not self.idle.empty():
             self.idle.get().shutdown()
+        self.own_end.close()
+        self.workers_end.close()
 
     def _run(self, function, *arguments):
         try:
             process = self.idle.get_nowait()
         except queue.Empty:
-            context = multiprocessing.get_context("spawn")
-            process = ProcessPoolExecutor(1, context, initializer=_begin_worker)
+            process = ProcessPoolExecutor(
+                1, self.context, initializer=_begin_worker, initargs=(self.workers_end,)
+            )
         try:
-            value = self._begin(process, function, *arguments).result()
+            content = self._begin(process, function, *arguments).result()
         except (BrokenExecutor, KeyboardInterrupt):  # dead, or told to stop
+            self._lose()
             process.shutdown()
-            # who ended it may be about to end the program: begin nothing new before that is known
-            self.stopped.wait(_SECONDS_TO_FOLLOW)
             raise
         except BaseException:
             self.idle.put(process)
             raise
         self.idle.put(process)
-        return value
+        return pickle.loads(content)
+
+    def _lose(self):
+        # who ended this worker may have signalled the program too: nothing begins before the main
+        # thread, which hears signals before all else, has taken note of the loss
+        with self.state:
+            self.num_lost += 1
 
     def _begin(self, process, function, *arguments):
-        with self.starting:
-            if self.stopped.is_set():
+        with self.state:
+            self.state.wait_for(lambda: self.stopped or self.num_lost == 0)
+            if self.stopped:
                 raise CancelledError("the pool has been stopped")
-            # a process is born with these blocked, and hears them once it has its handlers
-            kept = signal.pthread_sigmask(signal.SIG_BLOCK, _REQUESTS)
-            try:
+            with _requests_wait():
                 return process.submit(_work, function, *arguments)
-            finally:
-                signal.pthread_sigmask(signal.SIG_SETMASK, kept)
+
+
+@contextlib.contextmanager
+def _requests_wait():
+    """A process that is born here hears no request before it has its handlers."""
+    if not hasattr(signal, "pthread_sigmask"):  # Windows
+        yield
+        return
+    kept = signal.pthread_sigmask(signal.SIG_BLOCK, _REQUESTS)
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, kept)
 
 
 _working = threading.Event()
 _lifetime = contextlib.ExitStack()
 
 
-def _begin_worker():
+def _begin_worker(pool_end):
     # between units a request is only noted: an idle worker ends with its pool
     _lifetime.enter_context(interruptions.handled(waiting=True, signals=_REQUESTS))
-    signal.pthread_sigmask(signal.SIG_UNBLOCK, _REQUESTS)
-    threading.Thread(target=_leave_with_parent, daemon=True).start()
+    if hasattr(signal, "pthread_sigmask"):
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, _REQUESTS)
+    threading.Thread(target=_leave_with_pool, args=(pool_end,), daemon=True).start()
 
 
 def _work(function, *arguments):
@@ -139,16 +169,24 @@ def _work(function, *arguments):
         with interruptions.handled():
             if interruptions.requested():
                 raise KeyboardInterrupt
-            return function(*arguments)
+            return sent_results.called_and_pickled(function, *arguments)
     finally:
         _working.clear()
 
 
-def _leave_with_parent():
+def _leave_with_pool(pool_end):
+    multiprocessing.connection.wait([pool_end])  # nothing is ever sent: the other end was closed
+    _ask_main_thread_to_stop()
     # an orphan would finish its unit, keep the run directory locked, and wait for ever
     multiprocessing.parent_process().join()
-    os.kill(os.getpid(), _STOP)
     end = time.monotonic() + _SECONDS_TO_STOP
     while _working.is_set() and time.monotonic() < end:
         time.sleep(0.05)
     os._exit(1)
+
+
+def _ask_main_thread_to_stop():
+    if hasattr(signal, "pthread_kill"):  # interrupts what the system does for the thread
+        signal.pthread_kill(threading.main_thread().ident, _STOP)
+    else:
+        _thread.interrupt_main(_STOP)

@@ -2,7 +2,7 @@
 
 import psutil
 
-from aniso import checks
+from aniso import checks, memory_limits
 
 
 class AllocationRefused(MemoryError):
@@ -10,8 +10,11 @@ class AllocationRefused(MemoryError):
 
 
 def available_bytes():
-    """Physical memory that could be taken now without swapping, in bytes."""
-    return int(psutil.virtual_memory().available)
+    """Memory that could be taken now without swapping and below every limit, in bytes.
+
+    See :mod:`aniso.memory_limits` for the limits of batch systems and containers.
+    """
+    return int(min(psutil.virtual_memory().available, memory_limits.bytes_left()))
 
 
 def require(num_bytes, what, alternative, *, budget=None):
@@ -26,7 +29,7 @@ def require(num_bytes, what, alternative, *, budget=None):
     alternative : str
         What to use instead.
     budget : int, optional
-        Bytes that may be used; 90 % of the available physical memory if not given.
+        Bytes that may be used; 90 % of :func:`available_bytes` if not given.
 
     Raises
     ------

@@ -108,6 +108,12 @@ class RunDirectory:
         self._refuse_foreign()
         self._lock, self._looked = None, 0.0
 
+    def __reduce__(self):
+        raise TypeError(
+            f"the run directory {str(self.folder)!r} belongs to one process, which holds its lock; "
+            "send the folder, and open a RunDirectory there"
+        )
+
     def __enter__(self):
         files.require_writable("the run directory", self.folder / "run.json")
         self._lock = self._waited_for()
@@ -117,12 +123,12 @@ class RunDirectory:
             self._refuse_foreign()
             self._describe()
         except BaseException:
-            self._lock.close()
+            self._lock.release()
             raise
         return self
 
     def __exit__(self, *_):
-        self._lock.close()
+        self._lock.release()
 
     def _waited_for(self):
         # the lock, once whoever holds it has gone
@@ -184,8 +190,7 @@ class RunDirectory:
             self._write_json("run.json", found)
 
     def _write_json(self, name, content):
-        path = self.folder / name
-        with _named(path), files.atomic_writer(path) as stream:
+        with files.atomic_writer(self.folder / name) as stream:
             json.dump(content, stream, indent=1)
 
     # ---- checkpoints
@@ -262,9 +267,7 @@ class RunDirectory:
 
     def _save(self, name, step, arrays, details):
         content = json.dumps({"step": step, "details": details})
-        path = self.folder / name
-        with _named(path):
-            array_files.save_arrays(path, arrays, content)
+        array_files.save_arrays(self.folder / name, arrays, content)
 
     def _load(self, path):
         try:
@@ -305,17 +308,6 @@ def ask_to_stop(folders):
     for folder in folders:
         with contextlib.suppress(OSError):
             (Path(folder) / _STOP).touch()
-
-
-@contextlib.contextmanager
-def _named(path):
-    # writing to a full disk fails without saying where
-    try:
-        yield
-    except OSError as error:
-        if error.filename is None:
-            error.filename = str(path)
-        raise
 
 
 def stored_arrays(folder, parameters, seed, compute):

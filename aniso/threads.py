@@ -13,7 +13,7 @@ from concurrent.futures import ThreadPoolExecutor
 import scipy.linalg.blas  # noqa: F401  (loads SciPy's own BLAS before the libraries are counted)
 from threadpoolctl import ThreadpoolController
 
-from aniso import checks
+from aniso import checks, cores
 
 
 class Workers:
@@ -34,9 +34,13 @@ class Workers:
 
     def __init__(self, num_threads=None):
         if num_threads is None:
-            num_threads = len(os.sched_getaffinity(0))
+            num_threads = cores.available()
         self.num_threads = checks.integer("num_threads", num_threads, low=1)
         self._pool = self._process = None
+
+    def __reduce__(self):
+        # threads belong to one process: a copy starts its own
+        return type(self), (self.num_threads,)
 
     def map(self, function, items):
         """``[function(item) for item in items]`` on the threads, in the order of the items."""

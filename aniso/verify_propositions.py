@@ -32,8 +32,8 @@ def main(arguments=None):
     Returns
     -------
     int
-        0 if nothing fails, 1 if a check fails or a task breaks off, 130 after Ctrl-C. Wrong
-        arguments end the process with status 2 before any work.
+        0 if nothing fails, 1 if a check fails, a task breaks off or the results can't be written,
+        130 after Ctrl-C. Wrong arguments end the process with status 2 before any work.
     """
     parser = _parser()
     options = parser.parse_args(arguments)
@@ -46,7 +46,7 @@ def main(arguments=None):
                 _require_figures(groups)
                 stack.enter_context(_folder_for_figures(options.plot))
             if options.json is not None:
-                files.require_writable("--json", options.json)
+                files.require_writable("--json", options.json, devices=True)
         except checks.InputError as error:
             parser.error(str(error))
         return _verify(groups, settings, options)
@@ -62,7 +62,22 @@ def _verify(groups, settings, options):
         print("interrupted: nothing was written", file=sys.stderr)
         return 130
     seconds = time.perf_counter() - start
-    _show(groups, results, seconds)
+    try:
+        _show(groups, results, seconds)
+        _write(options, settings, results, seconds)
+        sys.stdout.flush()
+    except OSError as error:
+        where = "" if error.filename is None else f" {error.filename!r}"
+        print(
+            f"error: the results can't be written to{where or ' standard output'}: "
+            f"{error.strerror}; make room there or choose another place, and run again",
+            file=sys.stderr,
+        )
+        return 1
+    return 0 if report.passed(results) else 1
+
+
+def _write(options, settings, results, seconds):
     if options.json is not None:
         with files.atomic_writer(options.json) as stream:
             report.write_document(
@@ -77,7 +92,6 @@ def _verify(groups, settings, options):
             print(f"wrote {path}")
         if not written:
             print("no figure: no task left data to draw")
-    return 0 if report.passed(results) else 1
 
 
 def run(groups, settings, console, *, num_processes=1):
@@ -247,4 +261,9 @@ def _folder_for_figures(path):
 if __name__ == "__main__":
     # A stream that has no letter for λ is no reason to lose the table.
     sys.stdout.reconfigure(errors="replace")
-    sys.exit(main())
+    status = main()
+    try:
+        sys.stdout.flush()
+    except OSError:  # told by main; the interpreter would tell it again at its end
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    sys.exit(status)

@@ -126,7 +126,7 @@ def measured(model, num_examples, dtype, found, options):
 
 def main(arguments=None):
     """Run the benchmark and write its results."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = argparse.ArgumentParser(description=__doc__ and __doc__.splitlines()[0])
     parser.add_argument("--quick", action="store_true", help="few examples, one round")
     parser.add_argument("--json", type=Path, default=HERE / "results" / "backends.json")
     parser.add_argument("--models", nargs="+", default=list(MODELS), choices=list(MODELS))

@@ -93,7 +93,7 @@ def measure(dtype, num_steps):
 
 def main():
     """Print the table, and write it where asked."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = argparse.ArgumentParser(description=__doc__ and __doc__.splitlines()[0])
     parser.add_argument("--steps", type=int, default=20, help="a multiple of ten")
     parser.add_argument("--json", type=Path)
     options = parser.parse_args()

@@ -127,7 +127,7 @@ def records():
 
 def main():
     """Measure, print one line a record and write the file."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = argparse.ArgumentParser(description=__doc__ and __doc__.splitlines()[0])
     parser.add_argument("output", help="JSON file to write")
     path = files.require_writable("output", parser.parse_args().output)
     measured = []

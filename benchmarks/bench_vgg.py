@@ -313,7 +313,7 @@ def _plain_ticks(axis, values):
 
 def main(arguments=None):
     """Run the benchmark and write its results."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = argparse.ArgumentParser(description=__doc__ and __doc__.splitlines()[0])
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--json", type=Path, help="where to write the results")
     parser.add_argument("--plot", type=Path, help="where to draw them")

@@ -33,7 +33,7 @@ def write_npz(stream, arrays):
 
 
 def main():
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = argparse.ArgumentParser(description=__doc__ and __doc__.splitlines()[0])
     parser.add_argument("folder", help="folder with the four official IDX files")
     parser.add_argument("output", nargs="?", default=DEFAULT_OUTPUT, help="npz file to write")
     arguments = parser.parse_args()

@@ -462,6 +462,11 @@ def test_the_pages_are_written_from_the_data(drawn):
     assert "success rates 0.000" in table
 
 
+def test_pages_that_can_not_be_written_are_told_without_a_traceback(tmp_path, capsys):
+    assert index.main(["--output", str(tmp_path / "absent")]) == 1
+    assert "expected a writable folder with room" in capsys.readouterr().err
+
+
 def test_without_data_the_table_says_so(tmp_path):
     assert index.stored_figures(tmp_path) == {}
     assert "not computed yet" in index.discrepancies({})

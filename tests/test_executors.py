@@ -9,14 +9,14 @@ import sys
 import threading
 import time
 import warnings
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import BrokenExecutor, ThreadPoolExecutor
 from pathlib import Path
 
 import executor_units
 import numpy as np
 import pytest
 
-from aniso import checks, executors
+from aniso import checks, executors, local_processes
 
 # for programs of their own: these tests and the sources they lie with
 TESTS = Path(__file__).parent
@@ -166,7 +166,7 @@ if __name__ == "__main__":
     signal.signal(signal.SIGINT, signal.default_int_handler)
     units = [({folder!r} + f"/{{seed}}", seed, None) for seed in (4, 5, 6)]
     with interruptions.handled():
-        executors.run_units(executor_units.descend_slowly, units, "local:2")
+        executors.run_units(executor_units.descend_until_stopped, units, "local:2")
 """
 
 
@@ -182,11 +182,10 @@ def test_a_stopped_program_takes_its_workers_along(tmp_path, number, whole_group
         start_new_session=True,
         env=ENVIRONMENT,
     )
-    wait_for(lambda: all((tmp_path / f"{seed}.begun").exists() for seed in (4, 5)))
-    time.sleep(0.1)
+    executor_units.wait_for(lambda: all((tmp_path / f"{seed}.begun").exists() for seed in (4, 5)))
     (os.killpg if whole_group else os.kill)(process.pid, number)  # a terminal signals the group
     # the workers hold standard error too: its end is theirs
-    process.communicate(timeout=20)
+    process.communicate(timeout=120)
     assert not (tmp_path / "6.begun").exists()
     for seed in (4, 5):
         assert list((tmp_path / str(seed)).glob("checkpoint-*"))
@@ -213,16 +212,22 @@ def test_workers_that_are_stopped_while_they_start_print_nothing(tmp_path, secon
     process.stdout.readline()
     time.sleep(seconds)
     os.killpg(process.pid, signal.SIGINT)
-    told = process.communicate(timeout=20)[1].decode()
+    told = process.communicate(timeout=120)[1].decode()
     assert told.count("Traceback") == 1, told  # of the program itself
     assert "Process Spawn" not in told
 
 
-def wait_for(condition, seconds=20):
-    end = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < end
-        time.sleep(0.01)
+def test_after_a_lost_unit_nothing_begins_before_the_main_thread_knows():
+    """What ended the worker may be about to end the program."""
+    with local_processes.opened(1) as pool:
+        lost = pool.submit(executor_units.die_always, 0)
+        following = pool.submit(executor_units.draw, 3)
+        with pytest.raises(BrokenExecutor):
+            lost.result()
+        time.sleep(3)  # enough for one that does not wait
+        assert not following.done()
+        pool.resume()
+        assert following.result() == executor_units.draw(3)
 
 
 def test_a_worker_that_is_stopped_alone_costs_its_unit_alone(tmp_path):
@@ -230,12 +235,10 @@ def test_a_worker_that_is_stopped_alone_costs_its_unit_alone(tmp_path):
     assert values(executors.run_units(executor_units.stop_once, units, "local:2")) == [1, 2, 3]
 
 
-def test_an_unreachable_cluster_is_an_error_at_once():
+def test_an_unreachable_cluster_is_an_error():
     pytest.importorskip("distributed")
-    start = time.monotonic()
     with pytest.raises(checks.InputError, match="can't be reached"):
         executors.require_reachable("dask://127.0.0.1:1")
-    assert time.monotonic() - start < 5
 
 
 @pytest.mark.parametrize("answer", [b"HTTP/1.1 400 Bad Request\r\n\r\n", b"", None])
@@ -243,22 +246,25 @@ def test_whatever_is_no_dask_scheduler_is_refused_in_bounded_time(answer, monkey
     pytest.importorskip("distributed")
     monkeypatch.setattr(executors, "_SECONDS_TO_CONNECT", 0.3)
 
+    refused = threading.Event()
+
     def serve(server):
         connection, _ = server.accept()
         with connection:
             if answer is not None:
                 connection.sendall(answer)
             else:
-                time.sleep(1)  # accepts and keeps silent
+                refused.wait()  # accepts and keeps silent
 
     with socket.create_server(("127.0.0.1", 0)) as server:
         thread = threading.Thread(target=serve, args=(server,))
         thread.start()
-        start = time.monotonic()
-        with pytest.raises(checks.InputError, match="can't be reached"):
-            executors.require_reachable(f"dask://127.0.0.1:{server.getsockname()[1]}")
-        assert time.monotonic() - start < 5
-        thread.join()
+        try:
+            with pytest.raises(checks.InputError, match="can't be reached"):
+                executors.require_reachable(f"dask://127.0.0.1:{server.getsockname()[1]}")
+        finally:
+            refused.set()
+            thread.join()
 
 
 def test_a_missing_package_is_named(monkeypatch):
@@ -303,7 +309,7 @@ if __name__ == "__main__":
     signal.signal(signal.SIGINT, signal.default_int_handler)
     work = [("fig", {{"seed": seed}}, {folder!r} + f"/{{seed}}") for seed in (4, 5, 6, 7)]
     with interruptions.handled():
-        units_of_work.values("fig", executor_units.descend_for_seconds, work, {executor!r})
+        units_of_work.values("fig", executor_units.descend_until_asked, work, {executor!r})
 """
 
 
@@ -315,15 +321,13 @@ def test_after_an_interrupted_program_the_next_takes_over_on_dask(dask, tmp_path
         stderr=subprocess.PIPE,
         env=ENVIRONMENT,
     )
-    wait_for(lambda: len(list(tmp_path.glob("*.begun"))) == 2)
-    time.sleep(1)
+    executor_units.wait_for(lambda: len(list(tmp_path.glob("*.begun"))) == 2)
     process.send_signal(signal.SIGINT)
-    assert b"KeyboardInterrupt" in process.communicate(timeout=20)[1]
+    assert b"KeyboardInterrupt" in process.communicate(timeout=120)[1]
     begun = sorted(path.stem for path in tmp_path.glob("*.begun"))
     for seed in begun:
-        start = time.monotonic()
+        # without the request the unit would hold its directory, and this be refused
         resumed = executor_units.descend((tmp_path / seed, int(seed), None))
-        assert time.monotonic() - start < 4  # six seconds without the request
         whole = executor_units.descend((tmp_path / f"{seed}whole", int(seed), None))
         for key, expected in whole.items():
             assert np.array_equal(resumed[key], expected, equal_nan=True), key

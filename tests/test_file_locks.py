@@ -9,14 +9,22 @@ from aniso import file_locks
 
 
 def test_a_lock_that_is_held_is_refused_or_waited_for(tmp_path):
-    path = tmp_path / "lock"
-    stream = file_locks.acquire(path, wait=False)
+    path, events = tmp_path / "lock", []
+    lock = file_locks.acquire(path, wait=False)
     with pytest.raises(BlockingIOError):
         file_locks.acquire(path, wait=False)
-    threading.Timer(0.2, stream.close).start()
-    begun = time.monotonic()
-    file_locks.acquire(path, wait=True).close()
-    assert time.monotonic() - begun > 0.1
+
+    def wait():
+        file_locks.acquire(path, wait=True).release()
+        events.append("had")
+
+    waiting = threading.Thread(target=wait)
+    waiting.start()
+    time.sleep(0.2)  # enough for one that does not wait
+    events.append("released")
+    lock.release()
+    waiting.join()
+    assert events == ["released", "had"]
 
 
 def test_many_threads_hold_a_vanishing_lock_one_after_the_other(tmp_path):

@@ -20,7 +20,7 @@ STOREYS = {
         image_files image_transformations memory official_files placed_operators
         published_images places provenance taylor_checks threads centred_squares executors
         interruptions local_processes parameter_differences run_store array_hints
-        noise_conventions operands kernel_cache
+        noise_conventions operands kernel_cache cores memory_limits sent_results
     """,
     "problems": """
         broadcasting datasets derivative_plans example_rows link_functions losses model_objective

@@ -5,8 +5,10 @@ import multiprocessing
 import os
 import re
 import signal
+import stat
 import subprocess
 import sys
+import threading
 
 import jsonschema
 import pytest
@@ -136,6 +138,57 @@ def test_outputs_that_cannot_be_written_are_refused_before_any_work(tmp_path, pl
         assert "expected" in capsys.readouterr().err
     assert (tmp_path / "file").read_text() == "kept"
     assert [p.name for p in tmp_path.iterdir()] == ["file"]
+
+
+posix = pytest.mark.skipif(os.name != "posix", reason="links and devices are a matter of POSIX")
+
+
+@posix
+def test_the_json_goes_through_a_link_and_into_a_pipe(tmp_path, planned, capsys):
+    planned(lambda: [one_check(2.0)])
+    link, target = tmp_path / "link", tmp_path / "elsewhere.json"
+    target.write_text("old")
+    link.symlink_to(target)
+    pipe, got = tmp_path / "pipe", []
+    os.mkfifo(pipe)
+    reader = threading.Thread(target=lambda: got.append(pipe.read_text()), daemon=True)
+    reader.start()
+    for path in (link, pipe):
+        assert verify_propositions.main(["--only", "proposition1", "--json", str(path)]) == 0
+    reader.join()
+    assert link.is_symlink()
+    assert stat.S_ISFIFO(os.stat(pipe).st_mode)
+    for text in (target.read_text(), *got):
+        assert json.loads(text)["verdict"] == "holds"
+    assert capsys.readouterr().err == ""
+
+
+@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="this system has no full device")
+def test_a_full_disk_is_told_without_a_traceback(tmp_path, planned, capsys):
+    planned(lambda: [one_check(2.0)])
+    path = tmp_path / "full"
+    path.symlink_to("/dev/full")
+    assert verify_propositions.main(["--only", "proposition1", "--json", str(path)]) == 1
+    told = capsys.readouterr()
+    assert "VERIFIED" in told.out  # the table has been printed
+    assert f"can't be written to {str(path)!r}: No space left on device" in told.err
+
+
+@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="this system has no full device")
+@pytest.mark.needs_jit
+def test_a_full_standard_output_is_told_without_a_traceback():
+    with open("/dev/full", "w") as full:
+        done = subprocess.run(
+            [*COMMAND, "--quick", "--only", "proposition1"],
+            stdout=full,
+            stderr=subprocess.PIPE,
+            text=True,
+            check=False,
+        )
+    assert done.returncode == 1
+    assert "can't be written to standard output: No space left on device" in done.stderr
+    assert "Traceback" not in done.stderr
+    assert "Exception ignored" not in done.stderr
 
 
 def test_a_failing_check_gives_status_one_and_is_recorded(tmp_path, planned, capsys):

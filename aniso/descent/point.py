@@ -1,6 +1,6 @@
 """What a step of the dynamics may know at one theta, each part computed when first asked for."""
 
-from functools import cached_property
+from functools import cached_property, partial
 
 import numpy as np
 
@@ -153,7 +153,7 @@ class Point:
             return network.linearise(self.theta).hessian_operator()
         theta = network.check_theta(self.theta)
         return SymmetricOperator(
-            lambda vectors: network.hessian_product(theta, vectors),
+            partial(network.hessian_product, theta),
             self.num_parameters,
             network.dtype,
             None,

@@ -8,14 +8,13 @@ it shall stop, and what the cell has reached can be stored. A slice ends between
 everything that the next one needs in the arrays of the cell, so that slices don't change any bit.
 """
 
-import os
 import threading
 import time
 from collections import deque
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
-from aniso import checks
+from aniso import checks, cores
 
 CELL = 256
 """Paths in a cell; a multiple of the lanes of a kernel."""
@@ -165,5 +164,5 @@ def thread_count(num_threads):
     aniso.checks.InputError: num_threads=0; expected an integer with 1 <= num_threads
     """
     if num_threads is None:
-        return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+        return cores.available()
     return checks.integer("num_threads", num_threads, low=1)

@@ -14,7 +14,7 @@ from aniso.langevin import drift_functions, functions
 
 
 @dataclass(frozen=True)
-class Drift:
+class Drift(functions.CarriesFunctions):
     """A drift ``-grad L`` in D dimensions, made by one of the functions below.
 
     Attributes

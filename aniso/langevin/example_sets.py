@@ -12,7 +12,7 @@ from aniso.langevin.streams import KERNEL
 
 
 @dataclass(frozen=True)
-class Examples:
+class Examples(functions.CarriesFunctions):
     """A finite set of examples with their gradients, made by one of the functions below.
 
     Attributes

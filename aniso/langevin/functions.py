@@ -23,6 +23,9 @@ NaN at first. Before a run users' functions are tried at the start and around it
 """
 
 import functools
+import importlib
+import sys
+from typing import NamedTuple
 
 import numba
 import numpy as np
@@ -41,6 +44,39 @@ ROW_FUNCTION = types.void(_PANEL, _VECTOR, _VECTOR)
 
 EXAMPLE_FUNCTION = types.void(_PANEL, types.Array(types.int64, 1, "C"), _VECTOR, _PANEL)
 """Type of the gradient of one example."""
+
+
+class CarriesFunctions:
+    """What holds compiled functions: in a pickle those of this package are names.
+
+    A copy calls the kernels of its own process. They are compiled once, kept on disk, and give the
+    same bits; numba alone would send their code, and compile it anew in every process.
+    """
+
+    def __getstate__(self):
+        return {name: _reference(value) for name, value in vars(self).items()}
+
+    def __setstate__(self, state):
+        for name, value in state.items():
+            found = value.function() if isinstance(value, _Reference) else value
+            object.__setattr__(self, name, found)
+
+
+class _Reference(NamedTuple):
+    module: str
+    name: str
+
+    def function(self):
+        return getattr(importlib.import_module(self.module), self.name)
+
+
+def _reference(value):
+    source = getattr(value, "py_func", None)
+    module = getattr(source, "__module__", None) or ""
+    if not module.startswith("aniso."):
+        return value
+    reference = _Reference(module, source.__qualname__)
+    return reference if getattr(sys.modules[module], reference.name, None) is value else value
 
 
 @functools.cache

@@ -16,7 +16,7 @@ from aniso.langevin.streams import KERNEL
 
 
 @dataclass(frozen=True)
-class Noise:
+class Noise(functions.CarriesFunctions):
     """Diffusion of a stochastic differential equation, made by one of the functions below.
 
     Attributes

@@ -76,6 +76,9 @@ class NonFiniteState(ArithmeticError):
         self.path = path
         self.step = step
 
+    def __reduce__(self):
+        return type(self), (self.path, self.step), self.__dict__
+
 
 def require_own_component(noise, start, *, derivative):
     """Refuses an amplitude that mixes components or, if asked, has a wrong derivative.

@@ -9,6 +9,7 @@ are both inside, a locally flat boundary has been crossed with probability
 import numbers
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 
@@ -19,7 +20,7 @@ from aniso.langevin.streams import KERNEL, LANES
 
 
 @dataclass(frozen=True)
-class Region:
+class Region(functions.CarriesFunctions):
     """An open set around the start, made by one of the functions below.
 
     Attributes
@@ -50,9 +51,7 @@ def interval(low, high):
         raise checks.InputError(f"low={low!r}, high={high!r}; expected numbers with low < high")
     if np.isinf(low) and np.isinf(high):
         raise checks.InputError("the interval is the whole line; expected one finite end")
-    return Region(
-        1, interval_margin, lambda covariance: np.array([low, high, covariance[0, 0]], float)
-    )
+    return Region(1, interval_margin, partial(_interval_parameters, low, high))
 
 
 def half_space(normal, offset):
@@ -126,7 +125,7 @@ def custom(function, dimension, *, parameters=()):
         )
     parameters = functions.parameter_array("parameters", parameters)
     dimension = checks.integer("dimension", dimension, low=1)
-    return Region(dimension, function, lambda covariance: parameters)  # noqa: ARG005
+    return Region(dimension, function, partial(_given_parameters, parameters))
 
 
 def margin(region, theta, covariance):
@@ -206,13 +205,23 @@ def require_sound(region, start, factor, *, bridged):
 
 def _quadratic_region(matrix, vector, constant):
     """``constant - vector . x - x^T matrix x / 2 > 0``."""
+    fixed = np.concatenate([[constant], vector, matrix.ravel()])
+    return Region(len(vector), quadratic_margin, partial(_quadratic_parameters, fixed))
 
-    shape = np.concatenate([[constant], vector, matrix.ravel()])
 
-    def parameters_for(covariance):
-        return np.concatenate([shape, covariance.ravel()])
+# functions of the module and not of a function: a region can be sent to another process
 
-    return Region(len(vector), quadratic_margin, parameters_for)
+
+def _interval_parameters(low, high, covariance):
+    return np.array([low, high, covariance[0, 0]], float)
+
+
+def _quadratic_parameters(fixed, covariance):
+    return np.concatenate([fixed, covariance.ravel()])
+
+
+def _given_parameters(parameters, covariance):  # noqa: ARG001
+    return parameters
 
 
 @njit(**KERNEL)

@@ -37,6 +37,12 @@ class Activation:
     slope: Callable
     piecewise_linear: bool
 
+    def __reduce__(self):
+        # functions that autograd has wrapped have no name by which to find them
+        if ACTIVATIONS.get(self.name) is self:
+            return named, (self.name,)
+        return super().__reduce__()
+
 
 def named(name):
     """The activation called `name`.

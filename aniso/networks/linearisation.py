@@ -1,6 +1,6 @@
 """A network linearised at one theta: cached factors behind every second-order quantity."""
 
-from functools import cached_property
+from functools import cached_property, partial
 
 import numpy as np
 
@@ -441,10 +441,9 @@ class Linearisation:
             first where it fits and is cheaper than that many structured products.
         """
         if self._dense_pays(num_products):
-            return self._operator(
-                _rows_product(self.hessian(), self.network.workers), lambda: self.hessian_diagonal
-            )
-        return self._operator(self.hessian_product, lambda: self.hessian_diagonal)
+            product = partial(_rows_product, self.hessian(), self.network.workers)
+            return self._operator(product, partial(getattr, self, "hessian_diagonal"))
+        return self._operator(self.hessian_product, partial(getattr, self, "hessian_diagonal"))
 
     def _dense_pays(self, num_products):
         network, dimension = self.network, self.network.num_parameters
@@ -464,7 +463,7 @@ class Linearisation:
         """G as a SciPy `LinearOperator`."""
         return self._operator(
             self.generalized_gauss_newton_product,
-            lambda: self.generalized_gauss_newton_diagonal,
+            partial(getattr, self, "generalized_gauss_newton_diagonal"),
         )
 
     def fisher_operator(self):
@@ -484,11 +483,7 @@ def _num_vectors(vectors):
     return np.shape(vectors)[1] if np.ndim(vectors) == 2 else 1
 
 
-def _rows_product(matrix, workers):
+def _rows_product(matrix, workers, vectors):
     step = max(1, -(-len(matrix) // 16))
     parts = [slice(i, i + step) for i in range(0, len(matrix), step)]
-
-    def product(vectors):
-        return np.concatenate(workers.map(lambda part: matrix[part] @ vectors, parts))
-
-    return product
+    return np.concatenate(workers.map(lambda part: matrix[part] @ vectors, parts))

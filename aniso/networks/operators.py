@@ -1,5 +1,7 @@
 """Symmetric linear operators with block products."""
 
+import functools
+
 import numpy as np
 from scipy.sparse.linalg import LinearOperator
 
@@ -32,9 +34,18 @@ class SymmetricOperator(PlacedOperator):
     def __init__(self, product, dimension, dtype, diagonal=None, place=places.NUMPY):
         self._product, self.place = product, place
         if diagonal is not None:
-            self.diagonal = lambda: backend.to_numpy(diagonal())
-            self.trace = lambda: float(self.diagonal().sum())
+            # set here, for an operator without a diagonal has no such method
+            self.diagonal = functools.partial(_on_host, diagonal)
+            self.trace = functools.partial(_sum_on_host, diagonal)
         LinearOperator.__init__(self, np.dtype(dtype), (dimension, dimension))
 
     def _adjoint(self):
         return self
+
+
+def _on_host(diagonal):
+    return backend.to_numpy(diagonal())
+
+
+def _sum_on_host(diagonal):
+    return float(_on_host(diagonal).sum())

@@ -1,6 +1,6 @@
 """A network linearised at one theta outside NumPy: every quantity by passes, nothing cached."""
 
-from functools import cached_property
+from functools import cached_property, partial
 
 from aniso import array_functions, backend, checks, places
 from aniso.networks import diagonals, noise_curvature
@@ -177,13 +177,13 @@ class TangentLinearisation:
 
     def hessian_operator(self, num_products=0):  # noqa: ARG002
         """H as a SciPy `LinearOperator` with block products, for vectors of either place."""
-        return self._operator(self.hessian_product, lambda: self.hessian_diagonal)
+        return self._operator(self.hessian_product, partial(getattr, self, "hessian_diagonal"))
 
     def generalized_gauss_newton_operator(self):
         """G as a SciPy `LinearOperator`."""
         return self._operator(
             self.generalized_gauss_newton_product,
-            lambda: self.generalized_gauss_newton_diagonal,
+            partial(getattr, self, "generalized_gauss_newton_diagonal"),
         )
 
     def fisher_operator(self):

@@ -35,14 +35,14 @@ def tasks(group, settings):
 
 
 def title(group):
-    """First line of the group's module, without its full stop: what the group is about.
+    """Return what the group is about, the ``TITLE`` of its module.
 
     Examples
     --------
     >>> title("proposition1")
     'Proposition 1, the benefit of anisotropic noise, with its finite-D constant'
     """
-    return _module(group).__doc__.splitlines()[0].rstrip(".")
+    return _module(group).TITLE
 
 
 def _module(group):

@@ -18,6 +18,8 @@ from aniso import (
 from aniso.objective import Objective
 from aniso.propositions.check import Task, compare
 
+TITLE = "The curvature engine: exact against autograd, finite differences, closed forms and itself"
+
 SOURCE = "definitions; Zhu et al. 2019, section 3 and Figure 5"
 _ROUNDING = "the bound is rounding of some thousand products, relative to the largest entry"
 

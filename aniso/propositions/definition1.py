@@ -8,6 +8,10 @@ from aniso.propositions import closed_forms, falsification, trained_networks
 from aniso.propositions.check import Task, compare
 from aniso.propositions.snapshots import snapshot
 
+TITLE = (
+    "Definition 1, escaping efficiency: closed forms against each other, recursion and simulation"
+)
+
 MAX_Z_SCORE = 4.0
 
 

@@ -2,6 +2,8 @@
 
 from aniso.propositions import equations_of_motion, exit_times
 
+TITLE = "Dynamics: moments, orders and exit times of the motion, against their closed forms"
+
 
 def tasks(settings):
     """Tasks of the group.

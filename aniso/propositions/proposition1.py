@@ -10,6 +10,8 @@ from aniso import estimates, indicators
 from aniso.propositions import extremal_spectra, falsification, trained_networks
 from aniso.propositions.check import Task, Verdict, compare, without_comparison
 
+TITLE = "Proposition 1, the benefit of anisotropic noise, with its finite-D constant"
+
 SOURCE = "Zhu et al. 2019, Proposition 1; constants derived, see theory"
 
 

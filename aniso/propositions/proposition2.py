@@ -11,6 +11,10 @@ from aniso.objective import Objective
 from aniso.propositions import small_networks, trained_networks
 from aniso.propositions.check import Task, Verdict, compare, without_comparison
 
+TITLE = (
+    "Proposition 2, Fisher against Hessian in one-hidden-layer networks, with explicit constants"
+)
+
 SOURCE = "Zhu et al. 2019, Proposition 2; constants derived, see theory"
 
 

@@ -13,6 +13,8 @@ from aniso import checks
 from aniso.propositions import small_networks, trained_networks
 from aniso.propositions.check import Task, Verdict, compare, without_comparison
 
+TITLE = "Proposition 3, gradient covariance against Hessian in one-hidden-layer networks"
+
 SOURCE = "Zhu et al. 2019, Proposition 3; constants derived, see theory"
 CLAIM = "â = uᵀ Σ u Tr H / (λ Tr Σ) ≥ a"
 

@@ -1,0 +1,543 @@
+"""Objects of every class that a user may hold, each with a question that its copy must answer.
+
+Objects of other classes are found inside these.
+"""
+
+import copy
+import os
+import tempfile
+from typing import NamedTuple
+
+import numpy as np
+
+from aniso import (
+    commutators,
+    cost,
+    covariance_operators,
+    curvature,
+    datasets,
+    derivative_plans,
+    descent,
+    executors,
+    gradient_noise,
+    lanczos,
+    langevin,
+    losses,
+    network_noise,
+    networks,
+    noise_structures,
+    places,
+    report,
+    run_store,
+    spectra,
+    spectral_density,
+    threads,
+)
+from aniso.descent import batches, hosted, point, run_state
+from aniso.escape import (
+    asymptotic_times,
+    efficiency,
+    exit_exponents,
+    exit_simulation,
+    geometric_action,
+    quadrature,
+)
+from aniso.langevin import (
+    convergence,
+    drifts,
+    ensembles,
+    example_chains,
+    example_sets,
+    first_passage,
+    linear_chain,
+    linear_schemes,
+    noises,
+    regions,
+    schemes,
+    two_basin_dynamics,
+)
+from aniso.model_objective import ModelObjective
+from aniso.models import activations, multilayer_perceptron, one_hidden_layer, quadratic, two_basin
+from aniso.networks import architectures, layer, parameter_blocks, streamed_gradients
+from aniso.objective import Objective
+from aniso.propositions import check, falsification, small_networks, snapshots, trained_networks
+
+VECTOR = np.array([1.0, -2.0])
+COVARIANCE = np.array([[2.0, 0.5], [0.5, 1.0]])
+TIMES = [0.5, 1.0]
+
+
+class Case(NamedTuple):
+    """How an object is made, and what is asked of it: an array, a number or a text."""
+
+    make: object
+    ask: object
+
+
+def squares(theta, inputs, targets):
+    """Loss of a user: ``(x . theta - y)^2``."""
+    return (inputs @ theta - targets) ** 2
+
+
+def bend(x):
+    """Drift of a user."""
+    return x - x**3
+
+
+# ---- networks and what is made of them
+
+
+def network(activation="tanh", *, outputs=3):
+    """A small network on eleven examples."""
+    rng = np.random.default_rng(1)
+    stack = architectures.multilayer_perceptron_network((4, 5, outputs), activation)
+    targets = np.arange(11) % outputs
+    return networks.Network(
+        stack, losses.SoftmaxCrossEntropy(), rng.normal(size=(11, 4)), targets, num_threads=2
+    )
+
+
+def convolutions():
+    """A network of convolutions in their fast forms."""
+    rng = np.random.default_rng(2)
+    stack = networks.Stack(
+        (
+            networks.Convolution(4, 3, padding=1),
+            networks.MaxPooling(2),
+            networks.Activation("relu"),
+            networks.Convolution(4, 3, padding=1),
+            networks.Activation("gelu"),
+            networks.Flatten(),
+            networks.Dense(2),
+        ),
+        (3, 8, 8),
+    )
+    return networks.Network(
+        stack, losses.SquaredLoss(), rng.normal(size=(5, 3, 8, 8)), rng.normal(size=(5, 2))
+    )
+
+
+def theta_of(something):
+    """Parameters that are the same in every process."""
+    return np.cos(np.arange(something.num_parameters, dtype=float)) / 2
+
+
+def used(something):
+    """The network after its threads have started and its chunks have been kept."""
+    something.gradient(theta_of(something))
+    return something
+
+
+def gradient(something):
+    return something.gradient(theta_of(something))
+
+
+def linearised(strategy="auto", activation="relu"):
+    made = network(activation)
+    found = made.linearise(theta_of(made), strategy)
+    found.hessian_product(theta_of(made))
+    return found
+
+
+def hessian_and_trace(found):
+    vector = np.sin(np.arange(found.network.num_parameters, dtype=float))
+    return np.append(found.hessian_product(vector), found.hessian_trace())
+
+
+def tangents():
+    from aniso.networks.tangent_linearisation import TangentLinearisation
+
+    made = network()
+    return TangentLinearisation(made, theta_of(made))
+
+
+def product(operator):
+    vector = np.sin(np.arange(operator.shape[1], dtype=float))
+    return operator @ vector
+
+
+def product_and_trace(operator):
+    return np.append(product(operator), operator.trace())
+
+
+def factors(made=None):
+    made = made or network()
+    return made.example_gradients(theta_of(made))
+
+
+def streamed():
+    made = network()
+    return streamed_gradients.StreamedGradients(made, theta_of(made))
+
+
+def mean_and_norms(gradients):
+    return np.append(gradients.mean(), gradients.square_norms())
+
+
+def rows():
+    return np.random.default_rng(3).normal(size=(7, 2))
+
+
+# ---- descent
+
+
+def settings():
+    return descent.Settings("gld_leading", 0.1, 4, 2, "epochs", num_pairs=2, refresh_interval=2)
+
+
+def bowl():
+    return quadratic.quadratic_objective(np.diag([3.0, 1.0]), np.zeros(2), rows() / 9)
+
+
+def measured():
+    return descent.Measurements(range(5), ("gradient_norm",))
+
+
+def descended():
+    return descent.simulate_descent(
+        bowl(), np.ones(2), settings(), np.random.default_rng(0), measurements=measured()
+    )
+
+
+def place_of_descent():
+    return point.Point(bowl(), np.ones(2), settings(), np.random.default_rng(0))
+
+
+# ---- motion
+
+
+def problem():
+    return langevin.LangevinProblem(
+        drifts.of_quadratic(np.eye(2)), noises.constant(COVARIANCE), [0, 0]
+    )
+
+
+def walk():
+    return langevin.LangevinProblem(drifts.of_quadratic([[0.0]]), noises.diagonal([1.0]), [0.0])
+
+
+def moments_of(something):
+    found = ensembles.simulate_ensemble(something, "euler_maruyama", 0.1, [3], 20, seed=1)
+    return found.mean
+
+
+def exit_times(region):
+    start = [0.0] * region.dimension
+    brownian = langevin.LangevinProblem(
+        drifts.of_quadratic(np.zeros((region.dimension, region.dimension))),
+        noises.diagonal(np.ones(region.dimension)),
+        start,
+    )
+    return first_passage.simulate_exits(brownian, region, 0.1, 2.0, 20, seed=1).times
+
+
+def margins(region):
+    theta = np.full(region.dimension, 0.25)
+    return np.array(regions.margin(region, theta, np.eye(region.dimension)))
+
+
+def drifts_at(drift):
+    return drifts.at(drift, np.full(drift.dimension, 0.25))
+
+
+def chain(examples):
+    found = example_chains.simulate_sgd(
+        examples, 0.1, 1, "replacement", np.full(examples.dimension, 0.5), [2], 20, seed=1
+    )
+    return found.mean
+
+
+# ---- the rest
+
+
+def a_check():
+    return check.compare(
+        "order",
+        2.0,
+        ">=",
+        1.0,
+        claim="x >= y",
+        setting="by hand",
+        tolerance=0.1,
+        tolerance_reason="an example",
+        source="none",
+        series={"x": [1.0, 2.0]},
+    )
+
+
+def a_snapshot():
+    from aniso.models.one_hidden_layer import OneHiddenLayer
+
+    inputs = np.random.default_rng(4).normal(size=(9, 2))
+    model = OneHiddenLayer(2, 3, "abs")
+    objective = ModelObjective(model, losses.LogisticLoss(), inputs, np.arange(9) % 2)
+    return snapshots.snapshot(objective, np.cos(np.arange(model.num_parameters)))
+
+
+def text(value):
+    return str(value)
+
+
+CASES = {
+    # curvature and noise
+    "objective": Case(lambda: Objective(squares, rows(), np.ones(7)), lambda o: o.hessian(VECTOR)),
+    "quadratic objective": Case(bowl, lambda o: o.gradient(VECTOR)),
+    "two-basin objective": Case(
+        lambda: two_basin.two_basin_objective(rows()), lambda o: o.gradient(VECTOR)
+    ),
+    "model objective": Case(
+        lambda: ModelObjective(
+            multilayer_perceptron.MultilayerPerceptron((2, 3, 2), "softplus"),
+            losses.SquaredLoss(),
+            rows(),
+            rows(),
+        ),
+        gradient,
+    ),
+    "one hidden layer": Case(
+        lambda: ModelObjective(
+            one_hidden_layer.OneHiddenLayer(2, 3, "leaky_relu"),
+            losses.ClippedSquaredLoss(),
+            rows(),
+            np.arange(7) % 2,
+        ),
+        gradient,
+    ),
+    "hessian operator": Case(lambda: curvature.hessian_operator(bowl(), VECTOR), product),
+    "gauss-newton operator": Case(
+        lambda: curvature.generalized_gauss_newton_operator(
+            ModelObjective(
+                multilayer_perceptron.MultilayerPerceptron((2, 2)),
+                losses.SquaredLoss(),
+                rows(),
+                rows(),
+            ),
+            np.ones(6),
+        ),
+        product_and_trace,
+    ),
+    "gradient covariance": Case(
+        lambda: gradient_noise.diffusion_covariance(
+            gradient_noise.minibatch_covariance(
+                gradient_noise.gradient_covariance(rows()), 2, replacement=True
+            ),
+            0.1,
+        ),
+        product_and_trace,
+    ),
+    "factored covariance": Case(
+        lambda: covariance_operators.FactoredCovariance(rows(), 0.5), product_and_trace
+    ),
+    "diagonal covariance": Case(
+        lambda: noise_structures.diagonal_part(gradient_noise.gradient_covariance(rows())),
+        product_and_trace,
+    ),
+    "leading part": Case(
+        lambda: noise_structures.leading_part(gradient_noise.gradient_covariance(rows()), 1),
+        product_and_trace,
+    ),
+    "commutator": Case(lambda: commutators.Commutator(COVARIANCE, np.diag([1.0, 2.0])), product),
+    "eigenpairs": Case(lambda: spectra.leading_eigenpairs(COVARIANCE, 1), lambda p: p.vectors),
+    "block eigenpairs": Case(lambda: lanczos.leading_eigenpairs(COVARIANCE, 1), lambda p: p.values),
+    "spectral density": Case(
+        lambda: spectral_density.lanczos_quadrature(
+            COVARIANCE,
+            num_probes=2,
+            num_steps=2,
+            rng=np.random.default_rng(0),
+            points=[1.0],
+            width=0.5,
+        ),
+        lambda d: d.values,
+    ),
+    "derivative check": Case(
+        lambda: bowl().check(VECTOR, np.random.default_rng(0)), lambda report: text(report)
+    ),
+    "plan": Case(lambda: derivative_plans.Plan("hessian_product", "loop", 5, 1, "none"), text),
+    # networks
+    "network": Case(network, gradient),
+    "used network": Case(lambda: used(network()), gradient),
+    "network of convolutions": Case(lambda: used(convolutions()), gradient),
+    "signed sum": Case(
+        lambda: networks.Network(
+            architectures.one_hidden_layer_network(2, 4),
+            losses.LogisticLoss(),
+            rows(),
+            np.arange(7) % 2,
+        ),
+        gradient,
+    ),
+    "layers": Case(
+        lambda: [e for kind in layer_classes() for e in kind.examples()], lambda e: text(e)
+    ),
+    "factors": Case(linearised, hessian_and_trace),
+    "factors with a bilinear part": Case(lambda: linearised("factors", "relu"), hessian_and_trace),
+    "tangents": Case(lambda: linearised("tangents"), hessian_and_trace),
+    "tangents elsewhere": Case(tangents, hessian_and_trace),
+    "operator": Case(lambda: linearised("factors").hessian_operator(), product_and_trace),
+    "dense operator": Case(lambda: linearised().hessian_operator(10**9), product_and_trace),
+    "gauss-newton of a network": Case(
+        lambda: linearised().generalized_gauss_newton_operator(), product_and_trace
+    ),
+    "fisher of a network": Case(lambda: linearised().fisher_operator(), product),
+    "operator elsewhere": Case(lambda: tangents().hessian_operator(), product_and_trace),
+    "gradient factors": Case(factors, mean_and_norms),
+    "factors of convolutions": Case(lambda: factors(convolutions()), mean_and_norms),
+    "streamed gradients": Case(streamed, mean_and_norms),
+    "layered covariance": Case(
+        lambda: network_noise.gradient_covariance(factors()), product_and_trace
+    ),
+    "streamed covariance": Case(
+        lambda: network_noise.gradient_covariance(streamed()), product_and_trace
+    ),
+    "noise curvature": Case(lambda: linearised().noise_curvature(), lambda found: text(found)),
+    "parameter blocks": Case(lambda: parameter_blocks.blocks_of(network().stack), text),
+    "hosted network": Case(lambda: hosted.HostedNetwork(network()), gradient),
+    "workers": Case(lambda: threads.Workers(2), lambda w: np.array(w.map(abs, [-1, -2]))),
+    "place": Case(lambda: places.NUMPY, text),
+    # descent
+    "settings": Case(settings, text),
+    "measurements": Case(measured, text),
+    "descent": Case(descended, lambda found: found.theta),
+    "batches": Case(
+        lambda: batches.BatchSampler(4, 2, "epochs"),
+        lambda found: copy.copy(found).draw(np.random.default_rng(0)),
+    ),
+    "point": Case(place_of_descent, lambda found: found.gradient),
+    "state of descent": Case(
+        lambda: run_state.RunState(np.ones(2), np.random.default_rng(0), settings(), measured(), 7),
+        lambda found: found.theta,
+    ),
+    # motion
+    "problem": Case(problem, moments_of),
+    "proportional noise": Case(
+        lambda: langevin.LangevinProblem(
+            drifts.of_quadratic([[1.0]]), noises.proportional([0.5]), [1.0]
+        ),
+        moments_of,
+    ),
+    "two-basin drift": Case(lambda: drifts.of_two_basin(rows()), drifts_at),
+    "polynomial drift": Case(lambda: drifts.of_polynomial([0.0, 0.0, 1.0]), drifts_at),
+    "interval": Case(lambda: regions.interval(-1.0, 2.0), exit_times),
+    "half-space": Case(lambda: regions.half_space([1.0, 0.0], 1.0), exit_times),
+    "ball": Case(lambda: regions.ball([0.0, 0.0], 1.0), exit_times),
+    "sublevel set": Case(lambda: regions.sublevel_set(np.eye(2), 1.0), exit_times),
+    "custom region": Case(
+        lambda: regions.custom(regions.interval_margin, 1, parameters=[-1.0, 1.0, 1.0]), exit_times
+    ),
+    "least squares": Case(lambda: example_sets.least_squares(rows(), np.ones(7)), chain),
+    "shifted quadratics": Case(lambda: example_sets.shifted_quadratics(np.eye(2), rows()), chain),
+    "two-basin examples": Case(lambda: example_sets.two_basin_toy(rows()), chain),
+    "scheme": Case(lambda: schemes.scheme("sra1"), text),
+    "linear step": Case(
+        lambda: linear_schemes.step("euler_maruyama", np.eye(1), np.eye(1), 0.1),
+        lambda found: found.propagator,
+    ),
+    "order": Case(
+        lambda: convergence.convergence_study(walk(), "stochastic_heun"),
+        lambda found: np.array(found.is_exact),
+    ),
+    "linear chain": Case(
+        lambda: linear_chain.simulate_linear_chain([[1.0]], [[4.0]], 0.5, [0, 1], 40, seed=1), text
+    ),
+    "ensemble": Case(
+        lambda: ensembles.simulate_ensemble(problem(), "exact", 0.5, [2], 40, seed=1),
+        lambda found: found.covariance,
+    ),
+    "two-basin runs": Case(
+        lambda: two_basin_dynamics.simulate_two_basin("gd", [[0.0, 0.0]], 2, seed=1, num_steps=3),
+        lambda found: found.ends,
+    ),
+    "exits": Case(
+        lambda: first_passage.simulate_exits(walk(), regions.interval(-1, 1), 0.1, 2.0, 20, seed=1),
+        lambda found: found.times,
+    ),
+    # escape
+    "mean exit time": Case(
+        lambda: exit_simulation.simulate_mean_exit_time(
+            walk(), regions.interval(-1, 1), 0.1, 5.0, 40, seed=1
+        ),
+        text,
+    ),
+    "chain and equation": Case(
+        lambda: exit_simulation.simulate_chain_and_equation(
+            drifts.of_quadratic([[0.0]]),
+            [[25.0]],
+            0.04,
+            [0.0],
+            regions.interval(-1, 1),
+            9.0,
+            40,
+            seed=5,
+        ),
+        text,
+    ),
+    "kramers": Case(lambda: asymptotic_times.kramers(2.0, -1.0, 0.25, 0.25), text),
+    "exponent": Case(
+        lambda: exit_exponents.exit_from_ball(np.eye(2), COVARIANCE, 1.0), lambda e: e.point
+    ),
+    "minimum action": Case(
+        lambda: geometric_action.minimum_action(bend, [[2.0]], [-1.0], [0.0]), lambda a: a.path
+    ),
+    "quadrature": Case(lambda: quadrature.mean_exit_time(bend, 0.25, -1.0, -np.inf, 0.0), text),
+    "efficiency": Case(
+        lambda: efficiency.by_slope(np.eye(2), COVARIANCE, TIMES), lambda c: c.values
+    ),
+    # what is stored, and what it costs
+    "stored": Case(lambda: run_store.Stored(3, {"x": VECTOR}, {}), lambda s: s.arrays["x"]),
+    "outcome": Case(lambda: executors.run_units(abs, [-1], "serial")[0], text),
+    "cost": Case(lambda: cost.Calibration(1e9, 1e9).cost(1e9, 8), text),
+    "calibration": Case(lambda: cost.Calibration(1e9, 1e9), text),
+    "dataset": Case(lambda: datasets.fashion_mnist(), lambda d: d.train_labels),
+    "official files": Case(lambda: datasets.FASHION_MNIST, text),
+    # propositions
+    "task result": Case(lambda: report.TaskResult("g", "n", (a_check(),), 0.5), text),
+    "settings of propositions": Case(lambda: check.Settings("quick", 0), text),
+    "task": Case(lambda: check.Task("name", bowl), lambda task: task.name),
+    "worst case": Case(
+        lambda: falsification.WorstCase(0.5, VECTOR, (1.0,), 3), lambda found: found.point
+    ),
+    "small network": Case(lambda: small_networks.SmallNetwork("logistic"), text),
+    "snapshot": Case(a_snapshot, lambda found: found.hessian),
+    "readings": Case(lambda: a_snapshot().readings(), text),
+    "problem of training": Case(
+        lambda: trained_networks.Problem("synthetic", "logistic", "relu", 8, 0), text
+    ),
+}
+CASES |= {
+    f"activation {name}": Case(
+        lambda name=name: activations.named(name), lambda found: found.value(VECTOR)
+    )
+    for name in activations.ACTIVATIONS
+}
+CASES |= {
+    f"network activation {name}": Case(lambda name=name: network(name), gradient)
+    for name in ("relu", "leaky_relu", "abs", "hard_tanh", "tanh", "softplus", "gelu")
+}
+
+
+def layer_classes(base=None):
+    """All kinds of layers."""
+    for kind in (base or layer.Layer).__subclasses__():
+        yield kind
+        yield from layer_classes(kind)
+
+
+def environment(path):
+    """Variables for a process that finds the tests."""
+    return os.environ | {"PYTHONPATH": path}
+
+
+NEVER_HELD = {
+    "Run": "an experiment of langevin between its checks and its cells",
+    "Rule": "an entry of a table in its module",
+    "Stage": "a layer during one pass",
+} | dict.fromkeys(
+    ("ActivationMemory", "PoolingMemory", "PooledMemory", "Tiles", "Memory"),
+    "what a layer keeps of a forward pass until the backward pass",
+)
+"""Classes whose objects live within one call, and what they are."""
+
+REFUSED = {
+    "run directory": lambda: run_store.RunDirectory(tempfile.mkdtemp(), {}, seed=1),
+}
