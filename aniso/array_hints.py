@@ -1,6 +1,7 @@
 """What to write where something was given that is no array of numbers, for the messages."""
 
 import math
+import numbers
 
 import numpy as np
 
@@ -38,7 +39,10 @@ def not_an_array(name, value, *, error=None):
     if np.ndim(value) == 0:
         return f"{name} is a {kind}; expected an array of real numbers"
     entry = np.asarray(value, dtype=object).flat[0]
-    return f"{name} has entries of type {type(entry).__name__}; expected real numbers"
+    kind = type(entry).__name__
+    if isinstance(entry, numbers.Real):
+        return f"{name} has dtype object; expected real numbers: {name}.astype(float)"
+    return f"{name} has entries of type {kind}; expected real numbers"
 
 
 def not_flat_parameters(theta, num_parameters=None):

@@ -164,6 +164,7 @@ def require_flat(theta, num_parameters=None):
     ------
     InputError
     """
+    refuse_loss_of_meaning("theta", theta)
     message = array_hints.not_flat_parameters(theta, num_parameters)
     if message is not None:
         raise InputError(message)

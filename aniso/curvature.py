@@ -42,9 +42,14 @@ class HessianOperator(LinearOperator):
         self.theta = checks.held(theta)
         self._num_vectors, self._linearisation = 0, None
         if hasattr(objective, "linearise"):
-            self.diagonal = lambda: backend.to_numpy(self._linearised().hessian_diagonal)
-            self.trace = lambda: float(self._linearised().hessian_trace())
+            self.diagonal, self.trace = self._exact_diagonal, self._exact_trace
         super().__init__(np.dtype(np.float64), (theta.size, theta.size))
+
+    def _exact_diagonal(self):
+        return backend.to_numpy(self._linearised().hessian_diagonal)
+
+    def _exact_trace(self):
+        return float(self._linearised().hessian_trace())
 
     def _linearised(self):
         if self._linearisation is None:

@@ -175,8 +175,10 @@ def chain_escaping_efficiency_of_spectrum(eigenvalues, noise_variances, learning
 def chain_quadratic_model_steps(hessian, minibatch_covariance, learning_rate):
     """Steps up to which the quadratic model of a saddle is meaningful; inf for ``H >= 0``.
 
-    The k at which the chain's loss has fallen along negative curvature by ``eta Tr(S) / 4``, see
-    :func:`aniso.ornstein_uhlenbeck.quadratic_model_time`.
+    The k at which the chain's loss has fallen along negative curvature by the most that noise can
+    raise it along all other directions, see :func:`aniso.ornstein_uhlenbeck.quadratic_model_time`.
+    That is ``(eta/4) sum_i s_i / (1 - eta lambda_i / 2)``, where ``lambda_i < 0`` counts as 0;
+    without limit where a step is unstable, ``eta lambda_i >= 2``.
 
     Parameters
     ----------
@@ -205,7 +207,13 @@ def chain_quadratic_model_steps(hessian, minibatch_covariance, learning_rate):
 def _quadratic_model_steps(eigenvalues, variances, learning_rate):
     # along lambda < 0 the loss falls by (eta / 2) s (q^(2k) - 1) / (2 + eta |lambda|)
     falling = learning_rate * falling_rates(eigenvalues)
-    return saddle_time(2 * np.log1p(falling), variances / (1 + 0.5 * falling), variances.sum())
+    # along lambda > 0 it rises by (eta / 2) s / (2 - eta lambda) at most
+    room = 1 - 0.5 * learning_rate * np.maximum(eigenvalues, 0.0)
+    rises = variances > 0
+    if (room[rises] <= 0).any():
+        return np.inf
+    ceiling = float(np.sum(variances[rises] / room[rises]))
+    return saddle_time(2 * np.log1p(falling), variances / (1 + 0.5 * falling), ceiling)
 
 
 def chain_stationary_escaping_efficiency(hessian, minibatch_covariance, learning_rate):

@@ -151,6 +151,13 @@ def tangents():
     return TangentLinearisation(made, theta_of(made))
 
 
+def residual():
+    block = networks.Residual((networks.Dense(3), networks.Activation("relu")))
+    stack = networks.Stack((block, networks.Dense(1)), (3,))
+    inputs = np.cos(np.arange(12.0)).reshape(4, 3)
+    return networks.Network(stack, losses.SquaredLoss(), inputs, np.ones((4, 1)))
+
+
 def product(operator):
     vector = np.sin(np.arange(operator.shape[1], dtype=float))
     return operator @ vector
@@ -325,6 +332,14 @@ CASES = {
         ),
         product_and_trace,
     ),
+    "dense covariance": Case(
+        lambda: gradient_noise.gradient_covariance(rows()).to_dense(),
+        lambda found: f"{found.convention} {found.trace()}",
+    ),
+    "sum of covariances": Case(
+        lambda: gradient_noise.gradient_covariance(rows()).to_dense() + 1.0,
+        lambda found: text(found.convention),
+    ),
     "factored covariance": Case(
         lambda: covariance_operators.FactoredCovariance(rows(), 0.5), product_and_trace
     ),
@@ -358,6 +373,7 @@ CASES = {
     "network": Case(network, gradient),
     "used network": Case(lambda: used(network()), gradient),
     "network of convolutions": Case(lambda: used(convolutions()), gradient),
+    "network of residual blocks": Case(lambda: used(residual()), gradient),
     "signed sum": Case(
         lambda: networks.Network(
             architectures.one_hidden_layer_network(2, 4),
@@ -405,7 +421,9 @@ CASES = {
     ),
     "point": Case(place_of_descent, lambda found: found.gradient),
     "state of descent": Case(
-        lambda: run_state.RunState(np.ones(2), np.random.default_rng(0), settings(), measured(), 7),
+        lambda: run_state.RunState(
+            np.ones(2), np.random.default_rng(0), settings(), measured(), 7, {}
+        ),
         lambda found: found.theta,
     ),
     # motion
@@ -529,11 +547,21 @@ def environment(path):
 
 
 NEVER_HELD = {
+    "Work": "how the cells of one run are computed",
+    "RecordedNode": "an operation of a loss while its gradients are formed",
     "Run": "an experiment of langevin between its checks and its cells",
     "Rule": "an entry of a table in its module",
     "Stage": "a layer during one pass",
 } | dict.fromkeys(
-    ("ActivationMemory", "PoolingMemory", "PooledMemory", "Tiles", "Memory"),
+    (
+        "ActivationMemory",
+        "AverageMemory",
+        "PoolingMemory",
+        "ResidualMemory",
+        "PooledMemory",
+        "Tiles",
+        "Memory",
+    ),
     "what a layer keeps of a forward pass until the backward pass",
 )
 """Classes whose objects live within one call, and what they are."""

@@ -413,6 +413,8 @@ def test_every_operator_and_everything_at_a_theta_is_among_the_makers():
         "PlacedOperator": "has no data of its own",
         "SymmetricOperator": "given by a function",
         "_Counted": "lives within a call",
+        "_Deflated": "lives within a call",
+        "_RealOperator": "wraps an operator that its caller gave",
         "_Place": "lives within a call",
         "RunState": "gets the copy that simulate_descent makes",
         "DescentResult": "made of what simulate_descent computed",

@@ -136,6 +136,14 @@ FUNCTIONS = {
         lambda c: ornstein_uhlenbeck.escaping_efficiency(HESSIAN, c, [1.0]),
         "diffusion",
     ),
+    ornstein_uhlenbeck.quadratic_model_time: (
+        lambda c: ornstein_uhlenbeck.quadratic_model_time(HESSIAN, c),
+        "diffusion",
+    ),
+    linear_chains.chain_quadratic_model_steps: (
+        lambda c: linear_chains.chain_quadratic_model_steps(HESSIAN, c, 0.1),
+        "mini-batch",
+    ),
     ornstein_uhlenbeck.stationary_escaping_efficiency: (
         lambda c: ornstein_uhlenbeck.stationary_escaping_efficiency(HESSIAN, c),
         "diffusion",

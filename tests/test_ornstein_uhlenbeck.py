@@ -122,7 +122,8 @@ def test_the_chain_has_its_own_steps_of_the_quadratic_model(rng):
         chain = chain_covariance_by_recursion(hessian, covariance, rate, num_steps)
         return -0.5 * values[2:] @ np.diag(chain)[2:]
 
-    ceiling = rate * np.trace(covariance) / 4
+    rises = np.maximum(values, 0.0)
+    ceiling = rate / 4 * np.sum(np.diag(covariance) / (1 - rate * rises / 2))
     assert fall(int(until)) <= ceiling <= fall(int(until) + 1)
     ou.chain_escaping_efficiency(hessian, covariance, rate, int(until))
     with pytest.warns(ou.BeyondQuadraticModel, match="num_steps goes up to 2000"):
@@ -130,6 +131,18 @@ def test_the_chain_has_its_own_steps_of_the_quadratic_model(rng):
     # small steps: the diffusion's time
     small = ou.chain_quadratic_model_steps(hessian, covariance / 1e-4, 1e-4)
     assert 1e-4 * small == pytest.approx(ou.quadratic_model_time(hessian, covariance), rel=1e-3)
+
+
+@pytest.mark.filterwarnings("error")
+def test_large_steps_let_noise_raise_the_loss_further():
+    hessian, covariance = np.diag([1.9, -0.05]), np.diag([1.0, 0.2])
+    until = ou.chain_quadratic_model_steps(hessian, covariance, 1.0)
+    ou.chain_escaping_efficiency(hessian, covariance, 1.0, int(until))
+    with pytest.warns(ou.BeyondQuadraticModel):
+        late = ou.chain_escaping_efficiency(hessian, covariance, 1.0, int(until) + 1)
+    assert late < 0
+    # an unstable step raises the loss without limit
+    assert ou.chain_quadratic_model_steps(hessian, covariance, 1.1) == np.inf
 
 
 @pytest.mark.filterwarnings("error")

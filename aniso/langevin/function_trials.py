@@ -8,9 +8,9 @@ around it. Functions of this package are tested and not tried.
 import warnings
 
 import numpy as np
-from numba import njit
 
 from aniso import checks
+from aniso.kernel_cache import njit
 from aniso.langevin import functions, plain_functions
 from aniso.langevin.streams import KERNEL, LANES
 

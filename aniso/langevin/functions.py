@@ -148,7 +148,7 @@ _GUARDS = {
 }
 
 
-@numba.njit(forceinline=True)
+@kernel_cache.njit(forceinline=True)
 def _blank_panel(out):
     # loops, which cost a third of what fill does
     for i in range(out.shape[0]):
@@ -156,7 +156,7 @@ def _blank_panel(out):
             out[i, lane] = np.nan
 
 
-@numba.njit(forceinline=True)
+@kernel_cache.njit(forceinline=True)
 def _blank_row(out):
     for lane in range(out.shape[0]):
         out[lane] = np.nan

@@ -468,7 +468,7 @@ class Linearisation:
 
     def fisher_operator(self):
         """F as a SciPy `LinearOperator`."""
-        return self._operator(self.fisher_product, lambda: self.fisher_diagonal)
+        return self._operator(self.fisher_product, partial(getattr, self, "fisher_diagonal"))
 
     def _operator(self, product, diagonal):
         dimension = self.network.num_parameters

@@ -188,7 +188,7 @@ class TangentLinearisation:
 
     def fisher_operator(self):
         """F as a SciPy `LinearOperator`."""
-        return self._operator(self.fisher_product, lambda: self.fisher_diagonal)
+        return self._operator(self.fisher_product, partial(getattr, self, "fisher_diagonal"))
 
     def _operator(self, product, diagonal):
         network = self.network
