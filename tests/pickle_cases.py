@@ -547,6 +547,7 @@ def environment(path):
 
 
 NEVER_HELD = {
+    "Chain": "the layers of a residual block at one shape of inputs",
     "Work": "how the cells of one run are computed",
     "RecordedNode": "an operation of a loss while its gradients are formed",
     "Run": "an experiment of langevin between its checks and its cells",
