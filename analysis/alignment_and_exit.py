@@ -20,8 +20,10 @@ from dataclasses import asdict, dataclass
 import numpy as np
 
 from analysis import folders
-from aniso import checks, escape, files, noise_structures
+from aniso import checks, escape
 from aniso.langevin import drifts, noises, problems, regions
+from aniso.matrices import structures as noise_structures
+from aniso.runs import files
 
 STRUCTURES = (
     "SGD", "GLD dynamic", "GLD diag", "GLD leading", "GLD Hessian", "GLD 1st eigenvector",

@@ -4,7 +4,10 @@ import hashlib
 
 import numpy as np
 
-from aniso import datasets, descent, image_transformations, losses, networks, run_store
+from aniso import datasets, descent, networks
+from aniso.datasets import transformations
+from aniso.problems import losses
+from aniso.runs import run_directory
 
 RANDOM_LABEL_SHARE = 6  # one label in six is drawn anew, 200 of 1,200
 
@@ -30,9 +33,7 @@ def training_network(num_train, seed, dtype=np.float32, perceptron=None):
     images = datasets.fashion_mnist()
     rng = np.random.default_rng([3, seed])
     redrawn = np.arange(num_train - num_train // RANDOM_LABEL_SHARE, num_train)
-    labels = image_transformations.with_random_labels(
-        images.train_labels[:num_train], redrawn, 10, rng
-    )
+    labels = transformations.with_random_labels(images.train_labels[:num_train], redrawn, 10, rng)
     return _network(images.train_images[:num_train], labels, dtype, perceptron)
 
 
@@ -55,9 +56,9 @@ def held_out_network(num_test, dtype=np.float32, perceptron=None):
 def _network(images, labels, dtype, perceptron):
     if perceptron is None:
         model = networks.fashion_mnist_network()
-        inputs = image_transformations.scale_images(images, -1, 1)[:, None]
+        inputs = transformations.scale_images(images, -1, 1)[:, None]
     else:
-        pixels = image_transformations.channels_first(images, perceptron["pooling"])
+        pixels = transformations.channels_first(images, perceptron["pooling"])
         inputs = (pixels / 127.5 - 1).reshape(len(images), -1)
         model = networks.multilayer_perceptron((inputs.shape[1], perceptron["hidden"], 10))
     # one thread: units share the cores between them
@@ -99,7 +100,7 @@ def stored_run(folder, network, start, settings, seed, measurements):
         "steps": list(measurements.steps),
         "quantities": list(measurements.quantities),
     }
-    with run_store.RunDirectory(folder, parameters, seed=seed) as run:
+    with run_directory.RunDirectory(folder, parameters, seed=seed) as run:
         stored = run.result()
         if stored is None:
             result = descent.simulate_descent(

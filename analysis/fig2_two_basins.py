@@ -8,7 +8,10 @@ from scipy import stats
 
 from analysis import claims, figure_command, figure_style
 from aniso.langevin import two_basin_dynamics
-from aniso.models.two_basin import two_basin_data, two_basin_objective
+from aniso.problems import (
+    two_basin_data,
+    two_basin_objective,
+)
 
 DYNAMICS = list(two_basin_dynamics.FIGURE_DYNAMICS)
 ALIGNED = ("gld_leading", "gld_hessian", "gld_first_eigenvector")

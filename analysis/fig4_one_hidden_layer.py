@@ -6,7 +6,11 @@ import numpy as np
 from matplotlib.figure import Figure as Canvas
 
 from analysis import claims, figure_command, figure_style
-from aniso import losses, networks, noise_conventions, run_store, training
+from aniso import networks
+from aniso.descent import adam
+from aniso.matrices import convention
+from aniso.problems import losses
+from aniso.runs import run_directory
 
 _BATCH_SIZE = 10
 _NUM_EPOCHS = 31
@@ -60,19 +64,19 @@ def parameters_by_epoch(network, width, seed):
     start = network.model.initial_parameters(np.random.default_rng([8, seed])) / np.sqrt(width)
     decay = 1 - np.arange(1, 11) / 11
     rates = 1e-3 * np.concatenate([np.ones(_NUM_EPOCHS - 10), decay])
-    iterates = list(training.adam_iterates(network, start, np.repeat(rates, 10)))
+    iterates = list(adam.adam_iterates(network, start, np.repeat(rates, 10)))
     return [start, *iterates[9::10]]
 
 
 def compute_unit(unit, folder, foundation):  # noqa: ARG001 (as every figure)
     """Exact Tr(H Sigma) of batches of ten and its isotropic counterpart, by epoch; done once."""
-    return run_store.stored_arrays(folder, unit, unit["seed"], lambda: _traces(unit))
+    return run_directory.stored_arrays(folder, unit, unit["seed"], lambda: _traces(unit))
 
 
 def _traces(unit):
     network = training_network(unit["width"], unit["seed"])
     thetas = parameters_by_epoch(network, unit["width"], unit["seed"])
-    scale = noise_conventions.minibatch_scale(1000, _BATCH_SIZE, replacement=True)
+    scale = convention.minibatch_scale(1000, _BATCH_SIZE, replacement=True)
     traces = []
     for epoch in epochs_of(unit["every"]):
         here = network.linearise(thetas[epoch])

@@ -6,8 +6,10 @@ import numpy as np
 from matplotlib.figure import Figure as Canvas
 
 from analysis import claims, fashion_mnist, figure_command, figure_style
-from aniso import descent, gradient_noise, lanczos, noise_conventions, run_store
+from aniso import descent
 from aniso.descent import point
+from aniso.matrices import block_lanczos, convention, noise
+from aniso.runs import run_directory
 
 _LEADING = 20
 _EPOCHS = 30
@@ -61,7 +63,7 @@ def compute_unit(unit, folder, foundation):
     """Records along SGD, or what is computed at theta*_GD."""
     if unit["part"] != "sgd":
         compute = _spectrum if unit["part"] == "spectrum" else _variants
-        return run_store.stored_arrays(
+        return run_directory.stored_arrays(
             folder, unit, unit["seed"], lambda: compute(unit, foundation["theta"])
         )
     network = fashion_mnist.training_network(unit["num_train"], unit["seed"])
@@ -80,7 +82,7 @@ def compute_unit(unit, folder, foundation):
 
 def _spectrum(unit, theta):
     network = fashion_mnist.training_network(unit["num_train"], unit["seed"], dtype=np.float64)
-    pairs = lanczos.leading_eigenpairs(
+    pairs = block_lanczos.leading_eigenpairs(
         network.linearise(theta).hessian_operator(), unit["num_eigenvalues"], tolerance=1e-7
     )
     return {"values": pairs.values, "residuals": pairs.residuals}
@@ -97,15 +99,15 @@ def _variants(unit, theta):
         batch_size=unit["batch_size"],
     )
     at = point.Point(network, theta, settings, rng)
-    total = gradient_noise.minibatch_covariance(
+    total = noise.minibatch_covariance(
         at.example_covariance, unit["batch_size"], replacement=True
     ).trace()
     from_batches = [
         point.Point(network, theta, settings, rng).covariance.trace() for _ in range(_EPOCHS)
     ]
     kept = at.example_covariance.leading_eigenpairs(_LEADING).values.sum()
-    leading = lanczos.leading_eigenpairs(at.hessian, 1, tolerance=1e-7, block_size=8)
-    largest = lanczos.leading_eigenpairs(
+    leading = block_lanczos.leading_eigenpairs(at.hessian, 1, tolerance=1e-7, block_size=8)
+    largest = block_lanczos.leading_eigenpairs(
         at.hessian, _LEADING, which="magnitude", tolerance=1e-5, block_size=_LEADING
     )
     return {
@@ -238,7 +240,7 @@ def draw(parameters, arrays):
         middle, arrays["step"], _isotropic_coefficient(arrays), figure_style.GREY, ":", "isotropic"
     )
     middle.set(yscale="log", xlabel="iteration of SGD", ylabel=r"projection coefficient $\hat a$")
-    scale = noise_conventions.minibatch_scale(
+    scale = convention.minibatch_scale(
         parameters["num_train"], parameters["batch_size"], replacement=True
     )
     for name, style, label in (

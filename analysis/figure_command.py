@@ -25,14 +25,10 @@ import numpy as np
 import threadpoolctl
 
 from analysis import figure_data, figure_style, folders, sources, units_of_work
-from aniso import (
-    checks,
-    executors,
-    files,
-    interruptions,
-    official_files,
-    places,
-)
+from aniso import checks
+from aniso.arrays import places
+from aniso.datasets import official
+from aniso.runs import executors, files, interruptions
 
 SCALES = ("small", "medium", "paper")
 
@@ -127,7 +123,7 @@ def main(name, arguments=None):
     parser = _parser(figure)
     options = parser.parse_args(arguments)
     if options.data_dir is not None:  # inherited by local workers
-        os.environ[official_files.FOLDER_VARIABLE] = str(options.data_dir.resolve())
+        os.environ[official.FOLDER_VARIABLE] = str(options.data_dir.resolve())
     parameters = dict(figure.scales[options.scale])
     if options.device is not None:
         parameters["device"] = options.device
@@ -207,7 +203,7 @@ def _ready(figure, parameters, options, data):
     if options.plot_only:
         return stored
     # whoever names images wants a figure of these
-    if stored is not None and os.environ.get(official_files.FOLDER_VARIABLE):
+    if stored is not None and os.environ.get(official.FOLDER_VARIABLE):
         if prepared(figure, parameters) == stored["prepared"]:
             return stored
         print("the stored data are of other images: computed anew", flush=True)
@@ -252,7 +248,7 @@ def _compute(figure, parameters, options):
         return None
     name = figure_data.key(parameters | {"sources": code})[:12]
     folder = options.runs.resolve() / f"{figure.made_by}_{options.scale}" / name
-    images = os.environ.get(official_files.FOLDER_VARIABLE)
+    images = os.environ.get(official.FOLDER_VARIABLE)
     work = [
         (figure.name, unit, str(folder / f"unit-{i:03d}"), foundations.get(unit["seed"]), images)
         for i, unit in enumerate(units)
@@ -302,7 +298,7 @@ def compute_named(work):
     """One unit of a figure, by name so that any process can find it."""
     name, unit, folder, foundation, images = work
     if images:  # a worker elsewhere may have a folder of its own
-        os.environ.setdefault(official_files.FOLDER_VARIABLE, images)
+        os.environ.setdefault(official.FOLDER_VARIABLE, images)
     with _one_thread():
         return named(name).compute_unit(unit, Path(folder), foundation)
 

@@ -4,7 +4,7 @@ import hashlib
 import json
 import sys
 
-from aniso import array_files, files, provenance
+from aniso.runs import array_files, files, provenance
 
 
 def key(parameters):

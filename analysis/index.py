@@ -9,7 +9,7 @@ import numpy as np
 
 from analysis import claims, figure_command, folders
 from analysis.__main__ import FIGURES
-from aniso import array_files, files
+from aniso.runs import array_files, files
 
 _RANK = {scale: number for number, scale in enumerate(figure_command.SCALES)}
 

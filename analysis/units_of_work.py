@@ -5,7 +5,7 @@ import sys
 from pathlib import Path
 
 from analysis import step_progress
-from aniso import executors, run_store
+from aniso.runs import executors, run_directory
 
 _FULL = (errno.ENOSPC, errno.EDQUOT)
 
@@ -22,7 +22,7 @@ def values(label, function, work, executor, steps_of=None):
     work : list of tuple
         Its arguments: a name, a unit (dict) and its run directory first.
     executor : str
-        See :mod:`aniso.executors`.
+        See :mod:`aniso.runs.executors`.
     steps_of : callable, optional
         ``unit -> int``.
 
@@ -43,7 +43,7 @@ def values(label, function, work, executor, steps_of=None):
                 function, work, executor, on_done=lambda outcome: finish(outcome.unit[2])
             )
     except KeyboardInterrupt:
-        run_store.ask_to_stop(folders)
+        run_directory.ask_to_stop(folders)
         raise
     failed = [outcome for outcome in outcomes if outcome.error is not None]
     if not failed:

@@ -10,10 +10,14 @@ import numpy as np
 
 from analysis import claims, figure_style
 from analysis.fashion_mnist import stored_run
-from aniso import checks, datasets, descent, image_transformations, losses, networks
-from aniso.descent import hosted
-from aniso.descent.measurements import accuracy
+from aniso import checks, datasets, descent, networks
+from aniso.datasets import transformations
+from aniso.descent import (
+    accuracy,
+    hosted,
+)
 from aniso.networks import initialisation
+from aniso.problems import losses
 
 DYNAMICS = ("gd", "gld_constant", "gld_dynamic", "gld_diagonal", "sgd")
 ALIGNED = ("gld_diagonal", "sgd")
@@ -195,7 +199,7 @@ def networks_of(unit):
         (images.train_images[held_out], images.train_labels[held_out]),
         (images.test_images[: unit["num_test"]], images.test_labels[: unit["num_test"]]),
     ]
-    pixels = [image_transformations.channels_first(part, unit["pooling"]) for part, _ in parts]
+    pixels = [transformations.channels_first(part, unit["pooling"]) for part, _ in parts]
     mean, deviation = (f(pixels[0], axis=(0, 2, 3), keepdims=True) for f in (np.mean, np.std))
     model = networks.vgg11(pixels[0].shape[1:], unit["width"])
     return [

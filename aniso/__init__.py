@@ -32,7 +32,7 @@ mean_exit_time             a mean first-passage time; never called an efficiency
 
 Modules load when they are first used::
 
-    from aniso import curvature, gradient_noise, indicators
+    from aniso.problems import curvature; from aniso.matrices import noise, indicators
 """
 
 import importlib

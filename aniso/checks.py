@@ -9,7 +9,7 @@ import numbers
 
 import numpy as np
 
-from aniso import array_hints
+from aniso import _array_hints
 
 # entries that are tested for finiteness together: the memory that the test takes is theirs
 _BLOCK_ENTRIES = 2**16
@@ -165,7 +165,7 @@ def require_flat(theta, num_parameters=None):
     InputError
     """
     refuse_loss_of_meaning("theta", theta)
-    message = array_hints.not_flat_parameters(theta, num_parameters)
+    message = _array_hints.not_flat_parameters(theta, num_parameters)
     if message is not None:
         raise InputError(message)
 
@@ -180,7 +180,7 @@ def real_array(name, value, *, shape=None):
     """
     given = as_given(name, value)
     if given.dtype == object:
-        raise InputError(array_hints.not_an_array(name, value))
+        raise InputError(_array_hints.not_an_array(name, value))
     if given.dtype.kind not in "biuf":
         raise InputError(f"{name} has dtype {given.dtype}; expected real numbers")
     if shape is not None:
@@ -246,7 +246,7 @@ without a mask: leave the masked examples out, or give inputs.filled(value)
     try:
         return np.asarray(value)
     except (ValueError, TypeError, RuntimeError) as error:
-        raise InputError(array_hints.not_an_array(name, value, error=error)) from error
+        raise InputError(_array_hints.not_an_array(name, value, error=error)) from error
 
 
 def refuse_loss_of_meaning(name, value):

@@ -2,7 +2,7 @@
 
 import psutil
 
-from aniso import checks, memory_limits
+from aniso import _memory_limits, checks
 
 
 class AllocationRefused(MemoryError):
@@ -12,9 +12,9 @@ class AllocationRefused(MemoryError):
 def available_bytes():
     """Memory that could be taken now without swapping and below every limit, in bytes.
 
-    See :mod:`aniso.memory_limits` for the limits of batch systems and containers.
+    See :mod:`aniso._memory_limits` for the limits of batch systems and containers.
     """
-    return int(min(psutil.virtual_memory().available, memory_limits.bytes_left()))
+    return int(min(psutil.virtual_memory().available, _memory_limits.bytes_left()))
 
 
 def require(num_bytes, what, alternative, *, budget=None):

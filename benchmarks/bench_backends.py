@@ -22,8 +22,12 @@ import numpy as np
 from bench_curvature import TUNED
 from curvature_problems import Problem, problem
 
-from aniso import backend, checks, losses, networks, places
-from aniso.networks.streamed_gradients import StreamedGradients
+from aniso import checks, networks
+from aniso.arrays import places, transfer
+from aniso.networks import (
+    StreamedGradients,
+)
+from aniso.problems import losses
 
 HERE = Path(__file__).parent
 BACKENDS = {
@@ -77,7 +81,7 @@ def quantities(data, place):
         dtype=data.inputs.dtype,
         device=place,
     )
-    theta, vectors = (backend.to_device(a, place) for a in (data.theta, data.vectors))
+    theta, vectors = (transfer.to_device(a, place) for a in (data.theta, data.vectors))
     total = place.namespace.sum
     return {
         "gradient": lambda: float(total(network.gradient(theta))),

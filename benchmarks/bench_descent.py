@@ -28,7 +28,10 @@ for variable in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
 
 import numpy as np  # noqa: E402
 
-from aniso import datasets, descent, image_transformations, losses, networks, provenance  # noqa: E402
+from aniso import datasets, descent, networks  # noqa: E402
+from aniso.datasets import transformations  # noqa: E402
+from aniso.problems import losses  # noqa: E402
+from aniso.runs import provenance  # noqa: E402
 
 WARM_UP_STEPS = 300
 
@@ -36,7 +39,7 @@ WARM_UP_STEPS = 300
 def network(dtype):
     """The network of Figure 3 on the shipped training images."""
     images = datasets.fashion_mnist()
-    inputs = image_transformations.scale_images(images.train_images, -1, 1)[:, None]
+    inputs = transformations.scale_images(images.train_images, -1, 1)[:, None]
     return networks.Network(
         networks.fashion_mnist_network(),
         losses.SoftmaxCrossEntropy(),

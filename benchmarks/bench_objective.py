@@ -3,8 +3,8 @@
     python benchmarks/bench_objective.py results.json
 
 writes a list of records {quantity, model, num_examples, dtype, implementation, seconds}, seconds
-the median of several runs. These figures decide the rules of ``aniso.derivative_plans`` and the
-sizes of a pass in ``aniso.model_objective``. Run it with one thread of linear algebra
+the median of several runs. These figures decide the rules of ``aniso.problems._plans`` and the
+sizes of a pass in ``aniso.problems.model_objective``. Run it with one thread of linear algebra
 (OMP_NUM_THREADS=1) on a quiet machine.
 """
 
@@ -16,12 +16,17 @@ import time
 
 import numpy as np
 
-from aniso import derivative_plans, files
-from aniso.losses import ClippedSquaredLoss, LogisticLoss, SoftmaxCrossEntropy
-from aniso.model_objective import ModelObjective
-from aniso.models.multilayer_perceptron import MultilayerPerceptron
-from aniso.models.one_hidden_layer import OneHiddenLayer
-from aniso.objective import Objective
+from aniso.problems import (
+    ClippedSquaredLoss,
+    LogisticLoss,
+    ModelObjective,
+    MultilayerPerceptron,
+    Objective,
+    OneHiddenLayer,
+    SoftmaxCrossEntropy,
+    _plans,
+)
+from aniso.runs import files
 
 NUM_VECTORS = 32
 
@@ -80,7 +85,7 @@ def forced(method, function, *arguments):
         passes |= {"ROW_PASS_ENTRIES": 0, "TRACE_PASS_ENTRIES": 0}
 
     def call():
-        with replaced(derivative_plans, passes):
+        with replaced(_plans, passes):
             return function(*arguments)
 
     return call

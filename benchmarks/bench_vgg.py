@@ -41,9 +41,12 @@ def images(count, rng):
 
 def aniso():
     """The layer engine."""
-    from aniso import losses, networks
-    from aniso.networks import initialisation
-    from aniso.networks.streamed_gradients import StreamedGradients
+    from aniso import networks
+    from aniso.networks import (
+        StreamedGradients,
+        initialisation,
+    )
+    from aniso.problems import losses
 
     rng = np.random.default_rng(0)
     model = networks.vgg11()
@@ -163,9 +166,13 @@ def serve(implementation):
 
 def measure_memory(count):
     """Peak memory of Tr Sigma and diag Sigma of `count` images within the budget, and seconds."""
-    from aniso import losses, network_noise, networks
-    from aniso.networks import initialisation
-    from aniso.networks.streamed_gradients import StreamedGradients
+    from aniso import networks
+    from aniso.matrices import network_noise
+    from aniso.networks import (
+        StreamedGradients,
+        initialisation,
+    )
+    from aniso.problems import losses
 
     rng = np.random.default_rng(0)
     model = networks.vgg11(width=WIDTH)

@@ -2,7 +2,9 @@
 
 import numpy as np
 
-from aniso import lanczos, losses, network_noise, networks
+from aniso import networks
+from aniso.matrices import block_lanczos, network_noise
+from aniso.problems import losses
 
 MODELS = {
     "fashion": (networks.fashion_mnist_network, losses.SoftmaxCrossEntropy()),
@@ -47,7 +49,7 @@ def engine(problem):
         fresh = network.linearise(theta)
         hessian = fresh.hessian_operator(num_products=1500)
         tolerance = 1e-11 if problem.inputs.dtype == np.float64 else 1e-5
-        pairs = lanczos.leading_eigenpairs(hessian, 400, tolerance=tolerance)
+        pairs = block_lanczos.leading_eigenpairs(hessian, 400, tolerance=tolerance)
         state["residual"] = pairs.residuals.max()
         return pairs.values
 
@@ -79,7 +81,7 @@ def _fresh_trace(at):
 
 
 def autograd(problem):
-    """The same network through autograd, as :class:`aniso.objective.Objective` would run it."""
+    """The same network through autograd, as an Objective of it would run."""
     import autograd.numpy as anp
     from autograd import grad
 

@@ -3,8 +3,8 @@
     python scripts/make_fashion_mnist_subset.py FOLDER [OUTPUT]
 
 FOLDER holds the four official IDX files, gzipped or not; their checksums are verified. OUTPUT is
-aniso/data/fashion_mnist_subset.npz in this repository if not given. Running it twice gives the
-same bytes: the archive stores no time, no user and no platform.
+aniso/datasets/data/fashion_mnist_subset.npz in this repository if not given. Running it twice gives
+the same bytes: the archive stores no time, no user and no platform.
 """
 
 import argparse
@@ -13,11 +13,14 @@ from pathlib import Path
 
 import numpy as np
 
-from aniso import datasets, files
+from aniso import datasets
+from aniso.runs import files
 
 NUM_TRAIN = 1200
 NUM_TEST = 2000
-DEFAULT_OUTPUT = Path(__file__).parents[1] / "aniso" / "data" / "fashion_mnist_subset.npz"
+DEFAULT_OUTPUT = (
+    Path(__file__).parents[1] / "aniso" / "datasets" / "data" / "fashion_mnist_subset.npz"
+)
 
 
 def write_npz(stream, arrays):

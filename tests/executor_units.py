@@ -7,10 +7,12 @@ from pathlib import Path
 
 import numpy as np
 
-from aniso import descent, estimates, interruptions, run_store, spectra
+from aniso import descent, estimates
 from aniso.descent import loop
 from aniso.langevin.problems import NonFiniteState
-from aniso.models.quadratic import quadratic_objective
+from aniso.matrices import eigenpairs
+from aniso.problems.quadratic import quadratic_objective
+from aniso.runs import interruptions, run_directory
 
 
 def draw(seed):
@@ -120,7 +122,7 @@ def descend(unit, interval=0.0, begun=None, held=None, held_step=2):
             marker.touch()
             os.kill(os.getpid(), signal.SIGKILL)
 
-    with run_store.RunDirectory(folder, settings.parameters(), seed=seed) as run:
+    with run_directory.RunDirectory(folder, settings.parameters(), seed=seed) as run:
         result = descent.simulate_descent(
             objective,
             np.ones(3),
@@ -145,7 +147,7 @@ def raise_what_carries(unit):
     _note_attempt(path)
     if kind == "NonFiniteState":
         raise NonFiniteState(3, 9)
-    pairs = spectra.leading_eigenpairs(np.diag([3.0, 1.0]), 1)
+    pairs = eigenpairs.leading_eigenpairs(np.diag([3.0, 1.0]), 1)
     raise estimates.NotConverged("not there yet", pairs)
 
 

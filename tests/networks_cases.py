@@ -5,7 +5,9 @@ from typing import NamedTuple
 import numpy as np
 from hypothesis import strategies as st
 
-from aniso import backend, losses, networks, places
+from aniso import networks
+from aniso.arrays import places, transfer
+from aniso.problems import losses
 
 
 class NetworkCase(NamedTuple):
@@ -19,7 +21,7 @@ class NetworkCase(NamedTuple):
 
     def network(self, place=places.NUMPY, **options):
         """The network on its data, at a place."""
-        inputs, targets = (backend.to_device(a, place) for a in (self.inputs, self.targets))
+        inputs, targets = (transfer.to_device(a, place) for a in (self.inputs, self.targets))
         return networks.Network(self.model, self.output_loss, inputs, targets, **options)
 
 

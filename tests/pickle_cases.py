@@ -10,37 +10,17 @@ from typing import NamedTuple
 
 import numpy as np
 
-from aniso import (
-    commutators,
-    cost,
-    covariance_operators,
-    curvature,
-    datasets,
-    derivative_plans,
-    descent,
-    executors,
-    gradient_noise,
-    lanczos,
-    langevin,
-    losses,
-    network_noise,
-    networks,
-    noise_structures,
-    places,
-    report,
-    run_store,
-    spectra,
-    spectral_density,
-    threads,
-)
+from aniso import datasets, descent, langevin, networks, threads
+from aniso.arrays import places
+from aniso.datasets import sets
 from aniso.descent import batches, hosted, point, run_state
 from aniso.escape import (
-    asymptotic_times,
     efficiency,
-    exit_exponents,
-    exit_simulation,
-    geometric_action,
+    kramers,
+    minimum_action,
     quadrature,
+    quasi_potential,
+    simulation,
 )
 from aniso.langevin import (
     convergence,
@@ -56,11 +36,40 @@ from aniso.langevin import (
     schemes,
     two_basin_dynamics,
 )
-from aniso.model_objective import ModelObjective
-from aniso.models import activations, multilayer_perceptron, one_hidden_layer, quadratic, two_basin
-from aniso.networks import architectures, layer, parameter_blocks, streamed_gradients
-from aniso.objective import Objective
-from aniso.propositions import check, falsification, small_networks, snapshots, trained_networks
+from aniso.matrices import (
+    block_lanczos,
+    commutators,
+    eigenpairs,
+    factored,
+    network_noise,
+    noise,
+    spectral_density,
+    structures,
+)
+from aniso.networks import architectures, parameter_blocks
+from aniso.networks.gradients import streamed as streamed_gradients
+from aniso.networks.layers import layer
+from aniso.problems import (
+    _plans,
+    activations,
+    curvature,
+    losses,
+    multilayer_perceptron,
+    one_hidden_layer,
+    quadratic,
+    two_basin,
+)
+from aniso.problems.autograd_problem import Objective
+from aniso.problems.model_objective import ModelObjective
+from aniso.propositions import (
+    check,
+    constants,
+    falsification,
+    report,
+    small_networks,
+    trained_networks,
+)
+from aniso.runs import executors, run_directory
 
 VECTOR = np.array([1.0, -2.0])
 COVARIANCE = np.array([[2.0, 0.5], [0.5, 1.0]])
@@ -90,7 +99,7 @@ def bend(x):
 def network(activation="tanh", *, outputs=3):
     """A small network on eleven examples."""
     rng = np.random.default_rng(1)
-    stack = architectures.multilayer_perceptron_network((4, 5, outputs), activation)
+    stack = architectures.multilayer_perceptron((4, 5, outputs), activation)
     targets = np.arange(11) % outputs
     return networks.Network(
         stack, losses.SoftmaxCrossEntropy(), rng.normal(size=(11, 4)), targets, num_threads=2
@@ -145,7 +154,7 @@ def hessian_and_trace(found):
 
 
 def tangents():
-    from aniso.networks.tangent_linearisation import TangentLinearisation
+    from aniso.networks.curvature.tangents import TangentLinearisation
 
     made = network()
     return TangentLinearisation(made, theta_of(made))
@@ -273,12 +282,12 @@ def a_check():
 
 
 def a_snapshot():
-    from aniso.models.one_hidden_layer import OneHiddenLayer
+    from aniso.problems.one_hidden_layer import OneHiddenLayer
 
     inputs = np.random.default_rng(4).normal(size=(9, 2))
     model = OneHiddenLayer(2, 3, "abs")
     objective = ModelObjective(model, losses.LogisticLoss(), inputs, np.arange(9) % 2)
-    return snapshots.snapshot(objective, np.cos(np.arange(model.num_parameters)))
+    return constants.snapshot(objective, np.cos(np.arange(model.num_parameters)))
 
 
 def text(value):
@@ -324,36 +333,36 @@ CASES = {
         product_and_trace,
     ),
     "gradient covariance": Case(
-        lambda: gradient_noise.diffusion_covariance(
-            gradient_noise.minibatch_covariance(
-                gradient_noise.gradient_covariance(rows()), 2, replacement=True
-            ),
+        lambda: noise.diffusion_covariance(
+            noise.minibatch_covariance(noise.gradient_covariance(rows()), 2, replacement=True),
             0.1,
         ),
         product_and_trace,
     ),
     "dense covariance": Case(
-        lambda: gradient_noise.gradient_covariance(rows()).to_dense(),
+        lambda: noise.gradient_covariance(rows()).to_dense(),
         lambda found: f"{found.convention} {found.trace()}",
     ),
     "sum of covariances": Case(
-        lambda: gradient_noise.gradient_covariance(rows()).to_dense() + 1.0,
+        lambda: noise.gradient_covariance(rows()).to_dense() + 1.0,
         lambda found: text(found.convention),
     ),
     "factored covariance": Case(
-        lambda: covariance_operators.FactoredCovariance(rows(), 0.5), product_and_trace
+        lambda: factored.FactoredCovariance(rows(), 0.5), product_and_trace
     ),
     "diagonal covariance": Case(
-        lambda: noise_structures.diagonal_part(gradient_noise.gradient_covariance(rows())),
+        lambda: structures.diagonal_part(noise.gradient_covariance(rows())),
         product_and_trace,
     ),
     "leading part": Case(
-        lambda: noise_structures.leading_part(gradient_noise.gradient_covariance(rows()), 1),
+        lambda: structures.leading_part(noise.gradient_covariance(rows()), 1),
         product_and_trace,
     ),
     "commutator": Case(lambda: commutators.Commutator(COVARIANCE, np.diag([1.0, 2.0])), product),
-    "eigenpairs": Case(lambda: spectra.leading_eigenpairs(COVARIANCE, 1), lambda p: p.vectors),
-    "block eigenpairs": Case(lambda: lanczos.leading_eigenpairs(COVARIANCE, 1), lambda p: p.values),
+    "eigenpairs": Case(lambda: eigenpairs.leading_eigenpairs(COVARIANCE, 1), lambda p: p.vectors),
+    "block eigenpairs": Case(
+        lambda: block_lanczos.leading_eigenpairs(COVARIANCE, 1), lambda p: p.values
+    ),
     "spectral density": Case(
         lambda: spectral_density.lanczos_quadrature(
             COVARIANCE,
@@ -368,7 +377,7 @@ CASES = {
     "derivative check": Case(
         lambda: bowl().check(VECTOR, np.random.default_rng(0)), lambda report: text(report)
     ),
-    "plan": Case(lambda: derivative_plans.Plan("hessian_product", "loop", 5, 1, "none"), text),
+    "plan": Case(lambda: _plans.Plan("hessian_product", "loop", 5, 1, "none"), text),
     # networks
     "network": Case(network, gradient),
     "used network": Case(lambda: used(network()), gradient),
@@ -376,7 +385,7 @@ CASES = {
     "network of residual blocks": Case(lambda: used(residual()), gradient),
     "signed sum": Case(
         lambda: networks.Network(
-            architectures.one_hidden_layer_network(2, 4),
+            architectures.one_hidden_layer(2, 4),
             losses.LogisticLoss(),
             rows(),
             np.arange(7) % 2,
@@ -472,13 +481,13 @@ CASES = {
     ),
     # escape
     "mean exit time": Case(
-        lambda: exit_simulation.simulate_mean_exit_time(
+        lambda: simulation.simulate_mean_exit_time(
             walk(), regions.interval(-1, 1), 0.1, 5.0, 40, seed=1
         ),
         text,
     ),
     "chain and equation": Case(
-        lambda: exit_simulation.simulate_chain_and_equation(
+        lambda: simulation.simulate_chain_and_equation(
             drifts.of_quadratic([[0.0]]),
             [[25.0]],
             0.04,
@@ -490,24 +499,22 @@ CASES = {
         ),
         text,
     ),
-    "kramers": Case(lambda: asymptotic_times.kramers(2.0, -1.0, 0.25, 0.25), text),
+    "kramers": Case(lambda: kramers.kramers_time(2.0, -1.0, 0.25, 0.25), text),
     "exponent": Case(
-        lambda: exit_exponents.exit_from_ball(np.eye(2), COVARIANCE, 1.0), lambda e: e.point
+        lambda: quasi_potential.exit_from_ball(np.eye(2), COVARIANCE, 1.0), lambda e: e.point
     ),
     "minimum action": Case(
-        lambda: geometric_action.minimum_action(bend, [[2.0]], [-1.0], [0.0]), lambda a: a.path
+        lambda: minimum_action.minimise_action(bend, [[2.0]], [-1.0], [0.0]), lambda a: a.path
     ),
     "quadrature": Case(lambda: quadrature.mean_exit_time(bend, 0.25, -1.0, -np.inf, 0.0), text),
     "efficiency": Case(
         lambda: efficiency.by_slope(np.eye(2), COVARIANCE, TIMES), lambda c: c.values
     ),
     # what is stored, and what it costs
-    "stored": Case(lambda: run_store.Stored(3, {"x": VECTOR}, {}), lambda s: s.arrays["x"]),
+    "stored": Case(lambda: run_directory.Stored(3, {"x": VECTOR}, {}), lambda s: s.arrays["x"]),
     "outcome": Case(lambda: executors.run_units(abs, [-1], "serial")[0], text),
-    "cost": Case(lambda: cost.Calibration(1e9, 1e9).cost(1e9, 8), text),
-    "calibration": Case(lambda: cost.Calibration(1e9, 1e9), text),
     "dataset": Case(lambda: datasets.fashion_mnist(), lambda d: d.train_labels),
-    "official files": Case(lambda: datasets.FASHION_MNIST, text),
+    "official files": Case(lambda: sets.FASHION_MNIST, text),
     # propositions
     "task result": Case(lambda: report.TaskResult("g", "n", (a_check(),), 0.5), text),
     "settings of propositions": Case(lambda: check.Settings("quick", 0), text),
@@ -568,5 +575,5 @@ NEVER_HELD = {
 """Classes whose objects live within one call, and what they are."""
 
 REFUSED = {
-    "run directory": lambda: run_store.RunDirectory(tempfile.mkdtemp(), {}, seed=1),
+    "run directory": lambda: run_directory.RunDirectory(tempfile.mkdtemp(), {}, seed=1),
 }

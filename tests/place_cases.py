@@ -10,7 +10,8 @@ import importlib
 import numpy as np
 import pytest
 
-from aniso import checks, places
+from aniso import checks
+from aniso.arrays import places
 
 
 def _parameter(name, device, *marks):

@@ -2,10 +2,15 @@
 
 from dataclasses import dataclass
 
-from aniso.losses import ClippedSquaredLoss, LogisticLoss, SoftmaxCrossEntropy, SquaredLoss
-from aniso.model_objective import ModelObjective
-from aniso.models.multilayer_perceptron import MultilayerPerceptron
-from aniso.models.one_hidden_layer import OneHiddenLayer
+from aniso.problems.losses import (
+    ClippedSquaredLoss,
+    LogisticLoss,
+    SoftmaxCrossEntropy,
+    SquaredLoss,
+)
+from aniso.problems.model_objective import ModelObjective
+from aniso.problems.multilayer_perceptron import MultilayerPerceptron
+from aniso.problems.one_hidden_layer import OneHiddenLayer
 
 
 @dataclass(frozen=True)

@@ -72,7 +72,7 @@ def multilayer_perceptron(theta, x, widths, activation):
 
 
 def model_output(model, theta, x):
-    """Outputs of any network of aniso.models at a single input, by its name alone."""
+    """Outputs of any network of aniso.problems at a single input, by its name alone."""
     if type(model).__name__ == "OneHiddenLayer":
         return one_hidden_layer(theta, x, model.num_hidden, model.activation)
     return multilayer_perceptron(theta, x, model.widths, model.activation)

@@ -33,7 +33,7 @@ from analysis import (
     sources,
     step_progress,
 )
-from aniso import array_files, run_store
+from aniso.runs import array_files, run_directory
 
 pytestmark = pytest.mark.needs_jit
 ROOT = Path(__file__).parents[1]
@@ -170,7 +170,7 @@ def test_missing_images_are_refused_before_the_work(tmp_path, monkeypatch, capsy
 
 
 def test_a_device_without_space_is_told_and_the_run_goes_on_later(tmp_path, monkeypatch, capsys):
-    save = run_store.RunDirectory.save_result
+    save = run_directory.RunDirectory.save_result
     full = []
 
     def refuse(self, *arguments):
@@ -179,7 +179,7 @@ def test_a_device_without_space_is_told_and_the_run_goes_on_later(tmp_path, monk
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
         save(self, *arguments)
 
-    monkeypatch.setattr(run_store.RunDirectory, "save_result", refuse)
+    monkeypatch.setattr(run_directory.RunDirectory, "save_result", refuse)
     monkeypatch.setitem(fig3_fashion_mnist.SCALES, "small", ONE_SEED)
     name = "fig3_fashion_mnist"
     assert run(name, tmp_path) == 1

@@ -5,7 +5,9 @@ import pytest
 from place_cases import every_foreign_place
 
 from analysis import fig1_generalization, fig6_sharpness, figure_command, vgg
-from aniso import array_files, checks, image_transformations
+from aniso import checks
+from aniso.datasets import transformations
+from aniso.runs import array_files
 
 pytestmark = pytest.mark.needs_jit
 SEEDS = 3
@@ -129,16 +131,12 @@ def test_training_held_out_and_test_images_are_disjoint_and_standardised(unit):
 def test_test_images_are_the_data_sets_in_the_training_images_units(unit):
     training, _, test = vgg.networks_of(unit)
     images = vgg.load(unit["dataset"], unit["split"])
-    raw = image_transformations.channels_first(
-        images.test_images[: unit["num_test"]], unit["pooling"]
-    )
+    raw = transformations.channels_first(images.test_images[: unit["num_test"]], unit["pooling"])
     np.testing.assert_array_equal(test.targets, images.test_labels[: unit["num_test"]])
     # the one affine map that takes pooled training pixels to the network's inputs
     rng = np.random.default_rng([3, unit["seed"]])
     first = rng.permutation(len(images.train_labels))[0]
-    pooled = image_transformations.channels_first(
-        images.train_images[first : first + 1], unit["pooling"]
-    )
+    pooled = transformations.channels_first(images.train_images[first : first + 1], unit["pooling"])
     own = np.asarray(training.inputs[0]).ravel()
     slope, shift = np.polyfit(pooled.ravel(), own, 1)
     np.testing.assert_allclose(np.asarray(test.inputs), slope * raw + shift, atol=1e-4)

@@ -6,22 +6,14 @@ import pytest
 import scipy.sparse
 from scipy.sparse.linalg import aslinearoperator
 
-from aniso import (
-    checks,
-    curvature,
-    descent,
-    gradient_noise,
-    indicators,
-    losses,
-    network_noise,
-    networks,
-    ornstein_uhlenbeck,
-    spectra,
-)
-from aniso.model_objective import ModelObjective
-from aniso.models.one_hidden_layer import OneHiddenLayer
+from aniso import checks, descent, networks
+from aniso.closed_forms import diffusion
+from aniso.matrices import eigenpairs, indicators, network_noise, noise
 from aniso.networks import initialisation
-from aniso.objective import Objective
+from aniso.problems import curvature, losses
+from aniso.problems.autograd_problem import Objective
+from aniso.problems.model_objective import ModelObjective
+from aniso.problems.one_hidden_layer import OneHiddenLayer
 
 INPUTS, LABELS = np.arange(18.0).reshape(6, 3), np.array([0, 1, 0, 1, 1, 0])
 STACK = networks.Stack((networks.Dense(1),), (3,))
@@ -113,17 +105,17 @@ OPERATOR = OfAnotherPackage()
     [
         (lambda: indicators.alignment(OPERATOR, np.eye(2)), r"hessian\.to_scipy\(\) is one"),
         (lambda: indicators.trace_ratio(np.eye(2), OPERATOR), r"covariance\.to_scipy\(\) is one"),
-        (lambda: spectra.leading_eigenpairs(OPERATOR, 1), r"matrix\.to_scipy\(\) is one"),
+        (lambda: eigenpairs.leading_eigenpairs(OPERATOR, 1), r"matrix\.to_scipy\(\) is one"),
         (lambda: checks.array("a", OPERATOR), r"a\.to_scipy\(\) @ numpy\.eye\(2\)"),
         (lambda: checks.array("a", OPERATOR.to_scipy()), r"a @ numpy\.eye\(2\)"),
         (lambda: checks.array("a", scipy.sparse.eye_array(2)), r"a\.toarray\(\)"),
         (
-            lambda: checks.array("a", gradient_noise.gradient_covariance(INPUTS)),
+            lambda: checks.array("a", noise.gradient_covariance(INPUTS)),
             r"a\.to_dense\(\)",
         ),
         (lambda: checks.array("a", [{"b": 1}]), "a has entries of type dict"),
         (
-            lambda: gradient_noise.gradient_covariance(NETWORK.example_gradients(np.zeros(4))),
+            lambda: noise.gradient_covariance(NETWORK.example_gradients(np.zeros(4))),
             "network_noise.gradient_covariance takes",
         ),
         (lambda: network_noise.gradient_covariance(INPUTS), "gradient_noise.gradient_covariance"),
@@ -177,7 +169,7 @@ def test_operators_and_tensors_of_other_packages_are_told_apart():
         ),
         (
             lambda: networks.Network(STACK, losses.LogisticLoss, INPUTS, LABELS),
-            r"an instance of a loss of aniso\.losses, for instance",
+            r"an instance of a loss of aniso\.problems\.losses, for instance",
         ),
         (
             lambda: networks.Network(STACK, "logistic", INPUTS, LABELS),
@@ -218,6 +210,6 @@ def test_a_covariance_of_low_rank_in_single_precision_is_told_from_an_indefinite
     # enough of a negative eigenvalue for double precision, whatever the seed rounded to
     single -= 2e-6 * np.trace(single) / 12 * np.eye(12, dtype=np.float32)
     with pytest.raises(checks.InputError, match=r"single precision .*gradient_covariance"):
-        ornstein_uhlenbeck.escaping_efficiency(np.eye(12), single, [1.0])
+        diffusion.escaping_efficiency(np.eye(12), single, [1.0])
     with pytest.raises(checks.InputError, match=r"expected a covariance matrix$"):
         checks.covariance_matrix("covariance", np.diag([1.0, -0.5]))

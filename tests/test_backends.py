@@ -8,19 +8,18 @@ import pytest
 from networks_cases import NetworkCase
 from place_cases import every_foreign_place, every_place
 
-from aniso import (
-    array_functions,
-    backend,
-    checks,
+from aniso import checks, networks
+from aniso.arrays import functions, places, transfer
+from aniso.matrices import (
+    eigenpairs,
     exact_traces,
-    gradient_noise,
-    losses,
     network_noise,
-    networks,
-    places,
-    spectra,
 )
-from aniso.networks import chunked_data
+from aniso.matrices import (
+    noise as gradient_noise,
+)
+from aniso.networks import data
+from aniso.problems import losses
 
 # The order of additions differs between libraries: some thousand roundings at most.
 ROUNDING = 1e-12
@@ -34,7 +33,7 @@ LOSSES = [
 
 
 def agree(actual, expected):
-    actual, expected = backend.to_numpy(actual), np.asarray(expected)
+    actual, expected = transfer.to_numpy(actual), np.asarray(expected)
     assert actual.shape == expected.shape
     assert actual.dtype == expected.dtype
     scale = max(1.0, np.abs(expected).max(initial=0))
@@ -73,32 +72,32 @@ def strict(device):
 @pytest.mark.parametrize("dtype", ["float64", "float32", "int64", "bool"])
 def test_arrays_come_back_as_they_went(place, dtype, rng):
     array = rng.normal(size=(3, 2)).astype(dtype)
-    there = backend.to_device(array, place)
+    there = transfer.to_device(array, place)
     assert places.place_of(there) == place
-    assert backend.to_device(there, place) is there
-    back = backend.to_numpy(there)
+    assert transfer.to_device(there, place) is there
+    back = transfer.to_numpy(there)
     assert back.dtype == array.dtype
     np.testing.assert_array_equal(back, array)
-    np.testing.assert_array_equal(backend.to_numpy(backend.asarray_like(array, there)), array)
+    np.testing.assert_array_equal(transfer.to_numpy(transfer.asarray_like(array, there)), array)
 
 
 @every_foreign_place
 def test_an_array_that_went_shares_no_memory(place):
     array = np.zeros(3)
-    there = backend.to_device(array, place)
+    there = transfer.to_device(array, place)
     there += 1
     np.testing.assert_array_equal(array, 0)
 
 
 def test_a_device_is_found_from_its_name_or_is_one():
     pytest.importorskip("array_api_strict")
-    first = backend.to_device(np.ones(2), strict("device1"))
+    first = transfer.to_device(np.ones(2), strict("device1"))
     assert str(places.place_of(first)) == "array_api_strict on device1"
-    second = backend.to_device(first, "device2")
+    second = transfer.to_device(first, "device2")
     assert places.place_of(second).device == "device2"
-    assert backend.to_device(second, places.NUMPY).tolist() == [1, 1]
+    assert transfer.to_device(second, places.NUMPY).tolist() == [1, 1]
     with pytest.raises(checks.InputError, match="device='device9' cannot be used"):
-        backend.to_device(first, "device9")
+        transfer.to_device(first, "device9")
 
 
 @pytest.mark.parametrize(
@@ -171,11 +170,11 @@ def test_arrays_of_other_places_are_refused_before_any_work():
     case = image_case()
     one, other = places.resolve(case.inputs, strict("device1")), strict("device2")
     network = case.network(one)
-    theta = backend.to_device(case.theta, one)
-    vectors = backend.to_device(np.eye(theta.shape[0]), other)
+    theta = transfer.to_device(case.theta, one)
+    vectors = transfer.to_device(np.eye(theta.shape[0]), other)
     for call, rule in (
         (lambda: network.gradient(case.theta), "theta is numpy on cpu and the data are array_api_"),
-        (lambda: network.gradient(backend.to_device(case.theta, other)), "theta is .* on device2"),
+        (lambda: network.gradient(transfer.to_device(case.theta, other)), "theta is .* on device2"),
         (lambda: network.hessian_product(theta, vectors), "vectors is .* on device2"),
         (lambda: case.network().gradient(theta), "the data are numpy on cpu.*to_numpy moves theta"),
         (lambda: network.linearise(theta).hessian_operator() @ vectors, "the right factor is"),
@@ -189,7 +188,7 @@ def test_arrays_of_other_places_are_refused_before_any_work():
 def test_libraries_do_not_become_each_other():
     torch = pytest.importorskip("torch", reason="PyTorch is not installed")
     with pytest.raises(checks.InputError, match="through backend"):
-        backend.to_device(torch.zeros(2), strict("device1"))
+        transfer.to_device(torch.zeros(2), strict("device1"))
     assert not places.is_foreign([torch.zeros(1)])
 
 
@@ -209,15 +208,15 @@ def test_data_that_are_no_numbers_of_full_precision_are_refused_where_they_are(p
         case._replace(inputs=np.full((12, 1, 6, 6), 1e39)).network(place, dtype=np.float32)
     if place.library == "torch":
         torch = pytest.importorskip("torch")
-        half = backend.to_device(case.inputs, place).to(torch.bfloat16)
-        targets = backend.to_device(case.targets, place)
+        half = transfer.to_device(case.inputs, place).to(torch.bfloat16)
+        targets = transfer.to_device(case.targets, place)
         with pytest.raises(checks.InputError, match=r"dtype bfloat16.*half precision"):
             networks.Network(case.model, case.output_loss, half, targets)
     covariance = network_noise.gradient_covariance(
-        case.network(place).example_gradients(backend.to_device(case.theta, place))
+        case.network(place).example_gradients(transfer.to_device(case.theta, place))
     )
     with pytest.raises(checks.InputError, match=r"right factor has shape \(3,\); expected"):
-        covariance @ backend.to_device(np.ones(3), place)
+        covariance @ transfer.to_device(np.ones(3), place)
 
 
 @every_foreign_place
@@ -225,14 +224,14 @@ def test_wrong_numbers_are_refused_where_they_are(place):
     case = image_case()
     network, theta = case.network(place), case.theta.copy()
     with pytest.raises(checks.InputError, match="theta has shape"):
-        network.gradient(backend.to_device(theta[1:], place))
+        network.gradient(transfer.to_device(theta[1:], place))
     theta[3] = np.nan
     with pytest.raises(checks.InputError, match=r"non-finite entry nan at index \(3,\)"):
-        network.gradient(backend.to_device(theta, place))
+        network.gradient(transfer.to_device(theta, place))
     with pytest.raises(checks.InputError, match="label 9"):
         case._replace(targets=np.full(12, 9)).network(place)
     complex_theta = place.namespace.astype(
-        backend.to_device(case.theta, place), place.dtype("complex128")
+        transfer.to_device(case.theta, place), place.dtype("complex128")
     )
     with pytest.raises(checks.InputError, match="expected real numbers"):
         network.gradient(complex_theta)
@@ -243,7 +242,7 @@ def test_a_planted_transfer_is_found(monkeypatch, detour):
     pytest.importorskip("array_api_strict")
     case = image_case()
     place = places.resolve(case.inputs, strict("device1"))
-    network, theta = case.network(place), backend.to_device(case.theta, place)
+    network, theta = case.network(place), transfer.to_device(case.theta, place)
 
     def forward(self, parameters, prepared):  # noqa: ARG001
         if detour == "the host":
@@ -267,7 +266,7 @@ def test_losses_agree_everywhere(loss, num_outputs, place, rng):
     targets = loss.sample_targets(outputs[0], rng)
     if isinstance(loss, losses.ClippedSquaredLoss):
         targets = (targets > 0.5).astype(np.int64)
-    own, labels = (backend.to_device(a, place) for a in (outputs, targets))
+    own, labels = (transfer.to_device(a, place) for a in (outputs, targets))
     for name in ("__call__", "gradient", "hessian"):
         function = getattr(loss, name)
         agree(function(own, labels), function(outputs, targets))
@@ -281,15 +280,15 @@ def test_losses_agree_everywhere(loss, num_outputs, place, rng):
 @every_place
 def test_functions_beside_the_standard_agree_everywhere(place, rng):
     array = rng.normal(size=(3, 4))
-    own = backend.to_device(array, place)
-    agree(array_functions.contiguous(own.T), array.T)
-    agree(array_functions.erf(own), array_functions.erf(array))
-    agree(array_functions.inner_products(own, own), (array * array).sum(axis=1))
-    agree(array_functions.reshape(own, (2, 6)), array.reshape(2, 6))
+    own = transfer.to_device(array, place)
+    agree(functions.contiguous(own.T), array.T)
+    agree(functions.erf(own), functions.erf(array))
+    agree(functions.inner_products(own, own), (array * array).sum(axis=1))
+    agree(functions.reshape(own, (2, 6)), array.reshape(2, 6))
     for indices in ([2, 0], np.array([True, False, True]), slice(1, 3)):
-        agree(array_functions.take(own, indices), array[indices])
+        agree(functions.take(own, indices), array[indices])
     single = place.namespace.astype(own, place.dtype("float32"))
-    total = array_functions.double_sum(single)
+    total = functions.double_sum(single)
     assert total.dtype == place.dtype("float64")
     agree(total, array.astype(np.float32).sum(dtype=np.float64))
 
@@ -299,7 +298,7 @@ def test_functions_beside_the_standard_agree_everywhere(place, rng):
 def test_linearisations_agree_everywhere(activation, place):
     case = image_case(activation)
     here = case.network().linearise(case.theta, "tangents")
-    theta = backend.to_device(case.theta, place)
+    theta = transfer.to_device(case.theta, place)
     there = case.network(place).linearise(theta)
     assert there.strategy == "tangents" or place.is_numpy
     assert there.loss == pytest.approx(here.loss, rel=1e-14)
@@ -316,10 +315,10 @@ def test_linearisations_agree_everywhere(activation, place):
 @every_place
 def test_operators_take_vectors_of_the_host_and_of_their_place(place, rng):
     case = image_case()
-    theta = backend.to_device(case.theta, place)
+    theta = transfer.to_device(case.theta, place)
     there, here = case.network(place).linearise(theta), case.network().linearise(case.theta)
     vectors = rng.normal(size=(case.theta.size, 2))
-    own = backend.to_device(vectors, place)
+    own = transfer.to_device(vectors, place)
     for name in ("hessian", "generalized_gauss_newton", "fisher"):
         operator, dense = getattr(there, f"{name}_operator")(), getattr(here, name)()
         for given, wanted in ((vectors, dense @ vectors), (vectors[:, 0], dense @ vectors[:, 0])):
@@ -336,7 +335,7 @@ def test_operators_take_vectors_of_the_host_and_of_their_place(place, rng):
 @every_place
 def test_noise_and_its_alignment_agree_everywhere(place, rng):
     case = image_case()
-    theta = backend.to_device(case.theta, place)
+    theta = transfer.to_device(case.theta, place)
     there, here = (
         case.network(place).linearise(theta),
         case.network().linearise(case.theta, "tangents"),
@@ -346,39 +345,40 @@ def test_noise_and_its_alignment_agree_everywhere(place, rng):
     agree(noise.trace(), np.float64(dense.trace()))
     agree(noise.diagonal(), dense.diagonal())
     vectors = rng.normal(size=(case.theta.size, 2))
-    own = backend.to_device(vectors, place)
+    own = transfer.to_device(vectors, place)
     agree(noise @ vectors, dense @ vectors)
     agree(noise @ own, dense @ vectors)
     agree(noise.quadratic_form(own), dense.quadratic_form(vectors))
     samples = [m.sample(np.random.default_rng(3), 4) for m in (noise, dense)]
     assert places.place_of(samples[0]) == place
     agree(*samples)
-    agree(spectra.leading_eigenpairs(noise, 2).values, spectra.leading_eigenpairs(dense, 2).values)
+    agree(
+        eigenpairs.leading_eigenpairs(noise, 2).values,
+        eigenpairs.leading_eigenpairs(dense, 2).values,
+    )
     alignment = np.float64(exact_traces.trace_of_product(here.hessian(), dense))
     agree(np.float64(there.noise_curvature().alignment), alignment)
     agree(np.float64(exact_traces.trace_of_product(there.hessian_operator(), noise)), alignment)
     for name in ("layer_alignments", "hessian_traces", "noise_traces"):
         agree(getattr(there.noise_curvature(), name), getattr(here.noise_curvature(), name))
-    pairs = [spectra.leading_eigenpairs(at.hessian_operator(), 2) for at in (there, here)]
+    pairs = [eigenpairs.leading_eigenpairs(at.hessian_operator(), 2) for at in (there, here)]
     agree(*(each.values for each in pairs))
     with pytest.raises(AssertionError):
         agree(noise.trace() * (1 + 1e-9), np.float64(dense.trace()))
 
 
 @every_foreign_place
-def test_the_factors_and_the_costs_are_numpys(place):
+def test_the_factors_are_numpys(place):
     case = image_case()
-    theta = backend.to_device(case.theta, place)
+    theta = transfer.to_device(case.theta, place)
     with pytest.raises(checks.InputError, match="use strategy='tangents'"):
         case.network(place).linearise(theta, "factors")
-    with pytest.raises(checks.InputError, match="costs are calibrated for NumPy"):
-        case.network(place).cost("gradient")
 
 
 @every_place
 def test_single_precision_stays_single(place):
     case = image_case()
-    theta = backend.to_device(case.theta, place)
+    theta = transfer.to_device(case.theta, place)
     network = case.network(place, dtype=place.dtype("float32"))
     for result in (network.gradient(theta), network.hessian_product(theta, theta)):
         assert result.dtype == place.dtype("float32")
@@ -386,14 +386,14 @@ def test_single_precision_stays_single(place):
         assert result.dtype == place.dtype("float64")
     # some hundred single-precision operations behind each entry
     expected = case.network().gradient(case.theta)
-    actual = backend.to_numpy(network.gradient(theta))
+    actual = transfer.to_numpy(network.gradient(theta))
     np.testing.assert_allclose(actual, expected, rtol=0, atol=1e-4 * np.abs(expected).max())
 
 
 @every_place
 def test_a_subset_is_the_network_on_those_examples(place):
     case = image_case()
-    theta, some = backend.to_device(case.theta, place), [5, 1, 7]
+    theta, some = transfer.to_device(case.theta, place), [5, 1, 7]
     rows = case.network().per_example_gradients(case.theta)
     agree(case.network(place).subset(some).gradient(theta), rows[some].mean(axis=0))
     agree(case.network(place).subset(slice(2, 4)).gradient(theta), rows[2:4].mean(axis=0))
@@ -404,13 +404,13 @@ def test_data_that_do_not_fit_are_sent_in_chunks(place, monkeypatch):
     case = image_case(num_examples=40)
     whole = case.network(place)
     budget = 8 * whole.bytes_per_example
-    sent, to_device = [], backend.to_device
+    sent, to_device = [], transfer.to_device
 
     def record(array, where):
         sent.append(array.shape)
         return to_device(array, where)
 
-    monkeypatch.setattr(chunked_data.backend, "to_device", record)
+    monkeypatch.setattr(data.transfer, "to_device", record)
     network = networks.Network(
         case.model, case.output_loss, case.inputs, case.targets, device=place, memory_budget=budget
     )
@@ -430,7 +430,7 @@ def test_tensors_that_track_gradients_are_taken_as_numbers():
     torch = pytest.importorskip("torch", reason="PyTorch is not installed")
     case = image_case()
     place = places.resolve(case.inputs, torch.device("cpu"))
-    theta = backend.to_device(case.theta, place).requires_grad_()
+    theta = transfer.to_device(case.theta, place).requires_grad_()
     gradient = case.network(place).gradient(theta)
     assert not gradient.requires_grad
     agree(gradient, case.network().gradient(case.theta))

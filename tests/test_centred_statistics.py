@@ -4,10 +4,13 @@ import numba
 import numpy as np
 import pytest
 
-from aniso import langevin, losses, network_noise, networks
-from aniso.langevin import accumulators, drifts, example_chains, example_sets, noises
-from aniso.networks.gradient_factors import GradientFactors
-from aniso.networks.streamed_gradients import StreamedGradients
+from aniso import langevin, networks
+from aniso.langevin import drifts, example_chains, example_sets, noises
+from aniso.langevin._kernels import accumulators
+from aniso.matrices import network_noise
+from aniso.networks.gradients.kept import GradientFactors
+from aniso.networks.gradients.streamed import StreamedGradients
+from aniso.problems import losses
 
 FAST = not numba.config.DISABLE_JIT
 

@@ -2,12 +2,12 @@
 
 import numpy as np
 
-from aniso import commutators, gradient_noise
+from aniso.matrices import commutators, noise
 
 
 def test_commutator_is_the_dense_one(rng):
     rows = rng.normal(size=(7, 4))
-    covariance = gradient_noise.gradient_covariance(rows)
+    covariance = noise.gradient_covariance(rows)
     hessian = np.diag([1.0, 2.0, 3.0, 4.0])
     dense = covariance.to_dense()
     expected = hessian @ dense - dense @ hessian
@@ -20,7 +20,7 @@ def test_commutator_is_the_dense_one(rng):
 
 
 def test_commuting_matrices_and_zero_give_zero(rng):
-    covariance = gradient_noise.gradient_covariance(rng.normal(size=(7, 4)))
+    covariance = noise.gradient_covariance(rng.normal(size=(7, 4)))
     # cancellation of two equal squares: half the digits
     assert commutators.relative_commutator(np.eye(4), covariance) < 1e-7
     assert commutators.relative_commutator(np.zeros((4, 4)), covariance) == 0

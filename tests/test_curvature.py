@@ -5,20 +5,14 @@ import pytest
 from reference_matrices import curvature_by_loops, random_positive, random_symmetric
 from tolerances import assert_equal_up_to_rounding, assert_within_sampling_error
 
-from aniso import (
-    checks,
-    curvature,
-    exact_traces,
-    gradient_noise,
-    indicators,
-    losses,
-    memory,
-    output_curvature,
-)
-from aniso.model_objective import ModelObjective
-from aniso.models.multilayer_perceptron import MultilayerPerceptron
-from aniso.models.one_hidden_layer import OneHiddenLayer
-from aniso.models.quadratic import quadratic_objective
+from aniso import checks, memory
+from aniso.matrices import exact_traces, indicators
+from aniso.matrices import noise as gradient_noise
+from aniso.problems import curvature, losses, output_curvature
+from aniso.problems.model_objective import ModelObjective
+from aniso.problems.multilayer_perceptron import MultilayerPerceptron
+from aniso.problems.one_hidden_layer import OneHiddenLayer
+from aniso.problems.quadratic import quadratic_objective
 
 NUM_EXAMPLES, NUM_OUTPUTS, DIMENSION = 7, 3, 11
 

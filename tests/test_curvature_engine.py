@@ -1,11 +1,11 @@
 """The curvature group of the verification holds at quick scale, and its planted error is found."""
 
-from aniso.propositions import curvature_engine
+from aniso.propositions import network_claims
 from aniso.propositions.check import Settings, Verdict
 
 
 def test_every_check_holds_at_quick_scale():
-    tasks = curvature_engine.tasks(Settings(scale="quick"))
+    tasks = network_claims.tasks(Settings(scale="quick"))
     found = [check for task in tasks for check in task.run()]
     assert [check.name for check in found if check.verdict is not Verdict.HOLDS] == []
     names = {check.name for check in found}

@@ -12,7 +12,9 @@ import numpy as np
 import pytest
 from tolerances import assert_equal_up_to_rounding
 
-from aniso import checks, datasets, image_transformations, memory, official_files
+from aniso import checks, datasets, memory
+from aniso.datasets import official as official_files
+from aniso.datasets import sets, transformations
 
 SUBSET_SCRIPT = Path(__file__).parents[1] / "scripts" / "make_fashion_mnist_subset.py"
 SUBSET_FILE = Path(datasets.__file__).parent / "data" / "fashion_mnist_subset.npz"
@@ -97,14 +99,14 @@ def test_idx_files_become_arrays(tmp_path, monkeypatch, rng):
         rng.integers(256, size=shape, dtype=np.uint8) for shape in [(5, 28, 28), 5, (3, 28, 28), 3]
     ]
     members = []
-    for official, array in zip(datasets.FASHION_MNIST.files, arrays, strict=True):
+    for official, array in zip(sets.FASHION_MNIST.files, arrays, strict=True):
         magic = 2048 + array.ndim
         content = np.array([magic, *array.shape], dtype=">u4").tobytes() + array.tobytes()
         checksum = hashlib.sha256(content).hexdigest()
         members.append(dataclasses.replace(official, num_bytes=len(content), sha256=checksum))
         (tmp_path / f"{official.name}.gz").write_bytes(gzip.compress(content))
-    small = dataclasses.replace(datasets.FASHION_MNIST, files=tuple(members))
-    monkeypatch.setattr(datasets, "FASHION_MNIST", small)
+    small = dataclasses.replace(sets.FASHION_MNIST, files=tuple(members))
+    monkeypatch.setattr(sets, "FASHION_MNIST", small)
     read = datasets.fashion_mnist(subset=False, data_dir=tmp_path)
     found = [read.train_images, read.train_labels, read.test_images, read.test_labels]
     for array, expected in zip(found, arrays, strict=True):
@@ -118,20 +120,18 @@ def test_a_folder_for_the_subset_is_refused(tmp_path):
 
 
 def test_mirrors_are_https_and_the_checksums_differ():
-    assert all(mirror.startswith("https://") for mirror in datasets.FASHION_MNIST.mirrors)
-    sums = [sum_ for file in datasets.FASHION_MNIST.files for sum_ in (file.sha256, file.gz_sha256)]
+    assert all(mirror.startswith("https://") for mirror in sets.FASHION_MNIST.mirrors)
+    sums = [sum_ for file in sets.FASHION_MNIST.files for sum_ in (file.sha256, file.gz_sha256)]
     assert len(set(sums)) == 8
     assert all(len(bytes.fromhex(checksum)) == 32 for checksum in sums)
 
 
 def test_pair_keeps_order_and_relabels(subset):
-    images, labels = image_transformations.pair(subset.train_images, subset.train_labels, 9, 2)
+    images, labels = transformations.pair(subset.train_images, subset.train_labels, 9, 2)
     expected = [i for i, label in enumerate(subset.train_labels) if label in (9, 2)]
     np.testing.assert_array_equal(images, subset.train_images[expected])
     np.testing.assert_array_equal(labels, [int(subset.train_labels[i] == 2) for i in expected])
-    swapped_images, swapped = image_transformations.pair(
-        subset.train_images, subset.train_labels, 2, 9
-    )
+    swapped_images, swapped = transformations.pair(subset.train_images, subset.train_labels, 2, 9)
     np.testing.assert_array_equal(swapped_images, images)
     np.testing.assert_array_equal(swapped, 1 - labels)
 
@@ -147,14 +147,14 @@ def test_pair_keeps_order_and_relabels(subset):
 )
 def test_pair_refuses(labels, first, second, message):
     with pytest.raises(checks.InputError, match=message):
-        image_transformations.pair(np.zeros((3, 2, 2)), labels, first, second)
+        transformations.pair(np.zeros((3, 2, 2)), labels, first, second)
     with pytest.raises(checks.InputError, match=r"images has shape \(\)"):
-        image_transformations.pair(3.0, labels, first, second)
+        transformations.pair(3.0, labels, first, second)
 
 
 def test_scaling_reaches_both_ends_exactly_and_is_linear_between():
     grey = np.arange(256, dtype=np.uint8).reshape(4, 8, 8)
-    scaled = image_transformations.scale_images(grey, -1, 1)
+    scaled = transformations.scale_images(grey, -1, 1)
     assert scaled.shape == grey.shape
     assert scaled.dtype == np.float64
     assert scaled.min() == -1
@@ -175,18 +175,18 @@ def test_scaling_reaches_both_ends_exactly_and_is_linear_between():
 )
 def test_scaling_refuses(images, low, high, message):
     with pytest.raises(checks.InputError, match=message):
-        image_transformations.scale_images(images, low, high)
+        transformations.scale_images(images, low, high)
 
 
 def test_scaling_refuses_what_would_not_fit():
     images = np.broadcast_to(np.uint8(0), (10**9, 28, 28))
     with pytest.raises(memory.AllocationRefused, match=r"6\.27 TB"):
-        image_transformations.scale_images(images, -1, 1)
+        transformations.scale_images(images, -1, 1)
 
 
 def test_pooling_takes_means_of_blocks(rng):
     images = rng.integers(256, size=(3, 6, 4)).astype(float)
-    pooled = image_transformations.average_pool(images, 2)
+    pooled = transformations.average_pool(images, 2)
     assert pooled.shape == (3, 3, 2)
     for i, row, column in np.ndindex(pooled.shape):
         block = [images[i, 2 * row + a, 2 * column + b] for a in (0, 1) for b in (0, 1)]
@@ -194,7 +194,7 @@ def test_pooling_takes_means_of_blocks(rng):
 
 
 def test_pooling_keeps_the_mean_of_an_image(subset):
-    pooled = image_transformations.average_pool(subset.train_images[:20], 7)
+    pooled = transformations.average_pool(subset.train_images[:20], 7)
     assert pooled.shape == (20, 4, 4)
     # 784 terms in each mean.
     means = subset.train_images[:20].mean(axis=(1, 2))
@@ -211,12 +211,12 @@ def test_pooling_keeps_the_mean_of_an_image(subset):
 )
 def test_pooling_refuses(shape, size, message):
     with pytest.raises(checks.InputError, match=message):
-        image_transformations.average_pool(np.zeros(shape), size)
+        transformations.average_pool(np.zeros(shape), size)
 
 
 def test_random_labels_change_the_chosen_ones_only(subset, rng):
     indices = np.arange(1000, 1200)
-    drawn = image_transformations.with_random_labels(subset.train_labels, indices, 10, rng)
+    drawn = transformations.with_random_labels(subset.train_labels, indices, 10, rng)
     np.testing.assert_array_equal(drawn[:1000], subset.train_labels[:1000])
     assert set(drawn[1000:]) <= set(range(10))
     # All 200 alike has probability 10^-200.
@@ -225,9 +225,7 @@ def test_random_labels_change_the_chosen_ones_only(subset, rng):
 
 
 def test_random_labels_are_uniform(rng):
-    drawn = image_transformations.with_random_labels(
-        np.zeros(100_000, int), np.arange(100_000), 10, rng
-    )
+    drawn = transformations.with_random_labels(np.zeros(100_000, int), np.arange(100_000), 10, rng)
     # Binomial standard deviation of each of the ten counts; |z| <= 4.6 for ten at once.
     deviation = np.sqrt(100_000 * 0.1 * 0.9)
     assert np.abs(np.bincount(drawn, minlength=10) - 10_000).max() <= 4.6 * deviation
@@ -236,18 +234,14 @@ def test_random_labels_are_uniform(rng):
 def test_random_labels_repeat_with_the_seed():
     labels = np.zeros(50, int)
     first, second = (
-        image_transformations.with_random_labels(
-            labels, np.arange(50), 10, np.random.default_rng(3)
-        )
+        transformations.with_random_labels(labels, np.arange(50), 10, np.random.default_rng(3))
         for _ in range(2)
     )
     np.testing.assert_array_equal(first, second)
 
 
 def test_no_index_changes_nothing(rng):
-    np.testing.assert_array_equal(
-        image_transformations.with_random_labels([2, 1], [], 3, rng), [2, 1]
-    )
+    np.testing.assert_array_equal(transformations.with_random_labels([2, 1], [], 3, rng), [2, 1])
 
 
 @pytest.mark.parametrize(
@@ -264,12 +258,12 @@ def test_no_index_changes_nothing(rng):
 )
 def test_random_labels_refuses(labels, indices, num_classes, message, rng):
     with pytest.raises(checks.InputError, match=message):
-        image_transformations.with_random_labels(labels, indices, num_classes, rng)
+        transformations.with_random_labels(labels, indices, num_classes, rng)
 
 
 def test_random_labels_need_a_generator():
     with pytest.raises(checks.InputError, match="rng=7"):
-        image_transformations.with_random_labels([0, 1], [0], 2, 7)
+        transformations.with_random_labels([0, 1], [0], 2, 7)
 
 
 def test_a_subset_that_is_neither_true_nor_false_is_refused():

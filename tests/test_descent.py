@@ -8,19 +8,9 @@ import pytest
 from place_cases import every_foreign_place
 from tolerances import assert_equal_up_to_rounding, assert_within_sampling_error
 
-from aniso import (
-    backend,
-    checks,
-    descent,
-    gradient_noise,
-    losses,
-    networks,
-    noise_conventions,
-    noise_structures,
-    ornstein_uhlenbeck,
-    places,
-    run_store,
-)
+from aniso import checks, descent, networks
+from aniso.arrays import places, transfer
+from aniso.closed_forms import diffusion
 from aniso.descent import (
     batches,
     generator_states,
@@ -31,8 +21,19 @@ from aniso.descent import (
     structures,
 )
 from aniso.estimates import Estimate
-from aniso.models.quadratic import quadratic_objective
-from aniso.models.two_basin import two_basin_objective
+from aniso.matrices import (
+    convention,
+)
+from aniso.matrices import (
+    noise as gradient_noise,
+)
+from aniso.matrices import (
+    structures as noise_structures,
+)
+from aniso.problems import losses
+from aniso.problems.quadratic import quadratic_objective
+from aniso.problems.two_basin import two_basin_objective
+from aniso.runs import run_directory
 
 HESSIAN = np.diag([4.0, 2.0, 0.5, 0.1])
 NUM_EXAMPLES = 12
@@ -243,9 +244,7 @@ def test_minibatch_gradients_have_the_stated_mean_and_variance(sampling, rng):
     noises = np.array(noises)
     for coordinate in range(4):
         assert_within_sampling_error(Estimate.from_samples(noises[:, coordinate]), 0.0)
-    scale = noise_conventions.minibatch_scale(
-        NUM_EXAMPLES, 3, replacement=sampling == "with_replacement"
-    )
+    scale = convention.minibatch_scale(NUM_EXAMPLES, 3, replacement=sampling == "with_replacement")
     trace = scale * np.sum((rows - full) ** 2) / NUM_EXAMPLES
     norms = Estimate.from_samples(np.sum(noises**2, axis=1))
     assert_within_sampling_error(norms, trace)
@@ -302,7 +301,7 @@ def test_the_chain_has_its_exact_second_moment(dynamics, rng):
         matrix = covariance_of("sgd_gaussian", objective, np.zeros(4), rng).to_dense()
     else:
         matrix = covariance_of(dynamics, objective, np.zeros(4), rng).to_dense()
-    expected = ornstein_uhlenbeck.chain_escaping_efficiency(HESSIAN, matrix, rate, num_steps)
+    expected = diffusion.chain_escaping_efficiency(HESSIAN, matrix, rate, num_steps)
     rises = [
         objective.loss(descent.simulate_descent(objective, np.zeros(4), made, rng).theta)
         for _ in range(400)
@@ -420,11 +419,11 @@ def test_a_resumed_run_is_the_uninterrupted_one(dynamics, rng, tmp_path, monkeyp
             raise Interrupted
 
     with (
-        run_store.RunDirectory(tmp_path, made.parameters(), seed=8) as run,
+        run_directory.RunDirectory(tmp_path, made.parameters(), seed=8) as run,
         pytest.raises(Interrupted),
     ):
         simulate(run, stop)
-    with run_store.RunDirectory(tmp_path, made.parameters(), seed=8) as run:
+    with run_directory.RunDirectory(tmp_path, made.parameters(), seed=8) as run:
         resumed = simulate(run)
         again = simulate(run)
     for result in (resumed, again):
@@ -440,7 +439,7 @@ def run_until(step, folder, simulate):
         if done == step:
             raise Interrupted
 
-    with run_store.RunDirectory(folder, {}, seed=8) as run, pytest.raises(Interrupted):
+    with run_directory.RunDirectory(folder, {}, seed=8) as run, pytest.raises(Interrupted):
         simulate(run=run, progress=stop)
 
 
@@ -460,14 +459,14 @@ def test_eigenvectors_start_where_the_interrupted_run_left_them(
 
     whole = simulate()
     run_until(5, tmp_path, simulate)
-    with run_store.RunDirectory(tmp_path, {}, seed=8) as run:
+    with run_directory.RunDirectory(tmp_path, {}, seed=8) as run:
         assert (run.latest_checkpoint().step, whole.step) == (4, 8)
         assert np.array_equal(simulate(run=run).theta, whole.theta)
 
 
 def in_directory(folder, made, objective, measurements=None):
     """A run of `made` in a directory that does not know its settings."""
-    with run_store.RunDirectory(folder, {}, seed=8) as run:
+    with run_directory.RunDirectory(folder, {}, seed=8) as run:
         return descent.simulate_descent(
             objective,
             np.ones(4),
@@ -496,7 +495,7 @@ def test_a_run_directory_of_other_settings_is_refused(rng, tmp_path):
         )
     other = quadratic_objective(np.eye(2), np.zeros(2), np.eye(2))
     with (
-        run_store.RunDirectory(tmp_path, {}, seed=8) as run,
+        run_directory.RunDirectory(tmp_path, {}, seed=8) as run,
         pytest.raises(checks.InputError, match=r"theta has shape \(2,\), the checkpoint"),
     ):
         descent.simulate_descent(other, np.ones(2), chosen("gd", num_steps=20), rng, run=run)
@@ -753,8 +752,8 @@ def test_the_objective_refuses_a_bad_start_itself(rng):
 
 def test_accuracy_of_one_output(rng):
     from aniso.descent.measurements import accuracy
-    from aniso.model_objective import ModelObjective
-    from aniso.models.one_hidden_layer import OneHiddenLayer
+    from aniso.problems.model_objective import ModelObjective
+    from aniso.problems.one_hidden_layer import OneHiddenLayer
 
     model = OneHiddenLayer(1, 2)
     theta = np.array([1.0, 0.0, 0.0, 0.0])  # f = relu(x)
@@ -968,11 +967,11 @@ def test_expected_sharpness_of_a_network_elsewhere_is_that_on_the_host(place):
     theta = model.initial_parameters(data)
 
     def sharpness(where, theta):
-        own = (backend.to_device(array, where) for array in (inputs, targets))
+        own = (transfer.to_device(array, where) for array in (inputs, targets))
         network = networks.Network(model, losses.SquaredLoss(), *own)
         return expected_sharpness(network, theta, 0.1, 20, np.random.default_rng(3)).value
 
     expected = sharpness(places.NUMPY, theta)
     # the same draws, and sums in another order
     assert sharpness(place, theta) == pytest.approx(expected, rel=1e-10, abs=1e-14)
-    assert sharpness(place, backend.to_device(theta, place)) == sharpness(place, theta)
+    assert sharpness(place, transfer.to_device(theta, place)) == sharpness(place, theta)

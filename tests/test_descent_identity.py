@@ -6,9 +6,11 @@ import autograd.numpy as anp
 import numpy as np
 import pytest
 
-from aniso import checks, descent, losses, networks, run_store
+from aniso import checks, descent, networks
 from aniso.descent import start_witness
-from aniso.objective import Objective
+from aniso.problems import losses
+from aniso.problems.autograd_problem import Objective
+from aniso.runs import run_directory
 
 SETTINGS = descent.Settings("gd", learning_rate=0.1, num_steps=3)
 library = types.SimpleNamespace(rate=1.0)
@@ -20,7 +22,7 @@ def loss(theta, inputs, _targets):
 
 
 def run_in(folder, objective, start, **options):
-    with run_store.RunDirectory(folder, {}, seed=1) as run:
+    with run_directory.RunDirectory(folder, {}, seed=1) as run:
         return descent.simulate_descent(
             objective, start, SETTINGS, np.random.default_rng(1), run=run, **options
         )

@@ -14,7 +14,8 @@ import time
 import numpy as np
 import pytest
 
-from aniso import downloads, file_locks
+from aniso.datasets import downloads
+from aniso.runs import file_locks
 
 # one byte value out of four, so that compression shows
 CONTENT = np.random.default_rng(5).integers(4, size=100_000, dtype=np.uint8).tobytes()
@@ -168,7 +169,7 @@ def assert_complete(path):
 
 PROGRAM = """
 import pathlib, sys
-from aniso import downloads
+from aniso.datasets import downloads
 address, path, length, checksum = sys.argv[1:]
 downloads.fetch(pathlib.Path(path), int(length), checksum, [address], "")
 """

@@ -6,28 +6,27 @@ import scipy.sparse
 from reference_matrices import symmetrised
 from scipy.sparse.linalg import LinearOperator, aslinearoperator
 
-from aniso import (
-    checks,
-    covariance_operators,
-    eigen_pairs,
-    indicators,
-    lanczos,
-    losses,
-    network_noise,
-    networks,
-    operands,
-    spectra,
-    spectral_density,
-    trace_estimators,
-)
+from aniso import checks, networks
 from aniso.estimates import NotConverged
+from aniso.matrices import (
+    _pairs,
+    block_lanczos,
+    eigenpairs,
+    factored,
+    indicators,
+    network_noise,
+    operators,
+    spectral_density,
+    stochastic_traces,
+)
+from aniso.problems import losses
 
 DIMENSION = 200
-SOLVERS = [spectra.leading_eigenpairs, lanczos.leading_eigenpairs]
+SOLVERS = [eigenpairs.leading_eigenpairs, block_lanczos.leading_eigenpairs]
 ESTIMATORS = [
-    trace_estimators.hutchinson,
-    trace_estimators.hutch_plus_plus,
-    trace_estimators.xtrace,
+    stochastic_traces.hutchinson,
+    stochastic_traces.hutch_plus_plus,
+    stochastic_traces.xtrace,
 ]
 
 
@@ -43,17 +42,17 @@ def square(rng):
 def uses_of(operator, rng):
     """Every route of the matrix storey that takes an operator as symmetric."""
     small = np.diag(np.arange(1.0, DIMENSION + 1))
-    yield lambda: spectra.leading_eigenpairs(operator, 1)
-    yield lambda: spectra.leading_eigenpairs(operator, 150)
-    yield lambda: spectra.extreme_eigenvalues(operator)
-    yield lambda: lanczos.leading_eigenpairs(operator, 1)
-    yield lambda: lanczos.leading_eigenpairs(operator, 3, which="smallest", block_size=1)
+    yield lambda: eigenpairs.leading_eigenpairs(operator, 1)
+    yield lambda: eigenpairs.leading_eigenpairs(operator, 150)
+    yield lambda: eigenpairs.extreme_eigenvalues(operator)
+    yield lambda: block_lanczos.leading_eigenpairs(operator, 1)
+    yield lambda: block_lanczos.leading_eigenpairs(operator, 3, which="smallest", block_size=1)
     yield lambda: spectral_density.lanczos_quadrature(operator, num_probes=2, num_steps=5, rng=rng)
     for estimator in ESTIMATORS:
         yield lambda estimator=estimator: estimator(operator, 30, rng)
         yield lambda estimator=estimator: estimator(operator, 2 * DIMENSION, rng)
-    yield lambda: trace_estimators.alignment_hutchinson(operator, small, 8, rng)
-    yield lambda: trace_estimators.alignment_hutchinson(small, operator, 8, rng)
+    yield lambda: stochastic_traces.alignment_hutchinson(operator, small, 8, rng)
+    yield lambda: stochastic_traces.alignment_hutchinson(small, operator, 8, rng)
     yield lambda: indicators.alignment(operator, small)
     yield lambda: indicators.projection_coefficient(operator, small)
 
@@ -86,12 +85,12 @@ def test_the_symmetry_of_an_operator_is_probed_once(square):
 
     operator = LinearOperator(square.shape, matvec=None, matmat=product, dtype=float)
     for _ in range(3):
-        operands.symmetric("matrix", operator)
+        operators.symmetric("matrix", operator)
     assert counted == [2]
     # one that is a sum of squares has nothing to be probed
-    covariance = covariance_operators.FactoredCovariance(square, 1.0)
+    covariance = factored.FactoredCovariance(square, 1.0)
     covariance._matmat = None
-    operands.symmetric("covariance", covariance)
+    operators.symmetric("covariance", covariance)
 
 
 def test_rounding_of_single_precision_is_no_asymmetry(square):
@@ -132,7 +131,7 @@ def test_an_operator_of_integers_keeps_what_it_offers():
         def trace(self):
             return 6
 
-    made = operands.symmetric("matrix", Twice())
+    made = operators.symmetric("matrix", Twice())
     assert made.dtype == np.float64
     assert indicators.trace_ratio(Twice(), np.eye(3)) == 1.0
     assert not hasattr(made, "factor_rows")
@@ -160,7 +159,7 @@ def test_residuals_above_the_tolerance_are_raised_with_what_was_reached(solver, 
     with pytest.raises(NotConverged, match=r"raise the tolerance|max_basis") as caught:
         solver(operator, 3, tolerance=1e-11)
     partial = caught.value.partial
-    assert isinstance(partial, spectra.EigenPairs)
+    assert isinstance(partial, eigenpairs.EigenPairs)
     assert 1e-11 * norm < partial.residuals.max() < 1e-6 * norm
     # what the products allow is given, with residuals within the promise
     pairs = solver(operator, 3, tolerance=1e-6)
@@ -198,7 +197,7 @@ def test_no_copy_of_a_multiple_eigenvalue_is_missed(solver, num_classes, num_pai
     hessian, eigenvalues = softmax_regression(rng, num_classes)
     which = "largest" if sign > 0 else "smallest"
     num_features = len(hessian) // num_classes
-    if solver is spectra.leading_eigenpairs:
+    if solver is eigenpairs.leading_eigenpairs:
         # enough dimensions that it iterates
         size = max(0, 4 * num_pairs + 50 - len(hessian))
         hessian = np.pad(hessian, (0, size))
@@ -233,41 +232,41 @@ def test_a_search_for_copies_that_does_not_end_is_not_converged(monkeypatch):
     operator = aslinearoperator(np.diag(np.linspace(0, 1, 3000) ** 0.1))
 
     def limited(matrix, num_pairs, **options):
-        if isinstance(matrix, spectra._Deflated):
+        if isinstance(matrix, eigenpairs._Deflated):
             options["maxiter"] = 1
         return eigsh(matrix, num_pairs, **options)
 
-    eigsh = spectra.eigsh
-    monkeypatch.setattr(spectra, "eigsh", limited)
+    eigsh = eigenpairs.eigsh
+    monkeypatch.setattr(eigenpairs, "eigsh", limited)
     with pytest.raises(NotConverged, match="copies of multiple eigenvalues") as caught:
-        spectra.leading_eigenpairs(operator, 2, tolerance=1e-6)
+        eigenpairs.leading_eigenpairs(operator, 2, tolerance=1e-6)
     np.testing.assert_allclose(caught.value.partial.values[0], 1, rtol=0, atol=1e-6)
 
 
 def test_few_copies_need_no_second_iteration():
-    assert not eigen_pairs.may_hide_copies(np.array([2.0, 2.0, 1.0]), 3, 1e-9)
-    assert not eigen_pairs.may_hide_copies(np.array([2.0, 1.0, 1.0, 1.0]), 2, 1e-9)
-    assert eigen_pairs.may_hide_copies(np.array([2.0, 2.0, 1.0]), 1, 1e-9)
+    assert not _pairs.may_hide_copies(np.array([2.0, 2.0, 1.0]), 3, 1e-9)
+    assert not _pairs.may_hide_copies(np.array([2.0, 1.0, 1.0, 1.0]), 2, 1e-9)
+    assert _pairs.may_hide_copies(np.array([2.0, 2.0, 1.0]), 1, 1e-9)
 
 
 def test_eigenpairs_of_covariances_keep_the_promise_or_refuse(rng, monkeypatch):
     rows = rng.standard_normal((30, 80)) * np.geomspace(1, 1e-12, 30)[:, None]
     for factor in (rows, rows.T):
-        covariance = covariance_operators.FactoredCovariance(factor, 2.0)
+        covariance = factored.FactoredCovariance(factor, 2.0)
         dense = 2.0 * factor.T @ factor
         pairs = covariance.leading_eigenpairs(25)
         measured = np.linalg.norm(dense @ pairs.vectors - pairs.vectors * pairs.values, axis=0)
         assert measured.max() <= 1e-10 * pairs.values[0]
-        broken = covariance_operators.FactoredCovariance(np.full_like(factor, np.nan), 1.0)
+        broken = factored.FactoredCovariance(np.full_like(factor, np.nan), 1.0)
         with pytest.raises(checks.InputError, match="not finite"):
             broken.leading_eigenpairs(2)
     # a product that is not that of the factor breaks the promise
     monkeypatch.setattr(
-        covariance_operators.FactoredCovariance, "_matmat", lambda self, v: 1.001 * self.rows.T @ v
+        factored.FactoredCovariance, "_matmat", lambda self, v: 1.001 * self.rows.T @ v
     )
     monkeypatch.setattr(covariance, "rows", np.eye(30))
     with pytest.raises(NotConverged):
-        covariance_operators.FactoredCovariance(np.eye(30), 1.0).leading_eigenpairs(3)
+        factored.FactoredCovariance(np.eye(30), 1.0).leading_eigenpairs(3)
 
 
 def small_network(rng, **options):
@@ -310,5 +309,5 @@ def test_a_network_of_softmax_regression_shows_all_copies(rng):
     zero = np.zeros(network.num_parameters)
     extended = np.column_stack([inputs, np.ones(40)])
     expected = np.repeat(np.linalg.eigvalsh(extended.T @ extended / 40)[::-1] / 10, 9)
-    found = lanczos.leading_eigenpairs(network.linearise(zero).hessian_operator(), 12)
+    found = block_lanczos.leading_eigenpairs(network.linearise(zero).hessian_operator(), 12)
     np.testing.assert_allclose(found.values, expected[:12], rtol=0, atol=1e-8)

@@ -7,8 +7,9 @@ import pytest
 import scipy.integrate
 import scipy.linalg
 
-from aniso import checks, escape, estimates, langevin, ornstein_uhlenbeck
-from aniso.escape import asymptotic_times, exit_statistics, quadrature
+from aniso import checks, escape, estimates, langevin
+from aniso.closed_forms import diffusion
+from aniso.escape import censoring, kramers, quadrature
 from aniso.langevin import drifts, noises, regions
 
 FAST = not numba.config.DISABLE_JIT
@@ -89,7 +90,7 @@ def test_quadrature_refuses():
 def test_double_well_over_kramers(temperature, ratio):
     # from one well to the bottom of the other, exact over Kramers
     exact = quadrature.mean_exit_time(double_well, 2 * temperature, -1.0, -np.inf, 1.0)
-    formula = asymptotic_times.kramers(2.0, -1.0, 0.25, 2 * temperature)
+    formula = kramers.kramers_time(2.0, -1.0, 0.25, 2 * temperature)
     assert exact.value / formula.value == pytest.approx(ratio, abs=6e-4)  # three digits given
     assert formula.is_valid == (0.25 / temperature >= 5)
 
@@ -98,18 +99,18 @@ def test_double_well_over_kramers(temperature, ratio):
 
 
 def test_eyring_kramers_is_a_product_of_independent_directions():
-    flat = asymptotic_times.kramers(2.0, -1.0, 0.25, 0.1)
+    flat = kramers.kramers_time(2.0, -1.0, 0.25, 0.1)
     for curvature in (0.3, 7.0):
         # a transverse direction of equal curvature at both points changes nothing
-        several = escape.eyring_kramers(
+        several = escape.eyring_kramers_time(
             np.diag([2.0, curvature]), np.diag([-1.0, curvature]), 0.25, 0.1 * np.eye(2)
         )
         assert several.value == pytest.approx(flat.value, rel=1e-12)
-    wide = escape.eyring_kramers(
+    wide = escape.eyring_kramers_time(
         np.eye(500) * 3.0, np.diag([-1.0] + [3.0] * 499), 1.0, 0.5 * np.eye(500)
     )
     assert wide.value == pytest.approx(2 * math.pi / math.sqrt(3.0) * math.exp(4.0))
-    assert escape.eyring_kramers([[1.0]], [[-1.0]], 9.0, [[1e-3]]).value == math.inf
+    assert escape.eyring_kramers_time([[1.0]], [[-1.0]], 9.0, [[1e-3]]).value == math.inf
 
 
 def test_eyring_kramers_refuses():
@@ -123,7 +124,7 @@ def test_eyring_kramers_refuses():
         ((well, saddle, 1.0, np.zeros((2, 2))), "positive multiple"),
     ):
         with pytest.raises(checks.InputError, match=message):
-            escape.eyring_kramers(*arguments)
+            escape.eyring_kramers_time(*arguments)
 
 
 # simulation -----------------------------------------------------------------------------------
@@ -149,10 +150,10 @@ def test_simulation_quadrature_and_kramers_agree_on_the_double_well():
     assert abs(result.mean.value - exact) < 4.5 * result.mean.standard_error + allowance
     if FAST:
         low = quadrature.mean_exit_time(double_well, variance / 8, -1.0, -np.inf, 0.0).value
-        formula = asymptotic_times.kramers(2.0, -1.0, 0.25, variance / 8)
+        formula = kramers.kramers_time(2.0, -1.0, 0.25, variance / 8)
         assert formula.is_valid
         assert low == pytest.approx(formula.value / 2, rel=0.1)
-        assert not asymptotic_times.kramers(2.0, -1.0, 0.25, variance).is_valid
+        assert not kramers.kramers_time(2.0, -1.0, 0.25, variance).is_valid
         # planted: the time of a barrier half as high again
         wrong = quadrature.mean_exit_time(
             lambda x: 1.5 * double_well(x), variance, -1.0, -np.inf, 0.0
@@ -220,7 +221,7 @@ def test_censored_maximum_likelihood_covers_the_truth():
     rounds, covered, z = 400, 0, []
     for _ in range(rounds):
         drawn = rng.exponential(2.0, 40)
-        result = exit_statistics.mean_exit_time(np.minimum(drawn, 3.0), drawn < 3.0, 3.0)
+        result = censoring.mean_exit_time(np.minimum(drawn, 3.0), drawn < 3.0, 3.0)
         if result.mean is None:  # rejected as not exponential, once in a thousand
             continue
         covered += result.interval[0] <= 2.0 <= result.interval[1]
@@ -234,18 +235,18 @@ def test_the_exponentiality_test_accepts_and_rejects():
     rng = np.random.default_rng(SEED)
     times = rng.exponential(1.0, 2000)
     for horizon in (50.0, 1.0):
-        p_value = exit_statistics.mean_exit_time(
+        p_value = censoring.mean_exit_time(
             np.minimum(times, horizon), times < horizon, horizon
         ).exponential_p_value
         assert p_value > 1e-6
     # exits that all wait: gamma of shape 3
     late = rng.gamma(3.0, 1.0, 2000)
-    result = exit_statistics.mean_exit_time(np.minimum(late, 3.0), late < 3.0, 3.0)
+    result = censoring.mean_exit_time(np.minimum(late, 3.0), late < 3.0, 3.0)
     assert not result.is_exponential
     assert result.mean is None
     assert "not exponential" in result.verdict
     # without censoring the sample mean needs no law
-    result = exit_statistics.mean_exit_time(late, np.ones(2000, bool), 100.0)
+    result = censoring.mean_exit_time(late, np.ones(2000, bool), 100.0)
     assert result.mean.value == pytest.approx(late.mean())
     assert result.verdict == "every path left: sample mean"
 
@@ -257,15 +258,15 @@ def test_a_chain_of_constant_rate_is_not_called_otherwise_for_its_steps():
     for _ in range(5):
         steps = rng.geometric(1 / 20, 4000)
         times, exited = 0.1 * np.minimum(steps, 40), steps <= 40
-        result = exit_statistics.mean_exit_time(times, exited, 4.0, step_size=0.1)
+        result = censoring.mean_exit_time(times, exited, 4.0, step_size=0.1)
         verdicts.append(result.is_exponential)
         # taken as continuous, the steps themselves look like a changing rate
-        assert not exit_statistics.mean_exit_time(times, exited, 4.0).is_exponential
+        assert not censoring.mean_exit_time(times, exited, 4.0).is_exponential
     assert sum(verdicts) >= 4
     # a rate that does change is still seen
     steps = rng.negative_binomial(3, 0.15, 4000) + 1
     times, exited = 0.1 * np.minimum(steps, 40), steps <= 40
-    assert not exit_statistics.mean_exit_time(times, exited, 4.0, step_size=0.1).is_exponential
+    assert not censoring.mean_exit_time(times, exited, 4.0, step_size=0.1).is_exponential
 
 
 def test_p_values_of_exponential_exits_are_uniform():
@@ -274,9 +275,7 @@ def test_p_values_of_exponential_exits_are_uniform():
     for _ in range(300):
         times = rng.exponential(1.0, 200)
         p_values.append(
-            exit_statistics.mean_exit_time(
-                np.minimum(times, 1.5), times < 1.5, 1.5
-            ).exponential_p_value
+            censoring.mean_exit_time(np.minimum(times, 1.5), times < 1.5, 1.5).exponential_p_value
         )
     # total time at risk is estimated, which makes the test slightly conservative
     assert 0.4 < np.mean(p_values) < 0.65
@@ -284,7 +283,7 @@ def test_p_values_of_exponential_exits_are_uniform():
 
 def test_exit_statistics_refuse():
     good = ([1.0, 2.0], [True, False], 2.0)
-    assert math.isnan(exit_statistics.mean_exit_time(*good).exponential_p_value)
+    assert math.isnan(censoring.mean_exit_time(*good).exponential_p_value)
     for arguments, message in (
         (([1.0], [1], 2.0), "one bool per time"),
         (([1.0], [True, False], 2.0), "one bool per time"),
@@ -293,7 +292,7 @@ def test_exit_statistics_refuse():
         (([1.0], [False], 2.0), "below the horizon"),
     ):
         with pytest.raises(checks.InputError, match=message):
-            exit_statistics.mean_exit_time(*arguments)
+            censoring.mean_exit_time(*arguments)
 
 
 # quasi-potential ------------------------------------------------------------------------------
@@ -313,8 +312,8 @@ def test_quasi_potential_solves_the_hamilton_jacobi_equation():
     gradient = np.array(
         [
             (
-                escape.quasi_potential(hessian, covariance, x + width * e)
-                - escape.quasi_potential(hessian, covariance, x - width * e)
+                escape.quasi_potential_at(hessian, covariance, x + width * e)
+                - escape.quasi_potential_at(hessian, covariance, x - width * e)
             )
             / (2 * width)
             for e in np.eye(3)
@@ -339,10 +338,10 @@ def test_exits_are_minima_over_their_boundaries():
     plane = escape.exit_through_plane(hessian, covariance, normal, 0.4)
     on_plane = directions - np.outer(directions @ normal, normal) + 0.4 * normal
     for found, points in ((level, on_level), (ball, 1.3 * directions), (plane, on_plane)):
-        assert escape.quasi_potential(hessian, covariance, found.point) == pytest.approx(
+        assert escape.quasi_potential_at(hessian, covariance, found.point) == pytest.approx(
             found.value, rel=1e-9
         )
-        others = [escape.quasi_potential(hessian, covariance, point) for point in points]
+        others = [escape.quasi_potential_at(hessian, covariance, point) for point in points]
         assert min(others) >= found.value * (1 - 1e-9)
     assert 0.5 * level.point @ hessian @ level.point == pytest.approx(0.7)
     assert np.linalg.norm(ball.point) == pytest.approx(1.3)
@@ -351,8 +350,8 @@ def test_exits_are_minima_over_their_boundaries():
 
 def test_where_the_noise_does_not_reach():
     hessian, covariance = np.diag([1.0, 2.0]), np.diag([1.0, 0.0])
-    assert escape.quasi_potential(hessian, covariance, [0.0, 1.0]) == math.inf
-    assert escape.quasi_potential(hessian, covariance, [1.0, 0.0]) == pytest.approx(1.0)
+    assert escape.quasi_potential_at(hessian, covariance, [0.0, 1.0]) == math.inf
+    assert escape.quasi_potential_at(hessian, covariance, [1.0, 0.0]) == pytest.approx(1.0)
     assert escape.exit_through_plane(hessian, covariance, [0.0, 1.0], 1.0).value == math.inf
     assert escape.exit_through_level(hessian, covariance, 1.0).value == pytest.approx(2.0)
     assert escape.exit_from_ball(hessian, np.zeros((2, 2)), 1.0).value == math.inf
@@ -371,7 +370,7 @@ def test_a_saddle_has_no_exponent_and_the_refusal_says_what_to_do(smallest):
         lambda: escape.exit_through_level(hessian, covariance, 1.0),
         lambda: escape.exit_from_ball(hessian, covariance, 1.0),
         lambda: escape.exit_through_plane(hessian, covariance, [1.0, 0.0], 1.0),
-        lambda: escape.quasi_potential(hessian, covariance, [1.0, 0.0]),
+        lambda: escape.quasi_potential_at(hessian, covariance, [1.0, 0.0]),
     ):
         with pytest.raises(checks.InputError) as caught:
             call()
@@ -388,13 +387,13 @@ def test_a_saddle_has_no_exponent_and_the_refusal_says_what_to_do(smallest):
 def test_minimum_action_of_a_linear_drift_is_the_closed_form():
     hessian, covariance = random_problem(size=2)
     end = np.array([0.8, -0.5])
-    result = escape.minimum_action(lambda x: -x @ hessian, covariance, [0.0, 0.0], end)
-    exact = escape.quasi_potential(hessian, covariance, end)
+    result = escape.minimise_action(lambda x: -x @ hessian, covariance, [0.0, 0.0], end)
+    exact = escape.quasi_potential_at(hessian, covariance, end)
     # midpoint rule, error O(n^-2); an action above the infimum
     assert result.action == pytest.approx(exact, rel=5e-3)
     np.testing.assert_allclose(result.path[[0, -1]], [[0.0, 0.0], end], atol=1e-12)
     # planted: the exponent of isotropic noise with the same trace
-    isotropic = escape.quasi_potential(hessian, np.trace(covariance) / 2 * np.eye(2), end)
+    isotropic = escape.quasi_potential_at(hessian, np.trace(covariance) / 2 * np.eye(2), end)
     assert abs(isotropic - exact) < 1e-3 * exact or abs(result.action - isotropic) > abs(
         result.action - exact
     )
@@ -405,7 +404,7 @@ def test_minimum_action_of_a_gradient_is_twice_the_rise():
     def drift(x):
         return np.column_stack([x[:, 0] - x[:, 0] ** 3, -3.0 * x[:, 1]])
 
-    result = escape.minimum_action(
+    result = escape.minimise_action(
         drift,
         0.5 * np.eye(2),
         [-1.0, 0.0],
@@ -422,18 +421,18 @@ def test_minimum_action_reports_what_it_reached_and_refuses():
     hessian, covariance = random_problem(size=2)
     arguments = (lambda x: -x @ hessian, covariance, [0.0, 0.0], [1.0, 1.0])
     with pytest.raises(estimates.NotConverged, match="after 1 rounds") as info:
-        escape.minimum_action(*arguments, max_rounds=1)
+        escape.minimise_action(*arguments, max_rounds=1)
     assert info.value.partial.action > 0
     for wrong in (lambda x: np.nan * x, lambda x: x[:, 0]):
         with pytest.raises(checks.InputError, match="expected finite numbers, one row per point"):
-            escape.minimum_action(wrong, *arguments[1:])
+            escape.minimise_action(wrong, *arguments[1:])
     # the same through a boundary keeps the partial results
     result = escape.exit_over_boundary(
         *arguments[:3], np.array([[1.0, 1.0], [2.0, 2.0]]), max_rounds=1
     )
     np.testing.assert_allclose(result.path[-1], [1.0, 1.0])
     assert result.change > 1e-6  # and says that it is one
-    assert escape.minimum_action(*arguments).change <= 1e-6
+    assert escape.minimise_action(*arguments).change <= 1e-6
     for change, message in (
         ({1: np.diag([1.0, 0.0])}, "singular"),
         ({3: [0.0, 0.0]}, "the same point"),
@@ -441,7 +440,7 @@ def test_minimum_action_reports_what_it_reached_and_refuses():
     ):
         changed = [change.get(i, value) for i, value in enumerate(arguments)]
         with pytest.raises(checks.InputError, match=message):
-            escape.minimum_action(*changed)
+            escape.minimise_action(*changed)
     with pytest.raises(checks.InputError, match="boundary is empty"):
         escape.exit_over_boundary(*arguments[:3], np.zeros((0, 2)))
 
@@ -455,7 +454,7 @@ def test_three_ways_to_the_efficiency():
     times = [0.0, 0.5, 1.0, 2.0]
     slope = escape.by_slope(hessian, covariance, times)
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore", ornstein_uhlenbeck.BeyondQuadraticModel)
+        warnings.simplefilter("ignore", diffusion.BeyondQuadraticModel)
         closed = escape.by_closed_form(hessian, covariance, times)
     decay = [scipy.linalg.expm(-2 * hessian * t) for t in times]
     expected = [0.25 * np.trace((np.eye(3) - d) @ covariance) for d in decay]
@@ -495,7 +494,7 @@ def test_a_curve_carries_the_time_of_its_quadratic_model():
         for curve in curves:
             assert curve.meaningful_until == pytest.approx(math.log(8) / 0.6)
         # the closed form says so itself: -1e51 at t = 200
-        beyond = [w for w in caught if w.category is ornstein_uhlenbeck.BeyondQuadraticModel]
+        beyond = [w for w in caught if w.category is diffusion.BeyondQuadraticModel]
         assert len(beyond) == len(times) - 1
     assert curves[0].values[1] < -1e50
     assert escape.by_closed_form(np.eye(2), np.eye(2), [1e6]).meaningful_until == math.inf

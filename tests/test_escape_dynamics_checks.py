@@ -2,7 +2,7 @@ import numba
 import numpy as np
 import pytest
 
-from aniso import ornstein_uhlenbeck
+from aniso.closed_forms import diffusion
 from aniso.langevin import regions
 from aniso.propositions import dynamics, equations_of_motion, exit_times
 from aniso.propositions.check import Settings, Verdict
@@ -42,9 +42,9 @@ def test_a_wider_interval_is_seen(monkeypatch):
 
 
 def test_five_per_cent_of_curvature_is_seen(monkeypatch):
-    closed = ornstein_uhlenbeck.stationary_covariance
+    closed = diffusion.stationary_covariance
     monkeypatch.setattr(
-        exit_times.escape.quasi_potential.__globals__["ornstein_uhlenbeck"],
+        diffusion,
         "stationary_covariance",
         lambda hessian, covariance: closed(1.05 * np.asarray(hessian), covariance),
     )

@@ -3,7 +3,7 @@ import pytest
 
 from aniso import checks, escape
 from aniso.escape import two_basin_exit
-from aniso.models import two_basin
+from aniso.problems import two_basin
 
 ORIGIN = [[0.0, 0.0]]
 HESSIAN = np.array([[110.0, 90.0], [90.0, 110.0]])  # 200 along (1, 1), 20 across
@@ -32,7 +32,7 @@ def test_the_drift_is_minus_the_gradient_of_the_objective():
 @pytest.mark.parametrize("covariance", [np.diag([1.0, 3.0]), np.array([[1.0, -0.8], [-0.8, 1.0]])])
 def test_anisotropic_noise_leaves_where_the_linear_theory_says(covariance):
     boundary = two_basin_exit.sharp_basin_boundary(ORIGIN)
-    linear = [escape.quasi_potential(HESSIAN, covariance, point - 1) for point in boundary]
+    linear = [escape.quasi_potential_at(HESSIAN, covariance, point - 1) for point in boundary]
     result = escape.exit_from_sharp_basin(ORIGIN, covariance, num_candidates=1)
     # the basin is linear up to its boundary; the midpoint rule is off by O(n^-2)
     assert result.action == pytest.approx(min(linear), rel=2e-3)

@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 from matplotlib.figure import Figure
 
-from aniso import evidence_plots, propositions, report
+from aniso import propositions
+from aniso.propositions import plots, report
 from aniso.propositions.check import Settings, Verdict, compare, without_comparison
 
 STORED = Path(__file__).parents[1] / "figures" / "verification" / "verification.json"
@@ -28,7 +29,7 @@ def results():
 
 @pytest.mark.needs_jit
 def test_every_group_with_evidence_gets_its_figure(results, tmp_path):
-    written = evidence_plots.draw(results, tmp_path)
+    written = plots.draw(results, tmp_path)
     assert [path.name for path in written] == [f"{group}.png" for group in GROUPS_WITH_FIGURES]
     for path in written:
         assert path.read_bytes().startswith(b"\x89PNG")
@@ -40,12 +41,12 @@ GROUPS_WITH_FIGURES = ("definition1", "proposition1", "proposition2", "propositi
 
 def test_groups_without_evidence_are_left_out(tmp_path):
     empty = [report.TaskResult("proposition1", "a task", (), 0.0)]
-    assert evidence_plots.draw(empty, tmp_path) == []
+    assert plots.draw(empty, tmp_path) == []
     assert list(tmp_path.iterdir()) == []
 
 
 def test_stored_numbers_are_drawn_anew(tmp_path, capsys):
-    assert evidence_plots.main([str(STORED), str(tmp_path)]) == 0
+    assert plots.main([str(STORED), str(tmp_path)]) == 0
     names = [f"{group}.png" for group in GROUPS_WITH_FIGURES]
     assert sorted(path.name for path in tmp_path.iterdir()) == names
     assert capsys.readouterr().out.splitlines() == [f"wrote {tmp_path / name}" for name in names]
@@ -56,7 +57,7 @@ def drawn(monkeypatch, tmp_path):
     """The figures of the stored evidence, by group, as they were before they became pictures."""
     kept = []
     monkeypatch.setattr(Figure, "savefig", lambda figure, *_, **__: kept.append(figure))
-    evidence_plots.draw(report.results_of(json.loads(STORED.read_text())), tmp_path)
+    plots.draw(report.results_of(json.loads(STORED.read_text())), tmp_path)
     return dict(zip(GROUPS_WITH_FIGURES, kept, strict=True))
 
 
@@ -99,7 +100,7 @@ def test_every_epoch_of_proposition_3_is_drawn(monkeypatch, tmp_path):
     kept = []
     monkeypatch.setattr(Figure, "savefig", lambda figure, *_, **__: kept.append(figure))
     results = [report.TaskResult("proposition3", "t", tuple(proposition3_checks()), 0.0)]
-    evidence_plots.draw(results, tmp_path)
+    plots.draw(results, tmp_path)
     first = kept[0].axes[0]
     in_data = [line for line in first.lines if line.get_transform() == first.transData]
     curves = [line.get_xydata().tolist() for line in in_data if line.get_linestyle() == "-"]

@@ -8,7 +8,7 @@ import pytest
 from autograd import grad
 from tolerances import assert_equal_up_to_rounding
 
-from aniso import example_rows
+from aniso.problems import _example_rows
 
 WIDTH, HIDDEN, CLASSES = 4, 3, 5
 MATRIX = WIDTH * CLASSES
@@ -134,8 +134,8 @@ def test_rows_equal_separate_differentiation(name, num_examples, rng):
     num_parameters, loss = LOSSES[name]
     theta, x, y = draw(num_parameters, num_examples, rng)
     try:
-        rows = example_rows.traced_rows(loss, theta, x, y)
-    except example_rows.Unsupported:
+        rows = _example_rows.traced_rows(loss, theta, x, y)
+    except _example_rows.Unsupported:
         # a number of examples that the parameters or a matrix have too may be refused
         assert num_examples in (2, 3, 4, 5, 16, num_parameters)
         return
@@ -147,4 +147,4 @@ def test_rows_equal_separate_differentiation(name, num_examples, rng):
 @pytest.mark.parametrize("name", LOSSES)
 def test_every_form_is_followed(name, rng):
     num_parameters, loss = LOSSES[name]
-    assert example_rows.is_followed(loss, *draw(num_parameters, 40, rng))
+    assert _example_rows.is_followed(loss, *draw(num_parameters, 40, rng))

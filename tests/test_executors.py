@@ -16,7 +16,8 @@ import executor_units
 import numpy as np
 import pytest
 
-from aniso import checks, executors, local_processes
+from aniso import checks
+from aniso.runs import executors, local_processes
 
 # for programs of their own: these tests and the sources they lie with
 TESTS = Path(__file__).parent
@@ -160,7 +161,7 @@ def test_ctrl_c_ends_the_pool_and_is_passed_on():
 
 PROGRAM = """
 import executor_units, signal
-from aniso import executors, interruptions
+from aniso.runs import executors, interruptions
 
 if __name__ == "__main__":
     signal.signal(signal.SIGINT, signal.default_int_handler)
@@ -302,7 +303,7 @@ def test_a_cluster_without_workers_is_refused(monkeypatch):
 
 INTERRUPTED = """
 import executor_units, signal
-from aniso import interruptions
+from aniso.runs import interruptions
 from analysis import units_of_work
 
 if __name__ == "__main__":
@@ -313,7 +314,7 @@ if __name__ == "__main__":
 """
 
 
-@pytest.mark.filterwarnings("ignore::aniso.run_store.DirectoryInUse")
+@pytest.mark.filterwarnings("ignore::aniso.runs.run_directory.DirectoryInUse")
 def test_after_an_interrupted_program_the_next_takes_over_on_dask(dask, tmp_path):
     (tmp_path / "program.py").write_text(INTERRUPTED.format(folder=str(tmp_path), executor=dask))
     process = subprocess.Popen(
@@ -343,7 +344,7 @@ def test_the_same_numbers_come_over_mpi(tmp_path):
     if not mpiexec.exists():
         pytest.skip("no mpiexec beside this Python")
     program = (
-        "import executor_units; from aniso import executors\n"
+        "import executor_units; from aniso.runs import executors\n"
         "if __name__ == '__main__':\n"
         f"    found = executors.run_units(executor_units.draw, {SEEDS}, 'mpi')\n"
         "    print([outcome.value for outcome in found])\n"

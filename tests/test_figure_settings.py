@@ -91,7 +91,7 @@ def test_figure_4_trains_and_measures_as_stated(monkeypatch):
         rates.extend(learning_rates)
         return [start] * len(learning_rates)
 
-    monkeypatch.setattr(fig4_one_hidden_layer.training, "adam_iterates", adam)
+    monkeypatch.setattr(fig4_one_hidden_layer.adam, "adam_iterates", adam)
     network = fig4_one_hidden_layer.training_network(32, 0)
     assert network.num_examples == 1000
     fig4_one_hidden_layer.parameters_by_epoch(network, 32, 0)

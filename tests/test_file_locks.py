@@ -5,7 +5,7 @@ import time
 
 import pytest
 
-from aniso import file_locks
+from aniso.runs import file_locks
 
 
 def test_a_lock_that_is_held_is_refused_or_waited_for(tmp_path):

@@ -11,7 +11,8 @@ import threading
 
 import pytest
 
-from aniso import checks, files
+from aniso import checks
+from aniso.runs import files
 
 
 @pytest.mark.parametrize(("mode", "content"), [("w", "θ, Σ\n"), ("wb", b"\x00\xff")])
@@ -75,7 +76,7 @@ def test_a_kill_in_the_middle_leaves_the_old_file_whole(tmp_path):
     path.write_text("old")
     program = """
 import os, signal, sys
-from aniso import files
+from aniso.runs import files
 with files.atomic_writer(sys.argv[1]) as stream:
     stream.write("new" * 100_000)
     stream.flush()
@@ -243,7 +244,7 @@ def test_a_socket_is_refused_and_stays(tmp_path, monkeypatch):
 @links
 def test_standard_output_takes_a_file_between_what_is_printed(tmp_path):
     program = (
-        "from aniso import files\n"
+        "from aniso.runs import files\n"
         "print('before')\n"
         "with files.atomic_writer('/dev/stdout') as stream: stream.write('between\\n')\n"
         "print('after')\n"
@@ -278,7 +279,7 @@ def test_a_full_disk_is_an_error_that_names_the_file_and_leaves_the_old_one(tmp_
     """A limit of the length of files stands for the disk."""
     (tmp_path / "result").write_text("old")
     program = (
-        "import resource, signal, sys; from aniso import files\n"
+        "import resource, signal, sys; from aniso.runs import files\n"
         "signal.signal(signal.SIGXFSZ, signal.SIG_IGN)\n"
         "resource.setrlimit(resource.RLIMIT_FSIZE, (100, 100))\n"
         "try:\n"

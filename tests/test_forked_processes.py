@@ -18,7 +18,9 @@ pytestmark = pytest.mark.skipif(
 # what uses the threads of a network, of Lanczos iterations and of ensembles
 _QUANTITIES = """
 import numpy as np
-from aniso import escape, lanczos, langevin, losses, network_noise, networks, threads
+from aniso import escape, langevin, networks, threads
+from aniso.matrices import block_lanczos, network_noise
+from aniso.problems import losses
 from aniso.langevin import drifts, noises, regions
 
 rng = np.random.default_rng(0)
@@ -35,7 +37,7 @@ matrix = np.diag(np.arange(1.0, 41.0))
 
 
 def lanczos_values():
-    return lanczos.leading_eigenpairs(matrix, 3).values
+    return block_lanczos.leading_eigenpairs(matrix, 3).values
 
 
 def ensemble():

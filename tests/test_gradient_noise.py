@@ -8,8 +8,9 @@ from reference_matrices import (
 )
 from tolerances import assert_equal_up_to_rounding, assert_within_sampling_error
 
-from aniso import checks, gradient_noise, memory, noise_conventions
-from aniso.covariance_operators import DiagonalCovariance, FactoredCovariance, quadratic_form
+from aniso import checks, memory
+from aniso.matrices import convention, noise
+from aniso.matrices.factored import DiagonalCovariance, FactoredCovariance, quadratic_form
 
 
 @pytest.fixture
@@ -25,8 +26,8 @@ def both_shapes(rng):
 
 def test_matrices_are_their_definitions(gradients):
     for made, centred in [
-        (gradient_noise.gradient_covariance(gradients), True),
-        (gradient_noise.empirical_fisher(gradients), False),
+        (noise.gradient_covariance(gradients), True),
+        (noise.empirical_fisher(gradients), False),
     ]:
         expected = covariance_by_loops(gradients, centred=centred)
         wrong = covariance_by_loops(gradients, centred=not centred)
@@ -42,8 +43,8 @@ def test_matrices_are_their_definitions(gradients):
 def test_batch_covariance_is_that_of_all_batches(gradients, batch_size, replacement):
     if replacement and batch_size > 4:
         gradients = gradients[:3]  # 3^6 ordered batches are enough
-    one = gradient_noise.gradient_covariance(gradients)
-    made = gradient_noise.minibatch_covariance(one, batch_size, replacement=replacement)
+    one = noise.gradient_covariance(gradients)
+    made = noise.minibatch_covariance(one, batch_size, replacement=replacement)
     expected = batch_covariance_by_enumeration(gradients, batch_size, replacement=replacement)
     # At m = N without replacement the enumerated deviation is rounding of the mean, size 3.
     assert_equal_up_to_rounding(made.to_dense(), expected, num_terms=1000, scale=9.0)
@@ -62,23 +63,23 @@ def test_uncentred_noise_fails_the_enumeration(gradients):
 
 
 def test_one_example_and_the_full_batch_have_no_noise_without_replacement(gradients):
-    single = gradient_noise.gradient_covariance(gradients[:1])
+    single = noise.gradient_covariance(gradients[:1])
     assert single.trace() == 0
-    for covariance, size in [(single, 1), (gradient_noise.gradient_covariance(gradients), 6)]:
-        batch = gradient_noise.minibatch_covariance(covariance, size, replacement=False)
+    for covariance, size in [(single, 1), (noise.gradient_covariance(gradients), 6)]:
+        batch = noise.minibatch_covariance(covariance, size, replacement=False)
         assert batch.trace() == 0
         assert not batch.to_dense().any()
         pairs = batch.leading_eigenpairs(2)
         assert not pairs.values.any()
         np.testing.assert_allclose(pairs.vectors.T @ pairs.vectors, np.eye(2), atol=1e-14)
-    assert noise_conventions.minibatch_scale(1, 1, replacement=False) == 0
-    assert noise_conventions.minibatch_scale(1, 3, replacement=True) == 1 / 3
+    assert convention.minibatch_scale(1, 1, replacement=False) == 0
+    assert convention.minibatch_scale(1, 3, replacement=True) == 1 / 3
 
 
 def test_conversions_share_the_factor_and_are_refused_twice(gradients):
-    one = gradient_noise.gradient_covariance(gradients)
-    batch = gradient_noise.minibatch_covariance(one, 2, replacement=True)
-    diffusion = gradient_noise.diffusion_covariance(batch, 0.1)
+    one = noise.gradient_covariance(gradients)
+    batch = noise.minibatch_covariance(one, 2, replacement=True)
+    diffusion = noise.diffusion_covariance(batch, 0.1)
     assert one.rows is batch.rows is diffusion.rows
     assert [m.convention.stage for m in (one, batch, diffusion)] == [
         "one example",
@@ -88,19 +89,17 @@ def test_conversions_share_the_factor_and_are_refused_twice(gradients):
     np.testing.assert_allclose(diffusion.trace(), 0.1 * one.trace() / 2, rtol=1e-14)
     assert "learning rate 0.1" in repr(diffusion)
     with pytest.raises(checks.InputError, match="already the covariance of the mean"):
-        gradient_noise.minibatch_covariance(batch, 2, replacement=True)
+        noise.minibatch_covariance(batch, 2, replacement=True)
     with pytest.raises(checks.InputError, match="learning rate enters once"):
-        gradient_noise.diffusion_covariance(diffusion, 0.1)
+        noise.diffusion_covariance(diffusion, 0.1)
     with pytest.raises(checks.InputError, match="learning rate enters once"):
-        gradient_noise.diffusion_covariance(one, 0.1)
+        noise.diffusion_covariance(one, 0.1)
     with pytest.raises(checks.InputError, match="uncentred second moment"):
-        gradient_noise.minibatch_covariance(
-            gradient_noise.empirical_fisher(gradients), 2, replacement=True
-        )
+        noise.minibatch_covariance(noise.empirical_fisher(gradients), 2, replacement=True)
 
 
 def test_arguments_are_refused_before_work(gradients):
-    one = gradient_noise.gradient_covariance(gradients)
+    one = noise.gradient_covariance(gradients)
     for size, replacement, text in [
         (0, True, "batch_size=0"),
         (7, False, "batch_size <= N=6"),
@@ -108,18 +107,18 @@ def test_arguments_are_refused_before_work(gradients):
         (2, 1, "replacement=1"),
     ]:
         with pytest.raises(checks.InputError, match=text):
-            gradient_noise.minibatch_covariance(one, size, replacement=replacement)
+            noise.minibatch_covariance(one, size, replacement=replacement)
     with pytest.raises(TypeError):
-        gradient_noise.minibatch_covariance(one, 2)
+        noise.minibatch_covariance(one, 2)
     with pytest.raises(checks.InputError, match="states no convention"):
-        gradient_noise.minibatch_covariance(one.to_dense(), 2, replacement=True)
+        noise.minibatch_covariance(one.to_dense(), 2, replacement=True)
     for wrong, text in [
         (np.zeros((0, 3)), "N >= 1"),
         (np.zeros(3), "shape"),
         ([[np.nan]], "non-finite"),
     ]:
         with pytest.raises(checks.InputError, match=text):
-            gradient_noise.gradient_covariance(wrong)
+            noise.gradient_covariance(wrong)
     with pytest.raises(checks.InputError, match="num_pairs=0"):
         one.leading_eigenpairs(0)
     with pytest.raises(checks.InputError, match="rng=3"):
@@ -179,7 +178,7 @@ def test_eigenpairs_beyond_the_rank_complete_the_basis(rng):
 
 
 def test_samples_have_the_covariance(gradients, rng):
-    made = gradient_noise.gradient_covariance(gradients)
+    made = noise.gradient_covariance(gradients)
     samples = made.sample(rng, 20_000)
     dense = made.to_dense()
     products = samples[:, :, None] * samples[:, None, :]
@@ -188,7 +187,7 @@ def test_samples_have_the_covariance(gradients, rng):
     assert_within_sampling_error(
         samples.mean(axis=0), 0.0, samples.std(axis=0) / np.sqrt(len(samples))
     )
-    uncentred = gradient_noise.empirical_fisher(gradients).to_dense()
+    uncentred = noise.empirical_fisher(gradients).to_dense()
     with pytest.raises(AssertionError, match="sampling"):
         assert_within_sampling_error(products.mean(axis=0), uncentred, errors)
 
@@ -196,11 +195,11 @@ def test_samples_have_the_covariance(gradients, rng):
 def test_centring_keeps_the_digits_of_a_large_mean(rng):
     # Multiples of 2^-20 plus 2^20: exact in floats, so that the shift itself costs nothing.
     gradients = np.round(rng.standard_normal((8, 3)) * 2**20) / 2**20
-    plain = gradient_noise.gradient_covariance(gradients).to_dense()
-    shifted = gradient_noise.gradient_covariance(gradients + 2.0**20).to_dense()
+    plain = noise.gradient_covariance(gradients).to_dense()
+    shifted = noise.gradient_covariance(gradients + 2.0**20).to_dense()
     # The mean 2^20 is rounded at 2^20 eps = 1e-10 and enters squared or times a sum that is 0.
     np.testing.assert_allclose(shifted, plain, rtol=0, atol=1e-9)
-    uncentred = gradient_noise.empirical_fisher(gradients + 2.0**20).to_dense()
+    uncentred = noise.empirical_fisher(gradients + 2.0**20).to_dense()
     naive = uncentred - np.outer(*[(gradients + 2.0**20).mean(axis=0)] * 2)
     assert np.abs(naive - plain).max() > 1e-6
 
@@ -237,7 +236,7 @@ def test_dense_arrays_that_would_not_fit_are_refused(monkeypatch):
     with pytest.raises(memory.AllocationRefused, match="keep the operator"):
         DiagonalCovariance(np.ones(100)).to_dense()
     with pytest.raises(memory.AllocationRefused, match="centred copy"):
-        gradient_noise.gradient_covariance(np.ones((20, 100)))
+        noise.gradient_covariance(np.ones((20, 100)))
 
 
 def test_samples_and_eigenpairs_that_would_not_fit_are_refused(rng, monkeypatch):

@@ -12,29 +12,42 @@ from place_cases import every_place
 from scipy.sparse.linalg import LinearOperator
 
 import aniso
-from aniso import (
-    backend,
-    commutators,
-    covariance_operators,
-    curvature,
-    gradient_noise,
-    losses,
-    network_noise,
-    networks,
-    noise_structures,
-    output_curvature,
-    spectral_density,
-)
+from aniso import networks
+from aniso.arrays import transfer
 from aniso.descent import point, settings
 from aniso.escape import efficiency
-from aniso.langevin import drift_functions, drifts, example_sets, noises, problems, regions
-from aniso.model_objective import ModelObjective
-from aniso.models import one_hidden_layer, quadratic, two_basin
-from aniso.networks.gradient_factors import GradientFactors
-from aniso.networks.linearisation import Linearisation
-from aniso.networks.streamed_gradients import StreamedGradients
-from aniso.networks.tangent_linearisation import TangentLinearisation
-from aniso.objective import Objective
+from aniso.langevin import (
+    drift_functions,
+    drifts,
+    example_sets,
+    noises,
+    problems,
+    regions,
+)
+from aniso.matrices import (
+    commutators,
+    factored,
+    network_noise,
+    spectral_density,
+    structures,
+)
+from aniso.matrices import (
+    noise as gradient_noise,
+)
+from aniso.networks.curvature.linearised import Linearisation
+from aniso.networks.curvature.tangents import TangentLinearisation
+from aniso.networks.gradients.kept import GradientFactors
+from aniso.networks.gradients.streamed import StreamedGradients
+from aniso.problems import (
+    curvature,
+    losses,
+    one_hidden_layer,
+    output_curvature,
+    quadratic,
+    two_basin,
+)
+from aniso.problems.autograd_problem import Objective
+from aniso.problems.model_objective import ModelObjective
 
 SIZE = 3
 MODEL = one_hidden_layer.OneHiddenLayer(SIZE, 2)
@@ -246,17 +259,17 @@ MAKERS = {
     ),
     "FactoredCovariance": (
         rows,
-        lambda given: covariance_operators.FactoredCovariance(given, 0.5),
+        lambda given: factored.FactoredCovariance(given, 0.5),
         lambda made: (made.trace(), products(made)),
     ),
     "DiagonalCovariance": (
         positive,
-        covariance_operators.DiagonalCovariance,
+        factored.DiagonalCovariance,
         lambda made: (made.trace(), products(made)),
     ),
     "from_eigenpairs": (
         lambda rng: (*positive(rng), np.eye(SIZE)),
-        noise_structures.from_eigenpairs,
+        structures.from_eigenpairs,
         lambda made: (products(made),),
     ),
     "Commutator": (matrices, commutators.Commutator, lambda made: (products(made),)),
@@ -449,15 +462,15 @@ def test_a_linearisation_holds_its_theta_in_every_library(place, rng):
     network = networks.Network(
         STACK,
         losses.LogisticLoss(),
-        backend.to_device(INPUTS, place),
-        backend.to_device(LABELS, place),
+        transfer.to_device(INPUTS, place),
+        transfer.to_device(LABELS, place),
     )
     start = rng.standard_normal(network.num_parameters)
-    theta = backend.copied(backend.to_device(start, place))
+    theta = transfer.copied(transfer.to_device(start, place))
     at, rows = network.linearise(theta), StreamedGradients(network, theta)
     theta -= 1.0
-    at_start = network.gradient(backend.to_device(start, place))
+    at_start = network.gradient(transfer.to_device(start, place))
     for gradient in (at.gradient, rows.mean()):
-        np.testing.assert_array_equal(backend.to_numpy(gradient), backend.to_numpy(at_start))
+        np.testing.assert_array_equal(transfer.to_numpy(gradient), transfer.to_numpy(at_start))
         gradient += 1.0
-    np.testing.assert_array_equal(backend.to_numpy(at.gradient), backend.to_numpy(at_start))
+    np.testing.assert_array_equal(transfer.to_numpy(at.gradient), transfer.to_numpy(at_start))

@@ -12,7 +12,9 @@ import numpy as np
 import pytest
 from scipy import io as scipy_io
 
-from aniso import checks, datasets, image_files, official_files
+from aniso import checks, datasets
+from aniso.datasets import formats, sets
+from aniso.datasets import official as official_files
 
 BATCHES = [f"data_batch_{number}.bin" for number in range(1, 6)] + ["test_batch.bin"]
 
@@ -85,7 +87,7 @@ def joined(parts):
 def test_cifar_is_read_from_the_archive(cifar, tmp_path, monkeypatch):
     parts, contents = cifar
     archive = archive_of(contents)
-    monkeypatch.setattr(datasets, "CIFAR10", official(datasets.CIFAR10, archive=archive))
+    monkeypatch.setattr(sets, "CIFAR10", official(sets.CIFAR10, archive=archive))
     (tmp_path / "cifar-10-binary.tar.gz").write_bytes(archive)
     found = datasets.cifar10(tmp_path)
     assert_is(found, joined(parts[:-1]), parts[-1])
@@ -95,7 +97,7 @@ def test_cifar_is_read_from_the_archive(cifar, tmp_path, monkeypatch):
 @pytest.mark.parametrize("inner", ["", "cifar-10-batches-bin"])
 def test_cifar_is_read_from_unpacked_files(cifar, tmp_path, monkeypatch, inner):
     parts, contents = cifar
-    monkeypatch.setattr(datasets, "CIFAR10_BATCH_BYTES", 3 * 3073)
+    monkeypatch.setattr(sets, "CIFAR10_BATCH_BYTES", 3 * 3073)
     (tmp_path / inner).mkdir(exist_ok=True)
     for name, content in contents.items():
         (tmp_path / inner / name).write_bytes(content)
@@ -112,7 +114,7 @@ def test_cifar_is_read_from_unpacked_files(cifar, tmp_path, monkeypatch, inner):
 def test_a_spoilt_archive_is_refused(cifar, tmp_path, monkeypatch):
     _, contents = cifar
     archive = archive_of(contents)
-    monkeypatch.setattr(datasets, "CIFAR10", official(datasets.CIFAR10, archive=archive))
+    monkeypatch.setattr(sets, "CIFAR10", official(sets.CIFAR10, archive=archive))
     (tmp_path / "cifar-10-binary.tar.gz").write_bytes(archive[:-100])
     with pytest.raises(checks.InputError, match="is not the official file"):
         datasets.cifar10(tmp_path)
@@ -121,9 +123,9 @@ def test_a_spoilt_archive_is_refused(cifar, tmp_path, monkeypatch):
 @pytest.mark.parametrize("name", BATCHES)
 def test_an_unpacked_file_that_was_cut_is_refused(cifar, tmp_path, monkeypatch, name):
     """Also where whole records are left."""
-    assert datasets.CIFAR10_BATCH_BYTES == 10_000 * (1 + 3 * 32 * 32)
+    assert sets.CIFAR10_BATCH_BYTES == 10_000 * (1 + 3 * 32 * 32)
     _, contents = cifar
-    monkeypatch.setattr(datasets, "CIFAR10_BATCH_BYTES", 3 * 3073)
+    monkeypatch.setattr(sets, "CIFAR10_BATCH_BYTES", 3 * 3073)
     contents[name] = contents[name][:-3073]
     for batch, content in contents.items():
         (tmp_path / batch).write_bytes(content)
@@ -135,10 +137,10 @@ def test_what_is_no_archive_or_lacks_a_batch_is_refused(cifar):
     _, contents = cifar
     for spoilt in (archive_of(contents)[:2000], gzip.compress(b"no tar")):
         with pytest.raises(checks.InputError, match=r"it\.tar\.gz is damaged or cut off"):
-            image_files.cifar_batches(spoilt, BATCHES, "it.tar.gz")
+            formats.cifar_batches(spoilt, BATCHES, "it.tar.gz")
     del contents[BATCHES[-1]]
     with pytest.raises(checks.InputError, match=r"it\.tar\.gz has no file test_batch\.bin"):
-        image_files.cifar_batches(archive_of(contents), BATCHES, "it.tar.gz")
+        formats.cifar_batches(archive_of(contents), BATCHES, "it.tar.gz")
 
 
 def test_no_error_of_a_library_escapes_from_a_spoilt_archive():
@@ -148,7 +150,7 @@ def test_no_error_of_a_library_escapes_from_a_spoilt_archive():
     for start in range(10, len(whole), 10):
         spoilt = whole[:start] + bytes(255 - byte for byte in whole[start : start + 50])
         try:
-            image_files.cifar_batches(spoilt + whole[start + 50 :], BATCHES, "it.tar.gz")
+            formats.cifar_batches(spoilt + whole[start + 50 :], BATCHES, "it.tar.gz")
         except checks.InputError as error:
             messages.append(str(error))
     assert messages
@@ -165,16 +167,16 @@ def test_a_member_that_is_no_file_is_refused(cifar, kind):
             member.type, member.linkname = kind, "nowhere"
             archive.addfile(member)
     with pytest.raises(checks.InputError, match=r"it\.tar\.gz has no file data_batch_1\.bin"):
-        image_files.cifar_batches(stream.getvalue(), BATCHES, "it.tar.gz")
+        formats.cifar_batches(stream.getvalue(), BATCHES, "it.tar.gz")
 
 
 def test_records_of_a_wrong_length_or_label_are_refused(rng):
     images, labels = images_and_labels(2, rng)
     with pytest.raises(checks.InputError, match=r"batch has 6145 bytes; expected .* 3073"):
-        image_files.cifar_images(records(images, labels)[:-1], "batch")
+        formats.cifar_images(records(images, labels)[:-1], "batch")
     labels[1] = 12
     with pytest.raises(checks.InputError, match=r"batch has the label 12 at 1; expected 0 to 9"):
-        image_files.cifar_images(records(images, labels), "batch")
+        formats.cifar_images(records(images, labels), "batch")
 
 
 # ---- SVHN
@@ -194,7 +196,7 @@ def svhn(rng, tmp_path, monkeypatch):
     parts = [images_and_labels(count, rng) for count in (12, 5)]
     parts[0][1][:2] = 0, 9
     contents = {name: matlab(*part) for name, part in zip(("train", "test"), parts, strict=True)}
-    monkeypatch.setattr(datasets, "SVHN", official(datasets.SVHN, **contents))
+    monkeypatch.setattr(sets, "SVHN", official(sets.SVHN, **contents))
     for name, content in contents.items():
         (tmp_path / f"{name}_32x32.mat").write_bytes(content)
     return tmp_path, parts
@@ -218,15 +220,15 @@ def test_spoilt_matlab_files_are_refused(rng):
     images, labels = images_and_labels(4, rng)
     for content in (b"nothing", matlab(images, labels)[:300]):
         with pytest.raises(checks.InputError, match="file is no MATLAB file with X and y"):
-            image_files.svhn_images(content, "file")
+            formats.svhn_images(content, "file")
     wrong = {"11": [3, 11, 5, 6], "0": [3, 0, 5, 6], "3.5": [3.5, 1, 1, 1], "'a'": list("abcd")}
     for shown, values in wrong.items():
         with pytest.raises(checks.InputError, match=rf"file has y .*{shown}.*; expected integers"):
-            image_files.svhn_images(matlab(images, labels, y=np.array([values]).T), "file")
+            formats.svhn_images(matlab(images, labels, y=np.array([values]).T), "file")
     for shape in [(16, 16, 3, 4), (32, 32, 1, 4), (32, 32, 4), (0, 0, 3, 4)]:
         content = matlab(images, labels, X=np.zeros(shape, np.uint8))
         with pytest.raises(checks.InputError, match=r"file has X of shape .*; expected \(32, 32"):
-            image_files.svhn_images(content, "file")
+            formats.svhn_images(content, "file")
 
 
 # ---- users' files

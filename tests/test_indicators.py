@@ -9,8 +9,17 @@ from scipy.sparse import csr_array
 from scipy.sparse.linalg import LinearOperator, aslinearoperator
 from tolerances import assert_equal_up_to_rounding
 
-from aniso import checks, exact_traces, gradient_noise, indicators, operands, spectra
-from aniso.covariance_operators import DiagonalCovariance, FactoredCovariance
+from aniso import checks
+from aniso.matrices import (
+    eigenpairs,
+    exact_traces,
+    indicators,
+    operators,
+)
+from aniso.matrices import (
+    noise as gradient_noise,
+)
+from aniso.matrices.factored import DiagonalCovariance, FactoredCovariance
 
 DIMENSION, EXAMPLES = 9, 5
 
@@ -144,7 +153,7 @@ def test_an_ambiguous_leading_eigenvector_is_refused_unless_chosen():
     covariance = np.diag([1.0, 3.0, 0.0])
     with pytest.raises(checks.InputError, match="multiple"):
         indicators.projection_coefficient(double, covariance)
-    chosen = spectra.EigenPairs(np.array([2.0]), np.eye(3)[:, 1:2], np.zeros(1), 0)
+    chosen = eigenpairs.EigenPairs(np.array([2.0]), np.eye(3)[:, 1:2], np.zeros(1), 0)
     made = indicators.projection_coefficient(double, covariance, leading=chosen)
     np.testing.assert_allclose(made, 3 * 5 / (2 * 4), rtol=1e-15)
     with pytest.raises(checks.InputError, match=r"spectra\.EigenPairs"):
@@ -170,7 +179,7 @@ def test_a_price_beyond_the_limit_is_refused_with_the_estimator(hessian, gradien
 def test_factors_in_several_blocks(hessian, gradients, monkeypatch):
     one = gradient_noise.gradient_covariance(gradients)
     expected = indicators.alignment(hessian, one)
-    monkeypatch.setattr(operands, "_BLOCK_BYTES", 8 * DIMENSION * 2)
+    monkeypatch.setattr(operators, "_BLOCK_BYTES", 8 * DIMENSION * 2)
     for form in (hessian, aslinearoperator(hessian)):
         assert_equal_up_to_rounding(indicators.alignment(form, one), expected, num_terms=400)
     np.testing.assert_allclose(

@@ -7,35 +7,29 @@ import numpy as np
 import pytest
 from scipy.sparse.linalg import aslinearoperator
 
-from aniso import (
-    checks,
-    gradient_noise,
-    indicators,
-    losses,
-    network_noise,
-    networks,
-    noise_structures,
-    ornstein_uhlenbeck,
-)
-from aniso.covariance_operators import DiagonalCovariance, FactoredCovariance
-from aniso.noise_conventions import Convention, UnknownConvention, convention_of
+from aniso import checks, networks
+from aniso.closed_forms import diffusion as ornstein_uhlenbeck
+from aniso.matrices import indicators, network_noise, noise, structures
+from aniso.matrices.convention import Convention, UnknownConvention, convention_of
+from aniso.matrices.factored import DiagonalCovariance, FactoredCovariance
+from aniso.problems import losses
 
 HESSIAN = np.diag([3.0, 2.0, 1.0])
 
 
 @pytest.fixture
 def one(rng):
-    return gradient_noise.gradient_covariance(rng.standard_normal((8, 3)))
+    return noise.gradient_covariance(rng.standard_normal((8, 3)))
 
 
 @pytest.fixture
 def batch(one):
-    return gradient_noise.minibatch_covariance(one, 2, replacement=True)
+    return noise.minibatch_covariance(one, 2, replacement=True)
 
 
 @pytest.fixture
 def diffusion(batch):
-    return gradient_noise.diffusion_covariance(batch, 0.1)
+    return noise.diffusion_covariance(batch, 0.1)
 
 
 def layered(rng):
@@ -65,12 +59,12 @@ SAME = {
     "view": lambda c: c.to_dense()[:],
     "chosen": lambda c: c.to_dense()[np.ix_([0, 1, 2], [0, 1, 2])],
     "precision": lambda c: c.to_dense().astype(np.longdouble).astype(float),
-    "isotropic": noise_structures.isotropic_equivalent,
-    "diagonal of dense": lambda c: noise_structures.diagonal_part(c.to_dense()),
-    "leading": lambda c: noise_structures.leading_part(c, 2),
-    "of hessian": lambda c: noise_structures.hessian_part(HESSIAN, c, 2),
-    "of |hessian|": lambda c: noise_structures.hessian_magnitude_part(HESSIAN, c.to_dense(), 2),
-    "optimal": lambda c: noise_structures.optimal_noise(HESSIAN, c),
+    "isotropic": structures.isotropic_equivalent,
+    "diagonal of dense": lambda c: structures.diagonal_part(c.to_dense()),
+    "leading": lambda c: structures.leading_part(c, 2),
+    "of hessian": lambda c: structures.hessian_part(HESSIAN, c, 2),
+    "of |hessian|": lambda c: structures.hessian_magnitude_part(HESSIAN, c.to_dense(), 2),
+    "optimal": lambda c: structures.optimal_noise(HESSIAN, c),
 }
 # matrices that were computed from it, whose convention nobody knows
 UNKNOWN = {
@@ -114,9 +108,9 @@ def test_what_is_computed_from_it_is_unknown_and_refused(form, one, diffusion):
         with pytest.raises(checks.InputError, match="unknown convention"):
             indicators.escape_rate(HESSIAN, made)
         with pytest.raises(checks.InputError, match="unknown convention"):
-            gradient_noise.minibatch_covariance(made, 2, replacement=True)
+            noise.minibatch_covariance(made, 2, replacement=True)
         with pytest.raises(checks.InputError, match="unknown convention"):
-            gradient_noise.diffusion_covariance(made, 0.1)
+            noise.diffusion_covariance(made, 0.1)
 
 
 @pytest.mark.parametrize("dense", [False, True])
@@ -134,7 +128,7 @@ def test_a_multiple_states_its_factor(one, diffusion, dense):
         assert (0.5 * one).rows is one.rows
         assert (0.5 * one).trace() == 0.5 * one.trace()
         with pytest.raises(checks.InputError, match=r"this is the 0\.5 × centred"):
-            gradient_noise.minibatch_covariance(0.5 * one, 2, replacement=True)
+            noise.minibatch_covariance(0.5 * one, 2, replacement=True)
 
 
 def test_in_place_changes_are_known(diffusion):
@@ -183,7 +177,7 @@ def test_an_array_with_a_convention_computes_as_any_array(one, rng):
 
 
 def test_an_uncentred_matrix_is_no_covariance_of_any_stage(rng):
-    fisher = gradient_noise.empirical_fisher(rng.standard_normal((8, 3)))
+    fisher = noise.empirical_fisher(rng.standard_normal((8, 3)))
     for form in (fisher, fisher.to_dense(), 1.0 * fisher):
         with pytest.raises(checks.InputError, match="uncentred second moment"):
             indicators.escape_rate(HESSIAN, form)

@@ -1,5 +1,6 @@
 """Compiled functions on disk: never older than their sources, and not needed."""
 
+import ast
 import importlib
 import inspect
 import os
@@ -15,7 +16,7 @@ import numpy as np
 import pytest
 
 import aniso
-from aniso import kernel_cache
+from aniso.arrays import kernel_cache
 
 pytestmark = pytest.mark.needs_jit
 
@@ -23,7 +24,7 @@ SOURCES = {
     "__init__": "",
     "constants": "STEP = 1\n",
     "inner": """
-from aniso.kernel_cache import njit
+from aniso.arrays.kernel_cache import njit
 from kept.constants import STEP
 @njit(error_model="numpy")
 def add(x):
@@ -32,7 +33,7 @@ def add(x):
     "outer": """
 import numpy as np
 from numba import types
-from aniso import kernel_cache
+from aniso.arrays import kernel_cache
 from kept.inner import add
 @kernel_cache.njit()
 def twice(x):
@@ -118,8 +119,9 @@ def test_the_package_runs_from_a_folder_and_a_home_that_cannot_be_written(tmp_pa
     printed, warned = run(
         copy,
         "import aniso, numba; from aniso import networks\n"
-        "from aniso.networks import pooled_convolution_kernel\n"
-        "from aniso.langevin import streams, functions, drift_functions\n"
+        "from aniso.networks.fast import pooled_kernel\n"
+        "from aniso.langevin._kernels import streams\n"
+        "from aniso.langevin import functions, drift_functions\n"
         "functions.pointer(drift_functions.no_drift, functions.PANEL_FUNCTION)\n"
         "print(aniso.__file__, len(streams.normals(1, 2, 3)))",
         **NOWHERE,
@@ -161,26 +163,24 @@ def test_compiled_functions_take_what_they_use_from_their_own_folder():
     number, wrong = 0, []
     for function, module in compiled_functions():
         number += 1
-        folder = Path(module.__file__).parent
+        folder = kernel_cache.home(Path(module.__file__))
+        own = f"aniso.{folder.name}"
         assert isinstance(function._cache, kernel_cache._Cache), function
-        imported = {}
-        for node in inspect.getsource(module).splitlines():
-            if node.startswith("from aniso") and " import " in node:
-                origin, names = node.removeprefix("from ").split(" import ")
-                imported |= dict.fromkeys(names.strip("()").split(", "), origin)
+        imported = {
+            alias.asname or alias.name: node.module
+            for node in ast.walk(ast.parse(inspect.getsource(module)))
+            if isinstance(node, ast.ImportFrom)
+            for alias in node.names
+        }
         for name in function.py_func.__code__.co_names:
             value = vars(module).get(name)
-            home = getattr(inspect.getmodule(getattr(value, "py_func", value)), "__file__", None)
-            origin = imported.get(name, module.__name__)
             if isinstance(value, types.ModuleType):
-                is_own = (
-                    not value.__name__.startswith("aniso.") or Path(value.__file__).parent == folder
-                )
+                origin = value.__name__
             elif hasattr(value, "py_func"):
-                is_own = Path(home).parent == folder
+                origin = value.py_func.__module__
             else:
-                is_own = origin == module.__package__ or origin.startswith(f"{module.__package__}.")
-            if not is_own:
+                origin = imported.get(name, module.__name__)
+            if origin.split(".")[0] == "aniso" and not f"{origin}.".startswith(f"{own}."):
                 wrong.append((function, name, origin))
     assert number > 50
     assert not wrong

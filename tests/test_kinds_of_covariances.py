@@ -10,33 +10,28 @@ import scipy.sparse
 from scipy.sparse.linalg import LinearOperator, aslinearoperator
 
 import aniso
-from aniso import (
-    checks,
-    commutators,
-    escape,
-    gradient_noise,
-    indicators,
-    linear_chains,
-    losses,
-    network_noise,
-    networks,
-    noise_structures,
-    non_equilibrium,
-    ornstein_uhlenbeck,
-    subspaces,
-    trace_estimators,
-)
-from aniso.covariance_operators import DiagonalCovariance, FactoredCovariance
+from aniso import checks, escape, networks
+from aniso.closed_forms import chain, diffusion, non_equilibrium
 from aniso.escape import (
-    asymptotic_times,
     efficiency,
-    exit_exponents,
-    exit_simulation,
-    geometric_action,
+    kramers,
+    minimum_action,
+    quasi_potential,
+    simulation,
     two_basin_exit,
 )
 from aniso.langevin import drifts, linear_chain, modified_equations, noises, regions
-from aniso.models import quadratic
+from aniso.matrices import (
+    commutators,
+    indicators,
+    network_noise,
+    noise,
+    stochastic_traces,
+    structures,
+    subspaces,
+)
+from aniso.matrices.factored import DiagonalCovariance, FactoredCovariance
+from aniso.problems import losses, quadratic
 
 HESSIAN = np.array([[2.0, 0.5], [0.5, 1.0]])
 START = [0.3, -0.2]
@@ -57,7 +52,7 @@ def problem_numbers(problem):
 
 def both_exits(covariance):
     flat, ball = drifts.of_quadratic(np.zeros((2, 2))), regions.ball([0.0, 0.0], 0.8)
-    both = exit_simulation.simulate_chain_and_equation(
+    both = simulation.simulate_chain_and_equation(
         flat, covariance, 0.1, START, ball, 1000.0, 40, seed=3
     )
     return [both.chain.mean.value, both.equation.mean.value]
@@ -75,7 +70,7 @@ def chain_moments(covariance):
 
 
 def action(covariance):
-    result = geometric_action.minimum_action(
+    result = minimum_action.minimise_action(
         lambda x: -x, covariance, [0.0, 0.0], [1.0, 0.0], num_points=9
     )
     return result.action
@@ -83,7 +78,7 @@ def action(covariance):
 
 def action_over_boundary(covariance):
     boundary = [[1.0, 0.0], [1.0, 0.5]]
-    return geometric_action.exit_over_boundary(
+    return minimum_action.exit_over_boundary(
         lambda x: -x, covariance, [0.0, 0.0], boundary, num_points=9
     ).action
 
@@ -97,7 +92,7 @@ def sharp_basin(covariance):
 def probed(covariance):
     # any unbiased estimate of Tr(H Sigma) within its error, whatever probes the kind allows
     rng = np.random.default_rng(0)
-    found = trace_estimators.alignment_hutchinson(HESSIAN, covariance, 400, rng)
+    found = stochastic_traces.alignment_hutchinson(HESSIAN, covariance, 400, rng)
     expected = np.sum(HESSIAN * dense(covariance @ np.eye(2)))
     return abs(found.value - expected) <= 5 * found.standard_error + 1e-9 * expected
 
@@ -112,56 +107,56 @@ FUNCTIONS = {
         None,
     ),
     subspaces.captured_share: (lambda c: subspaces.captured_share(c, np.eye(2)[:, :1]), None),
-    trace_estimators.alignment_hutchinson: (probed, None),
+    stochastic_traces.alignment_hutchinson: (probed, None),
     commutators.relative_commutator: (lambda c: commutators.relative_commutator(HESSIAN, c), None),
     commutators.Commutator: (lambda c: commutators.Commutator(HESSIAN, c) @ np.eye(2), None),
-    noise_structures.isotropic_equivalent: (noise_structures.isotropic_equivalent, None),
-    noise_structures.diagonal_part: (noise_structures.diagonal_part, None),
-    noise_structures.leading_part: (lambda c: noise_structures.leading_part(c, 1), None),
-    noise_structures.hessian_part: (lambda c: noise_structures.hessian_part(HESSIAN, c, 1), None),
-    noise_structures.hessian_magnitude_part: (
-        lambda c: noise_structures.hessian_magnitude_part(HESSIAN, c, 1),
+    structures.isotropic_equivalent: (structures.isotropic_equivalent, None),
+    structures.diagonal_part: (structures.diagonal_part, None),
+    structures.leading_part: (lambda c: structures.leading_part(c, 1), None),
+    structures.hessian_part: (lambda c: structures.hessian_part(HESSIAN, c, 1), None),
+    structures.hessian_magnitude_part: (
+        lambda c: structures.hessian_magnitude_part(HESSIAN, c, 1),
         None,
     ),
-    noise_structures.optimal_noise: (lambda c: noise_structures.optimal_noise(HESSIAN, c), None),
-    ornstein_uhlenbeck.covariance_at: (
-        lambda c: ornstein_uhlenbeck.covariance_at(HESSIAN, c, 1.0),
+    structures.optimal_noise: (lambda c: structures.optimal_noise(HESSIAN, c), None),
+    diffusion.covariance_at: (
+        lambda c: diffusion.covariance_at(HESSIAN, c, 1.0),
         "diffusion",
     ),
-    ornstein_uhlenbeck.stationary_covariance: (
-        lambda c: ornstein_uhlenbeck.stationary_covariance(HESSIAN, c),
+    diffusion.stationary_covariance: (
+        lambda c: diffusion.stationary_covariance(HESSIAN, c),
         "diffusion",
     ),
-    ornstein_uhlenbeck.escaping_efficiency: (
-        lambda c: ornstein_uhlenbeck.escaping_efficiency(HESSIAN, c, [1.0]),
+    diffusion.escaping_efficiency: (
+        lambda c: diffusion.escaping_efficiency(HESSIAN, c, [1.0]),
         "diffusion",
     ),
-    ornstein_uhlenbeck.quadratic_model_time: (
-        lambda c: ornstein_uhlenbeck.quadratic_model_time(HESSIAN, c),
+    diffusion.quadratic_model_time: (
+        lambda c: diffusion.quadratic_model_time(HESSIAN, c),
         "diffusion",
     ),
-    linear_chains.chain_quadratic_model_steps: (
-        lambda c: linear_chains.chain_quadratic_model_steps(HESSIAN, c, 0.1),
+    chain.chain_quadratic_model_steps: (
+        lambda c: chain.chain_quadratic_model_steps(HESSIAN, c, 0.1),
         "mini-batch",
     ),
-    ornstein_uhlenbeck.stationary_escaping_efficiency: (
-        lambda c: ornstein_uhlenbeck.stationary_escaping_efficiency(HESSIAN, c),
+    diffusion.stationary_escaping_efficiency: (
+        lambda c: diffusion.stationary_escaping_efficiency(HESSIAN, c),
         "diffusion",
     ),
-    linear_chains.chain_covariance_at: (
-        lambda c: linear_chains.chain_covariance_at(HESSIAN, c, 0.1, 5),
+    chain.chain_covariance_at: (
+        lambda c: chain.chain_covariance_at(HESSIAN, c, 0.1, 5),
         "mini-batch",
     ),
-    linear_chains.chain_stationary_covariance: (
-        lambda c: linear_chains.chain_stationary_covariance(HESSIAN, c, 0.1),
+    chain.chain_stationary_covariance: (
+        lambda c: chain.chain_stationary_covariance(HESSIAN, c, 0.1),
         "mini-batch",
     ),
-    linear_chains.chain_escaping_efficiency: (
-        lambda c: linear_chains.chain_escaping_efficiency(HESSIAN, c, 0.1, [5]),
+    chain.chain_escaping_efficiency: (
+        lambda c: chain.chain_escaping_efficiency(HESSIAN, c, 0.1, [5]),
         "mini-batch",
     ),
-    linear_chains.chain_stationary_escaping_efficiency: (
-        lambda c: linear_chains.chain_stationary_escaping_efficiency(HESSIAN, c, 0.1),
+    chain.chain_stationary_escaping_efficiency: (
+        lambda c: chain.chain_stationary_escaping_efficiency(HESSIAN, c, 0.1),
         "mini-batch",
     ),
     non_equilibrium.entropy_production: (
@@ -175,30 +170,30 @@ FUNCTIONS = {
         "diffusion",
     ),
     efficiency.by_simulation: (simulated, "diffusion"),
-    exit_exponents.quasi_potential: (
-        lambda c: exit_exponents.quasi_potential(HESSIAN, c, START),
+    quasi_potential.quasi_potential_at: (
+        lambda c: quasi_potential.quasi_potential_at(HESSIAN, c, START),
         "diffusion",
     ),
-    exit_exponents.exit_through_level: (
-        lambda c: exit_exponents.exit_through_level(HESSIAN, c, 1.0).value,
+    quasi_potential.exit_through_level: (
+        lambda c: quasi_potential.exit_through_level(HESSIAN, c, 1.0).value,
         "diffusion",
     ),
-    exit_exponents.exit_from_ball: (
-        lambda c: exit_exponents.exit_from_ball(HESSIAN, c, 1.0).value,
+    quasi_potential.exit_from_ball: (
+        lambda c: quasi_potential.exit_from_ball(HESSIAN, c, 1.0).value,
         "diffusion",
     ),
-    exit_exponents.exit_through_plane: (
-        lambda c: exit_exponents.exit_through_plane(HESSIAN, c, [1.0, 0.0], 1.0).value,
+    quasi_potential.exit_through_plane: (
+        lambda c: quasi_potential.exit_through_plane(HESSIAN, c, [1.0, 0.0], 1.0).value,
         "diffusion",
     ),
-    asymptotic_times.eyring_kramers: (
-        lambda c: asymptotic_times.eyring_kramers(np.eye(2), np.diag([-1.0, 1.0]), 2.0, c).value,
+    kramers.eyring_kramers_time: (
+        lambda c: kramers.eyring_kramers_time(np.eye(2), np.diag([-1.0, 1.0]), 2.0, c).value,
         "diffusion",
     ),
-    geometric_action.minimum_action: (action, "diffusion"),
-    geometric_action.exit_over_boundary: (action_over_boundary, "diffusion"),
+    minimum_action.minimise_action: (action, "diffusion"),
+    minimum_action.exit_over_boundary: (action_over_boundary, "diffusion"),
     two_basin_exit.exit_from_sharp_basin: (sharp_basin, "diffusion"),
-    exit_simulation.simulate_chain_and_equation: (both_exits, "mini-batch"),
+    simulation.simulate_chain_and_equation: (both_exits, "mini-batch"),
     noises.constant: (lambda c: noises.constant(c).covariance, "diffusion"),
     modified_equations.first_order: (
         lambda c: problem_numbers(
@@ -220,18 +215,18 @@ FUNCTIONS = {
     ),
 }
 # isotropic noise alone, or that of a mini-batch alone, is meant by these
-ISOTROPIC = {asymptotic_times.eyring_kramers}
+ISOTROPIC = {kramers.eyring_kramers_time}
 # what takes a covariance, and why it does not take every kind
 OTHERS = {
-    "aniso.gradient_noise.minibatch_covariance": "converts a convention, which an array has not",
-    "aniso.gradient_noise.diffusion_covariance": "converts a convention, which an array has not",
-    "aniso.eigenbasis.projected_variances": "behind the closed forms",
-    "aniso.eigenbasis.rotated_covariance": "behind the closed forms",
+    "aniso.matrices.noise.minibatch_covariance": "converts a convention, which an array has not",
+    "aniso.matrices.noise.diffusion_covariance": "converts a convention, which an array has not",
+    "aniso.closed_forms._eigenbasis.projected_variances": "behind the closed forms",
+    "aniso.closed_forms._eigenbasis.rotated_covariance": "behind the closed forms",
     "aniso.langevin.covariance_factor.full": "behind the noises",
     "aniso.langevin.linear_schemes.moments_at": "moments of a state",
     "aniso.langevin.linear_schemes.transient_covariance": "behind the schemes",
     "aniso.langevin.regions.margin": "behind the exits",
-    "aniso.network_noise.LayeredCovariance": "is one",
+    "aniso.matrices.network_noise.LayeredCovariance": "is one",
 }
 
 
@@ -268,10 +263,10 @@ def layered_covariance(rows):
 
 def kinds(rows, stage):
     """The same matrix in every kind, one with a convention of the stage that is needed."""
-    one = gradient_noise.gradient_covariance(rows)
+    one = noise.gradient_covariance(rows)
     made = {"one example": one}
-    made["mini-batch"] = gradient_noise.minibatch_covariance(one, 1, replacement=True)
-    made["diffusion"] = gradient_noise.diffusion_covariance(made["mini-batch"], 1.0)
+    made["mini-batch"] = noise.minibatch_covariance(one, 1, replacement=True)
+    made["diffusion"] = noise.diffusion_covariance(made["mini-batch"], 1.0)
     matrix = rows.T @ rows / len(rows)
     yield "list", matrix.tolist()
     yield "array of another order", np.asfortranarray(matrix)
@@ -287,9 +282,9 @@ def kinds(rows, stage):
     if rows[:, 1].all():
         layered = layered_covariance(rows)
         if stage in ("mini-batch", "diffusion"):
-            layered = gradient_noise.minibatch_covariance(layered, 1, replacement=True)
+            layered = noise.minibatch_covariance(layered, 1, replacement=True)
         if stage == "diffusion":
-            layered = gradient_noise.diffusion_covariance(layered, 1.0)
+            layered = noise.diffusion_covariance(layered, 1.0)
         yield "layered", layered
     if not (matrix - np.diag(np.diag(matrix))).any():
         yield "diagonal", DiagonalCovariance(np.diag(matrix))
@@ -320,7 +315,7 @@ def test_no_other_convention_is_taken(function, rng):
                 with pytest.raises(checks.InputError, match=f"expected the {stage} covariance"):
                     compute(covariance)
     with pytest.raises(checks.InputError, match="uncentred second moment"):
-        compute(gradient_noise.empirical_fisher(rows))
+        compute(noise.empirical_fisher(rows))
 
 
 @pytest.mark.parametrize("function", FUNCTIONS, ids=lambda function: function.__name__)
@@ -351,5 +346,7 @@ def test_every_function_that_takes_a_covariance_is_tested():
                 found.add(f"{module.name}.{name}")
     tested = {f"{function.__module__}.{function.__name__}" for function in FUNCTIONS}
     results = {name for name in found if name.rpartition(".")[2][0].isupper()} - tested
-    assert found - results == (tested | set(OTHERS)) - {"aniso.network_noise.LayeredCovariance"}
+    assert found - results == (tested | set(OTHERS)) - {
+        "aniso.matrices.network_noise.LayeredCovariance"
+    }
     assert escape.by_slope is efficiency.by_slope

@@ -13,13 +13,13 @@ import scipy.linalg
 
 from aniso import checks, langevin, memory
 from aniso.langevin import (
-    accumulators,
     drifts,
     experiment_identity,
     linear_schemes,
     noises,
     schemes,
 )
+from aniso.langevin._kernels import accumulators
 
 FAST = not numba.config.DISABLE_JIT
 SEED = int(np.random.SeedSequence().generate_state(1)[0])  # any seed passes
@@ -221,7 +221,8 @@ def test_bits_do_not_depend_on_threads():
 KILLED = """
 import numpy as np, sys
 from aniso import langevin
-from aniso.langevin import accumulators, checkpoints, drifts, noises
+from aniso.langevin._kernels import accumulators
+from aniso.langevin import checkpoints, drifts, noises
 checkpoints.SECONDS_BETWEEN_SAVES = 0.0
 drift = drifts.of_quadratic([[1.0]])
 drift = drifts.Drift(1, drift.function, drift.parameters, drift.potential)
@@ -387,7 +388,7 @@ def test_a_tabulated_potential_is_close_to_what_it_tabulates_and_linear_outside(
 
 
 def test_the_two_basin_drift_is_the_gradient_of_the_toy():
-    from aniso.models import two_basin
+    from aniso.problems import two_basin
 
     data = two_basin.two_basin_data(np.random.default_rng(3), 20)
     objective, drift = two_basin.two_basin_objective(data), drifts.of_two_basin(data)

@@ -9,7 +9,7 @@ import numba
 import numpy as np
 import pytest
 
-from aniso import files, langevin
+from aniso import langevin
 from aniso.langevin import (
     cells,
     checkpoints,
@@ -20,6 +20,7 @@ from aniso.langevin import (
     regions,
     two_basin_dynamics,
 )
+from aniso.runs import files
 
 FAST = not numba.config.DISABLE_JIT
 HESSIAN = np.array([[1.0, 0.3], [0.3, 0.5]])
@@ -222,7 +223,8 @@ def test_a_pilot_is_resumed_and_not_begun_again(monkeypatch, tmp_path):
 
 KILLED = """
 import os, signal, sys
-from aniso import files, langevin
+from aniso.runs import files
+from aniso import langevin
 from aniso.langevin import cells, checkpoints, drifts, noises, regions
 cells.FIRST_SLICE, cells.SLICE_SECONDS, checkpoints.SECONDS_BETWEEN_SAVES = 5, 0.0, 0.0
 kind, path, number = sys.argv[1], sys.argv[2], int(sys.argv[3])

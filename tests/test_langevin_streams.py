@@ -7,7 +7,7 @@ import reference_langevin as reference
 import scipy.stats
 
 from aniso import checks
-from aniso.langevin import streams
+from aniso.langevin._kernels import streams
 
 FAST = not numba.config.DISABLE_JIT
 SEED = int(np.random.SeedSequence().generate_state(1)[0])  # any seed passes

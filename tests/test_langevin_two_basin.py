@@ -5,7 +5,7 @@ import reference_langevin as reference
 
 from aniso import checks
 from aniso.langevin import two_basin_dynamics as two_basin
-from aniso.models.two_basin import two_basin_data
+from aniso.problems.two_basin import two_basin_data
 
 FAST = not numba.config.DISABLE_JIT
 SEED = int(np.random.SeedSequence().generate_state(1)[0])  # any seed passes

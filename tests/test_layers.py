@@ -1,6 +1,6 @@
-"""The storeys of the house: imports go down only, and the heavy packages stay where they belong.
+"""The folders of the house: imports go down only, and across folders through a face.
 
-A new module is one entry in STOREYS; a package is entered as ``name name.*``.
+A new folder is one entry in FOLDERS; a module needs none.
 """
 
 import ast
@@ -14,39 +14,22 @@ import pytest
 
 ROOT = Path(__file__).parents[1]
 
-STOREYS = {
-    "ground": """
-        array_files array_functions backend checks cost downloads estimates file_locks files
-        image_files image_transformations memory official_files placed_operators
-        published_images places provenance taylor_checks threads centred_squares executors
-        interruptions local_processes parameter_differences run_store array_hints
-        noise_conventions operands kernel_cache cores memory_limits sent_results
-    """,
-    "problems": """
-        broadcasting datasets derivative_plans example_rows link_functions losses model_objective
-        models models.* networks networks.* objective problem_checks tracing
-    """,
-    "matrices": """
-        alignment_estimators commutators covariance_operators curvature eigenbasis exact_traces
-        lanczos negative_curvature network_noise spectral_density exponential_sums
-        gradient_noise indicators linear_chains noise_conventions non_equilibrium
-        noise_structures operands ornstein_uhlenbeck output_curvature spectra subspaces
-        covariance_arrays eigen_pairs
-        trace_estimators
-    """,
-    "motion": """
-        descent descent.* escape escape.* langevin langevin.* training
-    """,
-    "claims": """
-        evidence_plots propositions propositions.* report verify_propositions
-    """,
-}
-# The matrix storey works from arrays and operators alone; curvature takes an objective.
-MAY_KNOW_PROBLEMS = ["curvature"]
+# A folder may import the folders of the lines above its own; those of one line ignore each other
+# unless ALSO says otherwise. "" are the files at the top.
+FOLDERS = """
+    _array_hints _memory_limits checks cores estimates memory threads
+    arrays runs
+    datasets matrices
+    closed_forms problems
+    networks langevin
+    escape descent
+    propositions diagnostics
+    verify_propositions
+"""
 # Packages that only the named modules import.
 CONFINED = {
-    "matplotlib": ["evidence_plots"],
-    "numba": ["kernel_cache", "langevin.*", "escape.*", "networks.pooled_convolution_kernel"],
+    "matplotlib": ["propositions.plots"],
+    "numba": ["arrays.kernel_cache", "langevin.*", "networks.fast.pooled_kernel"],
 }
 FORBIDDEN_NAMES = {"utils", "helpers", "misc", "common"}
 
@@ -65,77 +48,90 @@ def read_modules(folder):
     }
 
 
-def imported_names(name, tree, modules):
-    """Full dotted name of everything that a module imports, on whatever line."""
+def imports(name, tree, modules):
+    """Pairs (module, name) of everything that a module imports, on whatever line."""
     package = ["aniso", *filter(None, name.split("."))]
     is_package = name == "" or any(other.startswith(f"{name}.") for other in modules)
     for node in ast.walk(tree):
         if isinstance(node, ast.Import):
-            yield from (alias.name for alias in node.names)
+            yield from ((alias.name, None) for alias in node.names)
         elif isinstance(node, ast.ImportFrom):
             base = package[: len(package) - node.level + is_package] if node.level else []
             source = ".".join([*base, *filter(None, [node.module])])
-            yield from (f"{source}.{alias.name}" for alias in node.names)
+            yield from ((source, alias.name) for alias in node.names)
 
 
-def internal_imports(name, tree, modules):
-    """Modules of aniso that a module loads, the packages around them included."""
-    loaded = set()
-    for full in imported_names(name, tree, modules):
-        parts = full.split(".")
-        if parts[0] != "aniso":
-            continue
-        for end in range(1, len(parts)):
-            target = ".".join(parts[1 : end + 1])
-            inside = name == target or name.startswith(f"{target}.")
-            if target in modules and not inside:
-                loaded.add(target)
-    return loaded
+def inner_imports(name, tree, modules):
+    """Pairs (module within aniso, name) of what a module imports of the package."""
+    for source, imported in imports(name, tree, modules):
+        top, _, rest = source.partition(".")
+        if top == "aniso":
+            joined = f"{rest}.{imported}".strip(".")
+            yield (joined, None) if joined in modules else (rest, imported)
 
 
-def storey(name):
-    """Number of the storey that the table gives to a module, the ground being 0; None if none."""
-    for number, patterns in enumerate(STOREYS.values()):
-        if any(fnmatch.fnmatchcase(name, pattern) for pattern in patterns.split()):
+def folder(name):
+    return name.split(".")[0]
+
+
+def level(name):
+    """Line of the table on which the folder of a module stands; None if on none."""
+    for number, line in enumerate(FOLDERS.strip().splitlines()):
+        if folder(name) in line.split():
             return number
     return None
 
 
 def unlisted(modules):
-    return [f"{name} is in no storey" for name in modules if name and storey(name) is None]
+    return sorted(
+        f"{folder(name)} is in no line of the table"
+        for name in {folder(name): None for name in modules if name}
+        if level(name) is None
+    )
 
 
 def upward_imports(modules):
-    names = list(STOREYS)
     for name, tree in modules.items():
-        for target in internal_imports(name, tree, modules):
-            here, there = storey(name), storey(target)
-            if name and None not in (here, there) and there > here:
-                yield f"{name} ({names[here]}) imports {target} ({names[there]})"
+        for target, _ in inner_imports(name, tree, modules):
+            here, there = level(name), level(target)
+            if not name or not target or folder(name) == folder(target) or None in (here, there):
+                continue
+            if there > here or (there == here and here > 0):
+                yield f"{name} imports {target}"
+
+
+def past_the_face(modules):
+    """Imports across folders from a module instead of the folder, or of a private name."""
+    for name, tree in modules.items():
+        for source, imported in imports(name, tree, modules):
+            parts = [*source.split("."), *filter(None, [imported])]
+            if parts[0] != "aniso" or len(parts) < 3 or parts[1] == folder(name):
+                continue
+            if len(parts) > 3 or parts[2].startswith("_"):
+                yield f"{name} imports {'.'.join(parts)} past the face of {parts[1]}"
 
 
 def cycles(modules):
-    graph = {name: internal_imports(name, tree, modules) for name, tree in modules.items() if name}
+    graph = {
+        name: {
+            target
+            for target, _ in inner_imports(name, tree, modules)
+            if target and target != name and not name.startswith(f"{target}.")
+        }
+        for name, tree in modules.items()
+        if name
+    }
     try:
         graphlib.TopologicalSorter(graph).prepare()
     except graphlib.CycleError as error:
         yield " imports ".join(reversed(error.args[1]))
 
 
-def matrices_that_know_problems(modules):
-    matrices, problems = (list(STOREYS).index(name) for name in ("matrices", "problems"))
-    for name, tree in modules.items():
-        if storey(name) == matrices and name not in MAY_KNOW_PROBLEMS:
-            for target in internal_imports(name, tree, modules):
-                if storey(target) == problems:
-                    yield f"{name} imports {target}"
-
-
 def escaped_packages(modules):
     """Imports of a confined package elsewhere, and of what nobody may import."""
     for name, tree in modules.items():
-        for full in imported_names(name, tree, modules):
-            package = full.split(".")[0]
+        for source, _ in imports(name, tree, modules):
+            package = source.split(".")[0]
             homes = CONFINED.get(package)
             if package in ("analysis", "tests", "benchmarks"):
                 yield f"{name} imports {package}"
@@ -146,8 +142,8 @@ def escaped_packages(modules):
 def undeclared_packages(modules, declared):
     """Imports of packages that pyproject.toml does not name."""
     for name, tree in modules.items():
-        for full in imported_names(name, tree, modules):
-            package = full.split(".")[0]
+        for source, _ in imports(name, tree, modules):
+            package = source.split(".")[0]
             if package not in declared | sys.stdlib_module_names | {"aniso"}:
                 yield f"{name} imports {package}"
 
@@ -157,12 +153,12 @@ def forbidden_names(modules):
 
 
 def shared_names(modules):
-    """Public functions and classes that bear the name of a module."""
-    last_names = {name.split(".")[-1] for name in modules}
+    """Public functions and classes that bear the name of a module of the same folder."""
+    names = {(folder(name), name.split(".")[-1]) for name in modules if "." in name}
     definitions = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)
     for name, tree in modules.items():
         for node in tree.body:
-            if isinstance(node, definitions) and node.name in last_names:
+            if isinstance(node, definitions) and (folder(name), node.name) in names:
                 yield f"{name} defines {node.name}, which is a module"
 
 
@@ -171,18 +167,18 @@ def modules():
     return read_modules(ROOT / "aniso")
 
 
-@pytest.mark.parametrize(
-    "offences",
-    [
-        unlisted,
-        upward_imports,
-        cycles,
-        matrices_that_know_problems,
-        escaped_packages,
-        forbidden_names,
-        shared_names,
-    ],
-)
+RULES = [
+    unlisted,
+    upward_imports,
+    past_the_face,
+    cycles,
+    escaped_packages,
+    forbidden_names,
+    shared_names,
+]
+
+
+@pytest.mark.parametrize("offences", RULES)
 def test_the_house_stands(modules, offences):
     assert list(offences(modules)) == []
 
@@ -200,51 +196,54 @@ def test_what_is_imported_is_declared(modules):
 @pytest.mark.parametrize(
     ("offences", "sources", "message"),
     [
-        (unlisted, {"sorcery": ""}, "sorcery is in no storey"),
-        (unlisted, {"models": "", "losses.squared": ""}, "losses.squared is in no storey"),
+        (unlisted, {"sorcery": ""}, "sorcery is in no line"),
+        (unlisted, {"models": "", "models.squared": ""}, "models is in no line"),
         (
             upward_imports,
-            {"losses": "from aniso import spectra", "spectra": ""},
-            "losses (problems) imports spectra (matrices)",
+            {"matrices.noise": "from aniso.problems import losses", "problems.losses": ""},
+            "matrices.noise imports problems.losses",
         ),
         (
             upward_imports,
             {"checks": "def late():\n    import aniso.langevin.streams", "langevin.streams": ""},
-            "checks (ground) imports langevin.streams (motion)",
+            "checks imports langevin.streams",
         ),
         (
             upward_imports,
-            {"models": "", "models.layers": "from .. import report", "report": ""},
-            "models.layers (problems) imports report (claims)",
+            {"problems": "", "problems.toys": "from .. import escape", "escape": ""},
+            "problems.toys imports escape",
         ),
         (
-            cycles,
-            {"spectra": "from aniso import operands", "operands": "from aniso.spectra import x"},
-            "spectra imports operands imports spectra",
+            upward_imports,
+            {"langevin.noises": "from aniso import networks", "networks": ""},
+            "langevin.noises imports networks",
+        ),
+        (
+            past_the_face,
+            {"escape.kramers": "from aniso.langevin.drifts import linear", "langevin.drifts": ""},
+            "escape.kramers imports aniso.langevin.drifts.linear past the face of langevin",
+        ),
+        (
+            past_the_face,
+            {"escape.kramers": "from aniso.langevin import _kernels", "langevin._kernels": ""},
+            "escape.kramers imports aniso.langevin._kernels past the face of langevin",
         ),
         (
             cycles,
             {
-                "models": "from aniso.models import quadratic",
-                "models.quadratic": "from aniso import objective",
-                "objective": "from aniso.models.layers import size",
-                "models.layers": "",
+                "matrices.a": "from aniso.matrices import b",
+                "matrices.b": "from aniso.matrices.a import x",
             },
-            "objective",
+            "matrices.a imports matrices.b imports matrices.a",
         ),
-        (
-            matrices_that_know_problems,
-            {"spectra": "from aniso.losses import SquaredLoss", "losses": ""},
-            "spectra imports losses",
-        ),
-        (escaped_packages, {"report": "from matplotlib import pyplot"}, "evidence_plots"),
-        (escaped_packages, {"spectra": "import numba"}, "spectra imports numba"),
-        (escaped_packages, {"report": "from analysis import figures"}, "imports analysis"),
-        (forbidden_names, {"models.utils": ""}, "models.utils"),
+        (escaped_packages, {"runs.files": "from matplotlib import pyplot"}, "propositions.plots"),
+        (escaped_packages, {"matrices.noise": "import numba"}, "matrices.noise imports numba"),
+        (escaped_packages, {"runs.files": "from analysis import figures"}, "imports analysis"),
+        (forbidden_names, {"problems.utils": ""}, "problems.utils"),
         (
             shared_names,
-            {"curvature": "", "spectra": "def curvature(): ..."},
-            "spectra defines curvature, which is a module",
+            {"matrices.curvature": "", "matrices.noise": "def curvature(): ..."},
+            "matrices.noise defines curvature, which is a module",
         ),
     ],
 )
@@ -258,20 +257,13 @@ def test_a_breach_is_found(offences, sources, message):
 def test_what_is_allowed_is_not_called_a_breach():
     planted = {
         "": ast.parse("import importlib"),
-        "models": ast.parse("from aniso.models.layers import size"),
-        "models.layers": ast.parse("from aniso import checks"),
+        "problems": ast.parse("from aniso.problems.losses import size"),
+        "problems.losses": ast.parse("from aniso import checks"),
         "checks": ast.parse("import numpy"),
-        "evidence_plots": ast.parse("import matplotlib.pyplot"),
+        "propositions.plots": ast.parse("import matplotlib.pyplot"),
         "langevin": ast.parse("from .streams import draw"),
         "langevin.streams": ast.parse("from numba import njit\ndef streams_of(): ..."),
-        "curvature": ast.parse("from aniso.models import layers"),
+        "escape.kramers": ast.parse("from aniso.langevin import streams, simulate\n"),
     }
-    for offences in (
-        unlisted,
-        upward_imports,
-        cycles,
-        matrices_that_know_problems,
-        escaped_packages,
-        shared_names,
-    ):
+    for offences in RULES:
         assert list(offences(planted)) == []

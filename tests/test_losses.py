@@ -8,7 +8,12 @@ from autograd import jacobian as autograd_jacobian
 from tolerances import assert_equal_up_to_rounding, assert_within_sampling_error
 
 from aniso import checks
-from aniso.losses import ClippedSquaredLoss, LogisticLoss, SoftmaxCrossEntropy, SquaredLoss
+from aniso.problems.losses import (
+    ClippedSquaredLoss,
+    LogisticLoss,
+    SoftmaxCrossEntropy,
+    SquaredLoss,
+)
 
 # (loss, number of outputs)
 LOSSES = [

@@ -4,25 +4,22 @@ import numpy as np
 import pytest
 import scipy.sparse
 
-from aniso import (
-    checks,
-    curvature,
-    gradient_noise,
-    image_transformations,
+from aniso import checks, networks
+from aniso.closed_forms import diffusion
+from aniso.datasets import transformations
+from aniso.escape import censoring, kramers, minimum_action
+from aniso.langevin import LangevinProblem, drifts, noises, regions
+from aniso.matrices import (
+    eigenpairs,
     indicators,
-    losses,
     network_noise,
-    networks,
-    operands,
-    ornstein_uhlenbeck,
-    spectra,
+    noise,
+    operators,
     subspaces,
 )
-from aniso.covariance_operators import DiagonalCovariance, FactoredCovariance
-from aniso.escape import asymptotic_times, exit_statistics, geometric_action
-from aniso.langevin import LangevinProblem, drifts, noises, regions
-from aniso.models import quadratic
-from aniso.objective import Objective
+from aniso.matrices.factored import DiagonalCovariance, FactoredCovariance
+from aniso.problems import curvature, losses, quadratic
+from aniso.problems.autograd_problem import Objective
 
 
 class Quantity(np.ndarray):
@@ -65,13 +62,13 @@ PLACES = {
     "network targets": (lambda a: network(targets=a), np.array([0, 1, 1])),
     "network theta": (lambda a: network().gradient(a), np.ones(6)),
     "network vectors": (lambda a: network().hessian_product(np.ones(6), a), np.ones((6, 2))),
-    "gradients": (gradient_noise.gradient_covariance, np.ones((3, 2))),
-    "uncentred": (gradient_noise.empirical_fisher, np.ones((3, 2))),
+    "gradients": (noise.gradient_covariance, np.ones((3, 2))),
+    "uncentred": (noise.empirical_fisher, np.ones((3, 2))),
     "hessian": (lambda a: indicators.alignment(a, np.eye(2)), np.eye(2)),
     "covariance": (lambda a: indicators.alignment(np.eye(2), a), np.eye(2)),
-    "eigenpairs": (lambda a: spectra.leading_eigenpairs(a, 1), np.eye(2)),
+    "eigenpairs": (lambda a: eigenpairs.leading_eigenpairs(a, 1), np.eye(2)),
     "basis": (lambda a: subspaces.captured_share(np.eye(2), a), np.eye(2)[:, :1]),
-    "times": (lambda a: ornstein_uhlenbeck.escaping_efficiency(np.eye(2), np.eye(2), a), [1.0]),
+    "times": (lambda a: diffusion.escaping_efficiency(np.eye(2), np.eye(2), a), [1.0]),
     "variances": (DiagonalCovariance, np.ones(2)),
     "form": (lambda a: FactoredCovariance(np.eye(2), 1.0).quadratic_form(a), np.ones(2)),
     "drift": (drifts.of_polynomial, np.array([0.0, 0.0, 1.0])),
@@ -83,15 +80,15 @@ PLACES = {
     "region": (lambda a: regions.ball(a, 1.0), np.zeros(2)),
     "rows": (quadratic.noise_rows, np.eye(2)),
     "exit times": (
-        lambda a: exit_statistics.mean_exit_time(a, [True, True], 4.0),
+        lambda a: censoring.mean_exit_time(a, [True, True], 4.0),
         np.array([1.0, 2.0]),
     ),
     "exited": (
-        lambda a: exit_statistics.mean_exit_time([1.0, 4.0], a, 4.0),
+        lambda a: censoring.mean_exit_time([1.0, 4.0], a, 4.0),
         np.array([True, False]),
     ),
-    "kramers": (lambda a: asymptotic_times.kramers(a, -1.0, 0.25, 0.25), np.float64(2.0)),
-    "images": (lambda a: image_transformations.scale_images(a, 0, 1), np.zeros((2, 2), np.uint8)),
+    "kramers": (lambda a: kramers.kramers_time(a, -1.0, 0.25, 0.25), np.float64(2.0)),
+    "images": (lambda a: transformations.scale_images(a, 0, 1), np.zeros((2, 2), np.uint8)),
 }
 
 
@@ -150,7 +147,7 @@ def test_the_single_masked_number_is_refused():
 
 def test_a_drift_that_returns_a_masked_array_is_refused():
     with pytest.raises(checks.InputError, match="the drift's result is a masked array"):
-        geometric_action.minimum_action(
+        minimum_action.minimise_action(
             lambda x: masked(-x), np.eye(2), [0.0, 0.0], [1.0, 0.0], num_points=9
         )
 
@@ -159,7 +156,7 @@ def test_a_drift_that_returns_a_masked_array_is_refused():
 def test_a_matrix_object_keeps_its_numbers():
     matrix = np.matrix([[2.0, 1.0], [1.0, 3.0]])
     assert indicators.alignment(matrix, np.eye(2)) == 5.0
-    assert type(operands.symmetric("matrix", matrix)) is np.ndarray
+    assert type(operators.symmetric("matrix", matrix)) is np.ndarray
 
 
 def test_long_lists_are_taken_as_they_are():

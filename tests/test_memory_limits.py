@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from aniso import memory, memory_limits
+from aniso import _memory_limits, memory
 
 GB = 10**9
 NONE_1 = 9223372036854771712
@@ -61,60 +61,60 @@ def tree(request, tmp_path):
 
 @pytest.fixture(autouse=True)
 def without_limits_of_this_process(monkeypatch):
-    monkeypatch.setattr(memory_limits, "_of_process", lambda: ())
+    monkeypatch.setattr(_memory_limits, "_of_process", lambda: ())
 
 
 def test_the_limit_of_the_group_counts_less_what_it_uses(tree):
     tree.group("batch/job 7", 4 * GB, 1 * GB)
-    assert memory_limits.bytes_left(tree.root) == 3 * GB
+    assert _memory_limits.bytes_left(tree.root) == 3 * GB
 
 
 def test_files_in_the_cache_are_free(tree):
     tree.group("batch/job 7", 4 * GB, 3 * GB, cached=2 * GB)
-    assert memory_limits.bytes_left(tree.root) == 3 * GB
+    assert _memory_limits.bytes_left(tree.root) == 3 * GB
 
 
 def test_a_tighter_limit_of_a_group_above_counts(tree):
     tree.group("batch/job 7", 4 * GB, 1 * GB)
     tree.group("batch", 6 * GB, 5 * GB)
     tree.group("", None, 50 * GB)
-    assert memory_limits.bytes_left(tree.root) == 1 * GB
+    assert _memory_limits.bytes_left(tree.root) == 1 * GB
 
 
 def test_a_group_without_limit_has_none(tree):
     tree.group("batch/job 7", None, 1 * GB)
-    assert memory_limits.bytes_left(tree.root) == float("inf")
+    assert _memory_limits.bytes_left(tree.root) == float("inf")
 
 
 def test_a_group_that_is_over_its_limit_has_nothing_left(tree):
     tree.group("batch/job 7", 1 * GB, 2 * GB)
-    assert memory_limits.bytes_left(tree.root) == 0
+    assert _memory_limits.bytes_left(tree.root) == 0
 
 
 def test_in_a_container_the_mounted_folder_is_the_group(tree):
     """There the path is one of the outside, or begins at the folder that is mounted."""
     tree.group("", 2 * GB, 1 * GB)
-    assert memory_limits.bytes_left(tree.root) == 1 * GB
+    assert _memory_limits.bytes_left(tree.root) == 1 * GB
     mounts = tree.root / "proc/self/mountinfo"
     mounts.write_text(mounts.read_text().replace(" / /sys", " /batch/job\\0407 /sys"))
-    memory_limits._limited_groups.cache_clear()
+    _memory_limits._limited_groups.cache_clear()
     tree.group("batch/job 7", GB // 2, 0)  # no group of ours
-    assert memory_limits.bytes_left(tree.root) == 1 * GB
+    assert _memory_limits.bytes_left(tree.root) == 1 * GB
 
 
 def test_the_limit_that_slows_down_counts_too(tmp_path):
     tree = Tree(tmp_path, "v2")
     tree.group("batch/job 7", 4 * GB, 1 * GB)
     tree.write("sys/fs/cgroup/batch/job 7/memory.high", f"{2 * GB}\n")
-    assert memory_limits.bytes_left(tree.root) == 1 * GB
+    assert _memory_limits.bytes_left(tree.root) == 1 * GB
 
 
 def test_without_control_groups_there_is_no_limit(tmp_path):
-    assert memory_limits.bytes_left(tmp_path) == float("inf")
+    assert _memory_limits.bytes_left(tmp_path) == float("inf")
 
 
 def test_the_limits_reach_the_refusal(monkeypatch):
-    monkeypatch.setattr(memory_limits, "bytes_left", lambda: 1000.0)
+    monkeypatch.setattr(_memory_limits, "bytes_left", lambda: 1000.0)
     assert memory.available_bytes() == 1000
     with pytest.raises(memory.AllocationRefused, match="901 B, more than the budget of 900 B"):
         memory.require(901, "an array", "use less")

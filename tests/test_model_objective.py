@@ -9,11 +9,17 @@ import pytest
 import reference_problems as reference
 from tolerances import assert_equal_up_to_rounding
 
-from aniso import checks, memory, model_objective
-from aniso.losses import ClippedSquaredLoss, LogisticLoss, SoftmaxCrossEntropy, SquaredLoss
-from aniso.model_objective import ModelObjective
-from aniso.models.multilayer_perceptron import MultilayerPerceptron
-from aniso.models.one_hidden_layer import OneHiddenLayer
+from aniso import checks, memory
+from aniso.problems import model_objective
+from aniso.problems.losses import (
+    ClippedSquaredLoss,
+    LogisticLoss,
+    SoftmaxCrossEntropy,
+    SquaredLoss,
+)
+from aniso.problems.model_objective import ModelObjective
+from aniso.problems.multilayer_perceptron import MultilayerPerceptron
+from aniso.problems.one_hidden_layer import OneHiddenLayer
 
 every_case = pytest.mark.parametrize("case", problem_cases.CASES, ids=problem_cases.IDS)
 linear_case = pytest.mark.parametrize(

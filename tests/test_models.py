@@ -10,10 +10,10 @@ from autograd import elementwise_grad
 from tolerances import assert_equal_up_to_rounding, assert_within_sampling_error
 
 from aniso import checks
-from aniso.models import activations, layers, quadratic, two_basin
-from aniso.models.multilayer_perceptron import MultilayerPerceptron
-from aniso.models.one_hidden_layer import OneHiddenLayer
-from aniso.objective import Objective
+from aniso.problems import activations, plain_layers, quadratic, two_basin
+from aniso.problems.autograd_problem import Objective
+from aniso.problems.multilayer_perceptron import MultilayerPerceptron
+from aniso.problems.one_hidden_layer import OneHiddenLayer
 
 NETWORKS = [
     OneHiddenLayer(2, 5),
@@ -127,7 +127,7 @@ def test_slopes_are_those_of_autograd_on_kinks_too(name, rng):
         (lambda: MultilayerPerceptron(3), "widths=3"),
         (lambda: MultilayerPerceptron((3, 0)), r"widths\[1\]=0"),
         (lambda: MultilayerPerceptron((3, 1), "swish"), "activation='swish'"),
-        (lambda: layers.unflattened(((1, 1),), np.ones(3)), "D=2"),
+        (lambda: plain_layers.unflattened(((1, 1),), np.ones(3)), "D=2"),
         (lambda: quadratic.quadratic_objective([[1.0, 2.0], [0.0, 1.0]], [0, 0], [[0, 0]]), "symm"),
         (lambda: quadratic.quadratic_objective(np.eye(2), [0.0], [[0, 0]]), "minimum"),
         (lambda: quadratic.quadratic_objective(np.eye(2), [0, 0], np.ones((3, 1))), "gradient_n"),

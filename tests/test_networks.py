@@ -7,14 +7,16 @@ from hypothesis import given, settings
 from networks_cases import NetworkCase, cases
 from place_cases import every_foreign_place
 
-from aniso import backend, checks, losses, memory, networks, places
+from aniso import checks, memory, networks
+from aniso.arrays import places, transfer
+from aniso.problems import losses
 
 # A matter of depth: some thousand operations on numbers of order one, each within eps.
 RELATIVE = 1e-10
 
 
 def agree(actual, expected, relative=RELATIVE, floor=1e-3):
-    actual, expected = backend.to_numpy(actual), np.asarray(expected)
+    actual, expected = transfer.to_numpy(actual), np.asarray(expected)
     assert actual.shape == expected.shape
     scale = max(np.abs(expected).max(initial=0), floor)
     np.testing.assert_allclose(actual, expected, rtol=0, atol=relative * scale)
@@ -61,8 +63,8 @@ def test_every_quantity_is_autograds_wherever_the_data_are(case, place):
 
 
 def check_every_quantity(case, place):
-    network, theta = case.network(place, num_threads=1), backend.to_device(case.theta, place)
-    targets = backend.to_numpy(network.targets)
+    network, theta = case.network(place, num_threads=1), transfer.to_device(case.theta, place)
+    targets = transfer.to_numpy(network.targets)
     expected = reference.derivatives(case.model, case.output_loss, case.inputs, targets, case.theta)
     agree(network.losses(theta), expected["losses"])
     agree(network.loss(theta), expected["losses"].mean())
@@ -75,7 +77,7 @@ def check_every_quantity(case, place):
     floor = curvature_floor(expected)
     agree(network.hessian(theta), expected["hessian"], floor=floor)
     vectors = np.random.default_rng().normal(size=(case.theta.size, 3))
-    block = backend.to_device(vectors, place)
+    block = transfer.to_device(vectors, place)
     for number, product in (
         ("hessian", network.hessian_product),
         ("gauss_newton", network.generalized_gauss_newton_product),
@@ -87,7 +89,7 @@ def check_every_quantity(case, place):
     forms = np.einsum("ik,ij,jk->k", vectors, expected["hessian"], vectors)
     scale = max(np.abs(expected["hessian"]).max(), floor)
     scale *= np.abs(vectors).sum(axis=0).max() ** 2
-    actual = backend.to_numpy(network.quadratic_forms(theta, block))
+    actual = transfer.to_numpy(network.quadratic_forms(theta, block))
     np.testing.assert_allclose(actual, forms, rtol=0, atol=RELATIVE * scale)
     assert network.quadratic_forms(theta, block[:, 0]) == pytest.approx(
         forms[0], rel=0, abs=RELATIVE * scale

@@ -9,11 +9,12 @@ import reference_networks as reference
 from autograd import hessian, jacobian
 from place_cases import every_place
 
-from aniso import backend, checks, networks, places
-from aniso.networks.activation import RULES
-from aniso.networks.layer import Layer
-from aniso.networks.pooled_convolution import PooledConvolution
-from aniso.networks.winograd_convolution import WinogradConvolution
+from aniso import checks, networks
+from aniso.arrays import places, transfer
+from aniso.networks.fast.pooled import PooledConvolution
+from aniso.networks.fast.winograd import WinogradConvolution
+from aniso.networks.layers.activation import RULES
+from aniso.networks.layers.layer import Layer
 
 COUNT, BLOCK = 3, 2
 # A few hundred additions of numbers of order one: 1e-12 is some thousand roundings.
@@ -62,7 +63,7 @@ class Case:
 
     def at(self, array):
         """The array at the place."""
-        return backend.to_device(array, self.place)
+        return transfer.to_device(array, self.place)
 
     @property
     def packed(self):
@@ -93,14 +94,14 @@ def last(array, axis):
 
 
 def agree(actual, expected):
-    actual, expected = backend.to_numpy(actual), backend.to_numpy(expected)
+    actual, expected = transfer.to_numpy(actual), transfer.to_numpy(expected)
     np.testing.assert_allclose(
         actual, expected, rtol=0, atol=ROUNDING * max(1.0, np.abs(expected).max(initial=0))
     )
 
 
 def flat(arrays):
-    return np.concatenate([backend.to_numpy(a).reshape(BLOCK, -1) for a in arrays], axis=1)
+    return np.concatenate([transfer.to_numpy(a).reshape(BLOCK, -1) for a in arrays], axis=1)
 
 
 @every_place
@@ -207,11 +208,11 @@ def test_forms_and_curved_entries_are_those_of_autograds_hessian(layer, shape, p
     for weights, pull_back in layer.curved_entries(case.own, case.memory, fixed):
         size, kind = math.prod(weights.shape[:-1]), weights.shape[:-1]
         units = np.repeat(np.eye(size)[..., None], COUNT, axis=-1)
-        weights = backend.to_numpy(weights).reshape(size, COUNT)
+        weights = transfer.to_numpy(weights).reshape(size, COUNT)
         squares, deltas = pull_back(case.at(units.reshape(size, *kind, COUNT)), case.at(weights))
         if squares is not None:
-            diagonal += backend.to_numpy(squares).sum(axis=0)
-        squares = backend.to_numpy(deltas).reshape(size, -1, COUNT) ** 2
+            diagonal += transfer.to_numpy(squares).sum(axis=0)
+        squares = transfer.to_numpy(deltas).reshape(size, -1, COUNT) ** 2
         below += np.einsum("un,udn->nd", weights, squares).reshape(below.shape)
     # apart from its activations a layer is linear in every single parameter and input
     agree(np.concatenate([diagonal, below.ravel()]), curvature.diagonal())
@@ -248,7 +249,7 @@ def test_convolution_and_pooling_follow_their_definitions(rng):
 def test_activations_have_autograds_derivatives_kinks_included(name, place):
     z = np.array([-30.0, -2.0, -1.0, -0.3, 0.0, 0.3, 1.0, 2.0, 30.0])
     layer, rule = networks.Activation(name), RULES[name]
-    own, xp = backend.to_device(z, place), place.namespace
+    own, xp = transfer.to_device(z, place), place.namespace
     slope = reference.derivative_of(lambda z: layer.plain((), z))
     agree(rule.value(own, xp), layer.plain((), z))
     agree(rule.slope(own, xp), slope(z))
@@ -260,9 +261,9 @@ def test_activations_have_autograds_derivatives_kinks_included(name, place):
 def test_the_first_of_equal_entries_wins(place):
     images = np.ones((1, 2, 2, 1))
     pooling = networks.MaxPooling(2)
-    _, memory = pooling.forward((), backend.to_device(images, place))
-    sent = pooling.backward((), memory, backend.to_device(np.ones((1, 1, 1, 1)), place))
-    np.testing.assert_array_equal(backend.to_numpy(sent).ravel(), [1, 0, 0, 0])
+    _, memory = pooling.forward((), transfer.to_device(images, place))
+    sent = pooling.backward((), memory, transfer.to_device(np.ones((1, 1, 1, 1)), place))
+    np.testing.assert_array_equal(transfer.to_numpy(sent).ravel(), [1, 0, 0, 0])
 
 
 def test_the_first_of_equal_entries_wins_in_the_fused_layer_too():

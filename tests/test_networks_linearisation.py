@@ -9,19 +9,11 @@ from hypothesis import given, settings
 from networks_cases import PIECEWISE, cases
 from test_networks import agree, curvature_floor, small_case
 
-from aniso import (
-    checks,
-    curvature,
-    exact_traces,
-    gradient_noise,
-    indicators,
-    losses,
-    memory,
-    network_noise,
-    networks,
-)
-from aniso.networks import gauss_newton, linearisation, tangent_products
+from aniso import checks, memory, networks
+from aniso.matrices import exact_traces, indicators, network_noise, noise
+from aniso.networks.curvature import gauss_newton, linearised, tangent_products
 from aniso.networks.matrix_products import accumulate_product
+from aniso.problems import curvature, losses
 
 
 def layer_slices(model):
@@ -118,7 +110,7 @@ def test_the_covariance_converts_samples_and_has_leading_eigenpairs(rng):
     pairs = covariance.leading_eigenpairs(5)
     agree(pairs.values, values[:5])
     assert pairs.residuals.max() < 1e-10 * values[0]
-    batch = gradient_noise.minibatch_covariance(covariance, 10, replacement=True)
+    batch = noise.minibatch_covariance(covariance, 10, replacement=True)
     agree(batch.trace(), covariance.trace() / 10)
     assert "batch of 10 of 60" in repr(batch)
     # 4,000 samples of a sum of squares: relative error below 2 / sqrt(4000 * effective rank)
@@ -223,7 +215,7 @@ def test_wide_networks_of_few_examples_take_factors_for_many_products_alone(rng,
     def forbidden(*_):
         raise AssertionError("one product after the other")
 
-    monkeypatch.setattr(linearisation.noise_curvature, "from_forms", forbidden)
+    monkeypatch.setattr(linearised.alignment, "from_forms", forbidden)
     agree(at.noise_curvature().alignment, expected, 1e-10)
     monkeypatch.setattr(networks.Network, "hessian_product", forbidden)
     agree(at.hessian(), hessian, 1e-10)
@@ -401,5 +393,5 @@ def test_blocks_longer_than_what_passes_together_are_products_of_their_parts(mon
     at = case.network().linearise(case.theta, "factors")
     vectors = rng.normal(size=(case.theta.size, 7))
     whole = at.hessian_product(vectors)
-    monkeypatch.setattr(linearisation, "_TOGETHER", 3)
+    monkeypatch.setattr(linearised, "_TOGETHER", 3)
     agree(at.hessian_product(vectors), whole)

@@ -6,9 +6,11 @@ import tracemalloc
 import numpy as np
 import pytest
 
-from aniso import centred_squares, exact_traces, losses, memory, network_noise, networks, threads
+from aniso import memory, networks, threads
+from aniso.matrices import centred_squares, exact_traces, network_noise
 from aniso.networks import initialisation
-from aniso.networks.streamed_gradients import StreamedGradients
+from aniso.networks.gradients.streamed import StreamedGradients
+from aniso.problems import losses
 
 BUDGET = 6_000_000
 NUM_VECTORS = 16

@@ -6,8 +6,10 @@ from reference_matrices import random_positive, random_symmetric, with_spectrum
 from scipy.sparse.linalg import LinearOperator, aslinearoperator
 from tolerances import assert_equal_up_to_rounding
 
-from aniso import checks, gradient_noise, indicators, noise_structures
-from aniso.covariance_operators import FactoredCovariance
+from aniso import checks
+from aniso.matrices import indicators, noise
+from aniso.matrices import structures as noise_structures
+from aniso.matrices.factored import FactoredCovariance
 
 DIMENSION = 7
 
@@ -105,7 +107,7 @@ def test_optimal_noise_bounds_every_other(rng):
 
 
 def test_no_noise_stays_none(rng):
-    silent = gradient_noise.gradient_covariance(np.ones((4, DIMENSION)))
+    silent = noise.gradient_covariance(np.ones((4, DIMENSION)))
     hessian = random_symmetric(rng, DIMENSION)
     for made in structures(hessian, silent).values():
         assert made.trace() == 0

@@ -5,7 +5,8 @@ import pytest
 from reference_matrices import random_positive, symmetrised
 from tolerances import assert_equal_up_to_rounding
 
-from aniso import checks, non_equilibrium, ornstein_uhlenbeck
+from aniso import checks
+from aniso.closed_forms import diffusion, non_equilibrium
 
 
 @pytest.fixture
@@ -21,7 +22,7 @@ def assert_close(actual, expected, scale=None):
 
 def test_rate_is_the_difference_of_traces(matrices):
     hessian, covariance = matrices
-    stationary = ornstein_uhlenbeck.stationary_covariance(hessian, covariance)
+    stationary = diffusion.stationary_covariance(hessian, covariance)
     first = np.trace(hessian @ np.linalg.inv(covariance / 2) @ hessian @ stationary)
     made = non_equilibrium.entropy_production(hessian, covariance)
     assert made > 0
@@ -43,7 +44,7 @@ def test_noise_that_commutes_is_in_equilibrium(matrices):
 
 def test_current_is_stationary(matrices):
     hessian, covariance = matrices
-    stationary = ornstein_uhlenbeck.stationary_covariance(hessian, covariance)
+    stationary = diffusion.stationary_covariance(hessian, covariance)
     current = non_equilibrium.circulation(hessian, covariance) @ stationary
     # No divergence: the current round the minimum changes no density.
     assert_close(current, -current.T, scale=np.linalg.norm(covariance))

@@ -8,8 +8,9 @@ from autograd import hessian as autograd_hessian
 from autograd.extend import defvjp, primitive
 from tolerances import assert_equal_up_to_rounding
 
-from aniso import broadcasting, checks, derivative_plans, memory
-from aniso.objective import Objective
+from aniso import checks, memory
+from aniso.problems import _broadcasting, _plans
+from aniso.problems.autograd_problem import Objective
 
 SIZE = 4
 
@@ -100,19 +101,19 @@ def test_results_do_not_depend_on_the_passes(limit, value, rng, monkeypatch):
     )
     names = ("per_example_gradients", "hessian")
     before = [getattr(objective, name)(theta) for name in names]
-    monkeypatch.setattr(derivative_plans, limit, value)
+    monkeypatch.setattr(_plans, limit, value)
     assert max(plan.num_passes for plan in objective.plan(theta).values()) > 1
     for name, expected in zip(names, before, strict=True):
         equal(getattr(objective, name)(theta), expected)
 
 
 def test_a_plan_of_many_passes_says_how_many_at_a_time():
-    plan = derivative_plans.plan_rows(1000, 2**10, 2**10, True)
+    plan = _plans.plan_rows(1000, 2**10, 2**10, True)
     assert str(plan).startswith("per_example_gradients: 8 passes of 125 at a time")
-    assert derivative_plans.plan_rows(10, 2**17, 2**17, True).method == "loop"
-    large = derivative_plans.plan_rows(10, 2**17, 2**17, True, lambda: True)
+    assert _plans.plan_rows(10, 2**17, 2**17, True).method == "loop"
+    large = _plans.plan_rows(10, 2**17, 2**17, True, lambda: True)
     assert (large.method, large.num_passes, large.chunk) == ("trace", 5, 2)
-    assert "too large" in derivative_plans.plan_products(10, 2**12, 2**12, True).reason
+    assert "too large" in _plans.plan_products(10, 2**12, 2**12, True).reason
 
 
 def stochastic_probe(theta, x, y):
@@ -156,7 +157,7 @@ def never_finite(theta, x, y):
 def test_the_probe(loss, expected, num_examples, rng):
     inputs = rng.standard_normal((num_examples, SIZE))
     theta = np.ones(SIZE)
-    assert broadcasting.broadcasts(loss, theta, inputs, np.ones(num_examples)) == expected
+    assert _broadcasting.broadcasts(loss, theta, inputs, np.ones(num_examples)) == expected
 
 
 def test_one_parameter_and_one_example():
@@ -179,30 +180,30 @@ def test_losses_linear_or_constant_in_theta_have_zero_hessians(rng):
 
 
 def test_a_long_loop_warns_once_with_passes_and_seconds(monkeypatch, rng):
-    monkeypatch.setattr(derivative_plans, "LONG_LOOP", 5)
+    monkeypatch.setattr(_plans, "LONG_LOOP", 5)
     objective, theta = draw(looping_loss, rng)
     expected = r"loop of 9 .*; about [\d.e-]+ s; to be fast, .* anp\.dot\(inputs, theta"
-    with pytest.warns(derivative_plans.LongLoopWarning, match=expected):
+    with pytest.warns(_plans.LongLoopWarning, match=expected):
         objective.per_example_gradients(theta)
     objective.per_example_gradients(theta)  # a second warning would be an error
     for loss in (broadcasting_loss, matrix_loss, indexed_loss):
         fast, _ = draw(loss, rng)
         fast.per_example_gradients(theta)
     slow, _ = draw(matrix_loss, rng)
-    with pytest.warns(derivative_plans.LongLoopWarning, match="loop of 9 .* fewer vectors"):
+    with pytest.warns(_plans.LongLoopWarning, match="loop of 9 .* fewer vectors"):
         slow.hessian_product(theta, np.ones((SIZE, 9)))
 
 
 def test_the_first_pass_of_a_loop_does_not_decide_the_predicted_seconds(monkeypatch):
     now = [0.0]
-    monkeypatch.setattr(derivative_plans.time, "perf_counter", lambda: now[0])
-    plan = derivative_plans.Plan("per_example_gradients", "loop", 2000, 1, "no other way")
+    monkeypatch.setattr(_plans.time, "perf_counter", lambda: now[0])
+    plan = _plans.Plan("per_example_gradients", "loop", 2000, 1, "no other way")
 
     def loop():
         for number, _ in enumerate(plan.timed_chunks(2000, True)):
             now[0] += 0.045 if number == 0 else 0.001
 
-    with pytest.warns(derivative_plans.LongLoopWarning, match="about 2 s") as caught:
+    with pytest.warns(_plans.LongLoopWarning, match="about 2 s") as caught:
         loop()
     assert len(caught) == 1
 

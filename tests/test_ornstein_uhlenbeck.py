@@ -15,11 +15,13 @@ from reference_matrices import (
 from scipy.sparse.linalg import aslinearoperator
 from tolerances import assert_equal_up_to_rounding, assert_order
 
-from aniso import checks, exponential_sums, gradient_noise
-from aniso import ornstein_uhlenbeck as ou
+from aniso import checks
+from aniso.closed_forms import _exponential_sums
+from aniso.closed_forms import diffusion as ou
+from aniso.matrices import noise as gradient_noise
 
 # the closed forms are exact at every time, whatever a loss does there
-pytestmark = pytest.mark.filterwarnings("ignore::aniso.ornstein_uhlenbeck.BeyondQuadraticModel")
+pytestmark = pytest.mark.filterwarnings("ignore::aniso.closed_forms.diffusion.BeyondQuadraticModel")
 
 SPECTRA = {
     "positive": [5.0, 2.0, 1.0, 0.3],
@@ -327,14 +329,14 @@ def test_sums_are_accurate_for_every_rate():
         for count in (0, 1, 2, 11):
             ratio = 1 - Fraction(deficit)
             exact = float(sum((ratio**power for power in range(count)), Fraction(0)))
-            made = float(exponential_sums.geometric_sum(np.array(deficit), count))
+            made = float(_exponential_sums.geometric_sum(np.array(deficit), count))
             # Relative to the sum of magnitudes: alternating terms cancel.
             size = float(sum((abs(ratio) ** power for power in range(count)), Fraction(0)))
             assert abs(made - exact) <= 40 * np.finfo(float).eps * size
     for rate in (0.0, 5e-324, 1e-12, -1e-9, 1.0, 50.0, 1e6):
-        made = float(exponential_sums.exponential_integral(np.array(rate), 3.0))
+        made = float(_exponential_sums.exponential_integral(np.array(rate), 3.0))
         series = 3.0 * (1 - rate * 1.5) if abs(rate) < 1e-8 else -np.expm1(-3 * rate) / rate
         assert abs(made - series) <= 8 * np.finfo(float).eps * series
     for rate, time in ((1e8, 1e300), (1e300, 1e300), (1.0, 1.7e308), (51.0, 1.0)):
-        made = exponential_sums.exponential_integral(np.array(rate), time)
+        made = _exponential_sums.exponential_integral(np.array(rate), time)
         np.testing.assert_allclose(made, 1 / rate, rtol=1e-15)

@@ -19,8 +19,11 @@ from place_cases import every_foreign_place
 
 import analysis
 import aniso
-from aniso import backend, estimates, executors, losses, networks
+from aniso import estimates, networks
+from aniso.arrays import transfer
 from aniso.langevin.problems import NonFiniteState
+from aniso.problems import losses
+from aniso.runs import executors
 
 TESTS = Path(__file__).parent
 # a copy may be computed by kernels that another process has compiled: other last bits
@@ -144,13 +147,13 @@ def test_a_network_elsewhere_arrives_there(place):
     model = networks.Stack(
         (networks.Dense(2), networks.Activation("tanh"), networks.Dense(1)), (3,)
     )
-    inputs = backend.to_device(np.arange(12.0).reshape(4, 3) / 12, place)
-    targets = backend.to_device(np.ones((4, 1)), place)
+    inputs = transfer.to_device(np.arange(12.0).reshape(4, 3) / 12, place)
+    targets = transfer.to_device(np.ones((4, 1)), place)
     network = networks.Network(model, losses.SquaredLoss(), inputs, targets)
     copy = pickle.loads(pickle.dumps(network))
-    theta = backend.to_device(np.linspace(-1, 1, model.num_parameters), place)
-    expected = backend.to_numpy(network.gradient(theta))
-    np.testing.assert_array_equal(backend.to_numpy(copy.gradient(theta)), expected)
+    theta = transfer.to_device(np.linspace(-1, 1, model.num_parameters), place)
+    expected = transfer.to_numpy(network.gradient(theta))
+    np.testing.assert_array_equal(transfer.to_numpy(copy.gradient(theta)), expected)
 
 
 def collect(value, seen, kinds):

@@ -37,7 +37,9 @@ from threading import Thread
 
 import executor_units
 import numpy as np
-from aniso import cores, downloads, executors, interruptions, memory, run_store, threads
+from aniso import cores, memory, threads
+from aniso.datasets import downloads
+from aniso.runs import executors, interruptions, run_directory
 from aniso.langevin import cells
 
 folder = sys.argv[1]
@@ -51,11 +53,11 @@ def main():
     found = executors.run_units(executor_units.fail, [0, 1, 2], "local")
     assert [outcome.value for outcome in found] == [0, None, 2]
     # one holder of a run directory at a time
-    run_store._SECONDS_TO_WAIT = 0.2
-    with run_store.RunDirectory(folder + "/run", {}, seed=1) as run:
+    run_directory._SECONDS_TO_WAIT = 0.2
+    with run_directory.RunDirectory(folder + "/run", {}, seed=1) as run:
         run.save_checkpoint(1, {"x": np.ones(2)}, {})
         try:
-            run_store.RunDirectory(folder + "/run", {}, seed=1).__enter__()
+            run_directory.RunDirectory(folder + "/run", {}, seed=1).__enter__()
         except ValueError as error:
             assert "another process" in str(error)
         else:

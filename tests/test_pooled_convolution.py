@@ -4,10 +4,11 @@ import numpy as np
 import pytest
 from tolerances import assert_equal_up_to_rounding
 
-from aniso.networks import fast_layers, passes
-from aniso.networks.convolution import Convolution
-from aniso.networks.max_pooling import MaxPooling
-from aniso.networks.pooled_convolution import PooledConvolution
+from aniso.networks import passes
+from aniso.networks.fast import choice
+from aniso.networks.fast.pooled import PooledConvolution
+from aniso.networks.layers.convolution import Convolution
+from aniso.networks.layers.max_pooling import MaxPooling
 
 COUNT = 7
 CASES = [
@@ -76,7 +77,7 @@ def test_not_a_number_is_never_pooled_away():
 
 @pytest.mark.needs_jit
 def test_few_channels_before_a_pooling_are_fused():
-    layers = fast_layers.fused((Convolution(2, 3), MaxPooling(2)), (1, 8, 8))
+    layers = choice.fused((Convolution(2, 3), MaxPooling(2)), (1, 8, 8))
     assert layers == (PooledConvolution(Convolution(2, 3)),)
     apart = (Convolution(2, 3, stride=2), MaxPooling(2))
-    assert fast_layers.fused(apart, (1, 9, 9)) == apart
+    assert choice.fused(apart, (1, 9, 9)) == apart

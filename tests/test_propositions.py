@@ -6,9 +6,11 @@ import functools
 import numpy as np
 import pytest
 
-from aniso import checks, indicators, langevin, noise_structures, ornstein_uhlenbeck, propositions
-from aniso.objective import Objective
-from aniso.propositions import extremal_spectra, proposition3, snapshots, trained_networks
+from aniso import checks, langevin, propositions
+from aniso.closed_forms import diffusion
+from aniso.matrices import indicators, structures
+from aniso.problems.autograd_problem import Objective
+from aniso.propositions import constants, extremal_spectra, proposition3, trained_networks
 from aniso.propositions.check import Settings
 
 SETTINGS = Settings("quick", 0)
@@ -53,16 +55,14 @@ def chain_in_place_of_sde(hessian, covariance, times):
     """Discrete closed form at eta = 0.2, where the continuous one is asked for."""
     return np.array(
         [
-            ornstein_uhlenbeck.chain_escaping_efficiency(
-                hessian, covariance / 0.2, 0.2, round(time / 0.2)
-            )
+            diffusion.chain_escaping_efficiency(hessian, covariance / 0.2, 0.2, round(time / 0.2))
             for time in np.atleast_1d(times)
         ]
     )
 
 
 def isotropic_in_place_of_optimal(_, covariance):
-    return noise_structures.isotropic_equivalent(covariance)
+    return structures.isotropic_equivalent(covariance)
 
 
 def slower_decay(num_parameters, num_leading, decay):
@@ -104,7 +104,7 @@ def planted(group, task, names, target, attribute, wrong):
     return pytest.param(group, task, names, target, attribute, wrong, id=label, marks=marks)
 
 
-OU = ornstein_uhlenbeck
+OU = diffusion
 READINGS = trained_networks.readings_along_training
 FALSEHOODS = [
     planted(
@@ -151,7 +151,7 @@ FALSEHOODS = [
         "definition1",
         "short and long times",
         ("optimal noise",),
-        noise_structures,
+        structures,
         "optimal_noise",
         isotropic_in_place_of_optimal,
     ),
@@ -254,7 +254,7 @@ def test_a_planted_falsehood_fails(group, task, names, target, attribute, wrong,
     [
         (
             ("lower sandwich", "upper sandwich"),
-            narrower_weights(snapshots.weight_constants),
+            narrower_weights(constants.weight_constants),
         ),
         (("Fisher along u", "explicit constant"), constants_of_one),
     ],
@@ -262,7 +262,7 @@ def test_a_planted_falsehood_fails(group, task, names, target, attribute, wrong,
 def test_false_constants_fail_proposition2(names, wrong, monkeypatch):
     READINGS.cache_clear()
     with monkeypatch.context() as patched:
-        patched.setattr(snapshots, "weight_constants", wrong)
+        patched.setattr(constants, "weight_constants", wrong)
         after = verdicts("proposition2", first_network("proposition2"))
     READINGS.cache_clear()
     before = verdicts("proposition2", first_network("proposition2"))
@@ -297,7 +297,7 @@ def dead_snapshot():
     """A network none of whose outputs lies within the clip."""
     problem, _ = trained_networks.runs(SETTINGS)[0]
     loss = trained_networks.training_objective(problem)
-    return problem, snapshots.snapshot(loss, np.full(loss.num_parameters, 0.0))
+    return problem, constants.snapshot(loss, np.full(loss.num_parameters, 0.0))
 
 
 def test_a_network_without_active_examples_is_vacuous_not_a_pass(monkeypatch):
@@ -317,7 +317,7 @@ def initial_snapshot():
     problem = trained_networks.Problem(trained_networks.POINTS, "logistic", "relu", 32, 0)
     loss = trained_networks.training_objective(problem)
     theta = trained_networks.initial_parameters(problem, loss.model)
-    return problem, snapshots.snapshot(loss, theta)
+    return problem, constants.snapshot(loss, theta)
 
 
 def test_the_constants_of_proposition3_by_hand():

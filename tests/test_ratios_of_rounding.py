@@ -4,18 +4,12 @@ import numpy as np
 import pytest
 from scipy.sparse.linalg import LinearOperator, aslinearoperator
 
-from aniso import (
-    checks,
-    commutators,
-    gradient_noise,
-    indicators,
-    losses,
-    network_noise,
-    networks,
-)
+from aniso import checks, networks
 from aniso.descent import measurements
-from aniso.networks.operators import SymmetricOperator
-from aniso.objective import Objective
+from aniso.matrices import commutators, indicators, network_noise, noise
+from aniso.networks.curvature.operators import SymmetricOperator
+from aniso.problems import losses
+from aniso.problems.autograd_problem import Objective
 
 DIMENSION = 6
 
@@ -59,9 +53,9 @@ def placed(matrix):
 @pytest.mark.parametrize("dtype", [np.float64, np.float32])
 @pytest.mark.parametrize("count", [1, 7, 1000])
 def test_equal_gradients_leave_no_noise_to_compare_with(rng, count, dtype):
-    one = gradient_noise.gradient_covariance(noise_of_equal_gradients(rng, count, dtype))
-    batch = gradient_noise.minibatch_covariance(one, 5, replacement=True)
-    for covariance in (one, batch, gradient_noise.diffusion_covariance(batch, 0.1)):
+    one = noise.gradient_covariance(noise_of_equal_gradients(rng, count, dtype))
+    batch = noise.minibatch_covariance(one, 5, replacement=True)
+    for covariance in (one, batch, noise.diffusion_covariance(batch, 0.1)):
         for ratio in (indicators.trace_ratio, indicators.projection_coefficient):
             with pytest.raises(checks.InputError, match="the trace of covariance is"):
                 ratio(np.diag(np.arange(1.0, DIMENSION + 1)), covariance)
@@ -76,7 +70,7 @@ def test_small_noise_around_a_large_mean_is_noise(rng, size):
     mean = rng.standard_normal(DIMENSION)
     mean /= np.linalg.norm(mean)
     deviations = np.outer([1.0, -1.0, 1.0, -1.0], np.eye(DIMENSION)[0])
-    covariance = gradient_noise.gradient_covariance(mean + size * deviations)
+    covariance = noise.gradient_covariance(mean + size * deviations)
     # rank one along the first axis: ratio D H_11 / Tr H
     ratio = indicators.trace_ratio(np.diag(np.arange(1.0, DIMENSION + 1)), covariance)
     assert abs(ratio - DIMENSION / 21) < 1e-5

@@ -12,10 +12,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 from rich.console import Console
 
-from aniso import provenance, report
+from aniso.propositions import report
 from aniso.propositions.check import Settings, Verdict, compare, without_comparison
+from aniso.runs import provenance
 
-SCHEMA = json.loads((resources.files("aniso") / "data" / "verification.schema.json").read_text())
+SCHEMA = json.loads(
+    (resources.files("aniso.propositions") / "verification.schema.json").read_text()
+)
 
 
 def check(name, measured, relation=">=", bound=1.0, setting="a setting", **more):

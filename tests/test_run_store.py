@@ -14,7 +14,8 @@ import executor_units
 import numpy as np
 import pytest
 
-from aniso import array_files, checks, files, run_store
+from aniso import checks
+from aniso.runs import array_files, files, run_directory
 
 # for programs of their own: these tests and the sources they lie with
 TESTS = Path(__file__).parent
@@ -23,7 +24,7 @@ PARAMETERS = {"learning_rate": 0.1, "network": {"widths": [2, 3]}}
 
 
 def opened(folder, parameters=PARAMETERS, seed=1):
-    return run_store.RunDirectory(folder, parameters, seed=seed)
+    return run_directory.RunDirectory(folder, parameters, seed=seed)
 
 
 def test_the_newest_checkpoint_comes_back(tmp_path):
@@ -84,10 +85,10 @@ def test_an_unreadable_description_is_refused(tmp_path):
 
 
 def test_two_processes_never_share_a_directory(tmp_path, monkeypatch):
-    monkeypatch.setattr(run_store, "_SECONDS_TO_WAIT", 0.2)
+    monkeypatch.setattr(run_directory, "_SECONDS_TO_WAIT", 0.2)
     with (
         opened(tmp_path),
-        pytest.warns(run_store.DirectoryInUse, match=r"waiting for it, 0\.2 s at most"),
+        pytest.warns(run_directory.DirectoryInUse, match=r"waiting for it, 0\.2 s at most"),
         pytest.raises(checks.InputError, match="another process"),
     ):
         opened(tmp_path).__enter__()
@@ -99,7 +100,7 @@ def test_a_directory_is_waited_for(tmp_path):
     first = opened(tmp_path)
     first.__enter__()
     threading.Timer(0.3, first.__exit__).start()
-    with pytest.warns(run_store.DirectoryInUse), opened(tmp_path) as run:
+    with pytest.warns(run_directory.DirectoryInUse), opened(tmp_path) as run:
         run.save_checkpoint(5, {"theta": np.ones(2)}, {})
 
 
@@ -107,16 +108,16 @@ def test_without_locks_the_file_system_is_named(tmp_path, monkeypatch):
     def unsupported(*_, **__):
         raise OSError(errno.ENOLCK, os.strerror(errno.ENOLCK))
 
-    monkeypatch.setattr(run_store.file_locks.filelock.FileLock, "acquire", unsupported)
+    monkeypatch.setattr(run_directory.file_locks.filelock.FileLock, "acquire", unsupported)
     with pytest.raises(checks.InputError, match="can't be locked: No locks available; choose"):
         opened(tmp_path).__enter__()
 
 
 def test_a_run_hears_the_request_to_stop_and_tells_its_progress(tmp_path, monkeypatch):
     with opened(tmp_path) as run:
-        run_store.ask_to_stop([tmp_path, tmp_path / "absent"])
+        run_directory.ask_to_stop([tmp_path, tmp_path / "absent"])
         assert not run.attend(3, 10)  # within a second of the opening
-        monkeypatch.setattr(run_store, "_SECONDS_BETWEEN_LOOKS", 0.0)
+        monkeypatch.setattr(run_directory, "_SECONDS_BETWEEN_LOOKS", 0.0)
         assert run.attend(4, 10)
         assert json.loads((tmp_path / "progress.json").read_text())["step"] == 4
     with opened(tmp_path) as run:
@@ -149,7 +150,9 @@ def test_a_damaged_checkpoint_is_named_and_the_one_before_used(tmp_path, rng, da
             run.save_checkpoint(step, {"theta": rng.standard_normal(500)}, {})
         newest = tmp_path / "checkpoint-000000010.npz"
         newest.write_bytes(damage(newest.read_bytes(), rng))
-        with pytest.warns(run_store.DamagedFile, match=r"checkpoint-000000010\.npz' is damaged"):
+        with pytest.warns(
+            run_directory.DamagedFile, match=r"checkpoint-000000010\.npz' is damaged"
+        ):
             stored = run.latest_checkpoint()
     assert stored.step == 5
 
@@ -164,7 +167,9 @@ def test_no_changed_byte_of_a_checkpoint_goes_unnoticed(tmp_path, rng):
             changed = bytearray(whole)
             changed[position] ^= int(rng.integers(1, 256))
             newest.write_bytes(changed)
-            with pytest.warns(run_store.DamagedFile, match=r"checkpoint-000000010\.npz' is damag"):
+            with pytest.warns(
+                run_directory.DamagedFile, match=r"checkpoint-000000010\.npz' is damag"
+            ):
                 assert run.latest_checkpoint().step == 5, position
         newest.write_bytes(whole)
         assert run.latest_checkpoint().step == 10
@@ -176,7 +181,7 @@ def test_a_damaged_result_is_computed_again_from_the_last_checkpoint(tmp_path):
         run.save_checkpoint(9, {"theta": np.zeros(2)}, {})
         run.save_result(9, {"theta": np.zeros(2)}, {})
         (tmp_path / "result.npz").write_bytes(b"not an archive")
-        with pytest.warns(run_store.DamagedFile, match="goes on from the state before it"):
+        with pytest.warns(run_directory.DamagedFile, match="goes on from the state before it"):
             assert run.result() is None
         assert run.latest_checkpoint().step == 9
 
@@ -225,7 +230,7 @@ def test_a_stopped_run_writes_a_checkpoint_and_resumes_to_the_same_bits(tmp_path
     folder = tmp_path / "stopped"
     program = (
         # a shell may have started the tests with SIGINT ignored
-        "import executor_units, signal, sys; from aniso import interruptions\n"
+        "import executor_units, signal, sys; from aniso.runs import interruptions\n"
         "signal.signal(signal.SIGINT, signal.default_int_handler)\n"
         "with interruptions.handled():\n"
         f"    executor_units.descend_until_stopped(({str(folder)!r}, 7, None))\n"
@@ -258,11 +263,11 @@ def test_a_computation_without_steps_is_done_once(tmp_path):
         return {"found": np.arange(3)}
 
     for _ in range(2):
-        arrays = run_store.stored_arrays(tmp_path, PARAMETERS, 1, compute)
+        arrays = run_directory.stored_arrays(tmp_path, PARAMETERS, 1, compute)
         assert arrays["found"].tolist() == [0, 1, 2]
     assert len(calls) == 1
     with pytest.raises(checks.InputError, match="belongs to other parameters"):
-        run_store.stored_arrays(tmp_path, PARAMETERS, 2, compute)
+        run_directory.stored_arrays(tmp_path, PARAMETERS, 2, compute)
 
 
 def test_a_run_killed_at_any_moment_resumes_to_the_same_bits(tmp_path, rng):

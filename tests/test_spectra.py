@@ -7,8 +7,9 @@ from reference_matrices import random_symmetric, symmetrised, with_spectrum
 from scipy.sparse.linalg import aslinearoperator
 from tolerances import assert_equal_up_to_rounding
 
-from aniso import checks, spectra
+from aniso import checks
 from aniso.estimates import NotConverged
+from aniso.matrices import eigenpairs
 
 DIMENSION = 200
 
@@ -32,7 +33,7 @@ def test_pairs_are_those_of_the_known_spectrum(matrix, eigenvalues, wrap, which)
         "magnitude": -np.abs(eigenvalues),
     }[which]
     expected = eigenvalues[np.argsort(order)][:5]
-    pairs = spectra.leading_eigenpairs(wrap(matrix), 5, which=which)
+    pairs = eigenpairs.leading_eigenpairs(wrap(matrix), 5, which=which)
     # The iteration's tolerance is 1e-10 |A| on residuals; eigenvalues are closer still.
     np.testing.assert_allclose(pairs.values, expected, atol=1e-9)
     assert pairs.residuals.max() <= 1e-9
@@ -45,7 +46,7 @@ def test_pairs_are_those_of_the_known_spectrum(matrix, eigenvalues, wrap, which)
 
 
 def test_residuals_bound_the_distance_to_the_spectrum(matrix):
-    rough = spectra.leading_eigenpairs(aslinearoperator(matrix), 3, tolerance=1e-2)
+    rough = eigenpairs.leading_eigenpairs(aslinearoperator(matrix), 3, tolerance=1e-2)
     values = np.linalg.eigvalsh(matrix)
     distance = np.abs(rough.values[:, None] - values).min(axis=1)
     assert (distance <= rough.residuals + 1e-13).all()
@@ -53,68 +54,68 @@ def test_residuals_bound_the_distance_to_the_spectrum(matrix):
 
 def test_the_result_is_reproducible_and_the_start_may_be_given(matrix, rng):
     operator = aslinearoperator(matrix)
-    first, second = (spectra.leading_eigenpairs(operator, 2) for _ in range(2))
+    first, second = (eigenpairs.leading_eigenpairs(operator, 2) for _ in range(2))
     np.testing.assert_array_equal(first.vectors, second.vectors)
-    other = spectra.leading_eigenpairs(operator, 2, start=rng.standard_normal(DIMENSION))
+    other = eigenpairs.leading_eigenpairs(operator, 2, start=rng.standard_normal(DIMENSION))
     np.testing.assert_allclose(other.values, first.values, atol=1e-9)
 
 
 def test_small_operators_are_decomposed(rng):
     matrix = random_symmetric(rng, 12)
-    pairs = spectra.leading_eigenpairs(aslinearoperator(matrix), 12)
+    pairs = eigenpairs.leading_eigenpairs(aslinearoperator(matrix), 12)
     assert pairs.num_products == 12
     assert_equal_up_to_rounding(pairs.values, np.linalg.eigvalsh(matrix)[::-1], num_terms=48)
-    assert spectra.leading_eigenpairs([[3.0]], 1).values == [3.0]
+    assert eigenpairs.leading_eigenpairs([[3.0]], 1).values == [3.0]
 
 
 def test_the_zero_operator_has_zero_eigenvalues():
     zero = aslinearoperator(np.zeros((DIMENSION, DIMENSION)))
-    pairs = spectra.leading_eigenpairs(zero, 2)
+    pairs = eigenpairs.leading_eigenpairs(zero, 2)
     assert pairs.values.tolist() == pairs.residuals.tolist() == [0.0, 0.0]
-    assert spectra.extreme_eigenvalues(zero) == (0.0, 0.0)
+    assert eigenpairs.extreme_eigenvalues(zero) == (0.0, 0.0)
     projector = np.diag([0.0] + [1.0] * (DIMENSION - 1))
     for start, message in ((np.eye(DIMENSION)[0], "null space"), (np.zeros(DIMENSION), "zero")):
         with pytest.raises(checks.InputError, match=message):
-            spectra.leading_eigenpairs(aslinearoperator(projector), 1, start=start)
+            eigenpairs.leading_eigenpairs(aslinearoperator(projector), 1, start=start)
 
 
 def test_an_operator_of_products_that_are_not_finite_is_refused():
     for dimension in (12, DIMENSION):
         broken = aslinearoperator(np.full((dimension, dimension), np.nan))
         with pytest.raises(checks.InputError, match="not finite"):
-            spectra.leading_eigenpairs(broken, 1)
+            eigenpairs.leading_eigenpairs(broken, 1)
 
 
 def test_a_sparse_matrix_is_checked_as_an_array_is():
     for entries, message in (([[1, 2], [0, 1]], "not symmetric"), ([[np.nan]], "non-finite")):
         with pytest.raises(checks.InputError, match=message):
-            spectra.leading_eigenpairs(scipy.sparse.csr_array(np.array(entries, dtype=float)), 1)
+            eigenpairs.leading_eigenpairs(scipy.sparse.csr_array(np.array(entries, dtype=float)), 1)
     sparse = scipy.sparse.csr_array(np.diag([2.0, 3.0]))
-    assert spectra.leading_eigenpairs(sparse, 2).values.tolist() == [3.0, 2.0]
+    assert eigenpairs.leading_eigenpairs(sparse, 2).values.tolist() == [3.0, 2.0]
 
 
 def test_failure_carries_what_had_converged(matrix):
     with pytest.raises(NotConverged, match="raise max_products") as caught:
-        spectra.leading_eigenpairs(aslinearoperator(matrix), 20, max_products=45)
+        eigenpairs.leading_eigenpairs(aslinearoperator(matrix), 20, max_products=45)
     partial = caught.value.partial
-    assert isinstance(partial, spectra.EigenPairs)
+    assert isinstance(partial, eigenpairs.EigenPairs)
     assert len(partial.values) < 20
     assert partial.vectors.shape == (DIMENSION, len(partial.values))
 
 
 def test_extreme_eigenvalues(matrix, monkeypatch):
     for form in (matrix, aslinearoperator(matrix)):
-        made = spectra.extreme_eigenvalues(form)
+        made = eigenpairs.extreme_eigenvalues(form)
         np.testing.assert_allclose(made, (-9.5, 10), atol=1e-9)
     # A large array is iterated on like an operator.
-    monkeypatch.setattr(spectra, "_DENSE_DIMENSION", 10)
-    np.testing.assert_allclose(spectra.extreme_eigenvalues(matrix), (-9.5, 10), atol=1e-9)
-    assert spectra.leading_eigenpairs(matrix, 2).num_products > 0
-    assert spectra.leading_eigenpairs(matrix, 100).num_products == 0
+    monkeypatch.setattr(eigenpairs, "_DENSE_DIMENSION", 10)
+    np.testing.assert_allclose(eigenpairs.extreme_eigenvalues(matrix), (-9.5, 10), atol=1e-9)
+    assert eigenpairs.leading_eigenpairs(matrix, 2).num_products > 0
+    assert eigenpairs.leading_eigenpairs(matrix, 100).num_products == 0
 
 
 def test_zero_vectors_keep_a_sign():
-    pairs = spectra.with_residuals(np.eye(2), np.zeros(1), np.zeros((2, 1)), 0)
+    pairs = eigenpairs.with_residuals(np.eye(2), np.zeros(1), np.zeros((2, 1)), 0)
     assert not pairs.vectors.any()
 
 
@@ -127,4 +128,4 @@ def test_arguments_are_refused(matrix):
         ({"num_pairs": 1, "start": np.ones(3)}, "start has shape"),
     ]:
         with pytest.raises(checks.InputError, match=text):
-            spectra.leading_eigenpairs(matrix, **arguments)
+            eigenpairs.leading_eigenpairs(matrix, **arguments)

@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 from tolerances import assert_within_sampling_error
 
-from aniso import checks, spectral_density
+from aniso import checks
+from aniso.matrices import spectral_density
 
 
 def test_full_steps_are_each_probes_exact_measure(rng):

@@ -7,27 +7,23 @@ from networks_cases import NetworkCase
 from place_cases import every_place
 from tolerances import assert_within_sampling_error
 
-from aniso import (
-    alignment_estimators,
-    backend,
-    checks,
-    lanczos,
-    losses,
-    network_noise,
-    networks,
-    places,
-)
-from aniso.networks import example_squares, initialisation, streamed_gradients
-from aniso.networks.example_squares import square_norms, weighted_squares
-from aniso.networks.gradient_factors import GradientFactors
-from aniso.networks.streamed_gradients import StreamedGradients
+from aniso import checks, networks
+from aniso.arrays import places, transfer
+from aniso.matrices import block_lanczos, network_noise, stochastic_alignment
+from aniso.networks import initialisation
+from aniso.networks.gradients import squares
+from aniso.networks.gradients import streamed as streamed_gradients
+from aniso.networks.gradients.kept import GradientFactors
+from aniso.networks.gradients.squares import square_norms, weighted_squares
+from aniso.networks.gradients.streamed import StreamedGradients
+from aniso.problems import losses
 
 # The order of additions differs: some thousand roundings at most.
 ROUNDING = 1e-11
 
 
 def agree(actual, expected):
-    actual, expected = backend.to_numpy(actual), np.asarray(expected)
+    actual, expected = transfer.to_numpy(actual), np.asarray(expected)
     assert actual.shape == expected.shape
     scale = max(1e-300, np.abs(expected).max(initial=0))
     np.testing.assert_allclose(actual, expected, rtol=0, atol=ROUNDING * scale)
@@ -67,7 +63,7 @@ def autograd_losses(case):
 def test_vgg_equals_autograd_in_first_and_second_order(place):
     case = vgg_case()
     network = case.network(place)
-    theta = backend.to_device(case.theta, place)
+    theta = transfer.to_device(case.theta, place)
     of_losses = autograd_losses(case)
     gradients = autograd.jacobian(of_losses)(case.theta)
     agree(network.per_example_gradients(theta), gradients)
@@ -76,7 +72,7 @@ def test_vgg_equals_autograd_in_first_and_second_order(place):
     directions = np.random.default_rng().standard_normal((len(case.theta), 2))
     gradient = autograd.grad(lambda t: of_losses(t).mean())
     products = [autograd.grad(lambda t, v=v: gradient(t) @ v)(case.theta) for v in directions.T]
-    found = network.hessian_product(theta, backend.to_device(directions, place))
+    found = network.hessian_product(theta, transfer.to_device(directions, place))
     agree(found, np.stack(products, axis=1))
 
     centred = gradients - gradients.mean(axis=0)
@@ -91,16 +87,16 @@ def test_vgg_equals_autograd_in_first_and_second_order(place):
 def test_streamed_products_are_those_of_the_gradients(place, kind):
     case = vgg_case(7) if kind == "vgg" else fused_case()
     network = in_chunks(case, 3, place)
-    theta = backend.to_device(case.theta, place)
+    theta = transfer.to_device(case.theta, place)
     streamed = StreamedGradients(network, theta)
-    rows = backend.to_numpy(case.network(place).per_example_gradients(theta))
+    rows = transfer.to_numpy(case.network(place).per_example_gradients(theta))
     count, dimension = rows.shape
     assert streamed.shape == rows.shape
     rng = np.random.default_rng()
     vectors, weights = rng.standard_normal((dimension, 3)), rng.standard_normal((2, count))
     agree(streamed.mean(), rows.mean(axis=0))
-    agree(streamed.project(backend.to_device(vectors, place)), rows @ vectors)
-    agree(streamed.combine(backend.to_device(weights, place)), weights @ rows)
+    agree(streamed.project(transfer.to_device(vectors, place)), rows @ vectors)
+    agree(streamed.combine(transfer.to_device(weights, place)), weights @ rows)
     agree(streamed.rows(1, 4), rows[1:4])
     agree(streamed.square_norms(), np.square(rows).sum(axis=1))
     agree(streamed.square_sums(), np.square(rows).sum(axis=0))
@@ -157,7 +153,7 @@ def test_the_alignment_of_vgg_is_estimated_with_an_error_bar():
     hessian = at.hessian_operator()
     noise = network_noise.gradient_covariance(network.example_gradients(case.theta))
     rng = np.random.default_rng()
-    estimate = alignment_estimators.alignment_hutchinson(hessian, noise, 100, rng)
+    estimate = stochastic_alignment.alignment_hutchinson(hessian, noise, 100, rng)
     assert_within_sampling_error(estimate, exact)
     with pytest.raises(AssertionError, match="sampling"):
         assert_within_sampling_error(estimate, exact + 20 * estimate.standard_error)
@@ -166,7 +162,7 @@ def test_the_alignment_of_vgg_is_estimated_with_an_error_bar():
 def test_leading_eigenpairs_of_vgg_have_small_residuals():
     case = vgg_case(6)
     network = case.network()
-    pairs = lanczos.leading_eigenpairs(
+    pairs = block_lanczos.leading_eigenpairs(
         network.linearise(case.theta).hessian_operator(), 1, tolerance=1e-6, block_size=4
     )
     vector, value = pairs.vectors[:, 0], pairs.values[0]
@@ -199,7 +195,7 @@ def test_squares_of_sums_of_outer_products(
     outputs, inputs, num_places, examples_of_a_block, monkeypatch
 ):
     block_entries = examples_of_a_block * outputs * inputs
-    monkeypatch.setattr(example_squares, "_BLOCK_ENTRIES", block_entries)
+    monkeypatch.setattr(squares, "_BLOCK_ENTRIES", block_entries)
     # both routes of each function are among the cases: Gram and direct, paired and direct
     rng = np.random.default_rng()
     deltas = rng.standard_normal((outputs, num_places, 7))

@@ -5,11 +5,12 @@ import numpy as np
 import pytest
 from autograd.extend import defvjp, primitive
 
-from aniso import checks, taylor_checks
-from aniso.losses import ClippedSquaredLoss
-from aniso.model_objective import ModelObjective
-from aniso.models.one_hidden_layer import OneHiddenLayer
-from aniso.objective import Objective
+from aniso import checks
+from aniso.problems import derivative_check
+from aniso.problems.autograd_problem import Objective
+from aniso.problems.losses import ClippedSquaredLoss
+from aniso.problems.model_objective import ModelObjective
+from aniso.problems.one_hidden_layer import OneHiddenLayer
 
 
 def planted(relative_error, offset=0.0):
@@ -64,7 +65,7 @@ def test_a_wrong_gradient_is_named(error, offset, scale, rng):
     assert named
     # fitted over steps in which the wrong first order dominates
     assert "instead of 2" in named[0]
-    with pytest.raises(taylor_checks.DerivativeError, match="gradient"):
+    with pytest.raises(derivative_check.DerivativeError, match="gradient"):
         report.raise_if_wrong()
     assert "WRONG  gradient" in str(report)
 
@@ -84,10 +85,10 @@ def test_wrong_per_example_gradients_are_named(rng):
     objective, theta = objective_of(anp.sin, rng)
     rows = objective.per_example_gradients(theta)
     swapped = Altered(objective, per_example_gradients=lambda _: rows[::-1])
-    report = taylor_checks.check_derivatives(swapped, theta, rng)
+    report = derivative_check.check_derivatives(swapped, theta, rng)
     assert [message.split(":")[0] for message in report.wrong] == ["per_example_gradients"]
     scaled = Altered(objective, per_example_gradients=lambda _: 1.01 * rows)
-    report = taylor_checks.check_derivatives(scaled, theta, rng)
+    report = derivative_check.check_derivatives(scaled, theta, rng)
     assert [message.split(":")[0] for message in report.wrong] == [
         "per_example_gradients",
         "mean of per_example_gradients",
@@ -97,7 +98,7 @@ def test_wrong_per_example_gradients_are_named(rng):
 def test_a_wrong_hessian_is_named(rng):
     objective, theta = objective_of(anp.sin, rng)
     scaled = Altered(objective, hessian_product=lambda t, v: 1.05 * objective.hessian_product(t, v))
-    wrong = taylor_checks.check_derivatives(scaled, theta, rng).wrong
+    wrong = derivative_check.check_derivatives(scaled, theta, rng).wrong
     assert [message.split(":")[0] for message in wrong] == [
         "hessian_product",
         "second order of the loss",
@@ -107,7 +108,7 @@ def test_a_wrong_hessian_is_named(rng):
     twisted = Altered(
         objective, hessian_product=lambda t, v: objective.hessian_product(t, v) + twist @ v
     )
-    wrong = taylor_checks.check_derivatives(twisted, theta, rng).wrong
+    wrong = derivative_check.check_derivatives(twisted, theta, rng).wrong
     assert [message.split(":")[0] for message in wrong] == [
         "hessian_product",
         "symmetry of hessian_product",
@@ -116,7 +117,7 @@ def test_a_wrong_hessian_is_named(rng):
         objective,
         hessian_product=lambda t, v: objective.hessian_product(t, v) * (1 + (v.ndim == 2)),
     )
-    wrong = taylor_checks.check_derivatives(singly, theta, rng).wrong
+    wrong = derivative_check.check_derivatives(singly, theta, rng).wrong
     assert [message.split(":")[0] for message in wrong] == ["hessian_product of a block"]
 
 
@@ -161,7 +162,7 @@ def test_many_kinks_in_reach_do_not_hide_an_error(rng):
         return 0.999 * objective.gradient(point)
 
     # assigned below its use on purpose: the closure is called later
-    assert not taylor_checks.check_derivatives(wrong, theta, rng).right
+    assert not derivative_check.check_derivatives(wrong, theta, rng).right
 
 
 def test_wrong_arguments_are_refused(rng):
@@ -169,7 +170,7 @@ def test_wrong_arguments_are_refused(rng):
     with pytest.raises(checks.InputError, match="rng"):
         objective.check(theta, 0)
     with pytest.raises(checks.InputError, match="num_examples"):
-        taylor_checks.check_derivatives(objective, theta, rng, num_examples=0)
+        derivative_check.check_derivatives(objective, theta, rng, num_examples=0)
 
 
 def test_an_objective_of_ones_own_whose_examples_interact_is_told_so(rng):

@@ -12,15 +12,16 @@ from reference_matrices import (
 from scipy.sparse.linalg import LinearOperator, aslinearoperator
 from tolerances import assert_equal_up_to_rounding, assert_within_sampling_error
 
-from aniso import checks, estimates, gradient_noise, memory, trace_estimators
-from aniso.alignment_estimators import rademacher
-from aniso.covariance_operators import DiagonalCovariance
+from aniso import checks, estimates, memory
+from aniso.matrices import noise, stochastic_traces
+from aniso.matrices.factored import DiagonalCovariance
+from aniso.matrices.stochastic_alignment import rademacher
 
 DIMENSION = 60
 ESTIMATORS = [
-    trace_estimators.hutchinson,
-    trace_estimators.hutch_plus_plus,
-    trace_estimators.xtrace,
+    stochastic_traces.hutchinson,
+    stochastic_traces.hutch_plus_plus,
+    stochastic_traces.xtrace,
 ]
 REPLICATIONS = 400
 
@@ -61,7 +62,7 @@ def test_unbiased_with_an_error_bar_that_covers(estimator, definite, matrix, rng
         assert_within_sampling_error(biased, np.trace(matrix), standard)
     # Hutchinson and Hutch++ promise the error bar itself; the estimates of XTrace share their
     # vectors, and it promises 0.65 of the spread or more.
-    factor = 1.75 if estimator is trace_estimators.xtrace else 1.4
+    factor = 1.75 if estimator is stochastic_traces.xtrace else 1.4
     assert_error_bar(values, errors, factor)
     for wrong in (0.5, 3.0):
         with pytest.raises(AssertionError, match="error bar"):
@@ -83,12 +84,12 @@ def test_exact_below_the_rank(estimator, rng):
 def test_xtrace_survives_an_image_of_low_rank_and_none(rng):
     for size in (20, 100, 180):
         matrix = random_positive(rng, 200, rank=4)
-        made = trace_estimators.xtrace(matrix, size, rng)
+        made = stochastic_traces.xtrace(matrix, size, rng)
         assert_equal_up_to_rounding(made.value, np.trace(matrix), num_terms=4 * 200)
-    assert trace_estimators.xtrace(np.zeros((9, 9)), 8, rng).value == 0
-    assert trace_estimators.hutch_plus_plus(np.zeros((9, 9)), 8, rng).value == 0
+    assert stochastic_traces.xtrace(np.zeros((9, 9)), 8, rng).value == 0
+    assert stochastic_traces.hutch_plus_plus(np.zeros((9, 9)), 8, rng).value == 0
     diagonal = np.diag([1.0] + [0.0] * 30)
-    made = trace_estimators.xtrace(diagonal, 12, rng)
+    made = stochastic_traces.xtrace(diagonal, 12, rng)
     assert_equal_up_to_rounding(made.value, 1.0, num_terms=4 * 31)
 
 
@@ -100,7 +101,7 @@ def test_xtrace_is_its_leave_one_out_definition(matrix, rng):
             return vectors.copy()
 
     vectors = rng.standard_normal((DIMENSION, 8))
-    made = trace_estimators.xtrace(matrix, 16, Fixed(np.random.PCG64(0)))
+    made = stochastic_traces.xtrace(matrix, 16, Fixed(np.random.PCG64(0)))
     on_sphere = vectors * np.sqrt(DIMENSION) / np.linalg.norm(vectors, axis=0)
     slow = estimates.Estimate.from_samples(xtrace_by_separate_decompositions(matrix, on_sphere))
     # The triangle's condition, below 1e3, times rounding of D terms.
@@ -110,7 +111,7 @@ def test_xtrace_is_its_leave_one_out_definition(matrix, rng):
 
 def test_variance_of_hutchinsons_probe(rng):
     matrix = random_symmetric(rng, 10)
-    made = trace_estimators.hutchinson(matrix, 40_000, rng)
+    made = stochastic_traces.hutchinson(matrix, 40_000, rng)
     variance = 2 * (np.sum(matrix**2) - np.sum(np.diag(matrix) ** 2))
     # The sample variance of 40,000 numbers of kurtosis at most 15.
     assert abs(made.standard_error**2 * 40_000 / variance - 1) < 4 * np.sqrt(14 / 40_000)
@@ -129,10 +130,10 @@ def test_rates_fall_as_promised(rng):
         ]
         errors[estimator] = estimates.loglog_slope(sizes, np.sqrt(squares)).value
     # Root mean squares of 60 replications are known to some 15 %: slopes to 0.1, four of which.
-    assert abs(errors[trace_estimators.hutchinson] + 0.5) < 0.4
+    assert abs(errors[stochastic_traces.hutchinson] + 0.5) < 0.4
     # Eigenvalues j^-2: the rest beyond k has norm k^-1.5, its mean over k probes k^-2.
-    assert errors[trace_estimators.hutch_plus_plus] < -1.5
-    assert errors[trace_estimators.xtrace] < -1.5
+    assert errors[stochastic_traces.hutch_plus_plus] < -1.5
+    assert errors[stochastic_traces.xtrace] < -1.5
 
 
 def test_enough_products_give_the_exact_trace(matrix, rng):
@@ -169,7 +170,7 @@ def test_arguments_are_refused(matrix, rng):
         with pytest.raises(checks.InputError, match="rng=5"):
             estimator(matrix, 12, 5)
     with pytest.raises(memory.AllocationRefused, match="lower num_products"):
-        trace_estimators.hutchinson(matrix, 10**15, rng)
+        stochastic_traces.hutchinson(matrix, 10**15, rng)
 
 
 @pytest.fixture
@@ -178,7 +179,7 @@ def gradients(rng):
 
 
 def noise_forms(gradients):
-    covariance = gradient_noise.gradient_covariance(gradients)
+    covariance = noise.gradient_covariance(gradients)
     dense = covariance.to_dense()
     return [covariance, dense, aslinearoperator(dense), DiagonalCovariance(covariance.diagonal())]
 
@@ -188,7 +189,7 @@ def test_alignment_from_probes(matrix, gradients, rng):
         dense = covariance if isinstance(covariance, np.ndarray) else covariance @ np.eye(DIMENSION)
         expected = np.trace(matrix @ dense)
         values, errors = replicate(
-            trace_estimators.alignment_hutchinson, rng, aslinearoperator(matrix), covariance, 10
+            stochastic_traces.alignment_hutchinson, rng, aslinearoperator(matrix), covariance, 10
         )
         standard = values.std(ddof=1) / np.sqrt(REPLICATIONS)
         assert_within_sampling_error(values.mean(), expected, standard)
@@ -201,7 +202,7 @@ def test_variance_of_the_probes_is_as_documented(matrix, gradients, rng):
     mixed = (matrix @ dense + dense @ matrix) / 2
     num_probes = 20_000
     for given, core in [(covariance, inner), (dense, mixed)]:
-        made = trace_estimators.alignment_hutchinson(matrix, given, num_probes, rng)
+        made = stochastic_traces.alignment_hutchinson(matrix, given, num_probes, rng)
         variance = 2 * (np.sum(core**2) - np.sum(np.diag(core) ** 2))
         # The sample variance of 20,000 numbers of kurtosis at most 15.
         ratio = made.standard_error**2 * num_probes / variance
@@ -214,7 +215,7 @@ def test_alignment_by_examples_is_unbiased_with_its_correction(matrix, gradients
     centred = gradients - gradients.mean(axis=0)
     forms = np.einsum("ij,jk,ik->i", centred, matrix, centred)
     values, errors = replicate(
-        trace_estimators.alignment_by_examples, rng, matrix, gradients, num_sampled
+        stochastic_traces.alignment_by_examples, rng, matrix, gradients, num_sampled
     )
     standard = values.std(ddof=1) / np.sqrt(REPLICATIONS)
     assert_within_sampling_error(values.mean(), forms.mean(), standard)
@@ -233,10 +234,10 @@ def test_alignment_by_examples_is_unbiased_with_its_correction(matrix, gradients
 
 
 def test_all_examples_are_exact_in_any_convention(matrix, gradients, rng):
-    one = gradient_noise.gradient_covariance(gradients)
-    batch = gradient_noise.minibatch_covariance(one, 5, replacement=False)
+    one = noise.gradient_covariance(gradients)
+    batch = noise.minibatch_covariance(one, 5, replacement=False)
     for given, dense in [(gradients, one.to_dense()), (batch, batch.to_dense())]:
-        made = trace_estimators.alignment_by_examples(aslinearoperator(matrix), given, 40, rng)
+        made = stochastic_traces.alignment_by_examples(aslinearoperator(matrix), given, 40, rng)
         assert made.standard_error == 0
         expected = np.trace(matrix @ dense)
         assert_equal_up_to_rounding(made.value, expected, num_terms=40 * DIMENSION)
@@ -244,11 +245,11 @@ def test_all_examples_are_exact_in_any_convention(matrix, gradients, rng):
 
 def test_alignment_arguments_are_refused(matrix, gradients, rng):
     with pytest.raises(checks.InputError, match="num_sampled <= N=40"):
-        trace_estimators.alignment_by_examples(matrix, gradients, 41, rng)
+        stochastic_traces.alignment_by_examples(matrix, gradients, 41, rng)
     with pytest.raises(checks.InputError, match=r"expected \(60, 60\)"):
-        trace_estimators.alignment_by_examples(matrix, gradients[:, :5], 4, rng)
+        stochastic_traces.alignment_by_examples(matrix, gradients[:, :5], 4, rng)
     with pytest.raises(checks.InputError, match="2 <= num_probes"):
-        trace_estimators.alignment_hutchinson(matrix, np.eye(DIMENSION), 1, rng)
+        stochastic_traces.alignment_hutchinson(matrix, np.eye(DIMENSION), 1, rng)
 
 
 def test_uniform_signs(rng):

@@ -6,10 +6,12 @@ import pytest
 from autograd import grad
 from tolerances import assert_equal_up_to_rounding
 
-from aniso import gradient_noise, indicators, losses
-from aniso.model_objective import ModelObjective
-from aniso.models.one_hidden_layer import OneHiddenLayer
-from aniso.propositions import small_networks, snapshots, trained_networks
+from aniso.matrices import indicators
+from aniso.matrices import noise as gradient_noise
+from aniso.problems import losses
+from aniso.problems.model_objective import ModelObjective
+from aniso.problems.one_hidden_layer import OneHiddenLayer
+from aniso.propositions import constants, small_networks, trained_networks
 from aniso.propositions.check import Settings
 
 POINTS, IMAGES = trained_networks.POINTS, trained_networks.IMAGES
@@ -27,7 +29,7 @@ def test_the_reduced_matrices_are_the_full_ones_in_another_basis(loss, activatio
     problem = trained_networks.Problem(POINTS, loss, activation, 400, 0)
     objective = trained_networks.training_objective(problem).subset(np.arange(150))
     theta = trained_networks.initial_parameters(problem, objective.model)
-    reduced = snapshots.snapshot(objective, theta)
+    reduced = constants.snapshot(objective, theta)
     assert len(reduced.hessian) < objective.num_parameters
     hessian = objective.hessian(theta)
     noise = gradient_noise.gradient_covariance(objective.per_example_gradients(theta))
@@ -56,7 +58,7 @@ def test_the_gram_matrix_is_that_of_the_jacobian(rng):
     theta = rng.standard_normal(objective.num_parameters)
     jacobian = objective.jacobians(theta)[:, 0]
     assert_equal_up_to_rounding(
-        snapshots.jacobian_gram(objective.model, theta, objective.inputs),
+        constants.jacobian_gram(objective.model, theta, objective.inputs),
         jacobian @ jacobian.T,
         num_terms=objective.num_parameters,
     )
@@ -107,7 +109,7 @@ def test_small_network_quantities_are_those_of_the_matrices(loss):
         objective = ModelObjective(
             OneHiddenLayer(2, 4), output_loss, x[12:].reshape(12, 2), np.arange(12) % 2
         )
-        expected = snapshots.snapshot(objective, x[:12])
+        expected = constants.snapshot(objective, x[:12])
         pairs = {
             "fisher_coefficient": expected.coefficient(expected.empirical_fisher),
             "covariance_coefficient": expected.readings().projection_coefficient,

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from aniso import checks
-from aniso.training import adam_iterates
+from aniso.descent.adam import adam_iterates
 
 
 class Valley:

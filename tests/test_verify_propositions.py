@@ -15,7 +15,8 @@ import pytest
 from rich.console import Console
 from test_report import SCHEMA
 
-from aniso import propositions, verify_propositions
+from aniso import propositions
+from aniso.propositions import command
 from aniso.propositions.check import Settings, Task, compare
 
 COMMAND = [sys.executable, "-m", "aniso.verify_propositions"]
@@ -94,12 +95,10 @@ def test_the_command_prints_its_table_writes_its_files_and_succeeds(tmp_path):
 def test_the_same_seed_gives_the_same_numbers_whatever_else_runs(tmp_path):
     alone, together, other = (tmp_path / name for name in ("a.json", "b.json", "c.json"))
     quick = ["--quick", "--json"]
-    assert verify_propositions.main([*quick, str(alone), "--only", "definition1"]) == 0
+    assert command.main([*quick, str(alone), "--only", "definition1"]) == 0
     both = ["--only", "proposition1", "definition1"]
-    assert verify_propositions.main([*quick, str(together), *both]) == 0
-    assert (
-        verify_propositions.main([*quick, str(other), "--only", "definition1", "--seed", "1"]) == 0
-    )
+    assert command.main([*quick, str(together), *both]) == 0
+    assert command.main([*quick, str(other), "--only", "definition1", "--seed", "1"]) == 0
     first = numbers(alone)
     assert first == [task for task in numbers(together) if task[0] == "definition1"]
     assert first != numbers(other)
@@ -119,7 +118,7 @@ def test_the_same_seed_gives_the_same_numbers_whatever_else_runs(tmp_path):
 def test_wrong_arguments_end_with_status_two_before_any_work(arguments, message, planned, capsys):
     planned(lambda: pytest.fail("work was done"))
     with pytest.raises(SystemExit) as ended:
-        verify_propositions.main(arguments)
+        command.main(arguments)
     assert ended.value.code == 2
     assert message in capsys.readouterr().err
 
@@ -133,7 +132,7 @@ def test_outputs_that_cannot_be_written_are_refused_before_any_work(tmp_path, pl
         ["--plot", str(tmp_path / "file" / "below")],
     ):
         with pytest.raises(SystemExit) as ended:
-            verify_propositions.main(arguments)
+            command.main(arguments)
         assert ended.value.code == 2
         assert "expected" in capsys.readouterr().err
     assert (tmp_path / "file").read_text() == "kept"
@@ -154,7 +153,7 @@ def test_the_json_goes_through_a_link_and_into_a_pipe(tmp_path, planned, capsys)
     reader = threading.Thread(target=lambda: got.append(pipe.read_text()), daemon=True)
     reader.start()
     for path in (link, pipe):
-        assert verify_propositions.main(["--only", "proposition1", "--json", str(path)]) == 0
+        assert command.main(["--only", "proposition1", "--json", str(path)]) == 0
     reader.join()
     assert link.is_symlink()
     assert stat.S_ISFIFO(os.stat(pipe).st_mode)
@@ -168,7 +167,7 @@ def test_a_full_disk_is_told_without_a_traceback(tmp_path, planned, capsys):
     planned(lambda: [one_check(2.0)])
     path = tmp_path / "full"
     path.symlink_to("/dev/full")
-    assert verify_propositions.main(["--only", "proposition1", "--json", str(path)]) == 1
+    assert command.main(["--only", "proposition1", "--json", str(path)]) == 1
     told = capsys.readouterr()
     assert "VERIFIED" in told.out  # the table has been printed
     assert f"can't be written to {str(path)!r}: No space left on device" in told.err
@@ -194,7 +193,7 @@ def test_a_full_standard_output_is_told_without_a_traceback():
 def test_a_failing_check_gives_status_one_and_is_recorded(tmp_path, planned, capsys):
     planned(lambda: [one_check(0.5)])
     path = tmp_path / "result.json"
-    assert verify_propositions.main(["--only", "proposition1", "--json", str(path)]) == 1
+    assert command.main(["--only", "proposition1", "--json", str(path)]) == 1
     assert "NOT VERIFIED" in capsys.readouterr().out
     assert json.loads(path.read_text())["verdict"] == "fails"
 
@@ -204,7 +203,7 @@ def test_a_task_that_breaks_off_is_reported_and_the_others_still_run(planned, ca
         raise ZeroDivisionError("planted")
 
     planned(broken, lambda: [one_check(2.0)])
-    assert verify_propositions.main(["--only", "proposition1"]) == 1
+    assert command.main(["--only", "proposition1"]) == 1
     shown = capsys.readouterr().out
     assert "ZeroDivisionError: planted" in shown
     assert "1 holds, 1 task broke off" in shown
@@ -217,7 +216,7 @@ def test_an_interrupt_writes_nothing(tmp_path, planned, capsys):
     planned(interrupted)
     path = tmp_path / "result.json"
     path.write_text("kept")
-    assert verify_propositions.main(["--json", str(path)]) == 130
+    assert command.main(["--json", str(path)]) == 130
     assert path.read_text() == "kept"
     assert [p.name for p in tmp_path.iterdir()] == ["result.json"]
     assert "interrupted" in capsys.readouterr().err
@@ -226,7 +225,8 @@ def test_an_interrupt_writes_nothing(tmp_path, planned, capsys):
 def test_a_signal_in_the_middle_leaves_no_partial_file(tmp_path):
     script = """
 import signal, sys, time
-from aniso import propositions, verify_propositions
+from aniso import propositions
+from aniso.propositions import command
 from aniso.propositions.check import Task
 
 def work():
@@ -236,7 +236,7 @@ def work():
 # Where the suite runs in the background, Ctrl-C is ignored from birth.
 signal.signal(signal.SIGINT, signal.default_int_handler)
 propositions.tasks = lambda group, settings: [Task(group, work)]
-sys.exit(verify_propositions.main(["--json", sys.argv[1]]))
+sys.exit(command.main(["--json", sys.argv[1]]))
 """
     with subprocess.Popen(
         [sys.executable, "-c", script, str(tmp_path / "result.json")],
@@ -260,7 +260,7 @@ def test_the_json_may_lie_in_the_folder_of_the_figures(tmp_path, planned, capsys
     for path, status in ((folder / "result.json", 0), (folder, 2)):
         arguments = ["--only", "proposition2", "--plot", str(folder), "--json", str(path)]
         try:
-            ended = verify_propositions.main(arguments)
+            ended = command.main(arguments)
         except SystemExit as error:
             ended = error.code
         assert ended == status
@@ -272,7 +272,7 @@ def test_the_json_may_lie_in_the_folder_of_the_figures(tmp_path, planned, capsys
 def test_groups_without_figures_are_refused_a_folder_for_them(tmp_path, planned, capsys, groups):
     planned(lambda: pytest.fail("worked"))
     with pytest.raises(SystemExit) as ended:
-        verify_propositions.main(["--only", *groups, "--plot", str(tmp_path / "new")])
+        command.main(["--only", *groups, "--plot", str(tmp_path / "new")])
     assert ended.value.code == 2
     message = capsys.readouterr().err
     assert f"--plot has no figure of {', '.join(groups)}; leave it out" in message
@@ -284,11 +284,11 @@ def test_no_empty_folder_is_left(tmp_path, planned, capsys):
     planned(lambda: [one_check(2.0)])  # no series: nothing to draw
     (tmp_path / "old").mkdir()
     for folder in (tmp_path / "new" / "deep", tmp_path / "old"):
-        assert verify_propositions.main(["--only", "proposition2", "--plot", str(folder)]) == 0
+        assert command.main(["--only", "proposition2", "--plot", str(folder)]) == 0
         assert "no figure: no task left data to draw" in capsys.readouterr().out
     missing = ["--json", str(tmp_path / "absent" / "file.json")]
     with pytest.raises(SystemExit):
-        verify_propositions.main(["--plot", str(tmp_path / "new"), *missing])
+        command.main(["--plot", str(tmp_path / "new"), *missing])
     assert [path.name for path in tmp_path.iterdir()] == ["old"]
 
 
@@ -298,7 +298,7 @@ def test_an_interrupt_leaves_no_empty_folder(tmp_path, planned):
 
     planned(interrupted)
     folder = tmp_path / "new"
-    assert verify_propositions.main(["--only", "proposition1", "--plot", str(folder)]) == 130
+    assert command.main(["--only", "proposition1", "--plot", str(folder)]) == 130
     assert not folder.exists()
 
 
@@ -307,7 +307,7 @@ def test_the_table_fits_a_narrow_terminal(planned, capsys, monkeypatch):
     monkeypatch.setenv("FORCE_COLOR", "1")  # a terminal, to rich
     for columns, width in ((80, 80), (200, 100)):
         monkeypatch.setenv("COLUMNS", str(columns))
-        verify_propositions.main(["--only", "proposition2"])
+        command.main(["--only", "proposition2"])
         printed = re.sub(r"\x1b\[[0-9;]*m", "", capsys.readouterr().out)
         assert max(map(len, printed.splitlines())) == width
 
@@ -325,7 +325,7 @@ def test_progress_is_shown_on_a_terminal_and_nowhere_else(planned):
     for terminal in (True, False):
         stream = io.StringIO()
         console = Console(file=stream, force_terminal=terminal, width=100)
-        results = verify_propositions.run(["proposition1"], Settings("quick"), console)
+        results = command.run(["proposition1"], Settings("quick"), console)
         assert [result.name for result in results] == ["proposition1 0"]
         assert ("proposition1" in stream.getvalue()) is terminal
 
@@ -334,8 +334,7 @@ def test_progress_is_shown_on_a_terminal_and_nowhere_else(planned):
 def test_a_second_process_gives_the_same_numbers_in_the_same_order():
     settings, groups = Settings("quick"), ["definition1", "proposition1"]
     runs = [
-        verify_propositions.run(groups, settings, Console(stderr=True), num_processes=count)
-        for count in (1, 2)
+        command.run(groups, settings, Console(stderr=True), num_processes=count) for count in (1, 2)
     ]
     one, two = ([(r.group, r.name, r.checks) for r in results] for results in runs)
     assert [(group, name) for group, name, _ in one] == [(group, name) for group, name, _ in two]
@@ -346,8 +345,8 @@ def test_an_interruption_ends_the_second_process_at_once(monkeypatch):
     def interrupted(*_):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(verify_propositions, "_run_task", interrupted)
+    monkeypatch.setattr(command, "_run_task", interrupted)
     groups = ["proposition1", "dynamics"]
     with pytest.raises(KeyboardInterrupt):
-        verify_propositions.run(groups, Settings("full"), Console(stderr=True), num_processes=2)
+        command.run(groups, Settings("full"), Console(stderr=True), num_processes=2)
     assert multiprocessing.active_children() == []

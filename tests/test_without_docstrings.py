@@ -38,7 +38,7 @@ import contextlib, importlib, io, sys
 from aniso import propositions
 for group in propositions.GROUPS:
     print(propositions.title(group))
-for name in ("aniso.verify_propositions", "analysis.index", "analysis.alignment_and_exit"):
+for name in ("aniso.propositions.command", "analysis.index", "analysis.alignment_and_exit"):
     with contextlib.redirect_stdout(io.StringIO()) as told:
         try:
             importlib.import_module(name).main(["--help"])

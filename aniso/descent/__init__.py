@@ -7,24 +7,37 @@ What distinguishes the dynamics is the covariance of eps_t: one function each, i
 
 >>> import numpy as np
 >>> from aniso import descent
->>> from aniso.models import quadratic
+>>> from aniso.problems import quadratic
 >>> bowl = quadratic.quadratic_objective([[1.0]], [0.0], [[1.0], [-1.0]])
 >>> settings = descent.Settings("gd", learning_rate=0.5, num_steps=2)
 >>> descent.simulate_descent(bowl, [1.0], settings, np.random.default_rng(0)).theta
 array([0.25])
 """
 
-from aniso.descent.loop import DescentResult, simulate_descent
-from aniso.descent.measurements import Measurements
-from aniso.descent.settings import Settings, as_published, as_stated
-from aniso.descent.structures import DYNAMICS
+import lazy_loader
 
-__all__ = [
-    "DYNAMICS",
-    "DescentResult",
-    "Measurements",
-    "Settings",
-    "as_published",
-    "as_stated",
-    "simulate_descent",
-]
+__getattr__, __dir__, __all__ = lazy_loader.attach(
+    __name__,
+    submodules=[
+        "adam",
+        "batches",
+        "generator_states",
+        "hosted",
+        "loop",
+        "measurements",
+        "point",
+        "precision",
+        "run_state",
+        "settings",
+        "sharpness",
+        "start_witness",
+        "structures",
+    ],
+    submod_attrs={
+        "adam": ["adam_iterates"],
+        "loop": ["DescentResult", "simulate_descent"],
+        "measurements": ["Measurements", "accuracy"],
+        "settings": ["Settings", "as_published", "as_stated"],
+        "structures": ["DYNAMICS"],
+    },
+)

@@ -1,27 +1,28 @@
 """A network on another device, spoken to in NumPy arrays by the loop of descent."""
 
-from aniso import backend
+from aniso.arrays import transfer
 
 
 class HostedNetwork:
     """What the dynamics ask of an objective: theta goes to the device, results come back.
 
-    Noise is drawn on the host, so that a seed means the same on every device; theta, the gradient
-    and the noise cross over once a step, D numbers each.
+        Noise is drawn on the host, so that a seed means the same on every device; theta, the
+        gradient and the noise cross over once a step, D numbers each.
 
-    Parameters
-    ----------
-    network : networks.Network
-        Anywhere.
+        Parameters
+        ----------
+        network : networks.Network
+            Anywhere.
 
-    Examples
-    --------
-    >>> import numpy as np
-    >>> from aniso import losses, networks
-    >>> network = networks.Network(networks.Stack((networks.Dense(1),), (1,)),
-    ...     losses.SquaredLoss(), inputs=[[1.0], [2.0]], targets=[[0.0], [0.0]])
-    >>> HostedNetwork(network).gradient(np.array([1.0, 0.0]))
-    array([5., 3.])
+        Examples
+        --------
+        >>> import numpy as np
+        >>> from aniso.problems import losses
+    >>> from aniso import networks
+        >>> network = networks.Network(networks.Stack((networks.Dense(1),), (1,)),
+        ...     losses.SquaredLoss(), inputs=[[1.0], [2.0]], targets=[[0.0], [0.0]])
+        >>> HostedNetwork(network).gradient(np.array([1.0, 0.0]))
+        array([5., 3.])
     """
 
     def __init__(self, network):
@@ -31,12 +32,12 @@ class HostedNetwork:
 
     def check_theta(self, theta):
         """theta on the device, checked."""
-        return self.network.check_theta(backend.to_device(theta, self.network.place))
+        return self.network.check_theta(transfer.to_device(theta, self.network.place))
 
     @property
     def targets(self):
         """Targets on the host."""
-        return backend.to_numpy(self.network.targets)
+        return transfer.to_numpy(self.network.targets)
 
     def subset(self, indices):
         """The same network on the examples `indices`."""
@@ -48,11 +49,11 @@ class HostedNetwork:
 
     def outputs(self, theta):
         """Outputs (N, C)."""
-        return backend.to_numpy(self.network.outputs(self.check_theta(theta)))
+        return transfer.to_numpy(self.network.outputs(self.check_theta(theta)))
 
     def gradient(self, theta):
         """Gradient of the mean loss, (D,)."""
-        return backend.to_numpy(self.network.gradient(self.check_theta(theta)))
+        return transfer.to_numpy(self.network.gradient(self.check_theta(theta)))
 
     def linearise(self, theta):
         """The network linearised at theta, on its device; its operators take arrays of the host."""

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from aniso import backend, checks, interruptions
+from aniso import checks
+from aniso.arrays import transfer
 from aniso.descent import start_witness
 from aniso.descent.hosted import on_host
 from aniso.descent.measurements import Measurements
@@ -15,7 +16,10 @@ from aniso.descent.point import Point
 from aniso.descent.run_state import RunState, columns
 from aniso.descent.settings import Settings
 from aniso.descent.structures import STRUCTURES
-from aniso.problem_checks import LossFailed
+from aniso.problems import (
+    LossFailed,
+)
+from aniso.runs import interruptions
 
 SECONDS_BETWEEN_CHECKPOINTS = 10.0
 
@@ -240,7 +244,7 @@ class _Loop:
             state.start_vectors = point.start_vectors
         if silent:
             return gradient, 0.0, 0.0
-        noise = backend.to_numpy(self.covariance.sample(state.rng, 1))[0]
+        noise = transfer.to_numpy(self.covariance.sample(state.rng, 1))[0]
         return gradient + noise, _square_norm(noise), self.covariance.trace()
 
     def _last_record(self):

@@ -1,8 +1,8 @@
 """What is recorded along a run: a registry of quantities, each a function of the place.
 
 A quantity returns a dictionary of numbers or arrays by name. Sigma_1 is the centred covariance of
-one example's gradient; :func:`aniso.noise_conventions.minibatch_scale` turns its numbers into those
-of a mini-batch.
+one example's gradient; :func:`aniso.matrices.convention.minibatch_scale` turns its numbers into
+those of a mini-batch.
 """
 
 from dataclasses import dataclass, field
@@ -10,18 +10,17 @@ from functools import cached_property
 
 import numpy as np
 
-from aniso import (
-    checks,
-    curvature,
-    exact_traces,
-    gradient_noise,
-    lanczos,
-    losses,
-    network_noise,
-    spectra,
-)
+from aniso import checks
 from aniso.descent.hosted import on_host
 from aniso.descent.sharpness import expected_sharpness, require_pairs
+from aniso.matrices import (
+    block_lanczos,
+    eigenpairs,
+    exact_traces,
+    network_noise,
+    noise,
+)
+from aniso.problems import curvature, losses
 
 _DENSE_DIMENSION = 2000
 _LANCZOS_BLOCK = 8
@@ -163,14 +162,14 @@ class _Place:
         if self.is_network:
             return network_noise.gradient_covariance(self.linearisation.gradient_factors)
         gradients = self.objective.per_example_gradients(self.theta)
-        return gradient_noise.gradient_covariance(gradients)
+        return noise.gradient_covariance(gradients)
 
     @cached_property
     def leading_eigenpair(self):
         if len(self.theta) <= _DENSE_DIMENSION:
-            return spectra.leading_eigenpairs(self.hessian, 1)
+            return eigenpairs.leading_eigenpairs(self.hessian, 1)
         block_size = min(_LANCZOS_BLOCK, len(self.theta))
-        return lanczos.leading_eigenpairs(
+        return block_lanczos.leading_eigenpairs(
             self.hessian, 1, tolerance=_EIGEN_TOLERANCE, block_size=block_size
         )
 

@@ -4,20 +4,21 @@ from functools import cached_property, partial
 
 import numpy as np
 
-from aniso import (
-    backend,
-    checks,
-    curvature,
-    gradient_noise,
-    lanczos,
-    network_noise,
-    places,
-    spectra,
-)
-from aniso.covariance_operators import FactoredCovariance
+from aniso import checks
+from aniso.arrays import places, transfer
 from aniso.descent.precision import in_single_precision
-from aniso.networks import Network
-from aniso.networks.operators import SymmetricOperator
+from aniso.matrices import (
+    FactoredCovariance,
+    block_lanczos,
+    eigenpairs,
+    network_noise,
+    noise,
+)
+from aniso.networks import (
+    Network,
+    SymmetricOperator,
+)
+from aniso.problems import curvature
 
 _EXTRA_VECTORS = 4
 _FEW_PAIRS = 1  # their products cost less, each from scratch, than one linearisation
@@ -70,13 +71,13 @@ class Point:
     def _gradient(self):
         if isinstance(self._gradients, np.ndarray):
             return self._gradients.mean(axis=0)
-        return backend.to_numpy(self._gradients.mean())
+        return transfer.to_numpy(self._gradients.mean())
 
     @cached_property
     def example_covariance(self):
         """Centred gradient covariance of one example."""
         if isinstance(self._gradients, np.ndarray):
-            return gradient_noise.gradient_covariance(self._gradients)
+            return noise.gradient_covariance(self._gradients)
         return network_noise.gradient_covariance(self._gradients)
 
     @cached_property
@@ -90,7 +91,7 @@ class Point:
     def exact_covariance(self):
         """Covariance of the mean of a mini-batch, from the per-example gradients."""
         settings = self.settings
-        return gradient_noise.minibatch_covariance(
+        return noise.minibatch_covariance(
             self.example_covariance, settings.batch_size, replacement=settings.replacement
         )
 
@@ -110,8 +111,8 @@ class Point:
     def _combined(self, weights):
         gradients = self._gradients
         place = getattr(gradients, "place", places.NUMPY)
-        weights = backend.to_device(weights.astype(gradients.dtype), place)
-        return np.asarray(backend.to_numpy(gradients.combine(weights)), dtype=np.float64)
+        weights = transfer.to_device(weights.astype(gradients.dtype), place)
+        return np.asarray(transfer.to_numpy(gradients.combine(weights)), dtype=np.float64)
 
     @cached_property
     def hessian(self):
@@ -132,10 +133,10 @@ class Point:
         """
         num_pairs = min(num_pairs, self.num_parameters)
         if self.num_parameters <= _DENSE_DIMENSION:
-            return spectra.leading_eigenpairs(self.hessian, num_pairs, which=which)
+            return eigenpairs.leading_eigenpairs(self.hessian, num_pairs, which=which)
         few = num_pairs <= _FEW_PAIRS
         block_size = num_pairs if few else num_pairs + _EXTRA_VECTORS
-        return lanczos.leading_eigenpairs(
+        return block_lanczos.leading_eigenpairs(
             self._hessian_for_eigenpairs(few),
             num_pairs,
             which=which,
@@ -164,7 +165,7 @@ class Point:
 
         A vector that the Hessian takes to zero is an eigenvector already, and is returned.
         """
-        vector = spectra.quasi_random_vector(self.num_parameters)
+        vector = eigenpairs.quasi_random_vector(self.num_parameters)
         vector = vector / np.linalg.norm(vector)
         for _ in range(num_iterations):
             product = self.hessian @ vector

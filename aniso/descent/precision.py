@@ -10,22 +10,23 @@ _twins = weakref.WeakKeyDictionary()
 def in_single_precision(network):
     """The same network with passes in single precision; of a network that has them, itself.
 
-    Parameters
-    ----------
-    network : networks.Network
+        Parameters
+        ----------
+        network : networks.Network
 
-    Returns
-    -------
-    networks.Network
-        Kept as long as the network, so that it is made once; it shares the inputs.
+        Returns
+        -------
+        networks.Network
+            Kept as long as the network, so that it is made once; it shares the inputs.
 
-    Examples
-    --------
-    >>> from aniso import losses, networks
-    >>> network = networks.Network(networks.Stack((networks.Dense(1),), (1,)),
-    ...     losses.SquaredLoss(), inputs=[[1.0], [2.0]], targets=[[0.0], [0.0]])
-    >>> in_single_precision(network).gradient([1.0, 0.0])
-    array([5., 3.], dtype=float32)
+        Examples
+        --------
+        >>> from aniso.problems import losses
+    >>> from aniso import networks
+        >>> network = networks.Network(networks.Stack((networks.Dense(1),), (1,)),
+        ...     losses.SquaredLoss(), inputs=[[1.0], [2.0]], targets=[[0.0], [0.0]])
+        >>> in_single_precision(network).gradient([1.0, 0.0])
+        array([5., 3.], dtype=float32)
     """
     if network.dtype == np.float32:
         return network

@@ -2,11 +2,12 @@
 
 import numpy as np
 
-from aniso import checks, parameter_differences
+from aniso import checks
 from aniso.descent import start_witness
 from aniso.descent.batches import BatchSampler
 from aniso.descent.generator_states import restored, state_text
 from aniso.descent.structures import NEEDS_COVARIANCE
+from aniso.runs import parameter_differences
 
 
 class RunState:

@@ -2,7 +2,8 @@
 
 import numpy as np
 
-from aniso import backend, checks
+from aniso import checks
+from aniso.arrays import transfer
 from aniso.descent.hosted import on_host
 from aniso.estimates import Estimate
 
@@ -48,7 +49,7 @@ def expected_sharpness(objective, theta, radius, num_draws, rng, *, antithetic=T
     True
     """
     objective = on_host(objective)
-    theta = checks.array("theta", backend.to_numpy(theta), shape=(None,))
+    theta = checks.array("theta", transfer.to_numpy(theta), shape=(None,))
     radius = checks.number("radius", radius, low=0)
     num_draws = checks.integer("num_draws", num_draws, low=2)
     checks.generator("rng", rng)

@@ -31,7 +31,7 @@ def witness(objective, theta):
 
     Examples
     --------
-    >>> from aniso.models import quadratic
+    >>> from aniso.problems import quadratic
     >>> bowl = quadratic.quadratic_objective([[2.0]], [0.0], [[1.0], [-1.0]])
     >>> [round(number, 9) for number in witness(bowl, np.ones(1))["numbers"][:2]]
     [1.0, 2.0]

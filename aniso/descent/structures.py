@@ -6,8 +6,10 @@ eps, an operator with `sample` and `trace`. A new one is one function and one li
 
 import numpy as np
 
-from aniso import noise_structures
-from aniso.covariance_operators import DiagonalCovariance
+from aniso.matrices import (
+    DiagonalCovariance,
+    structures,
+)
 
 
 def constant(point):
@@ -18,19 +20,19 @@ def constant(point):
 
 def dynamic(point):
     """``(Tr Sigma_t / D) I``."""
-    return noise_structures.isotropic_equivalent(point.covariance)
+    return structures.isotropic_equivalent(point.covariance)
 
 
 def diagonal(point):
     """``diag(Sigma_t)``."""
-    return noise_structures.diagonal_part(point.covariance)
+    return structures.diagonal_part(point.covariance)
 
 
 def leading(point):
     """The k leading eigenpairs of Sigma_t, of trace ``Tr Sigma_t`` or truncated."""
     settings = point.settings
     num_pairs = min(settings.num_pairs, *point.covariance.shape, point.covariance.num_rows)
-    return noise_structures.leading_part(point.covariance, num_pairs, rescaled=settings.rescaled)
+    return structures.leading_part(point.covariance, num_pairs, rescaled=settings.rescaled)
 
 
 def hessian(point):
@@ -47,7 +49,7 @@ def hessian(point):
     if not values.any():
         return dynamic(point)
     total = point.covariance.trace() if settings.rescaled else None
-    return noise_structures.from_eigenpairs(values, pairs.vectors, total)
+    return structures.from_eigenpairs(values, pairs.vectors, total)
 
 
 def first_eigenvector(point):
@@ -58,7 +60,7 @@ def first_eigenvector(point):
         vector = pairs.vectors[:, 0]
     else:
         vector = point.power_iteration(point.settings.power_iterations)
-    return noise_structures.from_eigenpairs(np.ones(1), vector[:, None], point.covariance.trace())
+    return structures.from_eigenpairs(np.ones(1), vector[:, None], point.covariance.trace())
 
 
 def whole(point):

@@ -9,8 +9,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from aniso import checks, estimates, operands, ornstein_uhlenbeck
+from aniso import checks, estimates
+from aniso.closed_forms import diffusion
 from aniso.langevin import drifts, ensembles, noises, problems
+from aniso.matrices import operators
 
 
 @dataclass(frozen=True)
@@ -24,8 +26,8 @@ class EfficiencyCurve:
         Exact numbers have the standard error 0 and no samples.
     meaningful_until : float
         Time from which the loss falls along negative curvature by more than noise can raise it,
-        :func:`aniso.ornstein_uhlenbeck.quadratic_model_time`; inf where H has none. Beyond it the
-        curve says nothing about a loss that is not quadratic.
+        :func:`aniso.closed_forms.diffusion.quadratic_model_time`; inf where H has none. Beyond it
+        the curve says nothing about a loss that is not quadratic.
     """
 
     times: np.ndarray
@@ -81,7 +83,7 @@ def by_closed_form(hessian, diffusion_covariance, times):
     0.75
     """
     hessian, covariance, times = _checked(hessian, diffusion_covariance, times)
-    values = ornstein_uhlenbeck.escaping_efficiency(hessian, covariance, times)
+    values = diffusion.escaping_efficiency(hessian, covariance, times)
     return _exact(hessian, covariance, times, values)
 
 
@@ -136,13 +138,13 @@ def by_simulation(
     ensemble = ensembles.simulate_ensemble(
         problem, scheme, step_size, steps, num_paths, seed, num_threads=num_threads
     )
-    until = ornstein_uhlenbeck.quadratic_model_time(hessian, covariance)
+    until = diffusion.quadratic_model_time(hessian, covariance)
     return EfficiencyCurve(times, ensemble.loss, until)
 
 
 def _checked(hessian, covariance, times):
     hessian = checks.symmetric_matrix("hessian", hessian)
-    covariance = operands.dense_covariance(
+    covariance = operators.dense_covariance(
         "diffusion_covariance", covariance, "diffusion", size=len(hessian)
     )
     times = checks.held(checks.array("times", times, shape=(None,)))
@@ -155,5 +157,5 @@ def _exact(hessian, covariance, times, values):
     return EfficiencyCurve(
         times,
         tuple(estimates.Estimate(float(value), 0.0, 0) for value in values),
-        ornstein_uhlenbeck.quadratic_model_time(hessian, covariance),
+        diffusion.quadratic_model_time(hessian, covariance),
     )

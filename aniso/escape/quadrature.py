@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from aniso import checks, estimates
-from aniso.escape import green_function
+from aniso.escape import _green_function
 
 
 @dataclass(frozen=True)
@@ -109,7 +109,7 @@ def mean_exit_time(
     left = _negligible_end(drift, variance, start, high - start) if natural else low
     corners = np.unique([left, start, high, *breakpoints])
     corners = corners[(corners >= left) & (corners <= high)]
-    logarithm, relative_error = green_function.log_mean_exit_time(
+    logarithm, relative_error = _green_function.log_mean_exit_time(
         drift, variance, start, corners, natural, num_panels, max(1e-4 * tolerance, 1e-13)
     )
     if logarithm > math.log(np.finfo(float).max):

@@ -7,8 +7,9 @@ quasi-potential is smallest on that curve, which for anisotropic noise need not 
 
 import numpy as np
 
-from aniso import checks, operands
-from aniso.escape import exit_exponents, geometric_action
+from aniso import checks
+from aniso.escape import minimum_action, quasi_potential
+from aniso.matrices import operators
 
 _ROOT_TWO = np.sqrt(2.0)
 _AXES = np.array([[1.0, 1.0], [-1.0, 1.0]]) / _ROOT_TWO  # columns: directions of 20 and of 200
@@ -107,19 +108,19 @@ def exit_from_sharp_basin(data, diffusion_covariance, *, num_candidates=3, num_p
     """
     boundary = sharp_basin_boundary(data)
     drift = mean_drift(data)
-    covariance = operands.dense_covariance(
+    covariance = operators.dense_covariance(
         "diffusion_covariance", diffusion_covariance, "diffusion", size=2
     )
     num_candidates = checks.integer("num_candidates", num_candidates, low=1)
     minimum = np.ones(2) + checks.array("data", data).mean(axis=0)
     linear = [
-        exit_exponents.quasi_potential(_SHARP_HESSIAN, covariance, point - minimum)
+        quasi_potential.quasi_potential_at(_SHARP_HESSIAN, covariance, point - minimum)
         for point in boundary
     ]
     # neighbours of the best point, so that the candidates bracket the minimum
     best = int(np.argmin(linear))
     around = (best + np.arange(num_candidates) - num_candidates // 2) % len(boundary)
-    return geometric_action.exit_over_boundary(
+    return minimum_action.exit_over_boundary(
         drift,
         covariance,
         minimum,

@@ -8,20 +8,40 @@ file of a kernel only: whoever changes a function that a kernel of another file 
 folder.
 """
 
-from aniso.langevin.ensembles import simulate_ensemble, simulate_paths
-from aniso.langevin.first_passage import ExitTimes, simulate_exits
-from aniso.langevin.linear_chain import ChainStatistics, simulate_linear_chain
-from aniso.langevin.problems import LangevinProblem, NonFiniteState
-from aniso.langevin.recording import EnsembleStatistics
+import lazy_loader
 
-__all__ = [
-    "ChainStatistics",
-    "EnsembleStatistics",
-    "ExitTimes",
-    "LangevinProblem",
-    "NonFiniteState",
-    "simulate_ensemble",
-    "simulate_exits",
-    "simulate_linear_chain",
-    "simulate_paths",
-]
+__getattr__, __dir__, __all__ = lazy_loader.attach(
+    __name__,
+    submodules=[
+        "cells",
+        "checkpoints",
+        "convergence",
+        "covariance_factor",
+        "drift_functions",
+        "drifts",
+        "ensembles",
+        "example_chains",
+        "example_sets",
+        "experiment_identity",
+        "first_passage",
+        "function_trials",
+        "functions",
+        "linear_chain",
+        "linear_schemes",
+        "modified_equations",
+        "noises",
+        "plain_functions",
+        "problems",
+        "recording",
+        "regions",
+        "schemes",
+        "two_basin_dynamics",
+    ],
+    submod_attrs={
+        "ensembles": ["simulate_ensemble", "simulate_paths"],
+        "first_passage": ["ExitTimes", "simulate_exits"],
+        "linear_chain": ["ChainStatistics", "simulate_linear_chain"],
+        "problems": ["LangevinProblem", "NonFiniteState"],
+        "recording": ["EnsembleStatistics"],
+    },
+)

@@ -15,8 +15,9 @@ from pathlib import Path
 
 import numpy as np
 
-from aniso import checks, files
+from aniso import checks
 from aniso.langevin import cells, experiment_identity
+from aniso.runs import files
 
 SECONDS_BETWEEN_SAVES = 2.0
 

@@ -2,9 +2,11 @@
 
 import math
 
-from aniso.kernel_cache import njit
-from aniso.langevin.panels import multiply_unpadded
-from aniso.langevin.streams import KERNEL, LANES
+from aniso.arrays import (
+    njit,
+)
+from aniso.langevin._kernels.panels import multiply_unpadded
+from aniso.langevin._kernels.streams import KERNEL, LANES
 
 _ROOT_TWO = math.sqrt(2.0)
 

@@ -74,7 +74,7 @@ def of_two_basin(data):
     Parameters
     ----------
     data : array_like, shape (N, 2)
-        The data, as from :func:`aniso.models.two_basin.two_basin_data`.
+        The data, as from :func:`aniso.problems.two_basin.two_basin_data`.
 
     Examples
     --------

@@ -9,16 +9,14 @@ from aniso import checks
 from aniso.langevin import (
     drift_functions,
     functions,
-    linear_kernel,
     linear_schemes,
     noises,
-    panels,
     problems,
     recording,
     schemes,
-    stepping_kernel,
-    streams,
 )
+from aniso.langevin._kernels import linear as linear_kernel
+from aniso.langevin._kernels import panels, stepping, streams
 from aniso.langevin.linear_chain import record_grid
 
 
@@ -247,15 +245,15 @@ def _general_cell(problem, scheme, step_size, steps, seed, substeps):
     noise = problem.noise
     amplitude = noise.amplitude or noises.no_amplitude
     if noise.factor is None:
-        form, factor = stepping_kernel.STATE_DEPENDENT, np.zeros((problem.dimension, 1))
+        form, factor = stepping.STATE_DEPENDENT, np.zeros((problem.dimension, 1))
     elif noise.is_diagonal:
-        form, factor = stepping_kernel.DIAGONAL, np.diag(noise.factor)[:, None].copy()
+        form, factor = stepping.DIAGONAL, np.diag(noise.factor)[:, None].copy()
     else:
-        form, factor = stepping_kernel.FULL, panels.padded(np.sqrt(step_size) * noise.factor)
+        form, factor = stepping.FULL, panels.padded(np.sqrt(step_size) * noise.factor)
     if compiled:
-        kernel = stepping_kernel.advance_cell
+        kernel = stepping.advance_cell
     else:
-        kernel = getattr(stepping_kernel.advance_cell, "py_func", stepping_kernel.advance_cell)
+        kernel = getattr(stepping.advance_cell, "py_func", stepping.advance_cell)
     amplitude = functions.pointer(amplitude, functions.PANEL_FUNCTION)
     rank = problem.dimension if noise.is_diagonal else noise.factor.shape[1]
     amplitude_parameters = np.zeros(0) if noise.parameters is None else noise.parameters
@@ -303,7 +301,7 @@ def _warn_of_slow_path(problem, run, kernel, drift, potential):
     size, steps = problem.dimension, np.array([8])
     none = functions.pointer(drift_functions.no_drift, functions.PANEL_FUNCTION)
     no_potential = functions.pointer(drift_functions.no_potential, functions.ROW_FUNCTION)
-    compiled = stepping_kernel.advance_cell
+    compiled = stepping.advance_cell
     seconds = []
     # the first of the compiled runs loads the kernel
     for arguments in (

@@ -5,20 +5,19 @@ import numpy as np
 from aniso import checks
 from aniso.langevin import (
     drift_functions,
-    example_chain_kernel,
     example_sets,
     function_trials,
     functions,
     problems,
     recording,
-    streams,
 )
+from aniso.langevin._kernels import example_chain, streams
 from aniso.langevin.linear_chain import record_grid
 
 SAMPLINGS = {
-    "replacement": example_chain_kernel.REPLACEMENT,
-    "no_replacement": example_chain_kernel.NO_REPLACEMENT,
-    "epochs": example_chain_kernel.EPOCHS,
+    "replacement": example_chain.REPLACEMENT,
+    "no_replacement": example_chain.NO_REPLACEMENT,
+    "epochs": example_chain.EPOCHS,
 }
 """How a batch is drawn: independently; without repetition within it; or as the next batch of a
 shuffled order that is used up before it is shuffled again."""
@@ -141,7 +140,7 @@ def simulate_svag(
             "sampling='epochs'; expected 'replacement' or 'no_replacement': SVAG's two batches "
             "are independent"
         )
-    weights = example_chain_kernel.svag_weights(num_times)
+    weights = example_chain.svag_weights(num_times)
     run = _run(
         examples,
         learning_rate,
@@ -211,7 +210,7 @@ def _run(
         position, panel, order, epoch_in_order = progress
         failure = np.zeros(3, np.int64)
         with np.errstate(all="ignore"):
-            example_chain_kernel.advance_cell(
+            example_chain.advance_cell(
                 gradient,
                 potential,
                 examples.parameters,

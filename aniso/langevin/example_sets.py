@@ -6,9 +6,11 @@ from dataclasses import dataclass
 import numpy as np
 
 from aniso import checks
-from aniso.kernel_cache import njit
+from aniso.arrays import (
+    njit,
+)
 from aniso.langevin import drift_functions, functions
-from aniso.langevin.streams import KERNEL
+from aniso.langevin._kernels.streams import KERNEL
 
 
 @dataclass(frozen=True)

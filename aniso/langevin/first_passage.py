@@ -5,21 +5,13 @@ from dataclasses import dataclass
 import numpy as np
 
 from aniso import checks, memory
-from aniso.langevin import (
-    cells,
-    checkpoints,
-    first_passage_kernel,
-    functions,
-    panels,
-    problems,
-    regions,
-    streams,
-)
+from aniso.langevin import cells, checkpoints, functions, problems, regions
+from aniso.langevin._kernels import first_passage, panels, streams
 
 METHODS = {
-    "grid": first_passage_kernel.GRID,
-    "bridge": first_passage_kernel.BRIDGE,
-    "shift": first_passage_kernel.SHIFT,
+    "grid": first_passage.GRID,
+    "bridge": first_passage.BRIDGE,
+    "shift": first_passage.SHIFT,
 }
 """How an exit is detected.
 
@@ -160,7 +152,7 @@ def simulate_exits(
             f"start={problem.start.tolist()} has margin {inside:.6g}; expected a start inside the "
             "region, with a margin above 0"
         )
-    shift = first_passage_kernel.BOUNDARY_SHIFT * np.sqrt(variance * step_size)
+    shift = first_passage.BOUNDARY_SHIFT * np.sqrt(variance * step_size)
     if method == "shift" and not inside > shift:
         raise checks.InputError(
             f"start={problem.start.tolist()} has margin {inside:.6g}, within the shift {shift:.6g} "
@@ -211,7 +203,7 @@ def simulate_exits(
         steps, fractions, points, *progress = arrays.values()
         failure = np.zeros(3, np.int64)
         with np.errstate(all="ignore"):
-            first_passage_kernel.exit_paths(
+            first_passage.exit_paths(
                 *arguments,
                 np.uint64(first_path),
                 count,

@@ -10,9 +10,11 @@ import warnings
 import numpy as np
 
 from aniso import checks
-from aniso.kernel_cache import njit
+from aniso.arrays import (
+    njit,
+)
 from aniso.langevin import functions, plain_functions
-from aniso.langevin.streams import KERNEL, LANES
+from aniso.langevin._kernels.streams import KERNEL, LANES
 
 _FILL = 0.5
 # single precision inside a function, and the cancellation of a few digits

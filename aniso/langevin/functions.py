@@ -31,7 +31,8 @@ import numba
 import numpy as np
 from numba import types
 
-from aniso import checks, kernel_cache
+from aniso import checks
+from aniso.arrays import kernel_cache
 
 _PANEL = types.Array(types.float64, 2, "C")
 _VECTOR = types.Array(types.float64, 1, "C")

@@ -4,15 +4,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from aniso import checks, estimates, memory, operands
-from aniso.langevin import (
-    accumulators,
-    cells,
-    covariance_factor,
-    linear_kernel,
-    panels,
-    streams,
-)
+from aniso import checks, estimates, memory
+from aniso.langevin import cells, covariance_factor
+from aniso.langevin._kernels import accumulators, linear, panels, streams
+from aniso.matrices import operators
 
 
 @dataclass(frozen=True)
@@ -91,7 +86,7 @@ def simulate_linear_chain(
     """
     hessian = checks.symmetric_matrix("hessian", hessian)
     dimension = len(hessian)
-    covariance = operands.dense_covariance(
+    covariance = operators.dense_covariance(
         "minibatch_covariance", minibatch_covariance, "mini-batch", size=dimension
     )
     learning_rate = checks.number("learning_rate", learning_rate)
@@ -126,7 +121,7 @@ def simulate_linear_chain(
     def advance(first_path, count, arrays, num_steps):
         failure = np.zeros(3, np.int64)
         with np.errstate(over="ignore", invalid="ignore"):
-            linear_kernel.advance_cell(
+            linear.advance_cell(
                 matrix,
                 padded_hessian,
                 dimension,

@@ -9,11 +9,14 @@ second has the *worse* stationary variance: relative error -eta l against -eta l
 import numpy as np
 from scipy.interpolate import PPoly
 
-from aniso import checks, operands
-from aniso.kernel_cache import njit
+from aniso import checks
+from aniso.arrays import (
+    njit,
+)
 from aniso.langevin import drift_functions, drifts, noises, problems
+from aniso.langevin._kernels.streams import KERNEL, LANES
 from aniso.langevin.drifts import Drift
-from aniso.langevin.streams import KERNEL, LANES
+from aniso.matrices import operators
 
 _ROOT_TWO = 2.0**0.5
 
@@ -50,7 +53,7 @@ def first_order(drift, minibatch_covariance, learning_rate, start):
     >>> first_order(drifts.of_quadratic([[1.0]]), [[4.0]], 0.25, [0.0]).noise.covariance.tolist()
     [[1.0]]
     """
-    covariance = operands.dense_covariance(
+    covariance = operators.dense_covariance(
         "minibatch_covariance", minibatch_covariance, "mini-batch"
     )
     learning_rate = _positive(learning_rate)

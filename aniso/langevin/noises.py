@@ -9,10 +9,13 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from aniso import checks, operands
-from aniso.kernel_cache import njit
+from aniso import checks
+from aniso.arrays import (
+    njit,
+)
 from aniso.langevin import covariance_factor, functions
-from aniso.langevin.streams import KERNEL
+from aniso.langevin._kernels.streams import KERNEL
+from aniso.matrices import operators
 
 
 @dataclass(frozen=True)
@@ -67,7 +70,7 @@ def constant(diffusion_covariance):
     >>> constant([[1.0, 1.0], [1.0, 1.0]]).factor.shape
     (2, 1)
     """
-    covariance = operands.dense_covariance(
+    covariance = operators.dense_covariance(
         "diffusion_covariance", diffusion_covariance, "diffusion"
     )
     if not np.any(covariance - np.diag(np.diag(covariance))):

@@ -10,7 +10,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from aniso import memory
-from aniso.langevin import accumulators, cells, checkpoints, streams
+from aniso.langevin import cells, checkpoints
+from aniso.langevin._kernels import accumulators, streams
 from aniso.langevin.linear_chain import mean_estimate
 
 

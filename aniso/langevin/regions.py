@@ -14,9 +14,11 @@ from functools import partial
 import numpy as np
 
 from aniso import checks
-from aniso.kernel_cache import njit
+from aniso.arrays import (
+    njit,
+)
 from aniso.langevin import function_trials, functions
-from aniso.langevin.streams import KERNEL, LANES
+from aniso.langevin._kernels.streams import KERNEL, LANES
 
 
 @dataclass(frozen=True)

@@ -6,16 +6,17 @@ import numpy as np
 import scipy.stats
 
 from aniso import checks, memory
-from aniso.langevin import cells, streams, two_basin_kernel
+from aniso.langevin import cells
+from aniso.langevin._kernels import streams, two_basin
 
 DYNAMICS = {
-    "gd": two_basin_kernel.GD,
-    "gld_constant": two_basin_kernel.CONSTANT,
-    "gld_diagonal": two_basin_kernel.DIAGONAL,
-    "gld_leading": two_basin_kernel.LEADING,
-    "gld_hessian": two_basin_kernel.HESSIAN,
-    "gld_first_eigenvector": two_basin_kernel.FIRST_EIGENVECTOR,
-    "sgd": two_basin_kernel.SGD,
+    "gd": two_basin.GD,
+    "gld_constant": two_basin.CONSTANT,
+    "gld_diagonal": two_basin.DIAGONAL,
+    "gld_leading": two_basin.LEADING,
+    "gld_hessian": two_basin.HESSIAN,
+    "gld_first_eigenvector": two_basin.FIRST_EIGENVECTOR,
+    "sgd": two_basin.SGD,
 }
 """The dynamics by name; the first six are those of the figure.
 
@@ -78,7 +79,7 @@ def simulate_two_basin(
     dynamics : str
         A name in :data:`DYNAMICS`.
     data : array_like, shape (N, 2)
-        As from :func:`aniso.models.two_basin.two_basin_data`.
+        As from :func:`aniso.problems.two_basin.two_basin_data`.
     num_runs : int
     seed : int
         Key of the random streams: one per run, the same for all dynamics.
@@ -144,7 +145,7 @@ def simulate_two_basin(
         }
 
     def advance(first_path, count, arrays, budget):
-        two_basin_kernel.run_cell(
+        two_basin.run_cell(
             code,
             learning_rate,
             squared_norm,

@@ -3,51 +3,52 @@
 A :class:`Stack` of layers is an architecture; a :class:`Network` is a stack with a loss and data.
 
 >>> import numpy as np
->>> from aniso import losses, networks
+>>> from aniso.problems import losses
+>>> from aniso import networks
 >>> stack = networks.multilayer_perceptron((2, 3, 1))
 >>> stack.num_parameters
 13
 """
 
-from aniso.networks.activation import Activation
-from aniso.networks.architectures import (
-    fashion_mnist_network,
-)
-from aniso.networks.architectures import (
-    multilayer_perceptron_network as multilayer_perceptron,
-)
-from aniso.networks.architectures import (
-    one_hidden_layer_network as one_hidden_layer,
-)
-from aniso.networks.architectures import (
-    vgg11_network as vgg11,
-)
-from aniso.networks.average_pooling import AveragePooling
-from aniso.networks.convolution import Convolution
-from aniso.networks.dense import Dense
-from aniso.networks.fixed_linear import FixedLinear, signed_sum
-from aniso.networks.flatten import Flatten
-from aniso.networks.layer import Layer
-from aniso.networks.max_pooling import MaxPooling
-from aniso.networks.network import Network
-from aniso.networks.residual import Residual
-from aniso.networks.stack import Stack
+import lazy_loader
 
-__all__ = [
-    "Activation",
-    "AveragePooling",
-    "Convolution",
-    "Dense",
-    "FixedLinear",
-    "Flatten",
-    "Layer",
-    "MaxPooling",
-    "Network",
-    "Residual",
-    "Stack",
-    "fashion_mnist_network",
-    "multilayer_perceptron",
-    "one_hidden_layer",
-    "signed_sum",
-    "vgg11",
-]
+__getattr__, __dir__, __all__ = lazy_loader.attach(
+    __name__,
+    submodules=[
+        "architectures",
+        "curvature",
+        "data",
+        "fast",
+        "gradients",
+        "initialisation",
+        "layers",
+        "matrix_products",
+        "network",
+        "parameter_blocks",
+        "passes",
+        "placed_stack",
+        "pre_flight",
+        "routing",
+    ],
+    submod_attrs={
+        "architectures": [
+            "fashion_mnist_network",
+            "multilayer_perceptron",
+            "one_hidden_layer",
+            "vgg11",
+        ],
+        "curvature.operators": ["SymmetricOperator"],
+        "gradients.streamed": ["StreamedGradients"],
+        "layers.activation": ["Activation"],
+        "layers.average_pooling": ["AveragePooling"],
+        "layers.convolution": ["Convolution"],
+        "layers.dense": ["Dense"],
+        "layers.fixed_linear": ["FixedLinear", "signed_sum"],
+        "layers.flatten": ["Flatten"],
+        "layers.layer": ["Layer"],
+        "layers.max_pooling": ["MaxPooling"],
+        "layers.residual": ["Residual"],
+        "layers.stack": ["Stack"],
+        "network": ["Network"],
+    },
+)

@@ -1,21 +1,21 @@
 """Architectures: multi-layer perceptron, one hidden layer, the FashionMNIST network, VGG-11."""
 
 from aniso import checks
-from aniso.networks.activation import Activation
-from aniso.networks.convolution import Convolution
-from aniso.networks.dense import Dense
-from aniso.networks.fixed_linear import signed_sum
-from aniso.networks.flatten import Flatten
-from aniso.networks.max_pooling import MaxPooling
-from aniso.networks.stack import Stack
+from aniso.networks.layers.activation import Activation
+from aniso.networks.layers.convolution import Convolution
+from aniso.networks.layers.dense import Dense
+from aniso.networks.layers.fixed_linear import signed_sum
+from aniso.networks.layers.flatten import Flatten
+from aniso.networks.layers.max_pooling import MaxPooling
+from aniso.networks.layers.stack import Stack
 
 
-def multilayer_perceptron_network(widths, activation="relu"):
+def multilayer_perceptron(widths, activation="relu"):
     """Dense layers of `widths` (d, h_1, ..., C) with an activation between them.
 
     Examples
     --------
-    >>> multilayer_perceptron_network((784, 128, 64, 10)).num_parameters
+    >>> multilayer_perceptron((784, 128, 64, 10)).num_parameters
     109386
     """
     if len(widths) < 2:
@@ -26,12 +26,12 @@ def multilayer_perceptron_network(widths, activation="relu"):
     return Stack((*layers, Dense(widths[-1])), (widths[0],))
 
 
-def one_hidden_layer_network(num_inputs, num_hidden, activation="relu"):
+def one_hidden_layer(num_inputs, num_hidden, activation="relu"):
     """One hidden layer, output weights fixed at +1 (first half) and -1: Figure 4.
 
     Examples
     --------
-    >>> one_hidden_layer_network(2, 512).num_parameters
+    >>> one_hidden_layer(2, 512).num_parameters
     1536
     """
     hidden = Dense(num_hidden), Activation(activation)
@@ -66,7 +66,7 @@ def fashion_mnist_network(activation="relu"):
 _VGG11_CHANNELS = ((64,), (128,), (256, 256), (512, 512), (512, 512))
 
 
-def vgg11_network(input_shape=(3, 32, 32), width=1.0, num_classes=10):
+def vgg11(input_shape=(3, 32, 32), width=1.0, num_classes=10):
     """VGG-11 without batch normalisation and dropout: the network of Figures 1 and 6.
 
     Five groups of 3x3 convolutions with padding 1, of 64, 128, 256 256, 512 512 and 512 512
@@ -94,7 +94,7 @@ def vgg11_network(input_shape=(3, 32, 32), width=1.0, num_classes=10):
 
     Examples
     --------
-    >>> vgg11_network().num_parameters
+    >>> vgg11().num_parameters
     9750922
     """
     if not isinstance(input_shape, (tuple, list)) or len(input_shape) != 3:

@@ -5,8 +5,8 @@ import math
 import numpy as np
 
 from aniso import checks
-from aniso.networks.convolution import Convolution
-from aniso.networks.stack import require_stack
+from aniso.networks.layers.convolution import Convolution
+from aniso.networks.layers.stack import require_stack
 
 
 def he_normal(stack, rng):

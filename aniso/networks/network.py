@@ -2,13 +2,14 @@
 
 import numpy as np
 
-from aniso import array_functions, checks
-from aniso.networks import passes, tangent_products
-from aniso.networks.linearisation import Linearisation
+from aniso import checks
+from aniso.arrays import functions
+from aniso.networks import passes
+from aniso.networks.curvature import tangent_products
+from aniso.networks.curvature.linearised import Linearisation
+from aniso.networks.curvature.tangents import TangentLinearisation
+from aniso.networks.gradients.streamed import gradients_at
 from aniso.networks.placed_stack import PlacedStack
-from aniso.networks.pre_flight import predicted_cost
-from aniso.networks.streamed_gradients import gradients_at
-from aniso.networks.tangent_linearisation import TangentLinearisation
 
 # from so many vectors on a block is weighed against factors of which it may be made
 _WIDE = 16
@@ -17,49 +18,50 @@ _WIDE = 16
 class Network(PlacedStack):
     """Mean loss of a stack of layers on data, ``L(theta) = (1/N) sum_i l(f(x_i; theta), y_i)``.
 
-    Parameters
-    ----------
-    model : Stack
-    output_loss : loss
-        One of :mod:`aniso.losses`.
-    inputs : array, shape (N, \\*model.input_shape)
-        Of NumPy, PyTorch, CuPy or array_api_strict: the network runs in that library, on the
-        device where they are. A list counts as NumPy's. Inputs and targets are large and not
-        copied: do not change them while the network is in use.
-    targets : array
-        What the loss expects, for instance labels (N,); where the inputs are.
-    dtype : {numpy.float64, numpy.float32}
-        Precision of the passes; losses and traces accumulate in double precision always.
-    num_threads : int, optional
-        All cores if not given. Results do not depend on it.
-    memory_budget : int, optional
-        Bytes that a quantity may take beside what the caller holds: the data, which are neither
-        copied nor counted, and the vectors that are given and returned. Passes take fewer examples
-        and vectors at once to keep it; matrices, rows of gradients and samples that would exceed it
-        are refused, and so is a budget below what one example and one vector take. What a quantity
-        returns for every example (losses, outputs, projections) is not counted. 90 % of the
-        available memory if not given.
-    device : str, device or places.Place, optional
-        Where the network runs, if not where the inputs are: "cuda", or a library's own device (see
-        :func:`aniso.places.resolve`). Inputs of NumPy that would take more than a quarter of the
-        memory there are sent chunk by chunk.
+        Parameters
+        ----------
+        model : Stack
+        output_loss : loss
+            One of :mod:`aniso.problems.losses`.
+        inputs : array, shape (N, \\*model.input_shape)
+            Of NumPy, PyTorch, CuPy or array_api_strict: the network runs in that library, on the
+            device where they are. A list counts as NumPy's. Inputs and targets are large and not
+            copied: do not change them while the network is in use.
+        targets : array
+            What the loss expects, for instance labels (N,); where the inputs are.
+        dtype : {numpy.float64, numpy.float32}
+            Precision of the passes; losses and traces accumulate in double precision always.
+        num_threads : int, optional
+            All cores if not given. Results do not depend on it.
+        memory_budget : int, optional
+            Bytes that a quantity may take beside what the caller holds: the data, which are neither
+            copied nor counted, and the vectors that are given and returned. Passes take fewer
+            examples and vectors at once to keep it; matrices, rows of gradients and samples that
+            would exceed it are refused, and so is a budget below what one example and one vector
+            take. What a quantity returns for every example (losses, outputs, projections) is not
+            counted. 90 % of the available memory if not given.
+        device : str, device or places.Place, optional
+            Where the network runs, if not where the inputs are: "cuda", or a library's own device
+            (see :func:`aniso.arrays.places.resolve`). Inputs of NumPy that would take more than a
+            quarter of the memory there are sent chunk by chunk.
 
-    Notes
-    -----
-    Presents the interface of :class:`aniso.model_objective.ModelObjective`. For many products at
-    one theta use :meth:`linearise`. At a kink the slope is autograd's (see
-    :class:`aniso.networks.Activation`); of equal entries of a pooling window the first wins.
+        Notes
+        -----
+        Presents the interface of :class:`aniso.problems.model_objective.ModelObjective`. For many
+        products at one theta use :meth:`linearise`. At a kink the slope is autograd's (see
+        :class:`aniso.networks.Activation`); of equal entries of a pooling window the first wins.
 
-    Examples
-    --------
-    >>> from aniso import losses, networks
-    >>> network = networks.Network(networks.Stack((networks.Dense(1),), (1,)),
-    ...     losses.SquaredLoss(), inputs=[[1.0], [2.0]], targets=[[0.0], [0.0]])
-    >>> network.gradient([1.0, 0.0])  # f = x, so 2 x (x, 1) on the average
-    array([5., 3.])
-    >>> network.hessian([1.0, 0.0])
-    array([[5., 3.],
-           [3., 2.]])
+        Examples
+        --------
+        >>> from aniso.problems import losses
+    >>> from aniso import networks
+        >>> network = networks.Network(networks.Stack((networks.Dense(1),), (1,)),
+        ...     losses.SquaredLoss(), inputs=[[1.0], [2.0]], targets=[[0.0], [0.0]])
+        >>> network.gradient([1.0, 0.0])  # f = x, so 2 x (x, 1) on the average
+        array([5., 3.])
+        >>> network.hessian([1.0, 0.0])
+        array([[5., 3.],
+               [3., 2.]])
     """
 
     def linearise(self, theta, strategy="auto", *, num_products=100):
@@ -83,32 +85,6 @@ class Network(PlacedStack):
         if not self.place.is_numpy:
             return TangentLinearisation(self, theta, strategy)
         return Linearisation(self, theta, strategy, num_products)
-
-    def cost(self, quantity, *, num_vectors=1):
-        """What a quantity will take: flops, bytes, seconds; see :mod:`aniso.networks.pre_flight`.
-
-        Parameters
-        ----------
-        quantity : str
-            For instance "gradient", "linearisation", "hessian_product", "dense_hessian".
-        num_vectors : int
-            Vectors of a product, or eigenpairs.
-
-        Returns
-        -------
-        aniso.cost.Cost
-
-        Raises
-        ------
-        InputError
-            If the network is not NumPy's, whose speed here is what the prediction is made of.
-        """
-        if not self.place.is_numpy:
-            raise checks.InputError(
-                f"the data are {self.place}; costs are calibrated for NumPy: ask a network on "
-                "NumPy arrays for its flops"
-            )
-        return predicted_cost(self, quantity, num_vectors=num_vectors)
 
     # ---- values
 
@@ -152,7 +128,7 @@ class Network(PlacedStack):
             outputs, trail = self.forward(chunk, parameters)
             if with_loss:
                 values = self.output_loss(self.output_rows(outputs), chunk.targets)
-                losses[chunk.rows.start] = array_functions.double_sum(values)
+                losses[chunk.rows.start] = functions.double_sum(values)
             delta = self.output_deltas(outputs, chunk.targets)
             return passes.gradient(self.layers, parameters, trail, delta)
 
@@ -167,8 +143,8 @@ class Network(PlacedStack):
         Raises
         ------
         AllocationRefused
-            If N D numbers do not fit; the covariance that :mod:`aniso.network_noise` makes of
-            :meth:`example_gradients` needs no such array.
+            If N D numbers do not fit; the covariance that :mod:`aniso.matrices.network_noise` makes
+            of :meth:`example_gradients` needs no such array.
         """
         parameters = self.stack.unpacked(self.check_theta(theta))
         self._require_rows(self.num_examples)
@@ -188,8 +164,8 @@ class Network(PlacedStack):
         Returns
         -------
         GradientFactors or StreamedGradients
-            By which is cheaper and fits; :func:`aniso.network_noise.gradient_covariance` makes
-            their covariance.
+            By which is cheaper and fits; :func:`aniso.matrices.network_noise.gradient_covariance`
+            makes their covariance.
         """
         return gradients_at(self, self.check_theta(theta))
 

@@ -6,7 +6,7 @@ tuple for each layer, and a *trail* is the list of the layers' memories of one f
 
 from array_api_compat import array_namespace
 
-from aniso import array_functions
+from aniso.arrays import functions
 
 
 def forward(layers, parameters, prepared):
@@ -127,9 +127,9 @@ def weighted(matrices, tangents):
     """``S_i z_i`` for matrices (n, C, C) and tangents (K, C, n)."""
     xp = array_namespace(matrices)
     product = matrices @ xp.permute_dims(tangents, (2, 1, 0))
-    return array_functions.contiguous(xp.permute_dims(product, (2, 1, 0)))
+    return functions.contiguous(xp.permute_dims(product, (2, 1, 0)))
 
 
 def _inner(first, second):
     xp, shape = array_namespace(first), (first.shape[0], -1)
-    return array_functions.inner_products(xp.reshape(first, shape), xp.reshape(second, shape))
+    return functions.inner_products(xp.reshape(first, shape), xp.reshape(second, shape))

@@ -2,11 +2,12 @@
 
 import numpy as np
 
-from aniso import array_functions, backend, checks, memory, places
+from aniso import checks, memory
+from aniso.arrays import functions, places, transfer
 from aniso.networks import passes
-from aniso.networks.chunked_data import ChunkedData, placed
-from aniso.networks.fast_layers import fused
-from aniso.networks.stack import Stack, require_stack
+from aniso.networks.data import ChunkedData, placed
+from aniso.networks.fast.choice import fused
+from aniso.networks.layers.stack import Stack, require_stack
 from aniso.threads import Workers
 
 
@@ -46,7 +47,8 @@ class PlacedStack:
         require_stack("model", model)
         if isinstance(output_loss, type) or not hasattr(output_loss, "check_targets"):
             raise checks.InputError(
-                f"output_loss={output_loss!r}; expected an instance of a loss of aniso.losses, for "
+                f"output_loss={output_loss!r}; expected an instance of a loss of "
+                "aniso.problems.losses, for "
                 "instance losses.SoftmaxCrossEntropy()"
             )
         self.dtype = _floating(dtype)
@@ -97,8 +99,8 @@ class PlacedStack:
         return type(self)(
             self.model,
             self.output_loss,
-            array_functions.take(self.inputs, indices),
-            array_functions.take(self.targets, indices),
+            functions.take(self.inputs, indices),
+            functions.take(self.targets, indices),
             dtype=self.dtype,
             num_threads=self.workers,
             memory_budget=self.memory_budget,
@@ -111,7 +113,7 @@ class PlacedStack:
             if len(range(start, stop, step)) > 0:
                 return slice(start, stop, step)
             indices = []
-        given = backend.to_numpy(indices)
+        given = transfer.to_numpy(indices)
         if given.dtype == bool and given.shape == (self.num_examples,):
             given = np.flatnonzero(given)
         if given.size == 0:
@@ -192,11 +194,11 @@ class PlacedStack:
         """
         count, step = rows.shape[0], self.data.vectors_at_once
         if step is None or count <= step:
-            return function(array_functions.contiguous(rows))
+            return function(functions.contiguous(rows))
         result = None
         for start in range(0, count, step):
             group = slice(start, min(start + step, count))
-            part = function(array_functions.contiguous(rows[group, ...]))
+            part = function(functions.contiguous(rows[group, ...]))
             if result is None:
                 shape = (count, *part.shape[1:])
                 result = self.place.namespace.empty(
@@ -221,7 +223,7 @@ class PlacedStack:
 
     def held_theta(self, theta):
         """Return checked parameters that nobody else can change, for what outlasts a call."""
-        return backend.held(self.check_theta(theta))
+        return transfer.held(self.check_theta(theta))
 
     def check_vectors(self, vectors):
         """One vector (D,) or a block (D, K): returned as rows (K, D), and whether it was one."""
@@ -233,7 +235,7 @@ class PlacedStack:
         return given.T, single
 
     def _checked(self, name, value, shape):
-        return backend.checked(name, value, self.place, shape=shape, dtype=self.dtype)
+        return transfer.checked(name, value, self.place, shape=shape, dtype=self.dtype)
 
     def forward(self, chunk, parameters):
         """Outputs (C, n) of a chunk and the trail of the pass."""
@@ -249,7 +251,7 @@ class PlacedStack:
         slopes = self.output_loss.gradient(self.output_rows(outputs), targets)
         xp = places.namespace(slopes)
         slopes = xp.astype(slopes.T, self.place.dtype(self.dtype), copy=False)
-        return array_functions.contiguous(slopes)
+        return functions.contiguous(slopes)
 
     def _over_chunks(self, function):
         return self.workers.map(function, self.chunks())

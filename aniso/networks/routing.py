@@ -10,10 +10,10 @@ from typing import NamedTuple
 import numpy as np
 
 from aniso.networks import passes
-from aniso.networks.convolution import Convolution
-from aniso.networks.dense import Dense
-from aniso.networks.fixed_linear import FixedLinear
-from aniso.networks.pooled_convolution import PooledConvolution
+from aniso.networks.fast.pooled import PooledConvolution
+from aniso.networks.layers.convolution import Convolution
+from aniso.networks.layers.dense import Dense
+from aniso.networks.layers.fixed_linear import FixedLinear
 
 CONVOLUTIONS = (Convolution, PooledConvolution)
 

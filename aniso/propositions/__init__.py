@@ -13,7 +13,7 @@ GROUPS = {
     "proposition2": "aniso.propositions.proposition2",
     "proposition3": "aniso.propositions.proposition3",
     "dynamics": "aniso.propositions.dynamics",
-    "curvature": "aniso.propositions.curvature_engine",
+    "curvature": "aniso.propositions.network_claims",
 }
 
 

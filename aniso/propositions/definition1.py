@@ -3,10 +3,13 @@
 import autograd.numpy as anp
 import numpy as np
 
-from aniso import estimates, indicators, langevin, noise_structures, ornstein_uhlenbeck
-from aniso.propositions import closed_forms, falsification, trained_networks
+from aniso import estimates, langevin
+from aniso.closed_forms import diffusion
+from aniso.matrices import indicators
+from aniso.matrices import structures as noise_structures
+from aniso.propositions import definition1_forms, falsification, trained_networks
 from aniso.propositions.check import Task, compare
-from aniso.propositions.snapshots import snapshot
+from aniso.propositions.constants import snapshot
 
 TITLE = (
     "Definition 1, escaping efficiency: closed forms against each other, recursion and simulation"
@@ -27,7 +30,7 @@ def tasks(settings):
     list of aniso.propositions.check.Task
     """
     return [
-        Task("closed forms", lambda: closed_forms.closed_form_checks(settings)),
+        Task("closed forms", lambda: definition1_forms.closed_form_checks(settings)),
         Task("short and long times", lambda: _slope_and_plateau(settings)),
         Task("simulation", lambda: _simulation(settings)),
         Task("simulation, FashionMNIST", lambda: _real_simulation(settings)),
@@ -38,11 +41,11 @@ def tasks(settings):
 def _slope_and_plateau(settings):
     rng = settings.rng("definition1/slope and plateau")
     eigenvalues = np.geomspace(0.02, 5.0, 12)
-    hessian, covariance = closed_forms.random_problem(rng, eigenvalues)
+    hessian, covariance = definition1_forms.random_problem(rng, eigenvalues)
     setting = "D = 12, spectrum from 0.02 to 5"
     rate = indicators.escape_rate(hessian, covariance)
     times = np.geomspace(1e-4, 1e-2, 9)
-    remainder = rate * times - ornstein_uhlenbeck.escaping_efficiency(hessian, covariance, times)
+    remainder = rate * times - diffusion.escaping_efficiency(hessian, covariance, times)
     order = estimates.loglog_slope(times, remainder)
     found = [
         compare(
@@ -54,17 +57,15 @@ def _slope_and_plateau(settings):
             setting=setting + ", t from 1e-4 to 1e-2",
             tolerance=2 * eigenvalues[-1] * times[-1],
             tolerance_reason="the next order bends the slope by at most 2 λ t",
-            source=closed_forms.SOURCE,
+            source=definition1_forms.SOURCE,
             series={"times": times, "remainder": remainder},
         )
     ]
     steps = 2.0 ** -np.arange(4, 9)
-    continuous = ornstein_uhlenbeck.escaping_efficiency(hessian, covariance, [1.0])[0]
+    continuous = diffusion.escaping_efficiency(hessian, covariance, [1.0])[0]
     errors = [
         abs(
-            ornstein_uhlenbeck.chain_escaping_efficiency(
-                hessian, covariance / step, step, round(1 / step)
-            )
+            diffusion.chain_escaping_efficiency(hessian, covariance / step, step, round(1 / step))
             - continuous
         )
         for step in steps
@@ -80,7 +81,7 @@ def _slope_and_plateau(settings):
             setting=setting + ", η from 1/256 to 1/16, t = 1",
             tolerance=eigenvalues[-1] * steps[0],
             tolerance_reason="the next order bends the slope by at most λη",
-            source="theory: weak order 1 of Euler-Maruyama",
+            source="weak order 1 of Euler-Maruyama, docs/theory/motion.md",
             series={"learning_rates": steps, "errors": errors},
         )
     )
@@ -100,7 +101,7 @@ def _structures_side_by_side(hessian, covariance, eigenvalues, setting):
     slopes = {name: indicators.escape_rate(hessian, value) for name, value in structures.items()}
     long_time = 20 / eigenvalues[0]
     plateaus = [
-        ornstein_uhlenbeck.escaping_efficiency(hessian, value, [long_time])[0]
+        diffusion.escaping_efficiency(hessian, value, [long_time])[0]
         for value in structures.values()
     ]
     worst = max(plateaus, key=lambda value: abs(value - trace / 4))
@@ -116,13 +117,13 @@ def _structures_side_by_side(hessian, covariance, eigenvalues, setting):
             setting=setting + ", four structures of one trace",
             tolerance=rounding,
             tolerance_reason="rounding, 8 D ε Tr Σ; exp(-2 λ_min t) = exp(-40) is less",
-            source=closed_forms.SOURCE,
+            source=definition1_forms.SOURCE,
             finding="Tr(HΣ) is a short-time indicator: at equal trace the initial slopes of "
             f"optimal and isotropic noise differ {slopes['optimal'] / slopes['isotropic']:.3g}-fold"
             ", the plateaus agree.",
             series={"times": times}
             | {
-                name: ornstein_uhlenbeck.escaping_efficiency(hessian, value, times)
+                name: diffusion.escaping_efficiency(hessian, value, times)
                 for name, value in structures.items()
             },
         )
@@ -139,7 +140,7 @@ def _structures_side_by_side(hessian, covariance, eigenvalues, setting):
                 setting=f"{setting}, {name} noise",
                 tolerance=rounding * eigenvalues[-1],
                 tolerance_reason="rounding, 8 D ε λ₁ Tr Σ",
-                source=closed_forms.SOURCE,
+                source=definition1_forms.SOURCE,
             )
         )
     gain = indicators.trace_ratio(hessian, structures["optimal"])
@@ -154,7 +155,7 @@ def _structures_side_by_side(hessian, covariance, eigenvalues, setting):
             setting=setting,
             tolerance=64 * len(hessian) * np.finfo(float).eps * expected,
             tolerance_reason="rounding of an eigendecomposition, 64 D ε",
-            source=closed_forms.SOURCE,
+            source=definition1_forms.SOURCE,
         )
     )
     return found
@@ -163,7 +164,7 @@ def _structures_side_by_side(hessian, covariance, eigenvalues, setting):
 def _simulation(settings):
     rng = settings.rng("definition1/simulation")
     eigenvalues = np.array([8.0, 3.0, 1.0, 0.4, 0.1, 0.0, -0.05, -0.1])
-    hessian, covariance = closed_forms.random_problem(rng, eigenvalues)
+    hessian, covariance = definition1_forms.random_problem(rng, eigenvalues)
     learning_rate, num_steps = 0.2, 40
     num_paths = settings.pick(4_000, 20_000, 200_000)
     steps = np.array([1, 2, 5, 10, 20, num_steps])
@@ -171,8 +172,8 @@ def _simulation(settings):
     run = langevin.simulate_linear_chain(hessian, covariance, learning_rate, steps, num_paths, seed)
     setting = f"D = 8, ηλ₁ = 1.6, {num_paths:,} paths of {num_steps} steps"
     found = [_against_chain(run, hessian, covariance, learning_rate, setting)]
-    with closed_forms.at_any_time():
-        continuous = ornstein_uhlenbeck.escaping_efficiency(
+    with definition1_forms.at_any_time():
+        continuous = diffusion.escaping_efficiency(
             hessian, learning_rate * covariance, learning_rate * steps
         )
     scores = [abs(loss.z_score(c)) for loss, c in zip(run.loss, continuous, strict=True)]
@@ -194,11 +195,9 @@ def _simulation(settings):
 
 def _against_chain(run, hessian, covariance, learning_rate, setting):
     """Check of the simulated mean loss against the discrete closed form, worst recorded step."""
-    with closed_forms.at_any_time():
+    with definition1_forms.at_any_time():
         expected = [
-            ornstein_uhlenbeck.chain_escaping_efficiency(
-                hessian, covariance, learning_rate, int(step)
-            )
+            diffusion.chain_escaping_efficiency(hessian, covariance, learning_rate, int(step))
             for step in run.steps
         ]
     scores = [loss.z_score(value) for loss, value in zip(run.loss, expected, strict=True)]
@@ -213,7 +212,7 @@ def _against_chain(run, hessian, covariance, learning_rate, setting):
         setting=f"{setting}, step {int(run.steps[worst])} (z = {scores[worst]:+.1f})",
         tolerance=MAX_Z_SCORE * loss.standard_error,
         tolerance_reason=f"{MAX_Z_SCORE:g} standard errors at the worst of {len(scores)} steps",
-        source=closed_forms.SOURCE,
+        source=definition1_forms.SOURCE,
         standard_error=loss.standard_error,
         series={
             "steps": run.steps,
@@ -298,7 +297,7 @@ def _falsification(settings):
                 setting=f"D = {size}, any spectrum, noise and time; {len(starts)} starts",
                 tolerance=64 * size * np.finfo(float).eps,
                 tolerance_reason="rounding, 64 D ε in units of Tr Σ",
-                source=closed_forms.SOURCE,
+                source=definition1_forms.SOURCE,
             )
         )
     return found

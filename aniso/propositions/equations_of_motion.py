@@ -3,7 +3,8 @@
 import numpy as np
 import scipy.linalg
 
-from aniso import estimates, langevin, ornstein_uhlenbeck
+from aniso import estimates, langevin
+from aniso.closed_forms import diffusion as ornstein_uhlenbeck
 from aniso.langevin import (
     convergence,
     drifts,
@@ -46,7 +47,7 @@ def tasks(settings):
 
 
 def _energy_balance(settings):
-    """F3 with noise that depends on the state: ``E L_t = L_0 exp((b^2 - 2 h) t)``."""
+    """Definition 1 with noise that depends on the state: ``E L_t = L_0 exp((b^2 - 2 h) t)``."""
     curvature, spread, time, steps = 1.0, 0.8, 1.0, 64
     problem = langevin.LangevinProblem(
         drifts.of_polynomial([0.0, 0.0, curvature / 2]), noises.proportional([spread]), [1.0]
@@ -81,7 +82,7 @@ def _energy_balance(settings):
 
 
 def _ornstein_uhlenbeck_paths(settings):
-    """F4 and F5 by simulation: covariance in time and autocovariance."""
+    """Diffusion on a quadratic by simulation: covariance in time and autocovariance."""
     problem = langevin.LangevinProblem(
         drifts.of_quadratic(HESSIAN), noises.constant(COVARIANCE), np.zeros(3)
     )
@@ -138,7 +139,7 @@ def _worst_entry(name, products, exact, claim, setting, source):
 
 
 def _discrete_chain(settings):  # noqa: ARG001
-    """F6: the chain of constant noise in closed form, and its stationary loss."""
+    """The chain of constant noise in closed form, and its stationary loss."""
     rate, count = 0.3, 37
     factor = np.linalg.cholesky(COVARIANCE)
     step = linear_schemes.LinearStep(np.eye(3) - rate * HESSIAN, rate * factor)
@@ -179,7 +180,7 @@ def _discrete_chain(settings):  # noqa: ARG001
 
 
 def _entropy_production(settings):  # noqa: ARG001
-    """F10: the stationary current vanishes exactly where H and Sigma commute."""
+    """The stationary current vanishes exactly where H and Sigma commute."""
     found = []
     commuting = 0.5 * HESSIAN @ HESSIAN + HESSIAN
     for name, covariance, expected in (
@@ -223,7 +224,7 @@ def _entropy_production(settings):  # noqa: ARG001
 
 
 def _orders(settings):
-    """F18: Euler-Maruyama's orders, by exact moments, and by simulation for noise of the state."""
+    """Euler-Maruyama's orders, by exact moments, and by simulation for noise of the state."""
     problem = langevin.LangevinProblem(
         drifts.of_quadratic(HESSIAN), noises.constant(COVARIANCE), np.ones(3)
     )
@@ -276,7 +277,7 @@ def _orders(settings):
 
 
 def _modified(settings):  # noqa: ARG001
-    """F19 and F20: modified equations of SGD and SVAG, by exact moments."""
+    """Modified equations of SGD and SVAG, by exact moments."""
     rates = 2.0 ** -np.arange(4, 9)
     start, zero = np.ones(3), np.zeros((3, 3))
     errors = {1: [], 2: []}
@@ -366,7 +367,7 @@ def _svag():
 
 
 def _sampling_in_epochs(settings):
-    """F28: shuffled epochs cut the variance where the curvature is low."""
+    """Shuffled epochs cut the variance where the curvature is low."""
     rng = settings.rng("dynamics/epochs")
     num_examples, rate = 20, 0.1
     curvatures = np.array([0.01, 5.0])

@@ -5,9 +5,11 @@ import math
 import numpy as np
 
 from aniso import escape, estimates, langevin
-from aniso.escape import asymptotic_times, quadrature
+from aniso.escape import kramers, quadrature
 from aniso.langevin import drifts, noises, regions, two_basin_dynamics
-from aniso.models.two_basin import two_basin_data
+from aniso.problems import (
+    two_basin_data,
+)
 from aniso.propositions.check import Task, compare
 
 MAX_Z_SCORE = 4.5
@@ -34,7 +36,7 @@ def tasks(settings):
 
 
 def _brownian_exit(settings):
-    """F30: exit of Brownian motion from (-1, 1), exact mean 1, corrected and naive."""
+    """Exit of Brownian motion from (-1, 1), exact mean 1, corrected and naive."""
     problem = langevin.LangevinProblem(drifts.of_quadratic([[0.0]]), noises.diagonal([1.0]), [0.0])
     num_paths = settings.pick(5_000, 20_000, 200_000)
     found = []
@@ -80,7 +82,7 @@ def _brownian_exit(settings):
 
 
 def _double_well(settings):
-    """F13 and F15: simulation against quadrature, quadrature against Kramers."""
+    """Simulation against quadrature, quadrature against Kramers."""
     variance, step = 0.49, 0.005
     exact = quadrature.mean_exit_time(lambda x: x - x**3, variance, -1.0, -np.inf, 0.0)
     problem = langevin.LangevinProblem(
@@ -113,9 +115,7 @@ def _double_well(settings):
     ratios = []
     for temperature in temperatures:
         across = quadrature.mean_exit_time(lambda x: x - x**3, 2 * temperature, -1.0, -np.inf, 1.0)
-        ratios.append(
-            across.value / asymptotic_times.kramers(2.0, -1.0, 0.25, 2 * temperature).value
-        )
+        ratios.append(across.value / kramers.kramers_time(2.0, -1.0, 0.25, 2 * temperature).value)
     slope = estimates.loglog_slope(temperatures, np.array(ratios) - 1)
     found.append(
         compare(
@@ -135,11 +135,11 @@ def _double_well(settings):
 
 
 def _exponents(settings):  # noqa: ARG001
-    """F14: quasi-potential in closed form, by minimum action, and in an exact exit time."""
+    """Quasi-potential in closed form, by minimum action, and in an exact exit time."""
     hessian = np.array([[2.0, 0.5], [0.5, 1.0]])
     covariance = np.array([[1.0, 0.4], [0.4, 0.5]])
     level = escape.exit_through_level(hessian, covariance, 1.0)
-    action = escape.minimum_action(lambda x: -x @ hessian, covariance, [0, 0], level.point)
+    action = escape.minimise_action(lambda x: -x @ hessian, covariance, [0, 0], level.point)
     found = [
         compare(
             "exponent, minimum action",
@@ -190,7 +190,7 @@ def _exponents(settings):  # noqa: ARG001
 
 
 def _noise_of_the_state(settings):  # noqa: ARG001
-    """F16 and F17: diffusion that follows the curvature, or the loss."""
+    """Diffusion that follows the curvature, or the loss."""
     return [_curvature_noise(), *_loss_noise()]
 
 

@@ -6,13 +6,14 @@ Tr(H Sigma)/Tr(H Sigma_bar) >= a D lambda_1^2/(Tr H)^2 >= a D/(k + (D-k) D^-d)^2
 import autograd.numpy as anp
 import numpy as np
 
-from aniso import estimates, indicators
+from aniso import estimates
+from aniso.matrices import indicators
 from aniso.propositions import extremal_spectra, falsification, trained_networks
 from aniso.propositions.check import Task, Verdict, compare, without_comparison
 
 TITLE = "Proposition 1, the benefit of anisotropic noise, with its finite-D constant"
 
-SOURCE = "Zhu et al. 2019, Proposition 1; constants derived, see theory"
+SOURCE = "Zhu et al. 2019, Proposition 1; constants derived, see docs/theory/propositions.md"
 
 
 def tasks(settings):

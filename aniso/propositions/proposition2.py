@@ -7,7 +7,9 @@ with w_i = 2 (f_i - y_i)^2 for the clipped squared loss and exp((1 - 2 y_i) f_i)
 
 import numpy as np
 
-from aniso.objective import Objective
+from aniso.problems import (
+    Objective,
+)
 from aniso.propositions import small_networks, trained_networks
 from aniso.propositions.check import Task, Verdict, compare, without_comparison
 
@@ -15,7 +17,7 @@ TITLE = (
     "Proposition 2, Fisher against Hessian in one-hidden-layer networks, with explicit constants"
 )
 
-SOURCE = "Zhu et al. 2019, Proposition 2; constants derived, see theory"
+SOURCE = "Zhu et al. 2019, Proposition 2; constants derived, see docs/theory/propositions.md"
 
 
 def tasks(settings):

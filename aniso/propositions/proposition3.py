@@ -15,7 +15,7 @@ from aniso.propositions.check import Task, Verdict, compare, without_comparison
 
 TITLE = "Proposition 3, gradient covariance against Hessian in one-hidden-layer networks"
 
-SOURCE = "Zhu et al. 2019, Proposition 3; constants derived, see theory"
+SOURCE = "Zhu et al. 2019, Proposition 3; constants derived, see docs/theory/propositions.md"
 CLAIM = "â = uᵀ Σ u Tr H / (λ Tr Σ) ≥ a"
 
 
@@ -43,7 +43,7 @@ def guaranteed_coefficient(readings, loss):
 
     Parameters
     ----------
-    readings : aniso.propositions.snapshots.Readings
+    readings : aniso.propositions.constants.Readings
     loss : {"clipped squared", "logistic"}
 
     Returns

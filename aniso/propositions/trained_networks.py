@@ -8,11 +8,17 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from aniso import checks, datasets, image_transformations, losses
-from aniso.model_objective import ModelObjective
-from aniso.models.one_hidden_layer import OneHiddenLayer
-from aniso.propositions.snapshots import snapshot
-from aniso.training import adam_iterates
+from aniso import checks, datasets
+from aniso.datasets import transformations
+from aniso.descent import (
+    adam_iterates,
+)
+from aniso.problems import (
+    ModelObjective,
+    OneHiddenLayer,
+    losses,
+)
+from aniso.propositions.constants import snapshot
 
 ACTIVATIONS = ("relu", "leaky_relu", "abs", "hard_tanh")
 LOSSES = ("clipped squared", "logistic")
@@ -76,7 +82,7 @@ def training_objective(problem):
 
     Returns
     -------
-    aniso.model_objective.ModelObjective
+    aniso.problems.model_objective.ModelObjective
     """
     rng = np.random.default_rng([problem.seed, 1])
     if problem.data == POINTS:
@@ -84,11 +90,11 @@ def training_objective(problem):
         targets = (inputs[:, 0] >= inputs[:, 1]).astype(np.int64)
     else:
         images = datasets.fashion_mnist()
-        inputs, targets = image_transformations.pair(
+        inputs, targets = transformations.pair(
             images.train_images, images.train_labels, *problem.classes
         )
-        inputs = image_transformations.average_pool(
-            image_transformations.scale_images(inputs, -1.0, 1.0), problem.pooling
+        inputs = transformations.average_pool(
+            transformations.scale_images(inputs, -1.0, 1.0), problem.pooling
         ).reshape(len(inputs), -1)
     loss = (
         losses.ClippedSquaredLoss(delta=1e-3)
@@ -199,7 +205,7 @@ def readings_along_training(problem, epochs):
 
     Returns
     -------
-    tuple of aniso.propositions.snapshots.Readings
+    tuple of aniso.propositions.constants.Readings
         Epochs at which no example is active are left out: there is nothing to read.
     """
     loss = training_objective(problem)

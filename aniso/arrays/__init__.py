@@ -1,0 +1,9 @@
+"""Any array library: where arrays live, how they move, and what the array API standard lacks."""
+
+import lazy_loader
+
+__getattr__, __dir__, __all__ = lazy_loader.attach(
+    __name__,
+    submodules=["functions", "kernel_cache", "places", "transfer"],
+    submod_attrs={"kernel_cache": ["njit"], "places": ["device", "namespace"]},
+)

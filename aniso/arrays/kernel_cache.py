@@ -1,0 +1,146 @@
+"""Compiled functions that are kept on disk and are never older than their sources.
+
+Numba keeps a compiled function as long as the file that defines it does not change, even if a
+function that it calls has changed in another file. Here a compiled function is kept as long as no
+source file of its folder changes: the folder directly below the package, with all that it holds. A
+compiled function may take functions and constants from there only.
+
+Where no folder can be written, functions are compiled in each process, after one warning.
+"""
+
+import functools
+import hashlib
+import warnings
+from pathlib import Path
+
+import numba
+from numba.core import caching, sigutils
+from numba.core.ccallback import CFunc
+
+
+def njit(**options):
+    """Compile a function as ``numba.njit`` does and keep it on disk.
+
+    Parameters
+    ----------
+    **options
+        Options of ``numba.njit``, other than ``cache``.
+
+    Returns
+    -------
+    callable
+        A decorator.
+
+    Examples
+    --------
+    >>> @njit()
+    ... def double(x):
+    ...     return 2 * x
+    >>> double(3)
+    6
+    """
+
+    def decorate(function):
+        compiled = numba.njit(**options)(function)
+        if not numba.config.DISABLE_JIT:
+            compiled._cache = _cache_of(function)
+        return compiled
+
+    return decorate
+
+
+def cfunc(signature, function):
+    """Compile a function to a C callback as ``numba.cfunc`` does and keep it on disk."""
+    callback = CFunc(
+        function,
+        sigutils.normalize_signature(signature),
+        locals={},
+        options={"nopython": True, "error_model": "numpy"},
+    )
+    callback._cache = _cache_of(function)
+    callback.compile()
+    return callback
+
+
+class _Implementation(caching.FunctionCache._impl_class):
+    """Numba's own choice of the folder, with a stamp that covers all sources of a function."""
+
+    def __init__(self, function):
+        super().__init__(function)
+        own = self._locator.get_source_stamp
+        folder = home(Path(function.__code__.co_filename))
+        self._locator.get_source_stamp = lambda: (own(), digest(folder))
+
+
+class _Cache(caching.FunctionCache):
+    _impl_class = _Implementation
+
+    def load_overload(self, *arguments):
+        try:
+            return super().load_overload(*arguments)
+        except Exception:
+            # a file that was cut off is as good as none, and is written again
+            self._try(self.flush)
+            return None
+
+    def save_overload(self, *arguments):
+        self._try(super().save_overload, *arguments)
+
+    def _try(self, write, *arguments):
+        try:
+            write(*arguments)
+        except OSError as error:
+            _warn(f"{self.cache_path} can't be written ({error})")
+
+
+def _cache_of(function):
+    source = Path(function.__code__.co_filename)
+    if not source.exists():
+        # typed at a prompt, or imported from an archive: there is no folder to compare with
+        return caching.NullCache()
+    try:
+        return _Cache(function)
+    except RuntimeError:
+        folder = source.parent
+        _warn(f"neither {folder / '__pycache__'} nor a folder in the home directory can be written")
+        return caching.NullCache()
+
+
+def home(source):
+    """Return the folder whose sources count for a source file.
+
+    That is the folder directly below the outermost package, or that of the file outside packages.
+    """
+    folder = source.parent
+    while (folder.parent / "__init__.py").exists() and (
+        folder.parent.parent / "__init__.py"
+    ).exists():
+        folder = folder.parent
+    return folder
+
+
+@functools.cache
+def digest(folder):
+    """Return a hash of the names and contents of all Python files in a folder and below."""
+    found = hashlib.sha256()
+    for source in sorted(folder.rglob("*.py")):
+        content = source.read_bytes()
+        found.update(f"{source.relative_to(folder)} {len(content)} ".encode())
+        found.update(content)
+    return found.hexdigest()
+
+
+_warned = []
+
+
+def _warn(reason):
+    """Warn once in a process that compiled functions are not kept."""
+    if _warned:
+        return
+    _warned.append(reason)
+    warnings.warn(
+        f"compiled functions are not kept: {reason}; each process compiles them again, which takes "
+        "up to a minute; set NUMBA_CACHE_DIR to a folder that can be written",
+        RuntimeWarning,
+        stacklevel=4,
+    )

@@ -1,0 +1,83 @@
+"""Curvature and noise in the eigenbasis of H: the common ground of the closed forms."""
+
+import numpy as np
+
+from aniso import checks
+from aniso.matrices import convention, operators
+
+
+def rotated_covariance(hessian, covariance, stage):
+    """Eigenvalues and eigenvectors of H, and ``U^T Sigma U``, shape (D, D)."""
+    hessian, covariance = _operands(hessian, covariance, stage)
+    if not operators.is_dense(covariance):
+        covariance = checks.covariance_matrix("covariance", operators.to_dense(covariance))
+    values, vectors = np.linalg.eigh(hessian)
+    return values, vectors, vectors.T @ covariance @ vectors
+
+
+def projected_variances(hessian, covariance, stage):
+    """Eigenvalues lambda of H and ``s_i = u_i^T Sigma u_i``, each of shape (D,)."""
+    hessian, covariance = _operands(hessian, covariance, stage)
+    values, vectors = np.linalg.eigh(hessian)
+    variances = np.sum(vectors * operators.finite_products(covariance @ vectors), axis=0)
+    if variances.min() < -1e-8 * np.abs(variances).max():
+        raise checks.InputError(
+            "covariance is not positive semi-definite: along an eigenvector of hessian it is "
+            f"{float(variances.min())}; expected a covariance matrix"
+        )
+    return values, np.maximum(variances, 0.0)
+
+
+def rotated_back(vectors, rotated):
+    """``U C U^T``, symmetric to the last bit."""
+    result = vectors @ rotated @ vectors.T
+    return (result + result.T) / 2
+
+
+def checked_spectrum(eigenvalues, noise_variances):
+    """Eigenvalues and the noise variances along them, arrays of shape (D,)."""
+    eigenvalues = checks.array("eigenvalues", eigenvalues, shape=(None,))
+    noise_variances = checks.array("noise_variances", noise_variances, shape=eigenvalues.shape)
+    if noise_variances.min(initial=0.0) < 0:
+        raise checks.InputError(
+            f"noise_variances has the entry {float(noise_variances.min())}; expected numbers >= 0"
+        )
+    return eigenvalues, noise_variances
+
+
+def non_negative(name, value):
+    """Array of finite numbers >= 0."""
+    value = checks.array(name, value)
+    if value.min(initial=0.0) < 0:
+        raise checks.InputError(f"{name} has the entry {float(value.min())}; expected numbers >= 0")
+    return value
+
+
+def for_each(times, function):
+    """``function(time)`` for each time, in the shape of `times`; one spectrum in memory at once."""
+    return np.array([function(time) for time in times.ravel()]).reshape(times.shape)
+
+
+_NO_STATIONARY_STATE = (
+    "otherwise there is no stationary distribution. Ask at finite times, for instance "
+    "covariance_at or escaping_efficiency, or restrict both matrices to the eigenvectors of "
+    "hessian with positive eigenvalues"
+)
+
+
+def check_definite(values, consequence=_NO_STATIONARY_STATE):
+    """Refuse an H, eigenvalues in increasing order, that confines no stationary motion.
+
+    `consequence` says what is missing without a positive definite H, and what to do.
+    """
+    if values[0] <= 8 * len(values) * np.finfo(np.float64).eps * np.abs(values).max():
+        raise checks.InputError(
+            f"the smallest eigenvalue of hessian is {float(values[0]):.3g}; expected a positive "
+            f"definite hessian: {consequence}"
+        )
+
+
+def _operands(hessian, covariance, stage):
+    hessian = checks.symmetric_matrix("hessian", hessian)
+    convention.check_stage("covariance", covariance, stage)
+    return hessian, operators.covariance("covariance", covariance, size=len(hessian))

@@ -1,0 +1,215 @@
+"""Quasi-potential and most likely exit path of a nonlinear drift: geometric minimum action."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import scipy.optimize
+
+from aniso import checks, estimates
+from aniso.matrices import operators
+
+
+@dataclass(frozen=True)
+class MinimumAction:
+    """Path of least action between two points.
+
+    Attributes
+    ----------
+    action : float
+        Its action, the quasi-potential of the end with respect to the start: the exponent V in
+        a mean exit time of ``exp(V / eps)``.
+    path : numpy.ndarray, shape (n, D)
+        Points of the path at equal distances in the metric of the noise.
+    change : float
+        Relative change of the action in the last round; above the tolerance where the
+        minimisation stopped before it had converged.
+    """
+
+    action: float
+    path: np.ndarray
+    change: float
+
+
+def minimise_action(
+    drift,
+    diffusion_covariance,
+    start,
+    end,
+    *,
+    num_points=101,
+    initial_path=None,
+    tolerance=1e-6,
+    max_rounds=60,
+):
+    """Path that minimises ``int |x'| |f(x)| - x' . f(x) ds`` in the metric of Sigma^{-1}.
+
+    It is the action of ``dX = f(X) dt + sqrt(eps) Sigma^{1/2} dW`` minimised over all durations.
+
+    Parameters
+    ----------
+    drift : callable
+        f, vectorised over points: (n, D) -> (n, D); ``-grad L``.
+    diffusion_covariance : array_like, shape (D, D), or any other covariance
+        Sigma, positive definite.
+    start, end : array_like, shape (D,)
+        A stable point, and the point to be reached.
+    num_points : int
+        Points of the path.
+    initial_path : array_like, shape (num_points, D), optional
+        First guess with the ends `start` and `end`; a straight line if not given.
+    tolerance : float
+        Largest relative change of the action in a round.
+    max_rounds : int
+        Rounds of minimisation, each followed by spreading the points out evenly.
+
+    Returns
+    -------
+    MinimumAction
+
+    Raises
+    ------
+    InputError
+        If an argument breaks its rule.
+    NotConverged
+        If the rounds are used up; carries the path reached.
+
+    Notes
+    -----
+    The integral is discretised by the midpoint rule, error O(num_points^-2), and minimised by
+    L-BFGS with a gradient that takes the Jacobian of f by central differences: meant for a
+    handful of dimensions. The minimum is a local one, that of the first guess. Source: Heymann and
+    Vanden-Eijnden (2008).
+
+    Examples
+    --------
+    Along a gradient and with isotropic noise the action is twice the rise of the loss, over s^2.
+
+    >>> double_well = lambda x: x - x**3
+    >>> result = minimise_action(double_well, [[2.0]], [-1.0], [0.0])
+    >>> round(result.action, 4)
+    0.25
+    """
+    covariance = operators.dense_covariance(
+        "diffusion_covariance", diffusion_covariance, "diffusion"
+    )
+    size = len(covariance)
+    start = checks.array("start", start, shape=(size,))
+    end = checks.array("end", end, shape=(size,))
+    num_points = checks.integer("num_points", num_points, low=5)
+    max_rounds = checks.integer("max_rounds", max_rounds, low=1)
+    if np.linalg.eigvalsh(covariance)[0] <= 0:
+        raise checks.InputError(
+            "diffusion_covariance is singular; expected a positive definite one: without noise in "
+            "a direction the action of a path may be infinite"
+        )
+    if (start == end).all():
+        raise checks.InputError("start and end are the same point; expected two points")
+    whiten = np.linalg.inv(np.linalg.cholesky(covariance))
+    back = np.linalg.inv(whiten)
+
+    # in whitened coordinates the metric is Euclidean
+    def force(points):
+        return np.asarray(drift(points @ back.T)) @ whiten.T
+
+    if initial_path is None:
+        initial_path = np.linspace(start, end, num_points)
+    path = checks.array("initial_path", initial_path, shape=(num_points, size)) @ whiten.T
+    path[0], path[-1] = whiten @ start, whiten @ end
+    given = checks.real_array("the drift's result", drift(path @ back.T))
+    if given.shape != path.shape or not np.isfinite(given).all():
+        raise checks.InputError(
+            f"drift gives shape {given.shape} for points of shape {path.shape}, or numbers that "
+            "are not finite; expected finite numbers, one row per point"
+        )
+    path = _spread_out(path)
+    action = np.inf
+    for _ in range(max_rounds):
+        solution = scipy.optimize.minimize(
+            _action_and_gradient,
+            path[1:-1].ravel(),
+            args=(path[0], path[-1], force),
+            jac=True,
+            method="L-BFGS-B",
+            options={"maxiter": 200, "maxcor": 20},
+        )
+        inner = solution.x.reshape(-1, size)
+        path = _spread_out(np.vstack([path[:1], inner, path[-1:]]))
+        previous, action = action, _action_and_gradient(path[1:-1], path[0], path[-1], force)[0]
+        change = abs(previous - action) / max(abs(action), 1e-300)
+        result = MinimumAction(float(action), path @ back.T, float(change))
+        if change <= tolerance:
+            return result
+    raise estimates.NotConverged(
+        f"the action still changes by {abs(previous - action):.2g} after {max_rounds} rounds; "
+        "expected fewer points, a better first guess or more rounds",
+        result,
+    )
+
+
+def exit_over_boundary(drift, diffusion_covariance, start, boundary, **options):
+    """Least action over a boundary that is given by points on it.
+
+    Parameters
+    ----------
+    drift, diffusion_covariance, start
+        As in :func:`minimise_action`.
+    boundary : array_like, shape (m, D)
+        Points along the boundary of the basin, neighbours next to each other.
+    options
+        Those of :func:`minimise_action`.
+
+    Returns
+    -------
+    MinimumAction
+        The path to the point of least action. Paths that use up their rounds count with the
+        action they have reached: `change` tells whether the one returned had converged.
+
+    Examples
+    --------
+    >>> plane = np.column_stack([np.ones(5), np.linspace(-1, 1, 5)])
+    >>> result = exit_over_boundary(lambda x: -x, np.eye(2), [0.0, 0.0], plane)
+    >>> result.path[-1].tolist(), round(result.action, 3)
+    ([1.0, 0.0], 1.0)
+    """
+    boundary = checks.array("boundary", boundary, shape=(None, None))
+    if len(boundary) == 0:
+        raise checks.InputError("boundary is empty; expected points on it")
+    results = []
+    for point in boundary:
+        try:
+            results.append(minimise_action(drift, diffusion_covariance, start, point, **options))
+        except estimates.NotConverged as error:
+            results.append(error.partial)
+    return min(results, key=lambda result: result.action)
+
+
+def _action_and_gradient(inner, first, last, force):
+    """Midpoint rule of the geometric action and its gradient in the inner points."""
+    size = len(first)
+    path = np.vstack([first[None], np.reshape(inner, (-1, size)), last[None]])
+    step, middle = np.diff(path, axis=0), 0.5 * (path[1:] + path[:-1])
+    f = force(middle)
+    length = np.sqrt(np.sum(step**2, axis=1) + 1e-300)
+    speed = np.sqrt(np.sum(f**2, axis=1) + 1e-300)
+    action = np.sum(length * speed - np.sum(step * f, axis=1))
+    # derivatives in the step and, through f, in the middle
+    by_step = step * (speed / length)[:, None] - f
+    by_force = f * (length / speed)[:, None] - step
+    width = 1e-6 * max(1.0, np.abs(path).max())
+    by_middle = np.empty_like(step)
+    for j in range(size):
+        shift = np.zeros(size)
+        shift[j] = width
+        slope = (force(middle + shift) - force(middle - shift)) / (2 * width)
+        by_middle[:, j] = np.sum(by_force * slope, axis=1)
+    gradient = np.zeros_like(path)
+    gradient[1:] += by_step + 0.5 * by_middle
+    gradient[:-1] += 0.5 * by_middle - by_step
+    return action, gradient[1:-1].ravel()
+
+
+def _spread_out(path):
+    """The same curve with its points at equal distances."""
+    length = np.concatenate([[0.0], np.cumsum(np.linalg.norm(np.diff(path, axis=0), axis=1))])
+    even = np.linspace(0.0, length[-1], len(path))
+    return np.column_stack([np.interp(even, length, column) for column in path.T])

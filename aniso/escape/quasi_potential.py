@@ -1,0 +1,185 @@
+"""Freidlin and Wentzell's quasi-potential of a linear drift, in closed form for any noise.
+
+For ``dX = -H X dt + sqrt(eps) Sigma^{1/2} dW`` the mean exit time grows like ``exp(V / eps)`` as
+eps goes to 0, with V the smallest value of ``V(x) = x^T P^{-1} x / 2`` on the boundary and P the
+stationary covariance at eps = 1, ``H P + P H = Sigma``.
+"""
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+import scipy.linalg
+
+from aniso import checks
+from aniso.closed_forms import check_definite, diffusion
+
+
+@dataclass(frozen=True)
+class ExitExponent:
+    """Exponent of the mean exit time and the point through which weak noise leaves.
+
+    Attributes
+    ----------
+    value : float
+        V; inf where the noise can't reach the boundary.
+    point : numpy.ndarray, shape (D,), or None
+        A minimiser on the boundary (its mirror image is another); None where V is infinite.
+    """
+
+    value: float
+    point: np.ndarray | None
+
+
+def quasi_potential_at(hessian, diffusion_covariance, theta):
+    """``V(theta) = theta^T P^{-1} theta / 2`` with ``H P + P H = Sigma``.
+
+    Parameters
+    ----------
+    hessian : array_like, shape (D, D)
+        H, positive definite.
+    diffusion_covariance : array_like, shape (D, D), or any other covariance
+        Sigma, positive semi-definite.
+    theta : array_like, shape (D,)
+
+    Returns
+    -------
+    float
+        inf where theta can't be reached by the noise.
+
+    Raises
+    ------
+    InputError
+        If H is not positive definite or Sigma not a covariance.
+
+    Examples
+    --------
+    Isotropic noise: V = 2 L / s^2, here 2 · (1 + 3) / 2 / 2 = 2.
+
+    >>> quasi_potential_at(np.diag([1.0, 3.0]), 2 * np.eye(2), [1.0, 1.0])
+    2.0
+    """
+    stationary = _stationary_covariance(hessian, diffusion_covariance)
+    theta = checks.array("theta", theta, shape=(len(stationary),))
+    eigenvalues, vectors = np.linalg.eigh(stationary)
+    coordinates = vectors.T @ theta
+    reached = eigenvalues > 1e-12 * eigenvalues[-1] if eigenvalues[-1] > 0 else eigenvalues > 0
+    if np.abs(coordinates[~reached]).max(initial=0.0) > 1e-9 * np.abs(theta).max(initial=0.0):
+        return math.inf
+    return float(0.5 * np.sum(coordinates[reached] ** 2 / eigenvalues[reached]))
+
+
+def exit_through_level(hessian, diffusion_covariance, level):
+    """Exponent of the exit from ``x^T H x / 2 < level``, ``level / lambda_max(H^{1/2} P H^{1/2})``.
+
+    Parameters
+    ----------
+    hessian : array_like, shape (D, D)
+    diffusion_covariance : array_like, shape (D, D), or any other covariance
+        H positive definite, Sigma.
+    level : float
+        Height of the boundary above the minimum.
+
+    Returns
+    -------
+    ExitExponent
+
+    Raises
+    ------
+    InputError
+        If an argument breaks its rule, or H is not positive definite: a saddle has no barrier.
+
+    Examples
+    --------
+    Commuting noise: V = 2 level / lambda_max(Sigma).
+
+    >>> exponent = exit_through_level(np.diag([1.0, 2.0]), np.diag([1.0, 4.0]), 3.0)
+    >>> round(exponent.value, 12), np.abs(exponent.point).round(6).tolist()
+    (1.5, [0.0, 1.732051])
+    """
+    stationary = _stationary_covariance(hessian, diffusion_covariance)
+    hessian = checks.symmetric_matrix("hessian", hessian)
+    level = _positive("level", level)
+    root = np.real(scipy.linalg.sqrtm(hessian))
+    return _leading(root @ stationary @ root, np.linalg.inv(root), math.sqrt(2 * level))
+
+
+def exit_from_ball(hessian, diffusion_covariance, radius):
+    """Exponent of the exit from ``|x| < radius``, ``radius^2 / (2 lambda_max(P))``.
+
+    Parameters
+    ----------
+    hessian : array_like, shape (D, D)
+    diffusion_covariance : array_like, shape (D, D), or any other covariance
+    radius : float
+
+    Returns
+    -------
+    ExitExponent
+
+    Examples
+    --------
+    >>> exit_from_ball([[1.0]], [[2.0]], 2.0).value
+    2.0
+    """
+    stationary = _stationary_covariance(hessian, diffusion_covariance)
+    radius = _positive("radius", radius)
+    return _leading(stationary, np.eye(len(stationary)), radius)
+
+
+def exit_through_plane(hessian, diffusion_covariance, normal, offset):
+    """Exponent of the exit through ``normal . x = offset``, ``offset^2 / (2 normal^T P normal)``.
+
+    Parameters
+    ----------
+    hessian : array_like, shape (D, D)
+    diffusion_covariance : array_like, shape (D, D), or any other covariance
+    normal : array_like, shape (D,)
+    offset : float
+        Above 0: the minimum lies inside.
+
+    Returns
+    -------
+    ExitExponent
+
+    Examples
+    --------
+    >>> exit_through_plane(np.eye(2), 2 * np.eye(2), [0.0, 1.0], 3.0).point.tolist()
+    [0.0, 3.0]
+    """
+    stationary = _stationary_covariance(hessian, diffusion_covariance)
+    normal = checks.array("normal", normal, shape=(len(stationary),))
+    offset = _positive("offset", offset)
+    spread = stationary @ normal
+    variance = float(normal @ spread)
+    if variance <= 1e-14 * np.trace(stationary) * float(normal @ normal):
+        return ExitExponent(math.inf, None)
+    return ExitExponent(offset**2 / (2 * variance), offset / variance * spread)
+
+
+def _stationary_covariance(hessian, covariance):
+    hessian = checks.symmetric_matrix("hessian", hessian)
+    check_definite(
+        np.linalg.eigvalsh(hessian),
+        "weak noise leaves a saddle or a valley without a barrier, so that the exit time has no "
+        "exponent. Simulate it with aniso.escape.simulate_mean_exit_time, move to a minimum, or "
+        "restrict both matrices to the eigenvectors of hessian with positive eigenvalues",
+    )
+    return diffusion.stationary_covariance(hessian, covariance)
+
+
+def _leading(matrix, back, distance):
+    """Exit from a ball of radius `distance` in coordinates in which the covariance is `matrix`."""
+    eigenvalues, vectors = np.linalg.eigh((matrix + matrix.T) / 2)
+    if eigenvalues[-1] <= 0:
+        return ExitExponent(math.inf, None)
+    return ExitExponent(
+        float(distance**2 / (2 * eigenvalues[-1])), back @ vectors[:, -1] * distance
+    )
+
+
+def _positive(name, value):
+    value = checks.number(name, value)
+    if value <= 0:
+        raise checks.InputError(f"{name}={value!r}; expected a number above 0")
+    return value

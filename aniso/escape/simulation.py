@@ -1,0 +1,191 @@
+"""Mean exit time by simulation: of the stochastic differential equation, and of SGD's own chain."""
+
+from dataclasses import dataclass
+
+from aniso import checks
+from aniso.escape import censoring
+from aniso.escape.censoring import MeanExitTime
+from aniso.langevin import first_passage, noises, problems
+from aniso.matrices import operators
+
+
+@dataclass(frozen=True)
+class ChainAndEquation:
+    """Mean exit times of SGD's chain and of its stochastic differential equation, side by side.
+
+    Attributes
+    ----------
+    chain, equation : MeanExitTime
+        In units of time, step number times learning rate: neither stands in for the other.
+    """
+
+    chain: MeanExitTime
+    equation: MeanExitTime
+
+
+def simulate_mean_exit_time(
+    problem,
+    region,
+    step_size,
+    horizon,
+    num_paths,
+    seed,
+    *,
+    method="bridge",
+    confidence=0.95,
+    num_threads=None,
+    checkpoint=None,
+):
+    """Mean first-passage time of ``d theta = -grad L dt + Sigma^{1/2} dW`` out of a region.
+
+    Parameters
+    ----------
+    problem, region, step_size, horizon, num_paths, seed, method, num_threads, checkpoint
+        As in :func:`aniso.langevin.simulate_exits`.
+    confidence : float
+        Level of the interval.
+
+    Returns
+    -------
+    MeanExitTime
+
+    Raises
+    ------
+    InputError, NonFiniteState
+        As :func:`aniso.langevin.simulate_exits`.
+
+    Examples
+    --------
+    >>> from aniso.langevin import drifts, regions
+    >>> brownian = problems.LangevinProblem(
+    ...     drifts.of_quadratic([[0.0]]), noises.diagonal([1.0]), [0.0]
+    ... )
+    >>> short = simulate_mean_exit_time(brownian, regions.interval(-9, 9), 0.1, 0.5, 50, seed=1)
+    >>> short.mean is None, short.num_censored
+    (True, 50)
+    """
+    exits = first_passage.simulate_exits(
+        problem,
+        region,
+        step_size,
+        horizon,
+        num_paths,
+        seed,
+        method=method,
+        num_threads=num_threads,
+        checkpoint=checkpoint,
+    )
+    return censoring.mean_exit_time(
+        exits.times,
+        exits.exited,
+        exits.horizon,
+        confidence=confidence,
+        step_size=exits.step_size if method == "grid" else 0.0,
+    )
+
+
+def simulate_chain_and_equation(
+    drift,
+    minibatch_covariance,
+    learning_rate,
+    start,
+    region,
+    horizon,
+    num_paths,
+    seed,
+    *,
+    substeps=8,
+    confidence=0.95,
+    num_threads=None,
+):
+    """Exit of SGD's chain ``theta <- theta - eta (grad L + eps)`` beside that of its equation.
+
+    Parameters
+    ----------
+    drift : aniso.langevin.drifts.Drift
+        ``-grad L``.
+    minibatch_covariance : array_like, shape (D, D), or any other covariance
+        Covariance of eps, taken as constant and Gaussian.
+    learning_rate : float
+        eta > 0; the equation has the diffusion covariance eta times `minibatch_covariance`.
+    start : array_like, shape (D,)
+    region : aniso.langevin.regions.Region
+    horizon : float
+        In units of time, steps times eta.
+    num_paths, seed, num_threads
+        As in :func:`aniso.langevin.simulate_exits`.
+    substeps : int
+        Steps of the equation's scheme per step of the chain.
+    confidence : float
+
+    Returns
+    -------
+    ChainAndEquation
+
+    Raises
+    ------
+    InputError, NonFiniteState
+        As :func:`aniso.langevin.simulate_exits`.
+
+    Notes
+    -----
+    The chain leaves when an iterate is outside; there is nothing between its iterates and nothing
+    to correct.
+
+    Examples
+    --------
+    A coarse chain leaves later than the equation, which may leave between two iterates.
+
+    >>> from aniso.langevin import drifts, regions
+    >>> both = simulate_chain_and_equation(
+    ...     drifts.of_quadratic([[0.0]]), [[25.0]], 0.04, [0.0],
+    ...     regions.interval(-1, 1), 50.0, 4000, seed=5,
+    ... )
+    >>> both.chain.mean.value > both.equation.mean.value
+    True
+    """
+    covariance = operators.dense_covariance(
+        "minibatch_covariance", minibatch_covariance, "mini-batch"
+    )
+    learning_rate = checks.number("learning_rate", learning_rate)
+    if learning_rate <= 0:
+        raise checks.InputError(f"learning_rate={learning_rate!r}; expected a number above 0")
+    substeps = checks.integer("substeps", substeps, low=1)
+    problem = problems.LangevinProblem(drift, noises.constant(learning_rate * covariance), start)
+    results = [
+        simulate_mean_exit_time(
+            problem,
+            region,
+            step_size,
+            horizon,
+            num_paths,
+            seed,
+            method=method,
+            confidence=confidence,
+            num_threads=num_threads,
+        )
+        for step_size, method in (
+            (learning_rate, "grid"),
+            (learning_rate / substeps, "bridge"),
+        )
+    ]
+    return ChainAndEquation(*results)
+
+
+def exit_points(problem, region, step_size, horizon, num_paths, seed, **options):
+    """Points at which paths leave, shape (number of exits, D); options of `simulate_exits`.
+
+    Examples
+    --------
+    >>> from aniso.langevin import drifts, regions
+    >>> brownian = problems.LangevinProblem(
+    ...     drifts.of_quadratic([[0.0]]), noises.diagonal([1.0]), [0.0]
+    ... )
+    >>> points = exit_points(brownian, regions.interval(-1, 1), 0.01, 50.0, 20, seed=1)
+    >>> sorted(set(points[:, 0].round(9).tolist()))
+    [-1.0, 1.0]
+    """
+    exits = first_passage.simulate_exits(
+        problem, region, step_size, horizon, num_paths, seed, **options
+    )
+    return exits.points[exits.exited]

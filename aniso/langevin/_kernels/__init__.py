@@ -1,0 +1,1 @@
+"""Compiled loops on raw arrays; their arguments are checked by the modules above."""

@@ -1,0 +1,180 @@
+"""Kernel of SGD and SVAG on a finite set of examples, with the sampling of real training."""
+
+import math
+
+import numpy as np
+
+from aniso.arrays import (
+    njit,
+)
+from aniso.langevin._kernels import accumulators, streams
+from aniso.langevin._kernels.panel_steps import copy_panel, fill
+from aniso.langevin._kernels.streams import EXAMPLES, INLINE, KERNEL, LANES
+
+REPLACEMENT, NO_REPLACEMENT, EPOCHS = range(3)
+
+
+@njit(**INLINE)
+def _below(word, bound):
+    """A whole number in 0 .. bound - 1 from the upper 52 bits of a word."""
+    return min(np.int64(bound * streams.unit_uniform(np.uint64(word))), bound - 1)
+
+
+@njit(**KERNEL)
+def _draw(seed, first_path, batch, size, num_examples, sampling, order, epoch_in_order, chosen):
+    """Examples of batch number `batch` of every lane, into `chosen` (size, LANES).
+
+    With replacement each draw is independent; without, Floyd's algorithm; in epochs the next
+    `size` of an order that is shuffled anew when it is used up.
+    """
+    per_epoch = num_examples // size
+    if sampling == EPOCHS:
+        within = batch % per_epoch
+        if epoch_in_order[0] != batch // per_epoch:
+            epoch_in_order[0] = batch // per_epoch
+            epoch = np.uint64(batch // per_epoch) * np.uint64(num_examples)
+            for lane in range(LANES):
+                path = first_path + np.uint64(lane)
+                for i in range(num_examples):
+                    order[i, lane] = i
+                for i in range(num_examples - 1, 0, -1):
+                    word = streams.words(seed, path, epoch + np.uint64(i), np.uint64(EXAMPLES))[0]
+                    j = _below(word, i + 1)
+                    order[i, lane], order[j, lane] = order[j, lane], order[i, lane]
+        for draw in range(size):
+            for lane in range(LANES):
+                chosen[draw, lane] = order[within * size + draw, lane]
+        return
+    for draw in range(size):
+        block = np.uint64(batch * size + draw)
+        for lane in range(LANES):
+            path = first_path + np.uint64(lane)
+            word = streams.words(seed, path, block, np.uint64(EXAMPLES))[0]
+            if sampling == REPLACEMENT:
+                chosen[draw, lane] = _below(word, num_examples)
+                continue
+            last = num_examples - size + draw
+            candidate = _below(word, last + 1)
+            for earlier in range(draw):
+                if chosen[earlier, lane] == candidate:
+                    candidate = last
+            chosen[draw, lane] = candidate
+
+
+@njit(**KERNEL)
+def advance_cell(
+    gradient,
+    potential,
+    parameters,
+    num_examples,
+    batch_size,
+    sampling,
+    weights,
+    learning_rate,
+    steps,
+    seed,
+    first_path,
+    num_paths,
+    start,
+    centre,
+    first,
+    second,
+    fourth,
+    values,
+    snapshots,
+    failure,
+    position,
+    panel,
+    num_steps,
+    order,
+    epoch_in_order,
+):
+    """Chains of one cell, ``theta <- theta - eta sum_k weights[k] g_k``, g_k the k-th batch mean.
+
+    `order` (N, LANES) holds the shuffled examples of the epoch `epoch_in_order` (1,), -1 for none.
+    For the rest see :func:`aniso.langevin._kernels.linear.advance_cell`.
+    """
+    dimension = len(start)
+    x, moved = panel.copy(), np.zeros((dimension, LANES))
+    one = np.zeros((dimension, LANES))
+    chosen = np.zeros((batch_size, LANES), np.int64)
+    observed = np.zeros(LANES)
+    offset, step, record = position[0], position[1], position[2]
+    while offset < num_paths:
+        if step == 0 and record == 0:
+            fill(start, x)
+            epoch_in_order[0] = -1
+        active = min(LANES, num_paths - offset)
+        block_path = first_path + np.uint64(offset)
+        while record < len(steps):
+            last = min(steps[record], step + num_steps)
+            num_steps -= last - step
+            while step < last:
+                for i in range(dimension):
+                    for lane in range(LANES):
+                        moved[i, lane] = x[i, lane]
+                for k in range(len(weights)):
+                    _draw(
+                        seed,
+                        block_path,
+                        step * len(weights) + k,
+                        batch_size,
+                        num_examples,
+                        sampling,
+                        order,
+                        epoch_in_order,
+                        chosen,
+                    )
+                    scale = learning_rate * weights[k] / batch_size
+                    for draw in range(batch_size):
+                        gradient(x, chosen[draw], parameters, one)
+                        for i in range(dimension):
+                            for lane in range(LANES):
+                                moved[i, lane] -= scale * one[i, lane]
+                x, moved = moved, x
+                step += 1
+                if not accumulators.all_finite(x, dimension):
+                    lane = accumulators.first_broken_lane(x, dimension, active)
+                    if lane >= 0:
+                        failure[0] = 1
+                        failure[1] = np.int64(block_path) + lane
+                        failure[2] = step
+                        return
+            if step < steps[record]:
+                position[0], position[1], position[2] = offset, step, record
+                copy_panel(x, panel)
+                return
+            potential(x, parameters, observed)
+            accumulators.add_observable(observed, active, values[record])
+            accumulators.add_moments(
+                x,
+                dimension,
+                active,
+                centre[record],
+                one,
+                first[record],
+                second[record],
+                fourth[record],
+            )
+            if snapshots.shape[0] > 0:
+                for lane in range(active):
+                    for i in range(dimension):
+                        snapshots[offset + lane, record, i] = x[i, lane]
+            record += 1
+        offset, step, record = offset + LANES, 0, 0
+    position[0], position[1], position[2] = offset, 0, 0
+
+
+def svag_weights(num_times):
+    """Weights of the two batches of SVAG, ``(1 +- sqrt(2 l - 1)) / 2``.
+
+    Examples
+    --------
+    Their sum is 1 and the sum of their squares l.
+
+    >>> weights = svag_weights(5)
+    >>> weights.tolist(), float(weights.sum()), float(weights @ weights)
+    ([2.0, -1.0], 1.0, 5.0)
+    """
+    root = math.sqrt(2 * num_times - 1)
+    return np.array([(1 + root) / 2, (1 - root) / 2])

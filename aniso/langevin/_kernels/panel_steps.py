@@ -1,0 +1,119 @@
+"""Elementwise parts of a step, on panels (D, LANES)."""
+
+import numpy as np
+
+from aniso.arrays import (
+    njit,
+)
+from aniso.langevin._kernels import streams
+from aniso.langevin._kernels.streams import KERNEL, LANES
+
+
+@njit(**KERNEL)
+def combine(x, a, first, b, second, noise, out):
+    """`out` = x + a `first` + b `second` + `noise`."""
+    for i in range(out.shape[0]):
+        for lane in range(LANES):
+            out[i, lane] = x[i, lane] + a * first[i, lane] + b * second[i, lane] + noise[i, lane]
+
+
+@njit(**KERNEL)
+def copy_panel(source, target):
+    """Copy a panel entry by entry into another of the same shape."""
+    for i in range(target.shape[0]):
+        for lane in range(LANES):
+            target[i, lane] = source[i, lane]
+
+
+@njit(**KERNEL)
+def advance(x, h, force, noise):
+    """`x` + h `force` + `noise`, in place."""
+    for i in range(x.shape[0]):
+        for lane in range(LANES):
+            x[i, lane] += h * force[i, lane] + noise[i, lane]
+
+
+@njit(**KERNEL)
+def scale_rows(scales, c, variates, out):
+    """`out` = c `scales` (one per row) times `variates`."""
+    for i in range(out.shape[0]):
+        scale = c * scales[i]
+        for lane in range(LANES):
+            out[i, lane] = scale * variates[i, lane]
+
+
+@njit(**KERNEL)
+def scale_panel(c, panel):
+    """`panel` times c, in place."""
+    for i in range(panel.shape[0]):
+        for lane in range(LANES):
+            panel[i, lane] *= c
+
+
+@njit(**KERNEL)
+def multiplicative_noise(amplitude, c, variates, milstein, out):
+    """`out` = ``c g z``, and with `milstein` also ``c^2 g g' (z^2 - 1) / 2``, c^2 the step size."""
+    dimension = out.shape[0]
+    half = 0.5 * c * c * milstein
+    for i in range(dimension):
+        for lane in range(LANES):
+            g, slope, z = amplitude[i, lane], amplitude[dimension + i, lane], variates[i, lane]
+            out[i, lane] = c * g * z + half * g * slope * (z * z - 1.0)
+
+
+@njit(**KERNEL)
+def subtract_ito_correction(amplitude, force):
+    """`force` minus ``g g' / 2``: the drift of the same equation read after Stratonovich."""
+    dimension = force.shape[0]
+    for i in range(dimension):
+        for lane in range(LANES):
+            force[i, lane] -= 0.5 * amplitude[i, lane] * amplitude[dimension + i, lane]
+
+
+@njit(**KERNEL)
+def add_halves(first, second, out):
+    """`out` = (`first` + `second`) / 2."""
+    for i in range(out.shape[0]):
+        for lane in range(LANES):
+            out[i, lane] = 0.5 * (first[i, lane] + second[i, lane])
+
+
+@njit(**KERNEL)
+def fill(values, panel):
+    """Every lane of `panel` set to the column `values`."""
+    for i in range(panel.shape[0]):
+        for lane in range(LANES):
+            panel[i, lane] = values[i]
+
+
+@njit(**KERNEL)
+def variates(seed, first_path, step, substeps, rank, normals, scratch, wiener, area):
+    """Normalised increments of a step made of `substeps` fine ones, per Wiener process.
+
+    ``wiener = dW / sqrt h`` and, if `normals` is 2, ``area = int_0^h W ds / h^(3/2)``, both
+    (rank, LANES); `wiener` has a row to spare. Fine step j contributes ``z_j`` and
+    ``(n - j - 1/2) z_j + v_j / (2 sqrt 3)``.
+    """
+    if substeps == 1 and normals == 1:
+        block = np.uint64(step) * np.uint64((rank + 1) // 2)
+        streams.fill_normals(seed, first_path, block, rank, wiener)
+        return
+    rows = rank * normals
+    blocks = np.uint64((rows + 1) // 2)
+    for j in range(substeps):
+        block = np.uint64(step * substeps + j) * blocks
+        streams.fill_normals(seed, first_path, block, rows, scratch)
+        # a single substep leaves the normals as they are, to the bit
+        scale = 1.0 if substeps == 1 else substeps**-0.5
+        weight = (substeps - j - 0.5) * substeps**-1.5
+        own = substeps**-1.5 / np.sqrt(12.0)
+        for i in range(rank):
+            for lane in range(LANES):
+                before = wiener[i, lane] if j > 0 else 0.0
+                wiener[i, lane] = before + scale * scratch[i, lane]
+            if normals == 2:
+                for lane in range(LANES):
+                    before = area[i, lane] if j > 0 else 0.0
+                    area[i, lane] = (
+                        before + weight * scratch[i, lane] + own * scratch[rank + i, lane]
+                    )

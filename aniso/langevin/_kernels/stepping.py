@@ -1,0 +1,153 @@
+"""Kernel of ensembles of ``dX = f(X) dt + g(X) dW`` for any drift and form of noise."""
+
+import numpy as np
+
+from aniso.arrays import (
+    njit,
+)
+from aniso.langevin._kernels import accumulators, panels
+from aniso.langevin._kernels.panel_steps import (
+    add_halves,
+    advance,
+    combine,
+    copy_panel,
+    fill,
+    multiplicative_noise,
+    scale_panel,
+    scale_rows,
+    subtract_ito_correction,
+    variates,
+)
+from aniso.langevin._kernels.streams import KERNEL, LANES
+from aniso.langevin.schemes import HEUN, MILSTEIN, SRA1
+
+FULL, DIAGONAL, STATE_DEPENDENT = range(3)
+
+
+@njit(**KERNEL)
+def advance_cell(
+    drift,
+    potential,
+    drift_parameters,
+    amplitude,
+    amplitude_parameters,
+    noise_form,
+    factor,
+    rank,
+    scheme,
+    normals,
+    step_size,
+    substeps,
+    steps,
+    seed,
+    first_path,
+    num_paths,
+    start,
+    centre,
+    first,
+    second,
+    fourth,
+    values,
+    snapshots,
+    failure,
+    position,
+    panel,
+    num_steps,
+):
+    """Paths of one cell from `start`; sums and states at the recorded steps.
+
+    `factor` times sqrt(step_size), padded, with `rank` true columns, or (D, 1) with the standard
+    deviations where the noise is diagonal. For the
+    rest see :func:`aniso.langevin._kernels.linear.advance_cell`. Where a state is not finite,
+    `failure` takes 1, the path and the step, and the kernel returns.
+    """
+    dimension = len(start)
+    root = np.sqrt(step_size)
+    x = panel.copy()
+    force, other_force = np.zeros((dimension, LANES)), np.zeros((dimension, LANES))
+    predictor, zero = np.zeros((dimension, LANES)), np.zeros((dimension, LANES))
+    rows = max(dimension, factor.shape[0])
+    noise, other_noise = np.zeros((rows, LANES)), np.zeros((rows, LANES))
+    scratch = np.zeros((rank * normals + 1, LANES))
+    columns = max(rank + 1, factor.shape[1])
+    wiener, area = np.zeros((columns, LANES)), np.zeros((columns, LANES))
+    spread = np.zeros((2 * dimension, LANES))
+    observed = np.zeros(LANES)
+    scales = factor[:, 0].copy()
+    milstein = 1.0 if scheme == MILSTEIN else 0.0
+    offset, step, record = position[0], position[1], position[2]
+    while offset < num_paths:
+        if step == 0 and record == 0:
+            fill(start, x)
+        active = min(LANES, num_paths - offset)
+        block_path = first_path + np.uint64(offset)
+        while record < len(steps):
+            last = min(steps[record], step + num_steps)
+            num_steps -= last - step
+            while step < last:
+                variates(seed, block_path, step, substeps, rank, normals, scratch, wiener, area)
+                # noise of the step, and the drift where it begins
+                drift(x, drift_parameters, force)
+                if noise_form == FULL:
+                    panels.multiply(factor, wiener, noise)
+                elif noise_form == DIAGONAL:
+                    scale_rows(scales, root, wiener, noise[:dimension])
+                else:
+                    amplitude(x, amplitude_parameters, spread)
+                    multiplicative_noise(spread, root, wiener, milstein, noise[:dimension])
+                # the step
+                if scheme == HEUN:
+                    if noise_form == STATE_DEPENDENT:
+                        subtract_ito_correction(spread, force)
+                    combine(x, step_size, force, 0.0, zero, noise, predictor)
+                    drift(predictor, drift_parameters, other_force)
+                    if noise_form == STATE_DEPENDENT:
+                        amplitude(predictor, amplitude_parameters, spread)
+                        subtract_ito_correction(spread, other_force)
+                        multiplicative_noise(spread, root, wiener, 0.0, other_noise[:dimension])
+                        add_halves(noise, other_noise, noise)
+                    half = 0.5 * step_size
+                    combine(x, half, force, half, other_force, noise, x)
+                elif scheme == SRA1:
+                    if noise_form == FULL:
+                        panels.multiply(factor, area, other_noise)
+                        scale_panel(1.5, other_noise)
+                    else:
+                        scale_rows(scales, 1.5 * root, area, other_noise[:dimension])
+                    combine(x, 0.75 * step_size, force, 0.0, zero, other_noise, predictor)
+                    drift(predictor, drift_parameters, other_force)
+                    third = step_size / 3.0
+                    combine(x, third, force, 2.0 * third, other_force, noise, x)
+                else:
+                    advance(x, step_size, force, noise)
+                step += 1
+                if not accumulators.all_finite(x, dimension):
+                    lane = accumulators.first_broken_lane(x, dimension, active)
+                    if lane >= 0:
+                        failure[0] = 1
+                        failure[1] = np.int64(block_path) + lane
+                        failure[2] = step
+                        return
+            if step < steps[record]:
+                position[0], position[1], position[2] = offset, step, record
+                copy_panel(x, panel)
+                return
+            potential(x, drift_parameters, observed)
+            accumulators.add_observable(observed, active, values[record])
+            accumulators.add_moments(
+                x,
+                dimension,
+                active,
+                centre[record],
+                predictor,
+                first[record],
+                second[record],
+                fourth[record],
+            )
+            if snapshots.shape[0] > 0:
+                for lane in range(active):
+                    for i in range(dimension):
+                        snapshots[offset + lane, record, i] = x[i, lane]
+            record += 1
+        offset, step, record = offset + LANES, 0, 0
+    position[0], position[1], position[2] = offset, 0, 0

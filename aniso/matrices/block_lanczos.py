@@ -1,0 +1,322 @@
+"""Block Lanczos with full reorthogonalisation: many eigenpairs of an operator with fast blocks.
+
+A block of b vectors costs one product ``A Q_j`` (a matrix product where A is dense or cached), and
+the new block is orthogonalised against the whole basis twice, which keeps the basis orthonormal to
+rounding, so that no spurious copies appear and multiple eigenvalues up to multiplicity b are found.
+Where an eigenvalue may have more copies, the iteration begins again with a larger block.
+"""
+
+import math
+from dataclasses import replace
+
+import numpy as np
+import scipy.linalg
+
+from aniso import checks, memory
+from aniso.estimates import NotConverged
+from aniso.matrices import _pairs as eigen_pairs
+from aniso.matrices import operators
+from aniso.threads import Workers, blas_threads
+
+_TOLERANCE = 1e-9
+_SAFE = 1e-6  # a remainder this much smaller than the block is mostly rounding
+_WIDE = 64  # a second iteration has at least as many start vectors, if so many pairs are wanted
+_PARTS = 16
+_CHECKS_AT = 1.15  # the projected matrix is decomposed whenever the basis has grown by this factor
+
+
+def leading_eigenpairs(
+    matrix,
+    num_pairs,
+    *,
+    which="largest",
+    tolerance=None,
+    block_size=None,
+    max_basis=None,
+    start=None,
+):
+    """The `num_pairs` leading eigenpairs of a symmetric matrix, by block Lanczos.
+
+    Parameters
+    ----------
+    matrix : array_like (D, D) or LinearOperator
+        Symmetric; an operator should have a fast product with blocks (``matmat``). The iteration
+        measures its symmetry.
+    num_pairs : int
+        k, 1 <= k <= D.
+    which : {"largest", "smallest", "magnitude"}
+        As in :func:`aniso.matrices.eigenpairs.leading_eigenpairs`.
+    tolerance : float, optional
+        Residuals are at most ``tolerance * |A|`` plus the rounding of a product. |A| is the largest
+        value or ``|A q|`` of the iteration's unit vectors q. If not given, 1e-9, or more in single
+        precision.
+    block_size : int, optional
+        b; about k/10 between 8 and 40 if not given.
+    max_basis : int, optional
+        Largest number of basis vectors, D if not given.
+    start : array_like, shape (D, b), optional
+        First block; fixed pseudo-random numbers if not given, so that results are reproducible.
+
+    Returns
+    -------
+    spectra.EigenPairs
+        With the measured residuals.
+
+    Raises
+    ------
+    InputError
+        If an argument breaks its rule, or the products deny that the matrix is symmetric, or are
+        not finite.
+    NotConverged
+        If the basis reaches `max_basis` first, or the measured residuals stay above the tolerance;
+        `partial` holds the pairs as they are, with their residuals.
+    AllocationRefused
+        If the basis does not fit.
+
+    Notes
+    -----
+    With a basis of m vectors: m products, 4 D m^2 flops of orthogonalisation, 8 D m bytes. The
+    residual bound is that of the last block; the residuals returned are measured.
+
+    A random block of b vectors meets each eigenspace in up to b directions. If b copies of one
+    eigenvalue are found, all above the last of the k values, there may be more: the iteration is
+    then repeated with ``min(k, max(64, 4 b))`` vectors, until no eigenvalue has so many copies.
+    The multiplicities of the values returned are therefore right with probability one. Values
+    closer than ``2 tolerance |A|`` count as copies.
+
+    Examples
+    --------
+    >>> leading_eigenpairs(np.diag([3.0, 3.0, 1.0, -5.0]), 2).values.round(12)
+    array([3., 3.])
+    """
+    matrix = operators.symmetric("matrix", matrix, probed=False)
+    dimension = matrix.shape[0]
+    num_pairs = checks.integer("num_pairs", num_pairs, low=1, high=dimension, high_name="D")
+    checks.one_of("which", which, ["largest", "smallest", "magnitude"])
+    tolerance = eigen_pairs.checked_tolerance(tolerance, matrix, default=_TOLERANCE)
+    limit = dimension if max_basis is None else max_basis
+    limit = checks.integer("max_basis", limit, low=num_pairs, high=dimension, high_name="D")
+    block = _first_block(dimension, num_pairs, block_size, start)
+    single = operators.rounding(matrix) >= np.finfo(np.float32).eps
+    dtype, num_products = np.dtype(np.float32 if single else np.float64), 0
+    while True:
+        iteration = _Iteration(matrix, num_pairs, which, tolerance, limit, block.astype(dtype))
+        pairs = iteration.run()
+        num_products += pairs.num_products
+        width = 2 * tolerance * iteration.norm
+        size = block.shape[1]
+        if iteration.is_complete or not eigen_pairs.may_hide_copies(pairs.values, size, width):
+            return replace(pairs, num_products=num_products)
+        block = _widened(block, min(num_pairs, max(_WIDE, 4 * size)))
+
+
+def _first_block(dimension, num_pairs, block_size, start):
+    if start is not None:
+        return checks.array("start", start, shape=(dimension, None))
+    if block_size is None:
+        block_size = min(dimension, max(8, min(40, num_pairs // 10)))
+    size = checks.integer("block_size", block_size, low=1, high=dimension, high_name="D")
+    return _random_block(dimension, size, 0)
+
+
+def _random_block(dimension, size, key):
+    generator = np.random.Generator(np.random.Philox(key=key))
+    return generator.standard_normal((dimension, size))
+
+
+def _widened(block, size):
+    dimension, given = block.shape
+    return np.hstack([block, _random_block(dimension, size - given, size)])
+
+
+class _Iteration:
+    """State of one run: the basis as rows, and the projected matrix."""
+
+    def __init__(self, matrix, num_pairs, which, tolerance, limit, block):
+        self.matrix, self.num_pairs, self.which = matrix, num_pairs, which
+        self.tolerance, self.limit = tolerance, limit
+        self.dimension, self.size = block.shape
+        self.count = 0
+        self.norm = 0.0  # largest |A q| of the basis so far, within the basis
+        capacity = min(limit, max(4 * num_pairs, 2 * self.size))
+        self.basis = self._allocate(capacity, block.dtype)
+        self.projected = np.zeros((capacity, capacity))
+        self.workers = Workers()
+        step = -(-self.dimension // _PARTS)
+        self.parts = [slice(i, i + step) for i in range(0, self.dimension, step)]
+        with blas_threads(1):
+            self.next = np.linalg.qr(block)[0].T
+        self.coupling = None
+
+    def _allocate(self, capacity, dtype):
+        memory.require(
+            2 * capacity * self.dimension * dtype.itemsize,
+            f"a Lanczos basis of {capacity} vectors",
+            "ask for fewer pairs, or lower max_basis",
+        )
+        return np.empty((capacity, self.dimension), dtype)
+
+    def run(self):
+        due = self.num_pairs
+        while True:
+            self._step()
+            finished = self.count >= self.limit or self.coupling is None
+            if self.count >= due or finished:
+                values, vectors, bounds = self._ritz()
+                self.norm = max(self.norm, float(np.abs(values).max(initial=0.0)))
+                found = len(values) == self.num_pairs
+                if (found and (bounds <= self.tolerance * self.norm).all()) or finished:
+                    pairs = self._pairs(values, vectors)
+                    try:
+                        return self._required(pairs)
+                    except NotConverged:
+                        if finished:
+                            raise
+                due = math.ceil(_CHECKS_AT * max(due, self.count))
+
+    @property
+    def is_complete(self):
+        """Whether the basis spans the whole space."""
+        return self.count >= self.dimension
+
+    def _required(self, pairs):
+        remedy = f"with max_basis={self.limit} vectors: raise max_basis or the tolerance"
+        if self.is_complete:
+            remedy = "the products are not accurate enough: raise the tolerance"
+        return eigen_pairs.require_residuals(pairs, self.matrix, self.tolerance, self.norm, remedy)
+
+    def _rounding(self, scale):
+        return eigen_pairs.rounding_of_residuals(self.basis.T, scale)
+
+    def _step(self):
+        block = self.next[: self.limit - self.count]
+        stop = self.count + len(block)
+        self._grow(stop)
+        self.basis[self.count : stop] = block
+        basis = self.basis[:stop]
+        moved = self._product(block)
+        overlaps = self._orthogonalise(moved, basis)
+        self._require_symmetry(operators.finite_products(overlaps))
+        self.projected[self.count : stop, :stop] = overlaps
+        self.projected[:stop, self.count : stop] = overlaps.T
+        self._orthogonalise(moved, basis)
+        self.count = stop
+        with blas_threads(1):
+            self._continue(moved)
+
+    def _require_symmetry(self, overlaps):
+        """Compare ``q_i^T A q_j`` of the new vectors with what the products before have said."""
+        expected = np.zeros_like(overlaps)
+        expected[:, self.count :] = overlaps[:, self.count :].T
+        if self.coupling is not None:
+            previous = self.coupling.shape[1]
+            expected[:, self.count - previous : self.count] = self.coupling[: len(overlaps)]
+        sizes = np.linalg.norm(overlaps, axis=1).max(), np.linalg.norm(expected, axis=1).max()
+        self.norm = max(self.norm, *(float(size) for size in sizes))
+        difference = float(np.abs(overlaps - expected).max())
+        if difference > operators.symmetry_tolerance(self.matrix, overlaps) * self.norm:
+            raise checks.InputError(
+                f"matrix is not symmetric: u.T @ (A @ v) and v.T @ (A @ u) differ by "
+                f"{difference:.2g} for vectors of the iteration, |A| is {self.norm:.2g}; expected "
+                "a symmetric operator, for instance (A + A.T) / 2"
+            )
+
+    def _product(self, block):
+        if not operators.is_dense(self.matrix):
+            return np.ascontiguousarray((self.matrix @ block.T).T, dtype=self.basis.dtype)
+        moved = np.empty_like(block)
+
+        def fill(part):
+            np.matmul(block, self.matrix[:, part], out=moved[:, part])
+
+        self.workers.map(fill, self.parts)
+        return moved
+
+    def _orthogonalise(self, moved, basis):
+        # subtracts the components of `moved` in the basis, in place, and returns them
+        overlaps = self.workers.sum(lambda part: moved[:, part] @ basis[:, part].T, self.parts)
+
+        def subtract(part):
+            moved[:, part] -= overlaps @ basis[:, part]
+
+        self.workers.map(subtract, self.parts)
+        return overlaps
+
+    def _grow(self, needed):
+        capacity = len(self.basis)
+        if needed <= capacity:
+            return
+        capacity = min(self.limit, max(needed, 2 * capacity))
+        basis = self._allocate(capacity, self.basis.dtype)
+        basis[: self.count] = self.basis[: self.count]
+        projected = np.zeros((capacity, capacity))
+        projected[: self.count, : self.count] = self.projected[: self.count, : self.count]
+        self.basis, self.projected = basis, projected
+
+    def _continue(self, moved):
+        # next block: an orthonormal basis of what is left
+        orthogonal, triangle = np.linalg.qr(moved.T)
+        sizes = np.abs(np.diag(triangle))
+        safe = max(_SAFE, math.sqrt(operators.rounding(moved)))
+        if self.count + len(sizes) <= self.dimension and sizes.min() > safe * sizes.max():
+            self.next, self.coupling = np.ascontiguousarray(orthogonal.T), triangle
+            return
+        # directions that have vanished, or nearly, are dropped
+        orthogonal, coupling, _ = scipy.linalg.qr(
+            moved.T, mode="economic", pivoting=True, check_finite=False
+        )
+        kept = int((np.abs(np.diag(coupling)) > self._rounding(self.norm)).sum())
+        kept = min(kept, self.dimension - self.count)
+        if kept == 0:
+            self.coupling = None
+            self.next = self._fresh()
+            if len(self.next):
+                self.coupling = np.zeros((len(self.next), len(moved)))
+            return
+        fresh = orthogonal[:, :kept].T
+        # once more against the basis: a small remainder is mostly rounding in old directions
+        fresh = np.ascontiguousarray(fresh)
+        self._orthogonalise(fresh, self.basis[: self.count])
+        self.next = np.linalg.qr(fresh.T)[0].T
+        self.coupling = self.next @ moved.T
+
+    def _fresh(self):
+        # an invariant subspace: go on in a new direction, so that no eigenvalue is missed
+        if self.count >= self.dimension:
+            return np.empty((0, self.dimension), self.basis.dtype)
+        generator = np.random.Generator(np.random.Philox(key=self.count))
+        size = min(self.size, self.dimension - self.count)
+        block = generator.standard_normal((size, self.dimension)).astype(self.basis.dtype)
+        basis = self.basis[: self.count]
+        for _ in range(2):
+            self._orthogonalise(block, basis)
+        return np.linalg.qr(block.T)[0].T
+
+    def _ritz(self):
+        with blas_threads(1):
+            return self._projected_pairs()
+
+    def _projected_pairs(self):
+        projected = self.projected[: self.count, : self.count]
+        if self.which == "magnitude":
+            values, vectors = np.linalg.eigh(projected)
+            order = np.argsort(-np.abs(values), kind="stable")[: self.num_pairs]
+            values, vectors = values[order], vectors[:, order]
+        else:
+            wanted = min(self.num_pairs, self.count)
+            low = 0 if self.which == "smallest" else self.count - wanted
+            values, vectors = scipy.linalg.eigh(
+                projected, subset_by_index=[low, low + wanted - 1], check_finite=False
+            )
+            if self.which == "largest":
+                values, vectors = values[::-1], vectors[:, ::-1]
+        if self.coupling is None:
+            return values, vectors, np.zeros(len(values))
+        last = vectors[self.count - self.coupling.shape[1] :]
+        return values, vectors, np.linalg.norm(self.coupling @ last, axis=0)
+
+    def _pairs(self, values, vectors):
+        basis, vectors = self.basis[: self.count], vectors.astype(self.basis.dtype)
+        rows = self.workers.map(lambda part: basis[:, part].T @ vectors, self.parts)
+        lifted = np.concatenate(rows)
+        return eigen_pairs.with_residuals(self.matrix, values, lifted, self.count)

@@ -1,0 +1,214 @@
+"""Exact traces ``Tr A`` and ``Tr(A B)`` of arrays and operators, in blocks, at a stated cost.
+
+The functions trust what they are given: symmetric float arrays or operators, as
+:func:`aniso.matrices.operators.symmetric` returns them. :mod:`aniso.matrices.indicators` is the
+door.
+"""
+
+import numpy as np
+
+from aniso import checks
+from aniso.matrices import operators
+from aniso.matrices.factored import DiagonalCovariance, is_factored
+
+
+def trace(matrix, *, max_products=operators.MAX_PRODUCTS):
+    """Exact trace ``Tr A``, float.
+
+    Parameters
+    ----------
+    matrix : ndarray (D, D) or LinearOperator
+        Symmetric; an operator with a method `trace` is asked for it.
+    max_products : int
+        Largest number of products with an operator that has no such method; D are needed.
+
+    Raises
+    ------
+    InputError
+        If D products are needed and exceed `max_products`.
+
+    Examples
+    --------
+    >>> trace(np.array([[1.0, 5.0], [5.0, 2.0]]))
+    3.0
+    """
+    if operators.is_dense(matrix):
+        return float(np.trace(matrix))
+    if callable(getattr(matrix, "trace", None)):
+        return float(operators.finite_products(matrix.trace()))
+    return float(diagonal(matrix, max_products=max_products).sum())
+
+
+def nonzero_trace(name, matrix, *, max_products=operators.MAX_PRODUCTS):
+    """Exact trace that a ratio may divide by; one that is zero to rounding is refused.
+
+    Raises
+    ------
+    InputError
+        If the trace is zero to its rounding, as in :func:`significant_trace`, or D products exceed
+        `max_products`.
+    """
+    total, uncertainty = _trace_with_rounding(matrix, max_products)
+    if abs(total) <= uncertainty:
+        raise checks.InputError(
+            f"the trace of {name} is {total:g}, zero to its rounding of {uncertainty:.2g}; "
+            "expected a non-zero trace: a ratio to it has no meaning"
+        )
+    return total
+
+
+def significant_trace(matrix, *, max_products=operators.MAX_PRODUCTS):
+    """Exact trace, 0 where it is zero to its rounding.
+
+    Parameters
+    ----------
+    matrix, max_products
+        As for :func:`trace`.
+
+    Notes
+    -----
+    The rounding of the trace of a sum of squares is 0. A covariance that is centred in its products
+    states what rounding leaves of it, `trace_rounding`. Otherwise the rounding is
+    ``8 eps max(sum_i |A_ii|, |A|_F)``. Of an operator, |A z| with random signs z stands for
+    |A|_F, at one product.
+
+    Examples
+    --------
+    >>> significant_trace(np.array([[0.1 + 0.2, 5.0], [5.0, -0.3]]))
+    0.0
+    """
+    total, uncertainty = _trace_with_rounding(matrix, max_products)
+    return total if abs(total) > uncertainty else 0.0
+
+
+def _trace_with_rounding(matrix, max_products):
+    stated = getattr(matrix, "trace_rounding", None)
+    if stated is not None:
+        return trace(matrix, max_products=max_products), stated
+    if getattr(matrix, "symmetric_by_construction", False):
+        return trace(matrix, max_products=max_products), 0.0
+    if operators.is_dense(matrix):
+        entries, size = matrix.diagonal(), float(np.linalg.norm(matrix))
+        total = float(entries.sum())
+    else:
+        states_trace, states_diagonal = (
+            callable(getattr(matrix, name, None)) for name in ("trace", "diagonal")
+        )
+        entries = 0.0
+        if states_diagonal or not states_trace:
+            entries = diagonal(matrix, max_products=max_products)
+        total = trace(matrix) if states_trace else float(entries.sum())
+        signs = np.random.Generator(np.random.Philox(key=0)).integers(0, 2, matrix.shape[0])
+        size = float(np.linalg.norm(matrix @ (2.0 * signs - 1.0)))
+    size = max(size, float(np.abs(entries).sum()))
+    return total, 8 * operators.rounding(matrix) * size
+
+
+def diagonal(matrix, *, max_products=operators.MAX_PRODUCTS):
+    """Exact diagonal ``diag A``, shape (D,).
+
+    Parameters
+    ----------
+    matrix, max_products
+        As for :func:`trace`; an operator with a method `diagonal` is asked for it.
+
+    Raises
+    ------
+    InputError
+        If D products are needed and exceed `max_products`.
+
+    Examples
+    --------
+    >>> diagonal(np.array([[1.0, 5.0], [5.0, 2.0]]))
+    array([1., 2.])
+    """
+    if operators.is_dense(matrix):
+        return matrix.diagonal().copy()
+    if callable(getattr(matrix, "diagonal", None)):
+        return matrix.diagonal()
+    dimension = matrix.shape[0]
+    _check_products(dimension, max_products, "trace_estimators.hutch_plus_plus")
+    result = np.empty(dimension)
+    for start, stop in operators.blocks(dimension, dimension):
+        products = matrix @ operators.unit_columns(dimension, start, stop)
+        result[start:stop] = products[np.arange(start, stop), np.arange(stop - start)]
+    return operators.finite_products(result)
+
+
+def trace_of_product(left, right, *, max_products=operators.MAX_PRODUCTS):
+    """Exact trace of a product, ``Tr(A B)``, float.
+
+    Parameters
+    ----------
+    left, right : ndarray (D, D) or LinearOperator
+        Symmetric, of the same size.
+    max_products : int
+        Largest number of products with an operator of unknown structure.
+
+    Raises
+    ------
+    InputError
+        If more than `max_products` products would be needed.
+
+    Notes
+    -----
+    Two arrays cost D^2 multiplications. A factored matrix ``A^T A`` with n rows costs n products of
+    the other one, in blocks, ``sum_i a_i^T B a_i`` (non-negative term by term for B >= 0);
+    a diagonal one the other's diagonal; otherwise D products of the operators are taken.
+
+    Examples
+    --------
+    >>> trace_of_product(np.diag([2.0, 1.0]), np.array([[3.0, 1.0], [1.0, 4.0]]))
+    10.0
+    """
+    if operators.is_dense(left) and operators.is_dense(right):
+        return float(np.einsum("ij,ij->", left, right))
+    for first, second in ((left, right), (right, left)):
+        if isinstance(first, DiagonalCovariance):
+            return float(first.variances @ diagonal(second, max_products=max_products))
+    factored = [
+        (first.num_rows, first, second)
+        for first, second in ((left, right), (right, left))
+        if is_factored(first)
+    ]
+    dimension = left.shape[0]
+    if factored:
+        num_rows, first, second = min(factored, key=lambda candidate: candidate[0])
+        if num_rows <= dimension or operators.is_dense(second) or is_factored(second):
+            return _by_rows(first, second, max_products)
+    return _by_columns(left, right, max_products)
+
+
+def _by_rows(factored, other, max_products):
+    dimension, num_rows = factored.shape[0], factored.num_rows
+    if not operators.is_dense(other) and not is_factored(other):
+        _check_products(num_rows, max_products, "trace_estimators.alignment_by_examples")
+    total = 0.0
+    largest = getattr(factored, "rows_at_once", None)
+    for start, stop in operators.blocks(num_rows, dimension, largest):
+        rows = factored.factor_rows(start, stop)
+        total += float(np.einsum("ij,ji->", rows, other @ rows.T))
+    return operators.finite_products(total)
+
+
+def _by_columns(left, right, max_products):
+    dimension = left.shape[0]
+    _check_products(dimension, max_products, "trace_estimators.alignment_hutchinson")
+    total = 0.0
+    for start, stop in operators.blocks(dimension, dimension):
+        columns = operators.unit_columns(dimension, start, stop)
+        images = [
+            matrix[:, start:stop] if operators.is_dense(matrix) else matrix @ columns
+            for matrix in (left, right)
+        ]
+        total += float(np.einsum("ij,ij->", *images))
+    return operators.finite_products(total)
+
+
+def _check_products(needed, max_products, estimator):
+    max_products = checks.integer("max_products", max_products, low=1)
+    if needed > max_products:
+        raise checks.InputError(
+            f"the exact trace needs {needed} products of the operator, more than "
+            f"max_products={max_products}; use {estimator}, or raise max_products"
+        )

@@ -1,0 +1,252 @@
+"""``Tr(H Sigma)`` of a network, exact, in total and by layer, from cached factors.
+
+With centred gradients c_j = g_j - g,
+
+    Tr(H Sigma) = (1/N^2) sum_ij |L_i^T J_i c_j|^2 + (1/N) sum_j c_j^T B c_j:
+
+all products of Jacobians with gradients, whose dense layers are products of two N x N Gram
+matrices, and one form of the cross-layer matrix.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from aniso import checks
+from aniso.arrays import functions, places, transfer
+from aniso.matrices import centred_squares
+from aniso.networks.curvature import tangent_products
+from aniso.networks.parameter_blocks import blocks_of
+
+_FORMS = 128
+_ROW_ENTRIES = 2**25
+
+
+@dataclass(frozen=True)
+class NoiseCurvature:
+    """Alignment of curvature and noise, whole and layer by layer.
+
+    Attributes
+    ----------
+    alignment : float
+        ``Tr(H Sigma_1)``, Sigma_1 the centred covariance of one example's gradient.
+    isotropic : float
+        ``Tr H Tr Sigma_1 / D``, the alignment of isotropic noise of the same trace.
+    layers : tuple of str
+        Names of the layers with parameters.
+    layer_alignments, layer_isotropic : ndarray, shape (layers,)
+        The same of each layer's diagonal blocks; their sum lacks the cross-layer terms.
+    hessian_traces, noise_traces : ndarray, shape (layers,)
+        ``Tr H_ll`` and ``Tr Sigma_ll``.
+
+    Notes
+    -----
+    A trace that is zero to its rounding is 0, and the alignment with such noise too: of one
+    example, or of equal ones.
+    """
+
+    alignment: float
+    isotropic: float
+    layers: tuple
+    layer_alignments: np.ndarray
+    layer_isotropic: np.ndarray
+    hessian_traces: np.ndarray
+    noise_traces: np.ndarray
+
+    @property
+    def ratio(self):
+        """``Tr(H Sigma) / Tr(H Sigma_bar)``.
+
+        Raises
+        ------
+        InputError
+            If Tr H or Tr Sigma is zero to its rounding.
+        """
+        if self.isotropic == 0:
+            raise checks.InputError(
+                f"Tr H is {self.hessian_traces.sum():g} and Tr Sigma {self.noise_traces.sum():g}, "
+                "one of them zero to its rounding; expected non-zero traces: a ratio to them has "
+                "no meaning"
+            )
+        return self.alignment / self.isotropic
+
+
+def from_factors(factors, bilinear, gradients):
+    """``Tr(H Sigma_1)`` and the layers' parts from the cache, a pair (float, ndarray)."""
+    workers = factors.network.workers
+    total, by_layer = gauss_newton_part(factors, gradients, workers)
+    return total + bilinear_part(bilinear, gradients, workers), by_layer
+
+
+def from_forms(network, theta, gradients):
+    """The same without a cache, from ``c^T H c`` of every centred gradient c.
+
+    Parameters
+    ----------
+    network : Network
+    theta : ndarray, shape (D,)
+    gradients : GradientFactors or StreamedGradients
+        Every row is formed once.
+
+    Returns
+    -------
+    total : float
+    by_layer : ndarray
+    """
+    blocks = blocks_of(network.stack)
+    mean, (count, dimension) = gradients.mean(), gradients.shape
+    step = max(1, min(_FORMS, _ROW_ENTRIES // dimension))
+    if network.data.vectors_at_once is not None:
+        step = min(step, network.data.vectors_at_once)
+
+    def sum_of_forms(rows):
+        return float(functions.double_sum(tangent_products.forms(network, theta, rows.T)))
+
+    total, by_layer = 0.0, np.zeros(len(blocks))
+    for start in range(0, count, step):
+        rows = gradients.rows(start, min(start + step, count))
+        rows -= mean
+        total += sum_of_forms(rows)
+        if len(blocks) == 1:
+            by_layer[0] = total
+            continue
+        for number, block in enumerate(blocks):
+            own = places.namespace(rows).zeros_like(rows)
+            own[:, block.whole] = rows[:, block.whole]
+            by_layer[number] += sum_of_forms(own)
+    return total / count, by_layer / count
+
+
+def summary(network, gradients, hessian_diagonal, total, by_layer):
+    """The alignment beside the traces of curvature and noise.
+
+    Parameters
+    ----------
+    network : Network
+    gradients : GradientFactors
+    hessian_diagonal : ndarray, shape (D,)
+    total : float
+    by_layer : ndarray, shape (layers,)
+
+    Returns
+    -------
+    NoiseCurvature
+    """
+    blocks = blocks_of(network.stack)
+    squares, rounding = centred_squares.centred_square_sums(gradients, gradients.mean())
+    squares, rounding = squares / gradients.shape[0], rounding / gradients.shape[0]
+    hessian_diagonal = transfer.to_numpy(hessian_diagonal)
+    sizes = np.array([block.size for block in blocks])
+    noise_trace, noise = _traces(squares, rounding, blocks)
+    error = 8 * np.finfo(hessian_diagonal.dtype).eps
+    curvature_trace, curvature = _traces(hessian_diagonal, error * np.abs(hessian_diagonal), blocks)
+    by_layer = np.where(noise == 0, 0.0, by_layer)
+    names = [type(network.model.layers[i]).__name__ for i in network.model.parameterised]
+    return NoiseCurvature(
+        float(total) if noise_trace != 0 else 0.0,
+        curvature_trace * noise_trace / int(sizes.sum()),
+        tuple(f"{name} {number}" for number, name in enumerate(names, start=1)),
+        by_layer,
+        curvature * noise / sizes,
+        curvature,
+        noise,
+    )
+
+
+def _traces(diagonal, rounding, blocks):
+    # in total and by layer; what is not larger than its rounding is zero
+    parts = np.array([diagonal[block.whole].sum() for block in blocks], dtype=np.float64)
+    errors = np.array([rounding[block.whole].sum() for block in blocks], dtype=np.float64)
+    total = float(parts.sum())
+    if abs(total) <= errors.sum():
+        total = 0.0
+    return total, np.where(np.abs(parts) <= errors, 0.0, parts)
+
+
+def gauss_newton_part(factors, gradients, workers):
+    """``Tr(G Sigma_1)`` and the layers' ``Tr(G_ll Sigma_ll)``, a pair (float, ndarray).
+
+    Parameters
+    ----------
+    factors : GaussNewton
+    gradients : GradientFactors
+    workers : Workers
+
+    Returns
+    -------
+    total : float
+    by_layer : ndarray
+        In the order of the parameters.
+    """
+    mean = gradients.mean()
+    blocks = sorted((*factors.layout.stored, *factors.layout.factored), key=lambda b: b.start)
+    centred = {b: rows - mean[b.whole] for b, rows in gradients.stored.items()}
+
+    def of_rows(rows):
+        squares, total = np.zeros(len(blocks) + 1), 0.0
+        for number, block in enumerate(blocks):
+            own = _products(factors, gradients, centred, mean, rows, block)
+            squares[number] = _square(own)
+            total = own if number == 0 else np.add(total, own, out=total)
+        squares[-1] = _square(total)
+        return squares
+
+    squares = workers.sum(of_rows, factors.row_blocks(_num_blocks(factors, gradients)))
+    squares /= factors.num_examples * gradients.shape[0]
+    return float(squares[-1]), squares[:-1]
+
+
+def _num_blocks(factors, gradients):
+    # a block's products stay within some 30 MB
+    entries = factors.layout.num_rows * factors.layout.rank * gradients.shape[0]
+    return max(8, entries // 4_000_000)
+
+
+def _products(factors, gradients, centred, mean, rows, block):
+    # L_i^T J_i c_j restricted to one layer, (n r, N)
+    count = rows.stop - rows.start
+    rank = factors.layout.rank
+    if block in factors.pullbacks:
+        pullbacks = factors.pullbacks[block][rows].swapaxes(1, 2).reshape(count * rank, -1)
+        inputs, deltas = gradients.factored[block]
+        own = factors.inputs[block][rows] @ inputs.T
+        products = (pullbacks @ deltas.T).reshape(count, rank, -1)
+        products *= own[:, None]
+        products = products.reshape(count * rank, -1)
+        moved = factors.inputs[block][rows] @ block.inputs_first(mean[:, None])
+        shift = np.matmul(factors.pullbacks[block][rows].swapaxes(1, 2), moved[:, :, None])
+        products -= shift.reshape(-1, 1)
+        return products
+    first = 0
+    for other in factors.layout.stored:
+        if other == block:
+            break
+        first += other.size
+    stored = factors.rows[rows].reshape(count * rank, -1)[:, first : first + block.size]
+    if block in centred:
+        return stored @ centred[block].T
+    inputs, deltas = gradients.factored[block]
+    weights = stored[:, : block.num_units * block.num_inputs]
+    moved = weights.reshape(-1, block.num_inputs) @ inputs[:, :-1].T
+    moved = moved.reshape(count * rank, block.num_units, -1)
+    moved += stored[:, block.num_units * block.num_inputs :, None]
+    products = np.einsum("iuj,ju->ij", moved, deltas)
+    products -= stored @ mean[block.whole][:, None]
+    return products
+
+
+def _square(array):
+    return float(np.einsum("ij,ij->", array, array, dtype=np.float64))
+
+
+def bilinear_part(bilinear, gradients, workers, num_columns=64):
+    """``Tr(B Sigma_1)``, float, from forms of blocks of centred gradients."""
+    mean, count = gradients.mean(), gradients.shape[0]
+
+    def of_rows(start):
+        rows = gradients.rows(start, min(start + num_columns, count))
+        rows -= mean
+        return bilinear.quadratic_forms(np.ascontiguousarray(rows.T)).sum()
+
+    parts = workers.map(of_rows, range(0, count, num_columns))
+    return float(np.sum(parts)) / count

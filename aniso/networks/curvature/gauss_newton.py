@@ -1,0 +1,182 @@
+"""Generalised Gauss-Newton matrix ``(1/N) sum_i J_i^T S_i J_i`` on cached per-example factors.
+
+With ``S_i = L_i L_i^T`` (C x r) an example contributes the r rows ``L_i^T J_i``. For a convolution
+they are stored; for a dense layer they are kept as factors, the layer's inputs a_i (with a 1 for
+the bias) and ``U_i = L_i^T dz/df`` pulled back to its outputs (units x r). Examples whose S_i is 0
+(clipped outputs) take no part, and r is the largest rank that occurs: C - 1 for a softmax.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from aniso.networks import passes
+from aniso.networks.layers.dense import Dense
+from aniso.networks.parameter_blocks import blocks_of
+
+# a dense layer with one output row is stored rather than factored up to this many numbers
+_STORED_ENTRIES = 16_000_000
+
+
+def matrix_factors(matrices):
+    """Factors L (n, C, r) of positive semi-definite ``S = L L^T`` (n, C, C), r the largest rank.
+
+    Examples
+    --------
+    >>> matrix_factors(np.array([[[1.0, 1.0], [1.0, 1.0]]])).shape
+    (1, 2, 1)
+    """
+    if matrices.shape[-1] == 1:
+        return np.sqrt(matrices)
+    values, vectors = np.linalg.eigh(matrices)
+    # rounding of the largest matrix: what lies below changes no digit of the sum
+    threshold = 8 * len(values[0]) * np.finfo(matrices.dtype).eps * values.max()
+    rank = max(1, int((values > threshold).sum(axis=1).max()))
+    values, vectors = values[:, -rank:], vectors[:, :, -rank:]
+    return vectors * np.sqrt(np.maximum(values, 0))[:, None, :]
+
+
+@dataclass(frozen=True)
+class Plan:
+    """Which layers' rows are stored and which are factored.
+
+    Attributes
+    ----------
+    stored, factored : tuple of ParameterBlock
+    rank : int
+        r.
+    num_rows : int
+        Examples that take part.
+    """
+
+    stored: tuple
+    factored: tuple
+    rank: int
+    num_rows: int
+
+    @property
+    def num_stored(self):
+        """Columns of the stored rows."""
+        return sum(block.size for block in self.stored)
+
+    def num_entries(self):
+        """Numbers in the cache."""
+        factors = sum(b.num_inputs + 1 + b.num_units * self.rank for b in self.factored)
+        return self.num_rows * (self.rank * self.num_stored + factors)
+
+    def multiplications(self):
+        """Multiplications of one product with a vector."""
+        factored = sum(b.size + b.num_units * self.rank for b in self.factored)
+        return 2 * self.num_rows * (self.rank * self.num_stored + factored)
+
+    def dense_multiplications(self):
+        """Multiplications of the dense lower triangle."""
+        stored = self.num_stored
+        sizes = [block.size for block in self.factored]
+        total = self.rank * stored**2 // 2 + stored * sum(sizes)
+        total += sum(sizes) ** 2 // 2
+        return self.num_rows * total
+
+
+def plan(stack, rank, num_rows):
+    """Store the rows of convolutions, and of dense layers where factors would save nothing."""
+    stored, factored = [], []
+    for block in blocks_of(stack):
+        dense = isinstance(stack.layers[block.position], Dense)
+        small = rank == 1 and num_rows * block.size <= _STORED_ENTRIES
+        (factored if dense and not small else stored).append(block)
+    return Plan(tuple(stored), tuple(factored), rank, num_rows)
+
+
+class GaussNewton:
+    """Cached factors of one Gauss-Newton matrix; filled chunk by chunk."""
+
+    def __init__(self, network, layout, num_examples):
+        self.network, self.layout, self.num_examples = network, layout, num_examples
+        self.num_parameters, dtype = network.num_parameters, network.dtype
+        count, rank = layout.num_rows, layout.rank
+        self.rows = np.empty((count, rank, layout.num_stored), dtype)
+        self.inputs = {b: np.ones((count, b.num_inputs + 1), dtype) for b in layout.factored}
+        self.pullbacks = {b: np.empty((count, b.num_units, rank), dtype) for b in layout.factored}
+        self._diagonal = np.zeros(self.num_parameters)
+
+    def fill(self, rows, parameters, trail, factors):
+        """The cache of the examples `rows` from their forward trail and factors L (n, C, r)."""
+        network = self.network
+        delta = np.ascontiguousarray(factors.transpose(2, 1, 0), dtype=network.dtype)
+        deltas = passes.deltas(network.layers, parameters, trail, delta)
+        diagonal, start = np.zeros(self.num_parameters), 0
+        for block in self.layout.stored:
+            layer, memory = network.layers[block.position], trail[block.position]
+            out = self.rows[rows, :, start : start + block.size]
+            own = deltas[block.position]
+            for number in range(self.layout.rank):
+                layer.write_per_example_gradients(memory, own[number], out[:, number])
+            diagonal[block.whole] = np.einsum("nrp,nrp->p", out, out, dtype=np.float64)
+            start += block.size
+        for block in self.layout.factored:
+            memory, delta = trail[block.position], deltas[block.position]
+            self.inputs[block][rows, :-1] = memory.T
+            self.pullbacks[block][rows] = delta.transpose(2, 1, 0)
+            squares = np.square(delta, dtype=np.float64).sum(axis=0)
+            joined = squares @ np.square(self.inputs[block][rows], dtype=np.float64)
+            block.scatter(joined[:, :, None], diagonal[:, None])
+        return diagonal
+
+    def finish(self, diagonals):
+        """Adopt the chunks' squares, in order."""
+        for part in diagonals:
+            self._diagonal += part
+        self._diagonal /= self.num_examples
+
+    @property
+    def diagonal(self):
+        """Diagonal of the matrix, accumulated in double precision, (D,)."""
+        return self._diagonal
+
+    def output_rows(self, rows, vectors):
+        """``L_i^T J_i V`` of the examples `rows`: (n, r, K) from vectors (D, K)."""
+        count, columns = rows.stop - rows.start, vectors.shape[1]
+        result = np.zeros((count, self.layout.rank, columns), vectors.dtype)
+        if self.layout.stored:
+            stored = self.rows[rows].reshape(-1, self.layout.num_stored)
+            result += (stored @ self.stored_part(vectors)).reshape(result.shape)
+        for block in self.layout.factored:
+            moved = self.inputs[block][rows] @ block.inputs_first(vectors)
+            moved = moved.reshape(count, block.num_units, columns)
+            result += np.matmul(self.pullbacks[block][rows].swapaxes(1, 2), moved)
+        return result
+
+    def stored_part(self, vectors):
+        """Entries of vectors (D, K) that belong to stored columns."""
+        parts = [vectors[block.whole] for block in self.layout.stored]
+        return parts[0] if len(parts) == 1 else np.concatenate(parts)
+
+    def pull_back(self, rows, coefficients):
+        """``sum_i J_i^T L_i c_i`` for coefficients (n, r, K): (D, K)."""
+        columns = coefficients.shape[2]
+        result = np.zeros((self.num_parameters, columns), coefficients.dtype)
+        if self.layout.stored:
+            stored = self.rows[rows].reshape(-1, self.layout.num_stored)
+            pulled, start = stored.T @ coefficients.reshape(-1, columns), 0
+            for block in self.layout.stored:
+                result[block.whole] = pulled[start : start + block.size]
+                start += block.size
+        for block in self.layout.factored:
+            moved = np.matmul(self.pullbacks[block][rows], coefficients)
+            moved = self.inputs[block][rows].T @ moved.reshape(len(moved), -1)
+            moved = moved.reshape(-1, block.num_units, columns).transpose(1, 0, 2)
+            block.scatter(moved, result)
+        return result
+
+    def product_of(self, rows, vectors):
+        """The examples' share of ``N G V``."""
+        return self.pull_back(rows, self.output_rows(rows, vectors))
+
+    def row_blocks(self, num_blocks=8):
+        """Slices of the examples, for threads."""
+        step = max(1, -(-self.layout.num_rows // num_blocks))
+        return [
+            slice(i, min(i + step, self.layout.num_rows))
+            for i in range(0, self.layout.num_rows, step)
+        ]

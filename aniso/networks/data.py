@@ -1,0 +1,248 @@
+"""Data of a network in chunks of examples, where the passes run or on the way there."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from aniso import checks, memory
+from aniso.arrays import functions, places, transfer
+
+_LARGEST_SHARE = 4
+_SMALLEST_CHUNK = 50
+# the share of the budget that data may take at rest; the rest is for the passes
+_DATA_SHARE = 4
+_COLUMNS_SHARE = 8
+# vectors of D numbers that passes hold beside those of their threads: vectors, sums, temporaries
+_VECTORS = 4
+# share of the room for chunks that blocks of vectors may take, beyond the first vector
+_BLOCKS_SHARE = 3
+# activations of a chunk to the bytes of all parameters, where these exceed the cache
+_PARAMETER_SHARE = 2
+
+
+@dataclass(frozen=True)
+class Chunk:
+    """Examples start..stop of the data: what the first layer reads, batch last, and targets."""
+
+    rows: slice
+    prepared: object
+    targets: object
+
+    @property
+    def size(self):
+        """Number of examples n."""
+        return self.rows.stop - self.rows.start
+
+
+class ChunkedData:
+    """Inputs and targets of a network, cut into chunks that the passes take one by one.
+
+    Parameters
+    ----------
+    stack : Stack
+        The layers that run.
+    inputs : array, shape (N, \\*stack.input_shape)
+        In the precision in which they were given: chunks are converted one by one. They stay where
+        they are if they are NumPy's, `place` is not, and a quarter of the budget cannot hold them:
+        then chunks are sent to `place` one by one, and dropped.
+    targets : array
+        Checked, at `place`.
+    place : places.Place
+        Where the passes run.
+    dtype : numpy.dtype
+        Precision of the passes.
+    workers : Workers
+        Threads that share the chunks.
+    memory_budget : int or None
+        Bytes that a quantity may take at `place`; see :class:`aniso.networks.Network`.
+    """
+
+    def __init__(self, stack, inputs, targets, place, dtype, workers, memory_budget):
+        self.stack, self.place, self.dtype, self.workers = stack, place, dtype, workers
+        self.memory_budget, self._held = memory_budget, 0
+        if places.place_of(inputs) != place:
+            held = int(np.prod(inputs.shape)) * dtype.itemsize
+            if held <= self.memory_limit() // _DATA_SHARE:
+                inputs, self._held = transfer.to_device(inputs.astype(dtype), place), held
+        self.inputs, self.targets = inputs, targets
+        self.chunk_size = self._chunk_size()
+        self._chunks = None
+
+    @property
+    def num_examples(self):
+        """N."""
+        return self.inputs.shape[0]
+
+    @property
+    def streamed(self):
+        """Whether inputs are sent to the place of the passes chunk by chunk."""
+        return places.place_of(self.inputs) != self.place
+
+    def memory_limit(self):
+        """Bytes that may be taken at the place of the passes."""
+        return self.place.free_bytes if self.memory_budget is None else self.memory_budget
+
+    @property
+    def bytes_per_example(self):
+        """Bytes that one example's forward pass keeps, about."""
+        entries = int(np.prod(self.stack.input_shape))
+        for layer, shape in zip(self.stack.layers, self.stack.shapes[:-1], strict=True):
+            entries += layer.memory_entries(shape)
+        return entries * self.dtype.itemsize
+
+    @property
+    def vector_bytes(self):
+        """Bytes that a pass with one vector of D numbers takes for such vectors, about.
+
+        Counted in double precision, in which squares are added up.
+        """
+        return (_VECTORS + self.workers.num_threads) * self.stack.num_parameters * 8
+
+    @property
+    def _room(self):
+        # what a budget leaves to chunks and to blocks of vectors
+        return max(0, self.memory_budget - self.vector_bytes - self._held)
+
+    @property
+    def vectors_at_once(self):
+        """Vectors of D numbers that a pass may hold together; None where no budget is stated."""
+        if self.memory_budget is None:
+            return None
+        return 1 + self._room // (_BLOCKS_SHARE * self.vector_bytes)
+
+    @property
+    def tangent_bytes(self):
+        """Bytes of activations that a block of tangents should have in one chunk."""
+        if self.memory_budget is None:
+            return self.place.chunk_bytes
+        return min(self.place.chunk_bytes, self._room // (4 * self.workers.num_threads))
+
+    def _chunk_size(self):
+        threads = self.workers.num_threads
+        # weights and their gradient are read once a chunk: the examples' own work must outweigh it
+        parameters = self.stack.num_parameters * self.dtype.itemsize
+        budget = max(self.place.chunk_bytes, _PARAMETER_SHARE * parameters)
+        if self.memory_budget is not None:
+            budget = min(budget, self._room // (4 * threads))
+        elif self.place.is_accelerator:
+            budget = min(budget, self.place.free_bytes // 8)
+        needed = 4 * self.bytes_per_example * threads
+        if self.memory_budget is None:
+            limit = int(0.9 * self.place.free_bytes)
+        else:
+            limit, needed = self.memory_budget, needed + self.vector_bytes + self._held
+        memory.require(
+            needed,
+            f"the passes of one example on each thread, with {_VECTORS + threads} vectors of "
+            f"{self.stack.num_parameters} numbers",
+            "raise memory_budget or lower num_threads",
+            budget=limit,
+        )
+        largest = self.num_examples
+        if self.place.is_numpy:
+            # several chunks for each thread
+            largest = max(_SMALLEST_CHUNK, -(-self.num_examples // _LARGEST_SHARE))
+        size = max(1, min(budget // self.bytes_per_example, largest, self.num_examples))
+        return _balanced(self.num_examples, size)
+
+    def chunks(self):
+        """Chunks of the data in order; the first layer's columns are kept where they fit."""
+        if self._chunks is None:
+            starts = range(0, self.num_examples, self.chunk_size)
+            rows = [slice(i, min(i + self.chunk_size, self.num_examples)) for i in starts]
+            first = self.stack.layers[0].memory_entries(self.stack.input_shape)
+            kept = first * self.dtype.itemsize * self.num_examples
+            limit = self.memory_limit() if self.memory_budget is None else self._room
+            keeps = not self.streamed and kept < limit // _COLUMNS_SHARE
+            prepared = self.workers.map(self.prepared_rows if keeps else _nothing, rows)
+            self._chunks = [
+                Chunk(part, columns, self.targets[part, ...])
+                for part, columns in zip(rows, prepared, strict=True)
+            ]
+        return self._chunks
+
+    def prepared_rows(self, rows):
+        """What the first layer reads of the examples `rows`, a slice."""
+        examples = transfer.to_device(self.inputs[rows, ...], self.place)
+        xp = places.namespace(examples)
+        examples = xp.astype(examples, self.place.dtype(self.dtype), copy=False)
+        batch_last = functions.contiguous(xp.moveaxis(examples, 0, -1))
+        return self.stack.layers[0].prepare(batch_last)
+
+    def prepared(self, chunk):
+        """What the first layer reads of a chunk."""
+        return self.prepared_rows(chunk.rows) if chunk.prepared is None else chunk.prepared
+
+
+def _balanced(num_examples, size):
+    """The largest chunk of at most `size` that makes an even number of nearly equal chunks.
+
+    Two threads then end together; one chunk stays one.
+
+    Examples
+    --------
+    >>> _balanced(100, 20), _balanced(100, 100), _balanced(7, 3)  # six, one and four chunks
+    (17, 100, 2)
+    """
+    count = -(-num_examples // size)
+    if count > 1:
+        count += count % 2
+    return -(-num_examples // count)
+
+
+def _nothing(_):
+    return None
+
+
+def _check_precision(inputs):
+    given = str(inputs.dtype).rpartition(".")[2]  # torch.float16 and its like
+    if given == "uint8":
+        raise checks.InputError(
+            "inputs has dtype uint8; expected float64 or float32: "
+            "image_transformations.scale_images makes numbers of grey values"
+        )
+    if given in ("float16", "bfloat16"):
+        raise checks.InputError(
+            f"inputs has dtype {given}; expected float64 or float32: half precision has rounded "
+            "the data already"
+        )
+
+
+def placed(output_loss, inputs, targets, device, dtype, model):
+    """Checked inputs and targets, and the place where they are to be.
+
+    Parameters
+    ----------
+    output_loss : loss
+    inputs, targets : array
+        Of one place.
+    device : str, device or Place, optional
+        As in :func:`aniso.arrays.places.resolve`.
+    dtype : numpy.dtype
+    model : Stack
+
+    Returns
+    -------
+    inputs : array
+        Still where they were, if that is the host, in the precision in which they were given.
+    targets : array
+        At the place.
+    place : places.Place
+    """
+    here, place = places.place_of(inputs), places.resolve(inputs, device)
+    shape = (None, *model.input_shape)
+    inputs = transfer.checked_as_given("inputs", inputs, here, shape=shape, dtype=dtype)
+    _check_precision(inputs)
+    if inputs.shape[0] == 0:
+        raise checks.InputError("inputs has no examples; expected N >= 1")
+    if not here.is_numpy:
+        inputs = transfer.to_device(inputs, place)
+    elif places.is_foreign(targets):
+        here = place  # targets may be there already
+    transfer.require_place("targets", targets, here)
+    given = output_loss.check_targets(
+        transfer.to_numpy(targets) if places.is_foreign(targets) else targets,
+        inputs.shape[0],
+        model.num_outputs,
+    )
+    return inputs, transfer.to_device(given, place), place

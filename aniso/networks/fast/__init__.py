@@ -1,0 +1,1 @@
+"""Faster convolutions, and the choice among them."""

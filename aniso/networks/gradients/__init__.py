@@ -1,0 +1,1 @@
+"""Gradients of the single examples: kept as factors, streamed, and their squares."""

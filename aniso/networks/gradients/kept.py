@@ -1,0 +1,195 @@
+"""Per-example gradients kept as factors: stored for convolutions, products for dense layers.
+
+The gradient of example i in a dense layer is the outer product of its deltas with the layer's
+inputs and a 1. What a covariance needs, products, Gram matrices, norms, comes from the factors; the
+(N, D) array exists only in pieces that are asked for.
+"""
+
+import numpy as np
+
+from aniso import memory
+from aniso.networks import passes
+from aniso.networks.layers.dense import Dense
+from aniso.networks.parameter_blocks import blocks_of
+
+
+def stored_entries(network):
+    """Numbers of one example: gradient entries that are written out, and all that are kept.
+
+        Parameters
+        ----------
+        network : Network
+
+        Returns
+        -------
+        written, held : int
+
+        Examples
+        --------
+        >>> from aniso.problems import losses
+    >>> from aniso import networks
+        >>> stack = networks.Stack((networks.Dense(3),), (2,))  # two inputs, a 1 and three deltas
+        >>> stored_entries(networks.Network(stack, losses.SquaredLoss(), [[1.0, 2.0]], [[0.0] * 3]))
+        (0, 6)
+    """
+    written = factors = 0
+    for block in blocks_of(network.stack):
+        if isinstance(network.layers[block.position], Dense):
+            factors += block.num_inputs + 1 + block.num_units
+        else:
+            written += block.size
+    return written, written + factors
+
+
+class GradientFactors:
+    """Gradients g_i of all examples at one theta, as factors.
+
+    Attributes
+    ----------
+    shape : tuple
+        (N, D).
+    stored : dict of ParameterBlock to ndarray (N, P)
+        Rows of layers whose gradients are stored.
+    factored : dict of ParameterBlock to (ndarray (N, in + 1), ndarray (N, units))
+        Inputs, with a 1, and deltas of layers whose gradients are products.
+    """
+
+    def __init__(self, network, theta):
+        self.network = network
+        self.shape = network.num_examples, network.num_parameters
+        self.dtype = network.dtype
+        blocks = blocks_of(network.stack)
+        dense = [b for b in blocks if isinstance(network.layers[b.position], Dense)]
+        others = [b for b in blocks if b not in dense]
+        count = network.num_examples
+        _, entries = stored_entries(network)
+        memory.require(
+            count * entries * self.dtype.itemsize,
+            "the factors of the per-example gradients",
+            "use fewer examples",
+            budget=network.memory_budget,
+        )
+        self.stored = {b: np.empty((count, b.size), self.dtype) for b in others}
+        self.factored = {
+            b: (
+                np.ones((count, b.num_inputs + 1), self.dtype),
+                np.empty((count, b.num_units), self.dtype),
+            )
+            for b in dense
+        }
+        network.workers.map(self._fill, self._passes(theta))
+
+    def _passes(self, theta):
+        parameters = self.network.stack.unpacked(theta)
+        return [(chunk, parameters) for chunk in self.network.chunks()]
+
+    def _fill(self, work):
+        chunk, parameters = work
+        network = self.network
+        outputs, trail = passes.forward(network.layers, parameters, network.prepared(chunk))
+        delta = network.output_deltas(outputs, chunk.targets)
+        deltas = passes.deltas(network.layers, parameters, trail, delta)
+        for block, rows in self.stored.items():
+            network.layers[block.position].write_per_example_gradients(
+                trail[block.position], deltas[block.position], rows[chunk.rows]
+            )
+        for block, (inputs, own) in self.factored.items():
+            inputs[chunk.rows, :-1] = trail[block.position].T
+            own[chunk.rows] = deltas[block.position].T
+
+    def project(self, vectors):
+        """``G V``, the inner products with vectors (D, K): (N, K)."""
+        pieces = [vectors[block.whole] for block in self.stored]
+        firsts = [block.inputs_first(vectors) for block in self.factored]
+
+        def of_rows(part):
+            result = np.zeros((part.stop - part.start, vectors.shape[1]), self.dtype)
+            for rows, piece in zip(self.stored.values(), pieces, strict=True):
+                result += rows[part] @ piece
+            for (inputs, deltas), first in zip(self.factored.values(), firsts, strict=True):
+                moved = (inputs[part] @ first).reshape(len(result), deltas.shape[1], -1)
+                result += np.matmul(deltas[part, None, :], moved)[:, 0]
+            return result
+
+        return np.concatenate(self.network.workers.map(of_rows, self._row_blocks()))
+
+    def combine(self, weights):
+        """``weights @ G`` for weights (K, N): (K, D), one weighted backward sum each."""
+        columns = np.ascontiguousarray(weights.T, dtype=self.dtype)
+        result = np.zeros((self.shape[1], len(weights)), self.dtype)
+
+        def of_block(block):
+            if block in self.stored:
+                result[block.whole] = self.stored[block].T @ columns
+                return
+            inputs, deltas = self.factored[block]
+            scaled = deltas[:, :, None] * columns[:, None, :]
+            moved = inputs.T @ scaled.reshape(len(scaled), -1)
+            moved = moved.reshape(-1, block.num_units, len(weights)).transpose(1, 0, 2)
+            block.scatter(moved, result)
+
+        self.network.workers.map(of_block, [*self.stored, *self.factored])
+        return result.T
+
+    def _row_blocks(self, num_blocks=4):
+        step = max(1, -(-self.shape[0] // num_blocks))
+        return [slice(i, min(i + step, self.shape[0])) for i in range(0, self.shape[0], step)]
+
+    def rows(self, start, stop):
+        """Gradients of the examples start..stop, (stop - start, D)."""
+        result = np.empty((stop - start, self.shape[1]), self.dtype)
+        for block, rows in self.stored.items():
+            result[:, block.whole] = rows[start:stop]
+        for block, (inputs, deltas) in self.factored.items():
+            own, others = deltas[start:stop], inputs[start:stop, :-1]
+            outer = own[:, :, None] * others[:, None, :]
+            result[:, block.weights] = outer.reshape(stop - start, -1)
+            result[:, block.biases] = own
+        return result
+
+    def mean(self):
+        """``g``, the gradient of the mean loss, (D,)."""
+        weights = np.full((1, self.shape[0]), 1 / self.shape[0], self.dtype)
+        return self.combine(weights)[0]
+
+    def gram(self):
+        """Inner products ``g_i . g_j``, (N, N): a sum of products of two Gram matrices a layer."""
+        count = self.shape[0]
+        blocks = self._row_blocks(8)
+        result = np.empty((count, count), self.dtype)
+
+        def fill(part):
+            total = np.zeros((part.stop - part.start, part.stop), self.dtype)
+            for rows in self.stored.values():
+                total += rows[part] @ rows[: part.stop].T
+            for inputs, deltas in self.factored.values():
+                own = inputs[part] @ inputs[: part.stop].T
+                own *= deltas[part] @ deltas[: part.stop].T
+                total += own
+            result[part, : part.stop] = total
+
+        self.network.workers.map(fill, blocks)
+        for part in blocks:
+            result[: part.start, part] = result[part, : part.start].T
+        return result
+
+    def square_norms(self):
+        """``|g_i|^2``, (N,), in double precision."""
+        total = np.zeros(self.shape[0])
+        for rows in self.stored.values():
+            total += np.einsum("np,np->n", rows, rows, dtype=np.float64)
+        for inputs, deltas in self.factored.values():
+            total += np.square(inputs, dtype=np.float64).sum(axis=1) * np.square(
+                deltas, dtype=np.float64
+            ).sum(axis=1)
+        return total
+
+    def square_sums(self):
+        """``sum_i g_i^2`` entry by entry, (D,), in double precision."""
+        total = np.zeros((self.shape[1], 1))
+        for block, rows in self.stored.items():
+            total[block.whole, 0] = np.einsum("np,np->p", rows, rows, dtype=np.float64)
+        for block, (inputs, deltas) in self.factored.items():
+            squares = np.square(deltas, dtype=np.float64).T @ np.square(inputs, dtype=np.float64)
+            block.scatter(squares[:, :, None], total)
+        return total[:, 0]

@@ -1,0 +1,203 @@
+"""Activations, elementwise: value, slope and curvature of each.
+
+Values and slopes are those of :mod:`aniso.problems.activations`, kinks included (the slope at a
+kink is autograd's); the others gain their second derivative here, and GELU is added.
+"""
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import autograd.numpy as anp
+from array_api_compat import array_namespace
+from autograd.scipy import special as traced_special
+
+from aniso import checks
+from aniso.arrays import functions, places
+from aniso.networks.layers.layer import Layer
+from aniso.problems import activations, link_functions
+
+
+class Rule(NamedTuple):
+    """One activation, array API code only (curvature None: piecewise linear)."""
+
+    value: Callable
+    slope: Callable
+    curvature: Callable | None = None
+
+
+def _zero(z, xp):
+    return xp.zeros((), dtype=z.dtype, device=places.device(z))
+
+
+def _step(z, xp):
+    # 1 above the kink, 0 below, 1/2 on it; comparisons are the fastest passes there are
+    step = xp.astype(z > 0, z.dtype)
+    if places.is_numpy(z) and not (z == 0).any():
+        return step
+    return 0.5 * (step + xp.astype(z >= 0, z.dtype))
+
+
+def _tanh_curvature(z, xp):
+    value = xp.tanh(z)
+    return -2 * value * (1 - value * value)
+
+
+def _sigmoid(z, xp):
+    return 0.5 * xp.tanh(0.5 * z) + 0.5
+
+
+def _softplus(z, xp):
+    return xp.maximum(z, _zero(z, xp)) + xp.log1p(xp.exp(-xp.abs(z)))
+
+
+def _sigmoid_curvature(z, xp):  # noqa: ARG001
+    value = link_functions.expit(z)
+    return value * link_functions.expit(-z) * (1 - 2 * value)
+
+
+def _silu_slope(z, xp):  # noqa: ARG001
+    return link_functions.expit(z) * (1 + z * link_functions.expit(-z))
+
+
+def _silu_curvature(z, xp):  # noqa: ARG001
+    value, rest = link_functions.expit(z), link_functions.expit(-z)
+    return value * rest * (2 + z * (rest - value))
+
+
+def _not_positive(z, xp):
+    return xp.minimum(z, _zero(z, xp))
+
+
+def _normal_distribution(z, xp):  # noqa: ARG001
+    return 0.5 * functions.erf(z / math.sqrt(2)) + 0.5
+
+
+def _normal_density(z, xp):
+    return xp.exp(-0.5 * z * z) / math.sqrt(2 * math.pi)
+
+
+_LEAK = activations.LEAKY_SLOPE
+
+RULES = {
+    "relu": Rule(lambda z, xp: xp.maximum(z, _zero(z, xp)), _step),
+    "leaky_relu": Rule(
+        lambda z, xp: xp.where(z > 0, z, _LEAK * z),
+        lambda z, xp: _LEAK + (1 - _LEAK) * _step(z, xp),
+    ),
+    "abs": Rule(lambda z, xp: xp.abs(z), lambda z, xp: xp.sign(z)),
+    "hard_tanh": Rule(
+        lambda z, xp: xp.clip(z, -1.0, 1.0),
+        lambda z, xp: xp.astype(xp.abs(z) < 1, z.dtype),
+    ),
+    "tanh": Rule(lambda z, xp: xp.tanh(z), lambda z, xp: 1 - xp.tanh(z) ** 2, _tanh_curvature),
+    "softplus": Rule(_softplus, _sigmoid, lambda z, xp: _sigmoid(z, xp) * (1 - _sigmoid(z, xp))),
+    "sigmoid": Rule(
+        lambda z, xp: link_functions.expit(z),  # noqa: ARG005
+        lambda z, xp: link_functions.expit(z) * link_functions.expit(-z),  # noqa: ARG005
+        _sigmoid_curvature,
+    ),
+    "silu": Rule(lambda z, xp: z * link_functions.expit(z), _silu_slope, _silu_curvature),  # noqa: ARG005
+    "elu": Rule(
+        lambda z, xp: xp.where(z > 0, z, xp.expm1(_not_positive(z, xp))),
+        lambda z, xp: xp.exp(_not_positive(z, xp)),
+        # on the kink of the slope the exponential side's, as in autograd
+        lambda z, xp: xp.where(z > 0, _zero(z, xp), xp.exp(_not_positive(z, xp))),
+    ),
+    "gelu": Rule(
+        lambda z, xp: z * _normal_distribution(z, xp),
+        lambda z, xp: _normal_distribution(z, xp) + z * _normal_density(z, xp),
+        lambda z, xp: (2 - z * z) * _normal_density(z, xp),
+    ),
+}
+
+
+def _plain_gelu(z):
+    return z * (0.5 * traced_special.erf(z / anp.sqrt(2.0)) + 0.5)
+
+
+@dataclass(frozen=True)
+class Activation(Layer):
+    """``rho(z)`` for every entry.
+
+    Parameters
+    ----------
+    name : str
+        rho: "relu", "leaky_relu", "abs", "hard_tanh", which are piecewise linear, or "tanh",
+        "sigmoid", "softplus", "gelu", "silu", "elu". At a kink the slope is the mean of both sides
+        (relu, leaky_relu, abs) and 0 at the bounds of hard_tanh, as in autograd. elu and silu have
+        no further parameter: ``exp(z) - 1`` for z < 0, and ``z sigmoid(z)``.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> Activation("relu").forward((), np.array([[-1.0, 2.0]]))[0]
+    array([[0., 2.]])
+    """
+
+    name: str
+
+    routed = True
+
+    def __post_init__(self):
+        checks.one_of("activation", self.name, sorted(RULES))
+
+    @classmethod
+    def examples(cls):
+        """Cases of the tests."""
+        return [(cls(name), (3, 2)) for name in RULES]
+
+    @property
+    def piecewise_linear(self):
+        """Whether rho'' is 0 between kinks."""
+        return RULES[self.name].curvature is None
+
+    def plain(self, parameters, inputs):  # noqa: ARG002
+        """rho by autograd's NumPy."""
+        if self.name == "gelu":
+            return _plain_gelu(inputs)
+        return activations.named(self.name).value(inputs)
+
+    def forward(self, parameters, prepared):  # noqa: ARG002
+        """``rho(z)``; the memory is z and its slope."""
+        xp = array_namespace(prepared)
+        rule = RULES[self.name]
+        return rule.value(prepared, xp), ActivationMemory(prepared, rule.slope(prepared, xp))
+
+    def backward(self, parameters, memory, delta):  # noqa: ARG002
+        """``rho'(z) delta``."""
+        return delta * memory.slope
+
+    def tangent(self, parameters, memory, directions, inputs_tangent):  # noqa: ARG002
+        """``rho'(z) z'``; the trace is z'."""
+        if inputs_tangent is None:
+            return None, None
+        return inputs_tangent * memory.slope, inputs_tangent
+
+    def second_order(self, parameters, memory, directions, trace, delta):  # noqa: ARG002
+        """``rho''(z) z' delta``: the diagonal term of a smooth activation."""
+        if self.piecewise_linear or trace is None:
+            return None, None
+        return trace * (self.curvature(memory) * delta), None
+
+    def curvature(self, memory):
+        """``rho''(z)``, the shape of z."""
+        return RULES[self.name].curvature(memory.inputs, array_namespace(memory.inputs))
+
+    def curved_entries(self, parameters, memory, delta):  # noqa: ARG002
+        """Every z of a smooth activation; nothing lies between z and the layer's inputs."""
+        if self.piecewise_linear:
+            return []
+        return [(self.curvature(memory) * delta, lambda units, weights: (None, units))]  # noqa: ARG005
+
+    def route(self, memory, index, slope):
+        """Routing of a stage, slopes multiplied."""
+        return index, slope * memory.slope
+
+
+class ActivationMemory(NamedTuple):
+    """Pre-activations z and ``rho'(z)``."""
+
+    inputs: object
+    slope: object

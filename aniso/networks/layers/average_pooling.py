@@ -1,0 +1,109 @@
+"""Average pooling over windows, without padding."""
+
+import math
+from dataclasses import dataclass
+from typing import NamedTuple
+
+from array_api_compat import array_namespace
+
+from aniso import checks
+from aniso.arrays import places
+from aniso.networks.layers.layer import Layer
+from aniso.networks.layers.windows import pair, window_counts, window_slices
+
+
+@dataclass(frozen=True)
+class AveragePooling(Layer):
+    """Mean over windows of `size`, one every `stride` entries; incomplete windows are dropped.
+
+    Parameters
+    ----------
+    size : int or (int, int)
+        Height and width of a window.
+    stride : int or (int, int), optional
+        Distance between windows, `size` if not given.
+
+    Notes
+    -----
+    A window as large as the image gives global average pooling. Networks with this layer have no
+    cached factors of the Hessian: its products are passes of tangents.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> images = np.array([[[1.0, 2.0], [4.0, 3.0]]])[..., None]
+    >>> AveragePooling(2).forward((), images)[0].ravel()
+    array([2.5])
+    """
+
+    size: tuple
+    stride: tuple | None = None
+
+    def __post_init__(self):
+        object.__setattr__(self, "size", pair("size", self.size, low=1))
+        stride = self.size if self.stride is None else pair("stride", self.stride, low=1)
+        object.__setattr__(self, "stride", stride)
+
+    @classmethod
+    def examples(cls):
+        """Cases of the tests: windows that tile, that overlap, that leave a rest, the image."""
+        return [
+            (cls(2), (2, 4, 4)),
+            (cls(3, 2), (2, 7, 5)),
+            (cls((1, 2)), (1, 3, 5)),
+            (cls((3, 4)), (2, 3, 4)),
+        ]
+
+    def output_shape(self, input_shape):
+        """(channels, windows down, windows across)."""
+        if len(input_shape) != 3:
+            raise checks.InputError(
+                f"average pooling got inputs of shape {input_shape}; expected (channels, height, "
+                "width)"
+            )
+        counts = window_counts("average pooling", input_shape, self.size, self.stride)
+        return (input_shape[0], *counts)
+
+    def _windows(self, shape):
+        return window_slices(self.size, self.stride, self.output_shape(shape)[1:])
+
+    def _means(self, images):
+        # of images (..., channels, height, width, n)
+        total = None
+        for rows, columns in self._windows(images.shape[-4:-1]):
+            part = images[..., rows, columns, :]
+            total = part if total is None else total + part
+        return total / math.prod(self.size)
+
+    def plain(self, parameters, inputs):  # noqa: ARG002
+        """Mean over shifts, examples first."""
+        shifts = [inputs[:, :, rows, columns] for rows, columns in self._windows(inputs.shape[1:])]
+        return sum(shifts[1:], start=shifts[0]) / len(shifts)
+
+    def forward(self, parameters, prepared):  # noqa: ARG002
+        """Means; the memory is the shape of one example's inputs."""
+        return self._means(prepared), AverageMemory(prepared.shape[:-1])
+
+    def backward(self, parameters, memory, delta):  # noqa: ARG002
+        """Deltas shared evenly among the entries of their windows."""
+        xp = array_namespace(delta)
+        shape = (*delta.shape[:-4], *memory.shape, delta.shape[-1])
+        inputs = xp.zeros(shape, dtype=delta.dtype, device=places.device(delta))
+        share = delta / math.prod(self.size)
+        for rows, columns in self._windows(memory.shape):
+            inputs[..., rows, columns, :] += share
+        return inputs
+
+    def tangent(self, parameters, memory, directions, inputs_tangent):  # noqa: ARG002
+        """Means of the tangents."""
+        return (None if inputs_tangent is None else self._means(inputs_tangent)), None
+
+    def memory_entries(self, input_shape):
+        """The outputs, twice."""
+        return 2 * math.prod(self.output_shape(input_shape))
+
+
+class AverageMemory(NamedTuple):
+    """Shape of one example's inputs."""
+
+    shape: tuple

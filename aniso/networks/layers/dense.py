@@ -1,0 +1,137 @@
+"""Dense layer ``z = W a + b``, with per-example gradients kept as factors."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from array_api_compat import array_namespace
+
+from aniso import checks
+from aniso.arrays import places
+from aniso.networks.layers.layer import Layer
+
+_LONG_LOOP = 16
+
+
+@dataclass(frozen=True)
+class Dense(Layer):
+    """``z = W a + b`` with weights W (num_outputs, num_inputs) and biases b (num_outputs,).
+
+    Parameters
+    ----------
+    num_outputs : int
+        Number of units.
+
+    Examples
+    --------
+    >>> layer = Dense(2)
+    >>> weights, biases = np.array([[1.0, 2.0], [0.0, 1.0]]), np.array([0.5, 0.0])
+    >>> layer.forward((weights, biases), np.array([[1.0], [3.0]]))[0]
+    array([[7.5],
+           [3. ]])
+    """
+
+    num_outputs: int
+
+    def __post_init__(self):
+        checks.integer("num_outputs", self.num_outputs, low=1)
+
+    @classmethod
+    def examples(cls):
+        """Cases of the tests."""
+        return [(cls(3), (4,)), (cls(1), (2,))]
+
+    def output_shape(self, input_shape):
+        """(num_outputs,); the inputs must be a vector."""
+        if len(input_shape) != 1:
+            raise checks.InputError(
+                f"a dense layer got inputs of shape {input_shape}; expected a vector: put a "
+                "Flatten layer before it"
+            )
+        return (self.num_outputs,)
+
+    def parameter_shapes(self, input_shape):
+        """W, then b."""
+        return (self.num_outputs, *input_shape), (self.num_outputs,)
+
+    def plain(self, parameters, inputs):
+        """``a W^T + b``, examples first."""
+        weights, biases = parameters
+        return inputs @ weights.T + biases
+
+    def forward(self, parameters, prepared):
+        """``W a + b``; the memory is the inputs a."""
+        weights, biases = parameters
+        outputs = weights @ prepared
+        outputs += biases[:, None]
+        return outputs, prepared
+
+    def backward(self, parameters, memory, delta):  # noqa: ARG002
+        """``W^T delta``."""
+        return parameters[0].T @ delta
+
+    def gradient(self, memory, delta):
+        """``delta a^T`` and ``sum delta``."""
+        xp = array_namespace(delta)
+        # one product of all K deltas' rows, which is faster than K products
+        rows = xp.reshape(delta, (-1, delta.shape[-1])) @ memory.T
+        return xp.reshape(rows, (*delta.shape[:-1], memory.shape[0])), xp.sum(delta, axis=-1)
+
+    def per_example_gradients(self, memory, delta):
+        """Outer products ``delta_i a_i^T``, then ``delta_i``: (..., n, P)."""
+        xp = array_namespace(delta)
+        rows = xp.matrix_transpose(delta)
+        inputs = xp.matrix_transpose(memory)
+        outer = rows[..., :, None] * inputs[:, None, :]
+        flat = xp.reshape(outer, (*rows.shape[:-1], -1))
+        return xp.concat([flat, rows], axis=-1)
+
+    def write_per_example_gradients(self, memory, delta, out):
+        """The same for one delta (out, n), written into rows `out` (n, P)."""
+        if not places.is_numpy(out):
+            super().write_per_example_gradients(memory, delta, out)
+            return
+        rows = np.ascontiguousarray(delta.T)
+        inputs = np.ascontiguousarray(memory.T)
+        split = rows.shape[1] * inputs.shape[1]
+        outer = out[:, :split].reshape(len(rows), rows.shape[1], inputs.shape[1])  # a view
+        # long inner loops: over the inputs of a unit, or over the units of one of few inputs
+        if inputs.shape[1] >= min(rows.shape[1], _LONG_LOOP):
+            np.multiply(rows[:, :, None], inputs[:, None, :], out=outer)
+        else:
+            for number in range(inputs.shape[1]):
+                np.multiply(rows, inputs[:, number, None], out=outer[:, :, number])
+        out[:, split:] = rows
+
+    def tangent(self, parameters, memory, directions, inputs_tangent):
+        """``V a + v + W a'``; the trace is a'."""
+        weights_direction, biases_direction = directions
+        outputs = weights_direction @ memory
+        outputs += biases_direction[..., None]
+        if inputs_tangent is not None:
+            outputs += parameters[0] @ inputs_tangent
+        return outputs, inputs_tangent
+
+    def second_order(self, parameters, memory, directions, trace, delta):  # noqa: ARG002
+        """``V^T delta`` at the inputs and ``delta a'^T`` in the weights."""
+        xp = array_namespace(delta)
+        inputs = xp.matrix_transpose(directions[0]) @ delta
+        if trace is None:
+            return inputs, None
+        return inputs, (delta @ xp.matrix_transpose(trace), None)
+
+    def gradient_square_norms(self, memory, delta):
+        """``|delta_i|^2 (|a_i|^2 + 1)``."""
+        xp = array_namespace(delta)
+        return xp.sum(delta * delta, axis=-2) * (xp.sum(memory * memory, axis=0) + 1)
+
+    def gradient_squares(self, memory, delta, weights):
+        """``(w delta^2) (a^2)^T``, then the row sums of ``w delta^2``."""
+        xp = array_namespace(delta)
+        squares = weights[..., None, :] * delta * delta
+        weights = squares @ (memory * memory).T
+        flat = xp.reshape(weights, (*weights.shape[:-2], -1))
+        return xp.concat([flat, xp.sum(squares, axis=-1)], axis=-1)
+
+    def forward_multiplications(self, input_shape):
+        """One for every weight."""
+        return self.num_outputs * input_shape[0]

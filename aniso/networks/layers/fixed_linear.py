@@ -1,0 +1,88 @@
+"""Linear layer with fixed weights: the output layer of Figure 4, which is not trained."""
+
+from dataclasses import dataclass
+
+import autograd.numpy as anp
+import numpy as np
+from array_api_compat import array_namespace
+
+from aniso import checks
+from aniso.arrays import places
+from aniso.networks.layers.layer import Layer
+
+
+@dataclass(frozen=True)
+class FixedLinear(Layer):
+    """``z = V a`` with constant weights V, no parameters.
+
+    Parameters
+    ----------
+    weights : tuple of tuple of float
+        V, one tuple for each output; all of the length of the inputs.
+
+    Examples
+    --------
+    >>> FixedLinear(((1.0, -1.0),)).forward((), np.array([[5.0], [2.0]]))[0]
+    array([[3.]])
+    """
+
+    weights: tuple
+
+    def __post_init__(self):
+        rows = checks.array("weights", self.weights, shape=(None, None))
+        object.__setattr__(self, "weights", tuple(tuple(row) for row in rows.tolist()))
+
+    @classmethod
+    def examples(cls):
+        """Cases of the tests."""
+        return [(cls(((1.0, -1.0, 0.5), (0.0, 2.0, 1.0))), (3,))]
+
+    def output_shape(self, input_shape):
+        """(number of rows of V,)."""
+        if input_shape != (len(self.weights[0]),):
+            raise checks.InputError(
+                f"fixed weights have {len(self.weights[0])} columns and the inputs shape "
+                f"{input_shape}; expected them to agree"
+            )
+        return (len(self.weights),)
+
+    def matrix(self, like):
+        """V as an array of the library, device and dtype of `like`."""
+        xp = array_namespace(like)
+        return xp.asarray(self.weights, dtype=like.dtype, device=places.device(like))
+
+    def plain(self, parameters, inputs):  # noqa: ARG002
+        """``a V^T``, examples first."""
+        return inputs @ anp.array(self.weights).T
+
+    def forward(self, parameters, prepared):  # noqa: ARG002
+        """``V a``; the memory is V."""
+        matrix = self.matrix(prepared)
+        return matrix @ prepared, matrix
+
+    def backward(self, parameters, memory, delta):  # noqa: ARG002
+        """``V^T delta``."""
+        if memory.shape[0] == 1:
+            # an outer product: far cheaper than a matrix product with one inner index
+            return memory.T * delta
+        return memory.T @ delta
+
+    def tangent(self, parameters, memory, directions, inputs_tangent):  # noqa: ARG002
+        """``V a'``."""
+        return (None if inputs_tangent is None else memory @ inputs_tangent), None
+
+    def forward_multiplications(self, input_shape):
+        """One for every weight."""
+        return len(self.weights) * input_shape[0]
+
+
+def signed_sum(num_inputs):
+    """Weights +1 for the first half of the inputs and -1 for the rest, one output.
+
+    Examples
+    --------
+    >>> signed_sum(3).weights
+    ((1.0, 1.0, -1.0),)
+    """
+    signs = np.where(np.arange(num_inputs) < (num_inputs + 1) // 2, 1.0, -1.0)
+    return FixedLinear((tuple(signs.tolist()),))

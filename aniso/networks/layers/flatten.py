@@ -1,0 +1,60 @@
+"""Flattening of an image into a vector, channels first."""
+
+import math
+from dataclasses import dataclass
+
+from array_api_compat import array_namespace
+
+from aniso.networks.layers.layer import Layer
+
+
+@dataclass(frozen=True)
+class Flatten(Layer):
+    """Outputs (C H W,) from inputs (C, H, W), row-major.
+
+    Examples
+    --------
+    >>> Flatten().output_shape((10, 4, 4))
+    (160,)
+    """
+
+    routed = True
+
+    @classmethod
+    def examples(cls):
+        """Cases of the tests."""
+        return [(cls(), (2, 3, 2))]
+
+    def output_shape(self, input_shape):
+        """One axis with all entries."""
+        return (math.prod(input_shape),)
+
+    def plain(self, parameters, inputs):  # noqa: ARG002
+        """Reshaped, examples first."""
+        return inputs.reshape(inputs.shape[0], -1)
+
+    def forward(self, parameters, prepared):  # noqa: ARG002
+        """Reshaped outputs; the memory is the input shape."""
+        xp = array_namespace(prepared)
+        return xp.reshape(prepared, (-1, prepared.shape[-1])), prepared.shape[:-1]
+
+    def backward(self, parameters, memory, delta):  # noqa: ARG002
+        """Reshaped back."""
+        xp = array_namespace(delta)
+        return xp.reshape(delta, (*delta.shape[:-2], *memory, delta.shape[-1]))
+
+    def tangent(self, parameters, memory, directions, inputs_tangent):  # noqa: ARG002
+        """Reshaped tangents."""
+        if inputs_tangent is None:
+            return None, None
+        xp = array_namespace(inputs_tangent)
+        lead, count = inputs_tangent.shape[0], inputs_tangent.shape[-1]
+        return xp.reshape(inputs_tangent, (lead, -1, count)), None
+
+    def route(self, memory, index, slope):  # noqa: ARG002
+        """Routing of a stage, flattened."""
+        return index.reshape(-1, index.shape[-1]), slope.reshape(-1, slope.shape[-1])
+
+    def memory_entries(self, input_shape):  # noqa: ARG002
+        """Nothing is kept."""
+        return 0

@@ -1,0 +1,132 @@
+"""Max pooling over windows, without padding; the first of equal entries wins."""
+
+import math
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import autograd.numpy as anp
+import numpy as np
+from array_api_compat import array_namespace
+
+from aniso import checks
+from aniso.arrays import places
+from aniso.networks.layers.layer import Layer
+from aniso.networks.layers.windows import pair, window_counts, window_slices
+
+
+@dataclass(frozen=True)
+class MaxPooling(Layer):
+    """Maximum over windows of `size`, one every `stride` entries; incomplete windows are dropped.
+
+    Parameters
+    ----------
+    size : int or (int, int)
+        Height and width of a window.
+    stride : int or (int, int), optional
+        Distance between windows, `size` if not given.
+
+    Notes
+    -----
+    Where several entries of a window are equal, the first in row-major order is the maximum and
+    receives the whole derivative. (autograd's ``max`` divides it evenly; on constant patches
+    both give the same parameter gradients.)
+
+    Examples
+    --------
+    >>> images = np.array([[[1.0, 2.0], [4.0, 3.0]]])[..., None]
+    >>> MaxPooling(2).forward((), images)[0].ravel()
+    array([4.])
+    """
+
+    size: tuple
+    stride: tuple | None = None
+
+    routed = True
+
+    def __post_init__(self):
+        object.__setattr__(self, "size", pair("size", self.size, low=1))
+        stride = self.size if self.stride is None else pair("stride", self.stride, low=1)
+        object.__setattr__(self, "stride", stride)
+
+    @classmethod
+    def examples(cls):
+        """Cases of the tests: windows that tile, that overlap, that leave a rest."""
+        return [(cls(2), (2, 4, 4)), (cls(3, 2), (2, 7, 5)), (cls((1, 2)), (1, 3, 5))]
+
+    def output_shape(self, input_shape):
+        """(channels, windows down, windows across)."""
+        if len(input_shape) != 3:
+            raise checks.InputError(
+                f"max pooling got inputs of shape {input_shape}; expected (channels, height, width)"
+            )
+        return (input_shape[0], *window_counts("max pooling", input_shape, self.size, self.stride))
+
+    def _windows(self, shape):
+        counts = self.output_shape(shape)[1:]
+        return window_slices(self.size, self.stride, counts)
+
+    def plain(self, parameters, inputs):  # noqa: ARG002
+        """Maximum over stacked shifts, examples first."""
+        shifts = [inputs[:, :, rows, columns] for rows, columns in self._windows(inputs.shape[1:])]
+        return anp.max(anp.stack(shifts), axis=0)
+
+    def forward(self, parameters, prepared):  # noqa: ARG002
+        """Maxima; the memory is which entry of each window won."""
+        xp = array_namespace(prepared)
+        windows, where = self._windows(prepared.shape[:-1]), places.device(prepared)
+        best = winner = None
+        for place, (rows, columns) in enumerate(windows):
+            entry = prepared[:, rows, columns, :]
+            if best is None:
+                best = xp.asarray(entry, copy=True)
+                winner = xp.zeros(entry.shape, dtype=xp.uint8, device=where)
+                continue
+            better = entry > best
+            best = xp.where(better, entry, best)
+            winner = xp.where(better, xp.full((), place, dtype=xp.uint8, device=where), winner)
+        return best, PoolingMemory(prepared.shape[:-1], winner)
+
+    def backward(self, parameters, memory, delta):  # noqa: ARG002
+        """Deltas sent to the winners."""
+        xp = array_namespace(delta)
+        lead = delta.shape[:-4]
+        shape = (*lead, *memory.shape, delta.shape[-1])
+        inputs = xp.zeros(shape, dtype=delta.dtype, device=places.device(delta))
+        for place, (rows, columns) in enumerate(self._windows(memory.shape)):
+            won = xp.astype(memory.winner == place, delta.dtype)
+            inputs[..., rows, columns, :] += delta * won
+        return inputs
+
+    def tangent(self, parameters, memory, directions, inputs_tangent):  # noqa: ARG002
+        """Tangents of the winners."""
+        if inputs_tangent is None:
+            return None, None
+        xp = array_namespace(inputs_tangent)
+        outputs = None
+        for place, (rows, columns) in enumerate(self._windows(memory.shape)):
+            won = xp.astype(memory.winner == place, inputs_tangent.dtype)
+            part = inputs_tangent[..., rows, columns, :] * won
+            outputs = part if outputs is None else outputs + part
+        return outputs, None
+
+    def route(self, memory, index, slope):
+        """Routing of a stage, taken from the winners."""
+        windows = self._windows(memory.shape)
+        routed_index, routed_slope = np.empty_like(memory.winner, index.dtype), None
+        routed_slope = np.empty(memory.winner.shape, slope.dtype)
+        for place, (rows, columns) in enumerate(windows):
+            won = memory.winner == place
+            np.copyto(routed_index, index[:, rows, columns, :], where=won)
+            np.copyto(routed_slope, slope[:, rows, columns, :], where=won)
+        return routed_index, routed_slope
+
+    def memory_entries(self, input_shape):
+        """About the outputs, twice."""
+        return 2 * math.prod(self.output_shape(input_shape))
+
+
+class PoolingMemory(NamedTuple):
+    """Shape of one example's inputs, and the place of each window's winner."""
+
+    shape: tuple
+    winner: object

@@ -1,0 +1,79 @@
+"""Two-dimensional toy with a sharp and a flat minimum (Zhu et al. 2019, Figure 2)."""
+
+from dataclasses import dataclass
+
+import autograd.numpy as anp
+import numpy as np
+
+from aniso import checks
+from aniso.problems.autograd_problem import Objective
+
+ROTATION = np.array([[1.0, -1.0], [1.0, 1.0]]) / np.sqrt(2.0)
+
+
+@dataclass(frozen=True)
+class TwoBasinLoss:
+    """Loss of one datum x, ``l = min(s, f)``, of a sharp basin s and a flat one f.
+
+    With p = w - x - 1 and q = w - x + 1 (component-wise),
+    ``s = 10 ((p_1 - p_2) / sqrt 2)^2 + 100 ((p_1 + p_2) / sqrt 2)^2`` and ``f = q_1^2 + q_2^2``.
+
+    Notes
+    -----
+    Without spread in the data the sharp minimum is at (1, 1), Hessian eigenvalues 200 and 20, the
+    flat one at (-1, -1), eigenvalues 2 and 2. Where s = f the derivative is the mean of both.
+
+    Examples
+    --------
+    >>> loss = TwoBasinLoss()
+    >>> loss(np.array([1.0, 1.0]), np.zeros((1, 2)), np.zeros(1))
+    array([0.])
+    >>> loss(np.array([0.0, 0.0]), np.zeros((1, 2)), np.zeros(1))
+    array([2.])
+    """
+
+    def __call__(self, theta, inputs, targets):  # noqa: ARG002
+        offset = theta[..., None, :] - inputs
+        first, second = offset[..., 0], offset[..., 1]
+        sharp = 5 * (first - second) ** 2 + 50 * (first + second - 2) ** 2
+        flat = (first + 1) ** 2 + (second + 1) ** 2
+        return anp.minimum(sharp, flat)
+
+
+def two_basin_data(rng, num_examples=100):
+    """Data of the toy, ``(sqrt(10) z_1, z_2) K / 100``, z standard normal, shape (N, 2).
+
+    K is the rotation by 45 degrees, ``[[cos, -sin], [sin, cos]]``.
+
+    Parameters
+    ----------
+    rng : numpy.random.Generator
+    num_examples : int
+        N; the paper takes 100.
+
+    Returns
+    -------
+    ndarray, shape (N, 2)
+
+    Raises
+    ------
+    InputError
+        If `rng` is not a Generator or N < 1.
+    """
+    checks.generator("rng", rng)
+    checks.integer("num_examples", num_examples, low=1)
+    normal = rng.standard_normal((num_examples, 2))
+    return normal * np.array([np.sqrt(10.0), 1.0]) @ ROTATION / 100
+
+
+def two_basin_objective(data):
+    """Mean of :class:`TwoBasinLoss` over data of shape (N, 2), an Objective with D = 2.
+
+    Examples
+    --------
+    >>> objective = two_basin_objective(np.zeros((1, 2)))
+    >>> np.linalg.eigvalsh(objective.hessian([1.0, 1.0])).round(9)
+    array([ 20., 200.])
+    """
+    data = checks.array("data", data, shape=(None, 2))
+    return Objective(TwoBasinLoss(), data, np.zeros(len(data)), num_parameters=2)

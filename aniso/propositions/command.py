@@ -1,0 +1,277 @@
+"""The command ``python -m aniso.verify_propositions``: does the theory hold, in numbers?"""
+
+import argparse
+import contextlib
+import multiprocessing
+import os
+import signal
+import sys
+import time
+from concurrent.futures import ProcessPoolExecutor
+from pathlib import Path
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+from threadpoolctl import threadpool_limits
+
+from aniso import checks, propositions
+from aniso.propositions import report
+from aniso.propositions.check import SCALES, Settings
+from aniso.runs import files, provenance
+
+# Groups without networks followed along training, whose readings the propositions share.
+_APART = ("definition1", "dynamics")
+
+
+def main(arguments=None):
+    """Run the checks, print their table, and return the exit status.
+
+    Parameters
+    ----------
+    arguments : sequence of str, optional
+        Command-line arguments; those of the process if not given.
+
+    Returns
+    -------
+    int
+        0 if nothing fails, 1 if a check fails, a task breaks off or the results can't be written,
+        130 after Ctrl-C. Wrong arguments end the process with status 2 before any work.
+    """
+    parser = _parser()
+    options = parser.parse_args(arguments)
+    with contextlib.ExitStack() as stack:
+        try:
+            settings = Settings(options.scale, options.seed)
+            groups = [name for name in propositions.GROUPS if name in (options.only or [name])]
+            # The folder first: the file may be meant to lie in it.
+            if options.plot is not None:
+                _require_figures(groups)
+                stack.enter_context(_folder_for_figures(options.plot))
+            if options.json is not None:
+                files.require_writable("--json", options.json, devices=True)
+        except checks.InputError as error:
+            parser.error(str(error))
+        return _verify(groups, settings, options)
+
+
+def _verify(groups, settings, options):
+    """Run the groups, show and write what was asked for; the exit status."""
+    start = time.perf_counter()
+    try:
+        num_processes = min(os.cpu_count() or 1, 2)
+        results = run(groups, settings, Console(stderr=True), num_processes=num_processes)
+    except KeyboardInterrupt:
+        print("interrupted: nothing was written", file=sys.stderr)
+        return 130
+    seconds = time.perf_counter() - start
+    try:
+        _show(groups, results, seconds)
+        _write(options, settings, results, seconds)
+        sys.stdout.flush()
+    except OSError as error:
+        where = "" if error.filename is None else f" {error.filename!r}"
+        print(
+            f"error: the results can't be written to{where or ' standard output'}: "
+            f"{error.strerror}; make room there or choose another place, and run again",
+            file=sys.stderr,
+        )
+        return 1
+    return 0 if report.passed(results) else 1
+
+
+def _write(options, settings, results, seconds):
+    if options.json is not None:
+        with files.atomic_writer(options.json) as stream:
+            report.write_document(
+                stream, report.document(results, settings, provenance.environment(), seconds)
+            )
+        print(f"wrote {options.json}")
+    if options.plot is not None:
+        from aniso.propositions import plots  # matplotlib loads only when a figure is asked for
+
+        written = plots.draw(results, options.plot)
+        for path in written:
+            print(f"wrote {path}")
+        if not written:
+            print("no figure: no task left data to draw")
+
+
+def run(groups, settings, console, *, num_processes=1):
+    """Results of every task of the given groups, with a progress bar on a terminal.
+
+    Parameters
+    ----------
+    groups : sequence of str
+        Keys of :data:`aniso.propositions.GROUPS`.
+    settings : aniso.propositions.check.Settings
+    console : rich.console.Console
+        Where progress is shown; nothing is shown if it is not a terminal.
+    num_processes : {1, 2}
+        With 2, groups that use no network followed along training run in a second process. The
+        numbers are the same.
+
+    Returns
+    -------
+    list of aniso.propositions.report.TaskResult
+    """
+    apart = [group for group in groups if group in _APART] if num_processes > 1 else []
+    here = [group for group in groups if group not in apart]
+    if not here:
+        here, apart = apart, []
+    planned = [(group, task) for group in here for task in propositions.tasks(group, settings)]
+    num_apart = sum(len(propositions.tasks(group, settings)) for group in apart)
+    # One BLAS thread: the matrices are small, and the bits don't depend on the number of cores.
+    with (
+        threadpool_limits(limits=1, user_api="blas"),
+        Progress(
+            TextColumn("{task.description}", markup=False),
+            BarColumn(bar_width=20),
+            MofNCompleteColumn(),
+            TimeElapsedColumn(),
+            console=console,
+            transient=True,
+            disable=not console.is_terminal,
+        ) as progress,
+        _second_process() if apart else contextlib.nullcontext() as executor,
+    ):
+        pending = executor.submit(_run_groups, apart, settings) if apart else None
+        bar = progress.add_task("", total=len(planned) + num_apart)
+        results = []
+        for group, task in planned:
+            progress.update(bar, description=f"{group}: {task.name}"[:56].ljust(56))
+            results.append(_run_task(group, task))
+            progress.advance(bar)
+        if pending is not None:
+            progress.update(bar, description=", ".join(apart).ljust(56))
+            results += pending.result()
+    return sorted(results, key=lambda result: groups.index(result.group))
+
+
+@contextlib.contextmanager
+def _second_process():
+    """Executor of one process, which ends at once if the block is left by an exception."""
+    executor = ProcessPoolExecutor(
+        1, mp_context=multiprocessing.get_context("spawn"), initializer=_ignore_interrupts
+    )
+    try:
+        yield executor
+    except BaseException:
+        for child in multiprocessing.active_children():
+            child.terminate()
+        raise
+    finally:
+        executor.shutdown(cancel_futures=True)
+
+
+def _ignore_interrupts():
+    """Leave Ctrl-C, which reaches every process of a terminal, to the first one."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+
+
+def _run_groups(groups, settings):
+    with threadpool_limits(limits=1, user_api="blas"):
+        return [
+            _run_task(group, task)
+            for group in groups
+            for task in propositions.tasks(group, settings)
+        ]
+
+
+def _run_task(group, task):
+    """The task's result; an exception becomes a failed result, so that the others still run."""
+    start = time.perf_counter()
+    try:
+        found, error = tuple(task.run()), ""
+    except Exception as exception:
+        found, error = (), f"{type(exception).__name__}: {exception}"
+    return report.TaskResult(group, task.name, found, time.perf_counter() - start, error)
+
+
+def _show(groups, results, seconds):
+    console = Console(highlight=False)
+    if not console.is_terminal or console.width > report.TABLE_WIDTH:
+        console.width = report.TABLE_WIDTH
+    for group in groups:
+        own = [result for result in results if result.group == group]
+        console.print(report.table(propositions.title(group), own))
+    notes = report.findings(results)
+    if notes:
+        console.print("Findings", style="bold")
+        for note in notes:
+            console.print(f"- {note}", markup=False)
+        console.print()
+    console.print(report.verdict_line(results, seconds))
+
+
+def _parser():
+    parser = argparse.ArgumentParser(
+        prog="python -m aniso.verify_propositions",
+        description="Check Definition 1 and Propositions 1 to 3 of Zhu et al. (2019) with explicit "
+        "constants, margins and error bars, on synthetic and real data.",
+        epilog="Exit status: 0 nothing fails, 1 a check fails, 2 wrong arguments.",
+    )
+    parser.add_argument(
+        "--only",
+        nargs="+",
+        metavar="GROUP",
+        choices=tuple(propositions.GROUPS),
+        help="groups to run: " + ", ".join(propositions.GROUPS) + " (default: all); "
+        "their numbers are those of the whole run",
+    )
+    scale = parser.add_mutually_exclusive_group()
+    help_texts = {"quick": "small sizes, about 10 s", "full": "heavy sizes, many minutes"}
+    for name, text in help_texts.items():
+        scale.add_argument(f"--{name}", dest="scale", action="store_const", const=name, help=text)
+    parser.set_defaults(scale=SCALES[1])
+    parser.add_argument("--seed", type=int, default=0, help="root of all randomness (default 0)")
+    parser.add_argument("--json", metavar="FILE", type=Path, help="write all numbers as JSON")
+    parser.add_argument("--plot", metavar="DIR", type=Path, help="write the evidence as figures")
+    return parser
+
+
+def _require_figures(groups):
+    """Refuse groups of which none has a figure."""
+    from aniso.propositions import plots  # matplotlib loads only when a figure is asked for
+
+    if not set(groups) & set(plots.GROUPS):
+        raise checks.InputError(
+            f"--plot has no figure of {', '.join(groups)}; leave it out, or choose a group with "
+            f"one: {', '.join(plots.GROUPS)}"
+        )
+
+
+@contextlib.contextmanager
+def _folder_for_figures(path):
+    """Create the folder and its parents; at the end remove those into which nothing was written."""
+    created = [folder for folder in (path, *path.parents) if not folder.exists()]
+    try:
+        try:
+            path.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise checks.InputError(
+                f"--plot={str(path)!r} can't be created: {error.strerror}; expected a writable "
+                "folder"
+            ) from error
+        files.require_writable("--plot", path / "evidence.png")
+        yield
+    finally:
+        with contextlib.suppress(OSError):  # a folder with files in it stays
+            for folder in created:
+                folder.rmdir()
+
+
+def program():
+    """Run the command as a process: a stream that can't show a letter or is full is no traceback.
+
+    Returns
+    -------
+    int
+        The exit status of :func:`main`.
+    """
+    sys.stdout.reconfigure(errors="replace")
+    status = main()
+    try:
+        sys.stdout.flush()
+    except OSError:  # told by main; the interpreter would tell it again at its end
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    return status

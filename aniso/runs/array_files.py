@@ -1,0 +1,67 @@
+"""Arrays and a text in one NPZ file that carries its own checksum."""
+
+import hashlib
+import io
+import zipfile
+from pathlib import Path
+
+import numpy as np
+
+from aniso import checks
+from aniso.runs import files
+
+_DETAILS = "details_json"
+_DIGITS = 64  # of a SHA-256 checksum
+
+
+def save_arrays(path, arrays, text):
+    """Arrays and a text in one NPZ file, whole or absent.
+
+    Notes
+    -----
+    The comment of the archive, its last bytes, is the SHA-256 checksum of all bytes before it.
+    """
+    buffer = io.BytesIO()
+    np.savez_compressed(buffer, **{_DETAILS: np.array(text)}, **arrays)
+    with zipfile.ZipFile(buffer, "a") as archive:
+        archive.comment = bytes(_DIGITS)
+    content = buffer.getbuffer()[:-_DIGITS]
+    with files.atomic_writer(path, "wb") as stream:
+        stream.write(content)
+        stream.write(_checksum(content))
+
+
+def load_arrays(path):
+    """Arrays and text of :func:`save_arrays`, a pair (dict, str).
+
+    Raises
+    ------
+    FileNotFoundError
+    InputError
+        If the file is not as it was written.
+    """
+    try:
+        return unsealed(path)
+    except (FileNotFoundError, MemoryError):
+        raise
+    except Exception as error:
+        raise checks.InputError(
+            f"{str(path)!r} is damaged ({type(error).__name__}: {error}); expected a file that "
+            "is as it was written; remove it to compute it anew"
+        ) from error
+
+
+def unsealed(path):
+    """As :func:`load_arrays`, with whatever exception a damaged file raises."""
+    content = Path(path).read_bytes()
+    # an archive without a comment, which ends with its length: older than the checksums
+    sealed = not (content[-22:-18] == b"PK\5\6" and content.endswith(b"\0\0"))
+    if sealed and _checksum(memoryview(content)[:-_DIGITS]) != content[-_DIGITS:]:
+        raise ValueError("its content does not agree with its checksum")
+    with np.load(io.BytesIO(content), allow_pickle=False) as stored:
+        arrays = {name: stored[name] for name in stored.files}
+    return arrays, str(arrays.pop(_DETAILS))
+
+
+def _checksum(content):
+    return hashlib.sha256(content).hexdigest().encode()
