@@ -165,7 +165,7 @@ def test_networks_with_filtered_convolutions_are_linearised_by_tangents(rng):
 
 def test_a_budget_counts_what_blocks_keep(rng):
     model = residual_stack("tanh")
-    network, theta = network_of(model, rng, num_threads=1)
+    _, theta = network_of(model, rng, num_threads=1)
     tight, _ = network_of(model, rng, num_threads=1, memory_budget=10**6)
     assert np.isfinite(tight.gradient(theta)).all()
     inner = sum(layer.memory_entries((2, 6, 6)) for layer in model.layers[2].layers)
