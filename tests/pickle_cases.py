@@ -59,7 +59,7 @@ from aniso.problems import (
     quadratic,
     two_basin,
 )
-from aniso.problems.autograd_problem import Objective
+from aniso.problems.autograd_problem import AutogradProblem
 from aniso.problems.model_objective import ModelObjective
 from aniso.propositions import (
     check,
@@ -202,7 +202,7 @@ def settings():
 
 
 def bowl():
-    return quadratic.quadratic_objective(np.diag([3.0, 1.0]), np.zeros(2), rows() / 9)
+    return quadratic.quadratic_problem(np.diag([3.0, 1.0]), np.zeros(2), rows() / 9)
 
 
 def measured():
@@ -296,10 +296,10 @@ def text(value):
 
 CASES = {
     # curvature and noise
-    "objective": Case(lambda: Objective(squares, rows(), np.ones(7)), lambda o: o.hessian(VECTOR)),
+    "objective": Case(lambda: AutogradProblem(squares, rows(), np.ones(7)), lambda o: o.hessian(VECTOR)),
     "quadratic objective": Case(bowl, lambda o: o.gradient(VECTOR)),
     "two-basin objective": Case(
-        lambda: two_basin.two_basin_objective(rows()), lambda o: o.gradient(VECTOR)
+        lambda: two_basin.two_basin_problem(rows()), lambda o: o.gradient(VECTOR)
     ),
     "model objective": Case(
         lambda: ModelObjective(

@@ -11,7 +11,7 @@ from aniso.closed_forms import diffusion
 from aniso.matrices import eigenpairs, indicators, network_noise, noise
 from aniso.networks import initialisation
 from aniso.problems import curvature, losses
-from aniso.problems.autograd_problem import Objective
+from aniso.problems.autograd_problem import AutogradProblem
 from aniso.problems.model_objective import ModelObjective
 from aniso.problems.one_hidden_layer import OneHiddenLayer
 
@@ -25,8 +25,8 @@ def logistic(theta, x, y):
     return anp.logaddexp(0.0, (1 - 2 * y) * (anp.dot(x, theta[:3]) + theta[3]))
 
 
-OBJECTIVE = Objective(logistic, INPUTS, LABELS)
-SIZED = Objective(logistic, INPUTS, LABELS, num_parameters=4)
+OBJECTIVE = AutogradProblem(logistic, INPUTS, LABELS)
+SIZED = AutogradProblem(logistic, INPUTS, LABELS, num_parameters=4)
 MODEL_OBJECTIVE = ModelObjective(OneHiddenLayer(3, 1), losses.LogisticLoss(), INPUTS, LABELS)
 
 
@@ -85,7 +85,7 @@ def test_a_loss_that_fails_along_a_run_is_no_divergence():
         return logistic(theta, x, y)
 
     with pytest.raises(checks.InputError, match="the caller's own mistake"):
-        descend(Objective(failing, INPUTS, LABELS), np.zeros(4))
+        descend(AutogradProblem(failing, INPUTS, LABELS), np.zeros(4))
 
 
 class OfAnotherPackage:
@@ -151,8 +151,8 @@ def test_operators_and_tensors_of_other_packages_are_told_apart():
         lambda: networks.Network(STACK, torch.nn.CrossEntropyLoss(), INPUTS, LABELS),
         lambda: networks.Stack((module,), (3,)),
         lambda: initialisation.he_normal(module, np.random.default_rng(0)),
-        lambda: Objective(module, INPUTS, LABELS),
-        lambda: Objective(torch.nn.CrossEntropyLoss(), INPUTS, LABELS),
+        lambda: AutogradProblem(module, INPUTS, LABELS),
+        lambda: AutogradProblem(torch.nn.CrossEntropyLoss(), INPUTS, LABELS),
         lambda: ModelObjective(module, losses.LogisticLoss(), INPUTS, LABELS),
         lambda: descend(module, np.zeros(4)),
     ):
@@ -183,12 +183,12 @@ def test_operators_and_tensors_of_other_packages_are_told_apart():
             lambda: ModelObjective(OneHiddenLayer(3, 1), losses.LogisticLoss, INPUTS, LABELS),
             "for instance SoftmaxCrossEntropy",
         ),
-        (lambda: Objective(losses.LogisticLoss, INPUTS, LABELS), "expected a function"),
-        (lambda: Objective(losses.LogisticLoss(), INPUTS, LABELS), "ModelObjective"),
+        (lambda: AutogradProblem(losses.LogisticLoss, INPUTS, LABELS), "expected a function"),
+        (lambda: AutogradProblem(losses.LogisticLoss(), INPUTS, LABELS), "ModelObjective"),
         (lambda: networks.Stack((networks.Dense,), (3,)), r"layers: instances .* Dense\(10\)"),
         (lambda: networks.Stack(networks.Dense(1), (3,)), r"a tuple of layers"),
         (lambda: networks.Stack((networks.Dense(1),), 3), r"a tuple, the shape of one example"),
-        (lambda: Objective(logistic, INPUTS, None), r"targets=None; .*numpy\.zeros\(6\)"),
+        (lambda: AutogradProblem(logistic, INPUTS, None), r"targets=None; .*numpy\.zeros\(6\)"),
         (
             lambda: networks.Network(STACK, losses.LogisticLoss(), INPUTS, None),
             "targets=None; expected an array",

@@ -31,8 +31,8 @@ from aniso.matrices import (
     structures as noise_structures,
 )
 from aniso.problems import losses
-from aniso.problems.quadratic import quadratic_objective
-from aniso.problems.two_basin import two_basin_objective
+from aniso.problems.quadratic import quadratic_problem
+from aniso.problems.two_basin import two_basin_problem
 from aniso.runs import run_directory
 
 HESSIAN = np.diag([4.0, 2.0, 0.5, 0.1])
@@ -45,7 +45,7 @@ def bowl(rng):
     """Quadratic whose gradient noise is anisotropic and not aligned with any axis."""
     rows = rng.standard_normal((NUM_EXAMPLES, 4)) @ np.diag([3.0, 1.0, 0.3, 0.1])
     rotation = np.linalg.qr(rng.standard_normal((4, 4)))[0]
-    return quadratic_objective(HESSIAN, np.zeros(4), rows @ rotation)
+    return quadratic_problem(HESSIAN, np.zeros(4), rows @ rotation)
 
 
 def network(rng, dtype=np.float64):
@@ -190,7 +190,7 @@ def test_the_batches_of_a_network_are_those_of_its_gradients(rng):
 
 
 def test_the_magnitude_variant_gives_noise_to_negative_curvature(rng):
-    saddle = quadratic_objective(np.diag([1.0, -3.0]), np.zeros(2), rng.standard_normal((6, 2)))
+    saddle = quadratic_problem(np.diag([1.0, -3.0]), np.zeros(2), rng.standard_normal((6, 2)))
     positive = covariance_of("gld_hessian", saddle, np.zeros(2), rng).to_dense()
     magnitude = covariance_of(
         "gld_hessian", saddle, np.zeros(2), rng, eigenvalues="magnitude"
@@ -200,7 +200,7 @@ def test_the_magnitude_variant_gives_noise_to_negative_curvature(rng):
 
 
 def test_without_positive_curvature_the_hessian_noise_is_isotropic(rng):
-    hill = quadratic_objective(-np.eye(2), np.zeros(2), rng.standard_normal((6, 2)))
+    hill = quadratic_problem(-np.eye(2), np.zeros(2), rng.standard_normal((6, 2)))
     covariance = covariance_of("gld_hessian", hill, np.zeros(2), rng)
     assert covariance.trace() == pytest.approx(true_trace(hill, np.zeros(2)))
     assert covariance.diagonal()[0] == covariance.diagonal()[1]
@@ -218,7 +218,7 @@ def test_power_iterations_find_the_leading_eigenvector(rng):
 
 
 def test_power_iterations_on_a_flat_loss_keep_the_magnitude(rng):
-    plane = quadratic_objective(np.zeros((3, 3)), np.zeros(3), rng.standard_normal((6, 3)))
+    plane = quadratic_problem(np.zeros((3, 3)), np.zeros(3), rng.standard_normal((6, 3)))
     covariance = covariance_of(
         "gld_first_eigenvector", plane, np.zeros(3), rng, power_iterations=30
     )
@@ -493,7 +493,7 @@ def test_a_run_directory_of_other_settings_is_refused(rng, tmp_path):
         in_directory(
             tmp_path, chosen("gd", num_steps=20), objective, descent.Measurements((0, 7, 20))
         )
-    other = quadratic_objective(np.eye(2), np.zeros(2), np.eye(2))
+    other = quadratic_problem(np.eye(2), np.zeros(2), np.eye(2))
     with (
         run_directory.RunDirectory(tmp_path, {}, seed=8) as run,
         pytest.raises(checks.InputError, match=r"theta has shape \(2,\), the checkpoint"),
@@ -622,7 +622,7 @@ def test_measurements_of_an_objective_that_is_no_network(rng):
 
 
 def test_ratios_without_a_positive_denominator_are_not_numbers(rng):
-    hill = quadratic_objective(-np.eye(2), np.zeros(2), rng.standard_normal((6, 2)))
+    hill = quadratic_problem(-np.eye(2), np.zeros(2), rng.standard_normal((6, 2)))
     plan = descent.Measurements((0,), ("curvature", "leading"))
     found = plan.at(hill, np.zeros(2), rng)
     assert found["isotropic_alignment"] < 0
@@ -907,7 +907,7 @@ def test_every_field_of_the_presets(preset, dynamics):
 
 
 def test_all_presets_run_on_a_toy(rng):
-    objective = two_basin_objective(0.01 * rng.standard_normal((20, 2)))
+    objective = two_basin_problem(0.01 * rng.standard_normal((20, 2)))
     common = {"learning_rate": 0.001, "num_steps": 3, "batch_size": 2, "num_pairs": 2}
     for preset, dynamics in itertools.product(
         (descent.as_stated, descent.as_published), descent.DYNAMICS

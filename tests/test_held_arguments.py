@@ -46,7 +46,7 @@ from aniso.problems import (
     quadratic,
     two_basin,
 )
-from aniso.problems.autograd_problem import Objective
+from aniso.problems.autograd_problem import AutogradProblem
 from aniso.problems.model_objective import ModelObjective
 
 SIZE = 3
@@ -168,7 +168,7 @@ def _plain_functions_are_as_good(monkeypatch):
 
 # name: arrays that the caller has, what is made of them, what is read of it
 MAKERS = {
-    "Objective": (data, lambda x, y: Objective(logistic, x, y), of_objective),
+    "Objective": (data, lambda x, y: AutogradProblem(logistic, x, y), of_objective),
     "ModelObjective": (
         data,
         lambda x, y: ModelObjective(MODEL, losses.LogisticLoss(), x, y),
@@ -179,19 +179,19 @@ MAKERS = {
         quadratic.QuadraticLoss,
         lambda made: (made(np.ones(SIZE), np.ones((2, SIZE)), None),),
     ),
-    "quadratic_objective": (
+    "quadratic_problem": (
         lambda rng: (symmetric(rng), *vector(rng), *rows(rng)),
-        quadratic.quadratic_objective,
+        quadratic.quadratic_problem,
         of_objective,
     ),
-    "two_basin_objective": (
+    "two_basin_problem": (
         lambda rng: (rng.standard_normal((5, 2)),),
-        two_basin.two_basin_objective,
+        two_basin.two_basin_problem,
         of_objective,
     ),
     "hessian_operator": (
         vector,
-        lambda theta: curvature.hessian_operator(Objective(logistic, INPUTS, LABELS), theta),
+        lambda theta: curvature.hessian_operator(AutogradProblem(logistic, INPUTS, LABELS), theta),
         lambda made: (products(made),),
     ),
     "generalized_gauss_newton_operator": (
@@ -297,7 +297,7 @@ MAKERS = {
     "Point": (
         vector,
         lambda theta: point.Point(
-            Objective(logistic, INPUTS, LABELS),
+            AutogradProblem(logistic, INPUTS, LABELS),
             theta,
             settings.as_stated("gld_dynamic", learning_rate=0.1, num_steps=1, batch_size=2),
             np.random.default_rng(0),

@@ -19,7 +19,7 @@ from aniso.matrices import (
 )
 from aniso.matrices.factored import DiagonalCovariance, FactoredCovariance
 from aniso.problems import curvature, losses, quadratic
-from aniso.problems.autograd_problem import Objective
+from aniso.problems.autograd_problem import AutogradProblem
 
 
 class Quantity(np.ndarray):
@@ -53,8 +53,8 @@ PLACES = {
     "array": (lambda a: checks.array("value", a), np.ones((2, 2))),
     "number": (lambda a: checks.number("value", a), np.float64(1.0)),
     "symmetric": (lambda a: checks.symmetric_matrix("value", a), np.eye(2)),
-    "inputs": (lambda a: Objective(lambda t, x, y: x @ t - y, a, np.ones(3)), np.ones((3, 2))),
-    "targets": (lambda a: Objective(lambda t, x, y: x @ t - y, np.ones((3, 2)), a), np.ones(3)),
+    "inputs": (lambda a: AutogradProblem(lambda t, x, y: x @ t - y, a, np.ones(3)), np.ones((3, 2))),
+    "targets": (lambda a: AutogradProblem(lambda t, x, y: x @ t - y, np.ones((3, 2)), a), np.ones(3)),
     "theta": (lambda a: curvature.hessian(objective(), a), np.ones(2)),
     "subset": (lambda a: objective().subset(a), np.array([0, 1])),
     "vectors": (lambda a: objective().hessian_product(np.ones(2), a), np.ones((2, 2))),
@@ -93,7 +93,7 @@ PLACES = {
 
 
 def objective():
-    return Objective(lambda theta, x, y: (x @ theta - y) ** 2, np.ones((3, 2)), np.ones(3))
+    return AutogradProblem(lambda theta, x, y: (x @ theta - y) ** 2, np.ones((3, 2)), np.ones(3))
 
 
 def network(inputs=None, targets=None):

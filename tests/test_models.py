@@ -11,7 +11,7 @@ from tolerances import assert_equal_up_to_rounding, assert_within_sampling_error
 
 from aniso import checks
 from aniso.problems import activations, plain_layers, quadratic, two_basin
-from aniso.problems.autograd_problem import Objective
+from aniso.problems.autograd_problem import AutogradProblem
 from aniso.problems.multilayer_perceptron import MultilayerPerceptron
 from aniso.problems.one_hidden_layer import OneHiddenLayer
 
@@ -128,13 +128,13 @@ def test_slopes_are_those_of_autograd_on_kinks_too(name, rng):
         (lambda: MultilayerPerceptron((3, 0)), r"widths\[1\]=0"),
         (lambda: MultilayerPerceptron((3, 1), "swish"), "activation='swish'"),
         (lambda: plain_layers.unflattened(((1, 1),), np.ones(3)), "D=2"),
-        (lambda: quadratic.quadratic_objective([[1.0, 2.0], [0.0, 1.0]], [0, 0], [[0, 0]]), "symm"),
-        (lambda: quadratic.quadratic_objective(np.eye(2), [0.0], [[0, 0]]), "minimum"),
-        (lambda: quadratic.quadratic_objective(np.eye(2), [0, 0], np.ones((3, 1))), "gradient_n"),
-        (lambda: quadratic.quadratic_objective(np.eye(2), [0, 0], np.ones((0, 2))), "no rows"),
+        (lambda: quadratic.quadratic_problem([[1.0, 2.0], [0.0, 1.0]], [0, 0], [[0, 0]]), "symm"),
+        (lambda: quadratic.quadratic_problem(np.eye(2), [0.0], [[0, 0]]), "minimum"),
+        (lambda: quadratic.quadratic_problem(np.eye(2), [0, 0], np.ones((3, 1))), "gradient_n"),
+        (lambda: quadratic.quadratic_problem(np.eye(2), [0, 0], np.ones((0, 2))), "no rows"),
         (lambda: quadratic.noise_rows([[-1.0]]), "positive semi-definite"),
         (lambda: two_basin.two_basin_data(1), "rng=1"),
-        (lambda: two_basin.two_basin_objective(np.ones((2, 3))), "data has shape"),
+        (lambda: two_basin.two_basin_problem(np.ones((2, 3))), "data has shape"),
     ],
 )
 def test_wrong_settings_are_refused(make, message):
@@ -157,7 +157,7 @@ def test_the_quadratic_has_the_prescribed_derivatives(size, rng):
     hessian, minimum = symmetric(size, rng), rng.standard_normal(size)
     factor = rng.standard_normal((size, max(1, size - 1)))
     covariance = factor @ factor.T  # of deficient rank where size > 1
-    objective = quadratic.quadratic_objective(hessian, minimum, quadratic.noise_rows(covariance))
+    objective = quadratic.quadratic_problem(hessian, minimum, quadratic.noise_rows(covariance))
     theta = rng.standard_normal(size)
     rows = objective.per_example_gradients(theta)
     offset = theta - minimum
@@ -179,8 +179,8 @@ def test_the_quadratic_has_the_prescribed_derivatives(size, rng):
 
 def test_the_closed_forms_equal_automatic_differentiation(rng):
     hessian, noise = symmetric(3, rng), rng.standard_normal((5, 3))
-    closed = quadratic.quadratic_objective(hessian, rng.standard_normal(3), noise)
-    traced = Objective(closed._loss, closed.inputs, closed.targets)
+    closed = quadratic.quadratic_problem(hessian, rng.standard_normal(3), noise)
+    traced = AutogradProblem(closed._loss, closed.inputs, closed.targets)
     theta, vectors = rng.standard_normal(3), rng.standard_normal((3, 2))
     part = closed.subset([0, 3]), traced.subset([0, 3])
     for one, other in ((closed, traced), part):
@@ -197,7 +197,7 @@ def test_the_closed_forms_equal_automatic_differentiation(rng):
 
 def test_the_quadratic_keeps_its_own_copy(rng):
     hessian = np.eye(2)
-    objective = quadratic.quadratic_objective(hessian, [0, 0], rng.standard_normal((3, 2)))
+    objective = quadratic.quadratic_problem(hessian, [0, 0], rng.standard_normal((3, 2)))
     hessian[0, 0] = 7
     objective.hessian([1.0, 1.0])[1, 1] = 9
     assert np.array_equal(objective.hessian([1.0, 1.0]), np.eye(2))
@@ -205,7 +205,7 @@ def test_the_quadratic_keeps_its_own_copy(rng):
 
 def test_the_two_basin_loss_equals_the_published_formula(rng):
     data = two_basin.two_basin_data(rng, 10)
-    objective = two_basin.two_basin_objective(data)
+    objective = two_basin.two_basin_problem(data)
     for theta in 2 * rng.standard_normal((20, 2)):
         expected = np.array([reference.two_basin_loss(theta, x) for x in data])
         assert_equal_up_to_rounding(
@@ -215,7 +215,7 @@ def test_the_two_basin_loss_equals_the_published_formula(rng):
 
 @pytest.mark.parametrize(("minimum", "eigenvalues"), [(1.0, [20, 200]), (-1.0, [2, 2])])
 def test_the_two_minima_have_the_published_curvatures(minimum, eigenvalues, rng):
-    objective = two_basin.two_basin_objective(np.zeros((3, 2)))
+    objective = two_basin.two_basin_problem(np.zeros((3, 2)))
     theta = np.full(2, minimum)
     assert not objective.gradient(theta).any()
     assert_equal_up_to_rounding(

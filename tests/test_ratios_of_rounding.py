@@ -9,7 +9,7 @@ from aniso.descent import measurements
 from aniso.matrices import commutators, indicators, network_noise, noise
 from aniso.networks.curvature.operators import SymmetricOperator
 from aniso.problems import losses
-from aniso.problems.autograd_problem import Objective
+from aniso.problems.autograd_problem import AutogradProblem
 
 DIMENSION = 6
 
@@ -140,7 +140,7 @@ def test_the_noise_of_a_network_of_different_examples_is_kept(rng):
 
 def test_measurements_of_equal_examples_are_of_no_noise(rng):
     inputs = np.tile(rng.standard_normal(4), (7, 1))
-    objective = Objective(lambda theta, x, y: (x @ theta - y) ** 2, inputs, np.ones(7))
+    objective = AutogradProblem(lambda theta, x, y: (x @ theta - y) ** 2, inputs, np.ones(7))
     plan = measurements.Measurements(steps=(0,), quantities=("curvature", "leading", "noise"))
     record = plan.at(objective, rng.standard_normal(4), rng)
     assert record["alignment"] == record["example_noise_trace"] == 0

@@ -7,10 +7,8 @@ from autograd.extend import defvjp, primitive
 
 from aniso import checks
 from aniso.problems import derivative_check
-from aniso.problems.autograd_problem import Objective
+from aniso.problems.autograd_problem import AutogradProblem
 from aniso.problems.losses import ClippedSquaredLoss
-from aniso.problems.model_objective import ModelObjective
-from aniso.problems.one_hidden_layer import OneHiddenLayer
 
 
 def planted(relative_error, offset=0.0):
@@ -31,7 +29,7 @@ def objective_of(function, rng, size=5, num_examples=12):
         return function(anp.sum(x * theta[..., None, :], axis=-1) - y)
 
     inputs = rng.standard_normal((num_examples, size))
-    return Objective(loss, inputs, rng.standard_normal(num_examples)), rng.standard_normal(size)
+    return AutogradProblem(loss, inputs, rng.standard_normal(num_examples)), rng.standard_normal(size)
 
 
 @pytest.mark.parametrize(
@@ -123,12 +121,12 @@ def test_a_wrong_hessian_is_named(rng):
 
 def test_a_kink_at_theta_is_named(rng):
     objective, theta = objective_of(anp.abs, rng)
-    centred = Objective(objective._loss, objective.inputs, objective.inputs @ theta)
+    centred = AutogradProblem(objective._loss, objective.inputs, objective.inputs @ theta)
     assert any(message.startswith("gradient") for message in centred.check(theta, rng).wrong)
 
 
 def test_a_jump_at_theta_is_named(rng):
-    loss = Objective(lambda theta, x, y: anp.where(theta[0] > 1, 5.0, theta[0]) * x + y, [1], [1])
+    loss = AutogradProblem(lambda theta, x, y: anp.where(theta[0] > 1, 5.0, theta[0]) * x + y, [1], [1])
     assert any("jumps" in message for message in loss.check([1.0], rng).wrong)
 
 
@@ -141,7 +139,7 @@ def test_a_stochastic_function_is_named(rng):
 
 
 def test_steps_outside_the_domain_are_left_out(rng):
-    objective = Objective(lambda theta, x, y: anp.log(theta[..., 0, None]) * x + y, [1.0], [1.0])
+    objective = AutogradProblem(lambda theta, x, y: anp.log(theta[..., 0, None]) * x + y, [1.0], [1.0])
     with np.errstate(invalid="ignore"):
         objective.check([1e-3], rng).raise_if_wrong()
 
@@ -174,7 +172,7 @@ def test_wrong_arguments_are_refused(rng):
 
 
 def test_an_objective_of_ones_own_whose_examples_interact_is_told_so(rng):
-    class Centred(Objective):
+    class Centred(AutogradProblem):
         """Gives the gradients of batches of one example for those of the examples."""
 
         def per_example_gradients(self, theta):

@@ -19,7 +19,9 @@ __getattr__, __dir__, __all__ = lazy_loader.attach(
         "curvature",
         "data",
         "fast",
+        "geometry",
         "gradients",
+        "hosted",
         "initialisation",
         "layers",
         "matrix_products",
@@ -29,6 +31,7 @@ __getattr__, __dir__, __all__ = lazy_loader.attach(
         "placed_stack",
         "pre_flight",
         "routing",
+        "single_precision",
     ],
     submod_attrs={
         "architectures": [
@@ -49,6 +52,7 @@ __getattr__, __dir__, __all__ = lazy_loader.attach(
         "layers.max_pooling": ["MaxPooling"],
         "layers.residual": ["Residual"],
         "layers.stack": ["Stack"],
+        "geometry": ["NetworkGeometry"],
         "network": ["Network"],
     },
 )

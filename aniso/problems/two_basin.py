@@ -2,13 +2,70 @@
 
 from dataclasses import dataclass
 
-import autograd.numpy as anp
 import numpy as np
 
 from aniso import checks
-from aniso.problems.autograd_problem import Objective
+from aniso.problems.autograd_problem import AutogradProblem
 
-ROTATION = np.array([[1.0, -1.0], [1.0, 1.0]]) / np.sqrt(2.0)
+ROOT_TWO = 1.4142135623730951
+ROTATION = np.array([[1.0, -1.0], [1.0, 1.0]]) / ROOT_TWO
+
+
+def basin_terms(along, across):
+    """Loss, gradient and basin of one datum in the axes of the toy, (loss, g_a, g_b, is_sharp).
+
+    With a and b the components of w - x along (1, -1) / sqrt 2 and (1, 1) / sqrt 2, the sharp basin
+    is ``s = 10 a^2 + 100 (b - sqrt 2)^2``, the flat one ``f = a^2 + (b + sqrt 2)^2``, and the loss
+    ``min(s, f)``.
+
+    Parameters
+    ----------
+    along, across : float or array
+        a and b. Only arithmetic is done: numbers, arrays, autograd's and numba's all serve.
+
+    Returns
+    -------
+    loss, g_a, g_b : float or array
+        The loss and its derivatives in a and b.
+    is_sharp : bool or array of bool
+        Whether s < f.
+
+    Examples
+    --------
+    >>> basin_terms(0.5, ROOT_TWO)
+    (2.5, 10.0, 0.0, True)
+    """
+    to_sharp, to_flat = across - ROOT_TWO, across + ROOT_TWO
+    sharp = 10.0 * along * along + 100.0 * to_sharp * to_sharp
+    flat = along * along + to_flat * to_flat
+    is_sharp = sharp < flat
+    in_sharp = 1.0 * is_sharp
+    in_flat = 1.0 - in_sharp
+    loss = in_sharp * sharp + in_flat * flat
+    slope_along = (20.0 * in_sharp + 2.0 * in_flat) * along
+    slope_across = 200.0 * in_sharp * to_sharp + 2.0 * in_flat * to_flat
+    return loss, slope_along, slope_across, is_sharp
+
+
+def two_basin_gradient(offsets):
+    """Gradient of the loss of one datum at offsets ``w - x``, shape (..., 2), in w.
+
+    Parameters
+    ----------
+    offsets : array_like, shape (..., 2)
+
+    Returns
+    -------
+    ndarray, shape (..., 2)
+
+    Examples
+    --------
+    >>> two_basin_gradient([0.0, 0.0])
+    array([2., 2.])
+    """
+    rotated = np.asarray(offsets) @ ROTATION.T
+    _, slope_along, slope_across, _ = basin_terms(rotated[..., 0], rotated[..., 1])
+    return np.stack([slope_along, slope_across], axis=-1) @ ROTATION
 
 
 @dataclass(frozen=True)
@@ -21,23 +78,21 @@ class TwoBasinLoss:
     Notes
     -----
     Without spread in the data the sharp minimum is at (1, 1), Hessian eigenvalues 200 and 20, the
-    flat one at (-1, -1), eigenvalues 2 and 2. Where s = f the derivative is the mean of both.
+    flat one at (-1, -1), eigenvalues 2 and 2. Where s = f the derivative is that of f.
 
     Examples
     --------
     >>> loss = TwoBasinLoss()
-    >>> loss(np.array([1.0, 1.0]), np.zeros((1, 2)), np.zeros(1))
+    >>> loss(np.array([1.0, 1.0]), np.zeros((1, 2)), np.zeros(1)).round(12)
     array([0.])
-    >>> loss(np.array([0.0, 0.0]), np.zeros((1, 2)), np.zeros(1))
+    >>> loss(np.array([0.0, 0.0]), np.zeros((1, 2)), np.zeros(1)).round(12)
     array([2.])
     """
 
     def __call__(self, theta, inputs, targets):  # noqa: ARG002
-        offset = theta[..., None, :] - inputs
-        first, second = offset[..., 0], offset[..., 1]
-        sharp = 5 * (first - second) ** 2 + 50 * (first + second - 2) ** 2
-        flat = (first + 1) ** 2 + (second + 1) ** 2
-        return anp.minimum(sharp, flat)
+        first = theta[..., None, 0] - inputs[..., 0]
+        second = theta[..., None, 1] - inputs[..., 1]
+        return basin_terms((first - second) / ROOT_TWO, (first + second) / ROOT_TWO)[0]
 
 
 def two_basin_data(rng, num_examples=100):
@@ -66,14 +121,19 @@ def two_basin_data(rng, num_examples=100):
     return normal * np.array([np.sqrt(10.0), 1.0]) @ ROTATION / 100
 
 
-def two_basin_objective(data):
-    """Mean of :class:`TwoBasinLoss` over data of shape (N, 2), an Objective with D = 2.
+def two_basin_problem(data):
+    """Mean of :class:`TwoBasinLoss` over data of shape (N, 2), an AutogradProblem with D = 2.
+
+    Raises
+    ------
+    InputError
+        If the data are not finite or not (N, 2), N >= 1.
 
     Examples
     --------
-    >>> objective = two_basin_objective(np.zeros((1, 2)))
-    >>> np.linalg.eigvalsh(objective.hessian([1.0, 1.0])).round(9)
+    >>> problem = two_basin_problem(np.zeros((1, 2)))
+    >>> np.linalg.eigvalsh(problem.hessian([1.0, 1.0])).round(9)
     array([ 20., 200.])
     """
     data = checks.array("data", data, shape=(None, 2))
-    return Objective(TwoBasinLoss(), data, np.zeros(len(data)), num_parameters=2)
+    return AutogradProblem(TwoBasinLoss(), data, np.zeros(len(data)), num_parameters=2)

@@ -9,7 +9,7 @@ import numpy as np
 from aniso import datasets, networks
 from aniso.matrices import block_lanczos, indicators, network_noise, stochastic_traces
 from aniso.problems import (
-    Objective,
+    AutogradModel,
     losses,
 )
 from aniso.propositions.check import Task, compare
@@ -90,15 +90,13 @@ def _against_autograd(settings):
         inputs, targets, theta = _problem(model, settings, name)
         loss = losses.SoftmaxCrossEntropy()
         network = networks.Network(model, loss, inputs, targets)
-        objective = Objective(
-            lambda t, x, y, own=model, loss=loss: loss(own.outputs(t, x), y), inputs, targets
-        )
+        plain = AutogradModel(model, loss, inputs, targets)
         at = network.linearise(theta)
-        expected = objective.hessian(theta)
+        expected = plain.hessian(theta)
         found.append(
             _equal("Hessian", at.hessian(), expected, "engine H = autograd's Hessian", name)
         )
-        rows = objective.per_example_gradients(theta)
+        rows = plain.example_gradients(theta)
         centred = rows - rows.mean(axis=0)
         alignment = float(np.einsum("nd,de,ne->", centred, expected, centred)) / len(rows)
         found.append(
