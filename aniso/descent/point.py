@@ -9,15 +9,12 @@ from aniso.arrays import places, transfer
 from aniso.descent.precision import in_single_precision
 from aniso.matrices import (
     FactoredCovariance,
+    SymmetricOperator,
     block_lanczos,
     eigenpairs,
-    network_noise,
     noise,
 )
-from aniso.networks import (
-    Network,
-    SymmetricOperator,
-)
+from aniso.networks import Network
 from aniso.problems import curvature
 
 _EXTRA_VECTORS = 4
@@ -76,9 +73,7 @@ class Point:
     @cached_property
     def example_covariance(self):
         """Centred gradient covariance of one example."""
-        if isinstance(self._gradients, np.ndarray):
-            return noise.gradient_covariance(self._gradients)
-        return network_noise.gradient_covariance(self._gradients)
+        return noise.gradient_covariance(self._gradients)
 
     @cached_property
     def covariance(self):
