@@ -3,7 +3,7 @@
 import numpy as np
 
 from aniso import networks
-from aniso.matrices import block_lanczos, network_noise
+from aniso.matrices import block_lanczos, gradient_covariance
 from aniso.problems import losses
 
 MODELS = {
@@ -37,7 +37,7 @@ def engine(problem):
 
     def covariance():
         if "noise" not in state:
-            state["noise"] = network_noise.gradient_covariance(at().gradient_factors)
+            state["noise"] = gradient_covariance(at().gradient_factors)
         return state["noise"]
 
     def alignment():

@@ -41,7 +41,7 @@ from aniso.matrices import (
     commutators,
     eigenpairs,
     factored,
-    network_noise,
+    gradient_covariance,
     noise,
     spectral_density,
     structures,
@@ -409,12 +409,8 @@ CASES = {
     "gradient factors": Case(factors, mean_and_norms),
     "factors of convolutions": Case(lambda: factors(convolutions()), mean_and_norms),
     "streamed gradients": Case(streamed, mean_and_norms),
-    "layered covariance": Case(
-        lambda: network_noise.gradient_covariance(factors()), product_and_trace
-    ),
-    "streamed covariance": Case(
-        lambda: network_noise.gradient_covariance(streamed()), product_and_trace
-    ),
+    "layered covariance": Case(lambda: gradient_covariance(factors()), product_and_trace),
+    "streamed covariance": Case(lambda: gradient_covariance(streamed()), product_and_trace),
     "noise curvature": Case(lambda: linearised().noise_curvature(), lambda found: text(found)),
     "parameter blocks": Case(lambda: parameter_blocks.blocks_of(network().stack), text),
     "hosted network": Case(lambda: hosted.HostedNetwork(network()), gradient),

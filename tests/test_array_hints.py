@@ -8,7 +8,7 @@ from scipy.sparse.linalg import aslinearoperator
 
 from aniso import checks, descent, networks
 from aniso.closed_forms import diffusion
-from aniso.matrices import eigenpairs, indicators, network_noise, noise
+from aniso.matrices import eigenpairs, indicators, noise
 from aniso.networks import initialisation
 from aniso.problems import curvature, losses
 from aniso.problems.autograd_problem import AutogradProblem
@@ -115,11 +115,10 @@ OPERATOR = OfAnotherPackage()
         ),
         (lambda: checks.array("a", [{"b": 1}]), "a has entries of type dict"),
         (
-            lambda: noise.gradient_covariance(NETWORK.example_gradients(np.zeros(4))),
-            "network_noise.gradient_covariance takes",
+            lambda: checks.array("a", NETWORK.example_gradients(np.zeros(4))),
+            "matrices.gradient_covariance takes",
         ),
-        (lambda: network_noise.gradient_covariance(INPUTS), "gradient_noise.gradient_covariance"),
-        (lambda: network_noise.gradient_covariance(NETWORK), "network.example_gradients"),
+        (lambda: noise.gradient_covariance(NETWORK), "network.example_gradients"),
     ],
 )
 def test_a_matrix_of_another_kind_is_refused_with_how_to_make_an_array(call, remedy):

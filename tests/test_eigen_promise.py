@@ -13,9 +13,9 @@ from aniso.matrices import (
     block_lanczos,
     eigenpairs,
     factored,
+    gradient_covariance,
     indicators,
-    network_noise,
-    operators,
+    operands,
     spectral_density,
     stochastic_traces,
 )
@@ -85,12 +85,12 @@ def test_the_symmetry_of_an_operator_is_probed_once(square):
 
     operator = LinearOperator(square.shape, matvec=None, matmat=product, dtype=float)
     for _ in range(3):
-        operators.symmetric("matrix", operator)
+        operands.symmetric("matrix", operator)
     assert counted == [2]
     # one that is a sum of squares has nothing to be probed
     covariance = factored.FactoredCovariance(square, 1.0)
     covariance._matmat = None
-    operators.symmetric("covariance", covariance)
+    operands.symmetric("covariance", covariance)
 
 
 def test_rounding_of_single_precision_is_no_asymmetry(square):
@@ -131,7 +131,7 @@ def test_an_operator_of_integers_keeps_what_it_offers():
         def trace(self):
             return 6
 
-    made = operators.symmetric("matrix", Twice())
+    made = operands.symmetric("matrix", Twice())
     assert made.dtype == np.float64
     assert indicators.trace_ratio(Twice(), np.eye(3)) == 1.0
     assert not hasattr(made, "factor_rows")
@@ -261,10 +261,7 @@ def test_eigenpairs_of_covariances_keep_the_promise_or_refuse(rng, monkeypatch):
         with pytest.raises(checks.InputError, match="not finite"):
             broken.leading_eigenpairs(2)
     # a product that is not that of the factor breaks the promise
-    monkeypatch.setattr(
-        factored.FactoredCovariance, "_matmat", lambda self, v: 1.001 * self.rows.T @ v
-    )
-    monkeypatch.setattr(covariance, "rows", np.eye(30))
+    monkeypatch.setattr(factored.FactoredCovariance, "_matmat", lambda _, v: 1.001 * v)
     with pytest.raises(NotConverged):
         factored.FactoredCovariance(np.eye(30), 1.0).leading_eigenpairs(3)
 
@@ -282,18 +279,18 @@ def small_network(rng, **options):
 def test_eigenpairs_of_networks_gradients_keep_the_promise_or_refuse(rng, monkeypatch):
     network = small_network(rng)
     theta = rng.standard_normal(network.num_parameters)
-    covariance = network_noise.gradient_covariance(network.example_gradients(theta))
+    covariance = gradient_covariance(network.example_gradients(theta))
     gradients = network.per_example_gradients(theta)
     dense = np.cov(gradients.T, ddof=0)
     pairs = covariance.leading_eigenpairs(6)
     measured = np.linalg.norm(dense @ pairs.vectors - pairs.vectors * pairs.values, axis=0)
     assert measured.max() <= 1e-9 * pairs.values[0]
-    gram = covariance.factors.gram()
+    gram = covariance.gradients.gram()
     for wrong, error in (
         (np.full_like(gram, np.nan), checks.InputError),
         (gram + np.diag(np.arange(20.0)), NotConverged),
     ):
-        monkeypatch.setattr(type(covariance.factors), "gram", lambda _, w=wrong: w.copy())
+        monkeypatch.setattr(type(covariance.gradients), "gram", lambda _, w=wrong: w.copy())
         with pytest.raises(error):
             covariance.leading_eigenpairs(6)
 

@@ -27,7 +27,7 @@ from aniso.langevin import (
 from aniso.matrices import (
     commutators,
     factored,
-    network_noise,
+    gradient_covariance,
     spectral_density,
     structures,
 )
@@ -80,7 +80,7 @@ def of_linearisation(at):
         at.fisher(),
         at.noise_curvature().alignment,
         products(at.hessian_operator()),
-        network_noise.gradient_covariance(at.gradient_factors).to_dense(),
+        gradient_covariance(at.gradient_factors).to_dense(),
     )
 
 
@@ -232,12 +232,12 @@ MAKERS = {
     ),
     "network covariance, kept": (
         network_theta,
-        lambda theta: network_noise.gradient_covariance(GradientFactors(NETWORK, theta)),
+        lambda theta: gradient_covariance(GradientFactors(NETWORK, theta)),
         lambda made: (made.trace(), products(made), made.rows),
     ),
     "network covariance, streamed": (
         network_theta,
-        lambda theta: network_noise.gradient_covariance(StreamedGradients(NETWORK, theta)),
+        lambda theta: gradient_covariance(StreamedGradients(NETWORK, theta)),
         lambda made: (made.trace(), products(made), made.rows),
     ),
     "gradient_covariance": (

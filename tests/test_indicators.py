@@ -14,7 +14,7 @@ from aniso.matrices import (
     eigenpairs,
     exact_traces,
     indicators,
-    operators,
+    operands,
 )
 from aniso.matrices import (
     noise as gradient_noise,
@@ -179,7 +179,7 @@ def test_a_price_beyond_the_limit_is_refused_with_the_estimator(hessian, gradien
 def test_factors_in_several_blocks(hessian, gradients, monkeypatch):
     one = gradient_noise.gradient_covariance(gradients)
     expected = indicators.alignment(hessian, one)
-    monkeypatch.setattr(operators, "_BLOCK_BYTES", 8 * DIMENSION * 2)
+    monkeypatch.setattr(operands, "_BLOCK_BYTES", 8 * DIMENSION * 2)
     for form in (hessian, aslinearoperator(hessian)):
         assert_equal_up_to_rounding(indicators.alignment(form, one), expected, num_terms=400)
     np.testing.assert_allclose(

@@ -23,8 +23,8 @@ from aniso.escape import (
 from aniso.langevin import drifts, linear_chain, modified_equations, noises, regions
 from aniso.matrices import (
     commutators,
+    gradient_covariance,
     indicators,
-    network_noise,
     noise,
     stochastic_traces,
     structures,
@@ -222,11 +222,11 @@ OTHERS = {
     "aniso.matrices.noise.diffusion_covariance": "converts a convention, which an array has not",
     "aniso.closed_forms._eigenbasis.projected_variances": "behind the closed forms",
     "aniso.closed_forms._eigenbasis.rotated_covariance": "behind the closed forms",
+    "aniso.matrices._factored_pairs.leading_pairs": "behind the factored covariances",
     "aniso.langevin.covariance_factor.full": "behind the noises",
     "aniso.langevin.linear_schemes.moments_at": "moments of a state",
     "aniso.langevin.linear_schemes.transient_covariance": "behind the schemes",
     "aniso.langevin.regions.margin": "behind the exits",
-    "aniso.matrices.network_noise.LayeredCovariance": "is one",
 }
 
 
@@ -258,7 +258,7 @@ def layered_covariance(rows):
         -rows[:, 1:] / 2,
     )
     # at theta = 0 the residual is y, and the gradient -2 y (x, 1)
-    return network_noise.gradient_covariance(network.example_gradients(np.zeros(2)))
+    return gradient_covariance(network.example_gradients(np.zeros(2)))
 
 
 def kinds(rows, stage):
@@ -346,7 +346,5 @@ def test_every_function_that_takes_a_covariance_is_tested():
                 found.add(f"{module.name}.{name}")
     tested = {f"{function.__module__}.{function.__name__}" for function in FUNCTIONS}
     results = {name for name in found if name.rpartition(".")[2][0].isupper()} - tested
-    assert found - results == (tested | set(OTHERS)) - {
-        "aniso.matrices.network_noise.LayeredCovariance"
-    }
+    assert found - results == tested | set(OTHERS)
     assert escape.by_slope is efficiency.by_slope

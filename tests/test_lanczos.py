@@ -7,8 +7,7 @@ from hypothesis import strategies as st
 
 from aniso import checks
 from aniso.estimates import NotConverged
-from aniso.matrices import block_lanczos
-from aniso.networks.curvature.operators import SymmetricOperator
+from aniso.matrices import SymmetricOperator, block_lanczos
 
 
 def matrix_of(eigenvalues, rng):

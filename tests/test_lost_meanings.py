@@ -11,10 +11,10 @@ from aniso.escape import censoring, kramers, minimum_action
 from aniso.langevin import LangevinProblem, drifts, noises, regions
 from aniso.matrices import (
     eigenpairs,
+    gradient_covariance,
     indicators,
-    network_noise,
     noise,
-    operators,
+    operands,
     subspaces,
 )
 from aniso.matrices.factored import DiagonalCovariance, FactoredCovariance
@@ -124,7 +124,7 @@ def test_what_would_lose_a_meaning_is_refused(place, loss):
 
 
 def test_products_with_a_masked_vector_are_refused():
-    covariance = network_noise.gradient_covariance(network().example_gradients(np.ones(6)))
+    covariance = gradient_covariance(network().example_gradients(np.ones(6)))
     for operator in (
         FactoredCovariance(np.eye(6), 1.0),
         DiagonalCovariance(np.ones(6)),
@@ -156,7 +156,7 @@ def test_a_drift_that_returns_a_masked_array_is_refused():
 def test_a_matrix_object_keeps_its_numbers():
     matrix = np.matrix([[2.0, 1.0], [1.0, 3.0]])
     assert indicators.alignment(matrix, np.eye(2)) == 5.0
-    assert type(operators.symmetric("matrix", matrix)) is np.ndarray
+    assert type(operands.symmetric("matrix", matrix)) is np.ndarray
 
 
 def test_long_lists_are_taken_as_they_are():

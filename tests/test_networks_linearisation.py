@@ -10,7 +10,7 @@ from networks_cases import PIECEWISE, cases
 from test_networks import agree, curvature_floor, small_case
 
 from aniso import checks, memory, networks
-from aniso.matrices import exact_traces, indicators, network_noise, noise
+from aniso.matrices import exact_traces, gradient_covariance, indicators, noise
 from aniso.networks.curvature import gauss_newton, linearised, tangent_products
 from aniso.networks.matrix_products import accumulate_product
 from aniso.problems import curvature, losses
@@ -86,7 +86,7 @@ def test_the_covariance_on_factors_is_that_of_the_rows(case):
     rows = network.per_example_gradients(theta)
     centred = rows - rows.mean(axis=0)
     dense = centred.T @ centred / len(rows)
-    covariance = network_noise.gradient_covariance(network.linearise(theta).gradient_factors)
+    covariance = gradient_covariance(network.linearise(theta).gradient_factors)
     rng = np.random.default_rng()
     vectors, weights = rng.normal(size=(theta.size, 2)), rng.normal(size=(3, len(rows)))
     agree(covariance @ vectors, dense @ vectors)
@@ -105,7 +105,7 @@ def test_the_covariance_on_factors_is_that_of_the_rows(case):
 def test_the_covariance_converts_samples_and_has_leading_eigenpairs(rng):
     case = small_case()
     factors = case.network().linearise(case.theta).gradient_factors
-    covariance = network_noise.gradient_covariance(factors)
+    covariance = gradient_covariance(factors)
     values = np.linalg.eigvalsh(covariance.to_dense())[::-1]
     pairs = covariance.leading_eigenpairs(5)
     agree(pairs.values, values[:5])
@@ -124,7 +124,7 @@ def test_operators_feed_the_matrix_storey():
     case = small_case()
     at = case.network().linearise(case.theta)
     hessian = at.hessian_operator()
-    covariance = network_noise.gradient_covariance(at.gradient_factors)
+    covariance = gradient_covariance(at.gradient_factors)
     agree(exact_traces.trace(hessian), np.trace(at.hessian()))
     agree(indicators.alignment(hessian, covariance), at.noise_curvature().alignment, 1e-9)
     ratio = indicators.trace_ratio(hessian, covariance)

@@ -6,8 +6,7 @@ from scipy.sparse.linalg import LinearOperator, aslinearoperator
 
 from aniso import checks, networks
 from aniso.descent import measurements
-from aniso.matrices import commutators, indicators, network_noise, noise
-from aniso.networks.curvature.operators import SymmetricOperator
+from aniso.matrices import SymmetricOperator, commutators, gradient_covariance, indicators, noise
 from aniso.problems import losses
 from aniso.problems.autograd_problem import AutogradProblem
 
@@ -118,7 +117,7 @@ def test_a_network_of_equal_examples_has_no_noise(rng, count, dtype, activation)
     assert not found.layer_alignments.any()
     with pytest.raises(checks.InputError, match="zero to its rounding"):
         _ = found.ratio
-    covariance = network_noise.gradient_covariance(at.gradient_factors)
+    covariance = gradient_covariance(at.gradient_factors)
     with pytest.raises(checks.InputError, match="the trace of covariance is"):
         indicators.trace_ratio(at.hessian_operator(), covariance)
     plan = measurements.Measurements(steps=(0,), quantities=("curvature", "leading", "noise"))

@@ -17,7 +17,7 @@ from aniso.matrices import (
     block_lanczos,
     eigenpairs,
     exact_traces,
-    network_noise,
+    gradient_covariance,
     noise,
 )
 from aniso.problems import curvature, losses
@@ -160,7 +160,7 @@ class _Place:
     @cached_property
     def covariance(self):
         if self.is_network:
-            return network_noise.gradient_covariance(self.linearisation.gradient_factors)
+            return gradient_covariance(self.linearisation.gradient_factors)
         gradients = self.objective.per_example_gradients(self.theta)
         return noise.gradient_covariance(gradients)
 

@@ -7,7 +7,7 @@ import numpy as np
 
 from aniso import checks
 from aniso.estimates import NotConverged
-from aniso.matrices import operators
+from aniso.matrices import operands
 
 
 @dataclass(frozen=True)
@@ -62,7 +62,7 @@ def checked_tolerance(tolerance, matrix, *, default):
     >>> checked_tolerance(None, np.eye(2), default=1e-10)
     1e-10
     """
-    eps = operators.rounding(matrix)
+    eps = operands.rounding(matrix)
     if tolerance is None:
         return max(default, 1e3 * eps)
     tolerance = checks.number("tolerance", tolerance, low=0, high=1, strict=True)
@@ -76,7 +76,7 @@ def checked_tolerance(tolerance, matrix, *, default):
 
 def rounding_of_residuals(matrix, norm):
     """Residual that the rounding of one product leaves, ``64 eps |A| sqrt(D)``."""
-    return 64 * operators.rounding(matrix) * norm * math.sqrt(matrix.shape[0])
+    return 64 * operands.rounding(matrix) * norm * math.sqrt(matrix.shape[0])
 
 
 def require_residuals(pairs, matrix, tolerance, norm, remedy):
@@ -89,7 +89,7 @@ def require_residuals(pairs, matrix, tolerance, norm, remedy):
     NotConverged
         If a residual is larger; `partial` holds the pairs.
     """
-    operators.finite_products(pairs.residuals)
+    operands.finite_products(pairs.residuals)
     met = pairs.residuals <= tolerance * norm + rounding_of_residuals(matrix, norm)
     if not met.all():
         raise NotConverged(

@@ -15,7 +15,7 @@ import scipy.linalg
 from aniso import checks, memory
 from aniso.estimates import NotConverged
 from aniso.matrices import _pairs as eigen_pairs
-from aniso.matrices import operators
+from aniso.matrices import operands
 from aniso.threads import Workers, blas_threads
 
 _TOLERANCE = 1e-9
@@ -89,7 +89,7 @@ def leading_eigenpairs(
     >>> leading_eigenpairs(np.diag([3.0, 3.0, 1.0, -5.0]), 2).values.round(12)
     array([3., 3.])
     """
-    matrix = operators.symmetric("matrix", matrix, probed=False)
+    matrix = operands.symmetric("matrix", matrix, probed=False)
     dimension = matrix.shape[0]
     num_pairs = checks.integer("num_pairs", num_pairs, low=1, high=dimension, high_name="D")
     checks.one_of("which", which, ["largest", "smallest", "magnitude"])
@@ -97,7 +97,7 @@ def leading_eigenpairs(
     limit = dimension if max_basis is None else max_basis
     limit = checks.integer("max_basis", limit, low=num_pairs, high=dimension, high_name="D")
     block = _first_block(dimension, num_pairs, block_size, start)
-    single = operators.rounding(matrix) >= np.finfo(np.float32).eps
+    single = operands.rounding(matrix) >= np.finfo(np.float32).eps
     dtype, num_products = np.dtype(np.float32 if single else np.float64), 0
     while True:
         iteration = _Iteration(matrix, num_pairs, which, tolerance, limit, block.astype(dtype))
@@ -196,7 +196,7 @@ class _Iteration:
         basis = self.basis[:stop]
         moved = self._product(block)
         overlaps = self._orthogonalise(moved, basis)
-        self._require_symmetry(operators.finite_products(overlaps))
+        self._require_symmetry(operands.finite_products(overlaps))
         self.projected[self.count : stop, :stop] = overlaps
         self.projected[:stop, self.count : stop] = overlaps.T
         self._orthogonalise(moved, basis)
@@ -214,7 +214,7 @@ class _Iteration:
         sizes = np.linalg.norm(overlaps, axis=1).max(), np.linalg.norm(expected, axis=1).max()
         self.norm = max(self.norm, *(float(size) for size in sizes))
         difference = float(np.abs(overlaps - expected).max())
-        if difference > operators.symmetry_tolerance(self.matrix, overlaps) * self.norm:
+        if difference > operands.symmetry_tolerance(self.matrix, overlaps) * self.norm:
             raise checks.InputError(
                 f"matrix is not symmetric: u.T @ (A @ v) and v.T @ (A @ u) differ by "
                 f"{difference:.2g} for vectors of the iteration, |A| is {self.norm:.2g}; expected "
@@ -222,7 +222,7 @@ class _Iteration:
             )
 
     def _product(self, block):
-        if not operators.is_dense(self.matrix):
+        if not operands.is_dense(self.matrix):
             return np.ascontiguousarray((self.matrix @ block.T).T, dtype=self.basis.dtype)
         moved = np.empty_like(block)
 
@@ -257,7 +257,7 @@ class _Iteration:
         # next block: an orthonormal basis of what is left
         orthogonal, triangle = np.linalg.qr(moved.T)
         sizes = np.abs(np.diag(triangle))
-        safe = max(_SAFE, math.sqrt(operators.rounding(moved)))
+        safe = max(_SAFE, math.sqrt(operands.rounding(moved)))
         if self.count + len(sizes) <= self.dimension and sizes.min() > safe * sizes.max():
             self.next, self.coupling = np.ascontiguousarray(orthogonal.T), triangle
             return

@@ -5,7 +5,7 @@ import math
 import numpy as np
 from scipy.sparse.linalg import LinearOperator
 
-from aniso.matrices import exact_traces, operators
+from aniso.matrices import exact_traces, operands
 from aniso.matrices.factored import is_factored
 
 
@@ -24,9 +24,9 @@ class Commutator(LinearOperator):
     """
 
     def __init__(self, hessian, covariance):
-        self.hessian = operators.held_symmetric("hessian", hessian)
+        self.hessian = operands.held_symmetric("hessian", hessian)
         size = self.hessian.shape[0]
-        self.covariance = operators.held_symmetric("covariance", covariance, size=size)
+        self.covariance = operands.held_symmetric("covariance", covariance, size=size)
         super().__init__(np.dtype(np.float64), (size, size))
 
     def _matvec(self, vector):
@@ -69,10 +69,10 @@ def relative_commutator(hessian, covariance):
     >>> relative_commutator(np.diag([1.0, 0.0]), covariance)  # [[0, 1], [-1, 0]] over [[1, 1], 0]
     0.5
     """
-    hessian = operators.symmetric("hessian", hessian)
-    covariance = operators.covariance("covariance", covariance, size=hessian.shape[0])
+    hessian = operands.symmetric("hessian", hessian)
+    covariance = operands.covariance("covariance", covariance, size=hessian.shape[0])
     if not is_factored(covariance):
-        product = operators.finite_products(hessian @ operators.to_dense(covariance))
+        product = operands.finite_products(hessian @ operands.to_dense(covariance))
         size = float(np.linalg.norm(product))
         return float(np.linalg.norm(product - product.T)) / (2 * size) if size > 0 else 0.0
     if exact_traces.significant_trace(covariance) == 0:
@@ -80,7 +80,7 @@ def relative_commutator(hessian, covariance):
     num_rows, dimension = covariance.num_rows, covariance.shape[0]
     images = np.empty((num_rows, dimension))
     gram = np.empty((num_rows, num_rows))
-    for start, stop in operators.blocks(num_rows, dimension):
+    for start, stop in operands.ranges(num_rows, dimension):
         rows = covariance.factor_rows(start, stop)
         images[start:stop] = (hessian @ rows.T).T
         gram[:, start:stop] = covariance.project(rows.T)

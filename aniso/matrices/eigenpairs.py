@@ -8,7 +8,7 @@ from scipy.sparse.linalg import ArpackNoConvergence, LinearOperator, eigsh
 
 from aniso import checks
 from aniso.estimates import NotConverged
-from aniso.matrices import _pairs, block_lanczos, operators
+from aniso.matrices import _pairs, block_lanczos, operands
 from aniso.matrices._pairs import EigenPairs, with_residuals
 
 __all__ = [
@@ -82,7 +82,7 @@ def leading_eigenpairs(
     >>> pairs.values
     array([-3.])
     """
-    matrix = operators.symmetric("matrix", matrix)
+    matrix = operands.symmetric("matrix", matrix)
     dimension = matrix.shape[0]
     num_pairs = checks.integer("num_pairs", num_pairs, low=1, high=dimension, high_name="D")
     checks.one_of("which", which, list(_ORDERS))
@@ -93,10 +93,10 @@ def leading_eigenpairs(
         if not start.any():
             raise checks.InputError("start is zero; expected a vector with a non-zero entry")
     subspace = _subspace_size(num_pairs, dimension)
-    if operators.is_dense(matrix) and (dimension <= _DENSE_DIMENSION or 10 * num_pairs > dimension):
+    if operands.is_dense(matrix) and (dimension <= _DENSE_DIMENSION or 10 * num_pairs > dimension):
         return _decomposed(matrix, num_pairs, which, tolerance, 0)
     if 2 * subspace >= dimension:
-        dense = operators.to_dense(matrix)
+        dense = operands.to_dense(matrix)
         return _decomposed(dense, num_pairs, which, tolerance, dimension)
     start = quasi_random_vector(dimension) if start is None else start
     return _iterated(matrix, num_pairs, which, tolerance, max_products, start, subspace)
@@ -124,8 +124,8 @@ def extreme_eigenvalues(matrix, *, tolerance=None, max_products=100_000):
     >>> extreme_eigenvalues([[2.0, 0.0], [0.0, -3.0]])
     (-3.0, 2.0)
     """
-    matrix = operators.symmetric("matrix", matrix)
-    if operators.is_dense(matrix) and len(matrix) <= _DENSE_DIMENSION:
+    matrix = operands.symmetric("matrix", matrix)
+    if operands.is_dense(matrix) and len(matrix) <= _DENSE_DIMENSION:
         values = np.linalg.eigvalsh(matrix)
         return float(values[0]), float(values[-1])
     ends = [
@@ -257,7 +257,7 @@ def _pairs_of_zero(counter, num_pairs):
             "start lies in the null space of the matrix, where the iteration would stay; "
             "expected another start vector"
         )
-    vectors = operators.unit_columns(dimension, 0, num_pairs)
+    vectors = operands.unit_columns(dimension, 0, num_pairs)
     return with_residuals(counter, np.zeros(num_pairs), vectors, counter.num_products)
 
 
@@ -273,7 +273,7 @@ class _Counted(LinearOperator):
     def _matvec(self, vector):
         self.num_products += 1
         vector = np.ravel(vector)
-        product = operators.finite_products(self.matrix @ vector)
+        product = operands.finite_products(self.matrix @ vector)
         length = float(np.linalg.norm(vector))
         if length > 0:
             self.norm = max(self.norm, float(np.linalg.norm(product)) / length)

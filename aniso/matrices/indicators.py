@@ -10,7 +10,7 @@ overlaps of subspaces are defined in :mod:`aniso.matrices.subspaces`.
 import numpy as np
 
 from aniso import checks
-from aniso.matrices import convention, eigenpairs, exact_traces, operators
+from aniso.matrices import convention, eigenpairs, exact_traces, operands
 from aniso.matrices.factored import quadratic_form
 from aniso.matrices.subspaces import captured_share, principal_cosines, subspace_overlap
 
@@ -25,7 +25,7 @@ __all__ = [
 ]
 
 
-def alignment(hessian, covariance, *, max_products=operators.MAX_PRODUCTS):
+def alignment(hessian, covariance, *, max_products=operands.MAX_PRODUCTS):
     """Alignment of curvature and noise, ``Tr(H Sigma)``.
 
     Parameters
@@ -63,7 +63,7 @@ def alignment(hessian, covariance, *, max_products=operators.MAX_PRODUCTS):
     return exact_traces.trace_of_product(hessian, covariance, max_products=max_products)
 
 
-def escape_rate(hessian, covariance, *, max_products=operators.MAX_PRODUCTS):
+def escape_rate(hessian, covariance, *, max_products=operands.MAX_PRODUCTS):
     """Slope of the escaping efficiency at time 0, ``Tr(H Sigma) / 2``.
 
     Parameters
@@ -92,7 +92,7 @@ def escape_rate(hessian, covariance, *, max_products=operators.MAX_PRODUCTS):
     return 0.5 * alignment(hessian, covariance, max_products=max_products)
 
 
-def trace_ratio(hessian, covariance, *, max_products=operators.MAX_PRODUCTS):
+def trace_ratio(hessian, covariance, *, max_products=operands.MAX_PRODUCTS):
     """Alignment relative to isotropic noise of equal trace, ``D Tr(H Sigma) / (Tr H Tr Sigma)``.
 
     Parameters
@@ -126,7 +126,7 @@ def trace_ratio(hessian, covariance, *, max_products=operators.MAX_PRODUCTS):
 
 
 def projection_coefficient(
-    hessian, covariance, *, leading=None, max_products=operators.MAX_PRODUCTS
+    hessian, covariance, *, leading=None, max_products=operands.MAX_PRODUCTS
 ):
     """Projection coefficient ``u^T Sigma u Tr H / (lambda Tr Sigma)``, (lambda, u) leading in H.
 
@@ -172,8 +172,8 @@ def projection_coefficient(
 
 
 def _pair(hessian, covariance):
-    hessian = operators.symmetric("hessian", hessian)
-    return hessian, operators.covariance("covariance", covariance, size=hessian.shape[0])
+    hessian = operands.symmetric("hessian", hessian)
+    return hessian, operands.covariance("covariance", covariance, size=hessian.shape[0])
 
 
 def _leading(hessian):

@@ -40,7 +40,6 @@ __getattr__, __dir__, __all__ = lazy_loader.attach(
             "one_hidden_layer",
             "vgg11",
         ],
-        "curvature.operators": ["SymmetricOperator"],
         "gradients.streamed": ["StreamedGradients"],
         "layers.activation": ["Activation"],
         "layers.average_pooling": ["AveragePooling"],

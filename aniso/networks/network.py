@@ -182,8 +182,8 @@ class Network(PlacedStack, Problem):
         Raises
         ------
         AllocationRefused
-            If N D numbers do not fit; the covariance that :mod:`aniso.matrices.network_noise` makes
-            of :meth:`example_gradients` needs no such array.
+            If N D numbers do not fit; :func:`aniso.matrices.gradient_covariance` of
+            :meth:`example_gradients` needs no such array.
         """
         parameters = self.stack.unpacked(self.check_theta(theta))
         self._require_rows(self.num_examples)
@@ -203,8 +203,8 @@ class Network(PlacedStack, Problem):
         Returns
         -------
         GradientFactors or StreamedGradients
-            By which is cheaper and fits; :func:`aniso.matrices.network_noise.gradient_covariance`
-            makes their covariance.
+            By which is cheaper and fits; :func:`aniso.matrices.gradient_covariance` makes their
+            covariance.
         """
         return gradients_at(self, self.check_theta(theta))
 
@@ -212,7 +212,7 @@ class Network(PlacedStack, Problem):
         self.require(
             count * self.num_parameters * self.dtype.itemsize,
             f"{count} x {self.num_parameters} per-example gradients",
-            "use network_noise.gradient_covariance(network.example_gradients(theta)), which needs "
+            "use matrices.gradient_covariance(network.example_gradients(theta)), which needs "
             "no such array",
         )
 

@@ -4,7 +4,7 @@ import autograd.numpy as anp
 import numpy as np
 
 from aniso import checks
-from aniso.matrices import operators
+from aniso.matrices import operands
 from aniso.problems import _broadcasting, _example_rows, _plans
 from aniso.problems._tracing import largest_intermediate, plain, traced
 from aniso.problems.problem import Problem, require_dense_hessian
@@ -173,7 +173,7 @@ class AutogradProblem(Problem):
         size = theta.size
         require_dense_hessian(size)
         matrix = self._columns(
-            theta, size, lambda part: operators.unit_columns(size, part.start, part.stop)
+            theta, size, lambda part: operands.unit_columns(size, part.start, part.stop)
         )
         return symmetrised(matrix)
 

@@ -183,9 +183,11 @@ class _HessianOperator(matrices.SymmetricOperator):
     """Hessian of a geometry; the matrix of few parameters is kept once all of it is needed."""
 
     def __init__(self, geometry):
-        self._geometry = geometry
-        size = geometry.num_parameters
-        super().__init__(self._columns, size, geometry.problem.dtype, blocks=geometry.blocks)
+        self._geometry, size = geometry, geometry.num_parameters
+        self._is_small = size <= DENSE_DIMENSION
+        diagonal = self._kept_diagonal if self._is_small else None
+        blocks, dtype = geometry.blocks, geometry.problem.dtype
+        super().__init__(self._columns, size, dtype, diagonal, blocks=blocks)
 
     def _columns(self, vectors):
         geometry = self._geometry
@@ -193,19 +195,8 @@ class _HessianOperator(matrices.SymmetricOperator):
             return geometry._hessian_matrix @ vectors
         return geometry.problem.hessian_product(geometry.theta, vectors)
 
-    @property
-    def _is_small(self):
-        return self.shape[0] <= DENSE_DIMENSION
-
-    def diagonal(self):
-        """Diagonal of H, shape (D,)."""
-        if self._is_small:
-            return self._geometry._hessian_matrix.diagonal().copy()
-        return super().diagonal()
-
-    def trace(self):
-        """``Tr H``, float."""
-        return float(self.diagonal().sum())
+    def _kept_diagonal(self):
+        return self._geometry._hessian_matrix.diagonal().copy()
 
     def to_dense(self):
         """H as an array, shape (D, D), symmetric to the last bit.

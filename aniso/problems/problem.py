@@ -5,7 +5,7 @@ import abc
 import numpy as np
 
 from aniso import checks
-from aniso.matrices import operators
+from aniso.matrices import operands
 from aniso.problems import _plans, derivative_check
 from aniso.problems.local_geometry import LocalGeometry
 from aniso.problems.problem_checks import symmetrised
@@ -185,8 +185,8 @@ of a model, shape (N, C); networks.Network and problems.AutogradModel have it
         theta = self.check_theta(theta)
         require_dense_hessian(theta.size)
         columns = [
-            self.hessian_product(theta, operators.unit_columns(theta.size, start, stop))
-            for start, stop in operators.blocks(theta.size, theta.size)
+            self.hessian_product(theta, operands.unit_columns(theta.size, start, stop))
+            for start, stop in operands.ranges(theta.size, theta.size)
         ]
         return symmetrised(np.concatenate(columns, axis=1))
 

@@ -6,7 +6,7 @@ import autograd.numpy as anp
 import numpy as np
 
 from aniso import checks
-from aniso.matrices import operators
+from aniso.matrices import operands
 from aniso.problems.autograd_problem import AutogradProblem
 from aniso.problems.problem_checks import checked_vectors, finite
 
@@ -144,7 +144,7 @@ def noise_rows(covariance):
     >>> np.sort(rows.ravel())
     array([-2.,  2.])
     """
-    covariance = operators.dense_covariance("covariance", covariance, "one example")
+    covariance = operands.dense_covariance("covariance", covariance, "one example")
     eigenvalues, eigenvectors = np.linalg.eigh(covariance)
     rows = (eigenvectors * np.sqrt(len(covariance) * np.maximum(eigenvalues, 0.0))).T
     return np.concatenate([rows, -rows])

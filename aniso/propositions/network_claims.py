@@ -7,7 +7,7 @@ identities that hold to rounding; and Proposition 1's bound on the network itsel
 import numpy as np
 
 from aniso import datasets, networks
-from aniso.matrices import block_lanczos, indicators, network_noise, stochastic_traces
+from aniso.matrices import block_lanczos, gradient_covariance, indicators, stochastic_traces
 from aniso.problems import (
     AutogradModel,
     losses,
@@ -224,7 +224,7 @@ def _fashion_network(settings):
         ),
     ]
     hessian = at.hessian_operator()
-    covariance = network_noise.gradient_covariance(at.gradient_factors)
+    covariance = gradient_covariance(at.gradient_factors)
     noise = at.noise_curvature()
     estimate = stochastic_traces.hutchinson(hessian, settings.pick(200, 400, 800), rng)
     found.append(

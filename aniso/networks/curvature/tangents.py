@@ -4,8 +4,8 @@ from functools import cached_property, partial
 
 from aniso import checks
 from aniso.arrays import functions, places, transfer
+from aniso.matrices import SymmetricOperator
 from aniso.networks.curvature import alignment, diagonals
-from aniso.networks.curvature.operators import SymmetricOperator
 from aniso.networks.gradients.streamed import StreamedGradients
 from aniso.networks.parameter_blocks import blocks_of
 
