@@ -13,7 +13,7 @@ import numpy as np
 from aniso import datasets, descent, langevin, networks, threads
 from aniso.arrays import places
 from aniso.datasets import sets
-from aniso.descent import batches, hosted, point, run_state
+from aniso.descent import batches, run_state
 from aniso.escape import (
     efficiency,
     kramers,
@@ -46,21 +46,18 @@ from aniso.matrices import (
     spectral_density,
     structures,
 )
-from aniso.networks import architectures, parameter_blocks
+from aniso.networks import architectures, hosted, parameter_blocks
 from aniso.networks.gradients import streamed as streamed_gradients
 from aniso.networks.layers import layer
 from aniso.problems import (
     _plans,
     activations,
-    curvature,
     losses,
-    multilayer_perceptron,
-    one_hidden_layer,
     quadratic,
     two_basin,
 )
+from aniso.problems.autograd_model import AutogradModel
 from aniso.problems.autograd_problem import AutogradProblem
-from aniso.problems.model_objective import ModelObjective
 from aniso.propositions import (
     check,
     constants,
@@ -215,10 +212,6 @@ def descended():
     )
 
 
-def place_of_descent():
-    return point.Point(bowl(), np.ones(2), settings(), np.random.default_rng(0))
-
-
 # ---- motion
 
 
@@ -282,12 +275,10 @@ def a_check():
 
 
 def a_snapshot():
-    from aniso.problems.one_hidden_layer import OneHiddenLayer
-
     inputs = np.random.default_rng(4).normal(size=(9, 2))
-    model = OneHiddenLayer(2, 3, "abs")
-    objective = ModelObjective(model, losses.LogisticLoss(), inputs, np.arange(9) % 2)
-    return constants.snapshot(objective, np.cos(np.arange(model.num_parameters)))
+    model = networks.one_hidden_layer(2, 3, "abs")
+    problem = networks.Network(model, losses.LogisticLoss(), inputs, np.arange(9) % 2)
+    return constants.snapshot(problem, np.cos(np.arange(model.num_parameters)))
 
 
 def text(value):
@@ -296,14 +287,16 @@ def text(value):
 
 CASES = {
     # curvature and noise
-    "objective": Case(lambda: AutogradProblem(squares, rows(), np.ones(7)), lambda o: o.hessian(VECTOR)),
-    "quadratic objective": Case(bowl, lambda o: o.gradient(VECTOR)),
-    "two-basin objective": Case(
+    "autograd problem": Case(
+        lambda: AutogradProblem(squares, rows(), np.ones(7)), lambda o: o.hessian(VECTOR)
+    ),
+    "quadratic problem": Case(bowl, lambda o: o.gradient(VECTOR)),
+    "two-basin problem": Case(
         lambda: two_basin.two_basin_problem(rows()), lambda o: o.gradient(VECTOR)
     ),
-    "model objective": Case(
-        lambda: ModelObjective(
-            multilayer_perceptron.MultilayerPerceptron((2, 3, 2), "softplus"),
+    "autograd model": Case(
+        lambda: AutogradModel(
+            networks.multilayer_perceptron((2, 3, 2), "softplus"),
             losses.SquaredLoss(),
             rows(),
             rows(),
@@ -311,26 +304,29 @@ CASES = {
         gradient,
     ),
     "one hidden layer": Case(
-        lambda: ModelObjective(
-            one_hidden_layer.OneHiddenLayer(2, 3, "leaky_relu"),
+        lambda: AutogradModel(
+            networks.one_hidden_layer(2, 3, "leaky_relu"),
             losses.ClippedSquaredLoss(),
             rows(),
             np.arange(7) % 2,
         ),
         gradient,
     ),
-    "hessian operator": Case(lambda: curvature.hessian_operator(bowl(), VECTOR), product),
+    "local geometry": Case(lambda: bowl().at(VECTOR), lambda at: at.hessian @ at.gradient),
+    "hessian operator": Case(lambda: bowl().at(VECTOR).hessian, product_and_trace),
     "gauss-newton operator": Case(
-        lambda: curvature.generalized_gauss_newton_operator(
-            ModelObjective(
-                multilayer_perceptron.MultilayerPerceptron((2, 2)),
-                losses.SquaredLoss(),
-                rows(),
-                rows(),
-            ),
-            np.ones(6),
+        lambda: (
+            AutogradModel(
+                networks.multilayer_perceptron((2, 2)), losses.SquaredLoss(), rows(), rows()
+            )
+            .at(np.ones(6))
+            .gauss_newton
         ),
         product_and_trace,
+    ),
+    "network geometry": Case(
+        lambda: network().at(np.cos(np.arange(network().num_parameters))),
+        lambda at: at.hessian @ at.gradient,
     ),
     "gradient covariance": Case(
         lambda: noise.diffusion_covariance(
@@ -424,7 +420,6 @@ CASES = {
         lambda: batches.BatchSampler(4, 2, "epochs"),
         lambda found: copy.copy(found).draw(np.random.default_rng(0)),
     ),
-    "point": Case(place_of_descent, lambda found: found.gradient),
     "state of descent": Case(
         lambda: run_state.RunState(
             np.ones(2), np.random.default_rng(0), settings(), measured(), 7, {}

@@ -120,7 +120,7 @@ def check_blocks(at, hessian, centred):
         agree(found.hessian_traces[number], np.trace(own), "Tr H of a block")
         agree(found.noise_traces[number], np.trace(noise), "Tr Sigma of a block")
         agree(found.alignments[number], np.sum(own * noise), "Tr(H Sigma) of a block")
-    agree(found.total.alignment, np.sum(hessian * covariance), "Tr(H Sigma)")
+    agree(found.alignment, np.sum(hessian * covariance), "Tr(H Sigma)")
 
 
 def check_copies(problem, theta):

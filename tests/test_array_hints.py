@@ -10,10 +10,9 @@ from aniso import checks, descent, networks
 from aniso.closed_forms import diffusion
 from aniso.matrices import eigenpairs, indicators, noise
 from aniso.networks import initialisation
-from aniso.problems import curvature, losses
+from aniso.problems import losses
+from aniso.problems.autograd_model import AutogradModel
 from aniso.problems.autograd_problem import AutogradProblem
-from aniso.problems.model_objective import ModelObjective
-from aniso.problems.one_hidden_layer import OneHiddenLayer
 
 INPUTS, LABELS = np.arange(18.0).reshape(6, 3), np.array([0, 1, 0, 1, 1, 0])
 STACK = networks.Stack((networks.Dense(1),), (3,))
@@ -25,9 +24,10 @@ def logistic(theta, x, y):
     return anp.logaddexp(0.0, (1 - 2 * y) * (anp.dot(x, theta[:3]) + theta[3]))
 
 
-OBJECTIVE = AutogradProblem(logistic, INPUTS, LABELS)
+PROBLEM = AutogradProblem(logistic, INPUTS, LABELS)
 SIZED = AutogradProblem(logistic, INPUTS, LABELS, num_parameters=4)
-MODEL_OBJECTIVE = ModelObjective(OneHiddenLayer(3, 1), losses.LogisticLoss(), INPUTS, LABELS)
+MODEL = networks.one_hidden_layer(3, 1)
+MODEL_PROBLEM = AutogradModel(MODEL, losses.LogisticLoss(), INPUTS, LABELS)
 
 
 def descend(objective, theta):
@@ -36,13 +36,14 @@ def descend(objective, theta):
 
 
 AT_THETA = {
-    "Objective": OBJECTIVE.loss,
-    "Objective of known size": SIZED.gradient,
-    "ModelObjective": MODEL_OBJECTIVE.loss,
+    "AutogradProblem": PROBLEM.loss,
+    "AutogradProblem of known size": SIZED.gradient,
+    "AutogradModel": MODEL_PROBLEM.loss,
+    "at": SIZED.at,
     "Network": NETWORK.gradient,
     "linearise": NETWORK.linearise,
     "example_gradients": NETWORK.example_gradients,
-    "hessian_operator": lambda theta: curvature.hessian_operator(SIZED, theta),
+    "Network.at": NETWORK.at,
     "simulate_descent": lambda theta: descend(NETWORK, theta),
     "check": lambda theta: SIZED.check(theta, np.random.default_rng(0)),
 }
@@ -67,7 +68,7 @@ def test_parameters_in_parts_are_refused_with_how_to_join_them(name, theta, mess
 
 @at_theta
 def test_parameters_of_a_wrong_length_are_refused_with_the_right_one(name):
-    if name != "Objective":
+    if name != "AutogradProblem":
         with pytest.raises(checks.InputError, match=r"shape \(3,\); expected .* the D=4 param"):
             AT_THETA[name](np.zeros(3))
         with pytest.raises(checks.InputError, match=r"numpy\.ravel\(theta\) is one"):
@@ -75,7 +76,7 @@ def test_parameters_of_a_wrong_length_are_refused_with_the_right_one(name):
         return
     for method in ("loss", "gradient", "per_example_gradients", "hessian", "plan"):
         with pytest.raises(checks.InputError, match=r"theta of shape \(3,\).*num_parameters"):
-            getattr(OBJECTIVE, method)(np.zeros(3))
+            getattr(PROBLEM, method)(np.zeros(3))
 
 
 def test_a_loss_that_fails_along_a_run_is_no_divergence():
@@ -152,7 +153,7 @@ def test_operators_and_tensors_of_other_packages_are_told_apart():
         lambda: initialisation.he_normal(module, np.random.default_rng(0)),
         lambda: AutogradProblem(module, INPUTS, LABELS),
         lambda: AutogradProblem(torch.nn.CrossEntropyLoss(), INPUTS, LABELS),
-        lambda: ModelObjective(module, losses.LogisticLoss(), INPUTS, LABELS),
+        lambda: AutogradModel(module, losses.LogisticLoss(), INPUTS, LABELS),
         lambda: descend(module, np.zeros(4)),
     ):
         with pytest.raises(checks.InputError, match="expected"):
@@ -175,15 +176,15 @@ def test_operators_and_tensors_of_other_packages_are_told_apart():
             r"output_loss='logistic'; expected an instance",
         ),
         (
-            lambda: ModelObjective(OneHiddenLayer, losses.LogisticLoss(), INPUTS, LABELS),
-            "for instance OneHiddenLayer",
+            lambda: AutogradModel(networks.Stack, losses.LogisticLoss(), INPUTS, LABELS),
+            r"for instance networks\.one_hidden_layer",
         ),
         (
-            lambda: ModelObjective(OneHiddenLayer(3, 1), losses.LogisticLoss, INPUTS, LABELS),
-            "for instance SoftmaxCrossEntropy",
+            lambda: AutogradModel(MODEL, losses.LogisticLoss, INPUTS, LABELS),
+            r"for instance problems\.losses\.SoftmaxCrossEntropy",
         ),
         (lambda: AutogradProblem(losses.LogisticLoss, INPUTS, LABELS), "expected a function"),
-        (lambda: AutogradProblem(losses.LogisticLoss(), INPUTS, LABELS), "ModelObjective"),
+        (lambda: AutogradProblem(losses.LogisticLoss(), INPUTS, LABELS), "AutogradModel"),
         (lambda: networks.Stack((networks.Dense,), (3,)), r"layers: instances .* Dense\(10\)"),
         (lambda: networks.Stack(networks.Dense(1), (3,)), r"a tuple of layers"),
         (lambda: networks.Stack((networks.Dense(1),), 3), r"a tuple, the shape of one example"),

@@ -14,9 +14,9 @@ from aniso.closed_forms import diffusion
 from aniso.descent import (
     batches,
     generator_states,
+    hessian_pairs,
     loop,
     measurements,
-    point,
     settings,
     structures,
 )
@@ -30,7 +30,7 @@ from aniso.matrices import (
 from aniso.matrices import (
     structures as noise_structures,
 )
-from aniso.problems import losses
+from aniso.problems import AutogradModel, Problem, local_geometry, losses
 from aniso.problems.quadratic import quadratic_problem
 from aniso.problems.two_basin import two_basin_problem
 from aniso.runs import run_directory
@@ -68,8 +68,8 @@ def chosen(dynamics, **changes):
 
 
 def covariance_of(dynamics, objective, theta, rng, **changes):
-    place = point.Point(objective, theta, chosen(dynamics, **changes), rng)
-    return structures.STRUCTURES[dynamics](place)
+    made = chosen(dynamics, **changes)
+    return structures.STRUCTURES[dynamics](objective.at(theta), made, rng, None).covariance
 
 
 def true_trace(objective, theta, **changes):
@@ -341,9 +341,9 @@ def test_noise_of_equal_magnitude_has_it_along_the_run(dynamics, rng):
 def test_the_covariance_is_kept_between_refreshes(rng, monkeypatch):
     evaluated = []
 
-    def counted(place):
-        evaluated.append(place.theta.copy())
-        return place.covariance
+    def counted(at, *arguments):
+        evaluated.append(at.theta.copy())
+        return structures.whole(at, *arguments)
 
     monkeypatch.setitem(structures.STRUCTURES, "sgd_gaussian", counted)
     made = chosen("sgd_gaussian", refresh_interval=4, num_steps=9)
@@ -448,7 +448,7 @@ def test_eigenvectors_start_where_the_interrupted_run_left_them(
     dynamics, rng, tmp_path, monkeypatch
 ):
     # by Lanczos, whose vectors depend on the start within their tolerance
-    monkeypatch.setattr(point, "_DENSE_DIMENSION", 2)
+    monkeypatch.setattr(hessian_pairs, "_DENSE_DIMENSION", 2)
     monkeypatch.setattr(loop, "SECONDS_BETWEEN_CHECKPOINTS", 0.0)
     objective = network(rng)
     start = rng.standard_normal(objective.num_parameters)
@@ -651,8 +651,9 @@ def test_many_parameters_take_operators_in_the_place_of_arrays(rng, monkeypatch)
     plan = descent.Measurements((0,), ("curvature", "leading"))
     dense = plan.at(objective, theta, rng)
     noise = covariance_of("gld_hessian", objective, theta, rng).to_dense()
-    for module in (point, measurements):
-        monkeypatch.setattr(module, "_DENSE_DIMENSION", 2)
+    for module in (hessian_pairs, measurements, local_geometry):
+        name = "DENSE_DIMENSION" if module is local_geometry else "_DENSE_DIMENSION"
+        monkeypatch.setattr(module, name, 2)
     sparse = plan.at(objective, theta, rng)
     for name, value in dense.items():
         if name != "leading_residual":
@@ -670,15 +671,16 @@ def test_eigenpairs_of_a_network_have_the_residuals_asked_for(
     objective = network(rng)
     theta = rng.standard_normal(objective.num_parameters)
     hessian = objective.hessian(theta)
-    monkeypatch.setattr(point, "_DENSE_DIMENSION", 2)
+    monkeypatch.setattr(hessian_pairs, "_DENSE_DIMENSION", 2)
     made = chosen("gld_hessian", eigen_tolerance=tolerance)
-    place = point.Point(objective, theta, made, rng)
-    pairs = place.hessian_eigenpairs(num_pairs)
+    pairs = hessian_pairs.hessian_eigenpairs(objective.at(theta), made, num_pairs)
     # measured in double precision, whichever the products had; twice as the iteration allows
     vectors = pairs.vectors.astype(np.float64)
     residuals = np.linalg.norm(hessian @ vectors - vectors * pairs.values, axis=0)
     assert residuals.max() <= 3 * tolerance * np.abs(hessian).sum(axis=1).max()
-    again = point.Point(objective, theta, made, rng, pairs.vectors).hessian_eigenpairs(num_pairs)
+    again = hessian_pairs.hessian_eigenpairs(
+        objective.at(theta), made, num_pairs, start=pairs.vectors
+    )
     values = np.linalg.eigvalsh(hessian)[::-1]
     size = np.abs(values).max()
     # a residual r moves a Ritz value by at most r; from its own vectors no pair gets worse
@@ -686,16 +688,32 @@ def test_eigenpairs_of_a_network_have_the_residuals_asked_for(
     assert pairs.values[0] == pytest.approx(values[0], abs=2 * tolerance * size)
 
 
+class Bare(Problem):
+    """A bowl of which the tests replace some members."""
+
+    num_examples = NUM_EXAMPLES
+
+    def losses(self, theta):
+        return np.full(NUM_EXAMPLES, float(theta @ theta))
+
+    def gradient(self, theta):
+        return 2 * theta
+
+    def example_gradients(self, theta):
+        return np.tile(2 * theta, (NUM_EXAMPLES, 1))
+
+    def hessian_product(self, theta, vectors):  # noqa: ARG002
+        return 2 * vectors
+
+    def subset(self, indices):  # noqa: ARG002
+        return self
+
+
 def test_a_gradient_that_overflows_ends_the_run(rng):
-    class Cliff:
+    class Cliff(Bare):
         """Gradients that are not finite beyond the first step."""
 
-        num_examples = NUM_EXAMPLES
-
-        def loss(self, theta):
-            return float(theta @ theta)
-
-        def per_example_gradients(self, theta):
+        def example_gradients(self, theta):
             scale = 1.0 if theta[0] == 1.0 else np.inf
             return scale * rng.standard_normal((NUM_EXAMPLES, 2))
 
@@ -721,10 +739,8 @@ def test_a_refusal_that_is_no_fault_of_theta_is_no_divergence(quantities, rng):
 
 @pytest.mark.parametrize("refused", ["loss", "gradient"])
 def test_a_theta_that_the_objective_refuses_is_a_divergence(refused, rng):
-    class Fenced:
-        """A bowl that refuses whatever lies within 1/2 of its minimum."""
-
-        num_examples = NUM_EXAMPLES
+    class Fenced(Bare):
+        """A bowl that refuses any theta within 1/2 of its minimum."""
 
         def loss(self, theta):
             self.fence("loss", theta)
@@ -752,14 +768,12 @@ def test_the_objective_refuses_a_bad_start_itself(rng):
 
 def test_accuracy_of_one_output(rng):
     from aniso.descent.measurements import accuracy
-    from aniso.problems.model_objective import ModelObjective
-    from aniso.problems.one_hidden_layer import OneHiddenLayer
 
-    model = OneHiddenLayer(1, 2)
+    model = networks.one_hidden_layer(1, 2)
     theta = np.array([1.0, 0.0, 0.0, 0.0])  # f = relu(x)
     inputs, targets = np.array([[0.2], [0.7], [0.9], [-1.0]]), np.array([0, 1, 0, 0])
-    clipped = ModelObjective(model, losses.ClippedSquaredLoss(), inputs, targets)
-    logistic = ModelObjective(model, losses.LogisticLoss(), inputs, targets)
+    clipped = AutogradModel(model, losses.ClippedSquaredLoss(), inputs, targets)
+    logistic = AutogradModel(model, losses.LogisticLoss(), inputs, targets)
     assert accuracy(clipped, theta) == 0.75  # 0.9 is above 1/2
     assert accuracy(logistic, theta) == 0.5  # 0.2 and 0.9 are above 0
     del rng
@@ -820,7 +834,7 @@ def test_wrong_arguments_are_refused(rng):
     few = chosen("gld_dynamic", batch_size=7, covariance_source="batches")
     with pytest.raises(checks.InputError, match="two batches"):
         descent.simulate_descent(objective, np.ones(4), few, rng)
-    with pytest.raises(checks.InputError, match="test_objective"):
+    with pytest.raises(checks.InputError, match="test_problem"):
         descent.Measurements((0,), ("test",))
     with pytest.raises(checks.InputError, match="quantities"):
         descent.Measurements((0,), ("beauty",))
@@ -845,7 +859,7 @@ def test_settings_of_numpy_are_plain_data():
         (((2,), ("sharpness",), None, 0.1, 3), "num_draws=3; expected an even number"),
         (((2,), ("sharpness",), None, 0.1, 0), "num_draws=0; expected an integer with 2 <="),
         (((2,), ("sharpness",), None, -0.1), "radius=-0.1; expected a finite number"),
-        (((2,), ("test",), object()), "test_objective of type object has no outputs"),
+        (((2,), ("test",), object()), "test_problem is of type object, not a problem"),
     ],
 )
 def test_measurements_are_refused(arguments, message):
@@ -941,7 +955,7 @@ def test_a_run_on_another_device_is_the_run_on_the_host(place, name):
             labels,
             device=None if where.is_numpy else where,
         )
-        measured = descent.Measurements(**plan, test_objective=network)
+        measured = descent.Measurements(**plan, test_problem=network)
         results.append(
             descent.simulate_descent(
                 network, theta, chosen, np.random.default_rng(7), measurements=measured

@@ -81,12 +81,12 @@ def test_other_test_data_are_refused(rng, tmp_path):
     own, start = softmax_regression(inputs, targets), rng.standard_normal(9)
 
     def simulate(held_out):
-        plan = descent.Measurements((0, 3), ("test",), test_objective=held_out)
+        plan = descent.Measurements((0, 3), ("test",), test_problem=held_out)
         return run_in(tmp_path, own, start, measurements=plan)
 
     simulate(softmax_regression(inputs + 1.0, targets))
     simulate(softmax_regression(inputs + 1.0, targets))
-    with pytest.raises(checks.InputError, match="test_objective: loss or gradient"):
+    with pytest.raises(checks.InputError, match="test_problem: loss or gradient"):
         simulate(softmax_regression(inputs + 2.0, targets))
 
 

@@ -14,7 +14,6 @@ from scipy.sparse.linalg import LinearOperator
 import aniso
 from aniso import networks
 from aniso.arrays import transfer
-from aniso.descent import point, settings
 from aniso.escape import efficiency
 from aniso.langevin import (
     drift_functions,
@@ -39,18 +38,16 @@ from aniso.networks.curvature.tangents import TangentLinearisation
 from aniso.networks.gradients.kept import GradientFactors
 from aniso.networks.gradients.streamed import StreamedGradients
 from aniso.problems import (
-    curvature,
+    AutogradModel,
+    AutogradProblem,
+    _output_curvature,
     losses,
-    one_hidden_layer,
-    output_curvature,
     quadratic,
     two_basin,
 )
-from aniso.problems.autograd_problem import AutogradProblem
-from aniso.problems.model_objective import ModelObjective
 
 SIZE = 3
-MODEL = one_hidden_layer.OneHiddenLayer(SIZE, 2)
+MODEL = networks.one_hidden_layer(SIZE, 2)
 STACK = networks.Stack((networks.Dense(2), networks.Activation("tanh"), networks.Dense(1)), (SIZE,))
 _generator = np.random.default_rng(5)
 INPUTS, LABELS = _generator.standard_normal((6, SIZE)), np.array([0, 1, 1, 0, 1, 0])
@@ -95,8 +92,8 @@ def of_objective(objective):
     )
 
 
-def of_point(at):
-    return at.gradient, at.example_covariance.to_dense(), products(at.hessian), at.theta
+def of_geometry(at):
+    return at.gradient, at.noise.to_dense(), products(at.hessian), at.theta
 
 
 def of_drift(drift):
@@ -152,8 +149,8 @@ def model_theta(rng):
     return (rng.standard_normal(MODEL.num_parameters),)
 
 
-def model_objective():
-    return ModelObjective(MODEL, losses.LogisticLoss(), INPUTS, LABELS)
+def model_problem():
+    return AutogradModel(MODEL, losses.LogisticLoss(), INPUTS, LABELS)
 
 
 def region_function(theta, parameters, out):
@@ -168,10 +165,10 @@ def _plain_functions_are_as_good(monkeypatch):
 
 # name: arrays that the caller has, what is made of them, what is read of it
 MAKERS = {
-    "Objective": (data, lambda x, y: AutogradProblem(logistic, x, y), of_objective),
-    "ModelObjective": (
+    "AutogradProblem": (data, lambda x, y: AutogradProblem(logistic, x, y), of_objective),
+    "AutogradModel": (
         data,
-        lambda x, y: ModelObjective(MODEL, losses.LogisticLoss(), x, y),
+        lambda x, y: AutogradModel(MODEL, losses.LogisticLoss(), x, y),
         of_objective,
     ),
     "QuadraticLoss": (
@@ -189,19 +186,20 @@ MAKERS = {
         two_basin.two_basin_problem,
         of_objective,
     ),
-    "hessian_operator": (
+    "LocalGeometry": (
         vector,
-        lambda theta: curvature.hessian_operator(AutogradProblem(logistic, INPUTS, LABELS), theta),
-        lambda made: (products(made),),
+        lambda theta: AutogradProblem(logistic, INPUTS, LABELS).at(theta),
+        of_geometry,
     ),
-    "generalized_gauss_newton_operator": (
+    "LocalGeometry of a model": (
         model_theta,
-        lambda theta: curvature.generalized_gauss_newton_operator(model_objective(), theta),
-        lambda made: (products(made), made.trace()),
+        lambda theta: model_problem().at(theta),
+        of_geometry,
     ),
+    "NetworkGeometry": (network_theta, NETWORK.at, of_geometry),
     "OutputCurvature": (
         lambda rng: (rng.standard_normal((4, 2, SIZE)), np.tile(np.eye(2), (4, 1, 1))),
-        lambda jacobians, weights: output_curvature.OutputCurvature(jacobians, weights, 4),
+        lambda jacobians, weights: _output_curvature.OutputCurvature(jacobians, weights, 4),
         lambda made: (products(made), made.diagonal()),
     ),
     "Linearisation": (network_theta, lambda theta: Linearisation(NETWORK, theta), of_linearisation),
@@ -293,26 +291,6 @@ MAKERS = {
         lambda rng: (*matrices(rng), *positive(rng)),
         efficiency.by_closed_form,
         lambda made: (made.times, made.values),
-    ),
-    "Point": (
-        vector,
-        lambda theta: point.Point(
-            AutogradProblem(logistic, INPUTS, LABELS),
-            theta,
-            settings.as_stated("gld_dynamic", learning_rate=0.1, num_steps=1, batch_size=2),
-            np.random.default_rng(0),
-        ),
-        of_point,
-    ),
-    "Point of a network": (
-        network_theta,
-        lambda theta: point.Point(
-            NETWORK,
-            theta,
-            settings.as_stated("gld_dynamic", learning_rate=0.1, num_steps=1, batch_size=2),
-            np.random.default_rng(0),
-        ),
-        of_point,
     ),
     "drifts.of_quadratic": (matrix, drifts.of_quadratic, of_drift),
     "drifts.of_two_basin": (

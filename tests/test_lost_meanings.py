@@ -18,7 +18,7 @@ from aniso.matrices import (
     subspaces,
 )
 from aniso.matrices.factored import DiagonalCovariance, FactoredCovariance
-from aniso.problems import curvature, losses, quadratic
+from aniso.problems import losses, quadratic
 from aniso.problems.autograd_problem import AutogradProblem
 
 
@@ -55,7 +55,7 @@ PLACES = {
     "symmetric": (lambda a: checks.symmetric_matrix("value", a), np.eye(2)),
     "inputs": (lambda a: AutogradProblem(lambda t, x, y: x @ t - y, a, np.ones(3)), np.ones((3, 2))),
     "targets": (lambda a: AutogradProblem(lambda t, x, y: x @ t - y, np.ones((3, 2)), a), np.ones(3)),
-    "theta": (lambda a: curvature.hessian(objective(), a), np.ones(2)),
+    "theta": (lambda a: objective().hessian(a), np.ones(2)),
     "subset": (lambda a: objective().subset(a), np.array([0, 1])),
     "vectors": (lambda a: objective().hessian_product(np.ones(2), a), np.ones((2, 2))),
     "network inputs": (lambda a: network(inputs=a), np.ones((3, 2))),

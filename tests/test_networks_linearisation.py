@@ -13,7 +13,7 @@ from aniso import checks, memory, networks
 from aniso.matrices import exact_traces, gradient_covariance, indicators, noise
 from aniso.networks.curvature import gauss_newton, linearised, tangent_products
 from aniso.networks.matrix_products import accumulate_product
-from aniso.problems import curvature, losses
+from aniso.problems import losses
 
 
 def layer_slices(model):
@@ -326,7 +326,7 @@ def test_every_route_to_a_dense_matrix_or_a_trace_takes_the_cached_factors(monke
     layer_blocks = by_tangents.layer_blocks()
     forbid_long_blocks_of_tangents(monkeypatch)
     agree(network.hessian(theta), hessian)
-    agree(curvature.hessian(network, theta), hessian)
+    agree(network.at(theta).hessian.to_dense(), hessian)
     agree(network.hessian_product(theta, identity), hessian)
     agree(network.generalized_gauss_newton_product(theta, identity), newton)
     agree(network.fisher_product(theta, identity), fisher)
@@ -338,7 +338,7 @@ def test_every_route_to_a_dense_matrix_or_a_trace_takes_the_cached_factors(monke
     agree(sparing.quadratic_forms(identity), forms)
     for actual, expected in zip(sparing.layer_blocks(), layer_blocks, strict=True):
         agree(actual, expected)
-    operator = curvature.hessian_operator(network, theta)
+    operator = network.at(theta).hessian
     agree(exact_traces.trace(operator), np.trace(hessian))
     agree(exact_traces.diagonal(operator), hessian.diagonal())
     agree(operator @ identity, hessian)

@@ -138,7 +138,7 @@ def test_every_network_keeps_the_contract(name, place, rng):
     [
         ({"gradient": lambda self, theta: 1.01 * (theta - self.x.mean(axis=0))}, "gradient"),
         ({"example_gradients": lambda self, theta: theta - 1.01 * self.x}, "per_example"),
-        ({"hessian_product": lambda self, theta, v: 1.01 * np.asarray(v)}, "Hessian"),  # noqa: ARG005
+        ({"hessian_product": lambda self, theta, v: 1.01 * np.asarray(v)}, "hessian_product"),  # noqa: ARG005
         ({"subset": lambda self, indices: Spread(self.x[sorted(indices)])}, "in its order"),
     ],
     ids=lambda value: next(iter(value)) if isinstance(value, dict) else "",

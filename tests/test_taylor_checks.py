@@ -6,7 +6,8 @@ import pytest
 from autograd.extend import defvjp, primitive
 
 from aniso import checks
-from aniso.problems import derivative_check
+from aniso import networks
+from aniso.problems import AutogradModel, derivative_check
 from aniso.problems.autograd_problem import AutogradProblem
 from aniso.problems.losses import ClippedSquaredLoss
 
@@ -145,10 +146,10 @@ def test_steps_outside_the_domain_are_left_out(rng):
 
 
 def test_many_kinks_in_reach_do_not_hide_an_error(rng):
-    model = OneHiddenLayer(2, 200)
+    model = networks.one_hidden_layer(2, 200)
     inputs = rng.uniform(-2, 2, (300, 2))
     labels = inputs[:, 0] >= inputs[:, 1]
-    objective = ModelObjective(model, ClippedSquaredLoss(), inputs, labels)
+    objective = AutogradModel(model, ClippedSquaredLoss(), inputs, labels)
     theta = 0.2 * model.initial_parameters(rng)
     report = objective.check(theta, rng)
     assert report.right, report.wrong
@@ -175,7 +176,7 @@ def test_an_objective_of_ones_own_whose_examples_interact_is_told_so(rng):
     class Centred(AutogradProblem):
         """Gives the gradients of batches of one example for those of the examples."""
 
-        def per_example_gradients(self, theta):
+        def example_gradients(self, theta):
             return np.stack([self.subset([i]).gradient(theta) for i in range(self.num_examples)])
 
     def loss(theta, x, y):

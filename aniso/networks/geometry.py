@@ -44,7 +44,7 @@ class NetworkGeometry(LocalGeometry):
     >>> network = networks.Network(networks.Stack((networks.Dense(1),), (1,)),
     ...     losses.SquaredLoss(), inputs=[[1.0], [2.0]], targets=[[0.0], [0.0]])
     >>> at = network.at([1.0, 0.0])  # f = x; gradients 2 x (x, 1) = (2, 2) and (8, 4)
-    >>> at.gradient, at.hessian.trace(), at.noise.trace()
+    >>> at.gradient, round(at.hessian.trace(), 12), at.noise.trace()
     (array([5., 3.]), 7.0, 10.0)
     >>> at
     <Network at theta: N = 2, D = 2, |gradient| = 5.83095>
@@ -130,6 +130,30 @@ class NetworkGeometry(LocalGeometry):
             network.num_parameters,
             network.dtype,
             blocks=self.blocks,
+        )
+
+    def by_block(self):
+        """Return traces, alignment and trace ratio of every layer, and of the whole network.
+
+        Returns
+        -------
+        matrices.BlockAlignment
+
+        Notes
+        -----
+        From products of the factors of Jacobians and gradients, no N Hessian products.
+        """
+        found = self.linearisation.noise_curvature()
+        return matrices.BlockAlignment(
+            names=tuple(self.blocks),
+            hessian_traces=found.hessian_traces,
+            noise_traces=found.noise_traces,
+            alignments=found.layer_alignments,
+            isotropics=found.layer_isotropic,
+            hessian_trace=float(found.hessian_traces.sum()),
+            noise_trace=float(found.noise_traces.sum()),
+            alignment=found.alignment,
+            isotropic=found.isotropic,
         )
 
 
