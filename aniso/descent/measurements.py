@@ -14,7 +14,6 @@ from aniso import checks
 from aniso.descent.hosted import on_host
 from aniso.descent.sharpness import expected_sharpness, require_pairs
 from aniso.matrices import (
-    block_lanczos,
     eigenpairs,
     exact_traces,
     gradient_covariance,
@@ -169,8 +168,8 @@ class _Place:
         if len(self.theta) <= _DENSE_DIMENSION:
             return eigenpairs.leading_eigenpairs(self.hessian, 1)
         block_size = min(_LANCZOS_BLOCK, len(self.theta))
-        return block_lanczos.leading_eigenpairs(
-            self.hessian, 1, tolerance=_EIGEN_TOLERANCE, block_size=block_size
+        return eigenpairs.leading_eigenpairs(
+            self.hessian, 1, method="block", tolerance=_EIGEN_TOLERANCE, block_size=block_size
         )
 
     @cached_property

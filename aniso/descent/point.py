@@ -10,7 +10,6 @@ from aniso.descent.precision import in_single_precision
 from aniso.matrices import (
     FactoredCovariance,
     SymmetricOperator,
-    block_lanczos,
     eigenpairs,
     noise,
 )
@@ -131,10 +130,11 @@ class Point:
             return eigenpairs.leading_eigenpairs(self.hessian, num_pairs, which=which)
         few = num_pairs <= _FEW_PAIRS
         block_size = num_pairs if few else num_pairs + _EXTRA_VECTORS
-        return block_lanczos.leading_eigenpairs(
+        return eigenpairs.leading_eigenpairs(
             self._hessian_for_eigenpairs(few),
             num_pairs,
             which=which,
+            method="block",
             tolerance=self.settings.eigen_tolerance,
             block_size=min(self.num_parameters, block_size),
             start=self.start_vectors,
