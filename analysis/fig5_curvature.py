@@ -8,7 +8,7 @@ from matplotlib.figure import Figure as Canvas
 from analysis import claims, fashion_mnist, figure_command, figure_style
 from aniso import descent
 from aniso.descent import point
-from aniso.matrices import block_lanczos, convention, noise
+from aniso.matrices import convention, eigenpairs, noise
 from aniso.runs import run_directory
 
 _LEADING = 20
@@ -82,8 +82,11 @@ def compute_unit(unit, folder, foundation):
 
 def _spectrum(unit, theta):
     network = fashion_mnist.training_network(unit["num_train"], unit["seed"], dtype=np.float64)
-    pairs = block_lanczos.leading_eigenpairs(
-        network.linearise(theta).hessian_operator(), unit["num_eigenvalues"], tolerance=1e-7
+    pairs = eigenpairs.leading_eigenpairs(
+        network.linearise(theta).hessian_operator(),
+        unit["num_eigenvalues"],
+        method="block",
+        tolerance=1e-7,
     )
     return {"values": pairs.values, "residuals": pairs.residuals}
 
@@ -106,8 +109,8 @@ def _variants(unit, theta):
         point.Point(network, theta, settings, rng).covariance.trace() for _ in range(_EPOCHS)
     ]
     kept = at.example_covariance.leading_eigenpairs(_LEADING).values.sum()
-    leading = block_lanczos.leading_eigenpairs(at.hessian, 1, tolerance=1e-7, block_size=8)
-    largest = block_lanczos.leading_eigenpairs(
+    leading = eigenpairs.leading_eigenpairs(at.hessian, 1, tolerance=1e-7, block_size=8)
+    largest = eigenpairs.leading_eigenpairs(
         at.hessian, _LEADING, which="magnitude", tolerance=1e-5, block_size=_LEADING
     )
     return {

@@ -1,5 +1,7 @@
 """The promise of every eigensolver: residuals, symmetry, numbers, multiplicities; or a refusal."""
 
+import functools
+
 import numpy as np
 import pytest
 import scipy.sparse
@@ -9,8 +11,8 @@ from scipy.sparse.linalg import LinearOperator, aslinearoperator
 from aniso import checks, networks
 from aniso.estimates import NotConverged
 from aniso.matrices import (
+    _arpack,
     _pairs,
-    block_lanczos,
     eigenpairs,
     factored,
     gradient_covariance,
@@ -22,7 +24,10 @@ from aniso.matrices import (
 from aniso.problems import losses
 
 DIMENSION = 200
-SOLVERS = [eigenpairs.leading_eigenpairs, block_lanczos.leading_eigenpairs]
+SOLVERS = [
+    functools.partial(eigenpairs.leading_eigenpairs, method=method)
+    for method in ("arpack", "block")
+]
 ESTIMATORS = [
     stochastic_traces.hutchinson,
     stochastic_traces.hutch_plus_plus,
@@ -31,6 +36,8 @@ ESTIMATORS = [
 
 
 def name_of(function):
+    if isinstance(function, functools.partial):
+        return function.keywords["method"]
     return f"{function.__module__.rpartition('.')[2]}.{function.__name__}"
 
 
@@ -45,8 +52,8 @@ def uses_of(operator, rng):
     yield lambda: eigenpairs.leading_eigenpairs(operator, 1)
     yield lambda: eigenpairs.leading_eigenpairs(operator, 150)
     yield lambda: eigenpairs.extreme_eigenvalues(operator)
-    yield lambda: block_lanczos.leading_eigenpairs(operator, 1)
-    yield lambda: block_lanczos.leading_eigenpairs(operator, 3, which="smallest", block_size=1)
+    yield lambda: eigenpairs.leading_eigenpairs(operator, 1, method="block")
+    yield lambda: eigenpairs.leading_eigenpairs(operator, 3, which="smallest", block_size=1)
     yield lambda: spectral_density.lanczos_quadrature(operator, num_probes=2, num_steps=5, rng=rng)
     for estimator in ESTIMATORS:
         yield lambda estimator=estimator: estimator(operator, 30, rng)
@@ -156,7 +163,7 @@ def test_residuals_above_the_tolerance_are_raised_with_what_was_reached(solver, 
     matrix = symmetrised(square)
     operator = Inaccurate(matrix, 1e-8)
     norm = np.abs(np.linalg.eigvalsh(matrix)).max()
-    with pytest.raises(NotConverged, match=r"raise the tolerance|max_basis") as caught:
+    with pytest.raises(NotConverged, match=r"raise the tolerance|max_products") as caught:
         solver(operator, 3, tolerance=1e-11)
     partial = caught.value.partial
     assert isinstance(partial, eigenpairs.EigenPairs)
@@ -197,7 +204,7 @@ def test_no_copy_of_a_multiple_eigenvalue_is_missed(solver, num_classes, num_pai
     hessian, eigenvalues = softmax_regression(rng, num_classes)
     which = "largest" if sign > 0 else "smallest"
     num_features = len(hessian) // num_classes
-    if solver is eigenpairs.leading_eigenpairs:
+    if solver.keywords["method"] == "arpack":
         # enough dimensions that it iterates
         size = max(0, 4 * num_pairs + 50 - len(hessian))
         hessian = np.pad(hessian, (0, size))
@@ -232,12 +239,12 @@ def test_a_search_for_copies_that_does_not_end_is_not_converged(monkeypatch):
     operator = aslinearoperator(np.diag(np.linspace(0, 1, 3000) ** 0.1))
 
     def limited(matrix, num_pairs, **options):
-        if isinstance(matrix, eigenpairs._Deflated):
+        if isinstance(matrix, _arpack._Deflated):
             options["maxiter"] = 1
         return eigsh(matrix, num_pairs, **options)
 
-    eigsh = eigenpairs.eigsh
-    monkeypatch.setattr(eigenpairs, "eigsh", limited)
+    eigsh = _arpack.eigsh
+    monkeypatch.setattr(_arpack, "eigsh", limited)
     with pytest.raises(NotConverged, match="copies of multiple eigenvalues") as caught:
         eigenpairs.leading_eigenpairs(operator, 2, tolerance=1e-6)
     np.testing.assert_allclose(caught.value.partial.values[0], 1, rtol=0, atol=1e-6)
@@ -306,5 +313,7 @@ def test_a_network_of_softmax_regression_shows_all_copies(rng):
     zero = np.zeros(network.num_parameters)
     extended = np.column_stack([inputs, np.ones(40)])
     expected = np.repeat(np.linalg.eigvalsh(extended.T @ extended / 40)[::-1] / 10, 9)
-    found = block_lanczos.leading_eigenpairs(network.linearise(zero).hessian_operator(), 12)
+    found = eigenpairs.leading_eigenpairs(
+        network.linearise(zero).hessian_operator(), 12, method="block"
+    )
     np.testing.assert_allclose(found.values, expected[:12], rtol=0, atol=1e-8)

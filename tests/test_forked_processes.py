@@ -20,7 +20,7 @@ _QUANTITIES = """
 import numpy as np
 from aniso import escape, langevin, networks, threads
 from aniso.matrices import gradient_covariance
-from aniso.matrices import block_lanczos, noise
+from aniso.matrices import eigenpairs, noise
 from aniso.problems import losses
 from aniso.langevin import drifts, noises, regions
 
@@ -38,7 +38,7 @@ matrix = np.diag(np.arange(1.0, 41.0))
 
 
 def lanczos_values():
-    return block_lanczos.leading_eigenpairs(matrix, 3).values
+    return eigenpairs.leading_eigenpairs(matrix, 3, method="block").values
 
 
 def ensemble():

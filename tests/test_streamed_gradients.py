@@ -9,7 +9,7 @@ from tolerances import assert_within_sampling_error
 
 from aniso import checks, networks
 from aniso.arrays import places, transfer
-from aniso.matrices import block_lanczos, gradient_covariance, stochastic_alignment
+from aniso.matrices import eigenpairs, gradient_covariance, stochastic_alignment
 from aniso.networks import initialisation
 from aniso.networks.gradients import squares
 from aniso.networks.gradients import streamed as streamed_gradients
@@ -162,7 +162,7 @@ def test_the_alignment_of_vgg_is_estimated_with_an_error_bar():
 def test_leading_eigenpairs_of_vgg_have_small_residuals():
     case = vgg_case(6)
     network = case.network()
-    pairs = block_lanczos.leading_eigenpairs(
+    pairs = eigenpairs.leading_eigenpairs(
         network.linearise(case.theta).hessian_operator(), 1, tolerance=1e-6, block_size=4
     )
     vector, value = pairs.vectors[:, 0], pairs.values[0]

@@ -13,7 +13,6 @@ import lazy_loader
 __getattr__, __dir__, __all__ = lazy_loader.attach(
     __name__,
     submodules=[
-        "block_lanczos",
         "centred_squares",
         "commutators",
         "convention",

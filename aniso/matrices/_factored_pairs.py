@@ -5,7 +5,7 @@ import scipy.linalg
 
 from aniso import checks, memory
 from aniso.arrays import transfer
-from aniso.matrices import _pairs, block_lanczos, operands
+from aniso.matrices import _pairs, eigenpairs, operands
 from aniso.threads import blas_threads
 
 _ARRAY_TOLERANCE = 1e-10
@@ -30,7 +30,9 @@ def leading_pairs(covariance, num_pairs):
     default = _ARRAY_TOLERANCE if gradients.holds_rows else _TOLERANCE
     tolerance = _pairs.checked_tolerance(None, covariance, default=default)
     if not gradients.holds_rows and gradients.gram is None:
-        return block_lanczos.leading_eigenpairs(covariance, num_pairs, tolerance=tolerance)
+        return eigenpairs.leading_eigenpairs(
+            covariance, num_pairs, method="block", tolerance=tolerance
+        )
     memory.require(
         8 * (3 * min(num_rows, dimension) ** 2 + 3 * dimension * num_pairs),
         f"{num_pairs} eigenpairs through a Gram matrix",

@@ -9,8 +9,19 @@ from aniso import checks
 from aniso.estimates import NotConverged
 from aniso.matrices import operands
 
+ORDERS = {
+    "largest": lambda values: -values,
+    "smallest": lambda values: values,
+    "magnitude": lambda values: -np.abs(values),
+}
 
-@dataclass(frozen=True)
+
+def order_of(values, which):
+    """Return the indices that sort eigenvalues, the leading one first."""
+    return np.argsort(ORDERS[which](values), kind="stable")
+
+
+@dataclass(frozen=True, repr=False)
 class EigenPairs:
     """Eigenvalues and eigenvectors of a symmetric matrix, with residuals.
 
@@ -32,9 +43,21 @@ class EigenPairs:
     residuals: np.ndarray
     num_products: int
 
+    def __repr__(self):
+        values = "none"
+        if len(self.values):
+            values = (
+                f"values from {self.values[0]:.6g} to {self.values[-1]:.6g}, "
+                f"residuals <= {self.residuals.max():.2g}"
+            )
+        return (
+            f"<EigenPairs: k = {len(self.values)}, D = {self.vectors.shape[0]}, {values}, "
+            f"{self.num_products} products>"
+        )
+
 
 def with_residuals(matrix, values, vectors, num_products):
-    """EigenPairs with the sign convention and the measured residuals of given pairs."""
+    """Return EigenPairs with the sign convention and the measured residuals of given pairs."""
     largest = np.abs(vectors).argmax(axis=0)
     signs = np.sign(vectors[largest, np.arange(vectors.shape[1])])
     vectors = vectors * np.where(signs == 0, 1.0, signs)
@@ -43,7 +66,7 @@ def with_residuals(matrix, values, vectors, num_products):
 
 
 def checked_tolerance(tolerance, matrix, *, default):
-    """Tolerance of an eigensolver, by default the finest one that the matrix's numbers allow.
+    """Return the tolerance of an eigensolver, by default the finest that the numbers allow.
 
     Parameters
     ----------
@@ -80,7 +103,7 @@ def rounding_of_residuals(matrix, norm):
 
 
 def require_residuals(pairs, matrix, tolerance, norm, remedy):
-    """The pairs themselves, if each residual is at most ``tolerance * |A|`` up to rounding.
+    """Return the pairs if each residual is at most ``tolerance * |A|`` up to rounding.
 
     Raises
     ------
@@ -102,7 +125,7 @@ def require_residuals(pairs, matrix, tolerance, norm, remedy):
 
 
 def may_hide_copies(values, block_size, width):
-    """Whether a Krylov space of so many start vectors may lack copies of an eigenvalue.
+    """Return whether a Krylov space of so many start vectors may lack copies of an eigenvalue.
 
     Such a space holds at most `block_size` vectors of each eigenspace. An eigenvalue of which
     fewer copies were found has no others. Copies of the last value are none of the leading ones.

@@ -7,7 +7,7 @@ identities that hold to rounding; and Proposition 1's bound on the network itsel
 import numpy as np
 
 from aniso import datasets, networks
-from aniso.matrices import block_lanczos, gradient_covariance, indicators, stochastic_traces
+from aniso.matrices import eigenpairs, gradient_covariance, indicators, stochastic_traces
 from aniso.problems import (
     AutogradModel,
     losses,
@@ -256,8 +256,10 @@ def _fashion_network(settings):
 
 def _first_proposition(at, hessian, covariance, noise, dimension, setting):
     # H has small negative eigenvalues here: Tr(H Sigma) can lose at most |lambda_min| Tr Sigma
-    leading = block_lanczos.leading_eigenpairs(hessian, 1, tolerance=1e-8)
-    lowest = block_lanczos.leading_eigenpairs(hessian, 1, which="smallest", tolerance=1e-4)
+    leading = eigenpairs.leading_eigenpairs(hessian, 1, method="block", tolerance=1e-8)
+    lowest = eigenpairs.leading_eigenpairs(
+        hessian, 1, which="smallest", method="block", tolerance=1e-4
+    )
     value, vector = leading.values[0], leading.vectors[:, 0]
     trace, power = at.hessian_trace(), covariance.trace()
     coefficient = covariance.quadratic_form(vector) * trace / (value * power)
