@@ -14,6 +14,7 @@ from aniso import datasets, descent, langevin, networks, threads
 from aniso.arrays import places
 from aniso.datasets import sets
 from aniso.descent import batches, run_state
+from aniso.descent import structures as structures_of_descent
 from aniso.escape import (
     efficiency,
     kramers,
@@ -415,6 +416,12 @@ CASES = {
     "settings": Case(settings, text),
     "measurements": Case(measured, text),
     "descent": Case(descended, lambda found: found.theta),
+    "injected noise": Case(
+        lambda: structures_of_descent.STRUCTURES["gld_dynamic"](
+            bowl().at(np.ones(2)), settings(), np.random.default_rng(0), None
+        ),
+        lambda found: found.covariance.trace(),
+    ),
     "batches": Case(
         lambda: batches.BatchSampler(4, 2, "epochs"),
         lambda found: copy.copy(found).draw(np.random.default_rng(0)),

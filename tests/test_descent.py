@@ -85,6 +85,27 @@ def square_norms(covariance, rng, num_samples=4000):
     return Estimate.from_samples(np.sum(samples.astype(float) ** 2, axis=1))
 
 
+class Bare(Problem):
+    """A bowl of which the tests replace some members."""
+
+    num_examples = NUM_EXAMPLES
+
+    def losses(self, theta):
+        return np.full(NUM_EXAMPLES, float(theta @ theta))
+
+    def gradient(self, theta):
+        return 2 * theta
+
+    def example_gradients(self, theta):
+        return np.tile(2 * theta, (NUM_EXAMPLES, 1))
+
+    def hessian_product(self, theta, vectors):  # noqa: ARG002
+        return 2 * vectors
+
+    def subset(self, indices):  # noqa: ARG002
+        return self
+
+
 # ---- the noise
 
 
@@ -172,12 +193,10 @@ def test_the_batches_of_a_network_are_those_of_its_gradients(rng):
     objective = network(rng)
     theta = rng.standard_normal(objective.num_parameters)
 
-    class Plain:
+    class Plain(Bare):
         """The same gradients as an array, not as factors."""
 
-        num_examples = objective.num_examples
-
-        def per_example_gradients(self, theta):
+        def example_gradients(self, theta):
             return objective.per_example_gradients(theta)
 
     found = [
@@ -688,27 +707,6 @@ def test_eigenpairs_of_a_network_have_the_residuals_asked_for(
     assert pairs.values[0] == pytest.approx(values[0], abs=2 * tolerance * size)
 
 
-class Bare(Problem):
-    """A bowl of which the tests replace some members."""
-
-    num_examples = NUM_EXAMPLES
-
-    def losses(self, theta):
-        return np.full(NUM_EXAMPLES, float(theta @ theta))
-
-    def gradient(self, theta):
-        return 2 * theta
-
-    def example_gradients(self, theta):
-        return np.tile(2 * theta, (NUM_EXAMPLES, 1))
-
-    def hessian_product(self, theta, vectors):  # noqa: ARG002
-        return 2 * vectors
-
-    def subset(self, indices):  # noqa: ARG002
-        return self
-
-
 def test_a_gradient_that_overflows_ends_the_run(rng):
     class Cliff(Bare):
         """Gradients that are not finite beyond the first step."""
@@ -716,6 +714,9 @@ def test_a_gradient_that_overflows_ends_the_run(rng):
         def example_gradients(self, theta):
             scale = 1.0 if theta[0] == 1.0 else np.inf
             return scale * rng.standard_normal((NUM_EXAMPLES, 2))
+
+        def gradient(self, theta):
+            return self.example_gradients(theta).mean(axis=0)
 
     made = chosen("gld_dynamic", num_steps=4)
     result = descent.simulate_descent(Cliff(), np.ones(2), made, rng)

@@ -32,7 +32,6 @@ __getattr__, __dir__, __all__ = lazy_loader.attach(
         "subspaces",
     ],
     submod_attrs={
-        "block_alignment": ["BlockAlignment", "alignment_by_block"],
         "commutators": ["Commutator", "relative_commutator"],
         "convention": ["Convention", "UnknownConvention", "convention_of", "minibatch_scale"],
         "covariance_arrays": ["CovarianceArray"],

@@ -266,7 +266,7 @@ of a model, shape (N, C); networks.Network and problems.AutogradModel have it
         -------
         derivative_check.DerivativeReport
         """
-        return derivative_check.check_derivatives(self, theta, rng)
+        return derivative_check.check_derivatives(self, self.check_theta(theta), rng)
 
 
 REQUIRED = (

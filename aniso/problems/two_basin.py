@@ -2,53 +2,25 @@
 
 from dataclasses import dataclass
 
+import autograd.numpy as anp
 import numpy as np
 
 from aniso import checks
 from aniso.problems.autograd_problem import AutogradProblem
 
-ROOT_TWO = 1.4142135623730951
-ROTATION = np.array([[1.0, -1.0], [1.0, 1.0]]) / ROOT_TWO
+ROTATION = np.array([[1.0, -1.0], [1.0, 1.0]]) / np.sqrt(2.0)
 
 
-def basin_terms(along, across):
-    """Loss, gradient and basin of one datum in the axes of the toy, (loss, g_a, g_b, is_sharp).
-
-    With a and b the components of w - x along (1, -1) / sqrt 2 and (1, 1) / sqrt 2, the sharp basin
-    is ``s = 10 a^2 + 100 (b - sqrt 2)^2``, the flat one ``f = a^2 + (b + sqrt 2)^2``, and the loss
-    ``min(s, f)``.
-
-    Parameters
-    ----------
-    along, across : float or array
-        a and b. Only arithmetic is done: numbers, arrays, autograd's and numba's all serve.
-
-    Returns
-    -------
-    loss, g_a, g_b : float or array
-        The loss and its derivatives in a and b.
-    is_sharp : bool or array of bool
-        Whether s < f.
-
-    Examples
-    --------
-    >>> basin_terms(0.5, ROOT_TWO)
-    (2.5, 10.0, 0.0, True)
-    """
-    to_sharp, to_flat = across - ROOT_TWO, across + ROOT_TWO
-    sharp = 10.0 * along * along + 100.0 * to_sharp * to_sharp
-    flat = along * along + to_flat * to_flat
-    is_sharp = sharp < flat
-    in_sharp = 1.0 * is_sharp
-    in_flat = 1.0 - in_sharp
-    loss = in_sharp * sharp + in_flat * flat
-    slope_along = (20.0 * in_sharp + 2.0 * in_flat) * along
-    slope_across = 200.0 * in_sharp * to_sharp + 2.0 * in_flat * to_flat
-    return loss, slope_along, slope_across, is_sharp
+def _basins(first, second):
+    """Sharp and flat loss of one datum at the components of ``w - x``."""
+    sharp = 5 * (first - second) ** 2 + 50 * (first + second - 2) ** 2
+    return sharp, (first + 1) ** 2 + (second + 1) ** 2
 
 
 def two_basin_gradient(offsets):
-    """Gradient of the loss of one datum at offsets ``w - x``, shape (..., 2), in w.
+    """Gradient in w of the loss of one datum, at offsets ``w - x``, shape (..., 2).
+
+    Where both basins have the same loss it is that of the flat one.
 
     Parameters
     ----------
@@ -60,12 +32,15 @@ def two_basin_gradient(offsets):
 
     Examples
     --------
-    >>> two_basin_gradient([0.0, 0.0])
-    array([2., 2.])
+    >>> two_basin_gradient([[0.0, 0.0], [1.0, 0.9]]).round(9).tolist()
+    [[2.0, 2.0], [-9.0, -11.0]]
     """
-    rotated = np.asarray(offsets) @ ROTATION.T
-    _, slope_along, slope_across, _ = basin_terms(rotated[..., 0], rotated[..., 1])
-    return np.stack([slope_along, slope_across], axis=-1) @ ROTATION
+    offsets = np.asarray(offsets, dtype=np.float64)
+    first, second = offsets[..., 0], offsets[..., 1]
+    sharp, flat = _basins(first, second)
+    across, along = 100 * (first + second - 2), 10 * (first - second)
+    steep = np.stack([across + along, across - along], axis=-1)
+    return np.where((sharp < flat)[..., None], steep, 2 * (offsets + 1))
 
 
 @dataclass(frozen=True)
@@ -78,21 +53,20 @@ class TwoBasinLoss:
     Notes
     -----
     Without spread in the data the sharp minimum is at (1, 1), Hessian eigenvalues 200 and 20, the
-    flat one at (-1, -1), eigenvalues 2 and 2. Where s = f the derivative is that of f.
+    flat one at (-1, -1), eigenvalues 2 and 2. Where s = f the derivative is the mean of both.
 
     Examples
     --------
     >>> loss = TwoBasinLoss()
-    >>> loss(np.array([1.0, 1.0]), np.zeros((1, 2)), np.zeros(1)).round(12)
+    >>> loss(np.array([1.0, 1.0]), np.zeros((1, 2)), np.zeros(1))
     array([0.])
-    >>> loss(np.array([0.0, 0.0]), np.zeros((1, 2)), np.zeros(1)).round(12)
+    >>> loss(np.array([0.0, 0.0]), np.zeros((1, 2)), np.zeros(1))
     array([2.])
     """
 
     def __call__(self, theta, inputs, targets):  # noqa: ARG002
-        first = theta[..., None, 0] - inputs[..., 0]
-        second = theta[..., None, 1] - inputs[..., 1]
-        return basin_terms((first - second) / ROOT_TWO, (first + second) / ROOT_TWO)[0]
+        offset = theta[..., None, :] - inputs
+        return anp.minimum(*_basins(offset[..., 0], offset[..., 1]))
 
 
 def two_basin_data(rng, num_examples=100):
