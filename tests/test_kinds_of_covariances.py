@@ -22,6 +22,7 @@ from aniso.escape import (
 )
 from aniso.langevin import drifts, linear_chain, modified_equations, noises, regions
 from aniso.matrices import (
+    block_alignment,
     commutators,
     gradient_covariance,
     indicators,
@@ -100,6 +101,14 @@ def probed(covariance):
 # public function -> what it makes of a covariance, as numbers; the stage that it needs
 FUNCTIONS = {
     indicators.alignment: (lambda c: indicators.alignment(HESSIAN, c), None),
+    block_alignment.alignment_by_block: (
+        lambda c: (
+            block_alignment.alignment_by_block(
+                HESSIAN, c, {"a": slice(0, 1), "b": slice(1, 2)}
+            ).alignments
+        ),
+        None,
+    ),
     indicators.escape_rate: (lambda c: indicators.escape_rate(HESSIAN, c), "diffusion"),
     indicators.trace_ratio: (lambda c: indicators.trace_ratio(HESSIAN, c), None),
     indicators.projection_coefficient: (

@@ -113,8 +113,8 @@ def test_a_network_of_equal_examples_has_no_noise(rng, count, dtype, activation)
     at = network.linearise(theta)
     found = at.noise_curvature()
     assert found.alignment == found.isotropic == 0
-    assert not found.noise_traces.any()
-    assert not found.layer_alignments.any()
+    assert not found.covariance_traces.any()
+    assert not found.alignments.any()
     with pytest.raises(checks.InputError, match="zero to its rounding"):
         _ = found.ratio
     covariance = gradient_covariance(at.gradient_factors)

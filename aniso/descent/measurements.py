@@ -219,14 +219,14 @@ def _curvature(place):
         found = place.linearisation.noise_curvature()
         return {
             "hessian_trace": float(found.hessian_traces.sum()),
-            "example_noise_trace": float(found.noise_traces.sum()),
+            "example_noise_trace": float(found.covariance_traces.sum()),
             "alignment": found.alignment,
             "isotropic_alignment": found.isotropic,
             "trace_ratio": _ratio(found.alignment, found.isotropic),
-            "layer_alignment": found.layer_alignments,
-            "layer_isotropic_alignment": found.layer_isotropic,
+            "layer_alignment": found.alignments,
+            "layer_isotropic_alignment": found.block_isotropic,
             "layer_hessian_trace": found.hessian_traces,
-            "layer_noise_trace": found.noise_traces,
+            "layer_noise_trace": found.covariance_traces,
         }
     curved, noisy, aligned = place.traces
     isotropic = curved * noisy / len(place.theta)

@@ -13,6 +13,7 @@ import lazy_loader
 __getattr__, __dir__, __all__ = lazy_loader.attach(
     __name__,
     submodules=[
+        "block_alignment",
         "centred_squares",
         "commutators",
         "convention",
@@ -32,6 +33,7 @@ __getattr__, __dir__, __all__ = lazy_loader.attach(
         "subspaces",
     ],
     submod_attrs={
+        "block_alignment": ["BlockAlignment", "alignment_by_block"],
         "commutators": ["Commutator", "relative_commutator"],
         "convention": ["Convention", "UnknownConvention", "convention_of", "minibatch_scale"],
         "covariance_arrays": ["CovarianceArray"],
