@@ -23,7 +23,6 @@ from aniso.escape import (
 from aniso.langevin import drifts, linear_chain, modified_equations, noises, regions
 from aniso.matrices import (
     block_alignment,
-    commutators,
     gradient_covariance,
     indicators,
     noise,
@@ -117,8 +116,8 @@ FUNCTIONS = {
     ),
     subspaces.captured_share: (lambda c: subspaces.captured_share(c, np.eye(2)[:, :1]), None),
     stochastic_traces.alignment_hutchinson: (probed, None),
-    commutators.relative_commutator: (lambda c: commutators.relative_commutator(HESSIAN, c), None),
-    commutators.Commutator: (lambda c: commutators.Commutator(HESSIAN, c) @ np.eye(2), None),
+    indicators.relative_commutator: (lambda c: indicators.relative_commutator(HESSIAN, c), None),
+    indicators.Commutator: (lambda c: indicators.Commutator(HESSIAN, c) @ np.eye(2), None),
     structures.isotropic_equivalent: (structures.isotropic_equivalent, None),
     structures.diagonal_part: (structures.diagonal_part, None),
     structures.leading_part: (lambda c: structures.leading_part(c, 1), None),

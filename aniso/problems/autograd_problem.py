@@ -4,6 +4,7 @@ import autograd.numpy as anp
 import numpy as np
 
 from aniso import checks
+from aniso.matrices import unit_columns
 from aniso.problems import _broadcasting, _example_rows, _plans, derivative_check
 from aniso.problems._tracing import largest_intermediate, plain, traced
 from aniso.problems.problem_checks import (
@@ -11,7 +12,6 @@ from aniso.problems.problem_checks import (
     checked_indices,
     checked_vectors,
     finite,
-    identity_columns,
     require_independent_examples,
     returned_values,
     symmetrised,
@@ -176,7 +176,7 @@ class Objective:
         _plans.require_matrix(
             size, size, "the dense Hessian", "use hessian_product, which needs no matrix"
         )
-        matrix = self._columns(theta, size, lambda part: identity_columns(size, part))
+        matrix = self._columns(theta, size, lambda part: unit_columns(size, part.start, part.stop))
         return symmetrised(matrix)
 
     def subset(self, indices):

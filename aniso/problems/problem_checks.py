@@ -85,13 +85,6 @@ def checked_indices(indices, num_examples):
     return given
 
 
-def identity_columns(size, part):
-    """Columns `part` (a slice) of the identity of `size`."""
-    columns = np.zeros((size, part.stop - part.start))
-    columns[np.arange(part.start, part.stop), np.arange(part.stop - part.start)] = 1.0
-    return columns
-
-
 def finite(name, values):
     """The values, refused where not finite: the loss is not differentiable there."""
     if not np.isfinite(values).all():
