@@ -38,10 +38,10 @@ from aniso.langevin import (
     two_basin_dynamics,
 )
 from aniso.matrices import (
-    commutators,
     eigenpairs,
     factored,
     gradient_covariance,
+    indicators,
     noise,
     spectral_density,
     structures,
@@ -354,7 +354,7 @@ CASES = {
         lambda: structures.leading_part(noise.gradient_covariance(rows()), 1),
         product_and_trace,
     ),
-    "commutator": Case(lambda: commutators.Commutator(COVARIANCE, np.diag([1.0, 2.0])), product),
+    "commutator": Case(lambda: indicators.Commutator(COVARIANCE, np.diag([1.0, 2.0])), product),
     "eigenpairs": Case(lambda: eigenpairs.leading_eigenpairs(COVARIANCE, 1), lambda p: p.vectors),
     "block eigenpairs": Case(
         lambda: eigenpairs.leading_eigenpairs(COVARIANCE, 1, method="block"), lambda p: p.values

@@ -121,7 +121,7 @@ def check_blocks(at, hessian, centred):
     for number, part in enumerate(at.blocks.values()):
         own, noise = hessian[part, part], covariance[part, part]
         agree(found.hessian_traces[number], np.trace(own), "Tr H of a block")
-        agree(found.noise_traces[number], np.trace(noise), "Tr Sigma of a block")
+        agree(found.covariance_traces[number], np.trace(noise), "Tr Sigma of a block")
         agree(found.alignments[number], np.sum(own * noise), "Tr(H Sigma) of a block")
     agree(found.alignment, np.sum(hessian * covariance), "Tr(H Sigma)")
 

@@ -359,7 +359,7 @@ def test_noise_and_its_alignment_agree_everywhere(place, rng):
     alignment = np.float64(exact_traces.trace_of_product(here.hessian(), dense))
     agree(np.float64(there.noise_curvature().alignment), alignment)
     agree(np.float64(exact_traces.trace_of_product(there.hessian_operator(), noise)), alignment)
-    for name in ("layer_alignments", "hessian_traces", "noise_traces"):
+    for name in ("alignments", "hessian_traces", "covariance_traces"):
         agree(getattr(there.noise_curvature(), name), getattr(here.noise_curvature(), name))
     pairs = [eigenpairs.leading_eigenpairs(at.hessian_operator(), 2) for at in (there, here)]
     agree(*(each.values for each in pairs))

@@ -130,7 +130,7 @@ def test_gradients_with_a_mean_that_is_large_beside_their_spread(kind, spread, a
         covariance.diagonal(), variances, rtol=0, atol=allowed * variances.max()
     )
     found = network.linearise(theta).noise_curvature()
-    np.testing.assert_allclose(found.noise_traces, [variances.sum()], rtol=allowed)
+    np.testing.assert_allclose(found.covariance_traces, [variances.sum()], rtol=allowed)
 
 
 def test_equal_gradients_have_no_variance():

@@ -143,3 +143,11 @@ def test_an_operator_states_trace_diagonal_dense_form_and_blocks(rng):
 def test_blocks_that_are_no_parts_are_refused(blocks, rule):
     with pytest.raises(checks.InputError, match=rule):
         matrices.SymmetricOperator(np.array, 6, float, blocks=blocks)
+
+
+def test_every_name_of_the_folder_is_there():
+    for name in dir(matrices):
+        assert getattr(matrices, name) is not None
+    assert {"trace_ratio", "gradient_covariance", "leading_eigenpairs", "hutchinson"} <= {
+        *dir(matrices)
+    }

@@ -24,9 +24,9 @@ from aniso.langevin import (
     regions,
 )
 from aniso.matrices import (
-    commutators,
     factored,
     gradient_covariance,
+    indicators,
     spectral_density,
     structures,
 )
@@ -270,10 +270,10 @@ MAKERS = {
         structures.from_eigenpairs,
         lambda made: (products(made),),
     ),
-    "Commutator": (matrices, commutators.Commutator, lambda made: (products(made),)),
+    "Commutator": (matrices, indicators.Commutator, lambda made: (products(made),)),
     "Commutator of sparse matrices": (
         lambda rng: tuple(scipy.sparse.csr_array(part) for part in matrices(rng)),
-        commutators.Commutator,
+        indicators.Commutator,
         lambda made: (products(made),),
     ),
     "lanczos_quadrature": (

@@ -22,7 +22,7 @@ from aniso.escape import (
 )
 from aniso.langevin import drifts, linear_chain, modified_equations, noises, regions
 from aniso.matrices import (
-    commutators,
+    block_alignment,
     gradient_covariance,
     indicators,
     noise,
@@ -100,6 +100,14 @@ def probed(covariance):
 # public function -> what it makes of a covariance, as numbers; the stage that it needs
 FUNCTIONS = {
     indicators.alignment: (lambda c: indicators.alignment(HESSIAN, c), None),
+    block_alignment.alignment_by_block: (
+        lambda c: (
+            block_alignment.alignment_by_block(
+                HESSIAN, c, {"a": slice(0, 1), "b": slice(1, 2)}
+            ).alignments
+        ),
+        None,
+    ),
     indicators.escape_rate: (lambda c: indicators.escape_rate(HESSIAN, c), "diffusion"),
     indicators.trace_ratio: (lambda c: indicators.trace_ratio(HESSIAN, c), None),
     indicators.projection_coefficient: (
@@ -108,8 +116,8 @@ FUNCTIONS = {
     ),
     subspaces.captured_share: (lambda c: subspaces.captured_share(c, np.eye(2)[:, :1]), None),
     stochastic_traces.alignment_hutchinson: (probed, None),
-    commutators.relative_commutator: (lambda c: commutators.relative_commutator(HESSIAN, c), None),
-    commutators.Commutator: (lambda c: commutators.Commutator(HESSIAN, c) @ np.eye(2), None),
+    indicators.relative_commutator: (lambda c: indicators.relative_commutator(HESSIAN, c), None),
+    indicators.Commutator: (lambda c: indicators.Commutator(HESSIAN, c) @ np.eye(2), None),
     structures.isotropic_equivalent: (structures.isotropic_equivalent, None),
     structures.diagonal_part: (structures.diagonal_part, None),
     structures.leading_part: (lambda c: structures.leading_part(c, 1), None),

@@ -59,7 +59,7 @@ def test_every_quantity_is_autograds(case):
         assert abs(found.alignment - np.trace(hessian @ covariance)) < tolerance
         isotropic = np.trace(hessian) * np.trace(covariance) / theta.size
         assert abs(found.isotropic - isotropic) < tolerance
-        for value, part in zip(found.layer_alignments, layer_slices(case.model), strict=True):
+        for value, part in zip(found.alignments, layer_slices(case.model), strict=True):
             assert abs(value - np.trace(hessian[part, part] @ covariance[part, part])) < tolerance
 
 
@@ -129,7 +129,7 @@ def test_operators_feed_the_matrix_storey():
     agree(indicators.alignment(hessian, covariance), at.noise_curvature().alignment, 1e-9)
     ratio = indicators.trace_ratio(hessian, covariance)
     agree(ratio, at.noise_curvature().ratio, 1e-9)
-    assert at.noise_curvature().layers == ("Convolution 1", "Dense 2", "Dense 3")
+    assert at.noise_curvature().names == ("Convolution 1", "Dense 2", "Dense 3")
     vectors = np.eye(case.theta.size)[:, :4]
     dense = at.hessian_operator(num_products=10**6)
     agree(dense @ vectors, hessian @ vectors)
@@ -271,7 +271,7 @@ def test_stored_and_factored_layers_in_either_order(stored, monkeypatch, rng):
         agree(at.hessian_product(vectors), network.hessian_product(theta, vectors))
         expected = network.linearise(theta, "tangents").noise_curvature()
         agree(at.noise_curvature().alignment, expected.alignment, 1e-9)
-        agree(at.noise_curvature().layer_alignments, expected.layer_alignments, 1e-9)
+        agree(at.noise_curvature().alignments, expected.alignments, 1e-9)
 
 
 def test_a_dropped_cross_layer_block_is_found():

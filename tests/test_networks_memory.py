@@ -158,7 +158,7 @@ def test_a_smallest_budget_gives_the_same_numbers():
     at, there = tight.linearise(theta, "tangents"), wide.linearise(theta, "tangents")
     curvature, expected = at.noise_curvature(), there.noise_curvature()
     agree(curvature.alignment, expected.alignment)
-    agree(curvature.layer_alignments, expected.layer_alignments)
+    agree(curvature.alignments, expected.alignments)
     alignment = exact_traces.trace_of_product(at.hessian_operator(), noise(tight, theta))
     agree(alignment, expected.alignment)
 

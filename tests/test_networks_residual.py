@@ -88,7 +88,7 @@ def test_every_quantity_of_a_residual_network_is_autograds(make, activation, rng
     covariance = centred.T @ centred / len(rows)
     found, scale = at.noise_curvature(), np.abs(hessian).max() * np.abs(covariance).max()
     agree(found.alignment, np.sum(hessian * covariance), RELATIVE, theta.size * scale)
-    for value, part in zip(found.layer_alignments, parts, strict=True):
+    for value, part in zip(found.alignments, parts, strict=True):
         wanted = np.sum(hessian[part, part] * covariance[part, part])
         agree(value, wanted, RELATIVE, theta.size * scale)
     for factors in (at.gradient_factors, StreamedGradients(network, theta)):

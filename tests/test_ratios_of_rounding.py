@@ -6,7 +6,7 @@ from scipy.sparse.linalg import LinearOperator, aslinearoperator
 
 from aniso import checks, networks
 from aniso.descent import measurements
-from aniso.matrices import SymmetricOperator, commutators, gradient_covariance, indicators, noise
+from aniso.matrices import SymmetricOperator, gradient_covariance, indicators, noise, subspaces
 from aniso.problems import losses
 from aniso.problems.autograd_problem import AutogradProblem
 
@@ -59,8 +59,8 @@ def test_equal_gradients_leave_no_noise_to_compare_with(rng, count, dtype):
             with pytest.raises(checks.InputError, match="the trace of covariance is"):
                 ratio(np.diag(np.arange(1.0, DIMENSION + 1)), covariance)
         with pytest.raises(checks.InputError, match="the trace of covariance is"):
-            indicators.captured_share(covariance, np.eye(DIMENSION)[:, :2])
-        assert commutators.relative_commutator(np.diag(np.arange(6.0)), covariance) == 0
+            subspaces.captured_share(covariance, np.eye(DIMENSION)[:, :2])
+        assert indicators.relative_commutator(np.diag(np.arange(6.0)), covariance) == 0
         assert not covariance.to_dense().any()
 
 
@@ -113,8 +113,8 @@ def test_a_network_of_equal_examples_has_no_noise(rng, count, dtype, activation)
     at = network.linearise(theta)
     found = at.noise_curvature()
     assert found.alignment == found.isotropic == 0
-    assert not found.noise_traces.any()
-    assert not found.layer_alignments.any()
+    assert not found.covariance_traces.any()
+    assert not found.alignments.any()
     with pytest.raises(checks.InputError, match="zero to its rounding"):
         _ = found.ratio
     covariance = gradient_covariance(at.gradient_factors)

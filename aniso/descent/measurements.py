@@ -171,7 +171,7 @@ def _curvature(at, plan, rng):  # noqa: ARG001
     found = at.by_block()
     record = {
         "hessian_trace": found.hessian_trace,
-        "example_noise_trace": found.noise_trace,
+        "example_noise_trace": found.covariance_trace,
         "alignment": found.alignment,
         "isotropic_alignment": found.isotropic,
         "trace_ratio": _ratio(found.alignment, found.isotropic),
@@ -179,9 +179,9 @@ def _curvature(at, plan, rng):  # noqa: ARG001
     if at.problem.blocks is not None:
         record |= {
             "layer_alignment": found.alignments,
-            "layer_isotropic_alignment": found.isotropics,
+            "layer_isotropic_alignment": found.block_isotropic,
             "layer_hessian_trace": found.hessian_traces,
-            "layer_noise_trace": found.noise_traces,
+            "layer_noise_trace": found.covariance_traces,
         }
     return record
 

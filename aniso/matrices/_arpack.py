@@ -36,6 +36,10 @@ def iterate(matrix, num_pairs, which, tolerance, max_products, start):
         As for :func:`aniso.matrices.leading_eigenpairs`.
     start : ndarray, shape (D,), or None
 
+    Returns
+    -------
+    EigenPairs
+
     Raises
     ------
     InputError

@@ -66,6 +66,10 @@ def first_block(dimension, num_pairs, block_size=None, vector=None):
     block_size : int, optional
     vector : ndarray, shape (D,), optional
         The first column.
+
+    Returns
+    -------
+    ndarray, shape (D, b)
     """
     if block_size is None:
         block_size = min(dimension, max(8, min(40, num_pairs // 10)))

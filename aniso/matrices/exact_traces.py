@@ -34,7 +34,7 @@ def trace(matrix, *, max_products=operands.MAX_PRODUCTS):
     """
     if operands.is_dense(matrix):
         return float(np.trace(matrix))
-    if _states(matrix, "trace"):
+    if states(matrix, "trace"):
         return float(operands.finite_products(matrix.trace()))
     return float(diagonal(matrix, max_products=max_products).sum())
 
@@ -91,7 +91,7 @@ def _trace_with_rounding(matrix, max_products):
         entries, size = matrix.diagonal(), float(np.linalg.norm(matrix))
         total = float(entries.sum())
     else:
-        states_trace, states_diagonal = _states(matrix, "trace"), _states(matrix, "diagonal")
+        states_trace, states_diagonal = states(matrix, "trace"), states(matrix, "diagonal")
         entries = 0.0
         if states_diagonal or not states_trace:
             entries = diagonal(matrix, max_products=max_products)
@@ -122,12 +122,12 @@ def diagonal(matrix, *, max_products=operands.MAX_PRODUCTS):
     """
     if operands.is_dense(matrix):
         return matrix.diagonal().copy()
-    if _states(matrix, "diagonal"):
+    if states(matrix, "diagonal"):
         return matrix.diagonal()
     return operands.diagonal_by_products(matrix, max_products)
 
 
-def _states(matrix, name):
+def states(matrix, name):
     """Return whether an operator knows its trace or diagonal without products."""
     return callable(getattr(matrix, name, None)) and getattr(matrix, "has_diagonal", True)
 

@@ -143,18 +143,7 @@ class NetworkGeometry(LocalGeometry):
         -----
         From products of the factors of Jacobians and gradients, no N Hessian products.
         """
-        found = self.linearisation.noise_curvature()
-        return matrices.BlockAlignment(
-            names=tuple(self.blocks),
-            hessian_traces=found.hessian_traces,
-            noise_traces=found.noise_traces,
-            alignments=found.layer_alignments,
-            isotropics=found.layer_isotropic,
-            hessian_trace=float(found.hessian_traces.sum()),
-            noise_trace=float(found.noise_traces.sum()),
-            alignment=found.alignment,
-            isotropic=found.isotropic,
-        )
+        return self.linearisation.noise_curvature()
 
 
 class _NetworkMatrix(matrices.SymmetricOperator):

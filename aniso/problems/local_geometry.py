@@ -166,8 +166,15 @@ class LocalGeometry:
         Returns
         -------
         matrices.BlockAlignment
+
+        Notes
+        -----
+        D Hessian products, once; for more than 2000 parameters N products for each block if these
+        are fewer.
         """
-        return matrices.alignment_by_block(self.hessian, self.noise, self.blocks)
+        small = self.num_parameters <= DENSE_DIMENSION
+        hessian = self.hessian.to_dense() if small else self.hessian
+        return matrices.alignment_by_block(hessian, self.noise, self.blocks)
 
     def __repr__(self):
         kind = type(self.problem).__name__

@@ -352,7 +352,7 @@ class Linearisation:
 
         Returns
         -------
-        NoiseCurvature
+        BlockAlignment
 
         Notes
         -----

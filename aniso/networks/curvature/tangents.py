@@ -128,7 +128,7 @@ class TangentLinearisation:
 
         Returns
         -------
-        NoiseCurvature
+        BlockAlignment
         """
         parts = alignment.from_forms(self.network, self.theta, self.gradient_factors)
         return alignment.summary(self.network, self.gradient_factors, self.hessian_diagonal, *parts)
