@@ -21,7 +21,6 @@ from aniso.problems import (
     LogisticLoss,
     ModelObjective,
     MultilayerPerceptron,
-    Objective,
     OneHiddenLayer,
     SoftmaxCrossEntropy,
     _plans,

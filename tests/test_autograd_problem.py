@@ -354,14 +354,18 @@ def test_a_hessian_that_is_not_symmetric_is_refused(rng):
     # the derivative is not a gradient: its own derivative has no symmetry
     wrong = np.array([0.0, 1.0])
     defvjp(first_entry_squared, lambda ans, theta: lambda g: g * theta[0] * wrong)  # noqa: ARG005
-    objective = AutogradProblem(lambda theta, x, y: first_entry_squared(theta) * x + y, [1.0], [0.0])
+    objective = AutogradProblem(
+        lambda theta, x, y: first_entry_squared(theta) * x + y, [1.0], [0.0]
+    )
     with pytest.raises(checks.InputError, match="not symmetric"):
         objective.hessian([1.0, 2.0])
     assert not objective.check([1.0, 2.0], rng).right
 
 
 def test_a_gradient_that_is_not_finite_is_refused():
-    objective = AutogradProblem(lambda theta, x, y: anp.sqrt(theta[0] * x) - y, [1.0, 2.0], [0.0, 0.0])
+    objective = AutogradProblem(
+        lambda theta, x, y: anp.sqrt(theta[0] * x) - y, [1.0, 2.0], [0.0, 0.0]
+    )
     with np.errstate(divide="ignore"), pytest.raises(checks.InputError, match="not finite"):
         objective.gradient([0.0])
 

@@ -53,8 +53,14 @@ PLACES = {
     "array": (lambda a: checks.array("value", a), np.ones((2, 2))),
     "number": (lambda a: checks.number("value", a), np.float64(1.0)),
     "symmetric": (lambda a: checks.symmetric_matrix("value", a), np.eye(2)),
-    "inputs": (lambda a: AutogradProblem(lambda t, x, y: x @ t - y, a, np.ones(3)), np.ones((3, 2))),
-    "targets": (lambda a: AutogradProblem(lambda t, x, y: x @ t - y, np.ones((3, 2)), a), np.ones(3)),
+    "inputs": (
+        lambda a: AutogradProblem(lambda t, x, y: x @ t - y, a, np.ones(3)),
+        np.ones((3, 2)),
+    ),
+    "targets": (
+        lambda a: AutogradProblem(lambda t, x, y: x @ t - y, np.ones((3, 2)), a),
+        np.ones(3),
+    ),
     "theta": (lambda a: objective().hessian(a), np.ones(2)),
     "subset": (lambda a: objective().subset(a), np.array([0, 1])),
     "vectors": (lambda a: objective().hessian_product(np.ones(2), a), np.ones((2, 2))),

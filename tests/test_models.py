@@ -6,8 +6,8 @@ import warnings
 import numpy as np
 import pytest
 import reference_problems as reference
-from problem_cases import Architecture
 from autograd import elementwise_grad
+from problem_cases import Architecture
 from tolerances import assert_equal_up_to_rounding, assert_within_sampling_error
 
 from aniso import checks, networks

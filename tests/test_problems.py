@@ -68,9 +68,7 @@ PROBLEMS = {
         rng.standard_normal(4),
     ),
     "a model": lambda rng: (
-        problems.AutogradModel(
-            Bump(), losses.SoftmaxCrossEntropy(), data(rng, 1), [0, 1, 1, 0]
-        ),
+        problems.AutogradModel(Bump(), losses.SoftmaxCrossEntropy(), data(rng, 1), [0, 1, 1, 0]),
         np.array([0.7, 0.3]),
     ),
     "a stack as a model": lambda rng: (

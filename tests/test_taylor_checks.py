@@ -5,8 +5,7 @@ import numpy as np
 import pytest
 from autograd.extend import defvjp, primitive
 
-from aniso import checks
-from aniso import networks
+from aniso import checks, networks
 from aniso.problems import AutogradModel, derivative_check
 from aniso.problems.autograd_problem import AutogradProblem
 from aniso.problems.losses import ClippedSquaredLoss
@@ -30,7 +29,9 @@ def objective_of(function, rng, size=5, num_examples=12):
         return function(anp.sum(x * theta[..., None, :], axis=-1) - y)
 
     inputs = rng.standard_normal((num_examples, size))
-    return AutogradProblem(loss, inputs, rng.standard_normal(num_examples)), rng.standard_normal(size)
+    return AutogradProblem(loss, inputs, rng.standard_normal(num_examples)), rng.standard_normal(
+        size
+    )
 
 
 @pytest.mark.parametrize(
@@ -127,7 +128,9 @@ def test_a_kink_at_theta_is_named(rng):
 
 
 def test_a_jump_at_theta_is_named(rng):
-    loss = AutogradProblem(lambda theta, x, y: anp.where(theta[0] > 1, 5.0, theta[0]) * x + y, [1], [1])
+    loss = AutogradProblem(
+        lambda theta, x, y: anp.where(theta[0] > 1, 5.0, theta[0]) * x + y, [1], [1]
+    )
     assert any("jumps" in message for message in loss.check([1.0], rng).wrong)
 
 
@@ -140,7 +143,9 @@ def test_a_stochastic_function_is_named(rng):
 
 
 def test_steps_outside_the_domain_are_left_out(rng):
-    objective = AutogradProblem(lambda theta, x, y: anp.log(theta[..., 0, None]) * x + y, [1.0], [1.0])
+    objective = AutogradProblem(
+        lambda theta, x, y: anp.log(theta[..., 0, None]) * x + y, [1.0], [1.0]
+    )
     with np.errstate(invalid="ignore"):
         objective.check([1e-3], rng).raise_if_wrong()
 

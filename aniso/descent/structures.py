@@ -55,9 +55,7 @@ def leading(at, settings, rng, start):  # noqa: ARG001
     """The k leading eigenpairs of Sigma_t, of trace ``Tr Sigma_t`` or truncated."""
     covariance = batch_covariance(at, settings, rng)
     num_pairs = min(settings.num_pairs, *covariance.shape, covariance.num_rows)
-    return InjectedNoise(
-        structures.leading_part(covariance, num_pairs, rescaled=settings.rescaled)
-    )
+    return InjectedNoise(structures.leading_part(covariance, num_pairs, rescaled=settings.rescaled))
 
 
 def hessian(at, settings, rng, start):

@@ -2,6 +2,8 @@
 
 from functools import cached_property, partial
 
+import numpy as np
+
 from aniso import matrices
 from aniso.arrays import transfer
 from aniso.networks.single_precision import in_single_precision
@@ -9,6 +11,8 @@ from aniso.problems import LocalGeometry
 
 # A single vector a product costs less from scratch than the cached factors of a linearisation.
 _FEW_VECTORS = 1
+# rows that are made symmetric together, so that no second matrix is needed
+_ROWS_TOGETHER = 512
 # forty times the finest tolerance that Lanczos accepts in single precision
 _SINGLE_PRECISION_TOLERANCE = 1e-4
 
@@ -162,11 +166,16 @@ class _NetworkMatrix(matrices.SymmetricOperator):
         )
 
     def to_dense(self):
-        """The matrix as a NumPy array, shape (D, D).
+        """The matrix as a NumPy array, shape (D, D), symmetric to the last bit.
 
         Raises
         ------
         AllocationRefused
             If the matrix does not fit.
         """
-        return transfer.to_numpy(self._dense())
+        dense = np.require(transfer.to_numpy(self._dense()), requirements="W")
+        for start in range(0, len(dense), _ROWS_TOGETHER):
+            part = slice(start, start + _ROWS_TOGETHER)
+            mean = (dense[part, start:] + dense[start:, part].T) / 2
+            dense[part, start:], dense[start:, part] = mean, mean.T
+        return dense

@@ -1,8 +1,8 @@
 """Gauss-Newton and Fisher matrix of a model with outputs, through its Jacobians.
 
-    G  =  (1/N) sum_i  J_i^T S_i J_i        S_i the Hessian of l_i in the output f_i
-    F  =  (1/N) sum_i  J_i^T E_i J_i        E_i = E[s s^T], s the gradient of l_i in f_i, labels
-                                            drawn from the model's own distribution
+G  =  (1/N) sum_i  J_i^T S_i J_i        S_i the Hessian of l_i in the output f_i
+F  =  (1/N) sum_i  J_i^T E_i J_i        E_i = E[s s^T], s the gradient of l_i in f_i, labels
+                                        drawn from the model's own distribution
 """
 
 from functools import partial
@@ -52,7 +52,8 @@ def fisher(problem, theta, blocks):
     if problem.has("fisher_product"):
         product = partial(problem.fisher_product, theta)
         return matrices.SymmetricOperator(product, theta.size, problem.dtype, blocks=blocks)
-    weights = problem.output_loss.fisher_information(problem.outputs(theta))
+    outputs = problem.outputs(theta)
+    weights = problem.output_loss.fisher_information(outputs)
     return _through_jacobians(problem, theta, blocks, weights)
 
 
@@ -111,8 +112,9 @@ class OutputCurvature(matrices.SymmetricOperator):
     def _curvature_product(self, vectors):
         num_active, num_outputs, dimension = self.jacobians.shape
         rows = self.jacobians.reshape(num_active * num_outputs, dimension)
-        images = self.weights @ (rows @ vectors).reshape(num_active, num_outputs, -1)
-        return (rows.T @ images.reshape(num_active * num_outputs, -1)).reshape(vectors.shape)
+        num_vectors = vectors.shape[1]
+        images = self.weights @ (rows @ vectors).reshape(num_active, num_outputs, num_vectors)
+        return rows.T @ images.reshape(num_active * num_outputs, num_vectors)
 
     def _curvature_diagonal(self):
         result = np.zeros(self.shape[0])
