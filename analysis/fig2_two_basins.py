@@ -10,7 +10,7 @@ from analysis import claims, figure_command, figure_style
 from aniso.langevin import two_basin_dynamics
 from aniso.problems import (
     two_basin_data,
-    two_basin_objective,
+    two_basin_problem,
 )
 
 DYNAMICS = list(two_basin_dynamics.FIGURE_DYNAMICS)
@@ -157,7 +157,7 @@ def draw(parameters, arrays):
     """Trajectories on contours, success rates, Tr(H Sigma) along the runs."""
     canvas = Canvas(figsize=(7.2, 3.4))
     grid = canvas.add_gridspec(2, 5, width_ratios=(1, 1, 1, 0.02, 1.35))
-    objective = two_basin_objective(data_of(0))
+    objective = two_basin_problem(data_of(0))
     ticks = np.linspace(-2.1, 2.1, 121)
     points = np.stack(np.meshgrid(ticks, ticks), axis=-1).reshape(-1, 2)
     heights = np.array([objective.loss(point) for point in points]).reshape(121, 121)

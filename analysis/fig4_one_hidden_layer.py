@@ -79,9 +79,9 @@ def _traces(unit):
     scale = convention.minibatch_scale(1000, _BATCH_SIZE, replacement=True)
     traces = []
     for epoch in epochs_of(unit["every"]):
-        here = network.linearise(thetas[epoch])
-        found = here.noise_curvature()
-        traces.append((here.loss, scale * found.alignment, scale * found.isotropic))
+        at = network.at(thetas[epoch])
+        found = at.by_block()
+        traces.append((at.loss, scale * found.alignment, scale * found.isotropic))
     return {"traces": np.array(traces)}
 
 

@@ -7,8 +7,8 @@ from matplotlib.figure import Figure as Canvas
 
 from analysis import claims, fashion_mnist, figure_command, figure_style
 from aniso import descent
-from aniso.descent import point
-from aniso.matrices import block_lanczos, convention, noise
+from aniso.descent import batch_covariance, hessian_pairs
+from aniso.matrices import convention, eigenpairs, noise
 from aniso.runs import run_directory
 
 _LEADING = 20
@@ -82,14 +82,17 @@ def compute_unit(unit, folder, foundation):
 
 def _spectrum(unit, theta):
     network = fashion_mnist.training_network(unit["num_train"], unit["seed"], dtype=np.float64)
-    pairs = block_lanczos.leading_eigenpairs(
-        network.linearise(theta).hessian_operator(), unit["num_eigenvalues"], tolerance=1e-7
+    pairs = eigenpairs.leading_eigenpairs(
+        network.at(theta).hessian,
+        unit["num_eigenvalues"],
+        method="block",
+        tolerance=1e-7,
     )
     return {"values": pairs.values, "residuals": pairs.residuals}
 
 
 def _variants(unit, theta):
-    """What the published scripts do differently, in numbers, at theta*_GD."""
+    """The differences of the published scripts, in numbers, at theta*_GD."""
     network = fashion_mnist.training_network(unit["num_train"], unit["seed"], dtype=np.float64)
     rng = np.random.default_rng([6, unit["seed"]])
     settings = descent.as_published(
@@ -98,23 +101,21 @@ def _variants(unit, theta):
         num_steps=0,
         batch_size=unit["batch_size"],
     )
-    at = point.Point(network, theta, settings, rng)
-    total = noise.minibatch_covariance(
-        at.example_covariance, unit["batch_size"], replacement=True
-    ).trace()
+    at = network.at(theta)
+    total = noise.minibatch_covariance(at.noise, unit["batch_size"], replacement=True).trace()
     from_batches = [
-        point.Point(network, theta, settings, rng).covariance.trace() for _ in range(_EPOCHS)
+        batch_covariance.batch_covariance(at, settings, rng).trace() for _ in range(_EPOCHS)
     ]
-    kept = at.example_covariance.leading_eigenpairs(_LEADING).values.sum()
-    leading = block_lanczos.leading_eigenpairs(at.hessian, 1, tolerance=1e-7, block_size=8)
-    largest = block_lanczos.leading_eigenpairs(
+    kept = at.noise.leading_eigenpairs(_LEADING).values.sum()
+    leading = eigenpairs.leading_eigenpairs(at.hessian, 1, tolerance=1e-7, block_size=8)
+    largest = eigenpairs.leading_eigenpairs(
         at.hessian, _LEADING, which="magnitude", tolerance=1e-5, block_size=_LEADING
     )
     return {
         "noise_trace": np.array(total),
         "noise_trace_of_batches": np.array(from_batches),
-        "kept_share": np.array(kept / at.example_covariance.trace()),
-        "power_cosine": np.abs(leading.vectors[:, 0] @ at.power_iteration(30)),
+        "kept_share": np.array(kept / at.noise.trace()),
+        "power_cosine": np.abs(leading.vectors[:, 0] @ hessian_pairs.power_iteration(at, 30)),
         "num_negative": np.array((largest.values < 0).sum()),
         "gradient_square_norm": np.array(float(at.gradient @ at.gradient)),
     }

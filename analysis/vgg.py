@@ -14,7 +14,6 @@ from aniso import checks, datasets, descent, networks
 from aniso.datasets import transformations
 from aniso.descent import (
     accuracy,
-    hosted,
 )
 from aniso.networks import initialisation
 from aniso.problems import losses
@@ -154,7 +153,7 @@ def compute_unit(unit, folder, foundation):  # noqa: ARG001 (as every figure)
         )
         for number, sigma in enumerate(unit["sigma_grid"])
     ]
-    validation = hosted.on_host(validation)
+    validation = validation.on_host()
     found = np.array([accuracy(validation, run["theta"]) for run in runs])
     best = int(np.argmax(found))
     return runs[best] | {"validation_accuracy": found, "chosen": np.array(best)}

@@ -118,7 +118,7 @@ def _remedy(name, value):
     if hasattr(value, "state_dict"):
         return "torch.nn.utils.parameters_to_vector(module.parameters()).detach().cpu().numpy()"
     if hasattr(value, "square_sums"):
-        return "network_noise.gradient_covariance takes gradients that no array holds"
+        return "matrices.gradient_covariance takes gradients that no array holds"
     if hasattr(value, "toarray"):
         return f"{name}.toarray()"
     if hasattr(value, "to_dense"):

@@ -434,7 +434,7 @@ is -2.0; expected a covariance matrix
             remedy = (
                 "; this is what single precision leaves of a matrix of low rank: compute it in "
                 "double precision, or keep the gradients, of which "
-                "gradient_noise.gradient_covariance makes a covariance of any rank"
+                "matrices.gradient_covariance makes a covariance of any rank"
             )
         raise InputError(
             f"{name} is not positive semi-definite: its smallest eigenvalue is "

@@ -21,7 +21,6 @@ from aniso.problems import (
     LogisticLoss,
     ModelObjective,
     MultilayerPerceptron,
-    Objective,
     OneHiddenLayer,
     SoftmaxCrossEntropy,
     _plans,
@@ -50,7 +49,7 @@ def problems(rng):
 
 def timings(objective, theta, rng):
     """Triples (quantity, implementation, function without arguments)."""
-    direct = Objective(composed(objective), objective.inputs, objective.targets)
+    direct = AutogradProblem(composed(objective), objective.inputs, objective.targets)
     vectors = rng.standard_normal((theta.size, NUM_VECTORS))
     layered = "layers, one traced pass"
     yield "gradient", layered, lambda: objective.gradient(theta)

@@ -167,7 +167,7 @@ def serve(implementation):
 def measure_memory(count):
     """Peak memory of Tr Sigma and diag Sigma of `count` images within the budget, and seconds."""
     from aniso import networks
-    from aniso.matrices import network_noise
+    from aniso.matrices import gradient_covariance
     from aniso.networks import (
         StreamedGradients,
         initialisation,
@@ -188,7 +188,7 @@ def measure_memory(count):
         dtype=np.float32,
         memory_budget=BUDGET,
     )
-    noise = network_noise.gradient_covariance(StreamedGradients(network, theta))
+    noise = gradient_covariance(StreamedGradients(network, theta))
     noise.trace()
     noise.diagonal()
     seconds = time.perf_counter() - start

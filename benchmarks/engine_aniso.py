@@ -3,7 +3,7 @@
 import numpy as np
 
 from aniso import networks
-from aniso.matrices import block_lanczos, network_noise
+from aniso.matrices import eigenpairs, gradient_covariance
 from aniso.problems import losses
 
 MODELS = {
@@ -37,7 +37,7 @@ def engine(problem):
 
     def covariance():
         if "noise" not in state:
-            state["noise"] = network_noise.gradient_covariance(at().gradient_factors)
+            state["noise"] = gradient_covariance(at().gradient_factors)
         return state["noise"]
 
     def alignment():
@@ -49,7 +49,7 @@ def engine(problem):
         fresh = network.linearise(theta)
         hessian = fresh.hessian_operator(num_products=1500)
         tolerance = 1e-11 if problem.inputs.dtype == np.float64 else 1e-5
-        pairs = block_lanczos.leading_eigenpairs(hessian, 400, tolerance=tolerance)
+        pairs = eigenpairs.leading_eigenpairs(hessian, 400, method="block", tolerance=tolerance)
         state["residual"] = pairs.residuals.max()
         return pairs.values
 

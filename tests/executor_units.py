@@ -11,7 +11,7 @@ from aniso import descent, estimates
 from aniso.descent import loop
 from aniso.langevin.problems import NonFiniteState
 from aniso.matrices import eigenpairs
-from aniso.problems.quadratic import quadratic_objective
+from aniso.problems.quadratic import quadratic_problem
 from aniso.runs import interruptions, run_directory
 
 
@@ -107,7 +107,7 @@ def descend(unit, interval=0.0, begun=None, held=None, held_step=2):
     folder, seed, fatal_step = unit
     loop.SECONDS_BETWEEN_CHECKPOINTS = interval
     rows = np.random.default_rng(0).standard_normal((8, 3))
-    objective = quadratic_objective(np.diag([3.0, 1.0, 0.2]), np.zeros(3), rows)
+    objective = quadratic_problem(np.diag([3.0, 1.0, 0.2]), np.zeros(3), rows)
     settings = descent.Settings(
         "gld_leading", 0.1, NUM_STEPS, 2, "epochs", num_pairs=2, refresh_interval=3
     )

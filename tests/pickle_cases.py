@@ -13,7 +13,8 @@ import numpy as np
 from aniso import datasets, descent, langevin, networks, threads
 from aniso.arrays import places
 from aniso.datasets import sets
-from aniso.descent import batches, hosted, point, run_state
+from aniso.descent import batches, run_state
+from aniso.descent import structures as structures_of_descent
 from aniso.escape import (
     efficiency,
     kramers,
@@ -37,30 +38,26 @@ from aniso.langevin import (
     two_basin_dynamics,
 )
 from aniso.matrices import (
-    block_lanczos,
-    commutators,
     eigenpairs,
     factored,
-    network_noise,
+    gradient_covariance,
+    indicators,
     noise,
     spectral_density,
     structures,
 )
-from aniso.networks import architectures, parameter_blocks
+from aniso.networks import architectures, hosted, parameter_blocks
 from aniso.networks.gradients import streamed as streamed_gradients
 from aniso.networks.layers import layer
 from aniso.problems import (
     _plans,
     activations,
-    curvature,
     losses,
-    multilayer_perceptron,
-    one_hidden_layer,
     quadratic,
     two_basin,
 )
-from aniso.problems.autograd_problem import Objective
-from aniso.problems.model_objective import ModelObjective
+from aniso.problems.autograd_model import AutogradModel
+from aniso.problems.autograd_problem import AutogradProblem
 from aniso.propositions import (
     check,
     constants,
@@ -202,7 +199,7 @@ def settings():
 
 
 def bowl():
-    return quadratic.quadratic_objective(np.diag([3.0, 1.0]), np.zeros(2), rows() / 9)
+    return quadratic.quadratic_problem(np.diag([3.0, 1.0]), np.zeros(2), rows() / 9)
 
 
 def measured():
@@ -213,10 +210,6 @@ def descended():
     return descent.simulate_descent(
         bowl(), np.ones(2), settings(), np.random.default_rng(0), measurements=measured()
     )
-
-
-def place_of_descent():
-    return point.Point(bowl(), np.ones(2), settings(), np.random.default_rng(0))
 
 
 # ---- motion
@@ -282,12 +275,10 @@ def a_check():
 
 
 def a_snapshot():
-    from aniso.problems.one_hidden_layer import OneHiddenLayer
-
     inputs = np.random.default_rng(4).normal(size=(9, 2))
-    model = OneHiddenLayer(2, 3, "abs")
-    objective = ModelObjective(model, losses.LogisticLoss(), inputs, np.arange(9) % 2)
-    return constants.snapshot(objective, np.cos(np.arange(model.num_parameters)))
+    model = networks.one_hidden_layer(2, 3, "abs")
+    problem = networks.Network(model, losses.LogisticLoss(), inputs, np.arange(9) % 2)
+    return constants.snapshot(problem, np.cos(np.arange(model.num_parameters)))
 
 
 def text(value):
@@ -296,14 +287,16 @@ def text(value):
 
 CASES = {
     # curvature and noise
-    "objective": Case(lambda: Objective(squares, rows(), np.ones(7)), lambda o: o.hessian(VECTOR)),
-    "quadratic objective": Case(bowl, lambda o: o.gradient(VECTOR)),
-    "two-basin objective": Case(
-        lambda: two_basin.two_basin_objective(rows()), lambda o: o.gradient(VECTOR)
+    "autograd problem": Case(
+        lambda: AutogradProblem(squares, rows(), np.ones(7)), lambda o: o.hessian(VECTOR)
     ),
-    "model objective": Case(
-        lambda: ModelObjective(
-            multilayer_perceptron.MultilayerPerceptron((2, 3, 2), "softplus"),
+    "quadratic problem": Case(bowl, lambda o: o.gradient(VECTOR)),
+    "two-basin problem": Case(
+        lambda: two_basin.two_basin_problem(rows()), lambda o: o.gradient(VECTOR)
+    ),
+    "autograd model": Case(
+        lambda: AutogradModel(
+            networks.multilayer_perceptron((2, 3, 2), "softplus"),
             losses.SquaredLoss(),
             rows(),
             rows(),
@@ -311,26 +304,29 @@ CASES = {
         gradient,
     ),
     "one hidden layer": Case(
-        lambda: ModelObjective(
-            one_hidden_layer.OneHiddenLayer(2, 3, "leaky_relu"),
+        lambda: AutogradModel(
+            networks.one_hidden_layer(2, 3, "leaky_relu"),
             losses.ClippedSquaredLoss(),
             rows(),
             np.arange(7) % 2,
         ),
         gradient,
     ),
-    "hessian operator": Case(lambda: curvature.hessian_operator(bowl(), VECTOR), product),
+    "local geometry": Case(lambda: bowl().at(VECTOR), lambda at: at.hessian @ at.gradient),
+    "hessian operator": Case(lambda: bowl().at(VECTOR).hessian, product_and_trace),
     "gauss-newton operator": Case(
-        lambda: curvature.generalized_gauss_newton_operator(
-            ModelObjective(
-                multilayer_perceptron.MultilayerPerceptron((2, 2)),
-                losses.SquaredLoss(),
-                rows(),
-                rows(),
-            ),
-            np.ones(6),
+        lambda: (
+            AutogradModel(
+                networks.multilayer_perceptron((2, 2)), losses.SquaredLoss(), rows(), rows()
+            )
+            .at(np.ones(6))
+            .gauss_newton
         ),
         product_and_trace,
+    ),
+    "network geometry": Case(
+        lambda: network().at(np.cos(np.arange(network().num_parameters))),
+        lambda at: at.hessian @ at.gradient,
     ),
     "gradient covariance": Case(
         lambda: noise.diffusion_covariance(
@@ -358,10 +354,10 @@ CASES = {
         lambda: structures.leading_part(noise.gradient_covariance(rows()), 1),
         product_and_trace,
     ),
-    "commutator": Case(lambda: commutators.Commutator(COVARIANCE, np.diag([1.0, 2.0])), product),
+    "commutator": Case(lambda: indicators.Commutator(COVARIANCE, np.diag([1.0, 2.0])), product),
     "eigenpairs": Case(lambda: eigenpairs.leading_eigenpairs(COVARIANCE, 1), lambda p: p.vectors),
     "block eigenpairs": Case(
-        lambda: block_lanczos.leading_eigenpairs(COVARIANCE, 1), lambda p: p.values
+        lambda: eigenpairs.leading_eigenpairs(COVARIANCE, 1, method="block"), lambda p: p.values
     ),
     "spectral density": Case(
         lambda: spectral_density.lanczos_quadrature(
@@ -409,12 +405,8 @@ CASES = {
     "gradient factors": Case(factors, mean_and_norms),
     "factors of convolutions": Case(lambda: factors(convolutions()), mean_and_norms),
     "streamed gradients": Case(streamed, mean_and_norms),
-    "layered covariance": Case(
-        lambda: network_noise.gradient_covariance(factors()), product_and_trace
-    ),
-    "streamed covariance": Case(
-        lambda: network_noise.gradient_covariance(streamed()), product_and_trace
-    ),
+    "layered covariance": Case(lambda: gradient_covariance(factors()), product_and_trace),
+    "streamed covariance": Case(lambda: gradient_covariance(streamed()), product_and_trace),
     "noise curvature": Case(lambda: linearised().noise_curvature(), lambda found: text(found)),
     "parameter blocks": Case(lambda: parameter_blocks.blocks_of(network().stack), text),
     "hosted network": Case(lambda: hosted.HostedNetwork(network()), gradient),
@@ -424,11 +416,16 @@ CASES = {
     "settings": Case(settings, text),
     "measurements": Case(measured, text),
     "descent": Case(descended, lambda found: found.theta),
+    "injected noise": Case(
+        lambda: structures_of_descent.STRUCTURES["gld_dynamic"](
+            bowl().at(np.ones(2)), settings(), np.random.default_rng(0), None
+        ),
+        lambda found: found.covariance.trace(),
+    ),
     "batches": Case(
         lambda: batches.BatchSampler(4, 2, "epochs"),
         lambda found: copy.copy(found).draw(np.random.default_rng(0)),
     ),
-    "point": Case(place_of_descent, lambda found: found.gradient),
     "state of descent": Case(
         lambda: run_state.RunState(
             np.ones(2), np.random.default_rng(0), settings(), measured(), 7, {}

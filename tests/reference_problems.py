@@ -1,4 +1,4 @@
-"""Slow obvious references for losses, models and objectives: loops over examples and units."""
+"""Slow obvious references for losses, networks and problems: loops over examples and units."""
 
 import itertools
 import math
@@ -71,18 +71,18 @@ def multilayer_perceptron(theta, x, widths, activation):
     return hidden
 
 
-def model_output(model, theta, x):
-    """Outputs of any network of aniso.problems at a single input, by its name alone."""
-    if type(model).__name__ == "OneHiddenLayer":
-        return one_hidden_layer(theta, x, model.num_hidden, model.activation)
-    return multilayer_perceptron(theta, x, model.widths, model.activation)
+def model_output(architecture, theta, x):
+    """Outputs of a network at a single input, from its widths and activation alone."""
+    if architecture.signed:
+        return one_hidden_layer(theta, x, architecture.widths[1], architecture.activation)
+    return multilayer_perceptron(theta, x, architecture.widths, architecture.activation)
 
 
-def example_losses(model, loss_name, inputs, targets):
+def example_losses(architecture, loss_name, inputs, targets):
     """One function of theta for each example."""
     loss = LOSSES[loss_name]
     return [
-        lambda theta, x=x, y=y: loss(model_output(model, theta, x), y)
+        lambda theta, x=x, y=y: loss(model_output(architecture, theta, x), y)
         for x, y in zip(inputs, targets, strict=True)
     ]
 
@@ -95,12 +95,12 @@ def mean_hessian(functions, theta):
     return sum(autograd_hessian(function)(theta) for function in functions) / len(functions)
 
 
-def jacobian(model, theta, x):
+def jacobian(architecture, theta, x):
     """Jacobian (C, D) of the outputs at a single input."""
     return np.stack(
         [
-            grad(lambda point, c=c: model_output(model, point, x)[c])(theta)
-            for c in range(model.num_outputs)
+            grad(lambda point, c=c: model_output(architecture, point, x)[c])(theta)
+            for c in range(architecture.num_outputs)
         ]
     )
 

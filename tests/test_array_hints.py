@@ -8,12 +8,11 @@ from scipy.sparse.linalg import aslinearoperator
 
 from aniso import checks, descent, networks
 from aniso.closed_forms import diffusion
-from aniso.matrices import eigenpairs, indicators, network_noise, noise
+from aniso.matrices import eigenpairs, indicators, noise
 from aniso.networks import initialisation
-from aniso.problems import curvature, losses
-from aniso.problems.autograd_problem import Objective
-from aniso.problems.model_objective import ModelObjective
-from aniso.problems.one_hidden_layer import OneHiddenLayer
+from aniso.problems import losses
+from aniso.problems.autograd_model import AutogradModel
+from aniso.problems.autograd_problem import AutogradProblem
 
 INPUTS, LABELS = np.arange(18.0).reshape(6, 3), np.array([0, 1, 0, 1, 1, 0])
 STACK = networks.Stack((networks.Dense(1),), (3,))
@@ -25,9 +24,10 @@ def logistic(theta, x, y):
     return anp.logaddexp(0.0, (1 - 2 * y) * (anp.dot(x, theta[:3]) + theta[3]))
 
 
-OBJECTIVE = Objective(logistic, INPUTS, LABELS)
-SIZED = Objective(logistic, INPUTS, LABELS, num_parameters=4)
-MODEL_OBJECTIVE = ModelObjective(OneHiddenLayer(3, 1), losses.LogisticLoss(), INPUTS, LABELS)
+PROBLEM = AutogradProblem(logistic, INPUTS, LABELS)
+SIZED = AutogradProblem(logistic, INPUTS, LABELS, num_parameters=4)
+MODEL = networks.one_hidden_layer(3, 1)
+MODEL_PROBLEM = AutogradModel(MODEL, losses.LogisticLoss(), INPUTS, LABELS)
 
 
 def descend(objective, theta):
@@ -36,13 +36,14 @@ def descend(objective, theta):
 
 
 AT_THETA = {
-    "Objective": OBJECTIVE.loss,
-    "Objective of known size": SIZED.gradient,
-    "ModelObjective": MODEL_OBJECTIVE.loss,
+    "AutogradProblem": PROBLEM.loss,
+    "AutogradProblem of known size": SIZED.gradient,
+    "AutogradModel": MODEL_PROBLEM.loss,
+    "at": SIZED.at,
     "Network": NETWORK.gradient,
     "linearise": NETWORK.linearise,
     "example_gradients": NETWORK.example_gradients,
-    "hessian_operator": lambda theta: curvature.hessian_operator(SIZED, theta),
+    "Network.at": NETWORK.at,
     "simulate_descent": lambda theta: descend(NETWORK, theta),
     "check": lambda theta: SIZED.check(theta, np.random.default_rng(0)),
 }
@@ -67,7 +68,7 @@ def test_parameters_in_parts_are_refused_with_how_to_join_them(name, theta, mess
 
 @at_theta
 def test_parameters_of_a_wrong_length_are_refused_with_the_right_one(name):
-    if name != "Objective":
+    if name != "AutogradProblem":
         with pytest.raises(checks.InputError, match=r"shape \(3,\); expected .* the D=4 param"):
             AT_THETA[name](np.zeros(3))
         with pytest.raises(checks.InputError, match=r"numpy\.ravel\(theta\) is one"):
@@ -75,7 +76,7 @@ def test_parameters_of_a_wrong_length_are_refused_with_the_right_one(name):
         return
     for method in ("loss", "gradient", "per_example_gradients", "hessian", "plan"):
         with pytest.raises(checks.InputError, match=r"theta of shape \(3,\).*num_parameters"):
-            getattr(OBJECTIVE, method)(np.zeros(3))
+            getattr(PROBLEM, method)(np.zeros(3))
 
 
 def test_a_loss_that_fails_along_a_run_is_no_divergence():
@@ -85,7 +86,7 @@ def test_a_loss_that_fails_along_a_run_is_no_divergence():
         return logistic(theta, x, y)
 
     with pytest.raises(checks.InputError, match="the caller's own mistake"):
-        descend(Objective(failing, INPUTS, LABELS), np.zeros(4))
+        descend(AutogradProblem(failing, INPUTS, LABELS), np.zeros(4))
 
 
 class OfAnotherPackage:
@@ -115,11 +116,10 @@ OPERATOR = OfAnotherPackage()
         ),
         (lambda: checks.array("a", [{"b": 1}]), "a has entries of type dict"),
         (
-            lambda: noise.gradient_covariance(NETWORK.example_gradients(np.zeros(4))),
-            "network_noise.gradient_covariance takes",
+            lambda: checks.array("a", NETWORK.example_gradients(np.zeros(4))),
+            "matrices.gradient_covariance takes",
         ),
-        (lambda: network_noise.gradient_covariance(INPUTS), "gradient_noise.gradient_covariance"),
-        (lambda: network_noise.gradient_covariance(NETWORK), "network.example_gradients"),
+        (lambda: noise.gradient_covariance(NETWORK), "network.example_gradients"),
     ],
 )
 def test_a_matrix_of_another_kind_is_refused_with_how_to_make_an_array(call, remedy):
@@ -151,9 +151,9 @@ def test_operators_and_tensors_of_other_packages_are_told_apart():
         lambda: networks.Network(STACK, torch.nn.CrossEntropyLoss(), INPUTS, LABELS),
         lambda: networks.Stack((module,), (3,)),
         lambda: initialisation.he_normal(module, np.random.default_rng(0)),
-        lambda: Objective(module, INPUTS, LABELS),
-        lambda: Objective(torch.nn.CrossEntropyLoss(), INPUTS, LABELS),
-        lambda: ModelObjective(module, losses.LogisticLoss(), INPUTS, LABELS),
+        lambda: AutogradProblem(module, INPUTS, LABELS),
+        lambda: AutogradProblem(torch.nn.CrossEntropyLoss(), INPUTS, LABELS),
+        lambda: AutogradModel(module, losses.LogisticLoss(), INPUTS, LABELS),
         lambda: descend(module, np.zeros(4)),
     ):
         with pytest.raises(checks.InputError, match="expected"):
@@ -176,19 +176,19 @@ def test_operators_and_tensors_of_other_packages_are_told_apart():
             r"output_loss='logistic'; expected an instance",
         ),
         (
-            lambda: ModelObjective(OneHiddenLayer, losses.LogisticLoss(), INPUTS, LABELS),
-            "for instance OneHiddenLayer",
+            lambda: AutogradModel(networks.Stack, losses.LogisticLoss(), INPUTS, LABELS),
+            r"for instance networks\.one_hidden_layer",
         ),
         (
-            lambda: ModelObjective(OneHiddenLayer(3, 1), losses.LogisticLoss, INPUTS, LABELS),
-            "for instance SoftmaxCrossEntropy",
+            lambda: AutogradModel(MODEL, losses.LogisticLoss, INPUTS, LABELS),
+            r"for instance problems\.losses\.SoftmaxCrossEntropy",
         ),
-        (lambda: Objective(losses.LogisticLoss, INPUTS, LABELS), "expected a function"),
-        (lambda: Objective(losses.LogisticLoss(), INPUTS, LABELS), "ModelObjective"),
+        (lambda: AutogradProblem(losses.LogisticLoss, INPUTS, LABELS), "expected a function"),
+        (lambda: AutogradProblem(losses.LogisticLoss(), INPUTS, LABELS), "AutogradModel"),
         (lambda: networks.Stack((networks.Dense,), (3,)), r"layers: instances .* Dense\(10\)"),
         (lambda: networks.Stack(networks.Dense(1), (3,)), r"a tuple of layers"),
         (lambda: networks.Stack((networks.Dense(1),), 3), r"a tuple, the shape of one example"),
-        (lambda: Objective(logistic, INPUTS, None), r"targets=None; .*numpy\.zeros\(6\)"),
+        (lambda: AutogradProblem(logistic, INPUTS, None), r"targets=None; .*numpy\.zeros\(6\)"),
         (
             lambda: networks.Network(STACK, losses.LogisticLoss(), INPUTS, None),
             "targets=None; expected an array",

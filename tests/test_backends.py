@@ -13,7 +13,7 @@ from aniso.arrays import functions, places, transfer
 from aniso.matrices import (
     eigenpairs,
     exact_traces,
-    network_noise,
+    gradient_covariance,
 )
 from aniso.matrices import (
     noise as gradient_noise,
@@ -212,7 +212,7 @@ def test_data_that_are_no_numbers_of_full_precision_are_refused_where_they_are(p
         targets = transfer.to_device(case.targets, place)
         with pytest.raises(checks.InputError, match=r"dtype bfloat16.*half precision"):
             networks.Network(case.model, case.output_loss, half, targets)
-    covariance = network_noise.gradient_covariance(
+    covariance = gradient_covariance(
         case.network(place).example_gradients(transfer.to_device(case.theta, place))
     )
     with pytest.raises(checks.InputError, match=r"right factor has shape \(3,\); expected"):
@@ -341,7 +341,7 @@ def test_noise_and_its_alignment_agree_everywhere(place, rng):
         case.network().linearise(case.theta, "tangents"),
     )
     dense = gradient_noise.gradient_covariance(case.network().per_example_gradients(case.theta))
-    noise = network_noise.gradient_covariance(there.gradient_factors)
+    noise = gradient_covariance(there.gradient_factors)
     agree(noise.trace(), np.float64(dense.trace()))
     agree(noise.diagonal(), dense.diagonal())
     vectors = rng.normal(size=(case.theta.size, 2))
@@ -359,7 +359,7 @@ def test_noise_and_its_alignment_agree_everywhere(place, rng):
     alignment = np.float64(exact_traces.trace_of_product(here.hessian(), dense))
     agree(np.float64(there.noise_curvature().alignment), alignment)
     agree(np.float64(exact_traces.trace_of_product(there.hessian_operator(), noise)), alignment)
-    for name in ("layer_alignments", "hessian_traces", "noise_traces"):
+    for name in ("alignments", "hessian_traces", "covariance_traces"):
         agree(getattr(there.noise_curvature(), name), getattr(here.noise_curvature(), name))
     pairs = [eigenpairs.leading_eigenpairs(at.hessian_operator(), 2) for at in (there, here)]
     agree(*(each.values for each in pairs))

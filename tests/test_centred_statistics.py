@@ -7,7 +7,7 @@ import pytest
 from aniso import langevin, networks
 from aniso.langevin import drifts, example_chains, example_sets, noises
 from aniso.langevin._kernels import accumulators
-from aniso.matrices import network_noise
+from aniso.matrices import gradient_covariance
 from aniso.networks.gradients.kept import GradientFactors
 from aniso.networks.gradients.streamed import StreamedGradients
 from aniso.problems import losses
@@ -123,14 +123,14 @@ def test_gradients_with_a_mean_that_is_large_beside_their_spread(kind, spread, a
     gradients *= np.round(network.per_example_gradients(theta)[0, 0] / float(gradients[0, 0]), 6)
     deviations = gradients - gradients.mean(axis=0)
     variances = (deviations**2).mean(axis=0).astype(float)
-    covariance = network_noise.gradient_covariance(kind(network, theta))
+    covariance = gradient_covariance(kind(network, theta))
     # rounding of a gradient over the spread, or over its square where that leaves half the digits
     assert covariance.trace() == pytest.approx(variances.sum(), rel=allowed)
     np.testing.assert_allclose(
         covariance.diagonal(), variances, rtol=0, atol=allowed * variances.max()
     )
     found = network.linearise(theta).noise_curvature()
-    np.testing.assert_allclose(found.noise_traces, [variances.sum()], rtol=allowed)
+    np.testing.assert_allclose(found.covariance_traces, [variances.sum()], rtol=allowed)
 
 
 def test_equal_gradients_have_no_variance():
@@ -140,7 +140,7 @@ def test_equal_gradients_have_no_variance():
         stack, losses.SquaredLoss(), np.full((7, 3), 1 / 3), np.full((7, 2), 0.3)
     )
     for kind in (GradientFactors, StreamedGradients):
-        covariance = network_noise.gradient_covariance(kind(network, theta))
+        covariance = gradient_covariance(kind(network, theta))
         size = np.linalg.norm(network.gradient(theta)) ** 2
         # the square of a rounding, where the difference of sums leaves a rounding
         assert 0 <= covariance.trace() < 1e-29 * size

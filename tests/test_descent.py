@@ -14,9 +14,9 @@ from aniso.closed_forms import diffusion
 from aniso.descent import (
     batches,
     generator_states,
+    hessian_pairs,
     loop,
     measurements,
-    point,
     settings,
     structures,
 )
@@ -30,9 +30,9 @@ from aniso.matrices import (
 from aniso.matrices import (
     structures as noise_structures,
 )
-from aniso.problems import losses
-from aniso.problems.quadratic import quadratic_objective
-from aniso.problems.two_basin import two_basin_objective
+from aniso.problems import AutogradModel, Problem, local_geometry, losses
+from aniso.problems.quadratic import quadratic_problem
+from aniso.problems.two_basin import two_basin_problem
 from aniso.runs import run_directory
 
 HESSIAN = np.diag([4.0, 2.0, 0.5, 0.1])
@@ -45,7 +45,7 @@ def bowl(rng):
     """Quadratic whose gradient noise is anisotropic and not aligned with any axis."""
     rows = rng.standard_normal((NUM_EXAMPLES, 4)) @ np.diag([3.0, 1.0, 0.3, 0.1])
     rotation = np.linalg.qr(rng.standard_normal((4, 4)))[0]
-    return quadratic_objective(HESSIAN, np.zeros(4), rows @ rotation)
+    return quadratic_problem(HESSIAN, np.zeros(4), rows @ rotation)
 
 
 def network(rng, dtype=np.float64):
@@ -68,8 +68,8 @@ def chosen(dynamics, **changes):
 
 
 def covariance_of(dynamics, objective, theta, rng, **changes):
-    place = point.Point(objective, theta, chosen(dynamics, **changes), rng)
-    return structures.STRUCTURES[dynamics](place)
+    made = chosen(dynamics, **changes)
+    return structures.STRUCTURES[dynamics](objective.at(theta), made, rng, None).covariance
 
 
 def true_trace(objective, theta, **changes):
@@ -83,6 +83,27 @@ def true_trace(objective, theta, **changes):
 def square_norms(covariance, rng, num_samples=4000):
     samples = covariance.sample(rng, num_samples)
     return Estimate.from_samples(np.sum(samples.astype(float) ** 2, axis=1))
+
+
+class Bare(Problem):
+    """A bowl of which the tests replace some members."""
+
+    num_examples = NUM_EXAMPLES
+
+    def losses(self, theta):
+        return np.full(NUM_EXAMPLES, float(theta @ theta))
+
+    def gradient(self, theta):
+        return 2 * theta
+
+    def example_gradients(self, theta):
+        return np.tile(2 * theta, (NUM_EXAMPLES, 1))
+
+    def hessian_product(self, theta, vectors):  # noqa: ARG002
+        return 2 * vectors
+
+    def subset(self, indices):  # noqa: ARG002
+        return self
 
 
 # ---- the noise
@@ -172,12 +193,10 @@ def test_the_batches_of_a_network_are_those_of_its_gradients(rng):
     objective = network(rng)
     theta = rng.standard_normal(objective.num_parameters)
 
-    class Plain:
+    class Plain(Bare):
         """The same gradients as an array, not as factors."""
 
-        num_examples = objective.num_examples
-
-        def per_example_gradients(self, theta):
+        def example_gradients(self, theta):
             return objective.per_example_gradients(theta)
 
     found = [
@@ -190,7 +209,7 @@ def test_the_batches_of_a_network_are_those_of_its_gradients(rng):
 
 
 def test_the_magnitude_variant_gives_noise_to_negative_curvature(rng):
-    saddle = quadratic_objective(np.diag([1.0, -3.0]), np.zeros(2), rng.standard_normal((6, 2)))
+    saddle = quadratic_problem(np.diag([1.0, -3.0]), np.zeros(2), rng.standard_normal((6, 2)))
     positive = covariance_of("gld_hessian", saddle, np.zeros(2), rng).to_dense()
     magnitude = covariance_of(
         "gld_hessian", saddle, np.zeros(2), rng, eigenvalues="magnitude"
@@ -200,7 +219,7 @@ def test_the_magnitude_variant_gives_noise_to_negative_curvature(rng):
 
 
 def test_without_positive_curvature_the_hessian_noise_is_isotropic(rng):
-    hill = quadratic_objective(-np.eye(2), np.zeros(2), rng.standard_normal((6, 2)))
+    hill = quadratic_problem(-np.eye(2), np.zeros(2), rng.standard_normal((6, 2)))
     covariance = covariance_of("gld_hessian", hill, np.zeros(2), rng)
     assert covariance.trace() == pytest.approx(true_trace(hill, np.zeros(2)))
     assert covariance.diagonal()[0] == covariance.diagonal()[1]
@@ -218,7 +237,7 @@ def test_power_iterations_find_the_leading_eigenvector(rng):
 
 
 def test_power_iterations_on_a_flat_loss_keep_the_magnitude(rng):
-    plane = quadratic_objective(np.zeros((3, 3)), np.zeros(3), rng.standard_normal((6, 3)))
+    plane = quadratic_problem(np.zeros((3, 3)), np.zeros(3), rng.standard_normal((6, 3)))
     covariance = covariance_of(
         "gld_first_eigenvector", plane, np.zeros(3), rng, power_iterations=30
     )
@@ -341,9 +360,9 @@ def test_noise_of_equal_magnitude_has_it_along_the_run(dynamics, rng):
 def test_the_covariance_is_kept_between_refreshes(rng, monkeypatch):
     evaluated = []
 
-    def counted(place):
-        evaluated.append(place.theta.copy())
-        return place.covariance
+    def counted(at, *arguments):
+        evaluated.append(at.theta.copy())
+        return structures.whole(at, *arguments)
 
     monkeypatch.setitem(structures.STRUCTURES, "sgd_gaussian", counted)
     made = chosen("sgd_gaussian", refresh_interval=4, num_steps=9)
@@ -448,7 +467,7 @@ def test_eigenvectors_start_where_the_interrupted_run_left_them(
     dynamics, rng, tmp_path, monkeypatch
 ):
     # by Lanczos, whose vectors depend on the start within their tolerance
-    monkeypatch.setattr(point, "_DENSE_DIMENSION", 2)
+    monkeypatch.setattr(hessian_pairs, "_DENSE_DIMENSION", 2)
     monkeypatch.setattr(loop, "SECONDS_BETWEEN_CHECKPOINTS", 0.0)
     objective = network(rng)
     start = rng.standard_normal(objective.num_parameters)
@@ -493,7 +512,7 @@ def test_a_run_directory_of_other_settings_is_refused(rng, tmp_path):
         in_directory(
             tmp_path, chosen("gd", num_steps=20), objective, descent.Measurements((0, 7, 20))
         )
-    other = quadratic_objective(np.eye(2), np.zeros(2), np.eye(2))
+    other = quadratic_problem(np.eye(2), np.zeros(2), np.eye(2))
     with (
         run_directory.RunDirectory(tmp_path, {}, seed=8) as run,
         pytest.raises(checks.InputError, match=r"theta has shape \(2,\), the checkpoint"),
@@ -622,7 +641,7 @@ def test_measurements_of_an_objective_that_is_no_network(rng):
 
 
 def test_ratios_without_a_positive_denominator_are_not_numbers(rng):
-    hill = quadratic_objective(-np.eye(2), np.zeros(2), rng.standard_normal((6, 2)))
+    hill = quadratic_problem(-np.eye(2), np.zeros(2), rng.standard_normal((6, 2)))
     plan = descent.Measurements((0,), ("curvature", "leading"))
     found = plan.at(hill, np.zeros(2), rng)
     assert found["isotropic_alignment"] < 0
@@ -651,8 +670,9 @@ def test_many_parameters_take_operators_in_the_place_of_arrays(rng, monkeypatch)
     plan = descent.Measurements((0,), ("curvature", "leading"))
     dense = plan.at(objective, theta, rng)
     noise = covariance_of("gld_hessian", objective, theta, rng).to_dense()
-    for module in (point, measurements):
-        monkeypatch.setattr(module, "_DENSE_DIMENSION", 2)
+    for module in (hessian_pairs, measurements, local_geometry):
+        name = "DENSE_DIMENSION" if module is local_geometry else "_DENSE_DIMENSION"
+        monkeypatch.setattr(module, name, 2)
     sparse = plan.at(objective, theta, rng)
     for name, value in dense.items():
         if name != "leading_residual":
@@ -670,15 +690,16 @@ def test_eigenpairs_of_a_network_have_the_residuals_asked_for(
     objective = network(rng)
     theta = rng.standard_normal(objective.num_parameters)
     hessian = objective.hessian(theta)
-    monkeypatch.setattr(point, "_DENSE_DIMENSION", 2)
+    monkeypatch.setattr(hessian_pairs, "_DENSE_DIMENSION", 2)
     made = chosen("gld_hessian", eigen_tolerance=tolerance)
-    place = point.Point(objective, theta, made, rng)
-    pairs = place.hessian_eigenpairs(num_pairs)
+    pairs = hessian_pairs.hessian_eigenpairs(objective.at(theta), made, num_pairs)
     # measured in double precision, whichever the products had; twice as the iteration allows
     vectors = pairs.vectors.astype(np.float64)
     residuals = np.linalg.norm(hessian @ vectors - vectors * pairs.values, axis=0)
     assert residuals.max() <= 3 * tolerance * np.abs(hessian).sum(axis=1).max()
-    again = point.Point(objective, theta, made, rng, pairs.vectors).hessian_eigenpairs(num_pairs)
+    again = hessian_pairs.hessian_eigenpairs(
+        objective.at(theta), made, num_pairs, start=pairs.vectors
+    )
     values = np.linalg.eigvalsh(hessian)[::-1]
     size = np.abs(values).max()
     # a residual r moves a Ritz value by at most r; from its own vectors no pair gets worse
@@ -687,17 +708,15 @@ def test_eigenpairs_of_a_network_have_the_residuals_asked_for(
 
 
 def test_a_gradient_that_overflows_ends_the_run(rng):
-    class Cliff:
+    class Cliff(Bare):
         """Gradients that are not finite beyond the first step."""
 
-        num_examples = NUM_EXAMPLES
-
-        def loss(self, theta):
-            return float(theta @ theta)
-
-        def per_example_gradients(self, theta):
+        def example_gradients(self, theta):
             scale = 1.0 if theta[0] == 1.0 else np.inf
             return scale * rng.standard_normal((NUM_EXAMPLES, 2))
+
+        def gradient(self, theta):
+            return self.example_gradients(theta).mean(axis=0)
 
     made = chosen("gld_dynamic", num_steps=4)
     result = descent.simulate_descent(Cliff(), np.ones(2), made, rng)
@@ -721,10 +740,8 @@ def test_a_refusal_that_is_no_fault_of_theta_is_no_divergence(quantities, rng):
 
 @pytest.mark.parametrize("refused", ["loss", "gradient"])
 def test_a_theta_that_the_objective_refuses_is_a_divergence(refused, rng):
-    class Fenced:
-        """A bowl that refuses whatever lies within 1/2 of its minimum."""
-
-        num_examples = NUM_EXAMPLES
+    class Fenced(Bare):
+        """A bowl that refuses any theta within 1/2 of its minimum."""
 
         def loss(self, theta):
             self.fence("loss", theta)
@@ -752,14 +769,12 @@ def test_the_objective_refuses_a_bad_start_itself(rng):
 
 def test_accuracy_of_one_output(rng):
     from aniso.descent.measurements import accuracy
-    from aniso.problems.model_objective import ModelObjective
-    from aniso.problems.one_hidden_layer import OneHiddenLayer
 
-    model = OneHiddenLayer(1, 2)
+    model = networks.one_hidden_layer(1, 2)
     theta = np.array([1.0, 0.0, 0.0, 0.0])  # f = relu(x)
     inputs, targets = np.array([[0.2], [0.7], [0.9], [-1.0]]), np.array([0, 1, 0, 0])
-    clipped = ModelObjective(model, losses.ClippedSquaredLoss(), inputs, targets)
-    logistic = ModelObjective(model, losses.LogisticLoss(), inputs, targets)
+    clipped = AutogradModel(model, losses.ClippedSquaredLoss(), inputs, targets)
+    logistic = AutogradModel(model, losses.LogisticLoss(), inputs, targets)
     assert accuracy(clipped, theta) == 0.75  # 0.9 is above 1/2
     assert accuracy(logistic, theta) == 0.5  # 0.2 and 0.9 are above 0
     del rng
@@ -820,7 +835,7 @@ def test_wrong_arguments_are_refused(rng):
     few = chosen("gld_dynamic", batch_size=7, covariance_source="batches")
     with pytest.raises(checks.InputError, match="two batches"):
         descent.simulate_descent(objective, np.ones(4), few, rng)
-    with pytest.raises(checks.InputError, match="test_objective"):
+    with pytest.raises(checks.InputError, match="test_problem"):
         descent.Measurements((0,), ("test",))
     with pytest.raises(checks.InputError, match="quantities"):
         descent.Measurements((0,), ("beauty",))
@@ -845,7 +860,7 @@ def test_settings_of_numpy_are_plain_data():
         (((2,), ("sharpness",), None, 0.1, 3), "num_draws=3; expected an even number"),
         (((2,), ("sharpness",), None, 0.1, 0), "num_draws=0; expected an integer with 2 <="),
         (((2,), ("sharpness",), None, -0.1), "radius=-0.1; expected a finite number"),
-        (((2,), ("test",), object()), "test_objective of type object has no outputs"),
+        (((2,), ("test",), object()), "test_problem is of type object, not a problem"),
     ],
 )
 def test_measurements_are_refused(arguments, message):
@@ -907,7 +922,7 @@ def test_every_field_of_the_presets(preset, dynamics):
 
 
 def test_all_presets_run_on_a_toy(rng):
-    objective = two_basin_objective(0.01 * rng.standard_normal((20, 2)))
+    objective = two_basin_problem(0.01 * rng.standard_normal((20, 2)))
     common = {"learning_rate": 0.001, "num_steps": 3, "batch_size": 2, "num_pairs": 2}
     for preset, dynamics in itertools.product(
         (descent.as_stated, descent.as_published), descent.DYNAMICS
@@ -941,7 +956,7 @@ def test_a_run_on_another_device_is_the_run_on_the_host(place, name):
             labels,
             device=None if where.is_numpy else where,
         )
-        measured = descent.Measurements(**plan, test_objective=network)
+        measured = descent.Measurements(**plan, test_problem=network)
         results.append(
             descent.simulate_descent(
                 network, theta, chosen, np.random.default_rng(7), measurements=measured

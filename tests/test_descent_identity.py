@@ -9,7 +9,7 @@ import pytest
 from aniso import checks, descent, networks
 from aniso.descent import start_witness
 from aniso.problems import losses
-from aniso.problems.autograd_problem import Objective
+from aniso.problems.autograd_problem import AutogradProblem
 from aniso.runs import run_directory
 
 SETTINGS = descent.Settings("gd", learning_rate=0.1, num_steps=3)
@@ -35,14 +35,14 @@ def softmax_regression(inputs, targets, dtype=np.float64):
 
 def test_another_loss_or_start_is_refused(rng, tmp_path, monkeypatch):
     inputs, start = rng.standard_normal((5, 2)), rng.standard_normal(2)
-    objective = Objective(loss, inputs, np.zeros(5))
+    objective = AutogradProblem(loss, inputs, np.zeros(5))
     first = run_in(tmp_path, objective, start)
     np.testing.assert_array_equal(run_in(tmp_path, objective, start).theta, first.theta)
     moved = start + np.array([0.0, 1e-9])
     with pytest.raises(checks.InputError, match="hash of the theta of the start"):
         run_in(tmp_path, objective, moved)
     with pytest.raises(checks.InputError, match="number of examples of the start"):
-        run_in(tmp_path, Objective(loss, inputs[:4], np.zeros(4)), start)
+        run_in(tmp_path, AutogradProblem(loss, inputs[:4], np.zeros(4)), start)
     monkeypatch.setattr(library, "rate", 1.001)
     with pytest.raises(checks.InputError, match="loss or gradient at the start"):
         run_in(tmp_path, objective, start)
@@ -81,12 +81,12 @@ def test_other_test_data_are_refused(rng, tmp_path):
     own, start = softmax_regression(inputs, targets), rng.standard_normal(9)
 
     def simulate(held_out):
-        plan = descent.Measurements((0, 3), ("test",), test_objective=held_out)
+        plan = descent.Measurements((0, 3), ("test",), test_problem=held_out)
         return run_in(tmp_path, own, start, measurements=plan)
 
     simulate(softmax_regression(inputs + 1.0, targets))
     simulate(softmax_regression(inputs + 1.0, targets))
-    with pytest.raises(checks.InputError, match="test_objective: loss or gradient"):
+    with pytest.raises(checks.InputError, match="test_problem: loss or gradient"):
         simulate(softmax_regression(inputs + 2.0, targets))
 
 
@@ -94,7 +94,7 @@ def test_a_start_from_which_the_run_diverges_at_once_is_known_again(tmp_path):
     def steep(theta, inputs, _targets):
         return anp.exp(theta[0] * inputs[:, 0])
 
-    objective, start = Objective(steep, np.ones((2, 1)), np.zeros(2)), np.array([1000.0])
+    objective, start = AutogradProblem(steep, np.ones((2, 1)), np.zeros(2)), np.array([1000.0])
 
     def attempt():
         try:

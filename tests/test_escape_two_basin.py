@@ -19,7 +19,7 @@ def test_sharp_and_flat_loss_are_equal_on_the_boundary():
 
 def test_the_drift_is_minus_the_gradient_of_the_objective():
     data = two_basin.two_basin_data(np.random.default_rng(2), 20)
-    objective = two_basin.two_basin_objective(data)
+    objective = two_basin.two_basin_problem(data)
     points = np.array([[1.0, 1.0], [0.8, 0.9], [-1.0, -0.5]])
     np.testing.assert_allclose(
         two_basin_exit.mean_drift(data)(points),

@@ -61,7 +61,7 @@ def test_one_label_in_six_is_drawn_anew_and_test_images_are_others(monkeypatch):
     assert np.std(seen[0][0]) == pytest.approx(0.0176, rel=0.03)
     unit = fig3_fashion_mnist.make_units(fig3_fashion_mnist.SCALES["medium"] | {"num_test": 100})[0]
     fig3_fashion_mnist.compute_unit(unit, "", {"theta": seen[0][0]})
-    tested = seen[1][1].test_objective
+    tested = seen[1][1].test_problem
     np.testing.assert_array_equal(tested.inputs, fashion_mnist.held_out_network(100).inputs)
 
 

@@ -19,7 +19,8 @@ pytestmark = pytest.mark.skipif(
 _QUANTITIES = """
 import numpy as np
 from aniso import escape, langevin, networks, threads
-from aniso.matrices import block_lanczos, network_noise
+from aniso.matrices import gradient_covariance
+from aniso.matrices import eigenpairs, noise
 from aniso.problems import losses
 from aniso.langevin import drifts, noises, regions
 
@@ -37,7 +38,7 @@ matrix = np.diag(np.arange(1.0, 41.0))
 
 
 def lanczos_values():
-    return block_lanczos.leading_eigenpairs(matrix, 3).values
+    return eigenpairs.leading_eigenpairs(matrix, 3, method="block").values
 
 
 def ensemble():
@@ -54,7 +55,7 @@ QUANTITIES = {
     "per_example_gradients": lambda: network.per_example_gradients(theta),
     "noise_curvature": lambda: network.linearise(theta).noise_curvature().alignment,
     "cached_product": lambda: factors.hessian_product(vectors),
-    "covariance": lambda: network_noise.gradient_covariance(
+    "covariance": lambda: gradient_covariance(
         network.example_gradients(theta)
     ).leading_eigenpairs(2).values,
     "subset": lambda: network.subset(slice(0, 40)).gradient(theta),

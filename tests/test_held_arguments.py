@@ -14,7 +14,6 @@ from scipy.sparse.linalg import LinearOperator
 import aniso
 from aniso import networks
 from aniso.arrays import transfer
-from aniso.descent import point, settings
 from aniso.escape import efficiency
 from aniso.langevin import (
     drift_functions,
@@ -25,9 +24,9 @@ from aniso.langevin import (
     regions,
 )
 from aniso.matrices import (
-    commutators,
     factored,
-    network_noise,
+    gradient_covariance,
+    indicators,
     spectral_density,
     structures,
 )
@@ -39,18 +38,16 @@ from aniso.networks.curvature.tangents import TangentLinearisation
 from aniso.networks.gradients.kept import GradientFactors
 from aniso.networks.gradients.streamed import StreamedGradients
 from aniso.problems import (
-    curvature,
+    AutogradModel,
+    AutogradProblem,
+    _output_curvature,
     losses,
-    one_hidden_layer,
-    output_curvature,
     quadratic,
     two_basin,
 )
-from aniso.problems.autograd_problem import Objective
-from aniso.problems.model_objective import ModelObjective
 
 SIZE = 3
-MODEL = one_hidden_layer.OneHiddenLayer(SIZE, 2)
+MODEL = networks.one_hidden_layer(SIZE, 2)
 STACK = networks.Stack((networks.Dense(2), networks.Activation("tanh"), networks.Dense(1)), (SIZE,))
 _generator = np.random.default_rng(5)
 INPUTS, LABELS = _generator.standard_normal((6, SIZE)), np.array([0, 1, 1, 0, 1, 0])
@@ -80,7 +77,7 @@ def of_linearisation(at):
         at.fisher(),
         at.noise_curvature().alignment,
         products(at.hessian_operator()),
-        network_noise.gradient_covariance(at.gradient_factors).to_dense(),
+        gradient_covariance(at.gradient_factors).to_dense(),
     )
 
 
@@ -95,8 +92,8 @@ def of_objective(objective):
     )
 
 
-def of_point(at):
-    return at.gradient, at.example_covariance.to_dense(), products(at.hessian), at.theta
+def of_geometry(at):
+    return at.gradient, at.noise.to_dense(), products(at.hessian), at.theta
 
 
 def of_drift(drift):
@@ -152,8 +149,8 @@ def model_theta(rng):
     return (rng.standard_normal(MODEL.num_parameters),)
 
 
-def model_objective():
-    return ModelObjective(MODEL, losses.LogisticLoss(), INPUTS, LABELS)
+def model_problem():
+    return AutogradModel(MODEL, losses.LogisticLoss(), INPUTS, LABELS)
 
 
 def region_function(theta, parameters, out):
@@ -168,10 +165,10 @@ def _plain_functions_are_as_good(monkeypatch):
 
 # name: arrays that the caller has, what is made of them, what is read of it
 MAKERS = {
-    "Objective": (data, lambda x, y: Objective(logistic, x, y), of_objective),
-    "ModelObjective": (
+    "AutogradProblem": (data, lambda x, y: AutogradProblem(logistic, x, y), of_objective),
+    "AutogradModel": (
         data,
-        lambda x, y: ModelObjective(MODEL, losses.LogisticLoss(), x, y),
+        lambda x, y: AutogradModel(MODEL, losses.LogisticLoss(), x, y),
         of_objective,
     ),
     "QuadraticLoss": (
@@ -179,29 +176,30 @@ MAKERS = {
         quadratic.QuadraticLoss,
         lambda made: (made(np.ones(SIZE), np.ones((2, SIZE)), None),),
     ),
-    "quadratic_objective": (
+    "quadratic_problem": (
         lambda rng: (symmetric(rng), *vector(rng), *rows(rng)),
-        quadratic.quadratic_objective,
+        quadratic.quadratic_problem,
         of_objective,
     ),
-    "two_basin_objective": (
+    "two_basin_problem": (
         lambda rng: (rng.standard_normal((5, 2)),),
-        two_basin.two_basin_objective,
+        two_basin.two_basin_problem,
         of_objective,
     ),
-    "hessian_operator": (
+    "LocalGeometry": (
         vector,
-        lambda theta: curvature.hessian_operator(Objective(logistic, INPUTS, LABELS), theta),
-        lambda made: (products(made),),
+        lambda theta: AutogradProblem(logistic, INPUTS, LABELS).at(theta),
+        of_geometry,
     ),
-    "generalized_gauss_newton_operator": (
+    "LocalGeometry of a model": (
         model_theta,
-        lambda theta: curvature.generalized_gauss_newton_operator(model_objective(), theta),
-        lambda made: (products(made), made.trace()),
+        lambda theta: model_problem().at(theta),
+        of_geometry,
     ),
+    "NetworkGeometry": (network_theta, NETWORK.at, of_geometry),
     "OutputCurvature": (
         lambda rng: (rng.standard_normal((4, 2, SIZE)), np.tile(np.eye(2), (4, 1, 1))),
-        lambda jacobians, weights: output_curvature.OutputCurvature(jacobians, weights, 4),
+        lambda jacobians, weights: _output_curvature.OutputCurvature(jacobians, weights, 4),
         lambda made: (products(made), made.diagonal()),
     ),
     "Linearisation": (network_theta, lambda theta: Linearisation(NETWORK, theta), of_linearisation),
@@ -232,12 +230,12 @@ MAKERS = {
     ),
     "network covariance, kept": (
         network_theta,
-        lambda theta: network_noise.gradient_covariance(GradientFactors(NETWORK, theta)),
+        lambda theta: gradient_covariance(GradientFactors(NETWORK, theta)),
         lambda made: (made.trace(), products(made), made.rows),
     ),
     "network covariance, streamed": (
         network_theta,
-        lambda theta: network_noise.gradient_covariance(StreamedGradients(NETWORK, theta)),
+        lambda theta: gradient_covariance(StreamedGradients(NETWORK, theta)),
         lambda made: (made.trace(), products(made), made.rows),
     ),
     "gradient_covariance": (
@@ -272,10 +270,10 @@ MAKERS = {
         structures.from_eigenpairs,
         lambda made: (products(made),),
     ),
-    "Commutator": (matrices, commutators.Commutator, lambda made: (products(made),)),
+    "Commutator": (matrices, indicators.Commutator, lambda made: (products(made),)),
     "Commutator of sparse matrices": (
         lambda rng: tuple(scipy.sparse.csr_array(part) for part in matrices(rng)),
-        commutators.Commutator,
+        indicators.Commutator,
         lambda made: (products(made),),
     ),
     "lanczos_quadrature": (
@@ -293,26 +291,6 @@ MAKERS = {
         lambda rng: (*matrices(rng), *positive(rng)),
         efficiency.by_closed_form,
         lambda made: (made.times, made.values),
-    ),
-    "Point": (
-        vector,
-        lambda theta: point.Point(
-            Objective(logistic, INPUTS, LABELS),
-            theta,
-            settings.as_stated("gld_dynamic", learning_rate=0.1, num_steps=1, batch_size=2),
-            np.random.default_rng(0),
-        ),
-        of_point,
-    ),
-    "Point of a network": (
-        network_theta,
-        lambda theta: point.Point(
-            NETWORK,
-            theta,
-            settings.as_stated("gld_dynamic", learning_rate=0.1, num_steps=1, batch_size=2),
-            np.random.default_rng(0),
-        ),
-        of_point,
     ),
     "drifts.of_quadratic": (matrix, drifts.of_quadratic, of_drift),
     "drifts.of_two_basin": (
@@ -428,7 +406,9 @@ def test_every_operator_and_everything_at_a_theta_is_among_the_makers():
         "_Counted": "lives within a call",
         "_Deflated": "lives within a call",
         "_RealOperator": "wraps an operator that its caller gave",
-        "_Place": "lives within a call",
+        "InjectedNoise": "lives within a step",
+        "_HessianOperator": "reads the theta of its geometry",
+        "_NetworkMatrix": "reads the theta of its geometry",
         "RunState": "gets the copy that simulate_descent makes",
         "DescentResult": "made of what simulate_descent computed",
     }

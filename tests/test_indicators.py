@@ -14,7 +14,8 @@ from aniso.matrices import (
     eigenpairs,
     exact_traces,
     indicators,
-    operators,
+    operands,
+    subspaces,
 )
 from aniso.matrices import (
     noise as gradient_noise,
@@ -145,7 +146,7 @@ def test_a_zero_trace_is_refused(hessian, gradients):
         with pytest.raises(checks.InputError, match="trace of hessian is 0"):
             function(np.zeros((2, 2)), np.eye(2))
     with pytest.raises(checks.InputError, match="trace of covariance is 0"):
-        indicators.captured_share(silent, np.eye(DIMENSION))
+        subspaces.captured_share(silent, np.eye(DIMENSION))
 
 
 def test_an_ambiguous_leading_eigenvector_is_refused_unless_chosen():
@@ -156,7 +157,7 @@ def test_an_ambiguous_leading_eigenvector_is_refused_unless_chosen():
     chosen = eigenpairs.EigenPairs(np.array([2.0]), np.eye(3)[:, 1:2], np.zeros(1), 0)
     made = indicators.projection_coefficient(double, covariance, leading=chosen)
     np.testing.assert_allclose(made, 3 * 5 / (2 * 4), rtol=1e-15)
-    with pytest.raises(checks.InputError, match=r"spectra\.EigenPairs"):
+    with pytest.raises(checks.InputError, match=r"matrices\.EigenPairs"):
         indicators.projection_coefficient(double, covariance, leading=(2.0, np.eye(3)[0]))
     with pytest.raises(checks.InputError, match="expected a positive one"):
         indicators.projection_coefficient(-np.diag([1.0, 2.0]), np.eye(2))
@@ -179,7 +180,7 @@ def test_a_price_beyond_the_limit_is_refused_with_the_estimator(hessian, gradien
 def test_factors_in_several_blocks(hessian, gradients, monkeypatch):
     one = gradient_noise.gradient_covariance(gradients)
     expected = indicators.alignment(hessian, one)
-    monkeypatch.setattr(operators, "_BLOCK_BYTES", 8 * DIMENSION * 2)
+    monkeypatch.setattr(operands, "_BLOCK_BYTES", 8 * DIMENSION * 2)
     for form in (hessian, aslinearoperator(hessian)):
         assert_equal_up_to_rounding(indicators.alignment(form, one), expected, num_terms=400)
     np.testing.assert_allclose(
@@ -197,27 +198,27 @@ def test_subspaces(rng):
         (basis[:, 2:6], 1 / 3),
         (basis, 1.0),
     ]:
-        made = indicators.subspace_overlap(first, other)
+        made = subspaces.subspace_overlap(first, other)
         # Cosines to D eps, squared.
         assert abs(made - expected) < 100 * np.finfo(float).eps
     angle = 0.3
     tilted = np.cos(angle) * basis[:, :1] + np.sin(angle) * basis[:, 4:5]
-    np.testing.assert_allclose(indicators.principal_cosines(first, tilted), np.cos(angle))
+    np.testing.assert_allclose(subspaces.principal_cosines(first, tilted), np.cos(angle))
     with pytest.raises(checks.InputError, match="not orthonormal"):
-        indicators.subspace_overlap(2 * first, first)
+        subspaces.subspace_overlap(2 * first, first)
     with pytest.raises(checks.InputError, match="shape"):
-        indicators.subspace_overlap(first, first[:-1])
+        subspaces.subspace_overlap(first, first[:-1])
     with pytest.raises(checks.InputError, match="at least one column"):
-        indicators.subspace_overlap(first, first[:, :0])
+        subspaces.subspace_overlap(first, first[:, :0])
 
 
 def test_captured_share(rng):
     covariance = random_positive(rng, DIMENSION)
     values, vectors = np.linalg.eigh(covariance)
-    made = indicators.captured_share(covariance, vectors[:, -2:])
+    made = subspaces.captured_share(covariance, vectors[:, -2:])
     np.testing.assert_allclose(made, values[-2:].sum() / values.sum(), rtol=1e-12)
     np.testing.assert_allclose(
-        indicators.captured_share(np.eye(DIMENSION), vectors[:, :4]), 4 / DIMENSION, rtol=1e-14
+        subspaces.captured_share(np.eye(DIMENSION), vectors[:, :4]), 4 / DIMENSION, rtol=1e-14
     )
 
 

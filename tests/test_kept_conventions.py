@@ -9,7 +9,7 @@ from scipy.sparse.linalg import aslinearoperator
 
 from aniso import checks, networks
 from aniso.closed_forms import diffusion as ornstein_uhlenbeck
-from aniso.matrices import indicators, network_noise, noise, structures
+from aniso.matrices import gradient_covariance, indicators, noise, structures
 from aniso.matrices.convention import Convention, UnknownConvention, convention_of
 from aniso.matrices.factored import DiagonalCovariance, FactoredCovariance
 from aniso.problems import losses
@@ -37,7 +37,7 @@ def layered(rng):
     network = networks.Network(
         stack, losses.SquaredLoss(), rng.standard_normal((8, 2)), np.zeros((8, 1))
     )
-    return network_noise.gradient_covariance(network.example_gradients(np.ones(3)))
+    return gradient_covariance(network.example_gradients(np.ones(3)))
 
 
 # forms that mean the same matrix in the same convention

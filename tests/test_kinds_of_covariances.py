@@ -22,9 +22,9 @@ from aniso.escape import (
 )
 from aniso.langevin import drifts, linear_chain, modified_equations, noises, regions
 from aniso.matrices import (
-    commutators,
+    block_alignment,
+    gradient_covariance,
     indicators,
-    network_noise,
     noise,
     stochastic_traces,
     structures,
@@ -100,6 +100,14 @@ def probed(covariance):
 # public function -> what it makes of a covariance, as numbers; the stage that it needs
 FUNCTIONS = {
     indicators.alignment: (lambda c: indicators.alignment(HESSIAN, c), None),
+    block_alignment.alignment_by_block: (
+        lambda c: (
+            block_alignment.alignment_by_block(
+                HESSIAN, c, {"a": slice(0, 1), "b": slice(1, 2)}
+            ).alignments
+        ),
+        None,
+    ),
     indicators.escape_rate: (lambda c: indicators.escape_rate(HESSIAN, c), "diffusion"),
     indicators.trace_ratio: (lambda c: indicators.trace_ratio(HESSIAN, c), None),
     indicators.projection_coefficient: (
@@ -108,8 +116,8 @@ FUNCTIONS = {
     ),
     subspaces.captured_share: (lambda c: subspaces.captured_share(c, np.eye(2)[:, :1]), None),
     stochastic_traces.alignment_hutchinson: (probed, None),
-    commutators.relative_commutator: (lambda c: commutators.relative_commutator(HESSIAN, c), None),
-    commutators.Commutator: (lambda c: commutators.Commutator(HESSIAN, c) @ np.eye(2), None),
+    indicators.relative_commutator: (lambda c: indicators.relative_commutator(HESSIAN, c), None),
+    indicators.Commutator: (lambda c: indicators.Commutator(HESSIAN, c) @ np.eye(2), None),
     structures.isotropic_equivalent: (structures.isotropic_equivalent, None),
     structures.diagonal_part: (structures.diagonal_part, None),
     structures.leading_part: (lambda c: structures.leading_part(c, 1), None),
@@ -222,11 +230,11 @@ OTHERS = {
     "aniso.matrices.noise.diffusion_covariance": "converts a convention, which an array has not",
     "aniso.closed_forms._eigenbasis.projected_variances": "behind the closed forms",
     "aniso.closed_forms._eigenbasis.rotated_covariance": "behind the closed forms",
+    "aniso.matrices._factored_pairs.leading_pairs": "behind the factored covariances",
     "aniso.langevin.covariance_factor.full": "behind the noises",
     "aniso.langevin.linear_schemes.moments_at": "moments of a state",
     "aniso.langevin.linear_schemes.transient_covariance": "behind the schemes",
     "aniso.langevin.regions.margin": "behind the exits",
-    "aniso.matrices.network_noise.LayeredCovariance": "is one",
 }
 
 
@@ -258,7 +266,7 @@ def layered_covariance(rows):
         -rows[:, 1:] / 2,
     )
     # at theta = 0 the residual is y, and the gradient -2 y (x, 1)
-    return network_noise.gradient_covariance(network.example_gradients(np.zeros(2)))
+    return gradient_covariance(network.example_gradients(np.zeros(2)))
 
 
 def kinds(rows, stage):
@@ -346,7 +354,5 @@ def test_every_function_that_takes_a_covariance_is_tested():
                 found.add(f"{module.name}.{name}")
     tested = {f"{function.__module__}.{function.__name__}" for function in FUNCTIONS}
     results = {name for name in found if name.rpartition(".")[2][0].isupper()} - tested
-    assert found - results == (tested | set(OTHERS)) - {
-        "aniso.matrices.network_noise.LayeredCovariance"
-    }
+    assert found - results == tested | set(OTHERS)
     assert escape.by_slope is efficiency.by_slope

@@ -391,7 +391,7 @@ def test_the_two_basin_drift_is_the_gradient_of_the_toy():
     from aniso.problems import two_basin
 
     data = two_basin.two_basin_data(np.random.default_rng(3), 20)
-    objective, drift = two_basin.two_basin_objective(data), drifts.of_two_basin(data)
+    objective, drift = two_basin.two_basin_problem(data), drifts.of_two_basin(data)
     for theta in ([1.0, 1.0], [-0.9, -1.2], [0.3, 0.2]):
         np.testing.assert_allclose(
             drifts.at(drift, theta), -objective.gradient(np.array(theta)), rtol=1e-12, atol=1e-12

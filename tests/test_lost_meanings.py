@@ -11,15 +11,15 @@ from aniso.escape import censoring, kramers, minimum_action
 from aniso.langevin import LangevinProblem, drifts, noises, regions
 from aniso.matrices import (
     eigenpairs,
+    gradient_covariance,
     indicators,
-    network_noise,
     noise,
-    operators,
+    operands,
     subspaces,
 )
 from aniso.matrices.factored import DiagonalCovariance, FactoredCovariance
-from aniso.problems import curvature, losses, quadratic
-from aniso.problems.autograd_problem import Objective
+from aniso.problems import losses, quadratic
+from aniso.problems.autograd_problem import AutogradProblem
 
 
 class Quantity(np.ndarray):
@@ -53,9 +53,15 @@ PLACES = {
     "array": (lambda a: checks.array("value", a), np.ones((2, 2))),
     "number": (lambda a: checks.number("value", a), np.float64(1.0)),
     "symmetric": (lambda a: checks.symmetric_matrix("value", a), np.eye(2)),
-    "inputs": (lambda a: Objective(lambda t, x, y: x @ t - y, a, np.ones(3)), np.ones((3, 2))),
-    "targets": (lambda a: Objective(lambda t, x, y: x @ t - y, np.ones((3, 2)), a), np.ones(3)),
-    "theta": (lambda a: curvature.hessian(objective(), a), np.ones(2)),
+    "inputs": (
+        lambda a: AutogradProblem(lambda t, x, y: x @ t - y, a, np.ones(3)),
+        np.ones((3, 2)),
+    ),
+    "targets": (
+        lambda a: AutogradProblem(lambda t, x, y: x @ t - y, np.ones((3, 2)), a),
+        np.ones(3),
+    ),
+    "theta": (lambda a: objective().hessian(a), np.ones(2)),
     "subset": (lambda a: objective().subset(a), np.array([0, 1])),
     "vectors": (lambda a: objective().hessian_product(np.ones(2), a), np.ones((2, 2))),
     "network inputs": (lambda a: network(inputs=a), np.ones((3, 2))),
@@ -93,7 +99,7 @@ PLACES = {
 
 
 def objective():
-    return Objective(lambda theta, x, y: (x @ theta - y) ** 2, np.ones((3, 2)), np.ones(3))
+    return AutogradProblem(lambda theta, x, y: (x @ theta - y) ** 2, np.ones((3, 2)), np.ones(3))
 
 
 def network(inputs=None, targets=None):
@@ -124,7 +130,7 @@ def test_what_would_lose_a_meaning_is_refused(place, loss):
 
 
 def test_products_with_a_masked_vector_are_refused():
-    covariance = network_noise.gradient_covariance(network().example_gradients(np.ones(6)))
+    covariance = gradient_covariance(network().example_gradients(np.ones(6)))
     for operator in (
         FactoredCovariance(np.eye(6), 1.0),
         DiagonalCovariance(np.ones(6)),
@@ -156,7 +162,7 @@ def test_a_drift_that_returns_a_masked_array_is_refused():
 def test_a_matrix_object_keeps_its_numbers():
     matrix = np.matrix([[2.0, 1.0], [1.0, 3.0]])
     assert indicators.alignment(matrix, np.eye(2)) == 5.0
-    assert type(operators.symmetric("matrix", matrix)) is np.ndarray
+    assert type(operands.symmetric("matrix", matrix)) is np.ndarray
 
 
 def test_long_lists_are_taken_as_they_are():

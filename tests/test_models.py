@@ -1,4 +1,4 @@
-"""Networks and toys against loops over units, hand-made values and their own closed forms."""
+"""Architectures, activations and toys against loops, hand-made values and closed forms."""
 
 import dataclasses
 import warnings
@@ -7,95 +7,81 @@ import numpy as np
 import pytest
 import reference_problems as reference
 from autograd import elementwise_grad
+from problem_cases import Architecture
 from tolerances import assert_equal_up_to_rounding, assert_within_sampling_error
 
-from aniso import checks
-from aniso.problems import activations, plain_layers, quadratic, two_basin
-from aniso.problems.autograd_problem import Objective
-from aniso.problems.multilayer_perceptron import MultilayerPerceptron
-from aniso.problems.one_hidden_layer import OneHiddenLayer
+from aniso import checks, networks
+from aniso.problems import activations, quadratic, two_basin
+from aniso.problems.autograd_problem import AutogradProblem
 
 NETWORKS = [
-    OneHiddenLayer(2, 5),
-    OneHiddenLayer(1, 1, "abs"),
-    OneHiddenLayer(9, 4, "hard_tanh"),
-    OneHiddenLayer(3, 6, "leaky_relu"),
-    MultilayerPerceptron((2, 3)),
-    MultilayerPerceptron((9, 4, 2), "tanh"),
-    MultilayerPerceptron((3, 2, 4, 1), "softplus"),
+    Architecture((2, 5), signed=True),
+    Architecture((1, 1), "abs", signed=True),
+    Architecture((9, 4), "hard_tanh", signed=True),
+    Architecture((3, 6), "leaky_relu", signed=True),
+    Architecture((2, 3)),
+    Architecture((9, 4, 2), "tanh"),
+    Architecture((3, 2, 4, 1), "softplus"),
 ]
-every_network = pytest.mark.parametrize("model", NETWORKS, ids=repr)
+every_network = pytest.mark.parametrize("architecture", NETWORKS, ids=repr)
 
 
 @every_network
-def test_outputs_equal_the_loops(model, rng):
-    theta = model.initial_parameters(rng)
-    assert theta.shape == (model.num_parameters,)
-    inputs = rng.standard_normal((4, model.num_inputs))
-    expected = np.array([reference.model_output(model, theta, x) for x in inputs])
+def test_outputs_equal_the_loops(architecture, rng):
+    stack = architecture.stack
+    theta = stack.initial_parameters(rng)
+    assert theta.shape == (stack.num_parameters,)
+    inputs = rng.standard_normal((4, *stack.input_shape))
+    expected = np.array([reference.model_output(architecture, theta, x) for x in inputs])
     assert_equal_up_to_rounding(
-        model.outputs(theta, inputs), expected, num_terms=theta.size, scale=10.0
+        stack.outputs(theta, inputs), expected, num_terms=theta.size, scale=10.0
     )
 
 
 @every_network
-def test_leading_axes_of_theta_and_inputs_are_separate_calls(model, rng):
-    thetas = np.stack([model.initial_parameters(rng) for _ in range(3)])
-    inputs = rng.standard_normal((3, 4, model.num_inputs))
-    shared = np.stack([model.outputs(theta, inputs[0]) for theta in thetas])
-    paired = np.stack([model.outputs(theta, x) for theta, x in zip(thetas, inputs, strict=True)])
-    size = thetas.shape[1]
+def test_leading_axes_of_theta_are_separate_calls(architecture, rng):
+    stack = architecture.stack
+    thetas = np.stack([stack.initial_parameters(rng) for _ in range(3)])
+    inputs = rng.standard_normal((4, *stack.input_shape))
+    shared = np.stack([stack.outputs(theta, inputs) for theta in thetas])
     assert_equal_up_to_rounding(
-        model.outputs(thetas, inputs[0]), shared, num_terms=size, scale=10.0
+        stack.outputs(thetas, inputs), shared, num_terms=thetas.shape[1], scale=10.0
     )
-    assert_equal_up_to_rounding(model.outputs(thetas, inputs), paired, num_terms=size, scale=10.0)
 
 
 @every_network
-def test_perturbing_the_pre_activations_is_shifting_the_biases(model, rng):
-    theta, inputs = model.initial_parameters(rng), rng.standard_normal((4, model.num_inputs))
-    shifted, perturbations, start = theta.copy(), [], 0
-    for num_outputs, num_inputs in model.layer_shapes:
-        shift = rng.standard_normal(num_outputs)
-        start += num_outputs * (num_inputs + 1)
-        shifted[start - num_outputs : start] += shift
-        perturbations.append(shift)
-    outputs, layer_inputs = model.layered_outputs(theta, inputs, tuple(perturbations))
-    assert_equal_up_to_rounding(
-        outputs, model.outputs(shifted, inputs), num_terms=theta.size, scale=10.0
-    )
-    assert layer_inputs[0] is inputs
-    assert [h.shape[1] for h in layer_inputs] == [shape[1] for shape in model.layer_shapes]
-
-
-@every_network
-def test_initial_parameters_fill_the_documented_range(model, rng):
-    draws = np.stack([model.initial_parameters(rng) for _ in range(400)])
+def test_initial_parameters_fill_the_documented_range(architecture, rng):
+    stack = architecture.stack
+    draws = np.stack([stack.initial_parameters(rng) for _ in range(400)])
     start = 0
-    for num_outputs, num_inputs in model.layer_shapes:
+    for position in stack.parameterised:
+        (num_outputs, num_inputs), _ = stack.parameter_shapes[position]
         stop = start + num_outputs * (num_inputs + 1)
         scaled = draws[:, start:stop].ravel() * np.sqrt(num_inputs)
-        assert np.abs(scaled).max() <= 1
+        assert np.abs(scaled).max() <= 1 + 1e-12
         assert_within_sampling_error(
             [scaled.mean(), (scaled**2).mean()],
             [0.0, 1 / 3],  # moments of the uniform distribution on (-1, 1)
             [scaled.std() / np.sqrt(scaled.size), (scaled**2).std() / np.sqrt(scaled.size)],
         )
         start = stop
-    assert start == model.num_parameters
+    assert start == stack.num_parameters
     with pytest.raises(checks.InputError, match="rng"):
-        model.initial_parameters(0)
+        stack.initial_parameters(0)
 
 
-def test_linear_almost_everywhere_is_said_where_it_holds():
-    assert OneHiddenLayer(2, 4).linear_almost_everywhere
-    assert MultilayerPerceptron((2, 4)).linear_almost_everywhere
-    assert not MultilayerPerceptron((2, 4, 1)).linear_almost_everywhere
+def test_linear_almost_everywhere_is_stated_where_it_holds():
+    assert Architecture((2, 4), signed=True).stack.linear_almost_everywhere
+    assert Architecture((2, 4)).stack.linear_almost_everywhere
+    assert not Architecture((2, 4, 1)).stack.linear_almost_everywhere
 
 
-def test_the_first_half_of_the_units_counts_positive():
-    assert OneHiddenLayer(2, 4).output_weights.tolist() == [1, 1, -1, -1]
-    assert OneHiddenLayer(2, 3).output_weights.tolist() == [1, 1, -1]
+@pytest.mark.parametrize(("width", "signs"), [(4, [1, 1, -1, -1]), (3, [1, 1, -1])])
+def test_the_first_half_of_the_units_counts_positive(width, signs):
+    stack = networks.one_hidden_layer(1, width)
+    # one unit at a time is 1, so that the output is its weight
+    thetas = np.concatenate([np.zeros((width, width)), np.eye(width)], axis=1)
+    assert stack.outputs(thetas, np.zeros((1, 1))).ravel().tolist() == signs
 
 
 @pytest.mark.parametrize("name", sorted(activations.ACTIVATIONS))
@@ -120,21 +106,19 @@ def test_slopes_are_those_of_autograd_on_kinks_too(name, rng):
 @pytest.mark.parametrize(
     ("make", "message"),
     [
-        (lambda: OneHiddenLayer(0, 3), "num_inputs=0"),
-        (lambda: OneHiddenLayer(2, 2.5), "num_hidden=2.5"),
-        (lambda: OneHiddenLayer(2, 3, "tanh"), "activation='tanh'; expected one of"),
-        (lambda: MultilayerPerceptron((3,)), "at least two"),
-        (lambda: MultilayerPerceptron(3), "widths=3"),
-        (lambda: MultilayerPerceptron((3, 0)), r"widths\[1\]=0"),
-        (lambda: MultilayerPerceptron((3, 1), "swish"), "activation='swish'"),
-        (lambda: plain_layers.unflattened(((1, 1),), np.ones(3)), "D=2"),
-        (lambda: quadratic.quadratic_objective([[1.0, 2.0], [0.0, 1.0]], [0, 0], [[0, 0]]), "symm"),
-        (lambda: quadratic.quadratic_objective(np.eye(2), [0.0], [[0, 0]]), "minimum"),
-        (lambda: quadratic.quadratic_objective(np.eye(2), [0, 0], np.ones((3, 1))), "gradient_n"),
-        (lambda: quadratic.quadratic_objective(np.eye(2), [0, 0], np.ones((0, 2))), "no rows"),
+        (lambda: networks.one_hidden_layer(0, 3), "input_shape=0"),
+        (lambda: networks.one_hidden_layer(2, 2.5), "=2.5"),
+        (lambda: networks.one_hidden_layer(2, 3, "swish"), "activation='swish'; expected one of"),
+        (lambda: networks.multilayer_perceptron((3,)), "at least"),
+        (lambda: networks.multilayer_perceptron((3, 0)), "=0"),
+        (lambda: networks.multilayer_perceptron((3, 1, 1), "swish"), "activation='swish'"),
+        (lambda: quadratic.quadratic_problem([[1.0, 2.0], [0.0, 1.0]], [0, 0], [[0, 0]]), "symm"),
+        (lambda: quadratic.quadratic_problem(np.eye(2), [0.0], [[0, 0]]), "minimum"),
+        (lambda: quadratic.quadratic_problem(np.eye(2), [0, 0], np.ones((3, 1))), "gradient_n"),
+        (lambda: quadratic.quadratic_problem(np.eye(2), [0, 0], np.ones((0, 2))), "no rows"),
         (lambda: quadratic.noise_rows([[-1.0]]), "positive semi-definite"),
         (lambda: two_basin.two_basin_data(1), "rng=1"),
-        (lambda: two_basin.two_basin_objective(np.ones((2, 3))), "data has shape"),
+        (lambda: two_basin.two_basin_problem(np.ones((2, 3))), "data has shape"),
     ],
 )
 def test_wrong_settings_are_refused(make, message):
@@ -144,7 +128,7 @@ def test_wrong_settings_are_refused(make, message):
 
 def test_networks_are_frozen():
     with pytest.raises(dataclasses.FrozenInstanceError):
-        OneHiddenLayer(2, 4).num_hidden = 3
+        networks.one_hidden_layer(2, 4).layers = ()
 
 
 def symmetric(size, rng):
@@ -157,7 +141,7 @@ def test_the_quadratic_has_the_prescribed_derivatives(size, rng):
     hessian, minimum = symmetric(size, rng), rng.standard_normal(size)
     factor = rng.standard_normal((size, max(1, size - 1)))
     covariance = factor @ factor.T  # of deficient rank where size > 1
-    objective = quadratic.quadratic_objective(hessian, minimum, quadratic.noise_rows(covariance))
+    objective = quadratic.quadratic_problem(hessian, minimum, quadratic.noise_rows(covariance))
     theta = rng.standard_normal(size)
     rows = objective.per_example_gradients(theta)
     offset = theta - minimum
@@ -179,8 +163,8 @@ def test_the_quadratic_has_the_prescribed_derivatives(size, rng):
 
 def test_the_closed_forms_equal_automatic_differentiation(rng):
     hessian, noise = symmetric(3, rng), rng.standard_normal((5, 3))
-    closed = quadratic.quadratic_objective(hessian, rng.standard_normal(3), noise)
-    traced = Objective(closed._loss, closed.inputs, closed.targets)
+    closed = quadratic.quadratic_problem(hessian, rng.standard_normal(3), noise)
+    traced = AutogradProblem(closed._loss, closed.inputs, closed.targets)
     theta, vectors = rng.standard_normal(3), rng.standard_normal((3, 2))
     part = closed.subset([0, 3]), traced.subset([0, 3])
     for one, other in ((closed, traced), part):
@@ -197,7 +181,7 @@ def test_the_closed_forms_equal_automatic_differentiation(rng):
 
 def test_the_quadratic_keeps_its_own_copy(rng):
     hessian = np.eye(2)
-    objective = quadratic.quadratic_objective(hessian, [0, 0], rng.standard_normal((3, 2)))
+    objective = quadratic.quadratic_problem(hessian, [0, 0], rng.standard_normal((3, 2)))
     hessian[0, 0] = 7
     objective.hessian([1.0, 1.0])[1, 1] = 9
     assert np.array_equal(objective.hessian([1.0, 1.0]), np.eye(2))
@@ -205,7 +189,7 @@ def test_the_quadratic_keeps_its_own_copy(rng):
 
 def test_the_two_basin_loss_equals_the_published_formula(rng):
     data = two_basin.two_basin_data(rng, 10)
-    objective = two_basin.two_basin_objective(data)
+    objective = two_basin.two_basin_problem(data)
     for theta in 2 * rng.standard_normal((20, 2)):
         expected = np.array([reference.two_basin_loss(theta, x) for x in data])
         assert_equal_up_to_rounding(
@@ -215,7 +199,7 @@ def test_the_two_basin_loss_equals_the_published_formula(rng):
 
 @pytest.mark.parametrize(("minimum", "eigenvalues"), [(1.0, [20, 200]), (-1.0, [2, 2])])
 def test_the_two_minima_have_the_published_curvatures(minimum, eigenvalues, rng):
-    objective = two_basin.two_basin_objective(np.zeros((3, 2)))
+    objective = two_basin.two_basin_problem(np.zeros((3, 2)))
     theta = np.full(2, minimum)
     assert not objective.gradient(theta).any()
     assert_equal_up_to_rounding(

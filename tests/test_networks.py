@@ -124,7 +124,7 @@ def test_a_small_budget_streams_and_a_smaller_one_is_refused():
     with pytest.raises(memory.AllocationRefused, match="raise memory_budget"):
         case.network(memory_budget=whole.bytes_per_example, num_threads=1)
     rows = 8 * whole.num_examples * case.theta.size
-    with pytest.raises(memory.AllocationRefused, match=r"network_noise\.gradient_covariance"):
+    with pytest.raises(memory.AllocationRefused, match=r"matrices\.gradient_covariance"):
         case.network(memory_budget=rows - 1, num_threads=1).per_example_gradients(case.theta)
     narrow = case.network(memory_budget=8 * case.theta.size**2, num_threads=1)
     with pytest.raises(memory.AllocationRefused, match="use hessian_product"):

@@ -10,10 +10,10 @@ from networks_cases import PIECEWISE, cases
 from test_networks import agree, curvature_floor, small_case
 
 from aniso import checks, memory, networks
-from aniso.matrices import exact_traces, indicators, network_noise, noise
+from aniso.matrices import exact_traces, gradient_covariance, indicators, noise
 from aniso.networks.curvature import gauss_newton, linearised, tangent_products
 from aniso.networks.matrix_products import accumulate_product
-from aniso.problems import curvature, losses
+from aniso.problems import losses
 
 
 def layer_slices(model):
@@ -59,7 +59,7 @@ def test_every_quantity_is_autograds(case):
         assert abs(found.alignment - np.trace(hessian @ covariance)) < tolerance
         isotropic = np.trace(hessian) * np.trace(covariance) / theta.size
         assert abs(found.isotropic - isotropic) < tolerance
-        for value, part in zip(found.layer_alignments, layer_slices(case.model), strict=True):
+        for value, part in zip(found.alignments, layer_slices(case.model), strict=True):
             assert abs(value - np.trace(hessian[part, part] @ covariance[part, part])) < tolerance
 
 
@@ -86,7 +86,7 @@ def test_the_covariance_on_factors_is_that_of_the_rows(case):
     rows = network.per_example_gradients(theta)
     centred = rows - rows.mean(axis=0)
     dense = centred.T @ centred / len(rows)
-    covariance = network_noise.gradient_covariance(network.linearise(theta).gradient_factors)
+    covariance = gradient_covariance(network.linearise(theta).gradient_factors)
     rng = np.random.default_rng()
     vectors, weights = rng.normal(size=(theta.size, 2)), rng.normal(size=(3, len(rows)))
     agree(covariance @ vectors, dense @ vectors)
@@ -105,7 +105,7 @@ def test_the_covariance_on_factors_is_that_of_the_rows(case):
 def test_the_covariance_converts_samples_and_has_leading_eigenpairs(rng):
     case = small_case()
     factors = case.network().linearise(case.theta).gradient_factors
-    covariance = network_noise.gradient_covariance(factors)
+    covariance = gradient_covariance(factors)
     values = np.linalg.eigvalsh(covariance.to_dense())[::-1]
     pairs = covariance.leading_eigenpairs(5)
     agree(pairs.values, values[:5])
@@ -124,12 +124,12 @@ def test_operators_feed_the_matrix_storey():
     case = small_case()
     at = case.network().linearise(case.theta)
     hessian = at.hessian_operator()
-    covariance = network_noise.gradient_covariance(at.gradient_factors)
+    covariance = gradient_covariance(at.gradient_factors)
     agree(exact_traces.trace(hessian), np.trace(at.hessian()))
     agree(indicators.alignment(hessian, covariance), at.noise_curvature().alignment, 1e-9)
     ratio = indicators.trace_ratio(hessian, covariance)
     agree(ratio, at.noise_curvature().ratio, 1e-9)
-    assert at.noise_curvature().layers == ("Convolution 1", "Dense 2", "Dense 3")
+    assert at.noise_curvature().names == ("Convolution 1", "Dense 2", "Dense 3")
     vectors = np.eye(case.theta.size)[:, :4]
     dense = at.hessian_operator(num_products=10**6)
     agree(dense @ vectors, hessian @ vectors)
@@ -271,7 +271,7 @@ def test_stored_and_factored_layers_in_either_order(stored, monkeypatch, rng):
         agree(at.hessian_product(vectors), network.hessian_product(theta, vectors))
         expected = network.linearise(theta, "tangents").noise_curvature()
         agree(at.noise_curvature().alignment, expected.alignment, 1e-9)
-        agree(at.noise_curvature().layer_alignments, expected.layer_alignments, 1e-9)
+        agree(at.noise_curvature().alignments, expected.alignments, 1e-9)
 
 
 def test_a_dropped_cross_layer_block_is_found():
@@ -326,7 +326,7 @@ def test_every_route_to_a_dense_matrix_or_a_trace_takes_the_cached_factors(monke
     layer_blocks = by_tangents.layer_blocks()
     forbid_long_blocks_of_tangents(monkeypatch)
     agree(network.hessian(theta), hessian)
-    agree(curvature.hessian(network, theta), hessian)
+    agree(network.at(theta).hessian.to_dense(), hessian)
     agree(network.hessian_product(theta, identity), hessian)
     agree(network.generalized_gauss_newton_product(theta, identity), newton)
     agree(network.fisher_product(theta, identity), fisher)
@@ -338,7 +338,7 @@ def test_every_route_to_a_dense_matrix_or_a_trace_takes_the_cached_factors(monke
     agree(sparing.quadratic_forms(identity), forms)
     for actual, expected in zip(sparing.layer_blocks(), layer_blocks, strict=True):
         agree(actual, expected)
-    operator = curvature.hessian_operator(network, theta)
+    operator = network.at(theta).hessian
     agree(exact_traces.trace(operator), np.trace(hessian))
     agree(exact_traces.diagonal(operator), hessian.diagonal())
     agree(operator @ identity, hessian)

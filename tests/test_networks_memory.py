@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from aniso import memory, networks, threads
-from aniso.matrices import centred_squares, exact_traces, network_noise
+from aniso.matrices import centred_squares, exact_traces, gradient_covariance
 from aniso.networks import initialisation
 from aniso.networks.gradients.streamed import StreamedGradients
 from aniso.problems import losses
@@ -48,7 +48,7 @@ def block(num_vectors):
 
 
 def noise(at, theta):
-    return network_noise.gradient_covariance(StreamedGradients(at, theta))
+    return gradient_covariance(StreamedGradients(at, theta))
 
 
 def diagonal_of_rows(gradients):
@@ -158,7 +158,7 @@ def test_a_smallest_budget_gives_the_same_numbers():
     at, there = tight.linearise(theta, "tangents"), wide.linearise(theta, "tangents")
     curvature, expected = at.noise_curvature(), there.noise_curvature()
     agree(curvature.alignment, expected.alignment)
-    agree(curvature.layer_alignments, expected.layer_alignments)
+    agree(curvature.alignments, expected.alignments)
     alignment = exact_traces.trace_of_product(at.hessian_operator(), noise(tight, theta))
     agree(alignment, expected.alignment)
 

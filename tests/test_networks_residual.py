@@ -8,7 +8,7 @@ from autograd import grad
 from test_networks import agree, curvature_floor
 
 from aniso import checks, memory, networks
-from aniso.matrices import network_noise
+from aniso.matrices import gradient_covariance
 from aniso.networks import initialisation
 from aniso.networks.gradients.streamed import StreamedGradients
 from aniso.problems import losses
@@ -88,11 +88,11 @@ def test_every_quantity_of_a_residual_network_is_autograds(make, activation, rng
     covariance = centred.T @ centred / len(rows)
     found, scale = at.noise_curvature(), np.abs(hessian).max() * np.abs(covariance).max()
     agree(found.alignment, np.sum(hessian * covariance), RELATIVE, theta.size * scale)
-    for value, part in zip(found.layer_alignments, parts, strict=True):
+    for value, part in zip(found.alignments, parts, strict=True):
         wanted = np.sum(hessian[part, part] * covariance[part, part])
         agree(value, wanted, RELATIVE, theta.size * scale)
     for factors in (at.gradient_factors, StreamedGradients(network, theta)):
-        noise = network_noise.gradient_covariance(factors)
+        noise = gradient_covariance(factors)
         agree(noise.trace(), np.trace(covariance), RELATIVE)
         agree(noise.diagonal(), covariance.diagonal(), RELATIVE)
         agree(noise @ vectors, covariance @ vectors, RELATIVE)

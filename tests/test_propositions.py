@@ -9,7 +9,7 @@ import pytest
 from aniso import checks, langevin, propositions
 from aniso.closed_forms import diffusion
 from aniso.matrices import indicators, structures
-from aniso.problems.autograd_problem import Objective
+from aniso.problems.autograd_problem import AutogradProblem
 from aniso.propositions import constants, extremal_spectra, proposition3, trained_networks
 from aniso.propositions.check import Settings
 
@@ -215,9 +215,9 @@ FALSEHOODS = [
         "proposition2",
         "Hessian is the GGN",
         ("Hessian = GGN",),
-        Objective,
+        AutogradProblem,
         "hessian_product",
-        scaled(Objective.hessian_product, 1.05),
+        scaled(AutogradProblem.hessian_product, 1.05),
     ),
     planted(
         "proposition3",

@@ -6,10 +6,9 @@ from scipy.sparse.linalg import LinearOperator, aslinearoperator
 
 from aniso import checks, networks
 from aniso.descent import measurements
-from aniso.matrices import commutators, indicators, network_noise, noise
-from aniso.networks.curvature.operators import SymmetricOperator
+from aniso.matrices import SymmetricOperator, gradient_covariance, indicators, noise, subspaces
 from aniso.problems import losses
-from aniso.problems.autograd_problem import Objective
+from aniso.problems.autograd_problem import AutogradProblem
 
 DIMENSION = 6
 
@@ -60,8 +59,8 @@ def test_equal_gradients_leave_no_noise_to_compare_with(rng, count, dtype):
             with pytest.raises(checks.InputError, match="the trace of covariance is"):
                 ratio(np.diag(np.arange(1.0, DIMENSION + 1)), covariance)
         with pytest.raises(checks.InputError, match="the trace of covariance is"):
-            indicators.captured_share(covariance, np.eye(DIMENSION)[:, :2])
-        assert commutators.relative_commutator(np.diag(np.arange(6.0)), covariance) == 0
+            subspaces.captured_share(covariance, np.eye(DIMENSION)[:, :2])
+        assert indicators.relative_commutator(np.diag(np.arange(6.0)), covariance) == 0
         assert not covariance.to_dense().any()
 
 
@@ -114,11 +113,11 @@ def test_a_network_of_equal_examples_has_no_noise(rng, count, dtype, activation)
     at = network.linearise(theta)
     found = at.noise_curvature()
     assert found.alignment == found.isotropic == 0
-    assert not found.noise_traces.any()
-    assert not found.layer_alignments.any()
+    assert not found.covariance_traces.any()
+    assert not found.alignments.any()
     with pytest.raises(checks.InputError, match="zero to its rounding"):
         _ = found.ratio
-    covariance = network_noise.gradient_covariance(at.gradient_factors)
+    covariance = gradient_covariance(at.gradient_factors)
     with pytest.raises(checks.InputError, match="the trace of covariance is"):
         indicators.trace_ratio(at.hessian_operator(), covariance)
     plan = measurements.Measurements(steps=(0,), quantities=("curvature", "leading", "noise"))
@@ -140,7 +139,7 @@ def test_the_noise_of_a_network_of_different_examples_is_kept(rng):
 
 def test_measurements_of_equal_examples_are_of_no_noise(rng):
     inputs = np.tile(rng.standard_normal(4), (7, 1))
-    objective = Objective(lambda theta, x, y: (x @ theta - y) ** 2, inputs, np.ones(7))
+    objective = AutogradProblem(lambda theta, x, y: (x @ theta - y) ** 2, inputs, np.ones(7))
     plan = measurements.Measurements(steps=(0,), quantities=("curvature", "leading", "noise"))
     record = plan.at(objective, rng.standard_normal(4), rng)
     assert record["alignment"] == record["example_noise_trace"] == 0

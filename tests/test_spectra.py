@@ -129,3 +129,38 @@ def test_arguments_are_refused(matrix):
     ]:
         with pytest.raises(checks.InputError, match=text):
             eigenpairs.leading_eigenpairs(matrix, **arguments)
+
+
+def test_every_method_finds_the_same_pairs(matrix, rng):
+    operator = aslinearoperator(matrix)
+    expected = np.linalg.eigvalsh(matrix)[::-1][:25]
+    for method in ("auto", "dense", "arpack", "block"):
+        pairs = eigenpairs.leading_eigenpairs(operator, 25, method=method)
+        np.testing.assert_allclose(pairs.values, expected, rtol=0, atol=1e-9)
+    near = np.linalg.eigh(matrix)[1][:, [-1]] + 1e-8 * rng.standard_normal((DIMENSION, 1))
+    for start in (near, near[:, 0]):
+        warm = eigenpairs.leading_eigenpairs(operator, 1, method="block", start=start)
+        np.testing.assert_allclose(warm.values, expected[:1], rtol=0, atol=1e-9)
+
+
+def test_a_method_is_chosen_by_size_and_arguments(matrix):
+    operator = aslinearoperator(matrix)
+
+    def chosen(form, num_pairs, block_size=None, start=None):
+        return eigenpairs._chosen("auto", form, num_pairs, block_size, start)
+
+    assert chosen(matrix, 1) == "dense"
+    assert chosen(operator, 1) == "arpack"
+    assert chosen(operator, 30) == "block"
+    assert chosen(operator, 60) == "dense"
+    assert chosen(operator, 1, block_size=4) == "block"
+    assert chosen(operator, 1, start=np.ones((DIMENSION, 2))) == "block"
+    for arguments, text in [
+        ({"method": "lanczos"}, "method='lanczos'"),
+        ({"method": "arpack", "block_size": 3}, 'expected method="block"'),
+        ({"method": "dense", "start": np.ones((DIMENSION, 2))}, 'expected method="block"'),
+        ({"method": "arpack", "num_pairs": DIMENSION}, "expected less than D=200"),
+        ({"start": np.ones((2, 2, 2))}, "start has shape"),
+    ]:
+        with pytest.raises(checks.InputError, match=text):
+            eigenpairs.leading_eigenpairs(operator, **{"num_pairs": 1, **arguments})

@@ -9,7 +9,7 @@ from tolerances import assert_within_sampling_error
 
 from aniso import checks, networks
 from aniso.arrays import places, transfer
-from aniso.matrices import block_lanczos, network_noise, stochastic_alignment
+from aniso.matrices import eigenpairs, gradient_covariance, stochastic_alignment
 from aniso.networks import initialisation
 from aniso.networks.gradients import squares
 from aniso.networks.gradients import streamed as streamed_gradients
@@ -117,8 +117,8 @@ def fused_case(num_examples=9):
 def test_covariance_of_streamed_gradients_is_that_of_kept_ones():
     case = fused_case()
     network = in_chunks(case, 4)
-    kept = network_noise.gradient_covariance(GradientFactors(network, case.theta))
-    streamed = network_noise.gradient_covariance(StreamedGradients(network, case.theta))
+    kept = gradient_covariance(GradientFactors(network, case.theta))
+    streamed = gradient_covariance(StreamedGradients(network, case.theta))
     agree(streamed.trace(), kept.trace())
     agree(streamed.diagonal(), kept.diagonal())
     vector = np.random.default_rng().standard_normal(len(case.theta))
@@ -139,7 +139,7 @@ def test_variances_are_not_rounded_below_zero(kind):
         targets=[[0.0], [0.0]],
         dtype=np.float32,
     )
-    noise = network_noise.gradient_covariance(kind(network, np.array([0.0, 1.0], np.float32)))
+    noise = gradient_covariance(kind(network, np.array([0.0, 1.0], np.float32)))
     np.testing.assert_array_equal(noise.diagonal(), [0.0, 0.0])
     assert noise.trace() == 0.0
 
@@ -151,7 +151,7 @@ def test_the_alignment_of_vgg_is_estimated_with_an_error_bar():
     assert at.strategy == "tangents"
     exact = at.noise_curvature().alignment
     hessian = at.hessian_operator()
-    noise = network_noise.gradient_covariance(network.example_gradients(case.theta))
+    noise = gradient_covariance(network.example_gradients(case.theta))
     rng = np.random.default_rng()
     estimate = stochastic_alignment.alignment_hutchinson(hessian, noise, 100, rng)
     assert_within_sampling_error(estimate, exact)
@@ -162,14 +162,14 @@ def test_the_alignment_of_vgg_is_estimated_with_an_error_bar():
 def test_leading_eigenpairs_of_vgg_have_small_residuals():
     case = vgg_case(6)
     network = case.network()
-    pairs = block_lanczos.leading_eigenpairs(
+    pairs = eigenpairs.leading_eigenpairs(
         network.linearise(case.theta).hessian_operator(), 1, tolerance=1e-6, block_size=4
     )
     vector, value = pairs.vectors[:, 0], pairs.values[0]
     residual = np.linalg.norm(network.hessian_product(case.theta, vector) - value * vector)
     assert residual <= 2e-6 * value
     single = case.network(dtype=np.float32)
-    noise = network_noise.gradient_covariance(single.example_gradients(case.theta))
+    noise = gradient_covariance(single.example_gradients(case.theta))
     found = noise.leading_eigenpairs(2)
     assert (found.residuals <= 2e-4 * found.values[0]).all()
 

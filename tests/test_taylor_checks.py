@@ -5,12 +5,10 @@ import numpy as np
 import pytest
 from autograd.extend import defvjp, primitive
 
-from aniso import checks
-from aniso.problems import derivative_check
-from aniso.problems.autograd_problem import Objective
+from aniso import checks, networks
+from aniso.problems import AutogradModel, derivative_check
+from aniso.problems.autograd_problem import AutogradProblem
 from aniso.problems.losses import ClippedSquaredLoss
-from aniso.problems.model_objective import ModelObjective
-from aniso.problems.one_hidden_layer import OneHiddenLayer
 
 
 def planted(relative_error, offset=0.0):
@@ -31,7 +29,9 @@ def objective_of(function, rng, size=5, num_examples=12):
         return function(anp.sum(x * theta[..., None, :], axis=-1) - y)
 
     inputs = rng.standard_normal((num_examples, size))
-    return Objective(loss, inputs, rng.standard_normal(num_examples)), rng.standard_normal(size)
+    return AutogradProblem(loss, inputs, rng.standard_normal(num_examples)), rng.standard_normal(
+        size
+    )
 
 
 @pytest.mark.parametrize(
@@ -123,12 +123,14 @@ def test_a_wrong_hessian_is_named(rng):
 
 def test_a_kink_at_theta_is_named(rng):
     objective, theta = objective_of(anp.abs, rng)
-    centred = Objective(objective._loss, objective.inputs, objective.inputs @ theta)
+    centred = AutogradProblem(objective._loss, objective.inputs, objective.inputs @ theta)
     assert any(message.startswith("gradient") for message in centred.check(theta, rng).wrong)
 
 
 def test_a_jump_at_theta_is_named(rng):
-    loss = Objective(lambda theta, x, y: anp.where(theta[0] > 1, 5.0, theta[0]) * x + y, [1], [1])
+    loss = AutogradProblem(
+        lambda theta, x, y: anp.where(theta[0] > 1, 5.0, theta[0]) * x + y, [1], [1]
+    )
     assert any("jumps" in message for message in loss.check([1.0], rng).wrong)
 
 
@@ -141,16 +143,18 @@ def test_a_stochastic_function_is_named(rng):
 
 
 def test_steps_outside_the_domain_are_left_out(rng):
-    objective = Objective(lambda theta, x, y: anp.log(theta[..., 0, None]) * x + y, [1.0], [1.0])
+    objective = AutogradProblem(
+        lambda theta, x, y: anp.log(theta[..., 0, None]) * x + y, [1.0], [1.0]
+    )
     with np.errstate(invalid="ignore"):
         objective.check([1e-3], rng).raise_if_wrong()
 
 
 def test_many_kinks_in_reach_do_not_hide_an_error(rng):
-    model = OneHiddenLayer(2, 200)
+    model = networks.one_hidden_layer(2, 200)
     inputs = rng.uniform(-2, 2, (300, 2))
     labels = inputs[:, 0] >= inputs[:, 1]
-    objective = ModelObjective(model, ClippedSquaredLoss(), inputs, labels)
+    objective = AutogradModel(model, ClippedSquaredLoss(), inputs, labels)
     theta = 0.2 * model.initial_parameters(rng)
     report = objective.check(theta, rng)
     assert report.right, report.wrong
@@ -174,10 +178,10 @@ def test_wrong_arguments_are_refused(rng):
 
 
 def test_an_objective_of_ones_own_whose_examples_interact_is_told_so(rng):
-    class Centred(Objective):
+    class Centred(AutogradProblem):
         """Gives the gradients of batches of one example for those of the examples."""
 
-        def per_example_gradients(self, theta):
+        def example_gradients(self, theta):
             return np.stack([self.subset([i]).gradient(theta) for i in range(self.num_examples)])
 
     def loss(theta, x, y):

@@ -6,11 +6,10 @@ import pytest
 from autograd import grad
 from tolerances import assert_equal_up_to_rounding
 
+from aniso import networks
 from aniso.matrices import indicators
 from aniso.matrices import noise as gradient_noise
 from aniso.problems import losses
-from aniso.problems.model_objective import ModelObjective
-from aniso.problems.one_hidden_layer import OneHiddenLayer
 from aniso.propositions import constants, small_networks, trained_networks
 from aniso.propositions.check import Settings
 
@@ -106,8 +105,8 @@ def test_small_network_quantities_are_those_of_the_matrices(loss):
         values = small_networks.SmallNetwork(loss).quantities(x)
         if np.isnan(values["weight_ratio"]):
             continue
-        objective = ModelObjective(
-            OneHiddenLayer(2, 4), output_loss, x[12:].reshape(12, 2), np.arange(12) % 2
+        objective = networks.Network(
+            networks.one_hidden_layer(2, 4), output_loss, x[12:].reshape(12, 2), np.arange(12) % 2
         )
         expected = constants.snapshot(objective, x[:12])
         pairs = {

@@ -3,14 +3,14 @@
 import numpy as np
 
 from aniso import checks
-from aniso.matrices import convention, operators
+from aniso.matrices import convention, operands
 
 
 def rotated_covariance(hessian, covariance, stage):
     """Eigenvalues and eigenvectors of H, and ``U^T Sigma U``, shape (D, D)."""
     hessian, covariance = _operands(hessian, covariance, stage)
-    if not operators.is_dense(covariance):
-        covariance = checks.covariance_matrix("covariance", operators.to_dense(covariance))
+    if not operands.is_dense(covariance):
+        covariance = checks.covariance_matrix("covariance", operands.to_dense(covariance))
     values, vectors = np.linalg.eigh(hessian)
     return values, vectors, vectors.T @ covariance @ vectors
 
@@ -19,7 +19,7 @@ def projected_variances(hessian, covariance, stage):
     """Eigenvalues lambda of H and ``s_i = u_i^T Sigma u_i``, each of shape (D,)."""
     hessian, covariance = _operands(hessian, covariance, stage)
     values, vectors = np.linalg.eigh(hessian)
-    variances = np.sum(vectors * operators.finite_products(covariance @ vectors), axis=0)
+    variances = np.sum(vectors * operands.finite_products(covariance @ vectors), axis=0)
     if variances.min() < -1e-8 * np.abs(variances).max():
         raise checks.InputError(
             "covariance is not positive semi-definite: along an eigenvector of hessian it is "
@@ -80,4 +80,4 @@ def check_definite(values, consequence=_NO_STATIONARY_STATE):
 def _operands(hessian, covariance, stage):
     hessian = checks.symmetric_matrix("hessian", hessian)
     convention.check_stage("covariance", covariance, stage)
-    return hessian, operators.covariance("covariance", covariance, size=len(hessian))
+    return hessian, operands.covariance("covariance", covariance, size=len(hessian))

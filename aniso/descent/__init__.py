@@ -2,13 +2,13 @@
 
     theta_{t+1} = theta_t - eta (grad L(theta_t) + eps_t),    E eps_t = 0
 
-What distinguishes the dynamics is the covariance of eps_t: one function each, in
+The dynamics differ in the covariance of eps_t, one function each in
 :data:`aniso.descent.structures.STRUCTURES`.
 
 >>> import numpy as np
 >>> from aniso import descent
 >>> from aniso.problems import quadratic
->>> bowl = quadratic.quadratic_objective([[1.0]], [0.0], [[1.0], [-1.0]])
+>>> bowl = quadratic.quadratic_problem([[1.0]], [0.0], [[1.0], [-1.0]])
 >>> settings = descent.Settings("gd", learning_rate=0.5, num_steps=2)
 >>> descent.simulate_descent(bowl, [1.0], settings, np.random.default_rng(0)).theta
 array([0.25])
@@ -20,13 +20,12 @@ __getattr__, __dir__, __all__ = lazy_loader.attach(
     __name__,
     submodules=[
         "adam",
+        "batch_covariance",
         "batches",
         "generator_states",
-        "hosted",
+        "hessian_pairs",
         "loop",
         "measurements",
-        "point",
-        "precision",
         "run_state",
         "settings",
         "sharpness",

@@ -10,15 +10,12 @@ import numpy as np
 from aniso import checks
 from aniso.arrays import transfer
 from aniso.descent import start_witness
-from aniso.descent.hosted import on_host
+from aniso.descent.batch_covariance import exact_batch_covariance
 from aniso.descent.measurements import Measurements
-from aniso.descent.point import Point
 from aniso.descent.run_state import RunState, columns
 from aniso.descent.settings import Settings
 from aniso.descent.structures import STRUCTURES
-from aniso.problems import (
-    LossFailed,
-)
+from aniso.problems import LossFailed, require_problem
 from aniso.runs import interruptions
 
 SECONDS_BETWEEN_CHECKPOINTS = 10.0
@@ -51,24 +48,23 @@ class DescentResult:
     records: dict
 
 
-def simulate_descent(
-    objective, theta, settings, rng, *, measurements=None, run=None, progress=None
-):
-    """Run of ``theta <- theta - eta (grad L(theta) + eps)`` with the noise of the settings.
+def simulate_descent(problem, theta, settings, rng, *, measurements=None, run=None, progress=None):
+    """Run ``theta <- theta - eta (grad L(theta) + eps)`` with the noise of the settings.
 
     Parameters
     ----------
-    objective : Objective, ModelObjective or networks.Network
-        Mean loss over N examples.
+    problem : problems.Problem
+        Mean loss over N examples; a network may live on another device.
     theta : array_like, shape (D,)
         Start; it is not changed.
     settings : Settings
     rng : numpy.random.Generator
         Measurements draw from a child of it, so that recording more changes no iterate.
     measurements : Measurements, optional
-        What is recorded; the loss at start and end if not given.
-    run : run_store.RunDirectory, optional
-        Where checkpoints go and from which an interrupted run goes on; opened by the caller.
+        Recorded quantities and their steps; the loss at start and end if not given.
+    run : runs.run_directory.RunDirectory, optional
+        Takes the checkpoints, and holds the one from which an interrupted run goes on. The caller
+        opens it.
     progress : callable, optional
         ``progress(step, num_steps)`` after every step.
 
@@ -79,57 +75,52 @@ def simulate_descent(
     Raises
     ------
     InputError
-        If an argument breaks its rule, or `run` holds a run of other settings or measurements,
-        or from another start, or of another objective or data: told by the loss and the gradient
-        at the start, up to rounding.
+        If an argument breaks its rule. If `run` holds a run of other settings or measurements,
+        from another start, or of another problem or data; the loss and the gradient at the start
+        are compared, up to rounding.
     NotConverged
         If eigenvectors of the Hessian do not reach their tolerance.
     KeyboardInterrupt
-        After Ctrl-C, SIGTERM or run_store.ask_to_stop; with `run` not before a checkpoint has
-        been written, where the noise covariance is next due. A second Ctrl-C does not wait.
+        After Ctrl-C, SIGTERM or a request to stop. With `run` a checkpoint is written first, at the
+        next step whose noise covariance is due. A second Ctrl-C does not wait.
 
     Notes
     -----
-    A run that is interrupted, killed included, and resumed ends with the bits of the
-    uninterrupted one: a checkpoint holds the state of all generators and is taken where the
-    noise covariance is about to be evaluated anew, or at the end. A run that ended is extended by
-    the same settings with a larger `num_steps`; where its noise covariance is kept over several
-    steps, only from an end at which it is due.
+    A run that is interrupted, even killed, and resumed ends with the bits of the uninterrupted
+    one. A checkpoint holds the state of all generators. It is taken where the noise covariance is
+    about to be evaluated anew, or at the end. The same settings with a larger `num_steps` extend a
+    run that ended. Where its noise covariance is kept over several steps, the run must have ended
+    at a step at which the covariance is due.
     """
-    if not hasattr(objective, "num_examples"):
-        raise checks.InputError(
-            f"objective of type {type(objective).__name__} has no num_examples; expected an "
-            "Objective, a ModelObjective or a networks.Network"
-        )
-    objective = on_host(objective)
-    theta = np.array(checks.parameters(theta, getattr(objective, "num_parameters", None)))
+    problem = require_problem("problem", problem).on_host()
+    theta = np.array(problem.check_theta(theta))
     if not isinstance(settings, Settings):
         raise checks.InputError(f"settings={settings!r}; expected descent.Settings")
     checks.generator("rng", rng)
-    settings.check_examples(objective.num_examples)
+    settings.check_examples(problem.num_examples)
     if measurements is None:
         measurements = Measurements((0, settings.num_steps))
-    measurements.check_run(objective, settings.num_steps)
-    witnesses = {} if run is None else _witnesses(objective, theta, measurements)
-    state = RunState(theta, rng, settings, measurements, objective.num_examples, witnesses)
+    measurements.check_run(problem, settings.num_steps)
+    witnesses = {} if run is None else _witnesses(problem, theta, measurements)
+    state = RunState(theta, rng, settings, measurements, problem.num_examples, witnesses)
     if run is not None:
         stored = run.latest_checkpoint()
         if stored is not None:
             state.restore(stored)
-    return _Loop(objective, settings, measurements, state, run, progress).go()
+    return _Loop(problem, settings, measurements, state, run, progress).go()
 
 
-def _witnesses(objective, theta, measurements):
-    found = {"objective": start_witness.witness(objective, theta)}
+def _witnesses(problem, theta, measurements):
+    found = {"problem": start_witness.witness(problem, theta)}
     if "test" in measurements.quantities:
-        held_out = on_host(measurements.test_objective)
-        found["test_objective"] = start_witness.witness(held_out, theta)
+        held_out = measurements.test_problem.on_host()
+        found["test_problem"] = start_witness.witness(held_out, theta)
     return found
 
 
 class _Loop:
-    def __init__(self, objective, settings, measurements, state, run, progress):
-        self.objective, self.settings, self.state = objective, settings, state
+    def __init__(self, problem, settings, measurements, state, run, progress):
+        self.problem, self.settings, self.state = problem, settings, state
         self.measurements, self.steps = measurements, frozenset(measurements.steps)
         self.run, self.progress = run, progress
         self.structure = STRUCTURES.get(settings.dynamics)
@@ -140,7 +131,7 @@ class _Loop:
         # without a directory there is nothing to wait for
         waiting = contextlib.nullcontext() if self.run is None else interruptions.deferred()
         with waiting, np.errstate(over="ignore", invalid="ignore"):
-            result = self._steps()  # a diverging run is told by its loss
+            result = self._steps()  # the loss of a diverging run ends it
             if self.run is not None and interruptions.requested():
                 raise KeyboardInterrupt
             return result
@@ -172,7 +163,7 @@ class _Loop:
         return self._result("finished", "")
 
     def _guarded(self, action):
-        # a theta that has run away ends the run; any other refusal is the caller's to know
+        # where theta has run away, the refusal ends the run; any other refusal goes to the caller
         try:
             return action()
         except LossFailed:
@@ -183,10 +174,10 @@ class _Loop:
             return f"step {self.state.step}: {error}{self._last_loss()}"
 
     def _has_run_away(self):
-        """Whether the objective refuses theta, or its loss or gradient there is beyond bounds."""
+        """Whether the problem refuses theta, or its loss or gradient there is beyond bounds."""
         theta = self.state.theta
         try:
-            loss, gradient = self.objective.loss(theta), self.objective.gradient(theta)
+            loss, gradient = self.problem.loss(theta), self.problem.gradient(theta)
         except checks.InputError:
             return True
         return not (loss <= self.settings.divergence_loss and math.isfinite(gradient @ gradient))
@@ -219,29 +210,31 @@ class _Loop:
 
     def _minibatch(self, recorded):
         state = self.state
-        batch = self.objective.subset(state.sampler.draw(state.rng))
+        batch = self.problem.subset(state.sampler.draw(state.rng))
         direction = batch.gradient(state.theta)
         if not recorded:
             return direction, np.nan, np.nan
-        point = Point(self.objective, state.theta, self.settings, state.rng)
-        noise = direction - point.gradient
-        return direction, _square_norm(noise), point.exact_covariance.trace()
+        at = self.problem.at(state.theta)
+        noise = direction - _mean_gradient(at)
+        trace = exact_batch_covariance(at, self.settings).trace()
+        return direction, _square_norm(noise), trace
 
     def _gaussian(self, due):
         settings, state = self.settings, self.state
         if self.structure is None:
-            return self.objective.gradient(state.theta), 0.0, 0.0
+            return self.problem.gradient(state.theta), 0.0, 0.0
         silent = settings.injection == "refresh_steps" and not due
         if settings.dynamics == "gld_constant" or not due:
-            gradient = self.objective.gradient(state.theta)
+            gradient = self.problem.gradient(state.theta)
         if due or self.covariance is None:
-            point = Point(self.objective, state.theta, settings, state.rng, state.start_vectors)
+            at = self.problem.at(state.theta)
             if settings.dynamics != "gld_constant":
-                gradient = point.gradient
+                gradient = _mean_gradient(at)
                 if not np.isfinite(gradient).all():
                     return gradient, np.nan, np.nan
-            self.covariance = self.structure(point)
-            state.start_vectors = point.start_vectors
+            injected = self.structure(at, settings, state.rng, state.start_vectors)
+            self.covariance = injected.covariance
+            state.start_vectors = injected.eigenvectors
         if silent:
             return gradient, 0.0, 0.0
         noise = transfer.to_numpy(self.covariance.sample(state.rng, 1))[0]
@@ -255,14 +248,14 @@ class _Loop:
 
     def _record(self, square_norm, trace):
         state = self.state
-        record = self.measurements.at(self.objective, state.theta, state.measurement_rng)
+        record = self.measurements.at(self.problem, state.theta, state.measurement_rng)
         record |= {"noise_square_norm": square_norm, "noise_trace": trace}
         state.records.append({"step": state.step} | record)
 
     def _too_large(self):
         """The message of a loss beyond the limit, which is recorded with it; "" otherwise."""
         state = self.state
-        loss = float(self.objective.loss(state.theta))
+        loss = float(self.problem.loss(state.theta))
         if math.isfinite(loss) and loss <= self.settings.divergence_loss:
             return ""
         state.records.append({"step": state.step, "loss": loss})
@@ -277,6 +270,11 @@ class _Loop:
     def _result(self, status, message):
         state = self.state
         return DescentResult(state.theta, state.step, status, message, columns(state.records))
+
+
+def _mean_gradient(at):
+    # the noise needs the gradients of the examples, so that their mean costs little more
+    return transfer.to_numpy(at.example_gradients.mean())
 
 
 def _square_norm(vector):

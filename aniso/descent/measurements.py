@@ -1,26 +1,20 @@
-"""What is recorded along a run: a registry of quantities, each a function of the place.
+"""Quantities recorded along a run: a registry by name.
 
-A quantity returns a dictionary of numbers or arrays by name. Sigma_1 is the centred covariance of
-one example's gradient; :func:`aniso.matrices.convention.minibatch_scale` turns its numbers into
-those of a mini-batch.
+A quantity is a function ``(at, plan, rng) -> dict`` of numbers or arrays by name, of the
+:class:`aniso.problems.LocalGeometry` at an iterate, the :class:`Measurements` and a generator.
+Sigma_1 is the centred covariance of one example's gradient;
+:func:`aniso.matrices.convention.minibatch_scale` turns its numbers into those of a mini-batch.
 """
 
 from dataclasses import dataclass, field
-from functools import cached_property
 
 import numpy as np
 
 from aniso import checks
-from aniso.descent.hosted import on_host
+from aniso.arrays import transfer
 from aniso.descent.sharpness import expected_sharpness, require_pairs
-from aniso.matrices import (
-    block_lanczos,
-    eigenpairs,
-    exact_traces,
-    network_noise,
-    noise,
-)
-from aniso.problems import curvature, losses
+from aniso.matrices import eigenpairs, exact_traces
+from aniso.problems import losses, require_problem
 
 _DENSE_DIMENSION = 2000
 _LANCZOS_BLOCK = 8
@@ -29,7 +23,7 @@ _EIGEN_TOLERANCE = 1e-5
 
 @dataclass(frozen=True)
 class Measurements:
-    """What to record and when.
+    """Quantities to record, and the steps at which they are recorded.
 
     Attributes
     ----------
@@ -37,7 +31,7 @@ class Measurements:
         Iterations t at which theta_t is measured; 0 is the start, num_steps the end.
     quantities : tuple of str
         Names in :data:`QUANTITIES`; "loss" is always recorded.
-    test_objective : object or None
+    test_problem : problems.Problem or None
         The same network on test data, for "test".
     radius, num_draws : float, int
         Of "sharpness", see :func:`aniso.descent.sharpness.expected_sharpness`.
@@ -57,7 +51,7 @@ class Measurements:
 
     steps: tuple
     quantities: tuple = ()
-    test_objective: object = field(default=None, repr=False)
+    test_problem: object = field(default=None, repr=False)
     radius: float = 0.01
     num_draws: int = 100
 
@@ -76,14 +70,12 @@ class Measurements:
         for name, value in checked.items():
             object.__setattr__(self, name, value)
         if "test" in self.quantities:
-            if self.test_objective is None:
-                raise checks.InputError(
-                    "test_objective=None; 'test' needs the network on test data"
-                )
-            _require_outputs("test_objective", self.test_objective, "test")
+            if self.test_problem is None:
+                raise checks.InputError("test_problem=None; 'test' needs the network on test data")
+            _require_outputs(require_problem("test_problem", self.test_problem), "test")
 
-    def check_run(self, objective, num_steps):
-        """Refusal of what can't be recorded of `objective` within `num_steps` steps.
+    def check_run(self, problem, num_steps):
+        """Refuse a quantity or a step that a run of `problem` over `num_steps` steps has not.
 
         Raises
         ------
@@ -95,22 +87,34 @@ class Measurements:
                 f"num_steps={num_steps}, the end of the run"
             )
         if "accuracy" in self.quantities:
-            _require_outputs("objective", objective, "accuracy")
+            _require_outputs(problem, "accuracy")
 
     def parameters(self):
-        """What is recorded, but when and on which test data, as plain data for a checkpoint."""
+        """Recorded quantities as plain data for a checkpoint, without steps and test data."""
         return {
             "quantities": list(self.quantities),
             "radius": self.radius,
             "num_draws": self.num_draws,
         }
 
-    def at(self, objective, theta, rng):
-        """The recorded quantities at theta, a dictionary."""
-        place = _Place(objective, theta, self, rng)
-        record = {"loss": place.loss}
+    def at(self, problem, theta, rng):
+        """Return the recorded quantities at theta.
+
+        Parameters
+        ----------
+        problem : problems.Problem
+        theta : array_like, shape (D,)
+        rng : numpy.random.Generator
+            Draws the perturbations of "sharpness".
+
+        Returns
+        -------
+        dict of str to float or ndarray
+        """
+        at = problem.at(theta)
+        record = {"loss": at.loss}
         for name in self.quantities:
-            record |= QUANTITIES[name](place)
+            record |= QUANTITIES[name](at, self, rng)
         return record
 
 
@@ -120,124 +124,66 @@ def _listed(name, value, example):
     return tuple(value)
 
 
-def _require_outputs(name, objective, quantity):
-    missing = [
-        part for part in ("outputs", "targets", "output_loss") if not hasattr(objective, part)
-    ]
-    if missing:
-        raise checks.InputError(
-            f"{name} of type {type(objective).__name__} has no {', '.join(missing)}; {quantity!r} "
-            "compares outputs with labels: expected a ModelObjective or networks.Network"
-        )
+def _require_outputs(problem, quantity):
+    for faculty in ("outputs", "targets", "output_loss"):
+        if not problem.has(faculty):
+            raise checks.InputError(
+                f"{type(problem).__name__} has no {faculty}; {quantity!r} compares outputs with "
+                "labels: expected a networks.Network or a problems.AutogradModel"
+            )
 
 
-class _Place:
-    """An objective at theta, with what several quantities share."""
-
-    def __init__(self, objective, theta, plan, rng):
-        self.objective, self.theta, self.plan, self.rng = objective, theta, plan, rng
-
-    @cached_property
-    def loss(self):
-        return float(self.objective.loss(self.theta))
-
-    @cached_property
-    def linearisation(self):
-        return self.objective.linearise(self.theta)
-
-    @property
-    def is_network(self):
-        return hasattr(self.objective, "linearise")
-
-    @cached_property
-    def hessian(self):
-        if self.is_network:
-            return self.linearisation.hessian_operator()
-        if len(self.theta) <= _DENSE_DIMENSION:
-            return curvature.hessian(self.objective, self.theta)
-        return curvature.hessian_operator(self.objective, self.theta)
-
-    @cached_property
-    def covariance(self):
-        if self.is_network:
-            return network_noise.gradient_covariance(self.linearisation.gradient_factors)
-        gradients = self.objective.per_example_gradients(self.theta)
-        return noise.gradient_covariance(gradients)
-
-    @cached_property
-    def leading_eigenpair(self):
-        if len(self.theta) <= _DENSE_DIMENSION:
-            return eigenpairs.leading_eigenpairs(self.hessian, 1)
-        block_size = min(_LANCZOS_BLOCK, len(self.theta))
-        return block_lanczos.leading_eigenpairs(
-            self.hessian, 1, tolerance=_EIGEN_TOLERANCE, block_size=block_size
-        )
-
-    @cached_property
-    def traces(self):
-        """Tr H, Tr Sigma_1, Tr(H Sigma_1)."""
-        aligned = exact_traces.trace_of_product(self.hessian, self.covariance)
-        curved, noisy = map(exact_traces.significant_trace, (self.hessian, self.covariance))
-        return curved, noisy, aligned if noisy != 0 else 0.0
-
-
-def accuracy(objective, theta):
+def accuracy(problem, theta):
     """Share of examples whose largest output is that of their label.
 
     With one output, the label 1 is predicted above the middle of the outputs of the two labels:
     1/2 for squared losses, 0 for the logistic one.
     """
-    outputs = objective.outputs(theta)
+    outputs = problem.outputs(theta)
     if outputs.shape[1] > 1:
-        return float(np.mean(outputs.argmax(axis=1) == objective.targets))
-    middle = 0.0 if isinstance(objective.output_loss, losses.LogisticLoss) else 0.5
-    labels = np.ravel(objective.targets) > 0.5
+        return float(np.mean(outputs.argmax(axis=1) == problem.targets))
+    middle = 0.0 if isinstance(problem.output_loss, losses.LogisticLoss) else 0.5
+    labels = np.ravel(problem.targets) > 0.5
     return float(np.mean((outputs[:, 0] > middle) == labels))
 
 
-def _accuracy(place):
-    return {"accuracy": accuracy(place.objective, place.theta)}
+def _accuracy(at, plan, rng):  # noqa: ARG001
+    return {"accuracy": accuracy(at.problem, at.theta)}
 
 
-def _test(place):
-    held_out = on_host(place.plan.test_objective)
+def _test(at, plan, rng):  # noqa: ARG001
+    held_out, theta = plan.test_problem.on_host(), transfer.to_numpy(at.theta)
     return {
-        "test_loss": float(held_out.loss(place.theta)),
-        "test_accuracy": accuracy(held_out, place.theta),
+        "test_loss": float(held_out.loss(theta)),
+        "test_accuracy": accuracy(held_out, theta),
     }
 
 
-def _gradient_norm(place):
-    return {"gradient_norm": float(np.linalg.norm(place.objective.gradient(place.theta)))}
+def _gradient_norm(at, plan, rng):  # noqa: ARG001
+    return {"gradient_norm": float(np.linalg.norm(at.gradient))}
 
 
-def _noise(place):
-    return {"example_noise_trace": exact_traces.significant_trace(place.covariance)}
+def _noise(at, plan, rng):  # noqa: ARG001
+    return {"example_noise_trace": exact_traces.significant_trace(at.noise)}
 
 
-def _curvature(place):
-    if place.is_network:
-        found = place.linearisation.noise_curvature()
-        return {
-            "hessian_trace": float(found.hessian_traces.sum()),
-            "example_noise_trace": float(found.noise_traces.sum()),
-            "alignment": found.alignment,
-            "isotropic_alignment": found.isotropic,
-            "trace_ratio": _ratio(found.alignment, found.isotropic),
-            "layer_alignment": found.layer_alignments,
-            "layer_isotropic_alignment": found.layer_isotropic,
+def _curvature(at, plan, rng):  # noqa: ARG001
+    found = at.by_block()
+    record = {
+        "hessian_trace": found.hessian_trace,
+        "example_noise_trace": found.covariance_trace,
+        "alignment": found.alignment,
+        "isotropic_alignment": found.isotropic,
+        "trace_ratio": _ratio(found.alignment, found.isotropic),
+    }
+    if at.problem.blocks is not None:
+        record |= {
+            "layer_alignment": found.alignments,
+            "layer_isotropic_alignment": found.block_isotropic,
             "layer_hessian_trace": found.hessian_traces,
-            "layer_noise_trace": found.noise_traces,
+            "layer_noise_trace": found.covariance_traces,
         }
-    curved, noisy, aligned = place.traces
-    isotropic = curved * noisy / len(place.theta)
-    return {
-        "hessian_trace": curved,
-        "example_noise_trace": noisy,
-        "alignment": aligned,
-        "isotropic_alignment": isotropic,
-        "trace_ratio": _ratio(aligned, isotropic),
-    }
+    return record
 
 
 def _ratio(numerator, denominator):
@@ -245,16 +191,11 @@ def _ratio(numerator, denominator):
     return float(numerator / denominator) if denominator > 0 else np.nan
 
 
-def _leading(place):
-    pair = place.leading_eigenpair
-    vector = pair.vectors[:, 0]
+def _leading(at, plan, rng):  # noqa: ARG001
+    pair = _leading_eigenpair(at)
     value = float(pair.values[0])
-    projected = float(place.covariance.quadratic_form(vector))
-    if place.is_network:
-        curved = exact_traces.significant_trace(place.hessian)
-        noisy = exact_traces.significant_trace(place.covariance)
-    else:
-        curved, noisy, _ = place.traces
+    projected = float(at.noise.quadratic_form(pair.vectors[:, 0]))
+    curved, noisy = map(exact_traces.significant_trace, (at.hessian, at.noise))
     return {
         "leading_eigenvalue": value,
         "leading_residual": float(pair.residuals[0]),
@@ -262,9 +203,21 @@ def _leading(place):
     }
 
 
-def _sharpness(place):
-    plan = place.plan
-    found = expected_sharpness(place.objective, place.theta, plan.radius, plan.num_draws, place.rng)
+def _leading_eigenpair(at):
+    size = at.num_parameters
+    if size <= _DENSE_DIMENSION:
+        return eigenpairs.leading_eigenpairs(at.hessian.to_dense(), 1)
+    return eigenpairs.leading_eigenpairs(
+        at.hessian,
+        1,
+        method="block",
+        tolerance=_EIGEN_TOLERANCE,
+        block_size=min(_LANCZOS_BLOCK, size),
+    )
+
+
+def _sharpness(at, plan, rng):
+    found = expected_sharpness(at.problem, at.theta, plan.radius, plan.num_draws, rng)
     return {
         "expected_sharpness": found.value,
         "expected_sharpness_error": found.standard_error,
@@ -280,7 +233,10 @@ QUANTITIES = {
     "leading": _leading,
     "sharpness": _sharpness,
 }
-"""Quantities by name: "noise" is Tr Sigma_1, "curvature" Tr H, Tr(H Sigma_1), the isotropic
-Tr H Tr Sigma_1 / D and their ratio (NaN where Tr H or Tr Sigma_1 is not positive), for layer
-networks by layer as well (without ratio), "leading" lambda_1 and the projection coefficient,
-"sharpness" the expected sharpness with its error bar."""
+"""Quantities by name.
+
+"noise" is Tr Sigma_1. "curvature" is Tr H, Tr(H Sigma_1), the isotropic Tr H Tr Sigma_1 / D and
+their ratio, NaN where Tr H or Tr Sigma_1 is not positive; of a network also by layer, without the
+ratio. "leading" is lambda_1 and the projection coefficient. "sharpness" is the expected sharpness
+with its error bar.
+"""

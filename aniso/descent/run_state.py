@@ -1,4 +1,4 @@
-"""State of a run: what the next step depends on, and how it is stored and taken up again."""
+"""State of a run: all that the next step depends on, stored and restored."""
 
 import numpy as np
 
@@ -23,7 +23,7 @@ class RunState:
     num_examples : int
         N.
     witnesses : dict of str to dict
-        What the start and the objectives are, by :func:`aniso.descent.start_witness.witness`.
+        Identity of the start and of the problems, by :func:`aniso.descent.start_witness.witness`.
 
     Notes
     -----
@@ -58,7 +58,7 @@ class RunState:
         }
 
     def restore(self, stored):
-        """The state of a checkpoint takes the place of the start.
+        """Replace the start by the state of a checkpoint.
 
         Parameters
         ----------
@@ -68,8 +68,8 @@ class RunState:
         ------
         InputError
             If the checkpoint is that of other settings, measurements or numbers of parameters
-            (`num_steps` may differ), or of another start, objective or data. If it lies beyond
-            `num_steps`, or can't be gone on from.
+            (`num_steps` may differ), or of another start, problem or data. If it lies beyond
+            `num_steps`, or the run can't be extended from it.
         """
         self._refuse_foreign(stored)
         arrays, details = stored.arrays, stored.details
@@ -108,7 +108,7 @@ class RunState:
             shown = "\n".join(f"  {line}" for line in lines)
             raise checks.InputError(
                 f"the checkpoint in the run directory belongs to another run:\n{shown}\n"
-                "expected the same settings, measurements, start and objective; choose another "
+                "expected the same settings, measurements, start and problem; choose another "
                 "directory"
             )
         if step > settings.num_steps:

@@ -4,17 +4,17 @@ import numpy as np
 
 from aniso import checks
 from aniso.arrays import transfer
-from aniso.descent.hosted import on_host
 from aniso.estimates import Estimate
+from aniso.problems import require_problem
 
 
-def expected_sharpness(objective, theta, radius, num_draws, rng, *, antithetic=True):
+def expected_sharpness(problem, theta, radius, num_draws, rng, *, antithetic=True):
     """Expected sharpness ``E L(theta + nu) - L(theta)``, ``nu ~ N(0, radius^2 I)``.
 
     Parameters
     ----------
-    objective : object with ``loss(theta)``
-        A network may live anywhere.
+    problem : problems.Problem
+        A network may live on another device.
     theta : array_like, shape (D,)
     radius : float
         Standard deviation delta of every coordinate of nu.
@@ -41,33 +41,32 @@ def expected_sharpness(objective, theta, radius, num_draws, rng, *, antithetic=T
 
     Examples
     --------
-    >>> class Bowl:
-    ...     def loss(self, theta):
-    ...         return float(theta @ theta)
-    >>> sharpness = expected_sharpness(Bowl(), [0.0], 0.1, 10_000, np.random.default_rng(0))
+    >>> from aniso.problems import quadratic_problem
+    >>> bowl = quadratic_problem([[2.0]], [0.0], [[0.0]])
+    >>> sharpness = expected_sharpness(bowl, [0.0], 0.1, 10_000, np.random.default_rng(0))
     >>> abs(sharpness.z_score(0.01)) < 4
     True
     """
-    objective = on_host(objective)
+    problem = require_problem("problem", problem).on_host()
     theta = checks.array("theta", transfer.to_numpy(theta), shape=(None,))
     radius = checks.number("radius", radius, low=0)
     num_draws = checks.integer("num_draws", num_draws, low=2)
     checks.generator("rng", rng)
     if antithetic:
         require_pairs(num_draws)
-    rest = objective.loss(theta)
+    rest = problem.loss(theta)
     samples = np.empty(num_draws // 2 if antithetic else num_draws)
     for sample in range(len(samples)):
         shift = radius * rng.standard_normal(theta.size)
-        risen = objective.loss(theta + shift)
+        risen = problem.loss(theta + shift)
         if antithetic:
-            risen = (risen + objective.loss(theta - shift)) / 2
+            risen = (risen + problem.loss(theta - shift)) / 2
         samples[sample] = risen - rest
     return Estimate.from_samples(samples)
 
 
 def require_pairs(num_draws):
-    """Refusal of an odd number of draws, which leaves one without its opposite.
+    """Refuse an odd number of draws, which leaves one without its opposite.
 
     Raises
     ------

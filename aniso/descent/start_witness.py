@@ -1,4 +1,4 @@
-"""Numbers by which a resumed run knows its start, its objective and its data again."""
+"""Numbers that identify the start, the problem and the data of a run that is resumed."""
 
 import hashlib
 
@@ -7,13 +7,12 @@ import numpy as np
 from aniso import checks
 
 
-def witness(objective, theta):
-    """Return the loss and the gradient of an objective near a point in eight numbers, and N.
+def witness(problem, theta):
+    """Return the loss and the gradient of a problem near a point in eight numbers, and N.
 
     Parameters
     ----------
-    objective : object
-        With `loss`, `gradient` and `num_examples`.
+    problem : problems.Problem
     theta : numpy.ndarray, shape (D,)
 
     Returns
@@ -21,43 +20,43 @@ def witness(objective, theta):
     dict
         Plain data: ``theta`` (a hash), ``num_examples``, ``numbers`` and their ``tolerances``. The
         numbers are the loss, the norm of the gradient and its products with two fixed vectors, at
-        the point and at a second one; NaN where the objective refuses a point.
+        the point and at a second one; NaN where the problem refuses a point.
 
     Notes
     -----
-    Costs two gradients of all examples. A change of the loss function, of what it reaches, or of
+    Costs two gradients of all examples. A change of the loss function, of anything it uses, or of
     the data shows here, unless it leaves loss and gradient at both points as they are. The second
-    point is there for starts of high symmetry: at zero weights the loss hardly knows its data.
+    point serves starts of high symmetry: at zero weights the loss hardly depends on its data.
 
     Examples
     --------
     >>> from aniso.problems import quadratic
-    >>> bowl = quadratic.quadratic_objective([[2.0]], [0.0], [[1.0], [-1.0]])
+    >>> bowl = quadratic.quadratic_problem([[2.0]], [0.0], [[1.0], [-1.0]])
     >>> [round(number, 9) for number in witness(bowl, np.ones(1))["numbers"][:2]]
     [1.0, 2.0]
     """
     # fixed vectors that no symmetry of the parameters leaves as they are
     angles = 1.0 + np.arange(len(theta)) ** 2 * 0.7
     shifted = theta + 0.1 * max(1.0, np.abs(theta).max()) * np.cos(angles)
-    numbers = [_numbers(objective, point, angles) for point in (theta, shifted)]
+    numbers = [_numbers(problem, point, angles) for point in (theta, shifted)]
     # other threads and other machines add up in another order; at a minimum the gradient is all
     # rounding, so that the larger of the two points counts
-    rounding = float(np.finfo(getattr(objective, "dtype", np.float64)).eps ** (2 / 3))
+    rounding = float(np.finfo(problem.dtype).eps ** (2 / 3))
     sizes = np.where(np.isfinite(numbers), np.abs(numbers), 0.0)
     loss, norm = sizes.max(axis=0)[:2]
     return {
         "theta": hashlib.sha256(np.ascontiguousarray(theta).data).hexdigest()[:16],
-        "num_examples": int(objective.num_examples),
+        "num_examples": int(problem.num_examples),
         "numbers": [*numbers[0], *numbers[1]],
         "tolerances": [rounding * float(scale) for scale in 2 * (loss, norm, norm, norm)],
     }
 
 
-def _numbers(objective, theta, angles):
+def _numbers(problem, theta, angles):
     try:
         with np.errstate(all="ignore"):
-            loss = float(objective.loss(theta))
-            gradient = np.asarray(objective.gradient(theta), dtype=np.float64)
+            loss = float(problem.loss(theta))
+            gradient = np.asarray(problem.gradient(theta), dtype=np.float64)
             products = [float(wave @ gradient) for wave in (np.cos(angles), np.sin(angles))]
             return [loss, float(np.linalg.norm(gradient)), *products]
     except checks.InputError:

@@ -12,7 +12,7 @@ import numpy as np
 from aniso import checks, estimates
 from aniso.closed_forms import diffusion
 from aniso.langevin import drifts, ensembles, noises, problems
-from aniso.matrices import operators
+from aniso.matrices import operands
 
 
 @dataclass(frozen=True)
@@ -144,7 +144,7 @@ def by_simulation(
 
 def _checked(hessian, covariance, times):
     hessian = checks.symmetric_matrix("hessian", hessian)
-    covariance = operators.dense_covariance(
+    covariance = operands.dense_covariance(
         "diffusion_covariance", covariance, "diffusion", size=len(hessian)
     )
     times = checks.held(checks.array("times", times, shape=(None,)))

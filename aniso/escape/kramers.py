@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from aniso import checks
-from aniso.matrices import operators
+from aniso.matrices import operands
 
 SMALLEST_RATIO = 5.0
 """Barrier over temperature from which on the asymptotics are called valid (within about 10 %)."""
@@ -100,7 +100,7 @@ def eyring_kramers_time(hessian_minimum, hessian_saddle, barrier, diffusion_cova
     """
     minimum = checks.symmetric_matrix("hessian_minimum", hessian_minimum)
     saddle = checks.symmetric_matrix("hessian_saddle", hessian_saddle, size=len(minimum))
-    covariance = operators.dense_covariance(
+    covariance = operands.dense_covariance(
         "diffusion_covariance", diffusion_covariance, "diffusion", size=len(minimum)
     )
     barrier = checks.number("barrier", barrier)

@@ -6,7 +6,7 @@ import numpy as np
 import scipy.optimize
 
 from aniso import checks, estimates
-from aniso.matrices import operators
+from aniso.matrices import operands
 
 
 @dataclass(frozen=True)
@@ -89,7 +89,7 @@ def minimise_action(
     >>> round(result.action, 4)
     0.25
     """
-    covariance = operators.dense_covariance(
+    covariance = operands.dense_covariance(
         "diffusion_covariance", diffusion_covariance, "diffusion"
     )
     size = len(covariance)

@@ -6,7 +6,7 @@ from aniso import checks
 from aniso.escape import censoring
 from aniso.escape.censoring import MeanExitTime
 from aniso.langevin import first_passage, noises, problems
-from aniso.matrices import operators
+from aniso.matrices import operands
 
 
 @dataclass(frozen=True)
@@ -144,7 +144,7 @@ def simulate_chain_and_equation(
     >>> both.chain.mean.value > both.equation.mean.value
     True
     """
-    covariance = operators.dense_covariance(
+    covariance = operands.dense_covariance(
         "minibatch_covariance", minibatch_covariance, "mini-batch"
     )
     learning_rate = checks.number("learning_rate", learning_rate)

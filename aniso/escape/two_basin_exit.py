@@ -9,7 +9,7 @@ import numpy as np
 
 from aniso import checks
 from aniso.escape import minimum_action, quasi_potential
-from aniso.matrices import operators
+from aniso.matrices import operands
 
 _ROOT_TWO = np.sqrt(2.0)
 _AXES = np.array([[1.0, 1.0], [-1.0, 1.0]]) / _ROOT_TWO  # columns: directions of 20 and of 200
@@ -108,7 +108,7 @@ def exit_from_sharp_basin(data, diffusion_covariance, *, num_candidates=3, num_p
     """
     boundary = sharp_basin_boundary(data)
     drift = mean_drift(data)
-    covariance = operators.dense_covariance(
+    covariance = operands.dense_covariance(
         "diffusion_covariance", diffusion_covariance, "diffusion", size=2
     )
     num_candidates = checks.integer("num_candidates", num_candidates, low=1)

@@ -7,7 +7,7 @@ import numpy as np
 from aniso import checks, estimates, memory
 from aniso.langevin import cells, covariance_factor
 from aniso.langevin._kernels import accumulators, linear, panels, streams
-from aniso.matrices import operators
+from aniso.matrices import operands
 
 
 @dataclass(frozen=True)
@@ -86,7 +86,7 @@ def simulate_linear_chain(
     """
     hessian = checks.symmetric_matrix("hessian", hessian)
     dimension = len(hessian)
-    covariance = operators.dense_covariance(
+    covariance = operands.dense_covariance(
         "minibatch_covariance", minibatch_covariance, "mini-batch", size=dimension
     )
     learning_rate = checks.number("learning_rate", learning_rate)

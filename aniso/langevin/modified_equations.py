@@ -16,7 +16,7 @@ from aniso.arrays import (
 from aniso.langevin import drift_functions, drifts, noises, problems
 from aniso.langevin._kernels.streams import KERNEL, LANES
 from aniso.langevin.drifts import Drift
-from aniso.matrices import operators
+from aniso.matrices import operands
 
 _ROOT_TWO = 2.0**0.5
 
@@ -53,7 +53,7 @@ def first_order(drift, minibatch_covariance, learning_rate, start):
     >>> first_order(drifts.of_quadratic([[1.0]]), [[4.0]], 0.25, [0.0]).noise.covariance.tolist()
     [[1.0]]
     """
-    covariance = operators.dense_covariance(
+    covariance = operands.dense_covariance(
         "minibatch_covariance", minibatch_covariance, "mini-batch"
     )
     learning_rate = _positive(learning_rate)

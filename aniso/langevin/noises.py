@@ -15,7 +15,7 @@ from aniso.arrays import (
 )
 from aniso.langevin import covariance_factor, functions
 from aniso.langevin._kernels.streams import KERNEL
-from aniso.matrices import operators
+from aniso.matrices import operands
 
 
 @dataclass(frozen=True)
@@ -70,7 +70,7 @@ def constant(diffusion_covariance):
     >>> constant([[1.0, 1.0], [1.0, 1.0]]).factor.shape
     (2, 1)
     """
-    covariance = operators.dense_covariance(
+    covariance = operands.dense_covariance(
         "diffusion_covariance", diffusion_covariance, "diffusion"
     )
     if not np.any(covariance - np.diag(np.diag(covariance))):

@@ -1,10 +1,24 @@
-"""What can be said of a Hessian and a covariance as arrays or linear operators alone.
+"""Curvature and noise as matrices: arrays or linear operators of any framework.
 
-Nothing here knows a loss or a model: matrices of any framework are welcome.
+==========================  ====================================================================
+gradients, covariances      `gradient_covariance`, `empirical_fisher`, `minibatch_covariance`,
+                            `diffusion_covariance`, `example_gradients`
+alignment                   `alignment`, `trace_ratio`, `projection_coefficient`, `escape_rate`,
+                            `alignment_by_block`, `relative_commutator`
+subspaces                   `subspace_overlap`, `principal_cosines`, `captured_share`
+eigenvalues                 `leading_eigenpairs`, `extreme_eigenvalues`, `lanczos_quadrature`
+traces                      `trace`, `diagonal`, `trace_of_product`; estimates with an error:
+                            `hutchinson`, `hutch_plus_plus`, `xtrace`, `alignment_hutchinson`,
+                            `alignment_by_examples`
+noise of equal trace        `isotropic_equivalent`, `diagonal_part`, `leading_part`,
+                            `hessian_part`, `hessian_magnitude_part`, `optimal_noise`
+operators                   `SymmetricOperator`, `GradientCovariance`, `FactoredCovariance`,
+                            `DiagonalCovariance`
+==========================  ====================================================================
 
 >>> import numpy as np
->>> from aniso.matrices import indicators
->>> indicators.alignment(np.diag([4.0, 1.0]), np.diag([2.0, 0.0]))
+>>> from aniso import matrices
+>>> matrices.alignment(np.diag([4.0, 1.0]), np.diag([2.0, 0.0]))
 8.0
 """
 
@@ -13,19 +27,18 @@ import lazy_loader
 __getattr__, __dir__, __all__ = lazy_loader.attach(
     __name__,
     submodules=[
-        "block_lanczos",
+        "block_alignment",
         "centred_squares",
-        "commutators",
         "convention",
         "covariance_arrays",
         "eigenpairs",
         "exact_traces",
         "factored",
+        "gradients",
         "indicators",
-        "network_noise",
         "noise",
+        "operands",
         "operators",
-        "placed_operators",
         "spectral_density",
         "stochastic_alignment",
         "stochastic_traces",
@@ -33,7 +46,42 @@ __getattr__, __dir__, __all__ = lazy_loader.attach(
         "subspaces",
     ],
     submod_attrs={
+        "block_alignment": ["BlockAlignment", "alignment_by_block"],
+        "convention": ["Convention", "UnknownConvention", "convention_of", "minibatch_scale"],
+        "covariance_arrays": ["CovarianceArray"],
+        "eigenpairs": ["EigenPairs", "extreme_eigenvalues", "leading_eigenpairs"],
+        "exact_traces": ["diagonal", "trace", "trace_of_product"],
         "factored": ["DiagonalCovariance", "FactoredCovariance"],
-        "placed_operators": ["PlacedOperator"],
+        "gradients": ["ArrayGradients", "ExampleGradients", "example_gradients"],
+        "indicators": [
+            "Commutator",
+            "alignment",
+            "escape_rate",
+            "projection_coefficient",
+            "relative_commutator",
+            "trace_ratio",
+        ],
+        "noise": [
+            "GradientCovariance",
+            "diffusion_covariance",
+            "empirical_fisher",
+            "gradient_covariance",
+            "minibatch_covariance",
+        ],
+        "operands": ["dense_covariance", "unit_columns"],
+        "operators": ["PlacedOperator", "SymmetricOperator"],
+        "spectral_density": ["lanczos_quadrature"],
+        "stochastic_alignment": ["alignment_by_examples", "alignment_hutchinson"],
+        "stochastic_traces": ["hutch_plus_plus", "hutchinson", "xtrace"],
+        "structures": [
+            "diagonal_part",
+            "from_eigenpairs",
+            "hessian_magnitude_part",
+            "hessian_part",
+            "isotropic_equivalent",
+            "leading_part",
+            "optimal_noise",
+        ],
+        "subspaces": ["captured_share", "principal_cosines", "subspace_overlap"],
     },
 )

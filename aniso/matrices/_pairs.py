@@ -7,10 +7,21 @@ import numpy as np
 
 from aniso import checks
 from aniso.estimates import NotConverged
-from aniso.matrices import operators
+from aniso.matrices import operands
+
+ORDERS = {
+    "largest": lambda values: -values,
+    "smallest": lambda values: values,
+    "magnitude": lambda values: -np.abs(values),
+}
 
 
-@dataclass(frozen=True)
+def order_of(values, which):
+    """Return the indices that sort eigenvalues, the leading one first."""
+    return np.argsort(ORDERS[which](values), kind="stable")
+
+
+@dataclass(frozen=True, repr=False)
 class EigenPairs:
     """Eigenvalues and eigenvectors of a symmetric matrix, with residuals.
 
@@ -32,9 +43,21 @@ class EigenPairs:
     residuals: np.ndarray
     num_products: int
 
+    def __repr__(self):
+        values = "none"
+        if len(self.values):
+            values = (
+                f"values from {self.values[0]:.6g} to {self.values[-1]:.6g}, "
+                f"residuals <= {self.residuals.max():.2g}"
+            )
+        return (
+            f"<EigenPairs: k = {len(self.values)}, D = {self.vectors.shape[0]}, {values}, "
+            f"{self.num_products} products>"
+        )
+
 
 def with_residuals(matrix, values, vectors, num_products):
-    """EigenPairs with the sign convention and the measured residuals of given pairs."""
+    """Return EigenPairs with the sign convention and the measured residuals of given pairs."""
     largest = np.abs(vectors).argmax(axis=0)
     signs = np.sign(vectors[largest, np.arange(vectors.shape[1])])
     vectors = vectors * np.where(signs == 0, 1.0, signs)
@@ -43,7 +66,7 @@ def with_residuals(matrix, values, vectors, num_products):
 
 
 def checked_tolerance(tolerance, matrix, *, default):
-    """Tolerance of an eigensolver, by default the finest one that the matrix's numbers allow.
+    """Return the tolerance of an eigensolver, by default the finest that the numbers allow.
 
     Parameters
     ----------
@@ -62,7 +85,7 @@ def checked_tolerance(tolerance, matrix, *, default):
     >>> checked_tolerance(None, np.eye(2), default=1e-10)
     1e-10
     """
-    eps = operators.rounding(matrix)
+    eps = operands.rounding(matrix)
     if tolerance is None:
         return max(default, 1e3 * eps)
     tolerance = checks.number("tolerance", tolerance, low=0, high=1, strict=True)
@@ -76,11 +99,11 @@ def checked_tolerance(tolerance, matrix, *, default):
 
 def rounding_of_residuals(matrix, norm):
     """Residual that the rounding of one product leaves, ``64 eps |A| sqrt(D)``."""
-    return 64 * operators.rounding(matrix) * norm * math.sqrt(matrix.shape[0])
+    return 64 * operands.rounding(matrix) * norm * math.sqrt(matrix.shape[0])
 
 
 def require_residuals(pairs, matrix, tolerance, norm, remedy):
-    """The pairs themselves, if each residual is at most ``tolerance * |A|`` up to rounding.
+    """Return the pairs if each residual is at most ``tolerance * |A|`` up to rounding.
 
     Raises
     ------
@@ -89,7 +112,7 @@ def require_residuals(pairs, matrix, tolerance, norm, remedy):
     NotConverged
         If a residual is larger; `partial` holds the pairs.
     """
-    operators.finite_products(pairs.residuals)
+    operands.finite_products(pairs.residuals)
     met = pairs.residuals <= tolerance * norm + rounding_of_residuals(matrix, norm)
     if not met.all():
         raise NotConverged(
@@ -102,7 +125,7 @@ def require_residuals(pairs, matrix, tolerance, norm, remedy):
 
 
 def may_hide_copies(values, block_size, width):
-    """Whether a Krylov space of so many start vectors may lack copies of an eigenvalue.
+    """Return whether a Krylov space of so many start vectors may lack copies of an eigenvalue.
 
     Such a space holds at most `block_size` vectors of each eigenspace. An eigenvalue of which
     fewer copies were found has no others. Copies of the last value are none of the leading ones.

@@ -33,8 +33,8 @@ def centred_square_sums(gradients, mean):
 
     Parameters
     ----------
-    gradients : GradientFactors or StreamedGradients
-        The g_i, with ``shape``, ``dtype``, ``square_sums`` and ``rows``.
+    gradients : ExampleGradients
+        The g_i.
     mean : array, shape (D,)
         g.
 
@@ -66,7 +66,7 @@ def centred_square_norm(gradients, mean):
     Parameters
     ----------
     gradients, mean
-        As for :func:`centred_square_sums`, with ``square_norms`` besides.
+        As for :func:`centred_square_sums`.
 
     Returns
     -------
@@ -97,10 +97,9 @@ def square_sums_of_rows(gradients, mean):
     count, dimension = gradients.shape
     mean = transfer.to_numpy(mean).astype(np.float64)
     size = max(1, min(count, _BLOCK_ENTRIES // max(1, dimension)))
-    network = getattr(gradients, "network", None)
-    if network is not None and network.data.vectors_at_once is not None:
+    if gradients.rows_at_once is not None:
         # deviations and their squares are in double precision
-        size = max(1, min(size, network.data.vectors_at_once // 2))
+        size = max(1, min(size, gradients.rows_at_once // 2))
     first, second = np.zeros(dimension), np.zeros(dimension)
     for start in range(0, count, size):
         rows = transfer.to_numpy(gradients.rows(start, min(start + size, count)))

@@ -65,7 +65,7 @@ examples without replacement
         if not self.centred:
             raise checks.InputError(
                 f"this is the {self}; a batch mean has a centred covariance: expected the result "
-                "of gradient_noise.gradient_covariance"
+                "of matrices.gradient_covariance"
             )
         if self.stage != "one example":
             already = "" if self.stage == "scaled" else "already "
@@ -88,7 +88,7 @@ examples without replacement
         if self.stage != "mini-batch":
             raise checks.InputError(
                 f"this is the {self}; expected the covariance of a batch mean, from "
-                "gradient_noise.minibatch_covariance, so that the learning rate enters once"
+                "matrices.minibatch_covariance, so that the learning rate enters once"
             )
         learning_rate = checks.number("learning_rate", learning_rate, low=0)
         return replace(self, learning_rate=learning_rate)
@@ -155,7 +155,7 @@ class UnknownConvention:
         """
         del batch_size, replacement
         raise checks.InputError(
-            f"this is a {self}; expected the result of gradient_noise.gradient_covariance"
+            f"this is a {self}; expected the result of matrices.gradient_covariance"
         )
 
     def diffusion(self, learning_rate):
@@ -167,7 +167,7 @@ class UnknownConvention:
         """
         del learning_rate
         raise checks.InputError(
-            f"this is a {self}; expected the result of gradient_noise.minibatch_covariance"
+            f"this is a {self}; expected the result of matrices.minibatch_covariance"
         )
 
     def __str__(self):
@@ -226,7 +226,7 @@ def check_stage(name, matrix, stage):
     Traceback (most recent call last):
         ...
     aniso.checks.InputError: covariance is the centred gradient covariance of one example of 2; \
-expected the diffusion covariance, from gradient_noise.diffusion_covariance
+expected the diffusion covariance, from matrices.diffusion_covariance
     """
     convention = convention_of(matrix)
     if convention is None:
@@ -243,7 +243,7 @@ expected the diffusion covariance, from gradient_noise.diffusion_covariance
         remedy = ", or np.asarray of a dense one, to be taken at its word"
     raise checks.InputError(
         f"{name} is the {convention}; expected the {stage} covariance, from "
-        f"gradient_noise.{maker}{remedy}"
+        f"matrices.{maker}{remedy}"
     )
 
 

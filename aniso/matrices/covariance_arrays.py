@@ -17,7 +17,7 @@ class CovarianceArray(np.ndarray):
     ----------
     matrix : array_like, shape (D, D)
         Not copied if it is an array.
-    convention : noise_conventions.Convention or UnknownConvention
+    convention : Convention or UnknownConvention
 
     Examples
     --------

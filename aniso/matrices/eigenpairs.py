@@ -1,14 +1,11 @@
 """Leading and extreme eigenpairs of a symmetric matrix, with residuals and a verdict."""
 
-from dataclasses import replace
-
 import numpy as np
 import scipy.linalg
-from scipy.sparse.linalg import ArpackNoConvergence, LinearOperator, eigsh
 
 from aniso import checks
-from aniso.estimates import NotConverged
-from aniso.matrices import _pairs, block_lanczos, operators
+from aniso.matrices import _arpack, _block_lanczos, _pairs, operands
+from aniso.matrices._arpack import quasi_random_vector
 from aniso.matrices._pairs import EigenPairs, with_residuals
 
 __all__ = [
@@ -20,17 +17,24 @@ __all__ = [
 ]
 
 _TOLERANCE = 1e-10
-_ROUGH = 1e-3
-_SUBSPACE = 20  # ARPACK's for one pair
-_ORDERS = {"largest": "LA", "smallest": "SA", "magnitude": "LM"}
 # Up to this dimension LAPACK takes about a second; above it Lanczos is faster for a few pairs.
 _DENSE_DIMENSION = 1500
+# From so many pairs on, block products are faster than ARPACK's single ones.
+_MANY = 21
 
 
 def leading_eigenpairs(
-    matrix, num_pairs, *, which="largest", tolerance=None, max_products=100_000, start=None
+    matrix,
+    num_pairs,
+    *,
+    which="largest",
+    method="auto",
+    tolerance=None,
+    block_size=None,
+    max_products=100_000,
+    start=None,
 ):
-    """The `num_pairs` leading eigenpairs of a symmetric matrix.
+    """Return the k leading eigenpairs of a symmetric matrix.
 
     Parameters
     ----------
@@ -41,19 +45,28 @@ def leading_eigenpairs(
     which : {"largest", "smallest", "magnitude"}
         Largest eigenvalues in decreasing order, smallest in increasing order, or largest in
         magnitude in decreasing order of it.
+    method : {"auto", "dense", "arpack", "block"}
+        "dense": LAPACK; an operator is formed by D products. "arpack": implicitly restarted
+        Lanczos, products with single vectors, k < D. "block": block Lanczos with full
+        reorthogonalisation, for operators with a fast product of blocks. "auto": dense for an array
+        of moderate size and where many of the D pairs are wanted, block where `block_size` or a
+        block `start` is given or more than 20 pairs are wanted, ARPACK otherwise.
     tolerance : float, optional
         Residuals are at most ``tolerance * |A|`` plus the rounding of a product. |A| is the largest
         value or ``|A q|`` of the iteration's unit vectors q. If not given, 1e-10, or more in single
         precision.
+    block_size : int, optional
+        Start vectors b of the block iteration; about k/10 between 8 and 40 if not given.
     max_products : int
-        Bound on the iteration.
-    start : array_like, shape (D,), optional
-        Start vector of the iteration; a fixed quasi-random sequence if not given, so that the
-        result is reproducible.
+        Bound on the iteration; a block iteration keeps a basis of as many vectors, at most D.
+    start : array_like, shape (D,) or (D, b), optional
+        Start vector, or the first block; fixed numbers if not given, so that the result is
+        reproducible.
 
     Returns
     -------
     EigenPairs
+        With the measured residuals.
 
     Raises
     ------
@@ -62,48 +75,95 @@ def leading_eigenpairs(
         not finite.
     NotConverged
         If the iteration stops before the tolerance, or the measured residuals stay above it;
-        `partial` holds the EigenPairs that had converged.
+        `partial` holds the pairs that were found.
     AllocationRefused
-        If a block iteration for multiple eigenvalues does not fit.
+        If the basis of a block iteration, or a dense matrix, does not fit.
 
     Notes
     -----
-    An array of moderate size, or an operator of which a large share of the spectrum is wanted, is
-    decomposed by LAPACK; otherwise implicitly restarted Lanczos (ARPACK). Lanczos with one start
-    vector may miss copies of a multiple eigenvalue. After it, the leading eigenvalue of the matrix
-    without the pairs found, from a random start, tells whether a larger one is missing. If so, the
-    pairs are found by :func:`aniso.matrices.block_lanczos.leading_eigenpairs` with a block of k
-    vectors, which misses none. The multiplicities of the values returned are right with probability
-    one, for values that are further apart than ``tolerance |A|``.
+    Multiplicities are right with probability one, for values that are further apart than
+    ``2 tolerance |A|``. Lanczos with one start vector may miss copies of a multiple eigenvalue.
+    After it, the leading eigenvalue of the matrix without the pairs found, from a random start,
+    tells whether a larger one is missing; if so, a block of k vectors finds the pairs. A random
+    block of b vectors meets each eigenspace in up to b directions. If b copies of one eigenvalue
+    are found above the last of the k values, the block iteration is repeated with
+    ``min(k, max(64, 4 b))`` vectors, until no eigenvalue has so many copies.
+
+    A block iteration of m basis vectors costs m products, 4 D m^2 flops of orthogonalisation and
+    8 D m bytes. Formulas: docs/theory/estimates.md.
 
     Examples
     --------
     >>> pairs = leading_eigenpairs([[2.0, 0.0], [0.0, -3.0]], 1, which="magnitude")
     >>> pairs.values
     array([-3.])
+    >>> pairs
+    <EigenPairs: k = 1, D = 2, values from -3 to -3, residuals <= 0, 0 products>
     """
-    matrix = operators.symmetric("matrix", matrix)
-    dimension = matrix.shape[0]
+    checked = operands.symmetric("matrix", matrix, probed=False)
+    dimension = checked.shape[0]
     num_pairs = checks.integer("num_pairs", num_pairs, low=1, high=dimension, high_name="D")
-    checks.one_of("which", which, list(_ORDERS))
-    tolerance = _pairs.checked_tolerance(tolerance, matrix, default=_TOLERANCE)
+    checks.one_of("which", which, list(_pairs.ORDERS))
+    tolerance = _pairs.checked_tolerance(tolerance, checked, default=_TOLERANCE)
     max_products = checks.integer("max_products", max_products, low=1)
-    if start is not None:
-        start = checks.array("start", start, shape=(dimension,))
-        if not start.any():
-            raise checks.InputError("start is zero; expected a vector with a non-zero entry")
-    subspace = _subspace_size(num_pairs, dimension)
-    if operators.is_dense(matrix) and (dimension <= _DENSE_DIMENSION or 10 * num_pairs > dimension):
-        return _decomposed(matrix, num_pairs, which, tolerance, 0)
-    if 2 * subspace >= dimension:
-        dense = operators.to_dense(matrix)
-        return _decomposed(dense, num_pairs, which, tolerance, dimension)
-    start = quasi_random_vector(dimension) if start is None else start
-    return _iterated(matrix, num_pairs, which, tolerance, max_products, start, subspace)
+    start = _checked_start(start, dimension)
+    method = _chosen(method, checked, num_pairs, block_size, start)
+    if method == "block":
+        limit = min(dimension, max_products)
+        checks.integer("max_products", limit, low=num_pairs)
+        block = start if start is not None and start.ndim == 2 else None
+        if block is None:
+            block = _block_lanczos.first_block(dimension, num_pairs, block_size, start)
+        return _block_lanczos.iterate(checked, num_pairs, which, tolerance, limit, block)
+    if not operands.is_dense(checked):
+        checked = operands.symmetric("matrix", matrix)  # probed
+    if method == "arpack":
+        return _arpack.iterate(checked, num_pairs, which, tolerance, max_products, start)
+    num_products = 0 if operands.is_dense(checked) else dimension
+    return _decomposed(operands.to_dense(checked), num_pairs, which, tolerance, num_products)
+
+
+def _checked_start(start, dimension):
+    if start is None:
+        return None
+    start = checks.array("start", start)
+    if start.ndim not in (1, 2) or start.shape[0] != dimension:
+        raise checks.InputError(
+            f"start has shape {start.shape}; expected ({dimension},) or ({dimension}, b)"
+        )
+    if not start.any():
+        raise checks.InputError("start is zero; expected a vector with a non-zero entry")
+    return start
+
+
+def _chosen(method, matrix, num_pairs, block_size, start):
+    """Return the method, chosen for "auto" and checked against the other arguments."""
+    checks.one_of("method", method, ["auto", "dense", "arpack", "block"])
+    dimension = matrix.shape[0]
+    many_vectors = block_size is not None or (start is not None and start.ndim == 2)
+    if method == "auto":
+        if many_vectors:
+            return "block"
+        moderate = dimension <= _DENSE_DIMENSION or 10 * num_pairs > dimension
+        few = 2 * _arpack.subspace_size(num_pairs, dimension) < dimension
+        if not few or (operands.is_dense(matrix) and moderate):
+            return "dense"
+        return "block" if num_pairs >= _MANY else "arpack"
+    if method != "block" and many_vectors:
+        raise checks.InputError(
+            f"block_size={block_size!r} or a start block is given with method={method!r}; "
+            'expected method="block"'
+        )
+    if method == "arpack" and num_pairs == dimension:
+        raise checks.InputError(
+            f'num_pairs={num_pairs} with method="arpack"; expected less than D={dimension}, or '
+            'method="dense"'
+        )
+    return method
 
 
 def extreme_eigenvalues(matrix, *, tolerance=None, max_products=100_000):
-    """The smallest and the largest eigenvalue of a symmetric matrix, a pair of floats.
+    """Return the smallest and the largest eigenvalue of a symmetric matrix, a pair of floats.
 
     Parameters
     ----------
@@ -124,8 +184,8 @@ def extreme_eigenvalues(matrix, *, tolerance=None, max_products=100_000):
     >>> extreme_eigenvalues([[2.0, 0.0], [0.0, -3.0]])
     (-3.0, 2.0)
     """
-    matrix = operators.symmetric("matrix", matrix)
-    if operators.is_dense(matrix) and len(matrix) <= _DENSE_DIMENSION:
+    matrix = operands.symmetric("matrix", matrix)
+    if operands.is_dense(matrix) and len(matrix) <= _DENSE_DIMENSION:
         values = np.linalg.eigvalsh(matrix)
         return float(values[0]), float(values[-1])
     ends = [
@@ -133,16 +193,6 @@ def extreme_eigenvalues(matrix, *, tolerance=None, max_products=100_000):
         for end in ("smallest", "largest")
     ]
     return float(ends[0].values[0]), float(ends[1].values[0])
-
-
-def quasi_random_vector(dimension):
-    """The fixed start vector, entries ``frac(j * golden ratio) - 1/2``, shape (D,)."""
-    golden = (1 + np.sqrt(5)) / 2
-    return np.modf(golden * np.arange(1, dimension + 1))[0] - 0.5
-
-
-def _subspace_size(num_pairs, dimension):
-    return min(dimension, max(2 * num_pairs + 1, _SUBSPACE))
 
 
 def _decomposed(array, num_pairs, which, tolerance, num_products):
@@ -153,142 +203,7 @@ def _decomposed(array, num_pairs, which, tolerance, num_products):
         low = 0 if which == "smallest" else dimension - num_pairs
         subset = [low, low + num_pairs - 1]
         values, vectors = scipy.linalg.eigh(array, subset_by_index=subset)
-    order = _order(values, which)[:num_pairs]
+    order = _pairs.order_of(values, which)[:num_pairs]
     pairs = with_residuals(array, values[order], vectors[:, order], num_products)
     norm = float(np.linalg.norm(array, axis=0).max())
     return _pairs.require_residuals(pairs, array, tolerance, norm, "raise the tolerance")
-
-
-def _order(values, which):
-    keys = {"largest": -values, "smallest": values, "magnitude": -np.abs(values)}
-    return np.argsort(keys[which], kind="stable")
-
-
-def _iterated(matrix, num_pairs, which, tolerance, max_products, start, subspace):
-    counter = _Counted(matrix)
-    if not (counter @ start).any():
-        return _pairs_of_zero(counter, num_pairs)
-    try:
-        values, vectors = eigsh(
-            counter,
-            num_pairs,
-            which=_ORDERS[which],
-            v0=start,
-            tol=tolerance,
-            ncv=subspace,
-            maxiter=max(1, max_products // (subspace - num_pairs)),
-        )
-    except ArpackNoConvergence as error:
-        order = _order(error.eigenvalues, which)
-        partial = with_residuals(
-            matrix, error.eigenvalues[order], error.eigenvectors[:, order], counter.num_products
-        )
-        raise NotConverged(
-            f"{len(order)} of {num_pairs} eigenpairs reached the tolerance {tolerance:g} within "
-            f"{counter.num_products} products; raise max_products or the tolerance "
-            "(the partial result holds the converged ones)",
-            partial,
-        ) from error
-    order = _order(values, which)
-    pairs = with_residuals(matrix, values[order], vectors[:, order], counter.num_products)
-    counter.norm = max(counter.norm, float(np.abs(values).max()))
-    _pairs.require_residuals(
-        pairs, matrix, tolerance, counter.norm, "raise the tolerance to what the products allow"
-    )
-    if num_pairs > 1 and _lacks_copies(counter, pairs, which, tolerance, max_products):
-        most = min(len(start), max(num_pairs, max_products))
-        pairs = block_lanczos.leading_eigenpairs(
-            matrix,
-            num_pairs,
-            which=which,
-            tolerance=tolerance,
-            block_size=num_pairs,
-            max_basis=most,
-        )
-        return replace(pairs, num_products=counter.num_products + pairs.num_products)
-    return replace(pairs, num_products=counter.num_products)
-
-
-def _lacks_copies(counter, pairs, which, tolerance, max_products):
-    """Whether an eigenvalue beyond the last of the pairs is left in the space without them."""
-    # ARPACK's tolerance is relative to the value: the shift makes that the size of the matrix
-    shift = {"largest": counter.norm, "smallest": -counter.norm, "magnitude": 0.0}[which]
-    size = {"largest": float, "smallest": lambda value: -float(value), "magnitude": abs}[which]
-    left = _Deflated(counter, pairs.vectors, shift)
-    generator = np.random.Generator(np.random.Philox(key=0))
-    start = generator.standard_normal(len(pairs.vectors))
-    start -= pairs.vectors @ (pairs.vectors.T @ start)
-    last = size(pairs.values[-1])
-    moved = np.linalg.norm(left @ start - shift * start) / np.linalg.norm(start)
-    if moved <= _pairs.rounding_of_residuals(counter.matrix, counter.norm):
-        return last < -tolerance * counter.norm  # nothing but zeros is left
-    # roughly first: a value well inside needs no more digits
-    for accuracy in (max(tolerance, _ROUGH), tolerance):
-        try:
-            value, vector = eigsh(
-                left,
-                1,
-                which=_ORDERS[which],
-                v0=start,
-                tol=accuracy,
-                maxiter=max(1, max_products // _SUBSPACE),
-            )
-        except ArpackNoConvergence as error:
-            raise NotConverged(
-                f"whether copies of multiple eigenvalues are missing is not settled within "
-                f"{counter.num_products} products; raise max_products or the tolerance (the "
-                "partial result holds the pairs found)",
-                replace(pairs, num_products=counter.num_products),
-            ) from error
-        residual = float(np.linalg.norm(left @ vector[:, 0] - value[0] * vector[:, 0]))
-        found = size(value[0] - shift)
-        if found > last + tolerance * counter.norm:
-            return True
-        if found + 2 * residual <= last:
-            return False
-    return False
-
-
-def _pairs_of_zero(counter, num_pairs):
-    """Eigenpairs of a matrix that maps the start vector to 0: of the zero matrix."""
-    dimension = counter.shape[0]
-    if (counter @ quasi_random_vector(dimension)).any():
-        raise checks.InputError(
-            "start lies in the null space of the matrix, where the iteration would stay; "
-            "expected another start vector"
-        )
-    vectors = operators.unit_columns(dimension, 0, num_pairs)
-    return with_residuals(counter, np.zeros(num_pairs), vectors, counter.num_products)
-
-
-class _Counted(LinearOperator):
-    """A symmetric matrix that counts its products and keeps the largest ``|A q|`` seen."""
-
-    def __init__(self, matrix):
-        self.matrix = matrix
-        self.num_products = 0
-        self.norm = 0.0
-        super().__init__(np.dtype(np.float64), matrix.shape)
-
-    def _matvec(self, vector):
-        self.num_products += 1
-        vector = np.ravel(vector)
-        product = operators.finite_products(self.matrix @ vector)
-        length = float(np.linalg.norm(vector))
-        if length > 0:
-            self.norm = max(self.norm, float(np.linalg.norm(product)) / length)
-        return product
-
-
-class _Deflated(LinearOperator):
-    """``A + shift I`` in the complement of eigenvectors V, zero within their span."""
-
-    def __init__(self, matrix, vectors, shift):
-        self.matrix, self.vectors, self.shift = matrix, vectors, shift
-        super().__init__(np.dtype(np.float64), matrix.shape)
-
-    def _matvec(self, vector):
-        vector = np.ravel(vector)
-        outside = vector - self.vectors @ (self.vectors.T @ vector)
-        moved = self.matrix @ outside
-        return moved - self.vectors @ (self.vectors.T @ moved) + self.shift * outside

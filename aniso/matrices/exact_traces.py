@@ -1,18 +1,18 @@
 """Exact traces ``Tr A`` and ``Tr(A B)`` of arrays and operators, in blocks, at a stated cost.
 
 The functions trust what they are given: symmetric float arrays or operators, as
-:func:`aniso.matrices.operators.symmetric` returns them. :mod:`aniso.matrices.indicators` is the
+:func:`aniso.matrices.operands.symmetric` returns them. :mod:`aniso.matrices.indicators` is the
 door.
 """
 
 import numpy as np
 
 from aniso import checks
-from aniso.matrices import operators
+from aniso.matrices import operands
 from aniso.matrices.factored import DiagonalCovariance, is_factored
 
 
-def trace(matrix, *, max_products=operators.MAX_PRODUCTS):
+def trace(matrix, *, max_products=operands.MAX_PRODUCTS):
     """Exact trace ``Tr A``, float.
 
     Parameters
@@ -32,14 +32,14 @@ def trace(matrix, *, max_products=operators.MAX_PRODUCTS):
     >>> trace(np.array([[1.0, 5.0], [5.0, 2.0]]))
     3.0
     """
-    if operators.is_dense(matrix):
+    if operands.is_dense(matrix):
         return float(np.trace(matrix))
-    if callable(getattr(matrix, "trace", None)):
-        return float(operators.finite_products(matrix.trace()))
+    if states(matrix, "trace"):
+        return float(operands.finite_products(matrix.trace()))
     return float(diagonal(matrix, max_products=max_products).sum())
 
 
-def nonzero_trace(name, matrix, *, max_products=operators.MAX_PRODUCTS):
+def nonzero_trace(name, matrix, *, max_products=operands.MAX_PRODUCTS):
     """Exact trace that a ratio may divide by; one that is zero to rounding is refused.
 
     Raises
@@ -57,7 +57,7 @@ def nonzero_trace(name, matrix, *, max_products=operators.MAX_PRODUCTS):
     return total
 
 
-def significant_trace(matrix, *, max_products=operators.MAX_PRODUCTS):
+def significant_trace(matrix, *, max_products=operands.MAX_PRODUCTS):
     """Exact trace, 0 where it is zero to its rounding.
 
     Parameters
@@ -87,13 +87,11 @@ def _trace_with_rounding(matrix, max_products):
         return trace(matrix, max_products=max_products), stated
     if getattr(matrix, "symmetric_by_construction", False):
         return trace(matrix, max_products=max_products), 0.0
-    if operators.is_dense(matrix):
+    if operands.is_dense(matrix):
         entries, size = matrix.diagonal(), float(np.linalg.norm(matrix))
         total = float(entries.sum())
     else:
-        states_trace, states_diagonal = (
-            callable(getattr(matrix, name, None)) for name in ("trace", "diagonal")
-        )
+        states_trace, states_diagonal = states(matrix, "trace"), states(matrix, "diagonal")
         entries = 0.0
         if states_diagonal or not states_trace:
             entries = diagonal(matrix, max_products=max_products)
@@ -101,10 +99,10 @@ def _trace_with_rounding(matrix, max_products):
         signs = np.random.Generator(np.random.Philox(key=0)).integers(0, 2, matrix.shape[0])
         size = float(np.linalg.norm(matrix @ (2.0 * signs - 1.0)))
     size = max(size, float(np.abs(entries).sum()))
-    return total, 8 * operators.rounding(matrix) * size
+    return total, 8 * operands.rounding(matrix) * size
 
 
-def diagonal(matrix, *, max_products=operators.MAX_PRODUCTS):
+def diagonal(matrix, *, max_products=operands.MAX_PRODUCTS):
     """Exact diagonal ``diag A``, shape (D,).
 
     Parameters
@@ -122,20 +120,19 @@ def diagonal(matrix, *, max_products=operators.MAX_PRODUCTS):
     >>> diagonal(np.array([[1.0, 5.0], [5.0, 2.0]]))
     array([1., 2.])
     """
-    if operators.is_dense(matrix):
+    if operands.is_dense(matrix):
         return matrix.diagonal().copy()
-    if callable(getattr(matrix, "diagonal", None)):
+    if states(matrix, "diagonal"):
         return matrix.diagonal()
-    dimension = matrix.shape[0]
-    _check_products(dimension, max_products, "trace_estimators.hutch_plus_plus")
-    result = np.empty(dimension)
-    for start, stop in operators.blocks(dimension, dimension):
-        products = matrix @ operators.unit_columns(dimension, start, stop)
-        result[start:stop] = products[np.arange(start, stop), np.arange(stop - start)]
-    return operators.finite_products(result)
+    return operands.diagonal_by_products(matrix, max_products)
 
 
-def trace_of_product(left, right, *, max_products=operators.MAX_PRODUCTS):
+def states(matrix, name):
+    """Return whether an operator knows its trace or diagonal without products."""
+    return callable(getattr(matrix, name, None)) and getattr(matrix, "has_diagonal", True)
+
+
+def trace_of_product(left, right, *, max_products=operands.MAX_PRODUCTS):
     """Exact trace of a product, ``Tr(A B)``, float.
 
     Parameters
@@ -161,7 +158,7 @@ def trace_of_product(left, right, *, max_products=operators.MAX_PRODUCTS):
     >>> trace_of_product(np.diag([2.0, 1.0]), np.array([[3.0, 1.0], [1.0, 4.0]]))
     10.0
     """
-    if operators.is_dense(left) and operators.is_dense(right):
+    if operands.is_dense(left) and operands.is_dense(right):
         return float(np.einsum("ij,ij->", left, right))
     for first, second in ((left, right), (right, left)):
         if isinstance(first, DiagonalCovariance):
@@ -174,41 +171,32 @@ def trace_of_product(left, right, *, max_products=operators.MAX_PRODUCTS):
     dimension = left.shape[0]
     if factored:
         num_rows, first, second = min(factored, key=lambda candidate: candidate[0])
-        if num_rows <= dimension or operators.is_dense(second) or is_factored(second):
+        if num_rows <= dimension or operands.is_dense(second) or is_factored(second):
             return _by_rows(first, second, max_products)
     return _by_columns(left, right, max_products)
 
 
 def _by_rows(factored, other, max_products):
     dimension, num_rows = factored.shape[0], factored.num_rows
-    if not operators.is_dense(other) and not is_factored(other):
-        _check_products(num_rows, max_products, "trace_estimators.alignment_by_examples")
+    if not operands.is_dense(other) and not is_factored(other):
+        operands.require_products(num_rows, max_products, "alignment_by_examples")
     total = 0.0
     largest = getattr(factored, "rows_at_once", None)
-    for start, stop in operators.blocks(num_rows, dimension, largest):
+    for start, stop in operands.ranges(num_rows, dimension, largest):
         rows = factored.factor_rows(start, stop)
         total += float(np.einsum("ij,ji->", rows, other @ rows.T))
-    return operators.finite_products(total)
+    return operands.finite_products(total)
 
 
 def _by_columns(left, right, max_products):
     dimension = left.shape[0]
-    _check_products(dimension, max_products, "trace_estimators.alignment_hutchinson")
+    operands.require_products(dimension, max_products, "alignment_hutchinson")
     total = 0.0
-    for start, stop in operators.blocks(dimension, dimension):
-        columns = operators.unit_columns(dimension, start, stop)
+    for start, stop in operands.ranges(dimension, dimension):
+        columns = operands.unit_columns(dimension, start, stop)
         images = [
-            matrix[:, start:stop] if operators.is_dense(matrix) else matrix @ columns
+            matrix[:, start:stop] if operands.is_dense(matrix) else matrix @ columns
             for matrix in (left, right)
         ]
         total += float(np.einsum("ij,ij->", *images))
-    return operators.finite_products(total)
-
-
-def _check_products(needed, max_products, estimator):
-    max_products = checks.integer("max_products", max_products, low=1)
-    if needed > max_products:
-        raise checks.InputError(
-            f"the exact trace needs {needed} products of the operator, more than "
-            f"max_products={max_products}; use {estimator}, or raise max_products"
-        )
+    return operands.finite_products(total)

@@ -1,7 +1,5 @@
 """Covariances as linear operators that never form D x D: factored and diagonal.
 
-The protocol
-------------
 A covariance is a symmetric `LinearOperator` of shape (D, D) with `trace()`, `diagonal()`,
 `to_dense()`, `quadratic_form(vectors)` and `sample(rng, num_samples)`. A *factored* covariance
 ``Sigma = A^T A``, A of shape (n, D), offers besides
@@ -13,26 +11,28 @@ A covariance is a symmetric `LinearOperator` of shape (D, D) with `trace()`, `di
 `project(vectors)`                    ``A @ vectors``, vectors (D, K) -> (n, K)
 ====================================  ==========================================================
 
-It may state `rows_at_once`, how many rows fit into its memory together. The exact traces and the
-estimators of this storey ask for nothing else, so that a covariance whose
-rows exist only as products of activations and deltas can take part by offering the same names.
+It may state `rows_at_once`, how many rows fit into its memory together. Exact traces and
+estimators use nothing else, so that an object with these members takes part.
 """
 
 import math
 import numbers
+from functools import cached_property
 
 import numpy as np
 from scipy.sparse.linalg import LinearOperator
 
 from aniso import checks, memory
-from aniso.matrices import _pairs, operators
+from aniso.arrays import functions, places, transfer
+from aniso.matrices import centred_squares, operands
+from aniso.matrices._factored_pairs import leading_pairs
 from aniso.matrices.covariance_arrays import with_convention
-
-_EIGEN_TOLERANCE = 1e-10
+from aniso.matrices.gradients import ExampleGradients, held_rows
+from aniso.matrices.operators import PlacedOperator
 
 
 class _Covariance(LinearOperator):
-    """What covariances share: multiples, the transpose and a convention of their own."""
+    """Multiples, the transpose and the convention that all covariances share."""
 
     symmetric_by_construction = True
     convention = None
@@ -64,38 +64,91 @@ class _Covariance(LinearOperator):
     _transpose = _adjoint
 
 
-class FactoredCovariance(_Covariance):
-    """Covariance ``Sigma = scale * rows^T rows``, kept as its factor.
+class FactoredCovariance(PlacedOperator, _Covariance):
+    """Covariance ``Sigma = scale * sum_i (g_i - g)(g_i - g)^T``, kept as its factor.
 
     Parameters
     ----------
-    rows : ndarray, shape (n, D)
-        Unscaled rows; copied, unless they are read-only already (:func:`aniso.checks.held`).
+    rows : ndarray, shape (n, D), or ExampleGradients
+        The g_i. An array is copied, unless it is read-only already (:func:`aniso.checks.held`).
     scale : float
-        Non-negative number that multiplies ``rows^T rows``.
-    convention : noise_conventions.Convention, optional
+        Non-negative factor of the sum.
+    convention : Convention, optional
         What it is the covariance of, where that is known.
+    mean : array, shape (D,), optional
+        The mean g that is subtracted from each row; None where the rows are taken as they are.
+
+    Attributes
+    ----------
+    gradients : ExampleGradients
+        The g_i, shared between multiples.
+    rows : ndarray, shape (n, D)
+        The deviations, an array that is kept, or one that is formed anew.
+    place : places.Place
+        Where the gradients live. Products, sums and projections of arrays of the host return to
+        the host; samples stay with the gradients; rows, diagonal and eigenpairs are NumPy arrays.
 
     Notes
     -----
-    A product with K vectors costs 4 n D K flops in two matrix products. Another scale shares the
-    rows.
+    A product with K vectors costs 4 n D K flops for an array. Where a mean is subtracted, it is
+    subtracted from products: a mean of norm M among deviations of norm s costs them about
+    ``log10(M / s)`` of the sixteen digits. Trace and diagonal subtract sums of squares, or form the
+    gradients where that would cost more than half the digits.
+
+    Examples
+    --------
+    >>> covariance = FactoredCovariance(np.array([[1.0, 0.0], [1.0, 2.0]]), 0.5)
+    >>> covariance.trace(), covariance @ np.array([0.0, 1.0])
+    (3.0, array([1., 2.]))
     """
 
-    def __init__(self, rows, scale, convention=None):
-        self.rows = checks.held(rows)
-        self.scale = float(scale)
-        self.convention = convention
-        super().__init__(np.dtype(np.float64), (rows.shape[1], rows.shape[1]))
+    def __init__(self, rows, scale, convention=None, mean=None):
+        self.gradients = rows if isinstance(rows, ExampleGradients) else held_rows(rows)
+        self.scale, self.convention, self.mean = float(scale), convention, mean
+        self.place = self.gradients.place
+        dimension = self.gradients.shape[1]
+        LinearOperator.__init__(self, np.dtype(self.gradients.dtype), (dimension, dimension))
 
     def rescaled(self, factor, convention):
-        """The matrix times `factor`, with another convention; the rows are shared."""
-        return type(self)(self.rows, self.scale * factor, convention)
+        """Return the matrix times `factor` with another convention; the gradients are shared."""
+        return type(self)(self.gradients, self.scale * factor, convention, self.mean)
 
     @property
     def num_rows(self):
         """Number of rows n of the factor."""
-        return self.rows.shape[0]
+        return self.gradients.shape[0]
+
+    @property
+    def rows_at_once(self):
+        """Rows that may exist together within the gradients' memory budget, or None."""
+        return self.gradients.rows_at_once
+
+    @property
+    def rows(self):
+        """Deviations ``g_i - g``, shape (n, D).
+
+        Raises
+        ------
+        AllocationRefused
+            If they are not kept and do not fit.
+        """
+        if not self.gradients.holds_rows:
+            num_rows, dimension = self.gradients.shape
+            self._require(
+                num_rows * dimension * self.dtype.itemsize,
+                f"the centred gradients, {num_rows} x {dimension}",
+                "use factor_rows for some of them, project and combine",
+            )
+        return self._deviations(0, self.num_rows)
+
+    def _deviations(self, start, stop):
+        rows = self.gradients.rows(start, stop)
+        if self.mean is not None:
+            rows -= self.mean
+        return transfer.to_numpy(rows)
+
+    def _require(self, num_bytes, what, remedy):
+        memory.require(num_bytes, what, remedy, budget=self.gradients.memory_budget)
 
     @property
     def factor(self):
@@ -104,37 +157,77 @@ class FactoredCovariance(_Covariance):
 
     def factor_rows(self, start, stop):
         """Rows start..stop of the factor, shape (stop - start, D)."""
-        return math.sqrt(self.scale) * self.rows[start:stop]
+        rows = self._deviations(start, stop)
+        if self.gradients.holds_rows:
+            return math.sqrt(self.scale) * rows
+        rows *= math.sqrt(self.scale)
+        return rows
 
     def combine(self, weights):
         """Weighted sums of the factor's rows, ``weights @ A``: (K, n) -> (K, D)."""
-        return math.sqrt(self.scale) * (weights @ self.rows)
+        return transfer.at_place(self._combine, weights, self.place)
+
+    def _combine(self, weights):
+        return self._combined(math.sqrt(self.scale) * weights)
+
+    def _combined(self, weights):
+        # weighted sums of the unscaled deviations
+        xp = places.namespace(weights)
+        weights = xp.astype(weights, self.place.dtype(self.dtype), copy=False)
+        if self.mean is not None:
+            # sum_i w_i (g_i - g) = sum_i (w_i - w) g_i, w the mean weight: no further vectors
+            weights = weights - xp.mean(weights, axis=1)[:, None]
+        return self.gradients.combine(weights)
 
     def project(self, vectors):
         """Products with the factor, ``A @ vectors``: (D, K) -> (n, K)."""
-        return math.sqrt(self.scale) * (self.rows @ vectors)
+        return transfer.at_place(self._project, vectors, self.place)
 
-    def _matvec(self, vector):
-        return self._matmat(np.reshape(vector, (-1, 1)))[:, 0]
+    def _project(self, vectors):
+        projected = self._projected(vectors)
+        projected *= math.sqrt(self.scale)
+        return projected
 
-    def _matmat(self, vectors):
-        return self.scale * (self.rows.T @ (self.rows @ vectors))
+    def _projected(self, vectors):
+        # products of the unscaled deviations
+        xp = places.namespace(vectors)
+        vectors = xp.astype(vectors, self.place.dtype(self.dtype), copy=False)
+        projected = self.gradients.project(vectors)
+        if self.mean is not None:
+            projected -= self.mean @ vectors
+        return projected
+
+    def _product(self, vectors):
+        return self.scale * self._combined(self._projected(vectors).T).T
 
     def trace(self):
-        """``Tr Sigma``, float; 2 n D flops."""
-        return self.scale * float(np.einsum("ij,ij->", self.rows, self.rows))
+        """``Tr Sigma``, float; from the gradients' square norms."""
+        return self.scale * self._square_norm[0]
+
+    @property
+    def trace_rounding(self):
+        """Trace that rounding alone may leave where all gradients are equal; 0 without a mean."""
+        return self.scale * self._square_norm[1]
+
+    @cached_property
+    def _square_norm(self):
+        if self.mean is None:
+            return float(functions.double_sum(self.gradients.square_norms())), 0.0
+        return centred_squares.centred_square_norm(self.gradients, self.mean)
 
     def diagonal(self):
-        """``diag Sigma``, the variance of each parameter's noise, shape (D,)."""
-        return self.scale * np.einsum("ij,ij->j", self.rows, self.rows)
+        """``diag Sigma``, the variance of each parameter's noise, shape (D,), never negative."""
+        if self.mean is None:
+            return self.scale * transfer.to_numpy(self.gradients.square_sums())
+        return self.scale * centred_squares.centred_square_sums(self.gradients, self.mean)[0]
 
     def to_dense(self):
-        """The matrix, shape (D, D); an array that keeps the convention, if there is one.
+        """Return the matrix, shape (D, D), an array that keeps the convention, if there is one.
 
         Raises
         ------
         AllocationRefused
-            If 8 D^2 bytes would not fit.
+            If 16 D^2 bytes would not fit.
         """
         dimension = self.shape[0]
         memory.require(
@@ -143,24 +236,31 @@ class FactoredCovariance(_Covariance):
             "keep the factored operator: trace, diagonal, products and leading_eigenpairs "
             "need no D × D array",
         )
-        dense = self.rows.T @ self.rows
+        rows = self.rows
+        dense = rows.T @ rows
         dense *= self.scale
         return with_convention(dense, self.convention)
 
     def quadratic_form(self, vectors):
         """``u^T Sigma u`` as a squared norm, so never negative: (D,) -> float, (D, K) -> (K,)."""
-        vectors = _vectors(vectors, self.shape[0])
-        projected = self.rows @ vectors
-        forms = self.scale * np.sum(projected * projected, axis=0)
-        return float(forms) if vectors.ndim == 1 else forms
+        vectors = _vectors(vectors, self.shape[0], self.place)
+        projected = self.project(vectors[:, None] if vectors.ndim == 1 else vectors)
+        forms = functions.inner_products(projected.T, projected.T)
+        return float(forms[0]) if vectors.ndim == 1 else forms
 
     def sample(self, rng, num_samples):
-        """Gaussian samples ``xi A``, xi standard normal in R^n: shape (num_samples, D).
+        """Draw Gaussian samples ``xi A``, xi standard normal in R^n: shape (num_samples, D).
 
         Parameters
         ----------
         rng : numpy.random.Generator
+            Draws xi on the host, so that a seed means the same numbers at every place.
         num_samples : int
+
+        Returns
+        -------
+        array, shape (num_samples, D)
+            Where the gradients live.
 
         Notes
         -----
@@ -168,15 +268,18 @@ class FactoredCovariance(_Covariance):
         """
         checks.generator("rng", rng)
         num_samples = checks.integer("num_samples", num_samples, low=1)
-        memory.require(
+        self._require(
             8 * num_samples * (2 * self.shape[0] + self.num_rows),
             f"{num_samples} samples",
             "draw fewer at a time",
         )
-        return self.combine(rng.standard_normal((num_samples, self.num_rows)))
+        draws = rng.standard_normal((num_samples, self.num_rows))
+        return self._combine(transfer.to_device(draws, self.place))
 
     def leading_eigenpairs(self, num_pairs):
-        """Leading eigenpairs through the smaller of ``A A^T`` (n x n) and ``A^T A`` (D x D).
+        """Return leading eigenpairs through the smaller of ``A A^T`` (n x n) and ``A^T A`` (D x D).
+
+        Of gradients that are not kept, by block Lanczos on products.
 
         Parameters
         ----------
@@ -185,9 +288,9 @@ class FactoredCovariance(_Covariance):
 
         Returns
         -------
-        eigen_pairs.EigenPairs
+        EigenPairs
             Values in decreasing order, non-negative; orthonormal vectors; residuals of at most
-            1e-10 times the largest value.
+            1e-10 times the largest value for an array, 1e-9 otherwise, more in single precision.
 
         Raises
         ------
@@ -202,29 +305,11 @@ class FactoredCovariance(_Covariance):
         rounding relative to the *largest* one. Pairs beyond the rank have the value 0 and
         vectors that complete the basis.
         """
-        rows, (num_rows, dimension) = self.rows, self.rows.shape
-        num_pairs = checks.integer("num_pairs", num_pairs, low=1, high=dimension, high_name="D")
-        memory.require(
-            8 * (3 * min(num_rows, dimension) ** 2 + 3 * dimension * num_pairs),
-            f"{num_pairs} eigenpairs through a Gram matrix",
-            "ask for fewer pairs, or use spectra.leading_eigenpairs, which needs products alone",
-        )
-        if dimension <= num_rows:
-            values, vectors = np.linalg.eigh(operators.finite_products(rows.T @ rows))
-            values, vectors = values[::-1][:num_pairs], vectors[:, ::-1][:, :num_pairs]
-        else:
-            values, weights = np.linalg.eigh(operators.finite_products(rows @ rows.T))
-            found = min(num_pairs, num_rows)
-            values = np.append(values[::-1][:found], np.zeros(num_pairs - found))
-            candidates = np.zeros((dimension, num_pairs))
-            candidates[:, :found] = rows.T @ weights[:, ::-1][:, :found]
-            # Householder QR keeps the basis orthonormal where columns vanish beyond the rank.
-            vectors = np.linalg.qr(candidates)[0]
-        values = self.scale * np.maximum(values, 0.0)
-        pairs = _pairs.with_residuals(self, values, vectors, num_products=0)
-        return _pairs.require_residuals(
-            pairs, self, _EIGEN_TOLERANCE, float(values[0]), "the factor is too ill-conditioned"
-        )
+        return leading_pairs(self, num_pairs)
+
+    def __repr__(self):
+        known = "" if self.convention is None else f": {self.convention}"
+        return f"<{type(self).__name__}, D = {self.shape[0]}, {self.num_rows} rows{known}>"
 
 
 class DiagonalCovariance(_Covariance):
@@ -234,7 +319,7 @@ class DiagonalCovariance(_Covariance):
     ----------
     variances : array_like, shape (D,)
         Non-negative.
-    convention : noise_conventions.Convention, optional
+    convention : Convention, optional
         What it is the covariance of, where that is known.
 
     Examples
@@ -251,7 +336,7 @@ class DiagonalCovariance(_Covariance):
         super().__init__(np.dtype(np.float64), (variances.size, variances.size))
 
     def rescaled(self, factor, convention):
-        """The matrix times `factor`, with another convention."""
+        """Return the matrix times `factor`, with another convention."""
         return DiagonalCovariance(factor * self.variances, convention)
 
     def _matvec(self, vector):
@@ -269,7 +354,7 @@ class DiagonalCovariance(_Covariance):
         return self.variances.copy()
 
     def to_dense(self):
-        """The matrix, shape (D, D)."""
+        """Return the matrix, shape (D, D)."""
         dimension = self.shape[0]
         memory.require(
             8 * dimension**2,
@@ -285,7 +370,7 @@ class DiagonalCovariance(_Covariance):
         return float(forms) if vectors.ndim == 1 else forms
 
     def sample(self, rng, num_samples):
-        """Gaussian samples, shape (num_samples, D)."""
+        """Draw Gaussian samples, shape (num_samples, D)."""
         checks.generator("rng", rng)
         num_samples = checks.integer("num_samples", num_samples, low=1)
         memory.require(
@@ -295,21 +380,27 @@ class DiagonalCovariance(_Covariance):
 
 
 def is_factored(matrix):
-    """Whether the matrix offers the protocol of a factored covariance."""
+    """Return whether the matrix has the members of a factored covariance."""
     return hasattr(matrix, "factor_rows") and hasattr(matrix, "num_rows")
 
 
 def quadratic_form(matrix, vectors):
     """``u^T A u`` of each column u, (D, K) -> (K,), for an array or an operator A."""
-    if not operators.is_dense(matrix) and hasattr(matrix, "quadratic_form"):
+    if not operands.is_dense(matrix) and hasattr(matrix, "quadratic_form"):
         return matrix.quadratic_form(vectors)
     return np.sum(vectors * (matrix @ vectors), axis=0)
 
 
-def _vectors(vectors, dimension):
-    vectors = checks.array("vectors", vectors)
-    if vectors.ndim not in (1, 2) or vectors.shape[0] != dimension:
+def _vectors(vectors, dimension, place=places.NUMPY):
+    foreign = places.is_foreign(vectors)
+    if not foreign:
+        vectors = checks.array("vectors", vectors)
+    shape = tuple(vectors.shape)
+    if len(shape) not in (1, 2) or shape[0] != dimension:
         raise checks.InputError(
-            f"vectors has shape {vectors.shape}; expected ({dimension},) or ({dimension}, K)"
+            f"vectors has shape {shape}; expected ({dimension},) or ({dimension}, K)"
         )
+    if foreign:
+        shape = (dimension, None)[: len(shape)]
+        vectors = transfer.checked("vectors", vectors, place, shape=shape, dtype=np.float64)
     return vectors

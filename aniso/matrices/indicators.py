@@ -1,31 +1,22 @@
-"""Indicators of how the noise is aligned with the curvature: ``Tr(H Sigma)`` and what follows.
+"""Indicators of how the noise is aligned with the curvature: ``Tr(H Sigma)`` and its ratios.
 
-Each takes the curvature H and the covariance Sigma as arrays, as SciPy `LinearOperator` objects or
-as a :class:`aniso.matrices.noise.GradientCovariance`, in any combination, and is exact. H may be a
-Hessian, a Gauss–Newton or a Fisher matrix; Sigma any positive semi-definite matrix, an uncentred
-empirical Fisher matrix included: the indicator is then that of the matrix that was given. The
-overlaps of subspaces are defined in :mod:`aniso.matrices.subspaces`.
+Each function takes the curvature H and the covariance Sigma as arrays, as SciPy `LinearOperator`
+objects or as a :class:`GradientCovariance`, in any combination, and is exact. H may be a Hessian, a
+Gauss–Newton or a Fisher matrix. Sigma may be any positive semi-definite matrix, also an uncentred
+empirical Fisher matrix.
 """
 
+import math
+
 import numpy as np
+from scipy.sparse.linalg import LinearOperator
 
 from aniso import checks
-from aniso.matrices import convention, eigenpairs, exact_traces, operators
-from aniso.matrices.factored import quadratic_form
-from aniso.matrices.subspaces import captured_share, principal_cosines, subspace_overlap
-
-__all__ = [
-    "alignment",
-    "captured_share",
-    "escape_rate",
-    "principal_cosines",
-    "projection_coefficient",
-    "subspace_overlap",
-    "trace_ratio",
-]
+from aniso.matrices import convention, eigenpairs, exact_traces, operands
+from aniso.matrices.factored import is_factored, quadratic_form
 
 
-def alignment(hessian, covariance, *, max_products=operators.MAX_PRODUCTS):
+def alignment(hessian, covariance, *, max_products=operands.MAX_PRODUCTS):
     """Alignment of curvature and noise, ``Tr(H Sigma)``.
 
     Parameters
@@ -63,7 +54,7 @@ def alignment(hessian, covariance, *, max_products=operators.MAX_PRODUCTS):
     return exact_traces.trace_of_product(hessian, covariance, max_products=max_products)
 
 
-def escape_rate(hessian, covariance, *, max_products=operators.MAX_PRODUCTS):
+def escape_rate(hessian, covariance, *, max_products=operands.MAX_PRODUCTS):
     """Slope of the escaping efficiency at time 0, ``Tr(H Sigma) / 2``.
 
     Parameters
@@ -71,7 +62,7 @@ def escape_rate(hessian, covariance, *, max_products=operators.MAX_PRODUCTS):
     hessian, covariance, max_products
         As for :func:`alignment`; `covariance` is the diffusion of the SDE
         ``dtheta = -grad L dt + Sigma^{1/2} dW``
-        (:func:`aniso.matrices.noise.diffusion_covariance` for SGD).
+        (:func:`aniso.matrices.diffusion_covariance` for SGD).
 
     Returns
     -------
@@ -92,7 +83,7 @@ def escape_rate(hessian, covariance, *, max_products=operators.MAX_PRODUCTS):
     return 0.5 * alignment(hessian, covariance, max_products=max_products)
 
 
-def trace_ratio(hessian, covariance, *, max_products=operators.MAX_PRODUCTS):
+def trace_ratio(hessian, covariance, *, max_products=operands.MAX_PRODUCTS):
     """Alignment relative to isotropic noise of equal trace, ``D Tr(H Sigma) / (Tr H Tr Sigma)``.
 
     Parameters
@@ -126,7 +117,7 @@ def trace_ratio(hessian, covariance, *, max_products=operators.MAX_PRODUCTS):
 
 
 def projection_coefficient(
-    hessian, covariance, *, leading=None, max_products=operators.MAX_PRODUCTS
+    hessian, covariance, *, leading=None, max_products=operands.MAX_PRODUCTS
 ):
     """Projection coefficient ``u^T Sigma u Tr H / (lambda Tr Sigma)``, (lambda, u) leading in H.
 
@@ -134,7 +125,7 @@ def projection_coefficient(
     ----------
     hessian, covariance, max_products
         As for :func:`alignment`.
-    leading : spectra.EigenPairs, optional
+    leading : EigenPairs, optional
         Leading eigenpair of H; the first is used. Computed if not given.
 
     Returns
@@ -171,9 +162,91 @@ def projection_coefficient(
     return projected * hessian_trace / (value * covariance_trace)
 
 
+class Commutator(LinearOperator):
+    """Antisymmetric operator ``H Sigma - Sigma H`` with block products.
+
+    Parameters
+    ----------
+    hessian, covariance : array_like (D, D) or LinearOperator
+        Symmetric, of the same size. Arrays and sparse matrices are copied.
+
+    Examples
+    --------
+    >>> Commutator([[1.0, 0.0], [0.0, 2.0]], [[0.0, 1.0], [1.0, 0.0]]) @ np.array([1.0, 0.0])
+    array([0., 1.])
+    """
+
+    def __init__(self, hessian, covariance):
+        self.hessian = operands.held_symmetric("hessian", hessian)
+        size = self.hessian.shape[0]
+        self.covariance = operands.held_symmetric("covariance", covariance, size=size)
+        super().__init__(np.dtype(np.float64), (size, size))
+
+    def _matvec(self, vector):
+        return self._matmat(np.reshape(vector, (-1, 1)))[:, 0]
+
+    def _matmat(self, vectors):
+        there = self.hessian @ (self.covariance @ vectors)
+        return there - self.covariance @ (self.hessian @ vectors)
+
+    def _adjoint(self):
+        return -self
+
+
+def relative_commutator(hessian, covariance):
+    """Size of the commutator, ``|H Sigma - Sigma H|_F / (2 |H Sigma|_F)``, between 0 and 1.
+
+    Parameters
+    ----------
+    hessian : array_like (D, D) or LinearOperator
+        Symmetric.
+    covariance : array_like (D, D), LinearOperator or GradientCovariance
+        Symmetric positive semi-definite.
+
+    Returns
+    -------
+    float
+        0 where they commute; 0 also where the product vanishes, or the covariance is zero to
+        its rounding.
+
+    Notes
+    -----
+    Of a factored covariance, ``Sigma = A^T A`` with n rows: n products of H and two n x n Gram
+    matrices; ``|[H, Sigma]|^2 = 2 (Tr(H Sigma^2 H) - Tr(H Sigma H Sigma))`` cancels below about
+    1e-8. Of another one, the dense matrix and D products of H.
+
+    Examples
+    --------
+    >>> from aniso.matrices import noise
+    >>> covariance = noise.gradient_covariance([[1.0, 1.0], [-1.0, -1.0]])
+    >>> relative_commutator(np.diag([1.0, 0.0]), covariance)  # [[0, 1], [-1, 0]] over [[1, 1], 0]
+    0.5
+    """
+    hessian = operands.symmetric("hessian", hessian)
+    covariance = operands.covariance("covariance", covariance, size=hessian.shape[0])
+    if not is_factored(covariance):
+        product = operands.finite_products(hessian @ operands.to_dense(covariance))
+        size = float(np.linalg.norm(product))
+        return float(np.linalg.norm(product - product.T)) / (2 * size) if size > 0 else 0.0
+    if exact_traces.significant_trace(covariance) == 0:
+        return 0.0
+    num_rows, dimension = covariance.num_rows, covariance.shape[0]
+    images = np.empty((num_rows, dimension))
+    gram = np.empty((num_rows, num_rows))
+    for start, stop in operands.ranges(num_rows, dimension):
+        rows = covariance.factor_rows(start, stop)
+        images[start:stop] = (hessian @ rows.T).T
+        gram[:, start:stop] = covariance.project(rows.T)
+    squared = float(np.einsum("ij,ij->", images @ images.T, gram))
+    mixed = float(np.square(covariance.project(images.T)).sum())
+    if squared <= 0:
+        return 0.0
+    return math.sqrt(max(0.0, 2 * (squared - mixed))) / (2 * math.sqrt(squared))
+
+
 def _pair(hessian, covariance):
-    hessian = operators.symmetric("hessian", hessian)
-    return hessian, operators.covariance("covariance", covariance, size=hessian.shape[0])
+    hessian = operands.symmetric("hessian", hessian)
+    return hessian, operands.covariance("covariance", covariance, size=hessian.shape[0])
 
 
 def _leading(hessian):
@@ -186,7 +259,7 @@ def _leading(hessian):
             raise checks.InputError(
                 f"the leading eigenvalue {pairs.values[0]:g} of hessian is multiple (gap "
                 f"{gap:.1e}); the coefficient depends on the vector within its eigenspace: "
-                "expected a simple one, or the chosen pair as leading=spectra.EigenPairs(...)"
+                "expected a simple one, or the chosen pair as leading=matrices.EigenPairs(...)"
             )
     return float(pairs.values[0]), pairs.vectors[:, 0]
 
@@ -195,6 +268,6 @@ def _given(leading, dimension):
     given = isinstance(leading, eigenpairs.EigenPairs) and len(leading.values) > 0
     if not given or leading.vectors.shape[0] != dimension:
         raise checks.InputError(
-            f"leading must be a spectra.EigenPairs with vectors of shape ({dimension}, k), k >= 1"
+            f"leading must be a matrices.EigenPairs with vectors of shape ({dimension}, k), k >= 1"
         )
     return float(leading.values[0]), leading.vectors[:, 0]

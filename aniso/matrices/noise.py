@@ -11,30 +11,39 @@ Each is a :class:`GradientCovariance`, which knows which of them it is.
 
 import numpy as np
 
-from aniso import checks, memory
-from aniso.matrices import convention as noise_conventions
-from aniso.matrices import operators
+from aniso import checks
+from aniso.matrices.convention import (
+    Convention,
+    UnknownConvention,
+    convention_of,
+    minibatch_scale,
+)
 from aniso.matrices.factored import FactoredCovariance
+from aniso.matrices.gradients import centred_gradients, example_gradients
 
 
 class GradientCovariance(FactoredCovariance):
-    """Factored matrix of gradient noise ``scale * sum_i c_i c_i^T`` with its convention.
-
-    Multiplied by a number, it states the factor. What else is computed from it has an unknown
-    convention.
+    """Matrix of gradient noise ``scale * sum_i c_i c_i^T`` with its convention.
 
     Made by :func:`gradient_covariance`, :func:`empirical_fisher`, :func:`minibatch_covariance`
-    and :func:`diffusion_covariance`. A SciPy `LinearOperator` of shape (D, D); `trace`,
-    `diagonal`, products, `leading_eigenpairs`, `quadratic_form` and `sample` never form D x D.
+    and :func:`diffusion_covariance`, of gradients in an array, kept as factors, or recomputed for
+    every product. A SciPy `LinearOperator` of shape (D, D); `trace`, `diagonal`, products,
+    `leading_eigenpairs`, `quadratic_form` and `sample` never form D x D.
 
     Attributes
     ----------
+    gradients : ExampleGradients
+        The g_i, shared between conventions; of an array the deviations, centred before any
+        product.
+    mean : array, shape (D,), or None
+        What is subtracted from each gradient.
     rows : ndarray, shape (N, D)
-        Gradients c_i, centred or not, read-only, shared between conventions.
+        The c_i, centred or not.
     scale : float
-        Factor of ``rows^T rows``.
-    convention : noise_conventions.Convention
-        What the matrix is the covariance of; ``str(convention)`` says it in words.
+        Factor of the sum.
+    convention : Convention
+        What the matrix is the covariance of; ``str(convention)`` says it in words. Multiplied by a
+        number, it states the factor. Any other result has an unknown convention.
 
     Notes
     -----
@@ -43,7 +52,7 @@ class GradientCovariance(FactoredCovariance):
     """
 
     def __repr__(self):
-        return f"<{self.shape[0]}x{self.shape[1]} GradientCovariance: {self.convention}>"
+        return f"<GradientCovariance, D = {self.shape[0]}, N = {self.num_rows}: {self.convention}>"
 
 
 def gradient_covariance(per_example_gradients):
@@ -51,8 +60,9 @@ def gradient_covariance(per_example_gradients):
 
     Parameters
     ----------
-    per_example_gradients : array_like, shape (N, D)
-        Row i is the gradient g_i of the loss of example i.
+    per_example_gradients : array_like, shape (N, D), or ExampleGradients
+        Row i is the gradient g_i of the loss of example i. A network gives
+        ``network.example_gradients(theta)``.
 
     Returns
     -------
@@ -61,14 +71,16 @@ def gradient_covariance(per_example_gradients):
     Raises
     ------
     InputError
-        If the array is not finite or not (N, D) with N, D >= 1.
+        If an array is not finite or not (N, D) with N, D >= 1, or an object is no
+        ExampleGradients.
     AllocationRefused
-        If the centred copy, 8 N D bytes, would not fit.
+        If the centred copy of an array, 8 N D bytes, would not fit.
 
     Notes
     -----
-    The gradients are centred before any product, so that a large mean gradient costs no digits.
-    Deviations that are together no larger than the rounding of the mean are zero.
+    An array is centred before any product, so that a large mean gradient costs no digits.
+    Deviations that are together no larger than the rounding of the mean are zero. Of other
+    gradients, the products of the mean are subtracted (see :class:`FactoredCovariance`).
 
     Examples
     --------
@@ -76,17 +88,12 @@ def gradient_covariance(per_example_gradients):
     >>> covariance.to_dense()
     CovarianceArray([[1., 0.],
                      [0., 0.]])
-    >>> print(covariance.convention)
-    centred gradient covariance of one example of 2
+    >>> covariance
+    <GradientCovariance, D = 2, N = 2: centred gradient covariance of one example of 2>
     """
-    given = checks.real_array("per_example_gradients", per_example_gradients)
-    gradients = _gradients(given)
-    memory.require(
-        gradients.nbytes, "the centred copy of the per-example gradients", "use fewer examples"
-    )
-    centred = _centred(gradients, operators.rounding(given))
-    convention = noise_conventions.Convention(len(gradients))
-    return GradientCovariance(centred, 1 / len(gradients), convention)
+    gradients, mean = centred_gradients(per_example_gradients)
+    count = gradients.shape[0]
+    return GradientCovariance(gradients, 1 / count, Convention(count), mean)
 
 
 def empirical_fisher(per_example_gradients):
@@ -94,8 +101,8 @@ def empirical_fisher(per_example_gradients):
 
     Parameters
     ----------
-    per_example_gradients : array_like, shape (N, D)
-        Row i is the gradient g_i; copied.
+    per_example_gradients : array_like, shape (N, D), or ExampleGradients
+        Row i is the gradient g_i; an array is copied.
 
     Returns
     -------
@@ -105,19 +112,18 @@ def empirical_fisher(per_example_gradients):
     Raises
     ------
     InputError
-        If the array is not finite or not (N, D) with N, D >= 1.
+        As :func:`gradient_covariance`.
     AllocationRefused
-        If the copy, 8 N D bytes, would not fit.
+        If the copy of an array, 8 N D bytes, would not fit.
 
     Examples
     --------
     >>> empirical_fisher([[1.0, 0.0], [3.0, 0.0]]).trace()
     5.0
     """
-    gradients = _gradients(per_example_gradients)
-    memory.require(gradients.nbytes, "the copy of the per-example gradients", "use fewer examples")
-    convention = noise_conventions.Convention(len(gradients), centred=False)
-    return GradientCovariance(gradients, 1 / len(gradients), convention)
+    gradients = example_gradients(per_example_gradients)
+    count = gradients.shape[0]
+    return GradientCovariance(gradients, 1 / count, Convention(count, centred=False))
 
 
 def minibatch_covariance(covariance, batch_size, *, replacement):
@@ -150,9 +156,7 @@ def minibatch_covariance(covariance, batch_size, *, replacement):
     (2.6666666666666665, 0.6666666666666666)
     """
     convention = _convention(covariance).minibatch(batch_size, replacement=replacement)
-    scale = noise_conventions.minibatch_scale(
-        convention.num_examples, batch_size, replacement=replacement
-    )
+    scale = minibatch_scale(convention.num_examples, batch_size, replacement=replacement)
     return covariance.rescaled(scale, convention)
 
 
@@ -186,38 +190,14 @@ def diffusion_covariance(covariance, learning_rate):
     return covariance.rescaled(convention.learning_rate, convention)
 
 
-def _centred(gradients, eps):
-    """Deviations from the mean gradient; zero where they are nothing but its rounding."""
-    count, mean = len(gradients), gradients.mean(axis=0)
-    centred = gradients - mean
-    # the error of a sum of N terms, and of numbers that were given in single precision
-    relative = (count + 8) * np.finfo(np.float64).eps
-    if eps > np.finfo(np.float64).eps:
-        relative += 8 * eps
-    rounding = count * float(mean @ mean) * relative**2
-    # the first deviation alone excludes nearly every case
-    if centred[0] @ centred[0] <= rounding and np.einsum("ij,ij->", centred, centred) <= rounding:
-        centred[:] = 0.0
-    return centred
-
-
-def _gradients(per_example_gradients):
-    gradients = checks.array("per_example_gradients", per_example_gradients, shape=(None, None))
-    if 0 in gradients.shape:
-        raise checks.InputError(
-            f"per_example_gradients has shape {gradients.shape}; expected (N, D), N >= 1, D >= 1"
-        )
-    return gradients
-
-
 def _convention(covariance):
-    convention = noise_conventions.convention_of(covariance)
-    unknown = isinstance(convention, noise_conventions.UnknownConvention)
+    convention = convention_of(covariance)
+    unknown = isinstance(convention, UnknownConvention)
     if not unknown and (convention is None or not hasattr(covariance, "rescaled")):
         raise checks.InputError(
             f"covariance is of type {type(covariance).__name__}, which states no convention to "
             "convert; expected "
-            "the result of gradient_noise.gradient_covariance (for an array, multiply by "
-            f"noise_conventions.minibatch_scale; shape {np.shape(covariance)})"
+            "the result of matrices.gradient_covariance (for an array, multiply by "
+            f"matrices.minibatch_scale; shape {np.shape(covariance)})"
         )
     return convention

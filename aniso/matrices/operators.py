@@ -1,355 +1,200 @@
-"""Symmetric matrices given as arrays or as linear operators: one door for both.
+"""Linear operators that compute where their data live, for vectors from there or from the host."""
 
-The matrix storey takes a matrix A in R^{D x D} either as an array or as a SciPy `LinearOperator`
-(a sparse matrix counts as one). The functions here validate either and never form D x D unless
-their name says so. The further protocol of a *factored* covariance is described in
-:mod:`aniso.matrices.factored`.
-"""
-
-import weakref
+import itertools
 
 import numpy as np
-import scipy.sparse
-from scipy.sparse.linalg import LinearOperator, aslinearoperator
+from scipy.sparse.linalg import LinearOperator
 
-from aniso import _array_hints, checks, memory
-from aniso.matrices import convention
-
-MAX_PRODUCTS = 10_000
-_BLOCK_BYTES = 32 * 2**20
-# operators whose symmetry has been probed already
-_PROBED = weakref.WeakSet()
+from aniso import checks
+from aniso.arrays import places, transfer
+from aniso.matrices import operands
 
 
-def symmetric(name, value, *, size=None, probed=True):
-    """Symmetric matrix as a float array (D, D) or as a `LinearOperator` of that shape.
+class PlacedOperator(LinearOperator):
+    """A SciPy operator with block products at a place.
 
-    Parameters
+    A subclass defines ``_product(vectors)`` for a block (D, K) at its place. The product of vectors
+    of the host returns to the host, so that every eigensolver works with any operator; the product
+    of vectors at the place stays there.
+
+    Attributes
     ----------
-    name : str
-        Name for the message.
-    value : array_like (D, D), sparse matrix or LinearOperator
-        An array or sparse matrix is checked to be finite and symmetric. Another operator is
-        probed once by two products, see :func:`require_symmetric_products`. Integers and booleans
-        become floats.
-    size : int, optional
-        The dimension D that is expected.
-    probed : bool
-        False where the caller measures the symmetry itself.
-
-    Raises
-    ------
-    InputError
-        If the shape is wrong, the numbers are not real, or the matrix is not finite or not
-        symmetric.
+    place : places.Place
+        NumPy's, if a subclass sets no other.
 
     Examples
     --------
-    >>> symmetric("hessian", [[2.0, 0.0], [0.0, 1.0]], size=3)
-    Traceback (most recent call last):
-        ...
-    aniso.checks.InputError: hessian has shape (2, 2); expected (3, 3)
+    >>> import numpy as np
+    >>> class Twice(PlacedOperator):
+    ...     def _product(self, vectors):
+    ...         return 2 * vectors
+    >>> Twice(float, (2, 2)) @ np.array([1.0, 3.0])
+    array([2., 6.])
     """
-    if not is_operator(value):
-        other = _array_hints.takes_its_place(name, value)
-        if other is not None:
-            raise checks.InputError(other)
-        return checks.symmetric_matrix(name, value, size=size)
-    operator = value if isinstance(value, LinearOperator) else aslinearoperator(value)
-    _check_operator(name, operator, size)
-    if scipy.sparse.issparse(value):
-        matrix = value.astype(np.float64) if operator.dtype.kind in "biu" else value
-        _check_sparse(name, matrix)
-        return aslinearoperator(matrix)
-    if operator.dtype is not None and np.dtype(operator.dtype).kind in "biu":
-        operator = _RealOperator(operator)
-    if probed:
-        _probe_once(name, value, operator)
-    return operator
 
+    place = places.NUMPY
 
-def dense_covariance(name, value, stage, *, size=None):
-    """Symmetric positive semi-definite array (D, D) of a covariance of any kind.
-
-    Parameters
-    ----------
-    name : str
-        Name for the message.
-    value : array_like (D, D), sparse matrix, LinearOperator or covariance of gradients
-        An operator is formed by its own `to_dense` or D products.
-    stage : str
-        As in :func:`aniso.matrices.convention.check_stage`: what it must be the covariance of,
-        where it says so.
-    size : int, optional
-        The dimension D that is expected.
-
-    Raises
-    ------
-    InputError
-        If it has another convention, or is no covariance matrix of that size.
-    AllocationRefused
-        If D^2 numbers would not fit.
-
-    Examples
-    --------
-    >>> dense_covariance("covariance", aslinearoperator(np.eye(2)), "diffusion")
-    array([[1., 0.],
-           [0., 1.]])
-    """
-    convention.check_stage(name, value, stage)
-    if is_operator(value):
-        value = to_dense(symmetric(name, value, size=size), name)
-    return checks.covariance_matrix(name, value, size=size)
-
-
-def is_operator(value):
-    """Whether the matrix is given as an operator or a sparse matrix, not as an array."""
-    return scipy.sparse.issparse(value) or hasattr(value, "matvec")
-
-
-def require_symmetric_products(name, operator):
-    """Refuse an operator whose products with two random vectors deny that it is symmetric.
-
-    The two vectors are the same at every call.
-
-    Raises
-    ------
-    InputError
-        As :func:`require_symmetric_forms`.
-
-    Examples
-    --------
-    >>> require_symmetric_products("hessian", aslinearoperator(np.array([[1.0, 2.0], [0.0, 1.0]])))
-    Traceback (most recent call last):
-        ...
-    aniso.checks.InputError: hessian is not symmetric: x.T @ (A @ z) and z.T @ (A @ x) differ by \
-5.1 for random vectors x and z; expected a symmetric operator, for instance (A + A.T) / 2
-    """
-    dimension = operator.shape[0]
-    vectors = np.random.Generator(np.random.Philox(key=0)).standard_normal((dimension, 2))
-    require_symmetric_forms(name, operator, vectors, np.asarray(operator @ vectors))
-
-
-def require_symmetric_forms(name, operator, vectors, products):
-    """Refuse an operator whose products with random vectors deny that it is symmetric.
-
-    For two vectors x and z, ``x^T A z`` and ``z^T A x`` may differ by
-    ``16 sqrt(eps) (|x| |A z| + |z| |A x|) / sqrt(D)``, eps the rounding of the operator's numbers.
-    Nothing smaller is told from the rounding of what the operator computes.
-
-    Parameters
-    ----------
-    name : str
-    operator : LinearOperator
-    vectors, products : ndarray, shape (D, K)
-        Independent random vectors with their products; the first eight are compared.
-
-    Raises
-    ------
-    InputError
-        If a product has the wrong shape, is not real or not finite, or two forms differ by more.
-    """
-    if products.shape != vectors.shape or products.dtype.kind not in "biuf":
-        raise checks.InputError(
-            f"{name} has products of shape {products.shape} and dtype {products.dtype} with "
-            f"vectors of shape {vectors.shape}; expected real numbers of the same shape"
-        )
-    finite_products(products)
-    tolerance = symmetry_tolerance(operator, products) / np.sqrt(len(vectors))
-    vectors, products = vectors[:, :8], products[:, :8].astype(np.float64)
-    forms = vectors.T @ products
-    sizes = np.outer(np.linalg.norm(vectors, axis=0), np.linalg.norm(products, axis=0))
-    differences = np.abs(forms - forms.T)
-    if (differences > tolerance * (sizes + sizes.T)).any():
-        raise checks.InputError(
-            f"{name} is not symmetric: x.T @ (A @ z) and z.T @ (A @ x) differ by "
-            f"{float(differences.max()):.2g} for random vectors x and z; expected a symmetric "
-            "operator, for instance (A + A.T) / 2"
-        )
-
-
-def symmetry_tolerance(*numbers):
-    """Relative asymmetry that passes for rounding, ``16 sqrt(eps)`` of the coarsest numbers."""
-    return 16 * np.sqrt(rounding(*numbers))
-
-
-def rounding(*numbers):
-    """Rounding unit eps of the coarsest of some arrays and operators.
-
-    Examples
-    --------
-    >>> rounding(np.ones(1, np.float32), np.ones(1)) == 2**-23
-    True
-    """
-    types = [np.dtype(getattr(each, "dtype", None) or np.float64) for each in numbers]
-    return max(float(np.finfo(t if t.kind == "f" else np.float64).eps) for t in types)
-
-
-def _probe_once(name, value, operator):
-    if getattr(value, "symmetric_by_construction", False):
-        return
-    try:
-        if value in _PROBED:
-            return
-        _PROBED.add(value)
-    except TypeError:
-        pass  # an object that cannot be remembered is probed at every call
-    try:
-        require_symmetric_products(name, operator)
-    except BaseException:
-        _PROBED.discard(value)
-        raise
-
-
-class _RealOperator(LinearOperator):
-    """An operator of integers or booleans, whose products become floats."""
-
-    def __init__(self, operator):
-        self._operator = operator
-        super().__init__(np.dtype(np.float64), operator.shape)
+    def __matmul__(self, other):
+        checks.refuse_loss_of_meaning("the right factor", other)
+        if not places.is_foreign(other):
+            return super().__matmul__(other)
+        transfer.require_place("the right factor", other, self.place)
+        shape, dimension = tuple(other.shape), self.shape[1]
+        if len(shape) not in (1, 2) or shape[0] != dimension:
+            raise checks.InputError(
+                f"the right factor has shape {shape}; expected ({dimension},) or ({dimension}, K)"
+            )
+        if other.ndim == 1:
+            return self._product(other[:, None])[:, 0]
+        return self._product(other)
 
     def _matvec(self, vector):
-        return np.asarray(self._operator @ vector, dtype=np.float64)
+        return self._matmat(vector.reshape(-1, 1))[:, 0]
 
-    _matmat = _matvec
+    def _matmat(self, vectors):
+        return transfer.at_place(self._product, vectors, self.place)
+
+
+class SymmetricOperator(PlacedOperator):
+    """A symmetric matrix given by its product with a block of vectors (D, K).
+
+    Parameters
+    ----------
+    product : callable
+        (D, K) -> (D, K), at `place`.
+    dimension : int
+        D.
+    dtype : numpy.dtype
+    diagonal : callable, optional
+        () -> (D,), exact. Without it, `trace` and `diagonal` take D products.
+    place : places.Place
+        Where the product is computed; vectors of the host are sent there and back.
+    blocks : dict of str to slice, optional
+        Parts of 0..D by name, for :func:`aniso.matrices.alignment_by_block`.
+
+    Attributes
+    ----------
+    blocks : dict of str to slice, or None
+
+    Raises
+    ------
+    InputError
+        If the blocks overlap or leave the range 0..D.
+
+    Notes
+    -----
+    Pickles if `product` and `diagonal` do: bound methods and `functools.partial` do, lambdas don't.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> operator = SymmetricOperator(lambda vectors: 2 * vectors, 3, np.dtype(float))
+    >>> operator @ np.ones(3), operator.trace()
+    (array([2., 2., 2.]), 6.0)
+    >>> operator
+    <SymmetricOperator: D = 3, float64>
+    """
+
+    def __init__(self, product, dimension, dtype, diagonal=None, place=places.NUMPY, blocks=None):
+        self._product, self.place, self._diagonal = product, place, diagonal
+        self.blocks = None if blocks is None else checked_blocks(blocks, dimension)
+        LinearOperator.__init__(self, np.dtype(dtype), (dimension, dimension))
 
     def _adjoint(self):
         return self
 
-    def __getattr__(self, name):
-        # its own trace, diagonal, factor or convention
-        if name == "_operator":
-            raise AttributeError(name)
-        return getattr(self._operator, name)
+    _transpose = _adjoint
+
+    @property
+    def has_diagonal(self):
+        """Whether the diagonal is known without products."""
+        return self._diagonal is not None
+
+    def diagonal(self, *, max_products=operands.MAX_PRODUCTS):
+        """Exact diagonal, shape (D,), on the host.
+
+        Raises
+        ------
+        InputError
+            If it takes D products and D exceeds `max_products`.
+        """
+        if self.has_diagonal:
+            return transfer.to_numpy(self._diagonal())
+        return operands.diagonal_by_products(self, max_products)
+
+    def trace(self, *, max_products=operands.MAX_PRODUCTS):
+        """Exact trace, the sum of the diagonal, float."""
+        return float(self.diagonal(max_products=max_products).sum())
+
+    def to_dense(self):
+        """Return the matrix, shape (D, D), by D products.
+
+        Raises
+        ------
+        InputError
+            If a product is not finite, or the products are not symmetric.
+        AllocationRefused
+            If 24 D^2 bytes would not fit.
+        """
+        return operands.dense_by_products(self)
+
+    def __repr__(self):
+        parts = "" if self.blocks is None else f", {len(self.blocks)} blocks"
+        where = "" if self.place.is_numpy else f", at {self.place}"
+        return f"<SymmetricOperator: D = {self.shape[0]}, {self.dtype}{parts}{where}>"
 
 
-def held_symmetric(name, value, *, size=None):
-    """Return :func:`symmetric` of the value, an array or a sparse matrix copied for an object."""
-    if scipy.sparse.issparse(value):
-        value = value.copy()
-    result = symmetric(name, value, size=size)
-    return checks.held(result) if is_dense(result) else result
-
-
-def covariance(name, value, *, size=None):
-    """Symmetric positive semi-definite matrix as a float array or as a `LinearOperator`.
-
-    An array is checked to be positive semi-definite, at the D^3/3 flops of a Cholesky
-    factorisation; a sparse matrix to have a non-negative diagonal; an operator is trusted.
-
-    Examples
-    --------
-    >>> covariance("covariance", [[1.0, 2.0], [2.0, 1.0]])
-    Traceback (most recent call last):
-        ...
-    aniso.checks.InputError: covariance is not positive semi-definite: its smallest eigenvalue \
-is -1.0; expected a covariance matrix
-    """
-    result = symmetric(name, value, size=size)
-    if is_dense(result):
-        return checks.covariance_matrix(name, result)
-    if scipy.sparse.issparse(value) and value.diagonal().min() < 0:
-        index = int(value.diagonal().argmin())
-        raise checks.InputError(
-            f"{name} has the negative variance {float(value.diagonal()[index])} at index {index}; "
-            "expected a covariance matrix"
-        )
-    return result
-
-
-def _check_operator(name, operator, size):
-    rows, columns = operator.shape
-    if rows != columns or rows == 0:
-        raise checks.InputError(
-            f"{name} has shape {operator.shape}; expected a square operator (D, D), D >= 1"
-        )
-    if size is not None and rows != size:
-        raise checks.InputError(f"{name} has shape {operator.shape}; expected ({size}, {size})")
-    if operator.dtype is not None and np.dtype(operator.dtype).kind not in "biuf":
-        raise checks.InputError(f"{name} has dtype {operator.dtype}; expected real numbers")
-
-
-def _check_sparse(name, matrix):
-    entries = matrix.tocoo().data
-    if not np.isfinite(entries).all():
-        raise checks.InputError(f"{name} has a non-finite entry; expected finite numbers")
-    difference = abs(matrix - matrix.T).max()
-    if difference > 8 * matrix.shape[0] * np.finfo(np.float64).eps * np.abs(entries).max(initial=0):
-        raise checks.InputError(
-            f"{name} is not symmetric: opposite entries differ by {difference}; expected a "
-            "symmetric matrix, for instance (A + A.T) / 2"
-        )
-
-
-def finite_products(products):
-    """Products of an operator, or a number made of them; refused where not finite."""
-    if not np.isfinite(products).all():
-        raise checks.InputError(
-            "the operator returned a product that is not finite; expected finite numbers"
-        )
-    return products
-
-
-def is_dense(matrix):
-    """Whether the matrix is an array."""
-    return isinstance(matrix, np.ndarray)
-
-
-def to_dense(matrix, name="matrix"):
-    """The array (D, D) of a matrix; an operator is formed by its own `to_dense` or D products.
+def checked_blocks(blocks, dimension):
+    """Return named parts of 0..D in their order, checked to be disjoint.
 
     Parameters
     ----------
-    matrix : ndarray (D, D) or LinearOperator
-        Symmetric; products may be asymmetric by their rounding.
-    name : str
-        For messages.
+    blocks : dict of str to slice
+        Slices of step 1; together they need not cover 0..D.
+    dimension : int
+        D.
 
     Returns
     -------
-    ndarray, shape (D, D)
+    dict of str to slice
 
     Raises
     ------
     InputError
-        If a product is not finite, or the products are not symmetric.
-    AllocationRefused
-        If D^2 numbers would not fit.
-    """
-    if is_dense(matrix):
-        return matrix
-    dimension = matrix.shape[0]
-    memory.require(
-        3 * 8 * dimension**2, f"the dense {name}, {dimension} × {dimension}", "keep the operator"
-    )
-    if hasattr(matrix, "to_dense"):
-        return np.asarray(matrix.to_dense())
-    dense = np.empty((dimension, dimension))
-    for start, stop in blocks(dimension, dimension):
-        dense[:, start:stop] = matrix @ unit_columns(dimension, start, stop)
-    finite_products(dense)
-    checks.require_symmetry(name, dense, symmetry_tolerance(matrix))
-    return (dense + dense.T) / 2
-
-
-def blocks(count, dimension, largest=None):
-    """Ranges (start, stop) that cover 0..count, each of at most 32 MiB of vectors in R^D.
-
-    `largest` is the number of vectors that the operator behind them lets be held together, if it
-    states one.
+        If there is none, one is no slice within 0..D, or two overlap.
 
     Examples
     --------
-    >>> list(blocks(300, 10))
-    [(0, 256), (256, 300)]
+    >>> checked_blocks({"bias": slice(2, None), "weights": slice(0, 2)}, 3)
+    {'weights': slice(0, 2, None), 'bias': slice(2, 3, None)}
+    >>> checked_blocks({"weights": slice(0, 2), "bias": slice(1, 3)}, 3)
+    Traceback (most recent call last):
+        ...
+    aniso.checks.InputError: blocks 'weights' and 'bias' overlap at index 1; expected disjoint parts
     """
-    size = max(1, min(largest or 256, 256, _BLOCK_BYTES // (8 * max(1, dimension))))
-    for start in range(0, count, size):
-        yield start, min(count, start + size)
-
-
-def unit_columns(dimension, start, stop):
-    """Columns start..stop of the identity, shape (dimension, stop - start)."""
-    columns = np.zeros((dimension, stop - start))
-    columns[np.arange(start, stop), np.arange(stop - start)] = 1.0
-    return columns
+    if not isinstance(blocks, dict) or not blocks:
+        raise checks.InputError(
+            f"blocks={blocks!r}; expected a dict of names to slices, for instance "
+            f'{{"weights": slice(0, {dimension})}}'
+        )
+    made = {}
+    for name, part in blocks.items():
+        if not isinstance(part, slice) or part.step not in (None, 1):
+            raise checks.InputError(f"blocks[{name!r}]={part!r}; expected a slice of step 1")
+        start = 0 if part.start is None else checks.integer(f"blocks[{name!r}].start", part.start)
+        stop = part.stop
+        stop = dimension if stop is None else checks.integer(f"blocks[{name!r}].stop", stop)
+        if not 0 <= start < stop <= dimension:
+            raise checks.InputError(
+                f"blocks[{name!r}] is {start}..{stop}; expected a part of 0..{dimension}"
+            )
+        made[name] = slice(start, stop)
+    made = dict(sorted(made.items(), key=lambda item: item[1].start))
+    names = list(made)
+    for first, second in itertools.pairwise(names):
+        if made[first].stop > made[second].start:
+            raise checks.InputError(
+                f"blocks {first!r} and {second!r} overlap at index {made[second].start}; "
+                "expected disjoint parts"
+            )
+    return made

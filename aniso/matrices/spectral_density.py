@@ -13,7 +13,7 @@ import scipy.linalg
 
 from aniso import checks, memory
 from aniso.estimates import Estimate
-from aniso.matrices import operators
+from aniso.matrices import operands
 
 
 @dataclass(frozen=True)
@@ -98,7 +98,7 @@ def lanczos_quadrature(matrix, *, num_probes, num_steps, rng, points=None, width
     >>> density.values.round(6)  # every node is 1: the height of the Gaussian
     array([0.797885])
     """
-    matrix = operators.symmetric("matrix", matrix, probed=False)
+    matrix = operands.symmetric("matrix", matrix, probed=False)
     dimension = matrix.shape[0]
     num_probes = checks.integer("num_probes", num_probes, low=2)
     num_steps = checks.integer("num_steps", num_steps, low=1, high=dimension, high_name="D")
@@ -132,11 +132,11 @@ def _quadratures(matrix, probes, num_steps):
     for step in range(num_steps):
         basis[:, step] = current
         moved = np.asarray(matrix @ current.T)
-        if step == 0 and not operators.is_dense(matrix):
-            operators.require_symmetric_forms("matrix", matrix, current.T, moved)
+        if step == 0 and not operands.is_dense(matrix):
+            operands.require_symmetric_forms("matrix", matrix, current.T, moved)
         moved = moved.astype(np.float64, copy=False).T
         # a product that is not finite leaves its trace here
-        diagonal[:, step] = operators.finite_products(np.einsum("kd,kd->k", moved, current))
+        diagonal[:, step] = operands.finite_products(np.einsum("kd,kd->k", moved, current))
         for _ in range(2):
             overlaps = np.einsum("ksd,kd->ks", basis[:, : step + 1], moved)
             moved = moved - np.einsum("ks,ksd->kd", overlaps, basis[:, : step + 1])

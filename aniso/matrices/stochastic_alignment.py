@@ -7,7 +7,7 @@ import numpy as np
 from aniso import checks
 from aniso.estimates import Estimate
 from aniso.matrices import noise as gradient_noise
-from aniso.matrices import operators
+from aniso.matrices import operands
 from aniso.matrices.factored import DiagonalCovariance, is_factored
 
 
@@ -49,15 +49,15 @@ def alignment_hutchinson(hessian, covariance, num_probes, rng):
     >>> alignment_hutchinson([[2.0, 0.0], [0.0, 1.0]], [[1.0, 0.0], [0.0, 3.0]], 8, rng).value
     5.0
     """
-    hessian = operators.symmetric("hessian", hessian)
+    hessian = operands.symmetric("hessian", hessian)
     dimension = hessian.shape[0]
-    covariance = operators.covariance("covariance", covariance, size=dimension)
+    covariance = operands.covariance("covariance", covariance, size=dimension)
     num_probes = checks.integer("num_probes", num_probes, low=2)
     checks.generator("rng", rng)
     samples = np.empty(num_probes)
-    for start, stop in operators.blocks(num_probes, dimension):
+    for start, stop in operands.ranges(num_probes, dimension):
         samples[start:stop] = _probe(hessian, covariance, stop - start, rng)
-    return Estimate.from_samples(operators.finite_products(samples))
+    return Estimate.from_samples(operands.finite_products(samples))
 
 
 def alignment_by_examples(hessian, per_example_gradients, num_sampled, rng):
@@ -97,22 +97,22 @@ def alignment_by_examples(hessian, per_example_gradients, num_sampled, rng):
     >>> alignment_by_examples([[2.0]], [[0.0], [2.0], [4.0]], 3, rng)  # 2 * (4 + 0 + 4) / 3
     Estimate(value=5.333333333333333, standard_error=0.0, num_samples=3)
     """
-    hessian = operators.symmetric("hessian", hessian)
+    hessian = operands.symmetric("hessian", hessian)
     dimension = hessian.shape[0]
     covariance = per_example_gradients
     if not is_factored(covariance):
         covariance = gradient_noise.gradient_covariance(covariance)
-    operators.symmetric("covariance", covariance, size=dimension)
+    operands.symmetric("covariance", covariance, size=dimension)
     num_rows = covariance.num_rows
     num_sampled = checks.integer("num_sampled", num_sampled, low=2, high=num_rows, high_name="N")
     checks.generator("rng", rng)
     chosen = np.sort(rng.choice(num_rows, num_sampled, replace=False))
     samples = np.empty(num_sampled)
     largest = getattr(covariance, "rows_at_once", None)
-    for start, stop in operators.blocks(num_sampled, dimension, largest):
+    for start, stop in operands.ranges(num_sampled, dimension, largest):
         rows = _rows(covariance, chosen[start:stop])
         samples[start:stop] = np.einsum("ij,ji->i", rows, hessian @ rows.T)
-    estimate = Estimate.from_samples(num_rows * operators.finite_products(samples))
+    estimate = Estimate.from_samples(num_rows * operands.finite_products(samples))
     correction = math.sqrt(1 - num_sampled / num_rows)
     return Estimate(estimate.value, estimate.standard_error * correction, num_sampled)
 

@@ -16,7 +16,7 @@ import scipy.linalg
 
 from aniso import checks, memory
 from aniso.estimates import Estimate
-from aniso.matrices import exact_traces, operators
+from aniso.matrices import exact_traces, operands
 from aniso.matrices.stochastic_alignment import (
     alignment_by_examples,
     alignment_hutchinson,
@@ -70,7 +70,7 @@ def hutchinson(operator, num_products, rng):
     dimension = operator.shape[0]
     memory.require(8 * num_products, "the samples", "lower num_products")
     samples = np.empty(num_products)
-    for start, stop in operators.blocks(num_products, dimension):
+    for start, stop in operands.ranges(num_products, dimension):
         probes = rademacher(rng, (dimension, stop - start))
         products = _symmetric_products(operator, probes)
         samples[start:stop] = np.sum(probes * products, axis=0)
@@ -123,11 +123,11 @@ def hutch_plus_plus(operator, num_products, rng):
     basis = np.linalg.qr(image)[0]
     leading = float(np.sum(basis * (operator @ basis)))
     samples = np.empty(num_products - 2 * rank)
-    for start, stop in operators.blocks(samples.size, dimension):
+    for start, stop in operands.ranges(samples.size, dimension):
         probes = rademacher(rng, (dimension, stop - start))
         probes = probes - basis @ (basis.T @ probes)
         samples[start:stop] = np.sum(probes * (operator @ probes), axis=0)
-    rest = Estimate.from_samples(operators.finite_products(samples))
+    rest = Estimate.from_samples(operands.finite_products(samples))
     return Estimate(leading + rest.value, rest.standard_error, rest.num_samples)
 
 
@@ -183,7 +183,7 @@ def xtrace(operator, num_products, rng):
     basis, triangle = np.linalg.qr(_symmetric_products(operator, vectors))
     if not triangle.any():
         return Estimate(0.0, 0.0, num_vectors)
-    inner = operators.finite_products(basis.T @ (operator @ basis))
+    inner = operands.finite_products(basis.T @ (operator @ basis))
     left_out = _left_out_directions(triangle)
     # Coefficients in Q of each test vector, and of its projection on its own basis.
     weights = basis.T @ vectors
@@ -208,20 +208,20 @@ def _left_out_directions(triangle):
 
 
 def _exact(operator):
-    operators.symmetric("operator", operator)
+    operands.symmetric("operator", operator)
     return Estimate(exact_traces.trace(operator), 0.0, operator.shape[0])
 
 
 def _symmetric_products(operator, vectors):
     # the estimator's own random vectors probe the symmetry
     products = operator @ vectors
-    if not operators.is_dense(operator):
-        operators.require_symmetric_forms("operator", operator, vectors, products)
+    if not operands.is_dense(operator):
+        operands.require_symmetric_forms("operator", operator, vectors, products)
     return products
 
 
 def _arguments(operator, num_products, rng, fewest):
-    operator = operators.symmetric("operator", operator, probed=False)
+    operator = operands.symmetric("operator", operator, probed=False)
     num_products = checks.integer("num_products", num_products, low=fewest)
     checks.generator("rng", rng)
     return operator, num_products

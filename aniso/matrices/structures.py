@@ -9,7 +9,7 @@ never forms D x D.
 import numpy as np
 
 from aniso import checks
-from aniso.matrices import convention, eigenpairs, exact_traces, operators
+from aniso.matrices import convention, eigenpairs, exact_traces, operands
 from aniso.matrices.covariance_arrays import with_convention
 from aniso.matrices.factored import DiagonalCovariance, FactoredCovariance
 
@@ -37,7 +37,7 @@ def isotropic_equivalent(covariance):
     array([[2., 0.],
            [0., 2.]])
     """
-    given, covariance = covariance, operators.covariance("covariance", covariance)
+    given, covariance = covariance, operands.covariance("covariance", covariance)
     dimension = covariance.shape[0]
     variance = exact_traces.trace(covariance) / dimension
     return _like(given, DiagonalCovariance(np.full(dimension, variance)))
@@ -66,7 +66,7 @@ def diagonal_part(covariance):
     array([[3., 0.],
            [0., 1.]])
     """
-    given, covariance = covariance, operators.covariance("covariance", covariance)
+    given, covariance = covariance, operands.covariance("covariance", covariance)
     return _like(given, DiagonalCovariance(exact_traces.diagonal(covariance)))
 
 
@@ -99,7 +99,7 @@ def leading_part(covariance, num_pairs, *, rescaled=True):
     array([[4., 0.],
            [0., 0.]])
     """
-    given, covariance = covariance, operators.covariance("covariance", covariance)
+    given, covariance = covariance, operands.covariance("covariance", covariance)
     if hasattr(covariance, "leading_eigenpairs"):
         pairs = covariance.leading_eigenpairs(num_pairs)
     else:
@@ -260,8 +260,8 @@ def from_eigenpairs(values, vectors, total_trace=None):
 
 
 def _pair(hessian, covariance):
-    hessian = operators.symmetric("hessian", hessian)
-    return hessian, operators.covariance("covariance", covariance, size=hessian.shape[0])
+    hessian = operands.symmetric("hessian", hessian)
+    return hessian, operands.covariance("covariance", covariance, size=hessian.shape[0])
 
 
 def _some_positive(values):
@@ -275,6 +275,6 @@ def _some_positive(values):
 
 def _like(given, result):
     """The result in the form of the covariance that was given, and in its convention."""
-    if not operators.is_operator(given):
-        result = operators.to_dense(result)
+    if not operands.is_operator(given):
+        result = operands.to_dense(result)
     return with_convention(result, convention.convention_of(given))

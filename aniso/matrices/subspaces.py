@@ -3,7 +3,7 @@
 import numpy as np
 
 from aniso import checks
-from aniso.matrices import exact_traces, operators
+from aniso.matrices import exact_traces, operands
 from aniso.matrices.factored import quadratic_form
 
 
@@ -88,7 +88,7 @@ def captured_share(covariance, basis):
     >>> captured_share([[3.0, 0.0], [0.0, 1.0]], [[1.0], [0.0]])
     0.75
     """
-    covariance = operators.covariance("covariance", covariance)
+    covariance = operands.covariance("covariance", covariance)
     basis = _orthonormal("basis", basis, covariance.shape[0])
     total = exact_traces.nonzero_trace("covariance", covariance)
     return float(np.sum(quadratic_form(covariance, basis))) / total

@@ -19,7 +19,9 @@ __getattr__, __dir__, __all__ = lazy_loader.attach(
         "curvature",
         "data",
         "fast",
+        "geometry",
         "gradients",
+        "hosted",
         "initialisation",
         "layers",
         "matrix_products",
@@ -29,6 +31,7 @@ __getattr__, __dir__, __all__ = lazy_loader.attach(
         "placed_stack",
         "pre_flight",
         "routing",
+        "single_precision",
     ],
     submod_attrs={
         "architectures": [
@@ -37,7 +40,6 @@ __getattr__, __dir__, __all__ = lazy_loader.attach(
             "one_hidden_layer",
             "vgg11",
         ],
-        "curvature.operators": ["SymmetricOperator"],
         "gradients.streamed": ["StreamedGradients"],
         "layers.activation": ["Activation"],
         "layers.average_pooling": ["AveragePooling"],
@@ -49,6 +51,7 @@ __getattr__, __dir__, __all__ = lazy_loader.attach(
         "layers.max_pooling": ["MaxPooling"],
         "layers.residual": ["Residual"],
         "layers.stack": ["Stack"],
+        "geometry": ["NetworkGeometry"],
         "network": ["Network"],
     },
 )

@@ -8,61 +8,100 @@ from aniso.networks import passes
 from aniso.networks.curvature import tangent_products
 from aniso.networks.curvature.linearised import Linearisation
 from aniso.networks.curvature.tangents import TangentLinearisation
+from aniso.networks.geometry import NetworkGeometry
 from aniso.networks.gradients.streamed import gradients_at
+from aniso.networks.hosted import HostedNetwork
+from aniso.networks.parameter_blocks import blocks_of
 from aniso.networks.placed_stack import PlacedStack
+from aniso.problems import Problem
 
 # from so many vectors on a block is weighed against factors of which it may be made
 _WIDE = 16
 
 
-class Network(PlacedStack):
+class Network(PlacedStack, Problem):
     """Mean loss of a stack of layers on data, ``L(theta) = (1/N) sum_i l(f(x_i; theta), y_i)``.
+
+    A :class:`aniso.problems.Problem` with outputs; :meth:`at` returns its local geometry.
+
+    Parameters
+    ----------
+    model : Stack
+    output_loss : loss
+        One of :mod:`aniso.problems.losses`.
+    inputs : array, shape (N, \\*model.input_shape)
+        Of NumPy, PyTorch, CuPy or array_api_strict. The network runs in that library, on the device
+        of the inputs. A list counts as NumPy's. Inputs and targets are large and not copied: do
+        not change them while the network is in use.
+    targets : array
+        As the loss expects, for instance labels (N,); on the device of the inputs.
+    dtype : {numpy.float64, numpy.float32}
+        Precision of the passes. Losses and traces accumulate in double precision always.
+    num_threads : int, optional
+        All cores if not given. Results do not depend on it.
+    memory_budget : int, optional
+        Bytes that a quantity may take; 90 % of the available memory if not given. The data, given
+        and returned vectors, and returned values of every example are not counted. Passes take
+        fewer examples and vectors at once to keep the budget. Matrices, rows of gradients and
+        samples that would exceed it are refused; so is a budget that one example and one vector
+        exceed.
+    device : str, device or places.Place, optional
+        Device on which the network runs, if not that of the inputs: "cuda", or a library's own
+        device (see :func:`aniso.arrays.places.resolve`). Inputs of NumPy that would take more than
+        a quarter of the memory there are sent chunk by chunk.
+
+    Raises
+    ------
+    InputError
+        If the model is no Stack, the loss none of the losses, or the data have a wrong shape, are
+        not finite or have wrong labels; if the device can't be used, or the budget is too small.
+
+    Notes
+    -----
+    At a kink the slope is autograd's (see :class:`aniso.networks.Activation`). Of equal entries of
+    a pooling window the first wins.
+
+    Examples
+    --------
+    >>> from aniso import networks
+    >>> from aniso.problems import losses
+    >>> network = networks.Network(networks.Stack((networks.Dense(1),), (1,)),
+    ...     losses.SquaredLoss(), inputs=[[1.0], [2.0]], targets=[[0.0], [0.0]])
+    >>> network.gradient([1.0, 0.0])  # f = x, so 2 x (x, 1) on the average
+    array([5., 3.])
+    >>> network.at([1.0, 0.0]).hessian.to_dense()
+    array([[5., 3.],
+           [3., 2.]])
+    """
+
+    @property
+    def blocks(self):
+        """Parameters of each layer that has any, by the layer's name and number."""
+        parts = blocks_of(self.stack)
+        names = [type(self.model.layers[i]).__name__ for i in self.model.parameterised]
+        pairs = enumerate(zip(names, parts, strict=True), start=1)
+        return {f"{name} {number}": part.whole for number, (name, part) in pairs}
+
+    def at(self, theta):
+        """Return the local geometry at theta, with operators made of the layers' factors.
 
         Parameters
         ----------
-        model : Stack
-        output_loss : loss
-            One of :mod:`aniso.problems.losses`.
-        inputs : array, shape (N, \\*model.input_shape)
-            Of NumPy, PyTorch, CuPy or array_api_strict: the network runs in that library, on the
-            device where they are. A list counts as NumPy's. Inputs and targets are large and not
-            copied: do not change them while the network is in use.
-        targets : array
-            What the loss expects, for instance labels (N,); where the inputs are.
-        dtype : {numpy.float64, numpy.float32}
-            Precision of the passes; losses and traces accumulate in double precision always.
-        num_threads : int, optional
-            All cores if not given. Results do not depend on it.
-        memory_budget : int, optional
-            Bytes that a quantity may take beside what the caller holds: the data, which are neither
-            copied nor counted, and the vectors that are given and returned. Passes take fewer
-            examples and vectors at once to keep it; matrices, rows of gradients and samples that
-            would exceed it are refused, and so is a budget below what one example and one vector
-            take. What a quantity returns for every example (losses, outputs, projections) is not
-            counted. 90 % of the available memory if not given.
-        device : str, device or places.Place, optional
-            Where the network runs, if not where the inputs are: "cuda", or a library's own device
-            (see :func:`aniso.arrays.places.resolve`). Inputs of NumPy that would take more than a
-            quarter of the memory there are sent chunk by chunk.
+        theta : array_like, shape (D,)
+            Copied.
 
-        Notes
-        -----
-        Presents the interface of :class:`aniso.problems.model_objective.ModelObjective`. For many
-        products at one theta use :meth:`linearise`. At a kink the slope is autograd's (see
-        :class:`aniso.networks.Activation`); of equal entries of a pooling window the first wins.
+        Returns
+        -------
+        NetworkGeometry
+        """
+        return NetworkGeometry(self, theta)
 
-        Examples
-        --------
-        >>> from aniso.problems import losses
-    >>> from aniso import networks
-        >>> network = networks.Network(networks.Stack((networks.Dense(1),), (1,)),
-        ...     losses.SquaredLoss(), inputs=[[1.0], [2.0]], targets=[[0.0], [0.0]])
-        >>> network.gradient([1.0, 0.0])  # f = x, so 2 x (x, 1) on the average
-        array([5., 3.])
-        >>> network.hessian([1.0, 0.0])
-        array([[5., 3.],
-               [3., 2.]])
-    """
+    def on_host(self):
+        """Return the network with NumPy arrays as arguments and results.
+
+        With NumPy it is the network itself, else a :class:`aniso.networks.hosted.HostedNetwork`.
+        """
+        return self if self.place.is_numpy else HostedNetwork(self)
 
     def linearise(self, theta, strategy="auto", *, num_products=100):
         """The network linearised at theta, for many second-order quantities at one place.
@@ -143,8 +182,8 @@ class Network(PlacedStack):
         Raises
         ------
         AllocationRefused
-            If N D numbers do not fit; the covariance that :mod:`aniso.matrices.network_noise` makes
-            of :meth:`example_gradients` needs no such array.
+            If N D numbers do not fit; :func:`aniso.matrices.gradient_covariance` of
+            :meth:`example_gradients` needs no such array.
         """
         parameters = self.stack.unpacked(self.check_theta(theta))
         self._require_rows(self.num_examples)
@@ -164,8 +203,8 @@ class Network(PlacedStack):
         Returns
         -------
         GradientFactors or StreamedGradients
-            By which is cheaper and fits; :func:`aniso.matrices.network_noise.gradient_covariance`
-            makes their covariance.
+            By which is cheaper and fits; :func:`aniso.matrices.gradient_covariance` makes their
+            covariance.
         """
         return gradients_at(self, self.check_theta(theta))
 
@@ -173,7 +212,7 @@ class Network(PlacedStack):
         self.require(
             count * self.num_parameters * self.dtype.itemsize,
             f"{count} x {self.num_parameters} per-example gradients",
-            "use network_noise.gradient_covariance(network.example_gradients(theta)), which needs "
+            "use matrices.gradient_covariance(network.example_gradients(theta)), which needs "
             "no such array",
         )
 

@@ -1,4 +1,13 @@
-"""What is minimised: losses, models in plain NumPy for autograd, and toy problems."""
+"""Problems: a mean loss over examples, and its local geometry at one theta.
+
+:class:`Problem` is the concept; :meth:`Problem.at` returns the :class:`LocalGeometry`.
+
+>>> from aniso import problems
+>>> bowl = problems.quadratic_problem([[2.0]], [0.0], [[1.0], [-1.0]])
+>>> at = bowl.at([3.0])
+>>> at.gradient, at.hessian.trace(), at.noise.trace()
+(array([6.]), 2.0, 1.0)
+"""
 
 import lazy_loader
 
@@ -6,27 +15,25 @@ __getattr__, __dir__, __all__ = lazy_loader.attach(
     __name__,
     submodules=[
         "activations",
+        "autograd_model",
         "autograd_problem",
-        "curvature",
         "derivative_check",
         "link_functions",
+        "local_geometry",
         "losses",
-        "model_objective",
-        "multilayer_perceptron",
-        "one_hidden_layer",
-        "output_curvature",
-        "plain_layers",
+        "problem",
         "problem_checks",
         "quadratic",
         "two_basin",
     ],
     submod_attrs={
-        "autograd_problem": ["Objective"],
-        "losses": ["ClippedSquaredLoss", "LogisticLoss", "SoftmaxCrossEntropy"],
-        "model_objective": ["ModelObjective"],
-        "multilayer_perceptron": ["MultilayerPerceptron"],
-        "one_hidden_layer": ["OneHiddenLayer"],
+        "autograd_model": ["AutogradModel"],
+        "autograd_problem": ["AutogradProblem"],
+        "local_geometry": ["LocalGeometry"],
+        "losses": ["ClippedSquaredLoss", "LogisticLoss", "SoftmaxCrossEntropy", "SquaredLoss"],
+        "problem": ["FACULTIES", "MissingFaculty", "Problem", "require_problem"],
         "problem_checks": ["LossFailed"],
-        "two_basin": ["two_basin_data", "two_basin_objective"],
+        "quadratic": ["noise_rows", "quadratic_problem"],
+        "two_basin": ["two_basin_data", "two_basin_gradient", "two_basin_problem"],
     },
 )

@@ -4,22 +4,23 @@ import autograd.numpy as anp
 import numpy as np
 
 from aniso import checks
-from aniso.problems import _broadcasting, _example_rows, _plans, derivative_check
+from aniso.matrices import operands
+from aniso.problems import _broadcasting, _example_rows, _plans
 from aniso.problems._tracing import largest_intermediate, plain, traced
+from aniso.problems.problem import Problem, require_dense_hessian
 from aniso.problems.problem_checks import (
     checked_data,
     checked_indices,
     checked_vectors,
     finite,
-    identity_columns,
     require_independent_examples,
     returned_values,
     symmetrised,
 )
 
 
-class Objective:
-    """Mean loss, ``L(theta) = (1/N) sum_i l_i(theta)``, with derivatives by autograd.
+class AutogradProblem(Problem):
+    """Mean loss of any per-example loss, ``L(theta) = (1/N) sum_i l_i(theta)``, by autograd.
 
     Parameters
     ----------
@@ -36,19 +37,20 @@ class Objective:
     Raises
     ------
     InputError
-        If the data are not finite, are empty or do not agree in N; at a call, if theta is not a
-        finite vector, or the loss does not return finite real numbers of shape (N,) or can't be
-        traced.
+        If the data are not finite, are empty or do not agree in N. At a call, if theta is not a
+        finite vector, or the loss does not return finite real numbers of shape (N,), or autograd
+        can't trace it.
 
     Notes
     -----
-    What the function allows decides the cost; :meth:`plan` states it beforehand. A loss that
-    broadcasts over leading axes, theta (..., D), inputs (..., n, d), targets (..., n) to (..., n)
-    (found out by a probe, :func:`aniso.problems._broadcasting.broadcasts`), gets its per-example
-    gradients from one traced pass and its Hessian products a block at a time. So do the per-example
-    gradients of a loss whose parameters meet the examples in matrix products or entry by entry,
-    such as ``anp.dot(inputs, theta)`` (:mod:`aniso.problems._example_rows`). Any other loss is
-    differentiated in a loop, with a warning at a long one.
+    The form of the loss decides the cost, which :meth:`plan` states beforehand.
+
+    - A loss that broadcasts over leading axes, theta (..., D), inputs (..., n, d), targets
+      (..., n) to (..., n), gets its per-example gradients from one traced pass, and its Hessian
+      products a block at a time. A probe on three examples decides.
+    - A loss whose parameters meet the examples in matrix products or entry by entry, such as
+      ``anp.dot(inputs, theta)``, gets its per-example gradients from one traced pass too.
+    - Any other loss is differentiated in a loop, with a warning where the loop is long.
 
     Examples
     --------
@@ -56,10 +58,10 @@ class Objective:
 
     >>> def loss(theta, x, y):
     ...     return (theta[..., 0, None] * x - y) ** 2
-    >>> objective = Objective(loss, [1.0, 2.0], [1.0, 0.0])
-    >>> objective.loss([1.0]), objective.gradient([1.0]), objective.hessian([1.0])
+    >>> problem = AutogradProblem(loss, [1.0, 2.0], [1.0, 0.0])
+    >>> problem.loss([1.0]), problem.gradient([1.0]), problem.hessian([1.0])
     (2.0, array([4.]), array([[5.]]))
-    >>> objective.per_example_gradients([1.0])
+    >>> problem.example_gradients([1.0])
     array([[0.],
            [8.]])
     """
@@ -72,8 +74,8 @@ class Objective:
         if hasattr(loss, "check_targets"):
             raise checks.InputError(
                 f"loss={loss!r}, a loss of a model's outputs; expected a function (theta, inputs, "
-                "targets) -> (N,): model_objective.ModelObjective and networks.Network take a "
-                "model and this loss"
+                "targets) -> (N,): AutogradModel and networks.Network take a model "
+                "and this loss"
             )
         if hasattr(loss, "state_dict"):
             raise checks.InputError(
@@ -95,11 +97,7 @@ class Objective:
 
     def losses(self, theta):
         """Losses of the examples, l_i, shape (N,)."""
-        return self._checked_losses(self._theta(theta))
-
-    def loss(self, theta):
-        """Mean loss L, float."""
-        return float(np.mean(self.losses(theta)))
+        return self._checked_losses(self.check_theta(theta))
 
     def gradient(self, theta):
         """Gradient of the mean loss, shape (D,)."""
@@ -107,13 +105,13 @@ class Objective:
 
     def loss_and_gradient(self, theta):
         """Mean loss, float, and its gradient, shape (D,), from one pass."""
-        theta = self._theta(theta)
+        theta = self.check_theta(theta)
         vjp, value = traced(self._mean_loss, theta)
         gradient = finite("the gradient of the loss", vjp(1.0))
         self._known = theta.copy(), gradient.copy()
         return float(value), gradient
 
-    def per_example_gradients(self, theta):
+    def example_gradients(self, theta):
         """Gradients of the losses l_i, shape (N, D), row i for example i.
 
         Raises
@@ -127,9 +125,9 @@ class Objective:
 
         Notes
         -----
-        Cost as said by ``plan(theta).per_example_gradients``, and one gradient at the first theta.
+        Cost as ``plan(theta)["per_example_gradients"]`` states, and one gradient at the first theta.
         """
-        theta = self._theta(theta)
+        theta = self.check_theta(theta)
         _plans.require_matrix(
             self.num_examples,
             theta.size,
@@ -149,9 +147,9 @@ class Objective:
 
         Notes
         -----
-        Cost as said by ``plan(theta, K).hessian_product``; exact to rounding.
+        Cost as ``plan(theta, K)["hessian_product"]`` states; exact to rounding.
         """
-        theta = self._theta(theta)
+        theta = self.check_theta(theta)
         vectors, columns = checked_vectors(vectors, theta.size)
         products = self._columns(theta, columns.shape[1], lambda part: columns[:, part])
         return products.reshape(vectors.shape)
@@ -169,20 +167,20 @@ class Objective:
 
         Notes
         -----
-        D Hessian products; ``plan(theta, D).hessian_product`` states the passes.
+        D Hessian products; ``plan(theta)["hessian_product"]`` states the passes.
         """
-        theta = self._theta(theta)
+        theta = self.check_theta(theta)
         size = theta.size
-        _plans.require_matrix(
-            size, size, "the dense Hessian", "use hessian_product, which needs no matrix"
+        require_dense_hessian(size)
+        matrix = self._columns(
+            theta, size, lambda part: operands.unit_columns(size, part.start, part.stop)
         )
-        matrix = self._columns(theta, size, lambda part: identity_columns(size, part))
         return symmetrised(matrix)
 
     def subset(self, indices):
-        """The objective of some of the examples, in the order of `indices`."""
+        """The same loss on some of the examples, in the order of `indices`."""
         indices = checked_indices(indices, self.num_examples)
-        part = Objective(
+        part = AutogradProblem(
             self._loss,
             checks.frozen(self.inputs[indices]),
             checks.frozen(self.targets[indices]),
@@ -191,15 +189,8 @@ class Objective:
         part._independent = self._independent
         return part
 
-    def check(self, theta, rng):
-        """Comparison of all derivatives with finite differences, a DerivativeReport.
-
-        See :func:`aniso.problems.derivative_check.check_derivatives`.
-        """
-        return derivative_check.check_derivatives(self, self._theta(theta), rng)
-
     def plan(self, theta, num_vectors=None):
-        """How the derivatives will be computed at `theta`, before they are.
+        """State how the derivatives at `theta` will be computed, and at what cost.
 
         Parameters
         ----------
@@ -212,19 +203,13 @@ class Objective:
         dict of str to Plan
             Under "per_example_gradients" and "hessian_product".
         """
-        theta = self._theta(theta)
+        theta = self.check_theta(theta)
         num_vectors = theta.size if num_vectors is None else num_vectors
         checks.integer("num_vectors", num_vectors, low=1)
         return {
             "per_example_gradients": self._plan("per_example_gradients", theta),
             "hessian_product": self._plan("hessian_product", theta, num_vectors),
         }
-
-    def _theta(self, theta):
-        theta = checks.parameters(theta, self.num_parameters)
-        if theta.size == 0:
-            raise checks.InputError("theta is empty; expected D >= 1 parameters")
-        return theta
 
     def _checked_losses(self, theta):
         values = returned_values(self._loss, theta, self.inputs, self.targets)

@@ -122,9 +122,9 @@ def check_derivatives(objective, theta, rng, num_examples=64):
 
     Examples
     --------
-    >>> from aniso.problems.autograd_problem import Objective
-    >>> objective = Objective(lambda theta, x, y: (theta[0] * x - y) ** 2, [1.0, 2.0], [1.0, 0.0])
-    >>> check_derivatives(objective, [1.0], np.random.default_rng(0)).right
+    >>> from aniso.problems.autograd_problem import AutogradProblem
+    >>> problem = AutogradProblem(lambda theta, x, y: (theta[0] * x - y) ** 2, [1.0, 2.0], [1.0, 0.0])
+    >>> check_derivatives(problem, [1.0], np.random.default_rng(0)).right
     True
     """
     checks.generator("rng", rng)

@@ -1,4 +1,4 @@
-"""Rules that every objective shares: its data, its vectors, and finite symmetric results."""
+"""Rules that all problems share: their data, their vectors, and finite symmetric results."""
 
 import numpy as np
 from autograd.tracer import isbox
@@ -14,11 +14,11 @@ _WIDE_TYPES = {"u": np.int64, "i": np.int64, "f": np.float64}
 
 
 class LossFailed(checks.InputError):
-    """A user's loss raised an error, most often because theta has another length than it takes."""
+    """The user's loss raised an error; most often theta has a length that the loss does not take."""
 
 
 def checked_data(inputs, targets):
-    """Finite inputs (float64) and targets of the same number N >= 1 of rows, as objects keep them.
+    """Finite inputs (float64) and targets of the same number N >= 1 of rows, read-only.
 
     Integer targets become int64: ``1 - 2 * y`` of an unsigned label would wrap round to 255.
 
@@ -85,13 +85,6 @@ def checked_indices(indices, num_examples):
     return given
 
 
-def identity_columns(size, part):
-    """Columns `part` (a slice) of the identity of `size`."""
-    columns = np.zeros((size, part.stop - part.start))
-    columns[np.arange(part.start, part.stop), np.arange(part.stop - part.start)] = 1.0
-    return columns
-
-
 def finite(name, values):
     """The values, refused where not finite: the loss is not differentiable there."""
     if not np.isfinite(values).all():
@@ -126,7 +119,7 @@ def require_independent_examples(rows, gradient):
             f"{difference:.3g} at scale {scale:.3g}; expected a loss of one example that does not "
             "depend on the other examples (batch normalisation, outputs centred over the batch and "
             "len(inputs) in the loss do): use fixed statistics, or the covariance of "
-            "gradients of whole mini-batches, numpy.cov([objective.subset(batch).gradient(theta) "
+            "gradients of whole mini-batches, numpy.cov([problem.subset(batch).gradient(theta) "
             "for batch in batches], rowvar=False); gradient and Hessian are those of this loss"
         )
 
@@ -138,13 +131,13 @@ def symmetrised(matrix):
     if worst > 1e-6 * scale:
         raise checks.InputError(
             f"the Hessian is not symmetric: entries differ by {worst:.3g} at scale {scale:.3g}; "
-            "expected a twice differentiable loss; objective.check(theta, rng) tells what is wrong"
+            "expected a twice differentiable loss; problem.check(theta, rng) names the wrong derivative"
         )
     return (matrix + matrix.T) / 2
 
 
 def returned_values(loss, theta, inputs, targets):
-    """What the loss returns, an array; a loss that autograd can't follow is refused."""
+    """Values of the loss, an array; a loss that autograd can't follow is refused."""
     try:
         values = loss(theta, inputs, targets)
     except checks.InputError:

@@ -6,8 +6,8 @@ import autograd.numpy as anp
 import numpy as np
 
 from aniso import checks
-from aniso.matrices import operators
-from aniso.problems.autograd_problem import Objective
+from aniso.matrices import operands
+from aniso.problems.autograd_problem import AutogradProblem
 from aniso.problems.problem_checks import checked_vectors, finite
 
 
@@ -34,44 +34,43 @@ class QuadraticLoss:
         return curved[..., None] - anp.matmul(inputs, offset[..., :, None])[..., 0]
 
 
-class QuadraticObjective(Objective):
-    """Objective with ``L = 1/2 (th - m)^T H (th - m) - mean(xi)^T (th - m)`` in closed form.
+class QuadraticProblem(AutogradProblem):
+    """Problem ``L = 1/2 (th - m)^T H (th - m) - mean(xi)^T (th - m)`` with closed derivatives.
 
-    Made by :func:`quadratic_objective`; the same interface as
-    :class:`aniso.problems.autograd_problem.Objective`, derivatives without differentiation.
+    Made by :func:`quadratic_problem`. Nothing is differentiated.
     """
 
     def loss_and_gradient(self, theta):
         """Mean loss, float, and its gradient ``H (th - m) - mean(xi)``, shape (D,)."""
-        theta = self._theta(theta)
+        theta = self.check_theta(theta)
         slope = self._loss.hessian @ (theta - self._loss.minimum) - self.inputs.mean(axis=0)
         return self.loss(theta), finite("the gradient of the loss", slope)
 
-    def per_example_gradients(self, theta):
+    def example_gradients(self, theta):
         """Gradients ``H (th - m) - xi_i``, shape (N, D)."""
-        theta = self._theta(theta)
+        theta = self.check_theta(theta)
         return self._loss.hessian @ (theta - self._loss.minimum) - self.inputs
 
     def hessian_product(self, theta, vectors):
         """H times vectors, shape (D,) or (D, K)."""
-        theta = self._theta(theta)
+        theta = self.check_theta(theta)
         vectors, _ = checked_vectors(vectors, theta.size)
         return self._loss.hessian @ vectors
 
     def hessian(self, theta):
         """A copy of H, shape (D, D)."""
-        self._theta(theta)
+        self.check_theta(theta)
         return self._loss.hessian.copy()
 
     def subset(self, indices):
-        """The objective of some of the examples; their noise is not centred again."""
+        """The problem of some of the examples; their noise is not centred again."""
         part = super().subset(indices)
-        return QuadraticObjective(
+        return QuadraticProblem(
             self._loss, part.inputs, part.targets, num_parameters=self.num_parameters
         )
 
 
-def quadratic_objective(hessian, minimum, gradient_noise):
+def quadratic_problem(hessian, minimum, gradient_noise):
     """Mean of ``l_i = 1/2 (th - m)^T H (th - m) - xi_i^T (th - m)``, xi_i centred.
 
     The mean loss is the first term alone; the per-example gradients are
@@ -90,7 +89,7 @@ def quadratic_objective(hessian, minimum, gradient_noise):
 
     Returns
     -------
-    QuadraticObjective
+    QuadraticProblem
 
     Raises
     ------
@@ -99,10 +98,10 @@ def quadratic_objective(hessian, minimum, gradient_noise):
 
     Examples
     --------
-    >>> objective = quadratic_objective([[2.0]], [1.0], [[0.0], [2.0]])
-    >>> objective.loss([4.0]), objective.gradient([4.0])
+    >>> problem = quadratic_problem([[2.0]], [1.0], [[0.0], [2.0]])
+    >>> problem.loss([4.0]), problem.gradient([4.0])
     (9.0, array([6.]))
-    >>> objective.per_example_gradients([1.0])
+    >>> problem.example_gradients([1.0])
     array([[ 1.],
            [-1.]])
     """
@@ -113,7 +112,7 @@ def quadratic_objective(hessian, minimum, gradient_noise):
     if len(noise) == 0:
         raise checks.InputError("gradient_noise has no rows; expected N >= 1 examples")
     hessian = (hessian + hessian.T) / 2
-    return QuadraticObjective(
+    return QuadraticProblem(
         QuadraticLoss(hessian, minimum),
         noise - noise.mean(axis=0),
         np.zeros(len(noise)),
@@ -145,7 +144,7 @@ def noise_rows(covariance):
     >>> np.sort(rows.ravel())
     array([-2.,  2.])
     """
-    covariance = operators.dense_covariance("covariance", covariance, "one example")
+    covariance = operands.dense_covariance("covariance", covariance, "one example")
     eigenvalues, eigenvectors = np.linalg.eigh(covariance)
     rows = (eigenvectors * np.sqrt(len(covariance) * np.maximum(eigenvalues, 0.0))).T
     return np.concatenate([rows, -rows])

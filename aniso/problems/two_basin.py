@@ -6,9 +6,41 @@ import autograd.numpy as anp
 import numpy as np
 
 from aniso import checks
-from aniso.problems.autograd_problem import Objective
+from aniso.problems.autograd_problem import AutogradProblem
 
 ROTATION = np.array([[1.0, -1.0], [1.0, 1.0]]) / np.sqrt(2.0)
+
+
+def _basins(first, second):
+    """Sharp and flat loss of one datum at the components of ``w - x``."""
+    sharp = 5 * (first - second) ** 2 + 50 * (first + second - 2) ** 2
+    return sharp, (first + 1) ** 2 + (second + 1) ** 2
+
+
+def two_basin_gradient(offsets):
+    """Gradient in w of the loss of one datum, at offsets ``w - x``, shape (..., 2).
+
+    Where both basins have the same loss it is that of the flat one.
+
+    Parameters
+    ----------
+    offsets : array_like, shape (..., 2)
+
+    Returns
+    -------
+    ndarray, shape (..., 2)
+
+    Examples
+    --------
+    >>> two_basin_gradient([[0.0, 0.0], [1.0, 0.9]]).round(9).tolist()
+    [[2.0, 2.0], [-9.0, -11.0]]
+    """
+    offsets = np.asarray(offsets, dtype=np.float64)
+    first, second = offsets[..., 0], offsets[..., 1]
+    sharp, flat = _basins(first, second)
+    across, along = 100 * (first + second - 2), 10 * (first - second)
+    steep = np.stack([across + along, across - along], axis=-1)
+    return np.where((sharp < flat)[..., None], steep, 2 * (offsets + 1))
 
 
 @dataclass(frozen=True)
@@ -34,10 +66,7 @@ class TwoBasinLoss:
 
     def __call__(self, theta, inputs, targets):  # noqa: ARG002
         offset = theta[..., None, :] - inputs
-        first, second = offset[..., 0], offset[..., 1]
-        sharp = 5 * (first - second) ** 2 + 50 * (first + second - 2) ** 2
-        flat = (first + 1) ** 2 + (second + 1) ** 2
-        return anp.minimum(sharp, flat)
+        return anp.minimum(*_basins(offset[..., 0], offset[..., 1]))
 
 
 def two_basin_data(rng, num_examples=100):
@@ -66,14 +95,19 @@ def two_basin_data(rng, num_examples=100):
     return normal * np.array([np.sqrt(10.0), 1.0]) @ ROTATION / 100
 
 
-def two_basin_objective(data):
-    """Mean of :class:`TwoBasinLoss` over data of shape (N, 2), an Objective with D = 2.
+def two_basin_problem(data):
+    """Mean of :class:`TwoBasinLoss` over data of shape (N, 2), an AutogradProblem with D = 2.
+
+    Raises
+    ------
+    InputError
+        If the data are not finite or not (N, 2), N >= 1.
 
     Examples
     --------
-    >>> objective = two_basin_objective(np.zeros((1, 2)))
-    >>> np.linalg.eigvalsh(objective.hessian([1.0, 1.0])).round(9)
+    >>> problem = two_basin_problem(np.zeros((1, 2)))
+    >>> np.linalg.eigvalsh(problem.hessian([1.0, 1.0])).round(9)
     array([ 20., 200.])
     """
     data = checks.array("data", data, shape=(None, 2))
-    return Objective(TwoBasinLoss(), data, np.zeros(len(data)), num_parameters=2)
+    return AutogradProblem(TwoBasinLoss(), data, np.zeros(len(data)), num_parameters=2)

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from aniso.problems import activations, losses, plain_layers
+from aniso.problems import activations, losses
 
 
 @dataclass(frozen=True)
@@ -167,7 +167,7 @@ def snapshot(loss, theta, epoch=0):
 
     Parameters
     ----------
-    loss : aniso.problems.model_objective.ModelObjective
+    loss : aniso.problems.Problem
         One output per example; clipped squared or logistic loss.
     theta : ndarray, shape (D,)
     epoch : int
@@ -217,8 +217,8 @@ def jacobian_gram(model, theta, inputs):
 
     Parameters
     ----------
-    model : aniso.problems.one_hidden_layer.OneHiddenLayer
-        Its output weights are +1 and -1, so that their squares are 1.
+    model : aniso.networks.Stack
+        Of networks.one_hidden_layer. Its output weights are +1 and -1, so that their squares are 1.
     theta : ndarray, shape (D,)
     inputs : ndarray, shape (n, d)
 
@@ -230,8 +230,9 @@ def jacobian_gram(model, theta, inputs):
     -----
     Cost n^2 (d + h); the n x D Jacobian is never formed.
     """
-    ((weights, biases),) = plain_layers.unflattened(model.layer_shapes, theta)
-    slopes = activations.named(model.activation).slope(plain_layers.affine(weights, biases, inputs))
+    weights, biases = model.unpacked(np.asarray(theta))[0]
+    activation = activations.named(model.layers[1].name)
+    slopes = activation.slope(inputs @ weights.T + biases)
     return (inputs @ inputs.T + 1) * (slopes @ slopes.T)
 
 
@@ -240,7 +241,7 @@ def weight_constants(loss, outputs, active):
 
     Parameters
     ----------
-    loss : aniso.problems.model_objective.ModelObjective
+    loss : aniso.problems.Problem
     outputs : ndarray, shape (N,)
     active : ndarray of bool, shape (N,)
 

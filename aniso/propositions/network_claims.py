@@ -7,9 +7,9 @@ identities that hold to rounding; and Proposition 1's bound on the network itsel
 import numpy as np
 
 from aniso import datasets, networks
-from aniso.matrices import block_lanczos, indicators, network_noise, stochastic_traces
+from aniso.matrices import eigenpairs, gradient_covariance, indicators, stochastic_traces
 from aniso.problems import (
-    Objective,
+    AutogradModel,
     losses,
 )
 from aniso.propositions.check import Task, compare
@@ -90,15 +90,13 @@ def _against_autograd(settings):
         inputs, targets, theta = _problem(model, settings, name)
         loss = losses.SoftmaxCrossEntropy()
         network = networks.Network(model, loss, inputs, targets)
-        objective = Objective(
-            lambda t, x, y, own=model, loss=loss: loss(own.outputs(t, x), y), inputs, targets
-        )
+        plain = AutogradModel(model, loss, inputs, targets)
         at = network.linearise(theta)
-        expected = objective.hessian(theta)
+        expected = plain.hessian(theta)
         found.append(
             _equal("Hessian", at.hessian(), expected, "engine H = autograd's Hessian", name)
         )
-        rows = objective.per_example_gradients(theta)
+        rows = plain.example_gradients(theta)
         centred = rows - rows.mean(axis=0)
         alignment = float(np.einsum("nd,de,ne->", centred, expected, centred)) / len(rows)
         found.append(
@@ -226,7 +224,7 @@ def _fashion_network(settings):
         ),
     ]
     hessian = at.hessian_operator()
-    covariance = network_noise.gradient_covariance(at.gradient_factors)
+    covariance = gradient_covariance(at.gradient_factors)
     noise = at.noise_curvature()
     estimate = stochastic_traces.hutchinson(hessian, settings.pick(200, 400, 800), rng)
     found.append(
@@ -258,8 +256,10 @@ def _fashion_network(settings):
 
 def _first_proposition(at, hessian, covariance, noise, dimension, setting):
     # H has small negative eigenvalues here: Tr(H Sigma) can lose at most |lambda_min| Tr Sigma
-    leading = block_lanczos.leading_eigenpairs(hessian, 1, tolerance=1e-8)
-    lowest = block_lanczos.leading_eigenpairs(hessian, 1, which="smallest", tolerance=1e-4)
+    leading = eigenpairs.leading_eigenpairs(hessian, 1, method="block", tolerance=1e-8)
+    lowest = eigenpairs.leading_eigenpairs(
+        hessian, 1, which="smallest", method="block", tolerance=1e-4
+    )
     value, vector = leading.values[0], leading.vectors[:, 0]
     trace, power = at.hessian_trace(), covariance.trace()
     coefficient = covariance.quadratic_form(vector) * trace / (value * power)

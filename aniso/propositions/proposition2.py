@@ -7,9 +7,7 @@ with w_i = 2 (f_i - y_i)^2 for the clipped squared loss and exp((1 - 2 y_i) f_i)
 
 import numpy as np
 
-from aniso.problems import (
-    Objective,
-)
+from aniso.problems import AutogradModel
 from aniso.propositions import small_networks, trained_networks
 from aniso.propositions.check import Task, Verdict, compare, without_comparison
 
@@ -50,12 +48,8 @@ def _hessian_is_gauss_newton(settings):
             )
             structured = trained_networks.training_objective(problem)
             theta = trained_networks.trained_parameters(problem)
-            plain = Objective(
-                lambda theta, inputs, targets, own=structured: own.output_loss(
-                    own.model.outputs(theta, inputs), targets
-                ),
-                structured.inputs,
-                structured.targets,
+            plain = AutogradModel(
+                structured.model, structured.output_loss, structured.inputs, structured.targets
             )
             rng = settings.rng(f"proposition2/{problem}/directions")
             directions = rng.standard_normal((structured.num_parameters, 4))

@@ -8,16 +8,12 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from aniso import checks, datasets
+from aniso import checks, datasets, networks
 from aniso.datasets import transformations
 from aniso.descent import (
     adam_iterates,
 )
-from aniso.problems import (
-    ModelObjective,
-    OneHiddenLayer,
-    losses,
-)
+from aniso.problems import losses
 from aniso.propositions.constants import snapshot
 
 ACTIVATIONS = ("relu", "leaky_relu", "abs", "hard_tanh")
@@ -82,7 +78,7 @@ def training_objective(problem):
 
     Returns
     -------
-    aniso.problems.model_objective.ModelObjective
+    aniso.networks.Network
     """
     rng = np.random.default_rng([problem.seed, 1])
     if problem.data == POINTS:
@@ -101,8 +97,8 @@ def training_objective(problem):
         if problem.loss == "clipped squared"
         else losses.LogisticLoss()
     )
-    model = OneHiddenLayer(inputs.shape[1], problem.num_hidden, problem.activation)
-    return ModelObjective(model, loss, inputs, targets)
+    model = networks.one_hidden_layer(inputs.shape[1], problem.num_hidden, problem.activation)
+    return networks.Network(model, loss, inputs, targets)
 
 
 def runs(settings):

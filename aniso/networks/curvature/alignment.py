@@ -8,67 +8,15 @@ all products of Jacobians with gradients, whose dense layers are products of two
 matrices, and one form of the cross-layer matrix.
 """
 
-from dataclasses import dataclass
-
 import numpy as np
 
-from aniso import checks
 from aniso.arrays import functions, places, transfer
-from aniso.matrices import centred_squares
+from aniso.matrices import BlockAlignment, block_alignment, centred_squares
 from aniso.networks.curvature import tangent_products
 from aniso.networks.parameter_blocks import blocks_of
 
 _FORMS = 128
 _ROW_ENTRIES = 2**25
-
-
-@dataclass(frozen=True)
-class NoiseCurvature:
-    """Alignment of curvature and noise, whole and layer by layer.
-
-    Attributes
-    ----------
-    alignment : float
-        ``Tr(H Sigma_1)``, Sigma_1 the centred covariance of one example's gradient.
-    isotropic : float
-        ``Tr H Tr Sigma_1 / D``, the alignment of isotropic noise of the same trace.
-    layers : tuple of str
-        Names of the layers with parameters.
-    layer_alignments, layer_isotropic : ndarray, shape (layers,)
-        The same of each layer's diagonal blocks; their sum lacks the cross-layer terms.
-    hessian_traces, noise_traces : ndarray, shape (layers,)
-        ``Tr H_ll`` and ``Tr Sigma_ll``.
-
-    Notes
-    -----
-    A trace that is zero to its rounding is 0, and the alignment with such noise too: of one
-    example, or of equal ones.
-    """
-
-    alignment: float
-    isotropic: float
-    layers: tuple
-    layer_alignments: np.ndarray
-    layer_isotropic: np.ndarray
-    hessian_traces: np.ndarray
-    noise_traces: np.ndarray
-
-    @property
-    def ratio(self):
-        """``Tr(H Sigma) / Tr(H Sigma_bar)``.
-
-        Raises
-        ------
-        InputError
-            If Tr H or Tr Sigma is zero to its rounding.
-        """
-        if self.isotropic == 0:
-            raise checks.InputError(
-                f"Tr H is {self.hessian_traces.sum():g} and Tr Sigma {self.noise_traces.sum():g}, "
-                "one of them zero to its rounding; expected non-zero traces: a ratio to them has "
-                "no meaning"
-            )
-        return self.alignment / self.isotropic
 
 
 def from_factors(factors, bilinear, gradients):
@@ -130,37 +78,27 @@ def summary(network, gradients, hessian_diagonal, total, by_layer):
 
     Returns
     -------
-    NoiseCurvature
+    BlockAlignment
     """
     blocks = blocks_of(network.stack)
     squares, rounding = centred_squares.centred_square_sums(gradients, gradients.mean())
     squares, rounding = squares / gradients.shape[0], rounding / gradients.shape[0]
     hessian_diagonal = transfer.to_numpy(hessian_diagonal)
-    sizes = np.array([block.size for block in blocks])
-    noise_trace, noise = _traces(squares, rounding, blocks)
-    error = 8 * np.finfo(hessian_diagonal.dtype).eps
-    curvature_trace, curvature = _traces(hessian_diagonal, error * np.abs(hessian_diagonal), blocks)
-    by_layer = np.where(noise == 0, 0.0, by_layer)
+    parts = [block.whole for block in blocks]
+    noise, noise_trace = block_alignment.block_traces(squares, rounding, parts)
+    error = 8 * np.finfo(hessian_diagonal.dtype).eps * np.abs(hessian_diagonal)
+    curvature, curvature_trace = block_alignment.block_traces(hessian_diagonal, error, parts)
     names = [type(network.model.layers[i]).__name__ for i in network.model.parameterised]
-    return NoiseCurvature(
-        float(total) if noise_trace != 0 else 0.0,
-        curvature_trace * noise_trace / int(sizes.sum()),
-        tuple(f"{name} {number}" for number, name in enumerate(names, start=1)),
-        by_layer,
-        curvature * noise / sizes,
-        curvature,
-        noise,
+    return BlockAlignment(
+        names=tuple(f"{name} {number}" for number, name in enumerate(names, start=1)),
+        sizes=np.array([block.size for block in blocks]),
+        hessian_traces=curvature,
+        covariance_traces=noise,
+        alignments=np.where(noise == 0, 0.0, by_layer),
+        alignment=float(total) if noise_trace != 0 else 0.0,
+        hessian_trace=curvature_trace,
+        covariance_trace=noise_trace,
     )
-
-
-def _traces(diagonal, rounding, blocks):
-    # in total and by layer; what is not larger than its rounding is zero
-    parts = np.array([diagonal[block.whole].sum() for block in blocks], dtype=np.float64)
-    errors = np.array([rounding[block.whole].sum() for block in blocks], dtype=np.float64)
-    total = float(parts.sum())
-    if abs(total) <= errors.sum():
-        total = 0.0
-    return total, np.where(np.abs(parts) <= errors, 0.0, parts)
 
 
 def gauss_newton_part(factors, gradients, workers):

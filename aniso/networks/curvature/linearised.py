@@ -6,6 +6,7 @@ import numpy as np
 
 from aniso import checks, memory
 from aniso.arrays import functions
+from aniso.matrices import SymmetricOperator
 from aniso.networks.curvature import (
     alignment,
     diagonals,
@@ -18,7 +19,6 @@ from aniso.networks.curvature import (
 )
 from aniso.networks.curvature.cache_plan import cache_bytes
 from aniso.networks.curvature.cross_layer_assembly import Assembly
-from aniso.networks.curvature.operators import SymmetricOperator
 from aniso.networks.gradients.kept import GradientFactors
 from aniso.networks.gradients.streamed import gradients_at
 from aniso.networks.parameter_blocks import blocks_of
@@ -281,7 +281,7 @@ class Linearisation:
     def gradient_factors(self):
         """Per-example gradients, as factors beside the cached ones, else by which is cheaper.
 
-        :mod:`aniso.matrices.network_noise` makes Sigma of them.
+        :func:`aniso.matrices.gradient_covariance` makes Sigma of them.
         """
         if self.strategy == "factors":
             return GradientFactors(self.network, self.theta)
@@ -352,7 +352,7 @@ class Linearisation:
 
         Returns
         -------
-        NoiseCurvature
+        BlockAlignment
 
         Notes
         -----

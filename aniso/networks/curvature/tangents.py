@@ -4,8 +4,8 @@ from functools import cached_property, partial
 
 from aniso import checks
 from aniso.arrays import functions, places, transfer
+from aniso.matrices import SymmetricOperator
 from aniso.networks.curvature import alignment, diagonals
-from aniso.networks.curvature.operators import SymmetricOperator
 from aniso.networks.gradients.streamed import StreamedGradients
 from aniso.networks.parameter_blocks import blocks_of
 
@@ -128,7 +128,7 @@ class TangentLinearisation:
 
         Returns
         -------
-        NoiseCurvature
+        BlockAlignment
         """
         parts = alignment.from_forms(self.network, self.theta, self.gradient_factors)
         return alignment.summary(self.network, self.gradient_factors, self.hessian_diagonal, *parts)

@@ -8,6 +8,7 @@ inputs and a 1. What a covariance needs, products, Gram matrices, norms, comes f
 import numpy as np
 
 from aniso import memory
+from aniso.matrices import ExampleGradients
 from aniso.networks import passes
 from aniso.networks.layers.dense import Dense
 from aniso.networks.parameter_blocks import blocks_of
@@ -41,7 +42,7 @@ def stored_entries(network):
     return written, written + factors
 
 
-class GradientFactors:
+class GradientFactors(ExampleGradients):
     """Gradients g_i of all examples at one theta, as factors.
 
     Attributes
@@ -57,7 +58,8 @@ class GradientFactors:
     def __init__(self, network, theta):
         self.network = network
         self.shape = network.num_examples, network.num_parameters
-        self.dtype = network.dtype
+        self.dtype, self.memory_budget = network.dtype, network.memory_budget
+        self.rows_at_once = network.data.vectors_at_once
         blocks = blocks_of(network.stack)
         dense = [b for b in blocks if isinstance(network.layers[b.position], Dense)]
         others = [b for b in blocks if b not in dense]
@@ -146,11 +148,6 @@ class GradientFactors:
             result[:, block.weights] = outer.reshape(stop - start, -1)
             result[:, block.biases] = own
         return result
-
-    def mean(self):
-        """``g``, the gradient of the mean loss, (D,)."""
-        weights = np.full((1, self.shape[0]), 1 / self.shape[0], self.dtype)
-        return self.combine(weights)[0]
 
     def gram(self):
         """Inner products ``g_i . g_j``, (N, N): a sum of products of two Gram matrices a layer."""

@@ -13,6 +13,7 @@ and memory is that of the passes over one chunk of examples, whatever N and D ar
 from functools import cached_property
 
 from aniso.arrays import transfer
+from aniso.matrices import ExampleGradients
 from aniso.networks import passes
 from aniso.networks.curvature import tangent_products
 from aniso.networks.gradients.kept import GradientFactors, stored_entries
@@ -56,7 +57,7 @@ def gradients_at(network, theta):
     return StreamedGradients(network, theta)
 
 
-class StreamedGradients:
+class StreamedGradients(ExampleGradients):
     """Gradients g_i of all examples at one theta, recomputed whenever they are needed.
 
         The interface is that of :class:`aniso.networks.gradients.kept.GradientFactors`, except that
@@ -97,6 +98,8 @@ class StreamedGradients:
         self.network, self.theta = network, network.held_theta(theta)
         self.shape = network.num_examples, network.num_parameters
         self.dtype, self.place = network.dtype, network.place
+        self.memory_budget = network.memory_budget
+        self.rows_at_once = network.data.vectors_at_once
         self.parameters = network.stack.unpacked(self.theta)
 
     def _pass(self, chunk):

@@ -14,90 +14,36 @@ import scipy.linalg
 
 from aniso import checks, memory
 from aniso.estimates import NotConverged
-from aniso.matrices import _pairs as eigen_pairs
-from aniso.matrices import operators
+from aniso.matrices import _pairs, operands
 from aniso.threads import Workers, blas_threads
 
-_TOLERANCE = 1e-9
 _SAFE = 1e-6  # a remainder this much smaller than the block is mostly rounding
 _WIDE = 64  # a second iteration has at least as many start vectors, if so many pairs are wanted
 _PARTS = 16
 _CHECKS_AT = 1.15  # the projected matrix is decomposed whenever the basis has grown by this factor
 
 
-def leading_eigenpairs(
-    matrix,
-    num_pairs,
-    *,
-    which="largest",
-    tolerance=None,
-    block_size=None,
-    max_basis=None,
-    start=None,
-):
-    """The `num_pairs` leading eigenpairs of a symmetric matrix, by block Lanczos.
+def iterate(matrix, num_pairs, which, tolerance, limit, block):
+    """Return the leading eigenpairs.
 
     Parameters
     ----------
-    matrix : array_like (D, D) or LinearOperator
-        Symmetric; an operator should have a fast product with blocks (``matmat``). The iteration
-        measures its symmetry.
-    num_pairs : int
-        k, 1 <= k <= D.
-    which : {"largest", "smallest", "magnitude"}
-        As in :func:`aniso.matrices.eigenpairs.leading_eigenpairs`.
-    tolerance : float, optional
-        Residuals are at most ``tolerance * |A|`` plus the rounding of a product. |A| is the largest
-        value or ``|A q|`` of the iteration's unit vectors q. If not given, 1e-9, or more in single
-        precision.
-    block_size : int, optional
-        b; about k/10 between 8 and 40 if not given.
-    max_basis : int, optional
-        Largest number of basis vectors, D if not given.
-    start : array_like, shape (D, b), optional
-        First block; fixed pseudo-random numbers if not given, so that results are reproducible.
+    matrix : ndarray (D, D) or LinearOperator
+        The iteration measures its symmetry.
+    num_pairs, which, tolerance
+        As for :func:`aniso.matrices.leading_eigenpairs`, checked.
+    limit : int
+        Largest number of basis vectors, k <= limit <= D.
+    block : ndarray, shape (D, b)
+        First block.
 
     Returns
     -------
-    spectra.EigenPairs
-        With the measured residuals.
-
-    Raises
-    ------
-    InputError
-        If an argument breaks its rule, or the products deny that the matrix is symmetric, or are
-        not finite.
-    NotConverged
-        If the basis reaches `max_basis` first, or the measured residuals stay above the tolerance;
-        `partial` holds the pairs as they are, with their residuals.
-    AllocationRefused
-        If the basis does not fit.
-
-    Notes
-    -----
-    With a basis of m vectors: m products, 4 D m^2 flops of orthogonalisation, 8 D m bytes. The
-    residual bound is that of the last block; the residuals returned are measured.
-
-    A random block of b vectors meets each eigenspace in up to b directions. If b copies of one
-    eigenvalue are found, all above the last of the k values, there may be more: the iteration is
-    then repeated with ``min(k, max(64, 4 b))`` vectors, until no eigenvalue has so many copies.
-    The multiplicities of the values returned are therefore right with probability one. Values
-    closer than ``2 tolerance |A|`` count as copies.
-
-    Examples
-    --------
-    >>> leading_eigenpairs(np.diag([3.0, 3.0, 1.0, -5.0]), 2).values.round(12)
-    array([3., 3.])
+    EigenPairs
+        With the measured residuals. The residual bound that ends the iteration is that of the last
+        block.
     """
-    matrix = operators.symmetric("matrix", matrix, probed=False)
-    dimension = matrix.shape[0]
-    num_pairs = checks.integer("num_pairs", num_pairs, low=1, high=dimension, high_name="D")
-    checks.one_of("which", which, ["largest", "smallest", "magnitude"])
-    tolerance = eigen_pairs.checked_tolerance(tolerance, matrix, default=_TOLERANCE)
-    limit = dimension if max_basis is None else max_basis
-    limit = checks.integer("max_basis", limit, low=num_pairs, high=dimension, high_name="D")
-    block = _first_block(dimension, num_pairs, block_size, start)
-    single = operators.rounding(matrix) >= np.finfo(np.float32).eps
+    single = operands.rounding(matrix) >= np.finfo(np.float32).eps
     dtype, num_products = np.dtype(np.float32 if single else np.float64), 0
     while True:
         iteration = _Iteration(matrix, num_pairs, which, tolerance, limit, block.astype(dtype))
@@ -105,18 +51,33 @@ def leading_eigenpairs(
         num_products += pairs.num_products
         width = 2 * tolerance * iteration.norm
         size = block.shape[1]
-        if iteration.is_complete or not eigen_pairs.may_hide_copies(pairs.values, size, width):
+        if iteration.is_complete or not _pairs.may_hide_copies(pairs.values, size, width):
             return replace(pairs, num_products=num_products)
         block = _widened(block, min(num_pairs, max(_WIDE, 4 * size)))
 
 
-def _first_block(dimension, num_pairs, block_size, start):
-    if start is not None:
-        return checks.array("start", start, shape=(dimension, None))
+def first_block(dimension, num_pairs, block_size=None, vector=None):
+    """Return a first block of fixed pseudo-random numbers, (D, b), b about k/10 if not given.
+
+    Parameters
+    ----------
+    dimension, num_pairs : int
+        D and k.
+    block_size : int, optional
+    vector : ndarray, shape (D,), optional
+        The first column.
+
+    Returns
+    -------
+    ndarray, shape (D, b)
+    """
     if block_size is None:
         block_size = min(dimension, max(8, min(40, num_pairs // 10)))
     size = checks.integer("block_size", block_size, low=1, high=dimension, high_name="D")
-    return _random_block(dimension, size, 0)
+    block = _random_block(dimension, size, 0)
+    if vector is not None:
+        block[:, 0] = vector
+    return block
 
 
 def _random_block(dimension, size, key):
@@ -152,7 +113,7 @@ class _Iteration:
         memory.require(
             2 * capacity * self.dimension * dtype.itemsize,
             f"a Lanczos basis of {capacity} vectors",
-            "ask for fewer pairs, or lower max_basis",
+            "ask for fewer pairs, or lower max_products",
         )
         return np.empty((capacity, self.dimension), dtype)
 
@@ -180,13 +141,13 @@ class _Iteration:
         return self.count >= self.dimension
 
     def _required(self, pairs):
-        remedy = f"with max_basis={self.limit} vectors: raise max_basis or the tolerance"
+        remedy = f"within {self.limit} products: raise max_products or the tolerance"
         if self.is_complete:
             remedy = "the products are not accurate enough: raise the tolerance"
-        return eigen_pairs.require_residuals(pairs, self.matrix, self.tolerance, self.norm, remedy)
+        return _pairs.require_residuals(pairs, self.matrix, self.tolerance, self.norm, remedy)
 
     def _rounding(self, scale):
-        return eigen_pairs.rounding_of_residuals(self.basis.T, scale)
+        return _pairs.rounding_of_residuals(self.basis.T, scale)
 
     def _step(self):
         block = self.next[: self.limit - self.count]
@@ -196,7 +157,7 @@ class _Iteration:
         basis = self.basis[:stop]
         moved = self._product(block)
         overlaps = self._orthogonalise(moved, basis)
-        self._require_symmetry(operators.finite_products(overlaps))
+        self._require_symmetry(operands.finite_products(overlaps))
         self.projected[self.count : stop, :stop] = overlaps
         self.projected[:stop, self.count : stop] = overlaps.T
         self._orthogonalise(moved, basis)
@@ -214,7 +175,7 @@ class _Iteration:
         sizes = np.linalg.norm(overlaps, axis=1).max(), np.linalg.norm(expected, axis=1).max()
         self.norm = max(self.norm, *(float(size) for size in sizes))
         difference = float(np.abs(overlaps - expected).max())
-        if difference > operators.symmetry_tolerance(self.matrix, overlaps) * self.norm:
+        if difference > operands.symmetry_tolerance(self.matrix, overlaps) * self.norm:
             raise checks.InputError(
                 f"matrix is not symmetric: u.T @ (A @ v) and v.T @ (A @ u) differ by "
                 f"{difference:.2g} for vectors of the iteration, |A| is {self.norm:.2g}; expected "
@@ -222,7 +183,7 @@ class _Iteration:
             )
 
     def _product(self, block):
-        if not operators.is_dense(self.matrix):
+        if not operands.is_dense(self.matrix):
             return np.ascontiguousarray((self.matrix @ block.T).T, dtype=self.basis.dtype)
         moved = np.empty_like(block)
 
@@ -257,7 +218,7 @@ class _Iteration:
         # next block: an orthonormal basis of what is left
         orthogonal, triangle = np.linalg.qr(moved.T)
         sizes = np.abs(np.diag(triangle))
-        safe = max(_SAFE, math.sqrt(operators.rounding(moved)))
+        safe = max(_SAFE, math.sqrt(operands.rounding(moved)))
         if self.count + len(sizes) <= self.dimension and sizes.min() > safe * sizes.max():
             self.next, self.coupling = np.ascontiguousarray(orthogonal.T), triangle
             return
@@ -319,4 +280,4 @@ class _Iteration:
         basis, vectors = self.basis[: self.count], vectors.astype(self.basis.dtype)
         rows = self.workers.map(lambda part: basis[:, part].T @ vectors, self.parts)
         lifted = np.concatenate(rows)
-        return eigen_pairs.with_residuals(self.matrix, values, lifted, self.count)
+        return _pairs.with_residuals(self.matrix, values, lifted, self.count)

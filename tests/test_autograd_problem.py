@@ -1,4 +1,4 @@
-"""Objective on functions that broadcast and functions that do not, and what it refuses."""
+"""AutogradProblem on functions that broadcast and functions that do not, and what it refuses."""
 
 import autograd.numpy as anp
 import numpy as np
@@ -10,7 +10,7 @@ from tolerances import assert_equal_up_to_rounding
 
 from aniso import checks, memory
 from aniso.problems import _broadcasting, _plans
-from aniso.problems.autograd_problem import Objective
+from aniso.problems.autograd_problem import AutogradProblem
 
 SIZE = 4
 
@@ -41,7 +41,7 @@ every_loss = pytest.mark.parametrize("loss", LOSSES)
 
 def draw(loss, rng, num_examples=9):
     inputs = rng.standard_normal((num_examples, SIZE))
-    objective = Objective(loss, inputs, rng.integers(0, 2, num_examples))
+    objective = AutogradProblem(loss, inputs, rng.integers(0, 2, num_examples))
     return objective, rng.standard_normal(SIZE)
 
 
@@ -161,7 +161,7 @@ def test_the_probe(loss, expected, num_examples, rng):
 
 
 def test_one_parameter_and_one_example():
-    objective = Objective(lambda theta, x, y: (theta * x - y) ** 2, [2.0], [1.0])
+    objective = AutogradProblem(lambda theta, x, y: (theta * x - y) ** 2, [2.0], [1.0])
     assert objective.loss([1.0]) == 1.0
     assert objective.gradient([1.0]).tolist() == [4.0]
     assert objective.hessian([1.0]).tolist() == [[8.0]]
@@ -170,9 +170,9 @@ def test_one_parameter_and_one_example():
 
 def test_losses_linear_or_constant_in_theta_have_zero_hessians(rng):
     inputs = rng.standard_normal((3, SIZE))
-    linear = Objective(lambda theta, x, y: anp.dot(x, theta) - y, inputs, np.ones(3))
+    linear = AutogradProblem(lambda theta, x, y: anp.dot(x, theta) - y, inputs, np.ones(3))
     assert not linear.hessian(np.ones(SIZE)).any()
-    constant = Objective(ignores_theta, inputs, np.ones(3))
+    constant = AutogradProblem(ignores_theta, inputs, np.ones(3))
     assert not constant.gradient(np.ones(SIZE)).any()
     assert not constant.hessian(np.ones(SIZE)).any()
     assert not constant.per_example_gradients(np.ones(SIZE)).any()
@@ -217,7 +217,7 @@ def test_forms_that_the_documents_show_are_fast(rng):
     ]
     for loss in forms:
         size = SIZE + 1 if loss is forms[1] else SIZE
-        plan = Objective(loss, inputs, labels).plan(np.ones(size))["per_example_gradients"]
+        plan = AutogradProblem(loss, inputs, labels).plan(np.ones(size))["per_example_gradients"]
         assert plan.num_passes == 1
 
 
@@ -229,7 +229,7 @@ def test_a_loss_that_takes_another_way_at_another_theta_stays_right(rng):
     for first in (1.0, -1.0):
         theta[0] = first
         assert objective.plan(theta)["per_example_gradients"].method == "trace"
-        expected = Objective(looping_loss, objective.inputs, objective.targets)
+        expected = AutogradProblem(looping_loss, objective.inputs, objective.targets)
         equal(objective.per_example_gradients(theta), expected.per_example_gradients(theta))
 
 
@@ -324,7 +324,7 @@ def test_examples_that_interact_at_a_later_theta_are_refused_beside_their_gradie
 )
 def test_a_wrong_result_of_the_loss_is_refused(loss, message, rng):
     objective, theta = draw(loss, rng)
-    objective = Objective(loss, objective.inputs, np.ones(9))
+    objective = AutogradProblem(loss, objective.inputs, np.ones(9))
     for name in ("losses", "gradient", "hessian"):
         with np.errstate(invalid="ignore"), pytest.raises(checks.InputError, match=message):
             getattr(objective, name)(theta)
@@ -341,7 +341,7 @@ def test_a_loss_that_autograd_cannot_follow_is_refused_with_the_remedy(rng):
 @pytest.mark.parametrize("dtype", [np.uint8, np.int8, np.float16])
 def test_targets_of_narrow_types_mean_what_they_say(dtype, rng):
     objective, theta = draw(lambda theta, x, y: anp.dot(x, theta) * (1 - 2 * y), rng)
-    narrow = Objective(objective._loss, objective.inputs, objective.targets.astype(dtype))
+    narrow = AutogradProblem(objective._loss, objective.inputs, objective.targets.astype(dtype))
     assert narrow.targets.dtype in (np.int64, np.float64)
     np.testing.assert_array_equal(narrow.losses(theta), objective.losses(theta))
 
@@ -354,14 +354,18 @@ def test_a_hessian_that_is_not_symmetric_is_refused(rng):
     # the derivative is not a gradient: its own derivative has no symmetry
     wrong = np.array([0.0, 1.0])
     defvjp(first_entry_squared, lambda ans, theta: lambda g: g * theta[0] * wrong)  # noqa: ARG005
-    objective = Objective(lambda theta, x, y: first_entry_squared(theta) * x + y, [1.0], [0.0])
+    objective = AutogradProblem(
+        lambda theta, x, y: first_entry_squared(theta) * x + y, [1.0], [0.0]
+    )
     with pytest.raises(checks.InputError, match="not symmetric"):
         objective.hessian([1.0, 2.0])
     assert not objective.check([1.0, 2.0], rng).right
 
 
 def test_a_gradient_that_is_not_finite_is_refused():
-    objective = Objective(lambda theta, x, y: anp.sqrt(theta[0] * x) - y, [1.0, 2.0], [0.0, 0.0])
+    objective = AutogradProblem(
+        lambda theta, x, y: anp.sqrt(theta[0] * x) - y, [1.0, 2.0], [0.0, 0.0]
+    )
     with np.errstate(divide="ignore"), pytest.raises(checks.InputError, match="not finite"):
         objective.gradient([0.0])
 
@@ -380,7 +384,7 @@ def test_a_gradient_that_is_not_finite_is_refused():
 )
 def test_wrong_data_are_refused(arguments, message):
     with pytest.raises(checks.InputError, match=message):
-        Objective(*arguments)
+        AutogradProblem(*arguments)
 
 
 def test_wrong_parameters_and_vectors_are_refused(rng):
@@ -392,11 +396,11 @@ def test_wrong_parameters_and_vectors_are_refused(rng):
     for wrong in (np.ones(SIZE + 1), np.ones((SIZE, 1, 1)), [np.inf] * SIZE):
         with pytest.raises(checks.InputError, match="vectors"):
             objective.hessian_product(theta, wrong)
-    known = Objective(matrix_loss, objective.inputs, objective.targets, num_parameters=SIZE)
+    known = AutogradProblem(matrix_loss, objective.inputs, objective.targets, num_parameters=SIZE)
     with pytest.raises(checks.InputError, match=r"theta has shape \(5,\); expected \(4\)"):
         known.loss(np.ones(5))
     with pytest.raises(checks.InputError, match="num_parameters=0"):
-        Objective(matrix_loss, objective.inputs, objective.targets, num_parameters=0)
+        AutogradProblem(matrix_loss, objective.inputs, objective.targets, num_parameters=0)
     for wrong in (0, -1, 1.5):
         with pytest.raises(checks.InputError, match="num_vectors"):
             objective.plan(theta, wrong)

@@ -1,0 +1,218 @@
+"""The geometry of a problem at one theta: its gradient, its curvature and its gradient noise."""
+
+from functools import cached_property
+
+import numpy as np
+
+from aniso import checks, matrices
+from aniso.problems import _output_curvature
+
+DENSE_DIMENSION = 2000
+"""Largest D whose Hessian is kept as an array once a quantity needs all of it."""
+
+
+class LocalGeometry:
+    """Gradient, curvature and gradient noise of a problem at one theta.
+
+    Made by :meth:`Problem.at`. Each quantity is computed when first asked for, and kept. The
+    matrices are SciPy linear operators of shape (D, D). They multiply vectors (D,) and blocks
+    (D, K), and have `trace()`, `diagonal()`, `to_dense()` and `blocks`. All functions of
+    :mod:`aniso.matrices` and SciPy's solvers take them.
+
+    Parameters
+    ----------
+    problem : Problem
+    theta : array_like, shape (D,)
+        Copied: later changes of the caller's array change nothing here.
+
+    Attributes
+    ----------
+    problem : Problem
+    theta : ndarray, shape (D,)
+        Read-only.
+
+    Raises
+    ------
+    InputError
+        If theta is not a finite vector of the right length.
+
+    Examples
+    --------
+    Two examples with l = (theta x)^2 / 2, x = 1 and 2: H is the mean of x^2, g_i = theta x^2.
+
+    >>> from aniso.problems import AutogradProblem
+    >>> def loss(theta, x, y):
+    ...     return (theta[..., 0, None] * x) ** 2 / 2
+    >>> at = AutogradProblem(loss, [1.0, 2.0], [0.0, 0.0]).at([1.0])
+    >>> at.gradient, at.hessian.trace(), at.noise.trace()
+    (array([2.5]), 2.5, 2.25)
+    >>> at
+    <AutogradProblem at theta: N = 2, D = 1, |gradient| = 2.5>
+    """
+
+    def __init__(self, problem, theta):
+        self.problem, self.theta = problem, checks.held(problem.check_theta(theta))
+
+    @property
+    def num_parameters(self):
+        """D, the number of parameters."""
+        return self.theta.shape[0]
+
+    @property
+    def blocks(self):
+        """Parts of theta by name, a dict of str to slice."""
+        return self.problem.blocks or {"theta": slice(0, self.num_parameters)}
+
+    # ---- first order
+
+    @cached_property
+    def loss(self):
+        """Mean loss L, float."""
+        return float(self.problem.loss(self.theta))
+
+    @property
+    def gradient(self):
+        """Gradient of the mean loss, shape (D,); a copy of what is kept."""
+        return self._gradient.copy()
+
+    @cached_property
+    def _gradient(self):
+        return self.problem.gradient(self.theta)
+
+    @cached_property
+    def example_gradients(self):
+        """Gradients of the examples, a :class:`aniso.matrices.ExampleGradients`."""
+        return matrices.example_gradients(self.problem.example_gradients(self.theta))
+
+    # ---- noise
+
+    @cached_property
+    def noise(self):
+        """Centred gradient covariance of one example, a :class:`aniso.matrices.GradientCovariance`.
+
+        ``Sigma_1 = (1/N) sum_i (g_i - g)(g_i - g)^T``;
+        :func:`aniso.matrices.minibatch_covariance` makes that of a batch mean of it.
+        """
+        return matrices.gradient_covariance(self.example_gradients)
+
+    @cached_property
+    def empirical_fisher(self):
+        """Uncentred second moment ``(1/N) sum_i g_i g_i^T`` of the gradients, the data's labels."""
+        return matrices.empirical_fisher(self.example_gradients)
+
+    # ---- curvature
+
+    @cached_property
+    def hessian(self):
+        """Hessian of the mean loss, an operator.
+
+        Its trace, diagonal or dense form needs D products. Up to D = 2000 the matrix that they
+        make is kept, and later products use it.
+        """
+        return _HessianOperator(self)
+
+    @cached_property
+    def _hessian_matrix(self):
+        return checks.frozen(self.problem.hessian(self.theta))
+
+    def hessian_for(self, num_vectors, tolerance):  # noqa: ARG002
+        """Hessian as an operator for a few products of limited accuracy.
+
+        Parameters
+        ----------
+        num_vectors : int
+            Number of vectors that each of a few products takes.
+        tolerance : float
+            Relative error that the products may have, for instance that of an eigenvector.
+
+        Returns
+        -------
+        matrices.SymmetricOperator
+            Here :attr:`hessian`. Geometries with faster products of lower accuracy return those.
+        """
+        return self.hessian
+
+    @cached_property
+    def gauss_newton(self):
+        """Generalised Gauss-Newton matrix ``(1/N) sum_i J_i^T S_i J_i``, an operator.
+
+        Raises
+        ------
+        MissingFaculty
+            If the problem has no outputs.
+        AllocationRefused
+            If it is made of Jacobians that do not fit.
+        """
+        return _output_curvature.gauss_newton(self.problem, self.theta, self.blocks)
+
+    @cached_property
+    def fisher(self):
+        """Fisher matrix with labels drawn from the model's own distribution, an operator.
+
+        Raises
+        ------
+        MissingFaculty
+            If the problem has no outputs.
+        AllocationRefused
+            If it is made of Jacobians that do not fit.
+        """
+        return _output_curvature.fisher(self.problem, self.theta, self.blocks)
+
+    # ---- both
+
+    def by_block(self):
+        """Return traces, alignment and trace ratio of every block of theta, and of the whole.
+
+        Returns
+        -------
+        matrices.BlockAlignment
+
+        Notes
+        -----
+        D Hessian products, once; for more than 2000 parameters N products for each block if these
+        are fewer.
+        """
+        small = self.num_parameters <= DENSE_DIMENSION
+        hessian = self.hessian.to_dense() if small else self.hessian
+        return matrices.alignment_by_block(hessian, self.noise, self.blocks)
+
+    def __repr__(self):
+        kind = type(self.problem).__name__
+        text = f"<{kind} at theta: N = {self.problem.num_examples}, D = {self.num_parameters}"
+        if "loss" in self.__dict__:
+            text += f", loss = {self.loss:.6g}"
+        if "_gradient" in self.__dict__:
+            text += f", |gradient| = {float(np.linalg.norm(self._gradient)):.6g}"
+        return text + ">"
+
+
+class _HessianOperator(matrices.SymmetricOperator):
+    """Hessian of a geometry; the matrix of few parameters is kept once all of it is needed."""
+
+    def __init__(self, geometry):
+        self._geometry, size = geometry, geometry.num_parameters
+        self._is_small = size <= DENSE_DIMENSION
+        diagonal = self._kept_diagonal if self._is_small else None
+        blocks, dtype = geometry.blocks, geometry.problem.dtype
+        super().__init__(self._columns, size, dtype, diagonal, blocks=blocks)
+
+    def _columns(self, vectors):
+        geometry = self._geometry
+        if "_hessian_matrix" in geometry.__dict__:
+            return geometry._hessian_matrix @ vectors
+        return geometry.problem.hessian_product(geometry.theta, vectors)
+
+    def _kept_diagonal(self):
+        return self._geometry._hessian_matrix.diagonal().copy()
+
+    def to_dense(self):
+        """H as an array, shape (D, D), symmetric to the last bit.
+
+        Raises
+        ------
+        AllocationRefused
+            If the matrix does not fit.
+        """
+        if self._is_small:
+            return self._geometry._hessian_matrix.copy()
+        return self._geometry.problem.hessian(self._geometry.theta)

@@ -1,0 +1,153 @@
+"""Gradients of examples in every form make the same covariances; operators state what they are."""
+
+import pickle
+from functools import partial
+
+import numpy as np
+import pytest
+from reference_matrices import covariance_by_loops
+from tolerances import assert_equal_up_to_rounding
+
+from aniso import checks, matrices, networks
+from aniso.networks.gradients.kept import GradientFactors
+from aniso.networks.gradients.streamed import StreamedGradients
+from aniso.problems import losses
+
+
+class Halves(matrices.ExampleGradients):
+    """The least that a subclass defines: gradients that are twice what is kept."""
+
+    def __init__(self, rows):
+        self.half, self.shape, self.dtype = rows / 2, rows.shape, rows.dtype
+
+    def project(self, vectors):
+        return 2 * (self.half @ vectors)
+
+    def combine(self, weights):
+        return 2 * (weights @ self.half)
+
+    def rows(self, start, stop):
+        return 2 * self.half[start:stop]
+
+
+def network_of(rng):
+    stack = networks.multilayer_perceptron((3, 4, 2))
+    network = networks.Network(
+        stack, losses.SquaredLoss(), rng.standard_normal((7, 3)), rng.standard_normal((7, 2))
+    )
+    return network, rng.standard_normal(stack.num_parameters)
+
+
+def forms(rng):
+    network, theta = network_of(rng)
+    rows = network.per_example_gradients(theta)
+    return rows, [
+        matrices.example_gradients(rows),
+        Halves(rows),
+        GradientFactors(network, theta),
+        StreamedGradients(network, theta),
+    ]
+
+
+@pytest.mark.parametrize("centred", [True, False])
+def test_every_form_of_gradients_makes_the_same_matrix(centred, rng):
+    rows, gradients = forms(rng)
+    make = matrices.gradient_covariance if centred else matrices.empirical_fisher
+    expected = covariance_by_loops(rows, centred=centred)
+    wrong = covariance_by_loops(rows, centred=not centred)
+    vectors = rng.standard_normal((rows.shape[1], 3))
+    for each in gradients:
+        made = make(each)
+        assert isinstance(made, matrices.GradientCovariance)
+        assert made.convention == matrices.Convention(7, centred=centred)
+        scale = np.abs(expected).max()
+        for actual, wanted in [
+            (made.to_dense(), expected),
+            (made @ vectors, expected @ vectors),
+            (made.trace(), np.trace(expected)),
+            (made.diagonal(), np.diag(expected)),
+            (made.quadratic_form(vectors), np.diag(vectors.T @ expected @ vectors)),
+            (made.factor.T @ made.factor, expected),
+            (made.leading_eigenpairs(3).values, np.linalg.eigvalsh(expected)[::-1][:3]),
+        ]:
+            # sums of 7 examples and 26 parameters, and eigenvalues of products of these
+            assert_equal_up_to_rounding(actual, wanted, num_terms=1000, scale=10 * scale)
+        with pytest.raises(AssertionError, match="rounding"):
+            assert_equal_up_to_rounding(made.to_dense(), wrong, num_terms=1000, scale=10 * scale)
+
+
+def test_pairs_beyond_the_rank_complete_the_basis_in_every_form(rng):
+    _, gradients = forms(rng)
+    for each in gradients:
+        pairs = matrices.gradient_covariance(each).leading_eigenpairs(9)
+        np.testing.assert_allclose(pairs.vectors.T @ pairs.vectors, np.eye(9), atol=1e-12)
+        assert np.abs(pairs.values[6:]).max() < 1e-12 * pairs.values[0]
+
+
+def test_an_object_without_gradients_is_refused_with_what_it_lacks(rng):
+    network, _ = network_of(rng)
+
+    class Partial:
+        shape = (2, 3)
+
+        def project(self, vectors):
+            return vectors
+
+    for wrong, text in [
+        (network, r"network\.example_gradients\(theta\)"),
+        (Partial(), "lacks dtype, combine, rows"),
+        ("abc", "per_example_gradients"),
+    ]:
+        for make in (matrices.gradient_covariance, matrices.empirical_fisher):
+            with pytest.raises(checks.InputError, match=text):
+                make(wrong)
+    with pytest.raises(TypeError, match="abstract"):
+        type("Nothing", (matrices.ExampleGradients,), {})()
+
+
+def times(matrix, vectors):
+    return matrix @ vectors
+
+
+def test_an_operator_states_trace_diagonal_dense_form_and_blocks(rng):
+    matrix = rng.standard_normal((6, 6))
+    matrix += matrix.T
+    blocks = {"second": slice(2, 6), "first": slice(0, 2)}
+    plain = matrices.SymmetricOperator(partial(times, matrix), 6, np.float64, blocks=blocks)
+    known = matrices.SymmetricOperator(partial(times, matrix), 6, np.float64, matrix.diagonal)
+    for operator in (plain, known, pickle.loads(pickle.dumps(plain))):
+        np.testing.assert_allclose(operator.diagonal(), np.diag(matrix), rtol=1e-14)
+        np.testing.assert_allclose(operator.trace(), np.trace(matrix), rtol=1e-12)
+        np.testing.assert_allclose(operator.to_dense(), matrix, rtol=1e-14)
+        assert operator.T is operator
+    assert plain.blocks == {"first": slice(0, 2), "second": slice(2, 6)}
+    assert known.blocks is None
+    assert matrices.trace(known, max_products=1) == pytest.approx(np.trace(matrix))
+    for compute in (matrices.trace, matrices.diagonal):
+        with pytest.raises(checks.InputError, match="needs 6 products"):
+            compute(plain, max_products=5)
+
+
+@pytest.mark.parametrize(
+    ("blocks", "rule"),
+    [
+        ([slice(0, 2)], "expected a dict"),
+        ({}, "expected a dict"),
+        ({"a": 3}, "expected a slice"),
+        ({"a": slice(0, 4, 2)}, "step 1"),
+        ({"a": slice(0, 7)}, r"0\.\.7; expected a part of 0\.\.6"),
+        ({"a": slice(3, 3)}, "expected a part"),
+        ({"a": slice(0, 3), "b": slice(2, 6)}, "'a' and 'b' overlap at index 2"),
+    ],
+)
+def test_blocks_that_are_no_parts_are_refused(blocks, rule):
+    with pytest.raises(checks.InputError, match=rule):
+        matrices.SymmetricOperator(np.array, 6, float, blocks=blocks)
+
+
+def test_every_name_of_the_folder_is_there():
+    for name in dir(matrices):
+        assert getattr(matrices, name) is not None
+    assert {"trace_ratio", "gradient_covariance", "leading_eigenpairs", "hutchinson"} <= {
+        *dir(matrices)
+    }
