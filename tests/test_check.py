@@ -6,14 +6,10 @@ import numpy as np
 import pytest
 
 from aniso import checks, propositions
-from aniso.propositions.check import Settings, Verdict, compare, without_comparison
+from aniso.propositions.check import Statement, Verdict, compare, without_comparison
+from aniso.propositions.settings import Settings
 
-FACTS = {
-    "claim": "a claim",
-    "setting": "a setting",
-    "tolerance_reason": "a reason",
-    "source": "a source",
-}
+STATEMENT = Statement("name", "a claim", "a reason", "a source")
 
 
 @pytest.mark.parametrize(
@@ -35,32 +31,41 @@ FACTS = {
 def test_the_verdict_follows_from_the_numbers(
     measured, relation, bound, tolerance, verdict, margin
 ):
-    check = compare("name", measured, relation, bound, tolerance=tolerance, **FACTS)
+    check = compare(STATEMENT.at("a setting", tolerance), measured, relation, bound)
     assert check.verdict == verdict
     np.testing.assert_allclose(check.margin, margin, atol=1e-15)
 
 
 def test_relative_margin_of_an_equality_is_in_units_of_its_tolerance():
-    check = compare("name", 1.0, "==", 1.3, tolerance=0.6, **FACTS)
+    check = compare(STATEMENT.at("a setting", 0.6), 1.0, "==", 1.3)
     assert check.relative_margin == pytest.approx(0.5)
-    exact = compare("name", 1.0, "==", 1.0, tolerance=0.0, **FACTS)
+    exact = compare(STATEMENT, 1.0, "==", 1.0)
     assert exact.relative_margin == 0
 
 
 def test_an_unknown_relation_or_a_negative_tolerance_is_refused():
     with pytest.raises(checks.InputError, match="relation='>'; expected one of: >=, <=, =="):
-        compare("name", 1.0, ">", 0.0, tolerance=0.0, **FACTS)
-    with pytest.raises(checks.InputError, match="tolerance"):
-        compare("name", 1.0, ">=", 0.0, tolerance=-1.0, **FACTS)
+        compare(STATEMENT, 1.0, ">", 0.0)
+    for wrong in (-1.0, math.nan, math.inf):
+        with pytest.raises(checks.InputError, match=r"tolerance=.*; expected a finite number"):
+            STATEMENT.at("a setting", wrong)
+
+
+def test_a_statement_keeps_its_words_in_another_setting():
+    moved = STATEMENT.at("elsewhere", 0.5)
+    assert (moved.setting, moved.tolerance) == ("elsewhere", 0.5)
+    assert moved.at("") == STATEMENT
+    assert (STATEMENT.setting, STATEMENT.tolerance) == ("", 0.0)
 
 
 def test_a_check_without_comparison_is_never_a_pass():
-    facts = {name: FACTS[name] for name in ("claim", "setting", "source")}
-    check = without_comparison("name", Verdict.VACUOUS, "0 against 0", **facts)
+    check = without_comparison(STATEMENT.at("a setting", 0.1), Verdict.VACUOUS, "0 against 0")
     assert check.verdict == "vacuous"
     assert math.isnan(check.measured)
+    assert check.statement.tolerance == 0
+    assert check.finding == "0 against 0"
     with pytest.raises(checks.InputError, match="expected VACUOUS or NOT_APPLICABLE"):
-        without_comparison("name", Verdict.HOLDS, "no", **facts)
+        without_comparison(STATEMENT, Verdict.HOLDS, "no")
 
 
 def test_streams_depend_on_seed_and_name_alone():

@@ -1,12 +1,17 @@
 """The curvature group of the verification holds at quick scale, and its planted error is found."""
 
+from check_cases import unexplained, unknown_sources
+
 from aniso.propositions import network_claims
-from aniso.propositions.check import Settings, Verdict
+from aniso.propositions.check import Verdict
+from aniso.propositions.settings import Settings
 
 
 def test_every_check_holds_at_quick_scale():
     tasks = network_claims.tasks(Settings(scale="quick"))
     found = [check for task in tasks for check in task.run()]
-    assert [check.name for check in found if check.verdict is not Verdict.HOLDS] == []
-    names = {check.name for check in found}
-    assert {"Hessian", "Tr(HΣ)", "two routes to H V", "Proposition 1 on the network"} <= names
+    assert [check.statement.name for check in found if check.verdict is not Verdict.HOLDS] == []
+    names = {check.statement.name for check in found}
+    assert {"Hessian", "Tr(HΣ)", "H V by two algorithms", "Proposition 1 on the network"} <= names
+    assert unexplained("curvature", found) == []
+    assert unknown_sources(found) == []

@@ -5,11 +5,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from check_cases import idle_symbols, unexplained, unknown_sources
 from matplotlib.figure import Figure
 
 from aniso import propositions
-from aniso.propositions import plots, report
-from aniso.propositions.check import Settings, Verdict, compare, without_comparison
+from aniso.propositions import document, plots, report
+from aniso.propositions.check import Statement, Verdict, compare, without_comparison
+from aniso.propositions.settings import Settings
 
 STORED = Path(__file__).parents[1] / "figures" / "verification" / "verification.json"
 
@@ -57,18 +59,18 @@ def drawn(monkeypatch, tmp_path):
     """The figures of the stored evidence, by group, as they were before they became pictures."""
     kept = []
     monkeypatch.setattr(Figure, "savefig", lambda figure, *_, **__: kept.append(figure))
-    plots.draw(report.results_of(json.loads(STORED.read_text())), tmp_path)
+    plots.draw(document.results_of(json.loads(STORED.read_text())), tmp_path)
     return dict(zip(GROUPS_WITH_FIGURES, kept, strict=True))
 
 
 def test_no_legend_covers_a_panel(drawn):
-    for group in ("proposition2", "proposition3"):
+    for group in ("proposition1", "proposition2", "proposition3"):
         figure = drawn[group]
         figure.draw_without_rendering()
         (legend,) = figure.legends
         below = legend.get_window_extent()
         for axis in figure.axes:
-            assert axis.get_legend() is None
+            assert group == "proposition1" or axis.get_legend() is None
             assert not below.overlaps(axis.get_window_extent())
 
 
@@ -80,20 +82,16 @@ def test_activations_are_named_as_a_reader_knows_them(drawn):
 
 def proposition3_checks():
     """Width 32 with guarantees at two of three epochs, width 128 without any."""
-    facts = {"claim": "c", "source": "s"}
     setting = "synthetic, clipped squared, relu, h = {}, epoch 1"
     promised = {"epoch": [0, 1, 2], "measured": [1.0, 1.1, 1.2], "bound": [0.0, 1e-3, 1e-2]}
     never = {"epoch": [0, 2], "measured": [0.9, 0.8], "bound": [-0.5, -0.1]}
-    facts |= {"name": "along training"}
+    narrow, wide = (
+        Statement("along training", "c", "none", "s", setting.format(width)) for width in (32, 128)
+    )
     return [
-        compare(
-            measured=1.1, relation=">=", bound=1e-3, setting=setting.format(32), tolerance=0.0,
-            tolerance_reason="none", series=promised, **facts,
-        ),
-        without_comparison(
-            verdict=Verdict.VACUOUS, reason="r", setting=setting.format(128), series=never, **facts
-        ),
-    ]  # fmt: skip
+        compare(narrow, 1.1, ">=", 1e-3, series=promised),
+        without_comparison(wide, Verdict.VACUOUS, "r", series=never),
+    ]
 
 
 def test_every_epoch_of_proposition_3_is_drawn(monkeypatch, tmp_path):
@@ -117,5 +115,24 @@ def test_all_ratios_are_seen_where_they_coincide(drawn):
     points = [line for line in saturated.lines if line.get_marker() not in ("None", "", None)]
     sizes = [line.get_markersize() for line in points]
     assert len(points) == 3
+    assert "ceiling $D$" in {text.get_text() for text in drawn["proposition1"].legends[0].texts}
     assert sizes == sorted(sizes, reverse=True)
     assert len(set(sizes)) == 3
+
+
+def test_a_file_of_another_version_is_refused(tmp_path, capsys):
+    stored = json.loads(STORED.read_text()) | {"schema_version": 1}
+    (tmp_path / "old.json").write_text(json.dumps(stored))
+    with pytest.raises(SystemExit) as ended:
+        plots.main([str(tmp_path / "old.json"), str(tmp_path)])
+    assert ended.value.code == 2
+    assert "schema_version=1; expected 2" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("group", propositions.GROUPS)
+def test_the_legend_of_a_group_explains_the_symbols_of_its_table(group):
+    results = document.results_of(json.loads(STORED.read_text()))
+    checks = [check for result in results if result.group == group for check in result.checks]
+    assert unexplained(group, checks) == []
+    assert idle_symbols(group, checks) == []
+    assert unknown_sources(checks) == []

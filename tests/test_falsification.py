@@ -6,6 +6,7 @@ import pytest
 
 from aniso import checks
 from aniso.propositions import falsification
+from aniso.propositions.check import Statement
 
 
 def rosenbrock(x):
@@ -49,17 +50,11 @@ def test_starts_that_are_not_points_are_refused(starts):
 def test_verdicts_fail_for_a_broken_claim_and_for_a_search_without_teeth():
     broken = falsification.search(lambda x: x[0] ** 2 - 1, [[0.5]])
     sound = falsification.search(lambda x: x[0] ** 2 + 1, [[0.5]])
-    facts = {
-        "claim": "c",
-        "false_claim": "f",
-        "setting": "s",
-        "tolerance": 1e-12,
-        "tolerance_reason": "r",
-        "source": "o",
-    }
+    statement = Statement("n", "c", "r", "o", "s", 1e-12)
 
     def outcome(worst, planted):
-        return [str(c.verdict) for c in falsification.verdicts("n", worst, planted, **facts)]
+        found = falsification.verdicts(statement, "f", worst, planted)
+        return [str(check.verdict) for check in found]
 
     assert outcome(sound, broken) == ["holds", "holds"]
     assert outcome(broken, broken) == ["fails", "holds"]

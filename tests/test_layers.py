@@ -24,7 +24,7 @@ FOLDERS = """
     networks langevin
     escape descent
     propositions diagnostics
-    verify_propositions
+    __main__ verify_propositions
 """
 # Packages that only the named modules import.
 CONFINED = {

@@ -5,13 +5,14 @@ import functools
 
 import numpy as np
 import pytest
+from check_cases import unexplained, unknown_sources
 
 from aniso import checks, langevin, propositions
 from aniso.closed_forms import diffusion
 from aniso.matrices import indicators, structures
 from aniso.problems.autograd_problem import AutogradProblem
 from aniso.propositions import constants, extremal_spectra, proposition3, trained_networks
-from aniso.propositions.check import Settings
+from aniso.propositions.settings import Settings
 
 SETTINGS = Settings("quick", 0)
 GROUPS = ("definition1", "proposition1", "proposition2", "proposition3")
@@ -22,15 +23,15 @@ def verdicts(group, task_name):
     (task,) = [task for task in propositions.tasks(group, SETTINGS) if task.name == task_name]
     found = {}
     for check in task.run():
-        found.setdefault(check.name, set()).add(str(check.verdict))
+        found.setdefault(check.statement.name, set()).add(str(check.verdict))
     return found
 
 
 def first_network(group):
     """Name of the first task that follows a network along training."""
-    problem, _ = trained_networks.runs(SETTINGS)[0]
-    assert any(task.name == str(problem) for task in propositions.tasks(group, SETTINGS))
-    return str(problem)
+    case, _ = trained_networks.runs(SETTINGS)[0]
+    assert any(task.name == str(case) for task in propositions.tasks(group, SETTINGS))
+    return str(case)
 
 
 def scaled(function, factor):
@@ -166,7 +167,7 @@ FALSEHOODS = [
     planted(
         "definition1",
         "simulation",
-        ("power of the simulation",),
+        ("simulation rejects the SDE",),
         OU,
         "escaping_efficiency",
         chain_in_place_of_sde,
@@ -222,7 +223,7 @@ FALSEHOODS = [
     planted(
         "proposition3",
         "network",
-        ("along training", "at the end"),
+        ("along training", "after training"),
         proposition3,
         "guaranteed_coefficient",
         lambda *_: 10.0,
@@ -256,7 +257,7 @@ def test_a_planted_falsehood_fails(group, task, names, target, attribute, wrong,
             ("lower sandwich", "upper sandwich"),
             narrower_weights(constants.weight_constants),
         ),
-        (("Fisher along u", "explicit constant"), constants_of_one),
+        (("Fisher along u", "Fisher along u, label-free bound"), constants_of_one),
     ],
 )
 def test_false_constants_fail_proposition2(names, wrong, monkeypatch):
@@ -286,27 +287,35 @@ def test_every_check_of_a_group_has_a_planted_falsehood(group):
         name for case in FALSEHOODS if case.values[0] == group for name in case.values[2]
     }
     if group == "proposition2":
-        planted_names |= {"lower sandwich", "upper sandwich", "Fisher along u", "explicit constant"}
+        planted_names |= {
+            "lower sandwich",
+            "upper sandwich",
+            "Fisher along u",
+            "Fisher along u, label-free bound",
+        }
     for task in propositions.tasks(group, SETTINGS):
         if task.name == "falsification":
             continue
-        assert {check.name for check in task.run()} <= planted_names, task.name
+        found = task.run()
+        assert {check.statement.name for check in found} <= planted_names, task.name
+        assert unexplained(group, found) == []
+        assert unknown_sources(found) == []
 
 
 def dead_snapshot():
     """A network none of whose outputs lies within the clip."""
-    problem, _ = trained_networks.runs(SETTINGS)[0]
-    loss = trained_networks.training_objective(problem)
-    return problem, constants.snapshot(loss, np.full(loss.num_parameters, 0.0))
+    case, _ = trained_networks.runs(SETTINGS)[0]
+    loss = trained_networks.training_objective(case)
+    return case, constants.snapshot(loss, np.full(loss.num_parameters, 0.0))
 
 
 def test_a_network_without_active_examples_is_vacuous_not_a_pass(monkeypatch):
-    problem, dead = dead_snapshot()
+    case, dead = dead_snapshot()
     assert dead.num_active == 0
     monkeypatch.setattr(trained_networks, "snapshot", lambda *_: dead)
     monkeypatch.setattr(trained_networks, "readings_along_training", READINGS.__wrapped__)
     for group in ("proposition2", "proposition3"):
-        found = verdicts(group, str(problem))
+        found = verdicts(group, str(case))
         assert found
         assert all(outcome == {"vacuous"} for outcome in found.values())
     assert verdicts("proposition1", "trained networks") == {"trained network": {"vacuous"}}
@@ -314,14 +323,14 @@ def test_a_network_without_active_examples_is_vacuous_not_a_pass(monkeypatch):
 
 def initial_snapshot():
     """A logistic network before training: every example is active."""
-    problem = trained_networks.Problem(trained_networks.POINTS, "logistic", "relu", 32, 0)
-    loss = trained_networks.training_objective(problem)
-    theta = trained_networks.initial_parameters(problem, loss.model)
-    return problem, constants.snapshot(loss, theta)
+    case = trained_networks.TrainingCase(trained_networks.POINTS, "logistic", "relu", 32, 0)
+    loss = trained_networks.training_objective(case)
+    theta = trained_networks.initial_parameters(case, loss.model)
+    return case, constants.snapshot(loss, theta)
 
 
 def test_the_constants_of_proposition3_by_hand():
-    problem, taken = initial_snapshot()
+    case, taken = initial_snapshot()
     by_hand = dataclasses.replace(
         taken,
         num_active=3,
@@ -340,7 +349,7 @@ def test_the_constants_of_proposition3_by_hand():
         proposition3.guaranteed_coefficient(by_hand, "squared")
     for wrong in ({"data": "images"}, {"loss": "squared"}, {"activation": "tanh"}):
         with pytest.raises(checks.InputError, match="expected one of"):
-            dataclasses.replace(problem, **wrong)
+            dataclasses.replace(case, **wrong)
 
 
 def test_the_readings_of_a_snapshot_by_hand():

@@ -12,8 +12,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from rich.console import Console
 
-from aniso.propositions import report
-from aniso.propositions.check import Settings, Verdict, compare, without_comparison
+from aniso import checks
+from aniso.propositions import document, report
+from aniso.propositions.check import Statement, Verdict, compare, without_comparison
+from aniso.propositions.settings import Settings
 from aniso.runs import provenance
 
 SCHEMA = json.loads(
@@ -22,24 +24,14 @@ SCHEMA = json.loads(
 
 
 def check(name, measured, relation=">=", bound=1.0, setting="a setting", **more):
-    return compare(
-        name,
-        measured,
-        relation,
-        bound,
-        claim="what is claimed",
-        setting=setting,
-        tolerance=more.pop("tolerance", 0.0),
-        tolerance_reason="a reason",
-        source="a source",
-        **more,
-    )
+    reason, tolerance = more.pop("reason", "a reason"), more.pop("tolerance", 0.0)
+    source = "docs/theory/page.md, A heading"
+    statement = Statement(name, "what is claimed", reason, source, setting, tolerance)
+    return compare(statement, measured, relation, bound, **more)
 
 
 def vacuous(name="empty"):
-    return without_comparison(
-        name, Verdict.VACUOUS, "0 against 0", claim="c", setting="s", source="o"
-    )
+    return without_comparison(Statement(name, "c", "r", "o"), Verdict.VACUOUS, "0 against 0")
 
 
 def results(*checks, error=""):
@@ -86,6 +78,7 @@ def test_the_table_shows_the_tightest_setting_and_how_many_agree():
                 check("another", 0.5, setting="broken"),
                 check("another", 1.5, setting="sound"),
             ),
+            {},
         )
     )
     assert "tight" in drawn
@@ -100,7 +93,7 @@ def test_the_table_shows_the_tightest_setting_and_how_many_agree():
 
 def row(given):
     """Table of one check: each line split at runs of two spaces."""
-    lines = text(report.table("title", results(given))).splitlines()
+    lines = text(report.table("title", results(given), {})).splitlines()
     start = next(number for number, line in enumerate(lines) if line.startswith(" a claim"))
     return [re.split(r"\s{2,}", line.strip()) for line in lines[start:] if line.strip()]
 
@@ -114,11 +107,12 @@ def row(given):
     ],
 )
 def test_the_table_shows_the_tolerance_and_its_reason(given, theory, tolerance):
-    first, second, third = row(given)
+    first, second, third, last = row(given)
     assert first[:2] == ["a claim", "a setting"]
     assert first[3:] == [theory, "holds 1/1"]
     assert second == ["what is claimed", tolerance]
     assert third == ["tolerance: a reason"]
+    assert last == ["see page.md, A heading"]
 
 
 @pytest.mark.parametrize(
@@ -130,9 +124,8 @@ def test_the_table_shows_the_tolerance_and_its_reason(given, theory, tolerance):
     ],
 )
 def test_where_there_is_no_tolerance_the_table_says_so(reason, shown):
-    facts = {"claim": "c", "setting": "s", "source": "o"}
-    given = compare("a claim", 2.0, ">=", 1.0, tolerance=0.0, tolerance_reason=reason, **facts)
-    assert row(given)[-1] == [shown]
+    given = check("a claim", 2.0, reason=reason)
+    assert row(given)[-2] == [shown]
     assert not any("−" in word for line in row(given) for word in line)
 
 
@@ -162,20 +155,30 @@ def test_the_verdict_follows_from_the_numbers_that_are_printed(a, b, relation, t
 
 def test_the_table_fits_its_width_whatever_the_texts():
     long = "a very long setting with manyverylongwordswithoutanyspace" * 4
-    drawn = text(report.table("title " * 30, results(check("name " * 20, 2.0, setting=long))))
+    given = results(check("name " * 20, 2.0, setting=long))
+    drawn = text(report.table("title " * 30, given, {"x": long}))
     assert max(map(len, drawn.splitlines())) <= report.TABLE_WIDTH
 
 
 def test_a_broken_task_stands_in_the_table_with_its_error():
-    drawn = text(report.table("title", results(error="ValueError: [bold]not markup[/bold]")))
+    drawn = text(report.table("title", results(error="ValueError: [bold]not markup[/bold]"), {}))
     assert "ValueError" in drawn
     assert "[bold]" in drawn
     assert "broke off" in drawn
 
 
 def test_a_setting_with_brackets_is_printed_as_it_is():
-    drawn = text(report.table("title", results(check("name", 2.0, setting="x in [0, 1] [red]"))))
+    given = results(check("name", 2.0, setting="x in [0, 1] [red]"))
+    drawn = text(report.table("title", given, {"[blue]": "a colour"}))
     assert "[red]" in drawn
+    assert "[blue]: a colour" in drawn
+
+
+def test_the_legend_stands_below_the_rows():
+    legend = {"D": "number of parameters", "η": "learning rate"}
+    drawn = text(report.table("title", results(check("a claim", 2.0)), legend))
+    expected = "Symbols. D: number of parameters; η: learning rate; see: pages of docs/theory"
+    assert expected in drawn[drawn.index("what is claimed") :]
 
 
 def test_findings_are_told_once():
@@ -185,9 +188,9 @@ def test_findings_are_told_once():
 
 def test_the_document_obeys_its_schema_and_is_strict_json():
     given = results(check("a", math.nan, series={"x": [1.0, math.inf]}), check("b", 2.0), vacuous())
-    data = report.document(given, Settings("quick", 3), provenance.environment(), 1.5)
+    data = document.as_document(given, Settings("quick", 3), provenance.environment(), 1.5)
     stream = io.StringIO()
-    report.write_document(stream, data)
+    document.write_document(stream, data)
     loaded = json.loads(stream.getvalue(), parse_constant=pytest.fail)
     jsonschema.validate(loaded, SCHEMA)
     first = loaded["tasks"][0]["checks"][0]
@@ -202,20 +205,27 @@ def test_results_come_back_from_their_document():
     series = {"x": [1.0, math.inf], "y": []}
     given = results(check("a", math.nan, series=series), check("b", 2.0, standard_error=0.5))
     given += [report.TaskResult("another", "t", (vacuous(),), 0.25, "ValueError: broken")]
-    data = report.document(given, Settings("quick", 3), provenance.environment(), 1.5)
-    back = report.results_of(json.loads(json.dumps(data, allow_nan=False)))
-    again = report.document(back, Settings("quick", 3), provenance.environment(), 1.5)
+    data = document.as_document(given, Settings("quick", 3), provenance.environment(), 1.5)
+    back = document.results_of(json.loads(json.dumps(data, allow_nan=False)))
+    again = document.as_document(back, Settings("quick", 3), provenance.environment(), 1.5)
     assert again == data
     assert [type(check.verdict) for result in back for check in result.checks] == [Verdict] * 3
 
 
+@pytest.mark.parametrize(("name", "value"), [("schema_version", 1), ("schema", "another")])
+def test_a_document_of_another_kind_is_refused(name, value):
+    data = document.as_document(results(), Settings(), provenance.environment(), 1.5)
+    with pytest.raises(checks.InputError, match=f"{name}={value!r}; expected"):
+        document.results_of(data | {name: value})
+
+
 def test_the_schema_refuses_what_it_does_not_describe():
-    data = report.document(results(), Settings(), provenance.environment(), 1.5)
+    data = document.as_document(results(), Settings(), provenance.environment(), 1.5)
     jsonschema.validate(data, SCHEMA)
     with pytest.raises(jsonschema.ValidationError):
         jsonschema.validate(data | {"extra": 1}, SCHEMA)
     with pytest.raises(jsonschema.ValidationError):
-        jsonschema.validate(data | {"schema_version": 2}, SCHEMA)
+        jsonschema.validate(data | {"schema_version": 1}, SCHEMA)
 
 
 def test_a_package_that_is_not_installed_is_left_out(monkeypatch):

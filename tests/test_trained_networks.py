@@ -11,23 +11,23 @@ from aniso.matrices import indicators
 from aniso.matrices import noise as gradient_noise
 from aniso.problems import losses
 from aniso.propositions import constants, small_networks, trained_networks
-from aniso.propositions.check import Settings
+from aniso.propositions.settings import Settings
 
 POINTS, IMAGES = trained_networks.POINTS, trained_networks.IMAGES
 
 
 def final_readings(data, loss, width, activation="relu", seed=0):
-    problem = trained_networks.Problem(data, loss, activation, width, seed, (0, 6))
-    return trained_networks.readings_along_training(problem, (trained_networks.NUM_EPOCHS,))[0]
+    case = trained_networks.TrainingCase(data, loss, activation, width, seed, (0, 6))
+    return trained_networks.readings_along_training(case, (trained_networks.NUM_EPOCHS,))[0]
 
 
 @pytest.mark.parametrize("loss", trained_networks.LOSSES)
 @pytest.mark.parametrize("activation", trained_networks.ACTIVATIONS)
 def test_the_reduced_matrices_are_the_full_ones_in_another_basis(loss, activation):
     """h = 400 on 1000 points: D = 1200 exceeds the number of active examples."""
-    problem = trained_networks.Problem(POINTS, loss, activation, 400, 0)
-    objective = trained_networks.training_objective(problem).subset(np.arange(150))
-    theta = trained_networks.initial_parameters(problem, objective.model)
+    case = trained_networks.TrainingCase(POINTS, loss, activation, 400, 0)
+    objective = trained_networks.training_objective(case).subset(np.arange(150))
+    theta = trained_networks.initial_parameters(case, objective.model)
     reduced = constants.snapshot(objective, theta)
     assert len(reduced.hessian) < objective.num_parameters
     hessian = objective.hessian(theta)
@@ -52,8 +52,8 @@ def test_the_reduced_matrices_are_the_full_ones_in_another_basis(loss, activatio
 
 
 def test_the_gram_matrix_is_that_of_the_jacobian(rng):
-    problem = trained_networks.Problem(POINTS, "logistic", "hard_tanh", 16, 0)
-    objective = trained_networks.training_objective(problem).subset(np.arange(30))
+    case = trained_networks.TrainingCase(POINTS, "logistic", "hard_tanh", 16, 0)
+    objective = trained_networks.training_objective(case).subset(np.arange(30))
     theta = rng.standard_normal(objective.num_parameters)
     jacobian = objective.jacobians(theta)[:, 0]
     assert_equal_up_to_rounding(
@@ -71,28 +71,28 @@ def test_figure_four_anisotropy(loss):
 
 
 def test_training_lowers_the_loss_and_learns_the_labels():
-    problem = trained_networks.Problem(IMAGES, "logistic", "relu", 32, 0, (0, 6))
-    objective = trained_networks.training_objective(problem)
-    start = trained_networks.initial_parameters(problem, objective.model)
-    theta = trained_networks.trained_parameters(problem)
+    case = trained_networks.TrainingCase(IMAGES, "logistic", "relu", 32, 0, (0, 6))
+    objective = trained_networks.training_objective(case)
+    start = trained_networks.initial_parameters(case, objective.model)
+    theta = trained_networks.trained_parameters(case)
     assert objective.loss(theta) < 0.5 * objective.loss(start)
     predicted = objective.outputs(theta)[:, 0] > 0
     assert (predicted == objective.targets).mean() > 0.9
 
 
 def test_learning_rates_decay_over_the_last_ten_epochs():
-    problem = trained_networks.Problem(POINTS, "logistic", "relu", 32, 0)
-    rates = np.array(trained_networks.learning_rates(problem))
+    case = trained_networks.TrainingCase(POINTS, "logistic", "relu", 32, 0)
+    rates = np.array(trained_networks.learning_rates(case))
     assert len(rates) == 310
     assert (rates[:210] == 1e-3).all()
     np.testing.assert_allclose(rates[210::10], 1e-3 * np.arange(10, 0, -1) / 11)
 
 
 def test_runs_cover_every_activation_loss_and_width():
-    default = [problem for problem, _ in trained_networks.runs(Settings())]
+    default = [case for case, _ in trained_networks.runs(Settings())]
     on_points = {(p.loss, p.activation, p.num_hidden) for p in default if p.data == POINTS}
     assert len(on_points) == 2 * 4 * 3
-    full = [problem for problem, _ in trained_networks.runs(Settings("full"))]
+    full = [case for case, _ in trained_networks.runs(Settings("full"))]
     assert len({(p.loss, p.activation, p.num_hidden) for p in full if p.data == IMAGES}) == 24
 
 

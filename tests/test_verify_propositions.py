@@ -17,7 +17,8 @@ from test_report import SCHEMA
 
 from aniso import propositions
 from aniso.propositions import command
-from aniso.propositions.check import Settings, Task, compare
+from aniso.propositions.check import Statement, compare
+from aniso.propositions.settings import Settings, Task
 
 COMMAND = [sys.executable, "-m", "aniso.verify_propositions"]
 
@@ -41,17 +42,7 @@ def numbers(path):
 
 
 def one_check(measured):
-    return compare(
-        "planted",
-        measured,
-        ">=",
-        1.0,
-        claim="c",
-        setting="s",
-        tolerance=0.0,
-        tolerance_reason="r",
-        source="o",
-    )
+    return compare(Statement("planted", "c", "r", "o", "s"), measured, ">=", 1.0)
 
 
 @pytest.fixture
@@ -227,7 +218,7 @@ def test_a_signal_in_the_middle_leaves_no_partial_file(tmp_path):
 import signal, sys, time
 from aniso import propositions
 from aniso.propositions import command
-from aniso.propositions.check import Task
+from aniso.propositions.settings import Task
 
 def work():
     print("at work", flush=True)

@@ -1,6 +1,7 @@
-"""Definition 1, Propositions 1 to 3 and the dynamics as checks: one module each, with `tasks`.
+"""Checks of the theory: Definition 1, Propositions 1 to 3, the dynamics and the networks.
 
-`GROUPS` names the groups of the verification command in their order; a module joins by one line.
+`GROUPS` names the groups of the verification command in their order. The module of a group has
+``TITLE``, ``LEGEND`` and ``tasks(settings)``; one line in `GROUPS` adds it.
 """
 
 import importlib
@@ -18,24 +19,24 @@ GROUPS = {
 
 
 def tasks(group, settings):
-    """Tasks of one group, in the order in which they run.
+    """Return the tasks of one group, in the order in which they run.
 
     Parameters
     ----------
     group : str
         A key of `GROUPS`.
-    settings : aniso.propositions.check.Settings
+    settings : aniso.propositions.settings.Settings
         Scale and seed.
 
     Returns
     -------
-    list of aniso.propositions.check.Task
+    list of aniso.propositions.settings.Task
     """
     return _module(group).tasks(settings)
 
 
 def title(group):
-    """Return what the group is about, the ``TITLE`` of its module.
+    """Return the title of a group's table.
 
     Examples
     --------
@@ -43,6 +44,17 @@ def title(group):
     'Proposition 1, the benefit of anisotropic noise, with its finite-D constant'
     """
     return _module(group).TITLE
+
+
+def legend(group):
+    """Return the meaning of the symbols in a group's table, a dict from symbol to words.
+
+    Examples
+    --------
+    >>> legend("proposition1")["ratio"]
+    'Tr(HΣ)/Tr(HΣ_iso)'
+    """
+    return _module(group).LEGEND
 
 
 def _module(group):

@@ -1,23 +1,19 @@
-"""A claim held against a number: what was measured, what the theory says, and the verdict."""
+"""A check: a statement of the theory, the measured number, and the verdict."""
 
 import enum
 import math
-import zlib
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
-import numpy as np
-
 from aniso import checks
-
-SCALES = ("quick", "default", "full")
 
 
 class Verdict(enum.StrEnum):
     """Outcome of a check.
 
-    `HOLDS` and `FAILS` are statements about the claim. `VACUOUS` says that its assumptions hold
-    but leave nothing to compare (0 against 0); `NOT_APPLICABLE` that they do not hold.
+    `HOLDS` and `FAILS` are outcomes of a comparison. `VACUOUS` means that the assumptions of the
+    claim hold but leave nothing to compare (0 against 0). `NOT_APPLICABLE` means that the
+    assumptions do not hold.
     """
 
     HOLDS = "holds"
@@ -27,29 +23,59 @@ class Verdict(enum.StrEnum):
 
 
 @dataclass(frozen=True)
-class Check:
-    """One claim in one setting.
+class Statement:
+    """The words of a check: what is claimed, where it is tested, and how exactly.
 
     Attributes
     ----------
     name : str
-        Short name of the claim within its group; checks of one name differ in setting.
+        Short name of the claim within its group. Checks of one name differ in their setting.
     claim : str
         The claim in words or as a formula.
+    tolerance_reason : str
+        Why this tolerance.
+    source : str
+        Page and heading of the theory, as ``docs/theory/page.md, Heading``.
     setting : str
-        Where it was tested: model, data, sizes.
+        Where the claim is tested: model, data, sizes.
+    tolerance : float
+        Excess over the relation that arithmetic or sampling explains, absolute.
+
+    Raises
+    ------
+    InputError
+        If the tolerance is negative or not finite.
+    """
+
+    name: str
+    claim: str
+    tolerance_reason: str
+    source: str
+    setting: str = ""
+    tolerance: float = 0.0
+
+    def __post_init__(self):
+        object.__setattr__(self, "tolerance", checks.number("tolerance", self.tolerance, low=0))
+
+    def at(self, setting, tolerance=0.0):
+        """Return the statement in the given setting, with the tolerance that belongs to it."""
+        return replace(self, setting=setting, tolerance=tolerance)
+
+
+@dataclass(frozen=True)
+class Check:
+    """A statement with the two sides of its comparison.
+
+    Attributes
+    ----------
+    statement : Statement
+        Claim, setting and tolerance.
     measured, bound : float
         The two sides, in the same units.
     relation : {">=", "<=", "=="}
         What the claim says of measured against bound.
-    tolerance : float
-        Excess over the relation that the arithmetic or the sampling explains, absolute.
-    tolerance_reason : str
-        Why this tolerance.
-    source : str
-        Where the claim comes from.
     verdict : Verdict
-        See :class:`Verdict`.
+        Outcome.
     standard_error : float or None
         Sampling error of `measured`; None for a deterministic number.
     finding : str
@@ -58,15 +84,10 @@ class Check:
         Data behind the number, for figures.
     """
 
-    name: str
-    claim: str
-    setting: str
+    statement: Statement
     measured: float
     relation: str
     bound: float
-    tolerance: float
-    tolerance_reason: str
-    source: str
     verdict: Verdict
     standard_error: float | None = None
     finding: str = ""
@@ -84,7 +105,8 @@ class Check:
     def relative_margin(self):
         """Margin in units of the larger side, or of the tolerance for an equality."""
         if self.relation == "==":
-            return 1 + self.margin / self.tolerance if self.tolerance else self.margin
+            tolerance = self.statement.tolerance
+            return 1 + self.margin / tolerance if tolerance else self.margin
         scale = max(abs(self.measured), abs(self.bound))
         return self.margin / scale if scale else 0.0
 
@@ -121,35 +143,21 @@ def is_within(measured, relation, bound, tolerance):
     return finite and _margin(measured, relation, bound) >= -tolerance
 
 
-def compare(
-    name,
-    measured,
-    relation,
-    bound,
-    *,
-    claim,
-    setting,
-    tolerance,
-    tolerance_reason,
-    source,
-    standard_error=None,
-    finding="",
-    series=None,
-):
-    """The check of ``measured relation bound`` within `tolerance`.
-
-    A number that is not finite fails: it is no evidence for anything.
+def compare(statement, measured, relation, bound, *, standard_error=None, finding="", series=None):
+    """Return the check of ``measured relation bound`` within the tolerance of the statement.
 
     Parameters
     ----------
-    name, claim, setting, tolerance_reason, source, finding : str
-        See :class:`Check`.
-    measured, bound, tolerance : float
-        The two sides and the allowed excess, absolute.
+    statement : Statement
+        What is claimed, and its tolerance.
+    measured, bound : float
+        The two sides. A side that is not finite gives `FAILS`: it is no evidence.
     relation : {">=", "<=", "=="}
         The claim.
     standard_error : float, optional
         Sampling error of `measured`.
+    finding : str
+        What a reader should know beyond the verdict.
     series : mapping of str to array_like, optional
         Data for figures.
 
@@ -157,122 +165,67 @@ def compare(
     -------
     Check
 
+    Raises
+    ------
+    InputError
+        If there is no such relation.
+
     Examples
     --------
-    >>> facts = dict(claim="x >= y", setting="by hand", tolerance=0.1,
-    ...              tolerance_reason="an example", source="none")
-    >>> compare("order", 2.0, ">=", 2.05, **facts).verdict
+    >>> order = Statement("order", "x >= y", "an example", "none").at("by hand", 0.1)
+    >>> compare(order, 2.0, ">=", 2.05).verdict
     <Verdict.HOLDS: 'holds'>
-    >>> compare("order", 2.0, ">=", 2.2, **facts).verdict
+    >>> compare(order, 2.0, ">=", 2.2).verdict
     <Verdict.FAILS: 'fails'>
-    >>> compare("order", float("nan"), ">=", 2.2, **facts).verdict
+    >>> compare(order, float("nan"), ">=", 2.2).verdict
     <Verdict.FAILS: 'fails'>
     """
     checks.one_of("relation", relation, (">=", "<=", "=="))
-    check = Check(
-        name=name,
-        claim=claim,
-        setting=setting,
-        measured=float(measured),
-        relation=relation,
-        bound=float(bound),
-        tolerance=checks.number("tolerance", tolerance, low=0),
-        tolerance_reason=tolerance_reason,
-        source=source,
-        verdict=Verdict.FAILS,
-        standard_error=None if standard_error is None else float(standard_error),
-        finding=finding,
-        series=_plain_series(series),
+    measured, bound = float(measured), float(bound)
+    holds = is_within(measured, relation, bound, statement.tolerance)
+    return Check(
+        statement,
+        measured,
+        relation,
+        bound,
+        Verdict.HOLDS if holds else Verdict.FAILS,
+        None if standard_error is None else float(standard_error),
+        finding,
+        _plain_series(series),
     )
-    if is_within(check.measured, relation, check.bound, check.tolerance):
-        return replace(check, verdict=Verdict.HOLDS)
-    return check
+
+
+def without_comparison(statement, verdict, finding, *, series=None):
+    """Return a check whose assumptions leave nothing to compare.
+
+    Parameters
+    ----------
+    statement : Statement
+        What is claimed. Its tolerance does not enter.
+    verdict : {Verdict.VACUOUS, Verdict.NOT_APPLICABLE}
+        Which of the two.
+    finding : str
+        Why nothing is compared.
+    series : mapping of str to array_like, optional
+        Data for figures.
+
+    Returns
+    -------
+    Check
+        With nan on both sides.
+
+    Raises
+    ------
+    InputError
+        If the verdict is another one.
+    """
+    if verdict not in (Verdict.VACUOUS, Verdict.NOT_APPLICABLE):
+        raise checks.InputError(f"verdict={verdict!r}; expected VACUOUS or NOT_APPLICABLE")
+    silent = replace(statement, tolerance=0.0, tolerance_reason="nothing is compared")
+    return Check(
+        silent, math.nan, "==", math.nan, verdict, finding=finding, series=_plain_series(series)
+    )
 
 
 def _plain_series(series):
     return {key: tuple(map(float, values)) for key, values in (series or {}).items()}
-
-
-def without_comparison(name, verdict, reason, *, claim, setting, source, series=None):
-    """A check whose assumptions left nothing to compare; `reason` says why.
-
-    Parameters
-    ----------
-    name, claim, setting, source : str
-        See :class:`Check`.
-    verdict : {Verdict.VACUOUS, Verdict.NOT_APPLICABLE}
-        Which of the two.
-    reason : str
-        Shown as the finding.
-    series : mapping of str to array_like, optional
-        Data for figures.
-
-    Returns
-    -------
-    Check
-    """
-    if verdict not in (Verdict.VACUOUS, Verdict.NOT_APPLICABLE):
-        raise checks.InputError(f"verdict={verdict!r}; expected VACUOUS or NOT_APPLICABLE")
-    return Check(
-        name=name,
-        claim=claim,
-        setting=setting,
-        measured=math.nan,
-        relation="==",
-        bound=math.nan,
-        tolerance=0.0,
-        tolerance_reason="nothing is compared",
-        source=source,
-        verdict=verdict,
-        finding=reason,
-        series=_plain_series(series),
-    )
-
-
-@dataclass(frozen=True)
-class Settings:
-    """Scale and seed of a verification run.
-
-    Attributes
-    ----------
-    scale : {"quick", "default", "full"}
-        How much is tested.
-    seed : int
-        Root of all randomness. Each task draws from its own stream, derived from the seed and the
-        task's name, so that its numbers do not depend on what else runs.
-    """
-
-    scale: str = "default"
-    seed: int = 0
-
-    def __post_init__(self):
-        checks.one_of("scale", self.scale, SCALES)
-        checks.integer("seed", self.seed, low=0)
-
-    def rng(self, name):
-        """Generator of the stream called `name`."""
-        return np.random.default_rng([self.seed, zlib.crc32(name.encode())])
-
-    def stream_seed(self, name):
-        """Integer seed of the stream called `name`, for simulations that key their own."""
-        return int(self.rng(name).integers(2**63))
-
-    def pick(self, quick, default, full):
-        """The one of three values that belongs to the scale."""
-        return {"quick": quick, "default": default, "full": full}[self.scale]
-
-
-@dataclass(frozen=True)
-class Task:
-    """A named piece of a verification: `run()` returns its checks.
-
-    Attributes
-    ----------
-    name : str
-        Shown while it runs.
-    run : callable
-        Takes nothing, returns a list of :class:`Check`.
-    """
-
-    name: str
-    run: Callable[[], list[Check]]

@@ -15,8 +15,8 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from threadpoolctl import threadpool_limits
 
 from aniso import checks, propositions
-from aniso.propositions import report
-from aniso.propositions.check import SCALES, Settings
+from aniso.propositions import document, report
+from aniso.propositions.settings import SCALES, Settings
 from aniso.runs import files, provenance
 
 # Groups without networks followed along training, whose readings the propositions share.
@@ -82,9 +82,8 @@ def _verify(groups, settings, options):
 def _write(options, settings, results, seconds):
     if options.json is not None:
         with files.atomic_writer(options.json) as stream:
-            report.write_document(
-                stream, report.document(results, settings, provenance.environment(), seconds)
-            )
+            data = document.as_document(results, settings, provenance.environment(), seconds)
+            document.write_document(stream, data)
         print(f"wrote {options.json}")
     if options.plot is not None:
         from aniso.propositions import plots  # matplotlib loads only when a figure is asked for
@@ -103,7 +102,7 @@ def run(groups, settings, console, *, num_processes=1):
     ----------
     groups : sequence of str
         Keys of :data:`aniso.propositions.GROUPS`.
-    settings : aniso.propositions.check.Settings
+    settings : aniso.propositions.settings.Settings
     console : rich.console.Console
         Where progress is shown; nothing is shown if it is not a terminal.
     num_processes : {1, 2}
@@ -193,7 +192,7 @@ def _show(groups, results, seconds):
         console.width = report.TABLE_WIDTH
     for group in groups:
         own = [result for result in results if result.group == group]
-        console.print(report.table(propositions.title(group), own))
+        console.print(report.table(propositions.title(group), own, propositions.legend(group)))
     notes = report.findings(results)
     if notes:
         console.print("Findings", style="bold")

@@ -3,37 +3,102 @@
 import autograd.numpy as anp
 import numpy as np
 
-from aniso import estimates, langevin
+from aniso import estimates
 from aniso.closed_forms import diffusion
 from aniso.matrices import indicators
 from aniso.matrices import structures as noise_structures
-from aniso.propositions import definition1_forms, falsification, trained_networks
-from aniso.propositions.check import Task, compare
-from aniso.propositions.constants import snapshot
+from aniso.propositions import definition1_forms, falsification, symbols
+from aniso.propositions import definition1_simulation as simulations
+from aniso.propositions.check import Statement, compare
+from aniso.propositions.settings import Task
 
 TITLE = (
     "Definition 1, escaping efficiency: closed forms against each other, recursion and simulation"
 )
 
-MAX_Z_SCORE = 4.0
+LEGEND = (
+    symbols.shared("E", "L")
+    | {
+        "t": "time",
+        "L_t, L_0": "mean loss at time t or after t steps, and at the start",
+    }
+    | symbols.shared("D", "H", "λ₁", "u₁", "Σ", "Tr")
+    | {
+        "Σ_iso": "isotropic noise of trace Tr Σ",
+        "λ": "the eigenvalue of H of largest size",
+        "λ_min": "the smallest eigenvalue",
+        "C": "covariance of θ",
+        "q_i": "1 - ηλ_i",
+        "k": "number of steps",
+        "m": "batch size",
+        "z": "deviation in standard errors",
+        "h": "hidden units",
+        "SDE": "dθ = -∇L dt + Σ^½ dW",
+    }
+    | symbols.shared("SGD", "η", "ε", "FashionMNIST 0/6 at 14×14")
+)
+
+_MOTION = "docs/theory/motion.md"
+SLOPE = Statement(
+    "slope at zero",
+    "E[L_t] - L_0 = (t/2) Tr(HΣ) + O(t²): the remainder falls with order 2",
+    "the next order bends the slope by at most 2 λ t",
+    f"{_MOTION}, Definition 1",
+)
+CHAIN_TO_SDE = Statement(
+    "chain to SDE",
+    "at fixed kη the losses of k steps of SGD tend to those of the SDE with order 1 in η",
+    "the next order bends the slope by at most λη",
+    f"{_MOTION}, Weak order of the chain",
+)
+PLATEAU = Statement(
+    "plateau",
+    "E[L_t] - L_0 → Tr(Σ)/4 for every noise structure, whatever its alignment",
+    "rounding, 8 D ε Tr Σ; exp(-2 λ_min t) = exp(-40) is less",
+    f"{_MOTION}, Diffusion on a quadratic",
+)
+CEILING = Statement(
+    "ceiling of the slope",
+    "Tr(HΣ) ≤ λ₁ Tr Σ",
+    "rounding, 8 D ε λ₁ Tr Σ",
+    "docs/theory/noise.md, Largest alignment",
+)
+OPTIMAL = Statement(
+    "optimal noise",
+    "Σ = Tr(Σ) u₁ u₁ᵀ reaches Tr(HΣ)/Tr(H Σ_iso) = λ₁ D / Tr H",
+    "rounding of an eigendecomposition, 64 D ε",
+    "docs/theory/noise.md, Largest alignment",
+)
+BELOW_TANGENT = Statement(
+    "never above the tangent",
+    "E[L_t] - L_0 ≤ (t/2) Tr(HΣ) for every symmetric H and every t",
+    "rounding, 64 D ε in units of Tr Σ",
+    f"{_MOTION}, Diffusion on a quadratic",
+)
+BELOW_PLATEAU = Statement(
+    "never above the plateau",
+    "E[L_t] - L_0 ≤ Tr(Σ)/4 for every symmetric H and every t",
+    "rounding, 64 D ε in units of Tr Σ",
+    f"{_MOTION}, Diffusion on a quadratic",
+)
 
 
 def tasks(settings):
-    """Tasks of Definition 1.
+    """Return the tasks of Definition 1.
 
     Parameters
     ----------
-    settings : aniso.propositions.check.Settings
+    settings : aniso.propositions.settings.Settings
 
     Returns
     -------
-    list of aniso.propositions.check.Task
+    list of aniso.propositions.settings.Task
     """
     return [
         Task("closed forms", lambda: definition1_forms.closed_form_checks(settings)),
         Task("short and long times", lambda: _slope_and_plateau(settings)),
-        Task("simulation", lambda: _simulation(settings)),
-        Task("simulation, FashionMNIST", lambda: _real_simulation(settings)),
+        Task("simulation", lambda: simulations.simulation_checks(settings)),
+        Task("simulation, FashionMNIST", lambda: simulations.real_simulation_checks(settings)),
         Task("falsification", lambda: _falsification(settings)),
     ]
 
@@ -49,15 +114,10 @@ def _slope_and_plateau(settings):
     order = estimates.loglog_slope(times, remainder)
     found = [
         compare(
-            "slope at zero",
+            SLOPE.at(f"{setting}, t from 1e-4 to 1e-2", 2 * eigenvalues[-1] * times[-1]),
             order.value,
             "==",
             2.0,
-            claim="E[L_t] - L_0 = (t/2) Tr(HΣ) + O(t^2): the remainder falls with order 2",
-            setting=setting + ", t from 1e-4 to 1e-2",
-            tolerance=2 * eigenvalues[-1] * times[-1],
-            tolerance_reason="the next order bends the slope by at most 2 λ t",
-            source=definition1_forms.SOURCE,
             series={"times": times, "remainder": remainder},
         )
     ]
@@ -73,15 +133,10 @@ def _slope_and_plateau(settings):
     order = estimates.loglog_slope(steps, errors)
     found.append(
         compare(
-            "chain to SDE",
+            CHAIN_TO_SDE.at(f"{setting}, η from 1/256 to 1/16, t = 1", eigenvalues[-1] * steps[0]),
             order.value,
             "==",
             1.0,
-            claim="at fixed kη the chain tends to the SDE with order 1 in η",
-            setting=setting + ", η from 1/256 to 1/16, t = 1",
-            tolerance=eigenvalues[-1] * steps[0],
-            tolerance_reason="the next order bends the slope by at most λη",
-            source="weak order 1 of Euler-Maruyama, docs/theory/motion.md",
             series={"learning_rates": steps, "errors": errors},
         )
     )
@@ -90,7 +145,7 @@ def _slope_and_plateau(settings):
 
 
 def _structures_side_by_side(hessian, covariance, eigenvalues, setting):
-    """Slope, curve and plateau of several structures at one trace."""
+    """Check slope, curve and plateau of several structures at one trace."""
     trace = float(np.trace(covariance))
     structures = {
         "isotropic": np.eye(len(hessian)) * (trace / len(hessian)),
@@ -107,145 +162,31 @@ def _structures_side_by_side(hessian, covariance, eigenvalues, setting):
     worst = max(plateaus, key=lambda value: abs(value - trace / 4))
     rounding = 8 * len(hessian) * np.finfo(float).eps * trace
     times = np.geomspace(1e-3, long_time, 60)
+    curves = {
+        name: diffusion.escaping_efficiency(hessian, value, times)
+        for name, value in structures.items()
+    }
     found = [
         compare(
-            "plateau",
+            PLATEAU.at(f"{setting}, four structures of one trace", rounding),
             worst,
             "==",
             trace / 4,
-            claim="E[L_t] - L_0 → Tr(Σ)/4 for every noise structure, whatever its alignment",
-            setting=setting + ", four structures of one trace",
-            tolerance=rounding,
-            tolerance_reason="rounding, 8 D ε Tr Σ; exp(-2 λ_min t) = exp(-40) is less",
-            source=definition1_forms.SOURCE,
             finding="Tr(HΣ) is a short-time indicator: at equal trace the initial slopes of "
             f"optimal and isotropic noise differ {slopes['optimal'] / slopes['isotropic']:.3g}-fold"
             ", the plateaus agree.",
-            series={"times": times}
-            | {
-                name: diffusion.escaping_efficiency(hessian, value, times)
-                for name, value in structures.items()
-            },
+            series={"times": times} | curves,
         )
     ]
     ceiling = 0.5 * eigenvalues[-1] * trace
     for name, value in slopes.items():
-        found.append(
-            compare(
-                "ceiling of the slope",
-                value,
-                "<=",
-                ceiling,
-                claim="Tr(HΣ) ≤ λ₁ Tr Σ",
-                setting=f"{setting}, {name} noise",
-                tolerance=rounding * eigenvalues[-1],
-                tolerance_reason="rounding, 8 D ε λ₁ Tr Σ",
-                source=definition1_forms.SOURCE,
-            )
-        )
+        statement = CEILING.at(f"{setting}, {name} noise", rounding * eigenvalues[-1])
+        found.append(compare(statement, value, "<=", ceiling))
     gain = indicators.trace_ratio(hessian, structures["optimal"])
     expected = eigenvalues[-1] * len(hessian) / eigenvalues.sum()
-    found.append(
-        compare(
-            "optimal noise",
-            gain,
-            "==",
-            expected,
-            claim="Σ* = Tr(Σ) u₁ u₁ᵀ reaches Tr(HΣ*)/Tr(H Σ_iso) = λ₁ D / Tr H",
-            setting=setting,
-            tolerance=64 * len(hessian) * np.finfo(float).eps * expected,
-            tolerance_reason="rounding of an eigendecomposition, 64 D ε",
-            source=definition1_forms.SOURCE,
-        )
-    )
+    rounding = 64 * len(hessian) * np.finfo(float).eps * expected
+    found.append(compare(OPTIMAL.at(setting, rounding), gain, "==", expected))
     return found
-
-
-def _simulation(settings):
-    rng = settings.rng("definition1/simulation")
-    eigenvalues = np.array([8.0, 3.0, 1.0, 0.4, 0.1, 0.0, -0.05, -0.1])
-    hessian, covariance = definition1_forms.random_problem(rng, eigenvalues)
-    learning_rate, num_steps = 0.2, 40
-    num_paths = settings.pick(4_000, 20_000, 200_000)
-    steps = np.array([1, 2, 5, 10, 20, num_steps])
-    seed = settings.stream_seed("definition1/simulation paths")
-    run = langevin.simulate_linear_chain(hessian, covariance, learning_rate, steps, num_paths, seed)
-    setting = f"D = 8, ηλ₁ = 1.6, {num_paths:,} paths of {num_steps} steps"
-    found = [_against_chain(run, hessian, covariance, learning_rate, setting)]
-    with definition1_forms.at_any_time():
-        continuous = diffusion.escaping_efficiency(
-            hessian, learning_rate * covariance, learning_rate * steps
-        )
-    scores = [abs(loss.z_score(c)) for loss, c in zip(run.loss, continuous, strict=True)]
-    found.append(
-        compare(
-            "power of the simulation",
-            max(scores),
-            ">=",
-            MAX_Z_SCORE,
-            claim="at a coarse step the simulated chain is told apart from the SDE's closed form",
-            setting=setting,
-            tolerance=0.0,
-            tolerance_reason="none: a planted falsehood must be rejected",
-            source="planted falsehood",
-        )
-    )
-    return found
-
-
-def _against_chain(run, hessian, covariance, learning_rate, setting):
-    """Check of the simulated mean loss against the discrete closed form, worst recorded step."""
-    with definition1_forms.at_any_time():
-        expected = [
-            diffusion.chain_escaping_efficiency(hessian, covariance, learning_rate, int(step))
-            for step in run.steps
-        ]
-    scores = [loss.z_score(value) for loss, value in zip(run.loss, expected, strict=True)]
-    worst = int(np.argmax(np.abs(scores)))
-    loss = run.loss[worst]
-    return compare(
-        "simulated chain",
-        loss.value,
-        "==",
-        expected[worst],
-        claim="the simulated mean loss is the discrete closed form at every recorded step",
-        setting=f"{setting}, step {int(run.steps[worst])} (z = {scores[worst]:+.1f})",
-        tolerance=MAX_Z_SCORE * loss.standard_error,
-        tolerance_reason=f"{MAX_Z_SCORE:g} standard errors at the worst of {len(scores)} steps",
-        source=definition1_forms.SOURCE,
-        standard_error=loss.standard_error,
-        series={
-            "steps": run.steps,
-            "simulated": [item.value for item in run.loss],
-            "standard_error": [item.standard_error for item in run.loss],
-            "closed_form": expected,
-        },
-    )
-
-
-def _real_simulation(settings):
-    """SGD on the quadratic model of a network trained on real images."""
-    problem = trained_networks.Problem(
-        trained_networks.IMAGES, "clipped squared", "relu", 32, settings.seed
-    )
-    theta = trained_networks.trained_parameters(problem)
-    final = snapshot(trained_networks.training_objective(problem), theta)
-    eigenvalue, _ = final.leading_eigenpair
-    learning_rate, batch_size = 0.5 / eigenvalue, 20
-    covariance = final.gradient_covariance / batch_size
-    num_paths = settings.pick(500, 2_000, 20_000)
-    run = langevin.simulate_linear_chain(
-        final.hessian,
-        covariance,
-        learning_rate,
-        np.array([1, 3, 10, 30, 100]),
-        num_paths,
-        settings.stream_seed("definition1/FashionMNIST paths"),
-    )
-    setting = (
-        f"{problem}, H and Σ of rank {len(final.hessian)}, m = {batch_size}, {num_paths:,} paths"
-    )
-    return [_against_chain(run, final.hessian, covariance, learning_rate, setting)]
 
 
 def _falsification(settings):
@@ -269,35 +210,26 @@ def _falsification(settings):
         curve, _ = sides(x)
         return 0.25 - curve
 
+    setting = f"D = {size}, any spectrum, noise and time; {len(starts)} starts"
     found = []
-    for name, margin, false_margin, claim, false_claim in (
+    for statement, margin, false_margin, false_claim in (
         (
-            "never above the tangent",
+            BELOW_TANGENT,
             below_tangent,
             lambda x: 0.9 * sides(x)[1] - sides(x)[0],
-            "E[L_t] - L_0 ≤ (t/2) Tr(HΣ) for every symmetric H and every t",
             "the same with 0.9 t/2",
         ),
         (
-            "never above the plateau",
+            BELOW_PLATEAU,
             below_plateau,
             lambda x: 0.2 - sides(x)[0],
-            "E[L_t] - L_0 ≤ Tr(Σ)/4 for every symmetric H and every t",
             "the same with 0.2 in place of 1/4",
         ),
     ):
         worst = falsification.search(margin, starts)
-        found.extend(
-            falsification.verdicts(
-                name,
-                worst,
-                falsification.search(false_margin, starts, target=-1e-6),
-                claim=claim,
-                false_claim=false_claim,
-                setting=f"D = {size}, any spectrum, noise and time; {len(starts)} starts",
-                tolerance=64 * size * np.finfo(float).eps,
-                tolerance_reason="rounding, 64 D ε in units of Tr Σ",
-                source=definition1_forms.SOURCE,
-            )
+        planted = falsification.search(false_margin, starts, target=-1e-6)
+        rounding = 64 * size * np.finfo(float).eps
+        found += falsification.verdicts(
+            statement.at(setting, rounding), false_claim, worst, planted
         )
     return found

@@ -9,13 +9,36 @@ from scipy import integrate, linalg
 
 from aniso.closed_forms import diffusion
 from aniso.matrices import indicators
-from aniso.propositions.check import compare
+from aniso.propositions.check import Statement, compare
 
-SOURCE = "Zhu et al. 2019, Definition 1 and eq. (6)"
+SDE = Statement(
+    "closed form, SDE",
+    "E[L_t] - L_0 = Tr((I - exp(-2Ht)) Σ) / 4 for every symmetric H",
+    "rounding of the exponential, D ε exp(2 |λ| t) Tr Σ",
+    "docs/theory/motion.md, Diffusion on a quadratic",
+)
+BALANCE = Statement(
+    "energy balance",
+    "E[L_t] - L_0 = -∫ E|∇L|² ds + ∫ Tr(HΣ)/2 ds",
+    "the quadrature is asked for 1e-10, relative",
+    "docs/theory/motion.md, Definition 1",
+)
+CHAIN = Statement(
+    "closed form, chain",
+    "k steps of SGD with constant noise: C_ij = η² Σ_ij (1 - (q_i q_j)^k)/(1 - q_i q_j)",
+    "rounding of k products of D×D matrices, 8 k D ε",
+    "docs/theory/motion.md, Chain on a quadratic",
+)
+LYAPUNOV = Statement(
+    "Lyapunov equation",
+    "the stationary covariance solves H C + C H = Σ",
+    "rounding, 8 D ε times the condition number of H",
+    "docs/theory/motion.md, Stationary diffusion",
+)
 
 
 def random_problem(rng, eigenvalues):
-    """Symmetric H of the given spectrum in a random basis, and a generic Sigma.
+    """Return a symmetric H of the given spectrum in a random basis, and a generic Sigma.
 
     Parameters
     ----------
@@ -35,18 +58,18 @@ def random_problem(rng, eigenvalues):
 
 @contextlib.contextmanager
 def at_any_time():
-    """Silence about times beyond the quadratic model: there too the closed forms are exact."""
+    """Ignore the warning about times beyond the quadratic model: the loss here is quadratic."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", diffusion.BeyondQuadraticModel)
         yield
 
 
 def closed_form_checks(settings):
-    """The closed forms of the SDE and of the chain, and the Lyapunov equation, as checks.
+    """Return the checks of the closed forms of the SDE and of the chain.
 
     Parameters
     ----------
-    settings : aniso.propositions.check.Settings
+    settings : aniso.propositions.settings.Settings
 
     Returns
     -------
@@ -64,29 +87,19 @@ def closed_form_checks(settings):
     rounding = size * np.finfo(float).eps * growth * np.trace(covariance)
 
     exponential = np.array([_by_matrix_exponential(hessian, covariance, t) for t in times])
+    balance = np.array([_by_energy_balance(hessian, covariance, t) for t in times])
     found = [
         _equality(
-            "closed form, SDE",
-            closed,
-            exponential,
-            rounding,
-            "E[L_t] - L_0 = Tr((I - exp(-2Ht)) Σ) / 4 for every symmetric H",
-            setting + "; against a block matrix exponential",
-            "rounding of the exponential, D ε exp(2 |λ| t) Tr Σ",
-        )
-    ]
-    balance = np.array([_by_energy_balance(hessian, covariance, t) for t in times])
-    found.append(
+            SDE.at(setting + "; against a block matrix exponential", rounding), closed, exponential
+        ),
         _equality(
-            "energy balance",
+            BALANCE.at(
+                setting + "; integrals by adaptive quadrature", 1e-10 * np.abs(closed).max()
+            ),
             closed,
             balance,
-            1e-10 * np.abs(closed).max(),
-            "E[L_t] - L_0 = -∫E|∇L|^2 ds + ∫Tr(HΣ)/2 ds",
-            setting + "; integrals by adaptive quadrature",
-            "the quadrature is asked for 1e-10, relative",
-        )
-    )
+        ),
+    ]
     learning_rate, num_steps = 0.1, settings.pick(20, 60, 400)
     recursion, state = [], np.zeros_like(hessian)
     contraction = np.eye(size) - learning_rate * hessian
@@ -101,49 +114,23 @@ def closed_form_checks(settings):
             ]
         )
     recursion = np.array(recursion)
-    found.append(
-        _equality(
-            "closed form, chain",
-            chain,
-            recursion,
-            8 * num_steps * size * np.finfo(float).eps * np.abs(recursion).max(),
-            "k steps of SGD with constant noise: C_ij = η² Σ_ij (1-(q_i q_j)^k)/(1-q_i q_j)",
-            setting + f"; against {num_steps} steps of the recursion",
-            "rounding of k products of D x D matrices, 8 k D ε",
-        )
-    )
+    rounding = 8 * num_steps * size * np.finfo(float).eps * np.abs(recursion).max()
+    against = f"{setting}; against {num_steps} steps of the recursion"
+    found.append(_equality(CHAIN.at(against, rounding), chain, recursion))
     definite, covariance = random_problem(rng, np.geomspace(0.05, 4.0, size))
     stationary = diffusion.stationary_covariance(definite, covariance)
     residual = definite @ stationary + stationary @ definite - covariance
-    found.append(
-        _equality(
-            "Lyapunov equation",
-            np.linalg.norm(residual),
-            0.0,
-            8 * size * np.finfo(float).eps * np.linalg.norm(covariance) * 4.0 / 0.05,
-            "the stationary covariance solves H C + C H = Σ",
-            f"D = {size}, spectrum from 0.05 to 4",
-            "rounding, 8 D ε times the condition number of H",
-        )
-    )
+    rounding = 8 * size * np.finfo(float).eps * np.linalg.norm(covariance) * 4.0 / 0.05
+    lyapunov = LYAPUNOV.at(f"D = {size}, spectrum from 0.05 to 4", rounding)
+    found.append(_equality(lyapunov, np.linalg.norm(residual), 0.0))
     return found
 
 
-def _equality(name, measured, expected, tolerance, claim, setting, reason):
-    """Check of the entry in which two arrays differ most."""
+def _equality(statement, measured, expected):
+    """Check the entry in which two arrays differ most."""
     measured, expected = np.atleast_1d(measured), np.atleast_1d(expected)
     worst = int(np.argmax(np.abs(measured - expected)))
-    return compare(
-        name,
-        measured[worst],
-        "==",
-        expected[worst],
-        claim=claim,
-        setting=setting,
-        tolerance=tolerance,
-        tolerance_reason=reason,
-        source=SOURCE,
-    )
+    return compare(statement, measured[worst], "==", expected[worst])
 
 
 def _by_matrix_exponential(hessian, covariance, time):

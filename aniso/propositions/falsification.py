@@ -1,13 +1,20 @@
 """Search for a counterexample: the smallest margin of a claim over its parameters."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from autograd import value_and_grad
 from scipy import optimize
 
 from aniso import checks
-from aniso.propositions.check import compare
+from aniso.propositions.check import Statement, compare
+
+PLANTED_FALSEHOOD = Statement(
+    "the search breaks a false claim",
+    "planted falsehood",
+    "none: the margin must be negative beyond rounding",
+    "docs/theory/propositions.md, Search for a counterexample",
+)
 
 
 @dataclass(frozen=True)
@@ -34,7 +41,7 @@ class WorstCase:
 
 
 def search(margin, starts, *, num_descents=None, max_iterations=200, target=None):
-    """The worst case of `margin`: all starts are tried, the best are descended from by L-BFGS.
+    """Minimise `margin` by L-BFGS from the best of the starts.
 
     Parameters
     ----------
@@ -52,6 +59,11 @@ def search(margin, starts, *, num_descents=None, max_iterations=200, target=None
     Returns
     -------
     WorstCase
+
+    Raises
+    ------
+    InputError
+        If `starts` is no table of finite numbers, or is empty.
 
     Notes
     -----
@@ -99,48 +111,40 @@ def search(margin, starts, *, num_descents=None, max_iterations=200, target=None
     return WorstCase(best_margin, best_point, tuple(start_margins.tolist()), evaluations)
 
 
-def verdicts(
-    name, worst, planted, *, claim, false_claim, setting, tolerance, tolerance_reason, source
-):
-    """Two checks: the claim survived its search, and the search broke a false variant.
+def verdicts(statement, false_claim, worst, planted):
+    """Return two checks: the claim survived its search, and the search broke a false variant.
 
     Parameters
     ----------
-    name : str
-        Name of the claim.
+    statement : aniso.propositions.check.Statement
+        The claim; its tolerance is the rounding allowed below a margin of 0.
+    false_claim : str
+        The false variant in words.
     worst, planted : WorstCase
         Searches on the claim and on the false variant.
-    claim, false_claim, setting, tolerance_reason, source : str
-        See :class:`aniso.propositions.check.Check`.
-    tolerance : float
-        Rounding allowed below a margin of 0.
 
     Returns
     -------
     list of aniso.propositions.check.Check
     """
+    setting = statement.setting
+    broken = PLANTED_FALSEHOOD.at(f"{statement.name}; {setting}")
     return [
         compare(
-            name,
+            replace(
+                statement,
+                claim=f"{statement.claim}; smallest margin found by a search",
+                setting=f"{setting}, {worst.num_evaluations} evaluations",
+            ),
             worst.margin,
             ">=",
             0.0,
-            claim=claim + " (smallest margin found by a search)",
-            setting=f"{setting}, {worst.num_evaluations} evaluations",
-            tolerance=tolerance,
-            tolerance_reason=tolerance_reason,
-            source=source,
             series={"start_margins": worst.start_margins, "worst_point": worst.point},
         ),
         compare(
-            "the search breaks a false claim",
+            replace(broken, claim=f"planted falsehood: {false_claim}"),
             planted.margin,
             "<=",
-            -tolerance,
-            claim=f"planted falsehood: {false_claim}",
-            setting=f"{name}; {setting}",
-            tolerance=0.0,
-            tolerance_reason="none: the margin must be negative beyond rounding",
-            source="planted falsehood",
+            -statement.tolerance,
         ),
     ]

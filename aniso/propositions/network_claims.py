@@ -1,7 +1,7 @@
-"""The curvature engine: exact against autograd, finite differences, closed forms and itself.
+"""Curvature and noise of layer networks: exact quantities against independent routes.
 
-On random small networks against dense automatic differentiation; on the FashionMNIST network by
-identities that hold to rounding; and Proposition 1's bound on the network itself.
+Small random networks are compared with dense automatic differentiation. The FashionMNIST network is
+checked by identities that hold to rounding, and by Proposition 1's bound on the network itself.
 """
 
 import numpy as np
@@ -12,24 +12,108 @@ from aniso.problems import (
     AutogradModel,
     losses,
 )
-from aniso.propositions.check import Task, compare
+from aniso.propositions import symbols
+from aniso.propositions.check import Statement, compare
+from aniso.propositions.settings import Task
 
-TITLE = "The curvature engine: exact against autograd, finite differences, closed forms and itself"
+TITLE = "Networks: exact curvature and noise against autograd, differences and closed forms"
 
-SOURCE = "definitions; Zhu et al. 2019, section 3 and Figure 5"
-_ROUNDING = "the bound is rounding of some thousand products, relative to the largest entry"
+LEGEND = symbols.shared("θ", "D", "N", "L", "Tr", "H") | {
+    "GGN": "generalised Gauss-Newton matrix",
+    "Σ": "covariance of one example's gradient",
+    "Σ_iso": "isotropic noise of the same trace",
+    "g_i, g": "gradient of example i, and their mean",
+    "v": "a direction",
+    "V": "4 random directions",
+    "h": "step of a difference",
+    "X": "inputs, a column of ones appended",
+    "p": "predicted probabilities",
+    "â": "projection coefficient, u₁ᵀΣu₁ Tr H/(λ₁ Tr Σ)",
+    "λ₁, λ_min": "largest and smallest eigenvalue of H",
+    "u₁": "unit eigenvector of λ₁",
+}
+
+_BOUND = "the bound is rounding of some thousand products, relative to the largest entry"
+_NETWORKS = "docs/theory/networks.md"
+HESSIAN = Statement(
+    "Hessian",
+    "H of the network = H by automatic differentiation",
+    _BOUND,
+    f"{_NETWORKS}, Hessian beyond Gauss-Newton",
+)
+ALIGNMENT = Statement(
+    "Tr(HΣ)",
+    "Tr(HΣ) from factors = (1/N) ∑_i (g_i - g)ᵀ H (g_i - g) by automatic differentiation",
+    _BOUND,
+    f"{_NETWORKS}, Exact alignment of a network",
+)
+DIFFERENCES = Statement(
+    "H v by differences",
+    "H v = (∇L(θ + h v) - ∇L(θ - h v)) / 2h as h → 0",
+    "the bound is far above h² and rounding over h, for h = 1e-6",
+    f"{_NETWORKS}, Hessian beyond Gauss-Newton",
+)
+LEAST_SQUARES = Statement(
+    "least squares",
+    "H = 2 XᵀX / N",
+    _BOUND,
+    f"{_NETWORKS}, Derivatives of the losses",
+)
+LOGISTIC = Statement(
+    "logistic",
+    "H = Xᵀ diag(p (1 - p)) X / N",
+    _BOUND,
+    f"{_NETWORKS}, Derivatives of the losses",
+)
+NOT_GAUSS_NEWTON = Statement(
+    "GGN in place of H is noticed",
+    "planted falsehood: the GGN lacks the second derivatives across layers, so that it differs "
+    "from H",
+    "the bound is ten thousand times what is allowed to H",
+    f"{_NETWORKS}, Cross-layer blocks",
+)
+PRODUCTS = Statement(
+    "H V by two algorithms",
+    "H V from the stored factors of the layers = H V from derivatives carried forward through them",
+    _BOUND,
+    f"{_NETWORKS}, Hessian beyond Gauss-Newton",
+)
+TRACES = Statement(
+    "Tr H = Tr GGN",
+    "piecewise-linear layers have no second derivative on the diagonal",
+    _BOUND,
+    f"{_NETWORKS}, Hessian beyond Gauss-Newton",
+)
+PROBES = Statement(
+    "Tr H by probes",
+    "exact Tr H = Hutchinson's estimate from products H v",
+    "four standard errors of the estimate",
+    "docs/theory/estimates.md, Hutchinson's estimator",
+)
+ALIGNMENTS = Statement(
+    "Tr(HΣ) by two algorithms",
+    "from Gram matrices of the layers = from N Hessian products",
+    _BOUND,
+    f"{_NETWORKS}, Exact alignment of a network",
+)
+PROPOSITION = Statement(
+    "Proposition 1 on the network",
+    "Tr(HΣ)/Tr(HΣ_iso) ≥ â D (λ₁/Tr H)² - |λ_min| Tr Σ/Tr(HΣ_iso), the last term for λ_min < 0",
+    "residuals of the eigenpairs, 1e-8 λ₁ and 1e-4 λ₁ on a small correction",
+    "docs/theory/propositions.md, Proposition 1 for an indefinite Hessian",
+)
 
 
 def tasks(settings):
-    """Tasks of the curvature engine.
+    """Return the tasks about networks.
 
     Parameters
     ----------
-    settings : aniso.propositions.check.Settings
+    settings : aniso.propositions.settings.Settings
 
     Returns
     -------
-    list of aniso.propositions.check.Task
+    list of aniso.propositions.settings.Task
     """
     return [
         Task("autograd", lambda: _against_autograd(settings)),
@@ -68,20 +152,11 @@ def _problem(model, settings, name):
     return inputs, targets, model.initial_parameters(rng)
 
 
-def _equal(name, actual, expected, claim, setting, tolerance=1e-10):
+def _equal(statement, actual, expected, setting, tolerance=1e-10):
+    """Check that two arrays agree, relative to the largest entry."""
     scale = max(float(np.abs(expected).max()), 1e-12)
     error = float(np.abs(np.asarray(actual) - expected).max()) / scale
-    return compare(
-        name,
-        error,
-        "<=",
-        tolerance,
-        claim=claim,
-        setting=setting,
-        tolerance=0.0,
-        tolerance_reason=_ROUNDING,
-        source=SOURCE,
-    )
+    return compare(statement.at(setting), error, "<=", tolerance)
 
 
 def _against_autograd(settings):
@@ -93,21 +168,12 @@ def _against_autograd(settings):
         plain = AutogradModel(model, loss, inputs, targets)
         at = network.linearise(theta)
         expected = plain.hessian(theta)
-        found.append(
-            _equal("Hessian", at.hessian(), expected, "engine H = autograd's Hessian", name)
-        )
+        found.append(_equal(HESSIAN, at.hessian(), expected, name))
         rows = plain.example_gradients(theta)
         centred = rows - rows.mean(axis=0)
         alignment = float(np.einsum("nd,de,ne->", centred, expected, centred)) / len(rows)
-        found.append(
-            _equal(
-                "Tr(HΣ)",
-                [at.noise_curvature().alignment],
-                np.array([alignment]),
-                "Tr(HΣ) from factors = (1/N) Σ_i (g_i − g)ᵀ H (g_i − g) by autograd",
-                name,
-            )
-        )
+        measured = [at.noise_curvature().alignment]
+        found.append(_equal(ALIGNMENT, measured, np.array([alignment]), name))
         found.append(_finite_difference(network, theta, settings, name))
     return found
 
@@ -119,21 +185,11 @@ def _finite_difference(network, theta, settings, name):
     ahead, behind = (network.gradient(theta + sign * step * direction) for sign in (1, -1))
     product = network.hessian_product(theta, direction)
     error = np.linalg.norm((ahead - behind) / (2 * step) - product) / np.linalg.norm(product)
-    return compare(
-        "H v by differences",
-        error,
-        "<=",
-        1e-5,
-        claim="H v = (∇L(θ + h v) − ∇L(θ − h v)) / 2h as h → 0",
-        setting=name,
-        tolerance=0.0,
-        tolerance_reason="the bound is far above h² and rounding over h, for h = 1e-6",
-        source=SOURCE,
-    )
+    return compare(DIFFERENCES.at(name), error, "<=", 1e-5)
 
 
 def _linear_models(settings):
-    """Closed forms: H = 2 XᵀX / N for least squares, XᵀPX / N for logistic regression."""
+    """Check the closed forms of least squares and of logistic regression."""
     rng = settings.rng("curvature/linear")
     inputs, theta = rng.standard_normal((50, 4)), rng.standard_normal(5)
     extended = np.c_[inputs, np.ones(50)]
@@ -144,42 +200,28 @@ def _linear_models(settings):
     weights = probability * (1 - probability)
     return [
         _equal(
-            "least squares",
+            LEAST_SQUARES,
             squared.linearise(theta).hessian(),
             2 * extended.T @ extended / 50,
-            "H = 2 XᵀX / N",
             "linear model, squared loss",
         ),
         _equal(
-            "logistic",
+            LOGISTIC,
             logistic.linearise(theta).hessian(),
             (extended.T * weights) @ extended / 50,
-            "H = Xᵀ diag(p (1 − p)) X / N",
             "linear model, logistic loss",
         ),
     ]
 
 
 def _planted_error(settings):
-    """Without its cross-layer part the Hessian must be seen to be wrong."""
+    """Check that a Hessian without its cross-layer part is found to be wrong."""
     model = _small_models()["two convolutions, ReLU"]
     inputs, targets, theta = _problem(model, settings, "planted")
     at = networks.Network(model, losses.SoftmaxCrossEntropy(), inputs, targets).linearise(theta)
     expected, wrong = at.hessian(), at.generalized_gauss_newton()
     error = np.abs(expected - wrong).max() / np.abs(expected).max()
-    return [
-        compare(
-            "dropped cross-layer term",
-            error,
-            ">=",
-            1e-6,
-            claim="GGN ≠ H in a network of several layers: a dropped term is found",
-            setting="two convolutions, ReLU",
-            tolerance=0.0,
-            tolerance_reason="the bound is ten thousand times what is allowed to the engine",
-            source=SOURCE,
-        )
-    ]
+    return [compare(NOT_GAUSS_NEWTON.at("two convolutions, ReLU"), error, ">=", 1e-6)]
 
 
 def _trained_fashion_network(settings):
@@ -209,17 +251,12 @@ def _fashion_network(settings):
     vectors = rng.standard_normal((theta.size, 4))
     found = [
         _equal(
-            "two routes to H V",
-            at.hessian_product(vectors),
-            network.hessian_product(theta, vectors),
-            "cached factors = tangents through the layers",
-            setting,
+            PRODUCTS, at.hessian_product(vectors), network.hessian_product(theta, vectors), setting
         ),
         _equal(
-            "Tr H = Tr GGN",
+            TRACES,
             [at.hessian_trace()],
             np.array([at.generalized_gauss_newton_diagonal.sum()]),
-            "piecewise-linear layers have no second derivative on the diagonal",
             setting,
         ),
     ]
@@ -227,29 +264,11 @@ def _fashion_network(settings):
     covariance = gradient_covariance(at.gradient_factors)
     noise = at.noise_curvature()
     estimate = stochastic_traces.hutchinson(hessian, settings.pick(200, 400, 800), rng)
-    found.append(
-        compare(
-            "Tr H by probes",
-            estimate.value,
-            "==",
-            at.hessian_trace(),
-            claim="exact Tr H = Hutchinson's estimate of Tr(v ↦ H v)",
-            setting=setting,
-            tolerance=4 * estimate.standard_error,
-            tolerance_reason="four standard errors of the estimate",
-            source=SOURCE,
-            standard_error=estimate.standard_error,
-        )
-    )
-    found.append(
-        _equal(
-            "two routes to Tr(HΣ)",
-            [noise.alignment],
-            np.array([indicators.alignment(hessian, covariance)]),
-            "Gram matrices of layers = N Hessian products",
-            setting,
-        )
-    )
+    error = estimate.standard_error
+    there = PROBES.at(setting, 4 * error)
+    found.append(compare(there, estimate.value, "==", at.hessian_trace(), standard_error=error))
+    expected = np.array([indicators.alignment(hessian, covariance)])
+    found.append(_equal(ALIGNMENTS, [noise.alignment], expected, setting))
     found.append(_first_proposition(at, hessian, covariance, noise, theta.size, setting))
     return found
 
@@ -266,14 +285,9 @@ def _first_proposition(at, hessian, covariance, noise, dimension, setting):
     bound = coefficient * dimension * (value / trace) ** 2
     loss = max(0.0, -float(lowest.values[0])) * power / noise.isotropic
     return compare(
-        "Proposition 1 on the network",
+        PROPOSITION.at(setting, 1e-6 * abs(noise.ratio)),
         noise.ratio,
         ">=",
         bound - loss,
-        claim="Tr(HΣ)/Tr(HΣ̄) ≥ â D (λ₁/Tr H)², less |λ_min| Tr Σ / Tr(HΣ̄) for H not ⪰ 0",
-        setting=setting,
-        tolerance=1e-6 * abs(noise.ratio),
-        tolerance_reason="residuals of the eigenpairs, 1e-8 λ₁ and 1e-4 λ₁ on a small correction",
-        source=SOURCE,
-        finding=f"â = {coefficient:.3g}, ratio {noise.ratio:.4g}, bound for H ⪰ 0 {bound:.4g}",
+        finding=f"â = {coefficient:.3g}, ratio {noise.ratio:.4g}, bound for λ_min ≥ 0 {bound:.4g}",
     )

@@ -8,24 +8,102 @@ import numpy as np
 
 from aniso import estimates
 from aniso.matrices import indicators
-from aniso.propositions import extremal_spectra, falsification, trained_networks
-from aniso.propositions.check import Task, Verdict, compare, without_comparison
+from aniso.propositions import extremal_spectra, falsification, symbols, trained_networks
+from aniso.propositions.check import Statement, Verdict, compare, without_comparison
+from aniso.propositions.settings import Task
 
 TITLE = "Proposition 1, the benefit of anisotropic noise, with its finite-D constant"
 
-SOURCE = "Zhu et al. 2019, Proposition 1; constants derived, see docs/theory/propositions.md"
+LEGEND = (
+    {"ratio": "Tr(HΣ)/Tr(HΣ_iso)"}
+    | symbols.shared("H", "Σ", "Σ_iso", "Tr", "D", "λ₁", "u₁")
+    | {
+        "a": "projection coefficient, u₁ᵀΣu₁ = a λ₁ Tr Σ/Tr H",
+        "k": "number of large eigenvalues",
+        "d": "decay of the others, at most λ₁ D^-d",
+        "r": "rank of the matrices",
+        "h": "hidden units",
+    }
+    | symbols.shared("ε", "FashionMNIST 0/6 at 14×14")
+)
+
+_EIGEN_ROUNDING = "rounding of an eigendecomposition, 64 D ε"
+_SUM_ROUNDING = "rounding of sums over D, 64 sqrt(D) ε"
+_SEARCH_ROUNDING = "rounding, 64 D ε, relative"
+_PROPOSITION = "docs/theory/propositions.md, Proposition 1"
+_RATE = "docs/theory/propositions.md, Rate of Proposition 1 in the dimension"
+_LARGEST = "docs/theory/noise.md, Largest alignment"
+
+FIRST = Statement(
+    "first inequality", "ratio ≥ a D λ₁² / (Tr H)², a measured", _EIGEN_ROUNDING, _PROPOSITION
+)
+SECOND = Statement(
+    "second inequality",
+    "ratio ≥ a D / (k + (D-k) D^-d)², a measured",
+    _EIGEN_ROUNDING,
+    _PROPOSITION,
+)
+RATE = Statement(
+    "rate in D",
+    "log-log slope of the least ratio over D is min(2d-1, 1), here for d < 1",
+    "finite-D bend of the bound at the smallest D, plus terms in 1/D",
+    _RATE,
+)
+SATURATION = Statement(
+    "saturation",
+    "log-log slope of the least ratio over D is min(2d-1, 1), here for d > 1",
+    "finite-D bend of the bound at the smallest D, plus terms in 1/D",
+    _RATE,
+)
+FINITE = Statement(
+    "finite-D bound",
+    "the least ratio stays above a D / (k + (D-k) D^-d)²",
+    _SUM_ROUNDING,
+    _PROPOSITION,
+)
+TIGHT = Statement(
+    "tightness",
+    "first inequality, with equality when the noise outside u₁ lies in the null space of H",
+    _SUM_ROUNDING,
+    _PROPOSITION,
+)
+ATTAINED = Statement(
+    "ceiling attained",
+    "noise along u₁ alone reaches the largest ratio, λ₁ D / Tr H",
+    _SUM_ROUNDING,
+    _LARGEST,
+)
+CEILING = Statement("ceiling", "no noise exceeds the ratio D, whatever d", _SUM_ROUNDING, _LARGEST)
+TRAINED = Statement(
+    "trained network",
+    "ratio ≥ a D λ₁² / (Tr H)², a measured on the network after training",
+    "rounding of an eigendecomposition, 64 r ε",
+    _PROPOSITION,
+)
+FIRST_SEARCHED = Statement(
+    "first inequality, worst case",
+    "ratio / (a D λ₁² / (Tr H)²) - 1 ≥ 0",
+    _SEARCH_ROUNDING,
+    _PROPOSITION,
+)
+SECOND_SEARCHED = Statement(
+    "second inequality, worst case",
+    "ratio / (a D / (k + (D-k) D^-d)²) - 1 ≥ 0",
+    _SEARCH_ROUNDING,
+    _PROPOSITION,
+)
 
 
 def tasks(settings):
-    """Tasks of Proposition 1.
+    """Return the tasks of Proposition 1.
 
     Parameters
     ----------
-    settings : aniso.propositions.check.Settings
+    settings : aniso.propositions.settings.Settings
 
     Returns
     -------
-    list of aniso.propositions.check.Task
+    list of aniso.propositions.settings.Task
     """
     return [
         Task("random matrices", lambda: _random_matrices(settings)),
@@ -42,29 +120,16 @@ def _random_matrices(settings):
     found = []
     for decay in (0.6, 0.8, 1.5):
         cases = [_random_case(rng, size, decay) for _ in range(count)]
-        for name, column, claim in (
-            ("first inequality", 1, "ratio ≥ a D λ₁² / (Tr H)², a measured"),
-            ("second inequality", 2, "ratio ≥ a D / (k + (D-k) D^-d)^2, a measured"),
-        ):
+        setting = f"worst of {count} random dense pairs, D = {size}, d = {decay:g}"
+        for statement, column in ((FIRST, 1), (SECOND, 2)):
             ratio, bound = min(((c[0], c[column]) for c in cases), key=lambda c: c[0] / c[1])
-            found.append(
-                compare(
-                    name,
-                    ratio,
-                    ">=",
-                    bound,
-                    claim=claim,
-                    setting=f"worst of {count} random dense pairs, D = {size}, d = {decay:g}",
-                    tolerance=64 * size * np.finfo(float).eps * bound,
-                    tolerance_reason="rounding of an eigendecomposition, 64 D ε",
-                    source=SOURCE,
-                )
-            )
+            rounding = 64 * size * np.finfo(float).eps * bound
+            found.append(compare(statement.at(setting, rounding), ratio, ">=", bound))
     return found
 
 
 def _random_case(rng, size, decay):
-    """Ratio and both bounds for a random pair within the assumptions."""
+    """Return the ratio and both bounds for a random pair within the assumptions."""
     num_leading = int(rng.integers(1, 4))
     eigenvalues = extremal_spectra.spectrum(size, num_leading, decay) * rng.uniform(0, 1, size)
     eigenvalues[0] = 1.0
@@ -81,7 +146,7 @@ def _random_case(rng, size, decay):
 
 
 def _rate(settings):
-    """Exponent of D, from spectra up to a million dimensions."""
+    """Check the exponent of D on spectra of up to ten million dimensions."""
     largest = settings.pick(10**5, 10**6, 10**7)
     sizes = np.unique(np.geomspace(10**3, largest, settings.pick(7, 13, 25)).round().astype(int))
     found = []
@@ -109,17 +174,16 @@ def _rate(settings):
                 f"D = {largest:.0e}; the ratio can't exceed D and is {ratios[-1]:.3g} for the "
                 "least aligned noise. The exponent is min(2d-1, 1)."
             )
+        statement = RATE if decay < 1 else SATURATION
         found.append(
             compare(
-                "rate in D" if decay < 1 else "saturation",
+                statement.at(
+                    f"d = {decay:g}, a = k = 1, D from 10³ to {largest:.0e}",
+                    bend + 4 * slope.standard_error + 20 / sizes[0],
+                ),
                 slope.value,
                 "==",
                 expected,
-                claim="log-log slope of the least ratio over D is min(2d-1, 1)",
-                setting=f"d = {decay:g}, a = k = 1, D from 10³ to {largest:.0e}",
-                tolerance=bend + 4 * slope.standard_error + 20 / sizes[0],
-                tolerance_reason="finite-D bend of the bound at the smallest D, plus terms in 1/D",
-                source=SOURCE,
                 finding=finding,
                 series={
                     "num_parameters": sizes,
@@ -130,19 +194,11 @@ def _rate(settings):
             )
         )
         worst = min(range(len(sizes)), key=lambda i: ratios[i] / bounds[i])
-        found.append(
-            compare(
-                "finite-D bound",
-                ratios[worst],
-                ">=",
-                bounds[worst],
-                claim="the least ratio stays above a D / (k + (D-k) D^-d)^2",
-                setting=f"d = {decay:g}, a = k = 1, worst at D = {sizes[worst]:,}",
-                tolerance=64 * np.finfo(float).eps * np.sqrt(sizes[worst]) * bounds[worst],
-                tolerance_reason="rounding of sums over D, 64 sqrt(D) ε",
-                source=SOURCE,
-            )
+        statement = FINITE.at(
+            f"d = {decay:g}, a = k = 1, worst at D = {sizes[worst]:,}",
+            64 * np.finfo(float).eps * np.sqrt(sizes[worst]) * bounds[worst],
         )
+        found.append(compare(statement, ratios[worst], ">=", bounds[worst]))
     return found
 
 
@@ -157,80 +213,34 @@ def _tightness(settings):
             eigenvalues, extremal_spectra.least_aligned_noise(eigenvalues, coefficient)
         )
         bound = coefficient * size / eigenvalues.sum() ** 2
-        found.append(
-            compare(
-                "tightness",
-                ratio,
-                "==",
-                bound,
-                claim="equality when the noise outside u₁ lies in the null space of H",
-                setting=f"D = {size:.0e}, k = 3, d = 0.75, a = {coefficient:g}",
-                tolerance=rounding * bound,
-                tolerance_reason="rounding of sums over D, 64 sqrt(D) ε",
-                source=SOURCE,
-            )
-        )
+        setting = f"D = {size:.0e}, k = 3, d = 0.75, a = {coefficient:g}"
+        found.append(compare(TIGHT.at(setting, rounding * bound), ratio, "==", bound))
     for decay in (0.75, 2.0):
         eigenvalues = extremal_spectra.spectrum(size, 1, decay)
         optimal = np.zeros(size)
         optimal[0] = 1.0
         ceiling = size / eigenvalues.sum()
-        facts = {
-            "setting": f"D = {size:.0e}, k = 1, d = {decay:g}",
-            "tolerance": rounding * size,
-            "tolerance_reason": "rounding of sums over D, 64 sqrt(D) ε",
-            "source": SOURCE,
-        }
-        found.append(
-            compare(
-                "ceiling attained",
-                extremal_spectra.spectral_trace_ratio(eigenvalues, optimal),
-                "==",
-                ceiling,
-                claim="noise along u₁ alone reaches the largest ratio, λ₁ D / Tr H",
-                **facts,
-            )
-        )
-        found.append(
-            compare(
-                "ceiling",
-                ceiling,
-                "<=",
-                size,
-                claim="no noise exceeds the ratio D, whatever d",
-                **facts,
-            )
-        )
+        facts = f"D = {size:.0e}, k = 1, d = {decay:g}", rounding * size
+        attained = extremal_spectra.spectral_trace_ratio(eigenvalues, optimal)
+        found.append(compare(ATTAINED.at(*facts), attained, "==", ceiling))
+        found.append(compare(CEILING.at(*facts), ceiling, "<=", size))
     return found
 
 
 def _trained_networks(settings):
     found = []
-    for problem, epochs in trained_networks.runs(settings):
-        if (problem.loss, problem.activation) != ("clipped squared", "relu"):
+    for case, epochs in trained_networks.runs(settings):
+        if (case.loss, case.activation) != ("clipped squared", "relu"):
             continue
-        facts = {
-            "claim": "ratio ≥ a D λ₁² / (Tr H)² with the a of the network itself",
-            "setting": str(problem),
-            "source": SOURCE,
-        }
-        readings = trained_networks.readings_along_training(problem, epochs)
+        readings = trained_networks.readings_along_training(case, epochs)
         if not readings or readings[-1].epoch < max(epochs):
             reason = "no active example after training: H = 0"
-            found.append(without_comparison("trained network", Verdict.VACUOUS, reason, **facts))
+            found.append(without_comparison(TRAINED.at(str(case)), Verdict.VACUOUS, reason))
             continue
         final = readings[-1]
-        found.append(
-            compare(
-                "trained network",
-                final.trace_ratio,
-                ">=",
-                final.guaranteed_ratio,
-                tolerance=64 * final.rank * np.finfo(float).eps * final.guaranteed_ratio,
-                tolerance_reason="rounding of an eigendecomposition, 64 r ε",
-                **facts,
-            )
-        )
+        rounding = 64 * final.rank * np.finfo(float).eps * final.guaranteed_ratio
+        statement = TRAINED.at(str(case), rounding)
+        found.append(compare(statement, final.trace_ratio, ">=", final.guaranteed_ratio))
     return found
 
 
@@ -271,21 +281,16 @@ def _falsification(settings):
         def inflated_margin(x, first_margin=first_margin):
             return (first_margin(x) + 1) / 1.05 - 1
 
-        for name, margin, planted, false_claim in (
-            ("first inequality", first_margin, inflated_margin, "the bound times 1.05"),
-            ("second inequality", second_margin, published_margin, "ratio ≥ a D^(2d-1)"),
+        setting = f"D = {size}, k = {num_leading}, d = {decay:g}, {len(starts)} starts"
+        rounding = 64 * size * np.finfo(float).eps
+        for statement, margin, planted, false_claim in (
+            (FIRST_SEARCHED, first_margin, inflated_margin, "the bound times 1.05"),
+            (SECOND_SEARCHED, second_margin, published_margin, "ratio ≥ a D^(2d-1)"),
         ):
-            found.extend(
-                falsification.verdicts(
-                    name + ", searched",
-                    falsification.search(margin, starts),
-                    falsification.search(planted, starts, target=-1e-6),
-                    claim=f"{name} of Proposition 1, relative margin",
-                    false_claim=false_claim,
-                    setting=f"D = {size}, k = {num_leading}, d = {decay:g}, {len(starts)} starts",
-                    tolerance=64 * size * np.finfo(float).eps,
-                    tolerance_reason="rounding, 64 D ε, relative",
-                    source=SOURCE,
-                )
+            found += falsification.verdicts(
+                statement.at(setting, rounding),
+                false_claim,
+                falsification.search(margin, starts),
+                falsification.search(planted, starts, target=-1e-6),
             )
     return found

@@ -8,50 +8,110 @@ with w_i = 2 (f_i - y_i)^2 for the clipped squared loss and exp((1 - 2 y_i) f_i)
 import numpy as np
 
 from aniso.problems import AutogradModel
-from aniso.propositions import small_networks, trained_networks
-from aniso.propositions.check import Task, Verdict, compare, without_comparison
+from aniso.propositions import small_networks, symbols, trained_networks
+from aniso.propositions.check import Statement, Verdict, compare, without_comparison
+from aniso.propositions.settings import Task
 
 TITLE = (
     "Proposition 2, Fisher against Hessian in one-hidden-layer networks, with explicit constants"
 )
 
-SOURCE = "Zhu et al. 2019, Proposition 2; constants derived, see docs/theory/propositions.md"
+LEGEND = (
+    symbols.shared("H")
+    | {
+        "F": "empirical Fisher matrix, the uncentred second moment of the examples' gradients",
+        "λ, u": "leading eigenpair of H",
+    }
+    | symbols.shared("Tr")
+    | {
+        "w_min, w_max": "extremes of (slope of the loss in f_i)²/s_i over the active examples",
+        "C": "w_min/w_max",
+        "f_i": "output of example i",
+        "J_i": "gradient of f_i in θ",
+        "s_i": "curvature of the loss in f_i",
+        "δ": "margin of the clip, 0.001",
+        "V": "4 random directions",
+        "GGN": "generalised Gauss-Newton matrix",
+        "h": "hidden units",
+        "2-4-1": "inputs, hidden units and outputs",
+        "r": "rank of the matrices",
+    }
+    | symbols.shared("N", "ε", "θ", "FashionMNIST 0/6 at 14×14")
+)
+
+_PROPOSITION = "docs/theory/propositions.md, Proposition 2"
+_ROUNDING = "rounding of an eigendecomposition, 64 r ε, relative"
+GAUSS_NEWTON = Statement(
+    "Hessian = GGN",
+    "the Hessian by automatic differentiation is (1/N) ∑_i s_i J_i J_iᵀ",
+    "the bound is rounding already: 64 N ε |H V|",
+    "docs/theory/propositions.md, The network and its Hessian",
+)
+LOWER = Statement(
+    "lower sandwich",
+    "w_min H ≤ F: least eigenvalue of F - w_min H, relative to |F|",
+    _ROUNDING,
+    _PROPOSITION,
+)
+UPPER = Statement(
+    "upper sandwich",
+    "F ≤ w_max H: least eigenvalue of w_max H - F, relative to |w_max H|",
+    _ROUNDING,
+    _PROPOSITION,
+)
+ALONG = Statement(
+    "Fisher along u",
+    "uᵀ F u Tr H / (λ Tr F) ≥ C",
+    _ROUNDING,
+    _PROPOSITION,
+)
+LABEL_FREE = Statement(
+    "Fisher along u, label-free bound",
+    "uᵀ F u Tr H / (λ Tr F) ≥ (δ/(1-δ))² for the clipped squared loss, and ≥ exp(-2 max |f_i|) "
+    "for the logistic loss",
+    _ROUNDING,
+    _PROPOSITION,
+)
+SEARCHED = Statement(
+    "Fisher along u, worst case",
+    "(uᵀ F u Tr H / (λ Tr F) - C) / (C (1 - C)) ≥ 0 over all parameters and inputs",
+    small_networks.ROUNDING,
+    _PROPOSITION,
+)
 
 
 def tasks(settings):
-    """Tasks of Proposition 2.
+    """Return the tasks of Proposition 2.
 
     Parameters
     ----------
-    settings : aniso.propositions.check.Settings
+    settings : aniso.propositions.settings.Settings
 
     Returns
     -------
-    list of aniso.propositions.check.Task
+    list of aniso.propositions.settings.Task
     """
     named = [Task("Hessian is the GGN", lambda: _hessian_is_gauss_newton(settings))]
-    for problem, epochs in trained_networks.runs(settings):
-        named.append(
-            Task(str(problem), lambda problem=problem, epochs=epochs: _along(problem, epochs))
-        )
+    for case, epochs in trained_networks.runs(settings):
+        named.append(Task(str(case), lambda case=case, epochs=epochs: _along(case, epochs)))
     named.append(Task("falsification", lambda: _falsification(settings)))
     return named
 
 
 def _hessian_is_gauss_newton(settings):
-    """The network is linear in theta off the kinks, so its Hessian has no second term."""
+    """Check that the Hessian has no second term: off the kinks the network is linear in theta."""
     found = []
     for loss in trained_networks.LOSSES:
         for activation in trained_networks.ACTIVATIONS:
-            problem = trained_networks.Problem(
+            case = trained_networks.TrainingCase(
                 trained_networks.POINTS, loss, activation, 32, settings.seed
             )
-            structured = trained_networks.training_objective(problem)
-            theta = trained_networks.trained_parameters(problem)
+            structured = trained_networks.training_objective(case)
+            theta = trained_networks.trained_parameters(case)
             plain = AutogradModel(
                 structured.model, structured.output_loss, structured.inputs, structured.targets
             )
-            rng = settings.rng(f"proposition2/{problem}/directions")
+            rng = settings.rng(f"proposition2/{case}/directions")
             directions = rng.standard_normal((structured.num_parameters, 4))
             exact = plain.hessian_product(theta, directions)
             jacobian = structured.jacobians(theta)[:, 0]
@@ -59,81 +119,52 @@ def _hessian_is_gauss_newton(settings):
             gauss_newton = jacobian.T @ (curvature[:, None] * (jacobian @ directions))
             gauss_newton /= structured.num_examples
             scale = float(np.linalg.norm(exact))
-            found.append(
-                compare(
-                    "Hessian = GGN",
-                    np.linalg.norm(exact - gauss_newton),
-                    "<=",
-                    64 * structured.num_examples * np.finfo(float).eps * scale,
-                    claim="the Hessian by automatic differentiation is (1/N) Σ_i s_i J_i J_iᵀ",
-                    setting=str(problem),
-                    tolerance=0.0,
-                    tolerance_reason="the bound is rounding already: 64 N ε |H V|",
-                    source=SOURCE,
-                )
-            )
+            bound = 64 * structured.num_examples * np.finfo(float).eps * scale
+            difference = np.linalg.norm(exact - gauss_newton)
+            found.append(compare(GAUSS_NEWTON.at(str(case)), difference, "<=", bound))
     return found
 
 
-CLAIMS = {
-    "lower sandwich": "w_min H ≤ F: least eigenvalue of F - w_min H, relative to |F|",
-    "upper sandwich": "F ≤ w_max H: least eigenvalue of w_max H - F, relative to |w_max H|",
-    "Fisher along u": "uᵀ F u Tr H / (λ Tr F) ≥ w_min/w_max",
-    "explicit constant": "uᵀ F u Tr H / (λ Tr F) ≥ the constant without residuals",
-}
-
-
-def _along(problem, epochs):
-    usable = trained_networks.readings_along_training(problem, epochs)
+def _along(case, epochs):
+    usable = trained_networks.readings_along_training(case, epochs)
+    statements = (LOWER, UPPER, ALONG, LABEL_FREE)
     if not usable:
         reason = "no active example: H = F = 0"
-        facts = {"setting": str(problem), "source": SOURCE}
         return [
-            without_comparison(name, Verdict.VACUOUS, reason, claim=claim, **facts)
-            for name, claim in CLAIMS.items()
+            without_comparison(statement.at(str(case)), Verdict.VACUOUS, reason)
+            for statement in statements
         ]
-    sides = [_sides(item) for item in usable]
     found = []
-    for name, claim in CLAIMS.items():
-        measured = [side[name][0] for side in sides]
-        bounds = [side[name][1] for side in sides]
+    for statement in statements:
+        measured, bounds = zip(*(_sides(item)[statement] for item in usable), strict=True)
         worst = int(np.argmin(np.subtract(measured, bounds)))
         series = {
             "epoch": [item.epoch for item in usable],
             "measured": measured,
             "bound": bounds,
         }
-        if name == "lower sandwich" and usable[-1].pencil:
+        if statement is LOWER and usable[-1].pencil:
             lowest, highest = usable[-1].weights
             series |= {
                 "pencil": usable[-1].pencil,
                 "lowest_weight": [lowest],
                 "highest_weight": [highest],
             }
-        found.append(
-            compare(
-                name,
-                measured[worst],
-                ">=",
-                bounds[worst],
-                claim=claim,
-                setting=f"{problem}, worst of {len(usable)} epochs: {usable[worst].epoch}",
-                tolerance=64 * usable[worst].rank * np.finfo(float).eps,
-                tolerance_reason="rounding of an eigendecomposition, 64 r ε, relative",
-                source=SOURCE,
-                series=series,
-            )
+        there = statement.at(
+            f"{case}, worst of {len(usable)} epochs: {usable[worst].epoch}",
+            64 * usable[worst].rank * np.finfo(float).eps,
         )
+        found.append(compare(there, measured[worst], ">=", bounds[worst], series=series))
     return found
 
 
 def _sides(item):
-    """Measured number and bound of every claim at one epoch."""
+    """Return the measured number and the bound of every statement at one epoch."""
     return {
-        "lower sandwich": (item.excess_below, 0.0),
-        "upper sandwich": (item.excess_above, 0.0),
-        "Fisher along u": (item.fisher_coefficient, item.weight_ratio),
-        "explicit constant": (item.fisher_coefficient, item.explicit_constant),
+        LOWER: (item.excess_below, 0.0),
+        UPPER: (item.excess_above, 0.0),
+        ALONG: (item.fisher_coefficient, item.weight_ratio),
+        LABEL_FREE: (item.fisher_coefficient, item.explicit_constant),
     }
 
 
@@ -146,10 +177,8 @@ def _falsification(settings):
     return small_networks.search_both_losses(
         settings,
         "proposition2",
+        SEARCHED,
         margin,
+        "C = 1, as if F were proportional to H",
         lambda values: values["fisher_coefficient"] - 1,
-        name="Fisher along u, searched",
-        claim="(uᵀ F u Tr H / (λ Tr F) - C) / (C (1 - C)) ≥ 0, C = w_min/w_max",
-        false_claim="C = 1, as if F were proportional to H",
-        source=SOURCE,
     )

@@ -10,36 +10,73 @@ active and the statement needs a small mean gradient along u.
 import numpy as np
 
 from aniso import checks
-from aniso.propositions import small_networks, trained_networks
-from aniso.propositions.check import Task, Verdict, compare, without_comparison
+from aniso.propositions import small_networks, symbols, trained_networks
+from aniso.propositions.check import Statement, Verdict, compare, without_comparison
+from aniso.propositions.settings import Task
 
 TITLE = "Proposition 3, gradient covariance against Hessian in one-hidden-layer networks"
 
-SOURCE = "Zhu et al. 2019, Proposition 3; constants derived, see docs/theory/propositions.md"
-CLAIM = "â = uᵀ Σ u Tr H / (λ Tr Σ) ≥ a"
+LEGEND = (
+    {
+        "â": "projection coefficient, uᵀΣu Tr H/(λ Tr Σ)",
+        "a": "its guaranteed value: (1 - |U|/N) w_min/w_max for the clipped squared loss, "
+        "w_min/w_max - (uᵀ∇L)² Tr H/(λ Tr Σ) for the logistic loss",
+    }
+    | symbols.shared("H")
+    | {
+        "λ, u": "leading eigenpair of H",
+        "Σ": "covariance of one example's gradient",
+    }
+    | symbols.shared("Σ_iso", "Tr", "L")
+    | {
+        "U": "active examples, whose loss depends on their output",
+        "w_min, w_max": "extremes over U of (slope of the loss in the output)²/curvature",
+        "h": "hidden units",
+        "2-4-1": "inputs, hidden units and outputs",
+        "r": "rank of the matrices",
+    }
+    | symbols.shared("N", "ε", "FashionMNIST 0/6 at 14×14")
+)
+
+_PROPOSITION = "docs/theory/propositions.md, Proposition 3"
+_ROUNDING = "rounding of an eigendecomposition, 64 r ε, relative"
+ALONG_TRAINING = Statement("along training", "â ≥ a at every epoch", _ROUNDING, _PROPOSITION)
+AFTER_TRAINING = Statement("after training", "â ≥ a at the last epoch", _ROUNDING, _PROPOSITION)
+ANISOTROPY = Statement(
+    "anisotropy",
+    "Tr(HΣ)/Tr(HΣ_iso) exceeds 1, its value for isotropic noise",
+    "none",
+    "docs/theory/noise.md, Alignment relative to isotropic noise",
+)
+SEARCHED = Statement(
+    "projection coefficient, worst case",
+    "(â - a) w_max/w_min ≥ 0 over all parameters and inputs",
+    small_networks.ROUNDING,
+    _PROPOSITION,
+)
 
 
 def tasks(settings):
-    """Tasks of Proposition 3.
+    """Return the tasks of Proposition 3.
 
     Parameters
     ----------
-    settings : aniso.propositions.check.Settings
+    settings : aniso.propositions.settings.Settings
 
     Returns
     -------
-    list of aniso.propositions.check.Task
+    list of aniso.propositions.settings.Task
     """
     named = [
-        Task(str(problem), lambda problem=problem, epochs=epochs: _along(problem, epochs))
-        for problem, epochs in trained_networks.runs(settings)
+        Task(str(case), lambda case=case, epochs=epochs: _along(case, epochs))
+        for case, epochs in trained_networks.runs(settings)
     ]
     named.append(Task("falsification", lambda: _falsification(settings)))
     return named
 
 
 def guaranteed_coefficient(readings, loss):
-    """The explicit a of Proposition 3 at one point.
+    """Return the explicit a of Proposition 3 at one point.
 
     Parameters
     ----------
@@ -61,11 +98,10 @@ def guaranteed_coefficient(readings, loss):
     return readings.weight_ratio - readings.gradient_share
 
 
-def _along(problem, epochs):
-    usable = trained_networks.readings_along_training(problem, epochs)
-    facts = {"claim": CLAIM, "source": SOURCE}
+def _along(case, epochs):
+    usable = trained_networks.readings_along_training(case, epochs)
     pairs = [
-        (item.projection_coefficient, guaranteed_coefficient(item, problem.loss)) for item in usable
+        (item.projection_coefficient, guaranteed_coefficient(item, case.loss)) for item in usable
     ]
     series = {
         "epoch": [item.epoch for item in usable],
@@ -73,14 +109,10 @@ def _along(problem, epochs):
         "bound": [bound for _, bound in pairs],
         "trace_ratio": [item.trace_ratio for item in usable],
     }
+    everywhere = range(len(usable))
+    last = everywhere[-1:] if usable and usable[-1].epoch == max(epochs) else ()
     found = []
-    for name, chosen in (
-        ("along training", range(len(usable))),
-        (
-            "at the end",
-            range(len(usable))[-1:] if usable and usable[-1].epoch == max(epochs) else (),
-        ),
-    ):
+    for statement, chosen in ((ALONG_TRAINING, everywhere), (AFTER_TRAINING, last)):
         promised = [i for i in chosen if pairs[i][1] > 0]
         if not promised:
             reason = (
@@ -88,45 +120,21 @@ def _along(problem, epochs):
                 if not chosen
                 else "the guaranteed a is not positive: the mean gradient along u is not small"
             )
-            found.append(
-                without_comparison(
-                    name, Verdict.VACUOUS, reason, setting=str(problem), series=series, **facts
-                )
-            )
+            silent = statement.at(str(case))
+            found.append(without_comparison(silent, Verdict.VACUOUS, reason, series=series))
             continue
         worst = min(promised, key=lambda i: pairs[i][0] - pairs[i][1])
-        item = usable[worst]
-        found.append(
-            compare(
-                name,
-                pairs[worst][0],
-                ">=",
-                pairs[worst][1],
-                setting=f"{problem}, epoch {item.epoch}, |U|/N = {item.active_fraction:.2f}",
-                tolerance=64 * item.rank * np.finfo(float).eps * pairs[worst][0],
-                tolerance_reason="rounding of an eigendecomposition, 64 r ε, relative",
-                series=series,
-                **facts,
-            )
+        item, (measured, bound) = usable[worst], pairs[worst]
+        there = statement.at(
+            f"{case}, epoch {item.epoch}, |U|/N = {item.active_fraction:.2f}",
+            64 * item.rank * np.finfo(float).eps * measured,
         )
+        found.append(compare(there, measured, ">=", bound, series=series))
     if usable:
-        found.append(_anisotropy(problem, usable[-1]))
+        final = usable[-1]
+        there = ANISOTROPY.at(f"{case}, epoch {final.epoch}")
+        found.append(compare(there, final.trace_ratio, ">=", 1.0))
     return found
-
-
-def _anisotropy(problem, item):
-    """Check that the trained network's noise is aligned with its curvature at all."""
-    return compare(
-        "anisotropy",
-        item.trace_ratio,
-        ">=",
-        1.0,
-        claim="Tr(HΣ) exceeds that of isotropic noise of the same trace",
-        setting=f"{problem}, epoch {item.epoch}",
-        tolerance=0.0,
-        tolerance_reason="none",
-        source="Zhu et al. 2019, Figure 4",
-    )
 
 
 def _falsification(settings):
@@ -141,10 +149,8 @@ def _falsification(settings):
     return small_networks.search_both_losses(
         settings,
         "proposition3",
+        SEARCHED,
         margin,
+        "a = 1, as if Σ were proportional to H",
         lambda values: values["covariance_coefficient"] - 1,
-        name="â, searched",
-        claim="(â - a) w_max/w_min ≥ 0 over parameters and inputs",
-        false_claim="a = 1, as if Σ were proportional to H",
-        source=SOURCE,
     )

@@ -1,6 +1,5 @@
-"""Results of a verification as a terminal table, a verdict and a JSON document."""
+"""Results of a verification as tables for a terminal, with legend, findings and verdict."""
 
-import json
 import math
 from collections import Counter
 from dataclasses import dataclass
@@ -11,8 +10,6 @@ from rich.text import Text
 
 from aniso.propositions.check import Check, Verdict, is_within
 
-SCHEMA_NAME = "aniso.verification"
-SCHEMA_VERSION = 1
 TABLE_WIDTH = 100
 _SIGNS = {">=": "≥", "<=": "≤", "==": "="}
 _TOLERANCE_SIGNS = {">=": "−", "<=": "+", "==": "±"}
@@ -47,7 +44,7 @@ class TaskResult:
 
 
 def passed(results):
-    """Whether no check fails, no task broke off, and at least one claim was compared.
+    """Return whether no check fails, no task broke off, and at least one claim was compared.
 
     Parameters
     ----------
@@ -64,12 +61,13 @@ def passed(results):
 
 
 def verdict_line(results, seconds):
-    """One line: the verdict, the counts and the time.
+    """Return one line with the verdict, the counts and the time.
 
     Parameters
     ----------
     results : sequence of TaskResult
     seconds : float
+        Wall-clock time of the run.
 
     Returns
     -------
@@ -85,30 +83,36 @@ def verdict_line(results, seconds):
     return Text.assemble((word, style), f": {total} checks, {', '.join(parts)}, {seconds:.1f} s")
 
 
-def table(group, results):
-    """Table of one group: a row per claim, showing the setting closest to violating it.
+def table(title, results, legend):
+    """Return the table of one group: a row per claim, in the setting closest to violating it.
 
-    Each row has both sides of the comparison, the tolerance and its reason. Numbers have as many
-    digits as it takes to draw the verdict from them.
+    Each row has both sides of the comparison, the tolerance with its reason, and the source.
+    Numbers have as many digits as it takes to draw the verdict from them.
 
     Parameters
     ----------
-    group : str
-        Title.
+    title : str
+        What the group is about.
     results : sequence of TaskResult
         Of this group.
+    legend : mapping of str to str
+        Meaning of each symbol that the rows use; printed below them.
 
     Returns
     -------
     rich.table.Table
     """
     drawn = Table(
-        title=Text(group),
+        title=Text(title),
         title_justify="left",
         title_style="bold",
+        caption=_legend_text(legend),
+        caption_justify="left",
+        caption_style="",
         box=box.SIMPLE_HEAD,
         padding=(0, 1, 0, 0),
         pad_edge=False,
+        leading=1,
         expand=True,
     )
     drawn.add_column("claim", ratio=40)
@@ -116,19 +120,8 @@ def table(group, results):
     drawn.add_column("measured,\nstd. error", justify="right", no_wrap=True)
     drawn.add_column("theory,\ntolerance", justify="right", no_wrap=True)
     drawn.add_column("verdict", justify="right", no_wrap=True)
-    for name, checks in _by_name(results).items():
-        worst = min(checks, key=_closeness)
-        agreeing = sum(check.verdict is worst.verdict for check in checks)
-        compared = worst.verdict in (Verdict.HOLDS, Verdict.FAILS)
-        measured, theory = _sides(worst) if compared else ("–", "–")
-        reason = ("\n" + _tolerance_reason(worst), "italic") if compared else ""
-        drawn.add_row(
-            Text.assemble((name, "bold"), f"\n{worst.claim}", reason),
-            Text(worst.setting),
-            measured,
-            theory,
-            Text(f"{worst.verdict.value} {agreeing}/{len(checks)}", _STYLES[worst.verdict]),
-        )
+    for checks in _by_name(results).values():
+        drawn.add_row(*_row(checks))
     for result in results:
         if result.error:
             broken = Text.assemble((result.name, "bold"), f"\n{result.error}")
@@ -136,8 +129,35 @@ def table(group, results):
     return drawn
 
 
+def _row(checks):
+    """Cells of one claim."""
+    worst = min(checks, key=_closeness)
+    agreeing = sum(check.verdict is worst.verdict for check in checks)
+    compared = worst.verdict in (Verdict.HOLDS, Verdict.FAILS)
+    measured, theory = _sides(worst) if compared else ("–", "–")
+    words = worst.statement
+    reason = ("\n" + _tolerance_reason(words), "italic") if compared else ""
+    source = f"\nsee {words.source.removeprefix('docs/theory/')}"
+    return (
+        Text.assemble((words.name, "bold"), f"\n{words.claim}", reason, (source, "dim")),
+        Text(words.setting),
+        measured,
+        theory,
+        Text(f"{worst.verdict.value} {agreeing}/{len(checks)}", _STYLES[worst.verdict]),
+    )
+
+
+def _legend_text(legend):
+    """Symbols and their meanings as running text, or nothing."""
+    if not legend:
+        return None
+    entries = [((symbol, "bold"), f": {meaning}; ") for symbol, meaning in legend.items()]
+    parts = [("Symbols. ", "bold"), *(part for entry in entries for part in entry)]
+    return Text.assemble(*parts, "see: pages of docs/theory, and their headings.\n")
+
+
 def findings(results):
-    """What a reader should know beyond the verdicts, each text once, in order of appearance.
+    """Return what a reader should know beyond the verdicts, each text once.
 
     Parameters
     ----------
@@ -146,124 +166,16 @@ def findings(results):
     Returns
     -------
     list of str
-        ``"claim: finding (number of settings)"`` where several settings share a finding.
+        ``"claim: finding (number of settings)"`` where several settings share a finding, in
+        order of appearance.
     """
     texts = Counter(
-        f"{check.name}: {check.finding}"
+        f"{check.statement.name}: {check.finding}"
         for result in results
         for check in result.checks
         if check.finding
     )
     return [text if count == 1 else f"{text} ({count} settings)" for text, count in texts.items()]
-
-
-def document(results, settings, environment, seconds):
-    """The run as JSON-ready data, described by ``verification.schema.json``.
-
-    Parameters
-    ----------
-    results : sequence of TaskResult
-    settings : aniso.propositions.check.Settings
-    environment : dict
-        From :func:`aniso.runs.provenance.environment`.
-    seconds : float
-
-    Returns
-    -------
-    dict
-    """
-    counts = _counts(results)
-    return {
-        "schema": SCHEMA_NAME,
-        "schema_version": SCHEMA_VERSION,
-        "scale": settings.scale,
-        "seed": settings.seed,
-        "environment": environment,
-        "seconds": seconds,
-        "verdict": "holds" if passed(results) else "fails",
-        "counts": {verdict.value: counts[verdict] for verdict in Verdict},
-        "tasks": [
-            {
-                "group": result.group,
-                "name": result.name,
-                "seconds": result.seconds,
-                "error": result.error,
-                "checks": [_plain(check) for check in result.checks],
-            }
-            for result in results
-        ],
-    }
-
-
-def results_of(data):
-    """The results that :func:`document` has described.
-
-    Parameters
-    ----------
-    data : dict
-        The JSON document.
-
-    Returns
-    -------
-    list of TaskResult
-        Numbers that JSON lacks (nan, inf) are nan.
-    """
-    return [
-        TaskResult(
-            task["group"],
-            task["name"],
-            tuple(_check_of(plain) for plain in task["checks"]),
-            task["seconds"],
-            task["error"],
-        )
-        for task in data["tasks"]
-    ]
-
-
-def _check_of(plain):
-    def number(value):
-        return math.nan if value is None else value
-
-    fields = {name: plain[name] for name in plain if name not in ("margin", "series")}
-    fields |= {name: number(plain[name]) for name in ("measured", "bound", "tolerance")}
-    series = {
-        name: tuple(number(value) for value in values) for name, values in plain["series"].items()
-    }
-    return Check(**fields | {"verdict": Verdict(plain["verdict"]), "series": series})
-
-
-def write_document(stream, data):
-    """The document as JSON text; numbers that JSON lacks (nan, inf) are null already."""
-    json.dump(data, stream, indent=1, allow_nan=False)
-    stream.write("\n")
-
-
-def _plain(check):
-    plain = {
-        name: _number(getattr(check, name))
-        for name in ("measured", "bound", "margin", "tolerance", "standard_error")
-    }
-    plain |= {
-        name: str(getattr(check, name))
-        for name in (
-            "name",
-            "claim",
-            "setting",
-            "relation",
-            "tolerance_reason",
-            "source",
-            "verdict",
-            "finding",
-        )
-    }
-    plain["series"] = {
-        name: [_number(value) for value in values] for name, values in check.series.items()
-    }
-    return plain
-
-
-def _number(value):
-    return value if value is not None and math.isfinite(value) else None
 
 
 def _counts(results):
@@ -274,7 +186,7 @@ def _by_name(results):
     grouped = {}
     for result in results:
         for check in result.checks:
-            grouped.setdefault(check.name, []).append(check)
+            grouped.setdefault(check.statement.name, []).append(check)
     return grouped
 
 
@@ -291,14 +203,14 @@ def _sides(check):
     if check.standard_error is not None:
         measured += f"\n± {_rounded(check.standard_error, 2)}"
     theory = f"{_SIGNS[check.relation]} {bound}"
-    if check.tolerance:
+    if check.statement.tolerance:
         theory += f"\n{_TOLERANCE_SIGNS[check.relation]} {tolerance}"
     return measured, theory
 
 
 def _printed(check):
     """Measured, bound and tolerance in the fewest digits from which the verdict follows."""
-    numbers = check.measured, check.bound, check.tolerance
+    numbers = check.measured, check.bound, check.statement.tolerance
     for digits in ((4, 4, 2), *((count,) * 3 for count in range(5, 18))):
         texts = [_rounded(number, count) for number, count in zip(numbers, digits, strict=True)]
         measured, bound, tolerance = map(float, texts)
@@ -313,8 +225,8 @@ def _rounded(number, digits):
     return f"{float(f'{number:.{digits}g}'):.{max(digits, 6)}g}"
 
 
-def _tolerance_reason(check):
-    if check.tolerance:
-        return f"tolerance: {check.tolerance_reason}"
-    reason = check.tolerance_reason.removeprefix("none").removeprefix(": ")
+def _tolerance_reason(words):
+    if words.tolerance:
+        return f"tolerance: {words.tolerance_reason}"
+    reason = words.tolerance_reason.removeprefix("none").removeprefix(": ")
     return f"no tolerance: {reason}" if reason else "no tolerance"

@@ -13,6 +13,7 @@ _NUM_HIDDEN = 4
 _NUM_EXAMPLES = 12
 _NUM_WEIGHTS = _NUM_HIDDEN * (_NUM_INPUTS + 1)
 _CLIP = 1e-3
+ROUNDING = "rounding of a nearly degenerate eigenvector, 1e-9"
 _QUANTITIES = (
     "fisher_coefficient",
     "covariance_coefficient",
@@ -67,7 +68,7 @@ class SmallNetwork:
         return f"2-{_NUM_HIDDEN}-1 ReLU, N = {_NUM_EXAMPLES}"
 
     def starts(self, settings, name):
-        """Random starting points (parameters, then inputs), shape (s, n)."""
+        """Return random starting points (parameters, then inputs), shape (s, n)."""
         rng = settings.rng(f"{name}/{self.loss}/starts")
         size = _NUM_WEIGHTS + _NUM_EXAMPLES * _NUM_INPUTS
         starts = rng.standard_normal((settings.pick(500, 1000, 5000), size))
@@ -76,7 +77,7 @@ class SmallNetwork:
         return starts
 
     def quantities(self, x):
-        """Coefficients and constants of Propositions 2 and 3 at parameters and inputs `x`.
+        """Return coefficients and constants of Propositions 2 and 3 at parameters and inputs `x`.
 
         Parameters
         ----------
@@ -136,20 +137,22 @@ class SmallNetwork:
         return 2 * residuals * active, 2.0 * active, 2 * residuals**2, active
 
 
-def search_both_losses(settings, group, margin, false_margin, *, name, claim, false_claim, source):
-    """Verdicts of a search over parameters and inputs, for each loss of Proposition 2.
+def search_both_losses(settings, group, statement, margin, false_claim, false_margin):
+    """Search over parameters and inputs for each loss of Proposition 2, and return the verdicts.
 
     Parameters
     ----------
-    settings : aniso.propositions.check.Settings
+    settings : aniso.propositions.settings.Settings
     group : str
         Name of the stream of starting points.
+    statement : aniso.propositions.check.Statement
+        The claim.
     margin : callable
         ``margin(loss, quantities)``: not negative where the claim holds.
+    false_claim : str
+        A deliberately false variant, in words.
     false_margin : callable
-        ``false_margin(quantities)`` of a deliberately false variant.
-    name, claim, false_claim, source : str
-        As in :func:`aniso.propositions.falsification.verdicts`.
+        ``false_margin(quantities)``: its margin.
 
     Returns
     -------
@@ -168,14 +171,9 @@ def search_both_losses(settings, group, margin, false_margin, *, name, claim, fa
             return false_margin(network.quantities(x))
 
         found += falsification.verdicts(
-            name,
+            statement.at(f"{loss}, {network.description}, {len(starts)} points", 1e-9),
+            false_claim,
             falsification.search(claimed, starts, **effort),
             falsification.search(planted, starts, target=-1e-4, **effort),
-            claim=claim,
-            false_claim=false_claim,
-            setting=f"{loss}, {network.description}, {len(starts)} points",
-            tolerance=1e-9,
-            tolerance_reason="rounding of a nearly degenerate eigenvector, 1e-9",
-            source=source,
         )
     return found

@@ -26,7 +26,7 @@ _DECAYING_EPOCHS = 10
 
 
 @dataclass(frozen=True)
-class Problem:
+class TrainingCase:
     """A network, its loss and its data.
 
     Attributes
@@ -69,35 +69,35 @@ class Problem:
         return f"{data}, {self.loss}, {self.activation}, h = {self.num_hidden}"
 
 
-def training_objective(problem):
-    """The loss of `problem` over its data.
+def training_objective(case):
+    """The loss of `case` over its data.
 
     Parameters
     ----------
-    problem : Problem
+    case : TrainingCase
 
     Returns
     -------
     aniso.networks.Network
     """
-    rng = np.random.default_rng([problem.seed, 1])
-    if problem.data == POINTS:
+    rng = np.random.default_rng([case.seed, 1])
+    if case.data == POINTS:
         inputs = rng.uniform(-2, 2, (1000, 2))
         targets = (inputs[:, 0] >= inputs[:, 1]).astype(np.int64)
     else:
         images = datasets.fashion_mnist()
         inputs, targets = transformations.pair(
-            images.train_images, images.train_labels, *problem.classes
+            images.train_images, images.train_labels, *case.classes
         )
         inputs = transformations.average_pool(
-            transformations.scale_images(inputs, -1.0, 1.0), problem.pooling
+            transformations.scale_images(inputs, -1.0, 1.0), case.pooling
         ).reshape(len(inputs), -1)
     loss = (
         losses.ClippedSquaredLoss(delta=1e-3)
-        if problem.loss == "clipped squared"
+        if case.loss == "clipped squared"
         else losses.LogisticLoss()
     )
-    model = networks.one_hidden_layer(inputs.shape[1], problem.num_hidden, problem.activation)
+    model = networks.one_hidden_layer(inputs.shape[1], case.num_hidden, case.activation)
     return networks.Network(model, loss, inputs, targets)
 
 
@@ -106,11 +106,11 @@ def runs(settings):
 
     Parameters
     ----------
-    settings : aniso.propositions.check.Settings
+    settings : aniso.propositions.settings.Settings
 
     Returns
     -------
-    list of (Problem, tuple of int)
+    list of (TrainingCase, tuple of int)
     """
     every = tuple(range(NUM_EPOCHS + 1))
     few = (0, 1, 3, 10, 20, NUM_EPOCHS)
@@ -124,7 +124,7 @@ def runs(settings):
         pairs = ((0, 6), (2, 4), (0, 9))
         data += [{"data": IMAGES, "classes": pair, "pooling": 1} for pair in pairs]
     return [
-        (Problem(loss=loss, activation=name, num_hidden=h, seed=settings.seed, **own), epochs)
+        (TrainingCase(loss=loss, activation=name, num_hidden=h, seed=settings.seed, **own), epochs)
         for own in data
         for loss in LOSSES
         for name in ACTIVATIONS
@@ -132,17 +132,17 @@ def runs(settings):
     ]
 
 
-def initial_parameters(problem, model):
+def initial_parameters(case, model):
     """Random theta, every entry uniform on ``(-1, 1) / sqrt(d h)``, shape (D,).
 
     The factor 1/sqrt(h) keeps the initial outputs of order one. Without it, about one network in
     ten starts with every output beyond the clip, and then never learns.
     """
-    rng = np.random.default_rng([problem.seed, 2])
-    return model.initial_parameters(rng) / np.sqrt(problem.num_hidden)
+    rng = np.random.default_rng([case.seed, 2])
+    return model.initial_parameters(rng) / np.sqrt(case.num_hidden)
 
 
-def learning_rates(problem):
+def learning_rates(case):
     """Learning rate of each of the 310 iterations: constant, then linear decay.
 
     The points have the paper's 1e-3. One step of Adam moves an output by up to the learning rate
@@ -150,8 +150,8 @@ def learning_rates(problem):
     ten epochs decay linearly: epoch e of the decay has the factor ``1 - e / 11``.
     """
     largest = 1e-3
-    if problem.data == IMAGES:
-        largest *= problem.pooling**2 / problem.num_hidden
+    if case.data == IMAGES:
+        largest *= case.pooling**2 / case.num_hidden
     constant = [largest] * ((NUM_EPOCHS - _DECAYING_EPOCHS) * _STEPS_PER_EPOCH)
     decay = [
         largest * (1 - epoch / (_DECAYING_EPOCHS + 1))
@@ -161,41 +161,41 @@ def learning_rates(problem):
     return constant + decay
 
 
-def epochs_of_training(problem):
+def epochs_of_training(case):
     """Epochs 0 to 31 of training with full-batch Adam, one after the other.
 
     Parameters
     ----------
-    problem : Problem
+    case : TrainingCase
 
     Yields
     ------
     epoch : int
     theta : ndarray, shape (D,)
     """
-    loss = training_objective(problem)
-    theta = initial_parameters(problem, loss.model)
+    loss = training_objective(case)
+    theta = initial_parameters(case, loss.model)
     yield 0, theta
-    iterates = adam_iterates(loss, theta, learning_rates(problem))
+    iterates = adam_iterates(loss, theta, learning_rates(case))
     for count, theta in enumerate(iterates, start=1):
         if count % _STEPS_PER_EPOCH == 0:
             yield count // _STEPS_PER_EPOCH, theta
 
 
 @functools.lru_cache(maxsize=16)
-def trained_parameters(problem):
+def trained_parameters(case):
     """Parameters after the last epoch, shape (D,)."""
-    *_, (_, theta) = epochs_of_training(problem)
+    *_, (_, theta) = epochs_of_training(case)
     return theta
 
 
 @functools.cache
-def readings_along_training(problem, epochs):
-    """Readings of `problem` after the given epochs; only numbers are kept, no matrices.
+def readings_along_training(case, epochs):
+    """Readings of `case` after the given epochs; only numbers are kept, no matrices.
 
     Parameters
     ----------
-    problem : Problem
+    case : TrainingCase
     epochs : tuple of int
         Numbers in 0 .. 31.
 
@@ -204,9 +204,9 @@ def readings_along_training(problem, epochs):
     tuple of aniso.propositions.constants.Readings
         Epochs at which no example is active are left out: there is nothing to read.
     """
-    loss = training_objective(problem)
+    loss = training_objective(case)
     found = []
-    for epoch, theta in epochs_of_training(problem):
+    for epoch, theta in epochs_of_training(case):
         if epoch in epochs:
             taken = snapshot(loss, theta, epoch)
             if taken.num_active > 0:

@@ -1,0 +1,48 @@
+"""The command ``python -m aniso``: the commands, the packages, and where to start."""
+
+import sys
+
+from aniso import __version__
+
+OVERVIEW = f"""\
+aniso {__version__}: the anisotropic noise of stochastic gradient descent
+
+Commands
+  python -m aniso.verify_propositions   check the theory in numbers (see --help)
+  python -m aniso.propositions.plots    draw the figures of a stored check
+
+Packages, in the order of their imports
+  aniso.arrays         NumPy, PyTorch and JAX arrays
+  aniso.runs           run directories, executors, interruptions
+  aniso.datasets       FashionMNIST, CIFAR-10, SVHN
+  aniso.matrices       Hessian and gradient covariance: alignment, spectra
+  aniso.closed_forms   moments of SGD and of its diffusion on a quadratic loss
+  aniso.problems       losses, and problems of your own
+  aniso.networks       layer networks with exact curvature and gradient noise
+  aniso.langevin       simulated ensembles of stochastic motion
+  aniso.escape         escaping efficiency and mean exit times
+  aniso.descent        SGD and gradient Langevin dynamics in one loop
+  aniso.propositions   Definition 1 and Propositions 1 to 3 as checks
+
+Where to start
+  help(aniso)             conventions and names
+  help(aniso.problems)    a loss of your own, its curvature and its noise
+  docs/theory.md          the formulas with conditions, proofs and sources
+"""
+
+
+def main():
+    """Print the overview.
+
+    Returns
+    -------
+    int
+        0.
+    """
+    sys.stdout.reconfigure(errors="replace")
+    print(OVERVIEW, end="")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
