@@ -14,7 +14,7 @@ import numpy as np
 
 from aniso import checks
 from aniso.datasets import formats, official
-from aniso.datasets.published import CIFAR10, CIFAR10_BATCH_BYTES, FASHION_MNIST, SVHN
+from aniso.datasets.official import CIFAR10, CIFAR10_BATCH_BYTES, FASHION_MNIST, SVHN
 
 _BATCHES = tuple(f"data_batch_{number}.bin" for number in range(1, 6))
 _TEST_BATCH = "test_batch.bin"
