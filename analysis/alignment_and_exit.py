@@ -21,13 +21,8 @@ from aniso.matrices import structures as noise_structures
 from aniso.runs import run_directory
 
 KEYS = (
-    "sgd",
-    "gld_dynamic",
-    "gld_diagonal",
-    "gld_leading",
-    "gld_hessian",
-    "gld_first_eigenvector",
-)
+    "sgd", "gld_dynamic", "gld_diagonal", "gld_leading", "gld_hessian", "gld_first_eigenvector",
+)  # fmt: skip
 STRUCTURES = tuple(LABELS[key] for key in KEYS)
 REGIONS = ("sublevel set", "ball")
 TIMES = np.arange(0, 41) * 0.25
@@ -209,15 +204,12 @@ def reversals(arrays):
     A pair counts where the slopes differ by more than 1 %, and the exit times by more than four of
     their standard errors.
     """
-    found = []
-    for j in range(len(REGIONS)):
-        for first, second in itertools.permutations(range(len(STRUCTURES)), 2):
-            faster = arrays["slope"][first] > 1.01 * arrays["slope"][second]
-            later = arrays["exit"][first, j] - arrays["exit"][second, j]
-            error = np.hypot(arrays["exit_error"][first, j], arrays["exit_error"][second, j])
-            if faster and later > 4 * error:
-                found.append((j, first, second))
-    return found
+    return [
+        (number, first, second)
+        for number in range(len(REGIONS))
+        for first, second, gap, error in _pairs(arrays, number)
+        if gap < -4 * error
+    ]
 
 
 def table(parameters, arrays):
