@@ -1,27 +1,39 @@
-"""``python -m analysis``: the figures of the paper with their cost and their claim."""
+"""``python -m analysis``: the figures with their cost and their claim."""
 
-from analysis import figure_command, folders
-
-FIGURES = (
-    "fig1_generalization",
-    "fig2_two_basins",
-    "fig3_fashion_mnist",
-    "fig4_one_hidden_layer",
-    "fig5_curvature",
-    "fig6_sharpness",
+from analysis import (
+    alignment_and_exit,
+    fig1_generalization,
+    fig2_two_basins,
+    fig3_fashion_mnist,
+    fig4_one_hidden_layer,
+    fig5_curvature,
+    fig6_sharpness,
+    folders,
 )
+
+FIGURES = {
+    module.FIGURE.name: module.FIGURE
+    for module in (
+        fig1_generalization,
+        fig2_two_basins,
+        fig3_fashion_mnist,
+        fig4_one_hidden_layer,
+        fig5_curvature,
+        fig6_sharpness,
+        alignment_and_exit,
+    )
+}
 
 
 def listing():
-    """The list as text."""
+    """Return the list as text."""
     lines = []
-    for name in FIGURES:
-        figure = figure_command.named(name)
+    for name, figure in FIGURES.items():
         lines.append(f"python -m analysis.{name}")
         lines.append(f"    {figure.title}")
         lines.append(f"    claim: {figure.claim}")
-        for scale in figure_command.SCALES:
-            lines.append(f"    --scale {scale:<7} {figure.costs[scale]}")
+        for scale, cost in figure.costs.items():
+            lines.append(f"    --scale {scale:<7} {cost}")
     lines += [
         "",
         f"pictures and their data go to {folders.FIGURES} (--output FOLDER names another),",

@@ -1,84 +1,71 @@
-"""Where Tr(H Sigma) is right about escaping and where it is not, for six structures of noise.
-
-    python -m analysis.alignment_and_exit [--quick] [--output FOLDER]
+"""Where Tr(H Sigma) predicts escape and where it does not, for six structures of noise.
 
 On a quadratic the noise structures of Table 1 of Zhu et al. (2019) are compared at equal trace: the
 short-time slope Tr(H Sigma) / 2, the loss curve with its plateau Tr Sigma / 4, and the mean exit
-time from two regions, a sublevel set of the loss and a ball in parameter space. Pairs of structures
-which the slope and the exit time put in different orders are marked. Writes the data as .npz and
-.json, a table as .md and a drawing as .png; stored data are used again only if their parameters
-agree.
+time from two regions, a sublevel set of the loss and a ball in parameter space. The table beside
+the picture lists the pairs of structures that slope and exit time put in different orders.
 """
 
-import argparse
-import hashlib
 import itertools
-import json
 import sys
-from dataclasses import asdict, dataclass
 
 import numpy as np
+from matplotlib.figure import Figure as Canvas
 
-from analysis import folders
-from aniso import checks, escape
+from analysis import claims, figure_command
+from analysis.figure import Figure
+from analysis.figure_style import COLOURS, LABELS, MARKERS
+from aniso import escape
 from aniso.langevin import drifts, noises, problems, regions
 from aniso.matrices import structures as noise_structures
-from aniso.runs import files
+from aniso.runs import run_directory
 
-STRUCTURES = (
-    "SGD", "GLD dynamic", "GLD diag", "GLD leading", "GLD Hessian", "GLD 1st eigenvector",
+KEYS = (
+    "sgd", "gld_dynamic", "gld_diagonal", "gld_leading", "gld_hessian", "gld_first_eigenvector",
 )  # fmt: skip
+STRUCTURES = tuple(LABELS[key] for key in KEYS)
 REGIONS = ("sublevel set", "ball")
+TIMES = np.arange(0, 41) * 0.25
 
-
-@dataclass(frozen=True)
-class Parameters:
-    """Everything that the results depend on.
-
-    Attributes
-    ----------
-    eigenvalues : tuple of float
-        Spectrum of H.
-    noise_factor : float
-        Sigma is a power of H, mixed with a generic covariance by this share.
-    trace : float
-        Tr Sigma of every structure.
-    level, radius : float
-        Of the sublevel set and the ball.
-    learning_rate : float
-        Of the chain whose own exit is reported beside that of the equation.
-    num_pairs : int
-        k of "leading" and "Hessian".
-    num_paths, horizon, step_size, seed
-        Of the simulations.
-    """
-
-    eigenvalues: tuple = (4.0, 1.0, 0.2)
-    noise_factor: float = 0.25
-    trace: float = 0.6
-    level: float = 0.5
-    radius: float = 1.2
-    learning_rate: float = 0.1
-    num_pairs: int = 2
-    num_paths: int = 4000
-    horizon: float = 3000.0
-    step_size: float = 0.01
-    seed: int = 1
+# Sigma is proportional to H, mixed with a generic covariance by the share noise_factor. The
+# learning rate is that of the chain, whose exit stands beside that of the equation.
+_COMMON = {
+    "eigenvalues": [4.0, 1.0, 0.2],
+    "noise_factor": 0.25,
+    "trace": 0.6,
+    "level": 0.5,
+    "radius": 1.2,
+    "learning_rate": 0.1,
+    "num_pairs": 2,
+    "horizon": 3000.0,
+    "seed": 1,
+}
+SCALES = {
+    "small": _COMMON | {"num_paths": 200, "step_size": 0.05},
+    "medium": _COMMON | {"num_paths": 4000, "step_size": 0.01},
+}
+COSTS = {
+    "small": "5 s, 200 paths",
+    "medium": "30 s of one core, 4,000 paths",
+}
 
 
 def structures(parameters):
-    """Hessian and the covariances of the six structures, all of one trace, (D, D) and (6, D, D)."""
-    rng = np.random.default_rng(parameters.seed)
-    size = len(parameters.eigenvalues)
+    """Return the Hessian, (D, D), and the covariances of the six structures, (6, D, D).
+
+    All covariances have the same trace.
+    """
+    rng = np.random.default_rng(parameters["seed"])
+    size = len(parameters["eigenvalues"])
     basis, _ = np.linalg.qr(rng.standard_normal((size, size)))
-    hessian = (basis * parameters.eigenvalues) @ basis.T
+    hessian = (basis * parameters["eigenvalues"]) @ basis.T
     hessian = (hessian + hessian.T) / 2
     generic = rng.standard_normal((size, size))
     generic = generic @ generic.T
-    share = parameters.noise_factor
+    share = parameters["noise_factor"]
     covariance = (1 - share) * hessian / np.trace(hessian) + share * generic / np.trace(generic)
-    covariance *= parameters.trace / np.trace(covariance)
-    pairs = min(parameters.num_pairs, size)
+    covariance *= parameters["trace"] / np.trace(covariance)
+    pairs = min(parameters["num_pairs"], size)
     return hessian, np.array(
         [
             covariance,
@@ -91,88 +78,145 @@ def structures(parameters):
     )
 
 
-def compute(parameters):
-    """Slopes, curves, plateaus, exit times and exponents, as named arrays.
+def make_units(parameters):
+    """Return one unit for each structure."""
+    return [{"structure": key, **parameters} for key in KEYS]
+
+
+def compute_unit(unit, folder, foundation):  # noqa: ARG001 (as every figure)
+    """Return slope, plateau, curves and exit times of one structure; computed once."""
+    return run_directory.stored_arrays(folder, unit, unit["seed"], lambda: _measured(unit))
+
+
+def _measured(unit):
+    hessian, covariances = structures(unit)
+    covariance = covariances[KEYS.index(unit["structure"])]
+    simulated = escape.by_simulation(
+        hessian,
+        covariance,
+        TIMES,
+        step_size=0.25,
+        num_paths=unit["num_paths"],
+        seed=unit["seed"],
+    )
+    found = {
+        "covariances": covariance,
+        "slope": 0.5 * np.sum(hessian * covariance),
+        "plateau": 0.25 * np.trace(covariance),
+        "curve": escape.by_closed_form(hessian, covariance, TIMES).values,
+        "simulated": simulated.values,
+        "simulated_error": [e.standard_error for e in simulated.efficiency],
+    }
+    found |= _exits(unit, hessian, covariance)
+    return {name: np.asarray(value) for name, value in found.items()}
+
+
+def _exits(unit, hessian, covariance):
+    """Return exit times of the equation and the chain with errors, and the exponents, (2,).
+
+    A mean is NaN where too few paths left before the horizon.
+    """
+    size = len(hessian)
+    problem = problems.LangevinProblem(
+        drifts.of_quadratic(hessian), noises.constant(covariance), np.zeros(size)
+    )
+    level, radius = unit["level"], unit["radius"]
+    found = {
+        "exponent": [
+            escape.exit_through_level(hessian, covariance, level).value,
+            escape.exit_from_ball(hessian, covariance, radius).value,
+        ]
+    }
+    arguments = (unit["horizon"], unit["num_paths"], unit["seed"])
+    for name, step_size, more in (
+        ("exit", unit["step_size"], {}),
+        ("chain", unit["learning_rate"], {"method": "grid"}),
+    ):
+        means = [
+            escape.simulate_mean_exit_time(problem, region, step_size, *arguments, **more).mean
+            for region in (
+                regions.sublevel_set(hessian, level),
+                regions.ball(np.zeros(size), radius),
+            )
+        ]
+        found[name] = [np.nan if m is None else m.value for m in means]
+        found[f"{name}_error"] = [np.nan if m is None else m.standard_error for m in means]
+    return found
+
+
+def collect(parameters, units, values):
+    """Return arrays by structure.
 
     Returns
     -------
-    dict of str to numpy.ndarray
-        times (T,), curve and simulated (6, T), slope and plateau (6,), and for each of the two
-        regions exponent, exit, exit_error, chain and chain_error (6, 2), nan where the mean exit
-        time is censored; fractions_left (6, 2).
+    dict of str to ndarray
+        times (T,); hessian (D, D); covariances (6, D, D); slope and plateau (6,); curve, simulated
+        and simulated_error (6, T); exponent, exit, exit_error, chain and chain_error (6, 2).
     """
-    hessian, covariances = structures(parameters)
-    size = len(hessian)
-    times = np.arange(0, 41) * 0.25
-    result = {"times": times, "hessian": hessian, "covariances": covariances}
-    names = ("slope", "plateau", "curve", "simulated", "simulated_error")
-    collected = {name: [] for name in names}
-    exits = np.full((5, len(covariances), len(REGIONS)), np.nan)
-    drift = drifts.of_quadratic(hessian)
-    for i, covariance in enumerate(covariances):
-        simulated = escape.by_simulation(
-            hessian, covariance, times, step_size=0.25, num_paths=parameters.num_paths,
-            seed=parameters.seed,
-        )  # fmt: skip
-        collected["slope"].append(0.5 * np.sum(hessian * covariance))
-        collected["plateau"].append(0.25 * np.trace(covariance))
-        collected["curve"].append(escape.by_closed_form(hessian, covariance, times).values)
-        collected["simulated"].append(simulated.values)
-        collected["simulated_error"].append([e.standard_error for e in simulated.efficiency])
-        places = (
-            (
-                regions.sublevel_set(hessian, parameters.level),
-                escape.exit_through_level(hessian, covariance, parameters.level).value,
-            ),
-            (
-                regions.ball(np.zeros(size), parameters.radius),
-                escape.exit_from_ball(hessian, covariance, parameters.radius).value,
-            ),
+    del units
+    arrays = {name: np.stack([value[name] for value in values]) for name in values[0]}
+    return {"times": TIMES, "hessian": structures(parameters)[0], **arrays}
+
+
+def _pairs(arrays, region):
+    """Yield (faster, slower, gap, error) of pairs that the slope orders, censored ones left out.
+
+    The gap is the exit time of the slower structure less that of the faster one.
+    """
+    times, errors = arrays["exit"][:, region], arrays["exit_error"][:, region]
+    for first, second in itertools.permutations(range(len(STRUCTURES)), 2):
+        faster = arrays["slope"][first] > 1.01 * arrays["slope"][second]
+        gap = times[second] - times[first]
+        if faster and np.isfinite(gap):
+            yield first, second, gap, np.hypot(errors[first], errors[second])
+
+
+def judge(parameters, arrays):  # noqa: ARG001 (as every figure)
+    """Hold the order of the slopes against the exit times from each region."""
+    found = []
+    for number, region in enumerate(REGIONS):
+        statement = f"of any two structures the one of larger Tr(H Sigma) leaves the {region} first"
+        # the pair that speaks most against it decides
+        pairs = sorted(_pairs(arrays, number), key=lambda pair: pair[2] / pair[3])
+        if not pairs:
+            found.append(claims.described(region, statement, "every exit time is censored"))
+            continue
+        first, second, gap, error = pairs[0]
+        times = arrays["exit"][:, number]
+        opposite = sum(place == number for place, *_ in reversals(arrays))
+        found.append(
+            claims.judged(
+                region,
+                statement,
+                gap,
+                error,
+                f"{STRUCTURES[first]} after {times[first]:.4g}, {STRUCTURES[second]} after "
+                f"{times[second]:.4g}, the pair that decides",
+                remark=f"; {opposite} of {len(pairs)} pairs leave in the opposite order",
+            )
         )
-        for j, (region, exponent) in enumerate(places):
-            problem = problems.LangevinProblem(drift, noises.constant(covariance), np.zeros(size))
-            arguments = (parameters.horizon, parameters.num_paths, parameters.seed)
-            equation = escape.simulate_mean_exit_time(
-                problem, region, parameters.step_size, *arguments
-            )
-            chain = escape.simulate_mean_exit_time(
-                problem, region, parameters.learning_rate, *arguments, method="grid"
-            )
-            exits[0, i, j] = exponent
-            for row, found in ((1, equation), (3, chain)):
-                if found.mean is not None:
-                    exits[row, i, j] = found.mean.value
-                    exits[row + 1, i, j] = found.mean.standard_error
-    result |= {name: np.array(values) for name, values in collected.items()}
-    for name, values in zip(
-        ("exponent", "exit", "exit_error", "chain", "chain_error"), exits, strict=True
-    ):
-        result[name] = values
-    return result
+    return found
 
 
 def reversals(arrays):
-    """Pairs (region, faster by slope, slower by slope) whose exit times say the opposite.
+    """Return pairs (region, faster by slope, slower by slope) whose exit times say the opposite.
 
     A pair counts where the slopes differ by more than 1 %, and the exit times by more than four of
     their standard errors.
     """
-    found = []
-    for j in range(len(REGIONS)):
-        for first, second in itertools.permutations(range(len(STRUCTURES)), 2):
-            faster = arrays["slope"][first] > 1.01 * arrays["slope"][second]
-            later = arrays["exit"][first, j] - arrays["exit"][second, j]
-            error = np.hypot(arrays["exit_error"][first, j], arrays["exit_error"][second, j])
-            if faster and later > 4 * error:
-                found.append((j, first, second))
-    return found
+    return [
+        (number, first, second)
+        for number in range(len(REGIONS))
+        for first, second, gap, error in _pairs(arrays, number)
+        if gap < -4 * error
+    ]
 
 
 def table(parameters, arrays):
-    """The comparison as a Markdown table, with the reversed pairs below it."""
+    """Return the comparison as a Markdown table, with the reversed pairs below it."""
     lines = [
-        f"Equal trace {parameters.trace:g}, spectrum {parameters.eigenvalues}; exit times of the "
-        "equation, in brackets of the chain, censored where no number stands.",
+        f"Equal trace {parameters['trace']:g}, spectrum {tuple(parameters['eigenvalues'])}; exit "
+        "times of the equation, in brackets of the chain, censored where no number stands.",
         "",
         "| noise | slope | plateau | " + " | ".join(f"{r}: exit, exponent" for r in REGIONS) + " |",
         "| --- " * (3 + len(REGIONS)) + "|",
@@ -202,102 +246,61 @@ def table(parameters, arrays):
     return "\n".join(lines) + "\n"
 
 
-def plot(arrays, path):
-    """Loss curves with their tangents and plateau, and exit times against slopes."""
-    import matplotlib
-
-    matplotlib.use("Agg")
-    import matplotlib.pyplot as plt
-
-    from analysis.figure_style import COLOURS, MARKERS, STYLE
-
-    keys = (
-        "sgd", "gld_dynamic", "gld_diagonal", "gld_leading", "gld_hessian", "gld_first_eigenvector",
-    )  # fmt: skip
-    with plt.rc_context(STYLE):
-        figure, axes = plt.subplots(1, 1 + len(REGIONS), figsize=(7.2, 2.9), layout="constrained")
-        times, plateau = arrays["times"], arrays["plateau"][0]
-        for i, (name, key) in enumerate(zip(STRUCTURES, keys, strict=True)):
-            colour = COLOURS[key]
-            axes[0].plot(times, arrays["curve"][i], color=colour, linewidth=1.2)
-            axes[0].plot(times, arrays["slope"][i] * times, ":", color=colour, linewidth=0.8)
-            for j, axis in enumerate(axes[1:]):
-                axis.errorbar(
-                    arrays["slope"][i], arrays["exit"][i, j], 2 * arrays["exit_error"][i, j],
-                    fmt=MARKERS[key], color=colour, markersize=5, capsize=2,
-                    label=name if j == 0 else None,
-                )  # fmt: skip
-        axes[0].axhline(plateau, color="0.6", linewidth=0.8)
-        axes[0].set(
-            xlabel="time",
-            ylabel="escaping efficiency",
-            ylim=(0, 1.15 * plateau),
-            title="loss curve (dotted: initial slope)",
-        )
-        axes[0].annotate(
-            "plateau Tr(Σ)/4", (times[-1], plateau), ha="right", va="bottom", fontsize=7
-        )
-        counts = [
-            sum(region == j for region, _, _ in reversals(arrays)) for j in range(len(REGIONS))
-        ]
-        pairs = len(STRUCTURES) * (len(STRUCTURES) - 1) // 2
-        for axis, region, count in zip(axes[1:], REGIONS, counts, strict=True):
-            axis.set(
-                xlabel="slope Tr(HΣ)/2",
-                ylabel="mean exit time",
-                yscale="log",
-                title=f"{region}: {count} of {pairs} orders reversed",
+def draw(parameters, arrays):  # noqa: ARG001 (as every figure)
+    """Draw loss curves with their tangents and plateau, and exit times against slopes."""
+    canvas = Canvas(figsize=(7.2, 2.9))
+    left, *right = canvas.subplots(1, 1 + len(REGIONS))
+    times, plateau = arrays["times"], arrays["plateau"][0]
+    for i, (name, key) in enumerate(zip(STRUCTURES, KEYS, strict=True)):
+        colour = COLOURS[key]
+        left.plot(times, arrays["curve"][i], color=colour, linewidth=1.2)
+        left.plot(times, arrays["slope"][i] * times, ":", color=colour, linewidth=0.8)
+        for j, axes in enumerate(right):
+            axes.errorbar(
+                arrays["slope"][i],
+                arrays["exit"][i, j],
+                2 * arrays["exit_error"][i, j],
+                fmt=MARKERS[key],
+                color=colour,
+                markersize=5,
+                capsize=2,
+                label=name if j == 0 else None,
             )
-        figure.legend(loc="outside lower center", ncols=len(STRUCTURES))
-        with files.atomic_writer(path, "wb") as stream:
-            figure.savefig(stream, format="png", dpi=220)
-        plt.close(figure)
-
-
-def stored(parameters, folder):
-    """The arrays of these parameters: from the folder if they are there, else computed and kept."""
-    described = asdict(parameters)
-    key = hashlib.sha256(json.dumps(described, sort_keys=True).encode()).hexdigest()
-    data, description = folder / "alignment_and_exit.npz", folder / "alignment_and_exit.json"
-    if data.exists() and description.exists():
-        found = json.loads(description.read_text(encoding="utf-8"))
-        if found.get("key") == key:
-            with np.load(data, allow_pickle=False) as arrays:
-                return dict(arrays)
-    arrays = compute(parameters)
-    with files.atomic_writer(data, "wb") as stream:
-        np.savez(stream, **arrays)
-    with files.atomic_writer(description) as stream:
-        json.dump({"key": key, "parameters": described, "structures": STRUCTURES}, stream, indent=1)
-    return arrays
-
-
-def main(arguments=None):
-    """Compute or load, print the table, draw."""
-    parser = argparse.ArgumentParser(description=__doc__ and __doc__.splitlines()[0])
-    parser.add_argument("--quick", action="store_true", help="200 paths and a coarser step")
-    folders.add_output(parser, "the picture, the table and their data")
-    options = parser.parse_args(arguments)
-    if not options.output.is_dir():
-        raise checks.InputError(
-            f"output={str(options.output)!r} is no folder; expected an existing one"
+    left.axhline(plateau, color="0.6", linewidth=0.8)
+    left.set(
+        xlabel="time",
+        ylabel="escaping efficiency",
+        ylim=(0, 1.15 * plateau),
+        title="loss curve (dotted: initial slope)",
+    )
+    left.annotate("plateau Tr(Σ)/4", (times[-1], plateau), ha="right", va="bottom", fontsize=7)
+    pairs = len(STRUCTURES) * (len(STRUCTURES) - 1) // 2
+    for j, (axes, region) in enumerate(zip(right, REGIONS, strict=True)):
+        count = sum(place == j for place, *_ in reversals(arrays))
+        axes.set(
+            xlabel="slope Tr(HΣ)/2",
+            ylabel="mean exit time",
+            yscale="log",
+            title=f"{region}: {count} of {pairs} orders reversed",
         )
-    files.require_writable("output", options.output / "alignment_and_exit.npz")
-    parameters = Parameters(num_paths=200, step_size=0.05) if options.quick else Parameters()
-    try:
-        arrays = stored(parameters, options.output)
-        text = table(parameters, arrays)
-        with files.atomic_writer(options.output / "alignment_and_exit.md") as stream:
-            stream.write(text)
-        plot(arrays, options.output / "alignment_and_exit.png")
-    except OSError as error:
-        print(f"{error}; make room there, then run the same command", file=sys.stderr)
-        return 1
-    print(text, end="")
-    for ending in ("png", "md", "npz"):
-        print(f"wrote {options.output / 'alignment_and_exit'}.{ending}")
-    return 0
+    canvas.legend(loc="outside lower center", ncols=len(STRUCTURES))
+    return canvas
 
+
+FIGURE = Figure(
+    name="alignment_and_exit",
+    title="Quadratic: Tr(H Sigma) and the exit from two regions, at equal trace",
+    claim="The structure of larger Tr(H Sigma) leaves first",
+    revision=1,
+    scales=SCALES,
+    costs=COSTS,
+    make_units=make_units,
+    compute_unit=compute_unit,
+    collect=collect,
+    judge=judge,
+    draw=draw,
+    table=table,
+)
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(figure_command.main(FIGURE))

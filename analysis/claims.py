@@ -53,7 +53,7 @@ class Claim:
     verdict: Verdict
 
     def as_plain(self):
-        """The claim as plain data; a number that JSON lacks (nan, inf) is None."""
+        """Return the claim as plain data; a number that JSON lacks (nan, inf) is None."""
         plain = asdict(self)
         for name in ("difference", "standard_error"):
             plain[name] = plain[name] if math.isfinite(plain[name]) else None
@@ -61,7 +61,7 @@ class Claim:
 
 
 def difference_text(difference, error):
-    """A difference with its standard error, for a reader.
+    """Return a difference with its standard error as text.
 
     Parameters
     ----------
@@ -95,7 +95,7 @@ def difference_text(difference, error):
 
 
 def beside(value, threshold, digits=3):
-    """The value in the fewest digits that leave it on its side of a threshold.
+    """Return a number in the fewest digits that leave it on its side of a threshold.
 
     Parameters
     ----------
@@ -122,7 +122,7 @@ def beside(value, threshold, digits=3):
 def judged(
     name, statement, difference, standard_error, measured, *, text=difference_text, remark=""
 ):
-    """A claim that holds where `difference` is positive by more than two standard errors.
+    """Return a claim that holds where `difference` is positive by over two standard errors.
 
     Parameters
     ----------
@@ -170,7 +170,7 @@ def _verdict(difference, standard_error):
 
 
 def described(name, statement, measured):
-    """Numbers that no caption promised: no claim, no verdict.
+    """Return numbers that no caption claims: a description without a verdict.
 
     Parameters
     ----------
@@ -189,7 +189,7 @@ def described(name, statement, measured):
 
 
 def over_seeds(values, own_error=0.0):
-    """Mean over seeds and the standard error by which :func:`judged` decides.
+    """Return the mean over seeds and the standard error for :func:`judged`.
 
     Parameters
     ----------

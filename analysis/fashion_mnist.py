@@ -4,6 +4,7 @@ import hashlib
 
 import numpy as np
 
+from analysis.figure import Foundation
 from aniso import datasets, descent, networks
 from aniso.datasets import transformations
 from aniso.problems import losses
@@ -13,7 +14,7 @@ RANDOM_LABEL_SHARE = 6  # one label in six is drawn anew, 200 of 1,200
 
 
 def training_network(num_train, seed, dtype=np.float32, perceptron=None):
-    """The paper's network on the first images, the last sixth with random labels.
+    """Return the paper's network on the first images, the last sixth with random labels.
 
     1,200 images are 1,000 clean ones and 200 with random labels, as the captions say; pixels are
     scaled to [-1, 1].
@@ -38,7 +39,7 @@ def training_network(num_train, seed, dtype=np.float32, perceptron=None):
 
 
 def require_test_images(num_test):
-    """Refusal, before hours of work, of test images that can't be had.
+    """Refuse, before hours of work, test images that are not available.
 
     Raises
     ------
@@ -48,7 +49,7 @@ def require_test_images(num_test):
 
 
 def held_out_network(num_test, dtype=np.float32, perceptron=None):
-    """The same network on test images: up to 2,000 from the package, 10,000 official ones."""
+    """Return the same network on test images: 2,000 from the package, 10,000 official ones."""
     images = datasets.fashion_mnist(subset=num_test <= 2000)
     return _network(images.test_images[:num_test], images.test_labels[:num_test], dtype, perceptron)
 
@@ -68,13 +69,13 @@ def _network(images, labels, dtype, perceptron):
 
 
 def gd_minimum_unit(parameters, seed):
-    """The unit of work that finds theta*_GD."""
+    """Return the unit of work that finds theta*_GD."""
     names = ("num_train", "gd_steps", "gd_learning_rate", "perceptron")
     return {"seed": seed} | {name: parameters[name] for name in names if name in parameters}
 
 
 def gd_minimum(unit, folder):
-    """theta*_GD: full-batch descent from small random weights, and the loss on the way."""
+    """Find theta*_GD by full-batch descent from small random weights."""
     network = training_network(unit["num_train"], unit["seed"], perceptron=unit.get("perceptron"))
     start = network.model.initial_parameters(np.random.default_rng([4, unit["seed"]]), 0.02)
     settings = descent.Settings("gd", unit["gd_learning_rate"], unit["gd_steps"])
@@ -84,15 +85,18 @@ def gd_minimum(unit, folder):
     )
 
 
+GD_MINIMUM = Foundation(gd_minimum_unit, gd_minimum, revision=1)
+
+
 def steps_of(unit):
-    """Steps of a unit or of its foundation; 0 of what is computed at theta*_GD alone."""
+    """Return the steps of a unit or a foundation; 0 for computations at theta*_GD alone."""
     if unit.get("part", "sgd") != "sgd":
         return 0
     return unit["num_steps"] if "num_steps" in unit else unit["gd_steps"]
 
 
 def stored_run(folder, network, start, settings, seed, measurements):
-    """A run of descent in its directory, taken up where it stopped: theta, status, records."""
+    """Run descent in its directory from the last checkpoint; return theta, status, records."""
     parameters = settings.parameters() | {
         "num_examples": network.num_examples,
         "dtype": str(network.dtype),

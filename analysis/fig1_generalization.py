@@ -5,7 +5,8 @@ import sys
 import numpy as np
 from matplotlib.figure import Figure as Canvas
 
-from analysis import figure_command, figure_style, vgg
+from analysis import figure_command, figure_style, vgg, vgg_claims
+from analysis.figure import Figure
 
 COSTS = {
     "small": "10 s, 40 FashionMNIST images, 12 iterations",
@@ -15,7 +16,7 @@ COSTS = {
 
 
 def judge(parameters, arrays):
-    """The caption's claim for each data set, at the last iteration."""
+    """Judge the caption's claim for each data set, at the last iteration."""
     ends = arrays["test_accuracy"][..., -1]
 
     def own_error(number, pair):
@@ -30,16 +31,16 @@ def judge(parameters, arrays):
         statement = f"{place}: {upper} ends at higher test accuracy than {lower}"
         return f"{name}: {aligned} above {other}", statement, 1
 
-    return vgg.compared(parameters, arrays, "test_accuracy", own_error, claim)
+    return vgg_claims.compared(parameters, arrays, "test_accuracy", own_error, claim)
 
 
 def draw(parameters, arrays):
-    """Test accuracy over training accuracy, a column for each data set."""
+    """Draw test accuracy over training accuracy, a column for each data set."""
     names = parameters["datasets"]
     canvas = Canvas(figsize=(3.6 * max(len(names), 1.5), 4.4))
     panels = canvas.subplots(2, len(names), squeeze=False, sharex=True)
     for column, name in enumerate(names):
-        heading = vgg.title(name, arrays["source"][column])
+        heading = vgg_claims.title(name, arrays["source"][column])
         for row, quantity in enumerate(("test_accuracy", "accuracy")):
             axes = panels[row, column]
             curves = 100 * arrays[quantity][column]
@@ -48,14 +49,15 @@ def draw(parameters, arrays):
             figure_style.panel_letter(axes, "abcdefgh"[row * len(names) + column])
         panels[0, column].set_title(heading)
         panels[1, column].set(xlabel="iteration")
-    vgg.draw_legend(canvas, panels[0, 0], parameters["num_seeds"])
+    vgg_claims.draw_legend(canvas, panels[0, 0], parameters["num_seeds"])
     return canvas
 
 
-FIGURE = figure_command.Figure(
+FIGURE = Figure(
     name="fig1_generalization",
     title="VGG-11 from random weights: test accuracy",
     claim="SGD and GLD diag generalise better than GD, GLD const and GLD dynamic",
+    revision=vgg.REVISION,
     scales=vgg.SCALES,
     costs=COSTS,
     make_units=vgg.make_units,
@@ -71,4 +73,4 @@ FIGURE = figure_command.Figure(
 )
 
 if __name__ == "__main__":
-    sys.exit(figure_command.main("fig1_generalization"))
+    sys.exit(figure_command.main(FIGURE))

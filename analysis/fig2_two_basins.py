@@ -7,6 +7,7 @@ from matplotlib.figure import Figure as Canvas
 from scipy import stats
 
 from analysis import claims, figure_command, figure_style
+from analysis.figure import Figure
 from aniso.langevin import two_basin_dynamics
 from aniso.problems import (
     two_basin_data,
@@ -32,7 +33,7 @@ COSTS = {
 
 
 def make_units(parameters):
-    """One unit for each data set and dynamics."""
+    """Return one unit for each data set and dynamics."""
     return [
         {"seed": seed, "dynamics": name, **parameters}
         for seed in range(parameters["num_seeds"])
@@ -41,12 +42,12 @@ def make_units(parameters):
 
 
 def data_of(seed):
-    """The hundred data of a seed, (100, 2)."""
+    """Return the hundred data of a seed, (100, 2)."""
     return two_basin_data(np.random.default_rng([2, seed]))
 
 
 def compute_unit(unit, folder, foundation):  # noqa: ARG001 (seconds: nothing to resume)
-    """Successes of all runs; paths and Tr(H Sigma) along some of them."""
+    """Count the successes of all runs; store paths and Tr(H Sigma) of some."""
     data, name = data_of(unit["seed"]), unit["dynamics"]
     runs = two_basin_dynamics.simulate_two_basin(
         name, data, unit["num_runs"], unit["seed"], num_steps=unit["num_steps"], num_threads=1
@@ -72,7 +73,7 @@ def compute_unit(unit, folder, foundation):  # noqa: ARG001 (seconds: nothing to
 
 
 def collect(parameters, units, values):
-    """Arrays by seed and dynamics."""
+    """Return arrays by seed and dynamics."""
     del units
     shape = parameters["num_seeds"], len(DYNAMICS)
     names = ("successes", "path", "alignment", "initial_alignment")
@@ -81,7 +82,7 @@ def collect(parameters, units, values):
 
 
 def _rates(parameters, arrays):
-    """Success rate of each dynamics over all runs, and its standard error."""
+    """Return the success rate of each dynamics over all runs, and its standard error."""
     count = parameters["num_runs"] * parameters["num_seeds"]
     rates = arrays["successes"].sum(axis=0) / count
     # add one success and one failure: an error bar for rates of 0 and 1 too
@@ -95,7 +96,7 @@ def _rates(parameters, arrays):
 
 
 def judge(parameters, arrays):
-    """The caption's claims."""
+    """Judge the caption's claims."""
     rates, errors = _rates(parameters, arrays)
     place = {name: number for number, name in enumerate(DYNAMICS)}
     found = []
@@ -154,7 +155,7 @@ def judge(parameters, arrays):
 
 
 def draw(parameters, arrays):
-    """Trajectories on contours, success rates, Tr(H Sigma) along the runs."""
+    """Draw trajectories on contours, success rates, and Tr(H Sigma) along the runs."""
     canvas = Canvas(figsize=(7.2, 3.4))
     grid = canvas.add_gridspec(2, 5, width_ratios=(1, 1, 1, 0.02, 1.35))
     objective = two_basin_problem(data_of(0))
@@ -210,10 +211,11 @@ def _draw_alignment(axes, arrays):
     axes.set_title("alignment, mean over runs")
 
 
-FIGURE = figure_command.Figure(
+FIGURE = Figure(
     name="fig2_two_basins",
     title="Two-dimensional toy with a sharp and a flat minimum",
     claim="Noise aligned with the curvature escapes the sharp minimum, other noise does not",
+    revision=1,
     scales=SCALES,
     costs=COSTS,
     make_units=make_units,
@@ -225,4 +227,4 @@ FIGURE = figure_command.Figure(
 )
 
 if __name__ == "__main__":
-    sys.exit(figure_command.main("fig2_two_basins"))
+    sys.exit(figure_command.main(FIGURE))

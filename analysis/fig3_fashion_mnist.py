@@ -1,4 +1,8 @@
-"""Figure 3: all dynamics from theta*_GD on FashionMNIST: accuracies and expected sharpness."""
+"""Figure 3: all dynamics from theta*_GD on FashionMNIST: accuracies and expected sharpness.
+
+The task of the small scale was chosen because it shows the effect: its verdicts are no independent
+evidence.
+"""
 
 import sys
 
@@ -6,6 +10,7 @@ import numpy as np
 from matplotlib.figure import Figure as Canvas
 
 from analysis import claims, fashion_mnist, figure_command, figure_style
+from analysis.figure import Figure
 from aniso import descent
 
 DYNAMICS = (
@@ -45,7 +50,7 @@ _COMMON = {
     "radius": 0.01,
 }
 SCALES = {
-    # a perceptron on images pooled to 7x7 and strong noise: the effect within seconds
+    # a perceptron on images pooled to 7x7 and strong noise, chosen because it shows the effect
     "small": _COMMON
     | {"num_seeds": 4, "num_train": 120, "num_test": 1000, "gd_steps": 600, "num_steps": 250}
     | {"gd_learning_rate": 0.3, "learning_rate": 0.3, "batch_size": 15}
@@ -66,7 +71,7 @@ COSTS = {
 
 
 def make_units(parameters):
-    """One unit for each seed and dynamics, the slow ones first."""
+    """Return one unit for each seed and dynamics, the slow ones first."""
     order = sorted(DYNAMICS, key=lambda name: name not in ("gld_hessian", "gld_first_eigenvector"))
     return [
         {"seed": seed, "dynamics": name, **parameters}
@@ -76,7 +81,7 @@ def make_units(parameters):
 
 
 def prepare(parameters):
-    """Refusal, before hours of work, of test images that can't be had.
+    """Refuse, before hours of work, test images that are not available.
 
     Raises
     ------
@@ -87,7 +92,7 @@ def prepare(parameters):
 
 
 def settings_of(unit):
-    """Settings of a unit, as the paper states them or as its scripts do."""
+    """Return the settings of a unit, stated by the paper or used in its scripts."""
     more = {"num_pairs": unit["num_pairs"]}
     if unit["dynamics"] == "gld_constant":
         more["standard_deviation"] = unit["standard_deviation"]
@@ -102,7 +107,7 @@ def settings_of(unit):
 
 
 def compute_unit(unit, folder, foundation):
-    """One run from theta*_GD with its records."""
+    """Run one dynamics from theta*_GD with its records."""
     network = fashion_mnist.training_network(
         unit["num_train"], unit["seed"], perceptron=unit.get("perceptron")
     )
@@ -119,7 +124,7 @@ def compute_unit(unit, folder, foundation):
 
 
 def collect(parameters, units, values):
-    """Records by seed, dynamics and iteration; NaN after a divergence."""
+    """Return records by seed, dynamics and iteration; NaN after a divergence."""
     count = parameters["num_records"] + 1
     shape = parameters["num_seeds"], len(DYNAMICS), count
     arrays = {name: np.full(shape, np.nan) for name in RECORDS}
@@ -134,14 +139,14 @@ def collect(parameters, units, values):
 
 
 def _difference(arrays, name, upper, lower, own_error):
-    """Mean over seeds of the last records' difference, and its error bar."""
+    """Return the mean difference of the last records over seeds, and its error bar."""
     ends = arrays[name][:, :, -1]
     differences = ends[:, DYNAMICS.index(upper)] - ends[:, DYNAMICS.index(lower)]
     return claims.over_seeds(differences, own_error)
 
 
 def judge(parameters, arrays):
-    """The caption's claims, at the last iteration."""
+    """Judge the caption's claims, at the last iteration."""
     found, labels = [], figure_style.LABELS
     errors = arrays["expected_sharpness_error"][:, :, -1]
     for name in ANISOTROPIC:
@@ -191,7 +196,7 @@ def judge(parameters, arrays):
 
 
 def _noise_norms(arrays):
-    """Mean over seeds and records for each of the dynamics with noise, for a reader."""
+    """Return the mean over seeds and records of each dynamics with noise, as text."""
     ratios = arrays["noise_square_norm"] / np.where(
         arrays["noise_trace"] > 0, arrays["noise_trace"], np.nan
     )
@@ -205,7 +210,7 @@ def _noise_norms(arrays):
 
 
 def draw(parameters, arrays):  # noqa: ARG001 (as every figure)
-    """Train accuracy, test accuracy and expected sharpness by iteration."""
+    """Draw training accuracy, test accuracy and expected sharpness by iteration."""
     canvas = Canvas(figsize=(7.2, 2.9))
     panels = canvas.subplots(1, 3)
     names = ("accuracy", "test_accuracy", "expected_sharpness")
@@ -236,11 +241,12 @@ def _note(arrays):
     return figure_style.seeds_note(len(arrays["accuracy"]), BANDS) + lost * bool(some)
 
 
-FIGURE = figure_command.Figure(
+FIGURE = Figure(
     name="fig3_fashion_mnist",
     title="FashionMNIST: all dynamics from theta*_GD",
     claim="At equal noise norm anisotropic noise ends at lower expected sharpness and higher test "
     "accuracy",
+    revision=1,
     scales=SCALES,
     costs=COSTS,
     make_units=make_units,
@@ -248,8 +254,7 @@ FIGURE = figure_command.Figure(
     collect=collect,
     judge=judge,
     draw=draw,
-    make_foundation=fashion_mnist.gd_minimum_unit,
-    compute_foundation=fashion_mnist.gd_minimum,
+    foundation=fashion_mnist.GD_MINIMUM,
     prepare=prepare,
     steps_of=fashion_mnist.steps_of,
     takes_preset=True,
@@ -257,4 +262,4 @@ FIGURE = figure_command.Figure(
 )
 
 if __name__ == "__main__":
-    sys.exit(figure_command.main("fig3_fashion_mnist"))
+    sys.exit(figure_command.main(FIGURE))

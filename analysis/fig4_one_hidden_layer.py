@@ -6,6 +6,7 @@ import numpy as np
 from matplotlib.figure import Figure as Canvas
 
 from analysis import claims, figure_command, figure_style
+from analysis.figure import Figure
 from aniso import networks
 from aniso.descent import adam
 from aniso.matrices import convention
@@ -31,7 +32,7 @@ BANDS = "lines are medians over seeds, bands reach from the 10th to the 90th per
 
 
 def make_units(parameters):
-    """One unit for each seed and width."""
+    """Return one unit for each seed and width."""
     return [
         {"seed": seed, "width": width, "every": parameters["every"]}
         for seed in range(parameters["num_seeds"])
@@ -40,12 +41,12 @@ def make_units(parameters):
 
 
 def epochs_of(every):
-    """Epochs at which curvature and noise are evaluated."""
+    """Return the epochs at which curvature and noise are evaluated."""
     return np.arange(0, _NUM_EPOCHS + 1, every)
 
 
 def training_network(width, seed):
-    """The paper's problem: 1,000 points of a square, label 1 where x_1 >= x_2."""
+    """Return the paper's problem: 1,000 points of a square, label 1 where x_1 >= x_2."""
     inputs = np.random.default_rng([7, seed]).uniform(-2, 2, (1000, 2))
     targets = (inputs[:, 0] >= inputs[:, 1]).astype(np.int64)
     stack = networks.one_hidden_layer(2, width)
@@ -55,7 +56,7 @@ def training_network(width, seed):
 
 
 def parameters_by_epoch(network, width, seed):
-    """Iterates of Adam, one for each epoch of ten full-batch iterations, the start first.
+    """Return iterates of Adam, one for each epoch of ten iterations, the start first.
 
     The start is uniform on ``(-1, 1) / sqrt(d h)``: without 1 / sqrt(h) about one network in ten
     starts with every output beyond the clip, and never learns. Learning rate 1e-3, falling
@@ -69,7 +70,7 @@ def parameters_by_epoch(network, width, seed):
 
 
 def compute_unit(unit, folder, foundation):  # noqa: ARG001 (as every figure)
-    """Exact Tr(H Sigma) of batches of ten and its isotropic counterpart, by epoch; done once."""
+    """Compute Tr(H Sigma) of batches of ten and its isotropic counterpart by epoch, once."""
     return run_directory.stored_arrays(folder, unit, unit["seed"], lambda: _traces(unit))
 
 
@@ -86,7 +87,7 @@ def _traces(unit):
 
 
 def collect(parameters, units, values):
-    """loss, alignment, isotropic: (seeds, widths, epochs)."""
+    """Return loss, alignment and isotropic alignment, each (seeds, widths, epochs)."""
     del units
     traces = np.stack([value["traces"] for value in values])
     traces = traces.reshape(parameters["num_seeds"], len(parameters["widths"]), -1, 3)
@@ -99,7 +100,7 @@ def collect(parameters, units, values):
 
 
 def alive(arrays):
-    """Networks (seeds, widths) with an example within the clip at every epoch.
+    """Return which networks have an example within the clip at every epoch, (seeds, widths).
 
     The others have lost all of them: gradient, curvature and noise are zero for good, and there
     is nothing to compare.
@@ -108,7 +109,7 @@ def alive(arrays):
 
 
 def _log_ratios(arrays, number):
-    """log Tr(H Sigma) / Tr(H Sigma_bar) of the living networks of one width, (n, epochs)."""
+    """Return log Tr(H Sigma) / Tr(H Sigma_bar) of the networks that learn, (n, epochs)."""
     living = alive(arrays)[:, number]
     return np.log(arrays["alignment"][living, number] / arrays["isotropic"][living, number])
 
@@ -118,7 +119,7 @@ def _mean(values):
 
 
 def _factor(logarithm, error):
-    """A geometric mean and where two standard errors reach, for a reader."""
+    """Return a geometric mean and the ends of two standard errors as text."""
     if not np.isfinite(logarithm):
         return "no network keeps an example within the clip: nothing to compare"
     factor = f"factor {claims.beside(np.exp(logarithm), 1)}"
@@ -129,7 +130,7 @@ def _factor(logarithm, error):
 
 
 def judge(parameters, arrays):
-    """The caption's claims, for the ratio Tr(H Sigma) / Tr(H Sigma_bar)."""
+    """Judge the caption's claims, for the ratio Tr(H Sigma) / Tr(H Sigma_bar)."""
     found, means = [], []
     for number, width in enumerate(parameters["widths"]):
         ratios = _log_ratios(arrays, number)
@@ -177,7 +178,7 @@ def judge(parameters, arrays):
 
 
 def draw(parameters, arrays):
-    """Both traces by epoch and width; their ratio."""
+    """Draw both traces by epoch and width, and their ratio."""
     canvas = Canvas(figsize=(7.2, 2.7))
     left, right = canvas.subplots(1, 2)
     epochs = arrays["epochs"]
@@ -218,10 +219,11 @@ def draw(parameters, arrays):
     return canvas
 
 
-FIGURE = figure_command.Figure(
+FIGURE = Figure(
     name="fig4_one_hidden_layer",
     title="One hidden layer: curvature and gradient noise along training",
     claim="Tr(H Sigma) is far above that of isotropic noise of equal trace, the more the wider",
+    revision=1,
     scales=SCALES,
     costs=COSTS,
     make_units=make_units,
@@ -233,4 +235,4 @@ FIGURE = figure_command.Figure(
 )
 
 if __name__ == "__main__":
-    sys.exit(figure_command.main("fig4_one_hidden_layer"))
+    sys.exit(figure_command.main(FIGURE))

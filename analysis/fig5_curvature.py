@@ -6,6 +6,7 @@ import numpy as np
 from matplotlib.figure import Figure as Canvas
 
 from analysis import claims, fashion_mnist, figure_command, figure_style
+from analysis.figure import Figure
 from aniso import descent
 from aniso.descent import batch_covariance, hessian_pairs
 from aniso.matrices import convention, eigenpairs, noise
@@ -51,7 +52,7 @@ COSTS = {
 
 
 def make_units(parameters):
-    """Three units for each seed: the run of SGD, the spectrum, and the published variants."""
+    """Return three units for each seed: SGD, the spectrum, and the published variants."""
     return [
         {"seed": seed, "part": part, **parameters}
         for seed in range(parameters["num_seeds"])
@@ -60,7 +61,7 @@ def make_units(parameters):
 
 
 def compute_unit(unit, folder, foundation):
-    """Records along SGD, or what is computed at theta*_GD."""
+    """Record a run of SGD, or compute the quantities at theta*_GD."""
     if unit["part"] != "sgd":
         compute = _spectrum if unit["part"] == "spectrum" else _variants
         return run_directory.stored_arrays(
@@ -92,7 +93,7 @@ def _spectrum(unit, theta):
 
 
 def _variants(unit, theta):
-    """The differences of the published scripts, in numbers, at theta*_GD."""
+    """Measure at theta*_GD the differences of the published scripts."""
     network = fashion_mnist.training_network(unit["num_train"], unit["seed"], dtype=np.float64)
     rng = np.random.default_rng([6, unit["seed"]])
     settings = descent.as_published(
@@ -122,7 +123,7 @@ def _variants(unit, theta):
 
 
 def collect(parameters, units, values):
-    """Spectrum by seed, records by seed and iteration."""
+    """Return the spectrum by seed, and records by seed and iteration."""
     runs = [value for unit, value in zip(units, values, strict=True) if unit["part"] == "sgd"]
     spectra = [v for unit, v in zip(units, values, strict=True) if unit["part"] == "spectrum"]
     variants = [v for unit, v in zip(units, values, strict=True) if unit["part"] == "variants"]
@@ -144,12 +145,12 @@ def collect(parameters, units, values):
 
 
 def _isotropic_coefficient(arrays):
-    """The projection coefficient of isotropic noise, ``Tr H / (lambda_1 D)``."""
+    """Return the projection coefficient of isotropic noise, ``Tr H / (lambda_1 D)``."""
     return arrays["hessian_trace"] / arrays["leading_eigenvalue"] / arrays["num_parameters"]
 
 
 def conditioning(arrays):
-    """How fast the spectrum falls, by seed: a dictionary of arrays (seeds,).
+    """Return how fast the spectrum falls, by seed: a dictionary of arrays (seeds,).
 
     "exponent" is the largest d with ``lambda_i <= lambda_1 D^(-d)`` for all i > 20; "count" the
     eigenvalues above ``lambda_1 D^(-1/2)`` among those computed; "share" the sum of
@@ -166,7 +167,7 @@ def conditioning(arrays):
 
 
 def conditioning_text(arrays):
-    """The measured exponent for a reader, with its error bar over seeds."""
+    """Return the measured exponent with its error bar over seeds, as text."""
     found, first = conditioning(arrays), arrays["eigenvalues"][:, 0]
     exponent, error = claims.over_seeds(found["exponent"])
     bar = f" ± {error:.2g}" if len(first) > 1 else ""
@@ -178,7 +179,7 @@ def conditioning_text(arrays):
 
 
 def judge(parameters, arrays):  # noqa: ARG001 (as every figure)
-    """The caption's claims."""
+    """Judge the caption's claims."""
     found = conditioning(arrays)
     exponent, error = claims.over_seeds(found["exponent"])
     total = arrays["eigenvalues"].shape[1]
@@ -226,7 +227,7 @@ def judge(parameters, arrays):  # noqa: ARG001 (as every figure)
 
 
 def draw(parameters, arrays):
-    """Spectrum; projection coefficient; both traces."""
+    """Draw the spectrum, the projection coefficient and both traces."""
     canvas = Canvas(figsize=(7.2, 2.5))
     left, middle, right = canvas.subplots(1, 3)
     for values in arrays["eigenvalues"]:
@@ -268,10 +269,11 @@ def _bands(axes, steps, curves, colour, style, label):
     )
 
 
-FIGURE = figure_command.Figure(
+FIGURE = Figure(
     name="fig5_curvature",
     title="FashionMNIST: Hessian spectrum, projection coefficient, alignment along SGD",
     claim="The Hessian is ill-conditioned and the noise of SGD lies along its sharp directions",
+    revision=1,
     scales=SCALES,
     costs=COSTS,
     make_units=make_units,
@@ -279,11 +281,10 @@ FIGURE = figure_command.Figure(
     collect=collect,
     judge=judge,
     draw=draw,
-    make_foundation=fashion_mnist.gd_minimum_unit,
-    compute_foundation=fashion_mnist.gd_minimum,
+    foundation=fashion_mnist.GD_MINIMUM,
     steps_of=fashion_mnist.steps_of,
     bands=figure_style.GEOMETRIC,
 )
 
 if __name__ == "__main__":
-    sys.exit(figure_command.main("fig5_curvature"))
+    sys.exit(figure_command.main(FIGURE))

@@ -5,12 +5,13 @@ import sys
 import numpy as np
 from matplotlib.figure import Figure as Canvas
 
-from analysis import figure_command, figure_style, vgg
+from analysis import figure_command, figure_style, vgg, vgg_claims
 from analysis.fig1_generalization import COSTS
+from analysis.figure import Figure
 
 
 def judge(parameters, arrays):
-    """The caption's claim for each data set, at the last iteration."""
+    """Judge the caption's claim for each data set, at the last iteration."""
     errors = arrays["expected_sharpness_error"][..., -1]
 
     def own_error(number, pair):
@@ -23,11 +24,11 @@ def judge(parameters, arrays):
         statement = f"{place}: {lower} ends at lower expected sharpness than {upper}"
         return f"{name}: {aligned} flatter than {other}", statement, -1
 
-    return vgg.compared(parameters, arrays, "expected_sharpness", own_error, claim)
+    return vgg_claims.compared(parameters, arrays, "expected_sharpness", own_error, claim)
 
 
 def draw(parameters, arrays):
-    """Expected sharpness by iteration, a panel for each data set."""
+    """Draw expected sharpness by iteration, a panel for each data set."""
     names = parameters["datasets"]
     canvas = Canvas(figsize=(3.6 * max(len(names), 1.5), 2.9))
     panels = canvas.subplots(1, len(names), squeeze=False)[0]
@@ -35,7 +36,7 @@ def draw(parameters, arrays):
         curves = arrays["expected_sharpness"][column]
         figure_style.plot_dynamics(axes, arrays["step"], curves, vgg.DYNAMICS)
         axes.set(
-            title=vgg.title(name, arrays["source"][column]),
+            title=vgg_claims.title(name, arrays["source"][column]),
             xlabel="iteration",
             ylabel=rf"expected sharpness, $\delta$ = {parameters['radius']:g}",
         )
@@ -44,14 +45,15 @@ def draw(parameters, arrays):
         errors = errors[np.isfinite(errors)]
         axes.set_yscale("symlog", linthresh=errors.max(initial=1e-12))
         figure_style.panel_letter(axes, "ab"[column])
-    vgg.draw_legend(canvas, panels[0], parameters["num_seeds"])
+    vgg_claims.draw_legend(canvas, panels[0], parameters["num_seeds"])
     return canvas
 
 
-FIGURE = figure_command.Figure(
+FIGURE = Figure(
     name="fig6_sharpness",
     title="VGG-11 from random weights: expected sharpness",
     claim="SGD and GLD diag end at flatter minima than GD, GLD const and GLD dynamic",
+    revision=vgg.REVISION,
     scales=vgg.SCALES,
     costs=COSTS,
     make_units=vgg.make_units,
@@ -67,4 +69,4 @@ FIGURE = figure_command.Figure(
 )
 
 if __name__ == "__main__":
-    sys.exit(figure_command.main("fig6_sharpness"))
+    sys.exit(figure_command.main(FIGURE))

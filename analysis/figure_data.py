@@ -8,12 +8,12 @@ from aniso.runs import array_files, files, provenance
 
 
 def key(parameters):
-    """Hash of the parameters, by which stored data are recognised."""
+    """Return the SHA-256 of the parameters, which identifies stored data."""
     return hashlib.sha256(json.dumps(parameters, sort_keys=True).encode()).hexdigest()
 
 
 def load(data, parameters):
-    """Stored arrays and description, or None where they are absent, damaged or of others.
+    """Return stored arrays and their provenance; None if absent, damaged or of other parameters.
 
     Parameters
     ----------
@@ -24,6 +24,8 @@ def load(data, parameters):
     Returns
     -------
     dict or None
+        "arrays", "revision" of the figure and "version" of aniso that made them, "prepared" (the
+        digests of the data) and "diverged".
     """
     description = data.with_suffix(".json")
     if not (data.exists() and description.exists()):
@@ -31,27 +33,28 @@ def load(data, parameters):
     try:
         found = json.loads(description.read_text(encoding="utf-8"))
         arrays, own = array_files.load_arrays(data)
-        # each file says whose it is: a write that was cut off between the two mixes nothing
+        # both files carry the key: a write that was cut off between the two mixes nothing
         if {found["key"], own} != {key(_wanted(parameters))}:
             return None
         return {
             "arrays": arrays,
-            "sources": found.get("sources", ""),
+            "revision": found["revision"],
+            "version": found["environment"]["packages"]["aniso"],
             "prepared": found.get("prepared", {}),
             "diverged": found.get("diverged", []),
         }
-    except Exception as error:  # what a damaged archive raises is beyond listing
+    except Exception as error:  # a damaged archive raises almost anything
         print(f"{str(data)!r} is damaged ({type(error).__name__}): left aside", file=sys.stderr)
         return None
 
 
 def _wanted(parameters):
-    # what a figure shows, whatever device it was computed on and whoever's images they were
+    # the picture is the same on every device; the images are compared by their digests
     return {name: parameters[name] for name in parameters if name not in ("device", "images")}
 
 
 def save(figure, scale, data, parameters, stored):
-    """Arrays as ``.npz`` and, beside them, where they come from as ``.json``.
+    """Write arrays as ``.npz`` and, beside them, their provenance as ``.json``.
 
     Parameters
     ----------
@@ -60,7 +63,7 @@ def save(figure, scale, data, parameters, stored):
     data : Path
     parameters : dict
     stored : dict
-        "arrays", "sources", "seconds" and "diverged".
+        "arrays", "seconds" and "diverged".
     """
     array_files.save_arrays(data, stored["arrays"], key(_wanted(parameters)))
     description = {
@@ -70,7 +73,7 @@ def save(figure, scale, data, parameters, stored):
         "prepared": {name: parameters[name] for name in parameters if name == "images"},
         "device": parameters.get("device", "cpu"),
         "key": key(_wanted(parameters)),
-        "sources": stored["sources"],
+        "revision": figure.revision,
         "seconds_of_this_call": round(stored["seconds"], 1),
         "diverged": stored["diverged"],
         "environment": provenance.environment(),
@@ -79,7 +82,7 @@ def save(figure, scale, data, parameters, stored):
 
 
 def update_claims(figure, data, parameters, arrays):
-    """Verdicts beside the data are those of the present rules; provenance stays."""
+    """Write the verdicts of the present rules beside the data; provenance stays."""
     path = data.with_suffix(".json")
     description = json.loads(path.read_text(encoding="utf-8"))
     found = [claim.as_plain() for claim in figure.judge(parameters, arrays)]

@@ -78,12 +78,12 @@ GEOMETRIC = "lines are geometric means over seeds, bands geometric standard devi
 
 
 def seeds_note(num_seeds, text=SEEDS):
-    """What lines and bands are, for the picture; "" of a single seed, which has no bands."""
+    """Return the meaning of lines and bands; "" for a single seed, which has no bands."""
     return "" if num_seeds < 2 else f"{num_seeds} seeds: {text}"
 
 
 def smallest_mean_largest(curves):
-    """Three lines over seeds (seeds, records); NaN where every run has diverged."""
+    """Return three lines over seeds (seeds, records); NaN where every run has diverged."""
     known = np.ma.masked_invalid(curves)
     return tuple(
         line.filled(np.nan) for line in (known.min(axis=0), known.mean(axis=0), known.max(axis=0))
@@ -91,7 +91,7 @@ def smallest_mean_largest(curves):
 
 
 def geometric_spread(curves):
-    """Geometric mean over seeds, divided and multiplied by the geometric standard deviation.
+    """Return the geometric mean, divided and multiplied by the geometric standard deviation.
 
     A record where one is at or below 0 has none.
 
@@ -122,7 +122,7 @@ def geometric_spread(curves):
 
 
 def plot_seeds(axes, steps, curves, logarithmic=False, **line):
-    """A line over seeds with its band; on a logarithmic axis both are geometric.
+    """Draw a line over seeds with its band; on a logarithmic axis both are geometric.
 
     Where a seed is at or below 0, a logarithmic axis has a triangle at its lower edge in the place
     of both.
@@ -156,7 +156,7 @@ def plot_seeds(axes, steps, curves, logarithmic=False, **line):
 
 
 def plot_dynamics(axes, steps, curves, dynamics, logarithmic=False):
-    """A line for each of the dynamics, so that none hides another where they coincide.
+    """Draw a line for each of the dynamics; lines that coincide all stay visible.
 
     Parameters
     ----------
@@ -184,5 +184,5 @@ def plot_dynamics(axes, steps, curves, dynamics, logarithmic=False):
 
 
 def panel_letter(axes, letter):
-    """A bold letter at the upper left corner of a panel."""
+    """Write a bold letter at the upper left corner of a panel."""
     axes.set_title(letter, loc="left", fontweight="bold")

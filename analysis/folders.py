@@ -8,7 +8,7 @@ RUNS = _REPOSITORY / "runs"
 
 
 def add_output(parser, what):
-    """The option ``--output`` of a script, whose help names the folder.
+    """Add the option ``--output``, whose help names the folder.
 
     Parameters
     ----------
@@ -26,7 +26,7 @@ def add_output(parser, what):
 
 
 def add_runs(parser):
-    """The option ``--runs`` of a script, whose help names the folder.
+    """Add the option ``--runs``, whose help names the folder.
 
     Parameters
     ----------

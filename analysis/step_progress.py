@@ -43,11 +43,11 @@ class StepCount:
         self.total = sum(num_steps)
 
     def finish(self, folder):
-        """The unit of this folder has ended, by whatever cause."""
+        """Note that the unit of this folder has ended, with or without success."""
         self.ended.add(Path(folder))
 
     def done(self):
-        """Steps done so far."""
+        """Return the number of steps done so far."""
         return sum(
             steps if folder in self.ended else min(steps, _step_of(folder))
             for folder, steps in self.num_steps.items()
@@ -75,7 +75,7 @@ class _Rate(ProgressColumn):
 
 @contextlib.contextmanager
 def shown(label, folders, num_steps, console=None):
-    """A bar on the terminal while units run; nothing where standard error is no terminal.
+    """Show a bar while units run, if standard error is a terminal.
 
     Parameters
     ----------

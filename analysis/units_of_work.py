@@ -11,16 +11,18 @@ _FULL = (errno.ENOSPC, errno.EDQUOT)
 
 
 def values(label, function, work, executor, steps_of=None):
-    """Values of all units, or None where one failed; failures are told and stop no other unit.
+    """Return the values of all units, or None where one failed.
+
+    A failure is printed and stops no other unit.
 
     Parameters
     ----------
     label : str
         For the progress bar.
     function : callable
-        ``function((name, unit, folder, ...)) -> value``, module-level.
+        ``function((something, unit, folder, ...)) -> value``, a function of a module.
     work : list of tuple
-        Its arguments: a name, a unit (dict) and its run directory first.
+        Its arguments, with a unit (dict) second and its run directory third.
     executor : str
         See :mod:`aniso.runs.executors`.
     steps_of : callable, optional
@@ -50,9 +52,9 @@ def values(label, function, work, executor, steps_of=None):
         return [outcome.value for outcome in outcomes]
     for outcome in failed:
         error, (_, unit, folder) = outcome.error, outcome.unit[:3]
-        told = ", ".join(f"{key}={value}" for key, value in _own(unit, work).items())
+        named = ", ".join(f"{key}={value}" for key, value in _own(unit, work).items())
         print(
-            f"unit {told} failed: {type(error).__name__}: {error} ({folder}){_remedy(error)}",
+            f"unit {named} failed: {type(error).__name__}: {error} ({folder}){_remedy(error)}",
             file=sys.stderr,
         )
     done = len(outcomes) - len(failed)
@@ -72,7 +74,7 @@ def _remedy(error):
 
 
 def _own(unit, work):
-    """What tells a unit from the others, its seed at least."""
+    """Return the entries that distinguish a unit from the others, its seed at least."""
     others = [item[1] for item in work]
     return {
         key: value

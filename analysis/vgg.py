@@ -1,14 +1,9 @@
-"""What Figures 1 and 6 share: VGG-11 on images, the compared dynamics, and their stored runs.
-
-Both figures draw the same runs, which are kept once: whichever is made first computes them.
-"""
+"""The runs of Figures 1 and 6: VGG-11 on images by five dynamics, computed once for both."""
 
 import hashlib
-from dataclasses import dataclass
 
 import numpy as np
 
-from analysis import claims, figure_style
 from analysis.fashion_mnist import stored_run
 from aniso import checks, datasets, descent, networks
 from aniso.datasets import transformations
@@ -17,6 +12,9 @@ from aniso.descent import (
 )
 from aniso.networks import initialisation
 from aniso.problems import losses
+
+REVISION = 1
+"""Of the runs that Figures 1 and 6 draw."""
 
 DYNAMICS = ("gd", "gld_constant", "gld_dynamic", "gld_diagonal", "sgd")
 ALIGNED = ("gld_diagonal", "sgd")
@@ -54,7 +52,7 @@ SCALES = {
 
 
 def prepare(parameters):
-    """What the images are, by data set: a refusal or a download before the units begin.
+    """Return digest and source of the images, by data set, before the units begin.
 
     Parameters
     ----------
@@ -89,7 +87,7 @@ def prepare(parameters):
 
 
 def digest(images):
-    """First 16 hexadecimal digits of the SHA-256 of all images and labels of a Dataset."""
+    """Return 16 hexadecimal digits of the SHA-256 of all images and labels of a Dataset."""
     total = hashlib.sha256()
     for array in (
         images.train_images, images.train_labels, images.test_images, images.test_labels,
@@ -99,7 +97,7 @@ def digest(images):
 
 
 def of_dataset(parameters, name):
-    """The parameters of one data set: numbers that are given by data set become its own.
+    """Return the parameters of one data set, with its own numbers where they differ by set.
 
     Examples
     --------
@@ -113,7 +111,7 @@ def of_dataset(parameters, name):
 
 
 def make_units(parameters):
-    """One unit for each data set, seed and dynamics, the tuned ones first: they take longest."""
+    """Return one unit for each data set, seed and dynamics, the longest first."""
     order = sorted(DYNAMICS, key=lambda name: name != "gld_constant")
     shared = {k: v for k, v in parameters.items() if k not in ("datasets", "num_seeds")}
     return [
@@ -125,7 +123,7 @@ def make_units(parameters):
 
 
 def compute_unit(unit, folder, foundation):  # noqa: ARG001 (as every figure)
-    """One run from random weights; of GLD const the best of a run for each sigma of the grid.
+    """Run one dynamics from random weights; GLD const once for each sigma, the best is kept.
 
     sigma is chosen by the accuracy on held-out training images, the smaller of equals.
     """
@@ -160,13 +158,13 @@ def compute_unit(unit, folder, foundation):  # noqa: ARG001 (as every figure)
 
 
 def steps_of(unit):
-    """Steps of a unit: GLD const runs once for each sigma."""
+    """Return the steps of a unit: GLD const runs once for each sigma."""
     runs = len(unit["sigma_grid"]) if unit["dynamics"] == "gld_constant" else 1
     return runs * unit["num_steps"]
 
 
 def settings_of(unit, **more):
-    """Settings of a unit: covariances exact, and refreshed as published."""
+    """Return the settings of a unit: exact covariances, refreshed as published."""
     return descent.as_stated(
         unit["dynamics"],
         learning_rate=unit["learning_rate"],
@@ -178,7 +176,7 @@ def settings_of(unit, **more):
 
 
 def networks_of(unit):
-    """The network on training, held-out and test images.
+    """Return the network on training, held-out and test images.
 
     Training and held-out images are drawn anew for each seed; pixels are pooled, then every
     channel gets mean 0 and variance 1 over the training images.
@@ -216,7 +214,7 @@ def networks_of(unit):
 
 
 def load(name, split):
-    """A data set by name; the paper's split of SVHN exchanges its training and test files."""
+    """Return a data set by name; the paper's split of SVHN exchanges its two files."""
     if name == "cifar10":
         return datasets.cifar10()
     if name == "svhn":
@@ -225,7 +223,7 @@ def load(name, split):
 
 
 def collect(parameters, units, values):
-    """Records by data set, seed, dynamics and iteration; NaN after a divergence."""
+    """Return records by data set, seed, dynamics and iteration; NaN after a divergence."""
     count = parameters["num_records"] + 1
     names = tuple(parameters["datasets"])
     shape = len(names), parameters["num_seeds"], len(DYNAMICS), count
@@ -246,117 +244,3 @@ def collect(parameters, units, values):
             sigma = parameters["sigma_grid"][int(value["chosen"])]
             arrays["standard_deviation"][place[:2]] = sigma
     return arrays
-
-
-@dataclass(frozen=True)
-class Comparison:
-    """The ends of two dynamics over the seeds with which neither diverged.
-
-    Attributes
-    ----------
-    first, second : float
-        Mean ends; NaN where no seed is left.
-    difference, standard_error : float
-        ``first - second`` by seeds, see :func:`claims.over_seeds`; NaN where too few are left.
-    remark : str
-        The divergences, for a reader.
-    """
-
-    first: float
-    second: float
-    difference: float
-    standard_error: float
-    remark: str
-
-
-def compare(ends, first, second, own_error):
-    """Two dynamics seed by seed.
-
-    Parameters
-    ----------
-    ends : ndarray, shape (seeds, dynamics)
-        NaN where a run diverged.
-    first, second : str
-    own_error : float
-        Sampling error of one seed's difference.
-
-    Returns
-    -------
-    Comparison
-        A comparison that divergences have left with one seed or none has no error bar.
-
-    Examples
-    --------
-    >>> ends = np.full((3, 5), 1.0)
-    >>> ends[0, DYNAMICS.index("sgd")] = np.nan
-    >>> compare(ends, "sgd", "gd", 0.0).remark
-    '; SGD diverged with 1 of 3 seeds'
-    """
-    pair = ends[:, [DYNAMICS.index(first), DYNAMICS.index(second)]]
-    lost = np.isnan(pair)
-    remark = "".join(
-        f"; {figure_style.LABELS[name]} diverged with {number} of {len(pair)} seeds"
-        for name, number in zip((first, second), lost.sum(axis=0), strict=True)
-        if number
-    )
-    kept = pair[~lost.any(axis=1)]
-    if len(kept) < min(2, len(pair)):
-        return Comparison(np.nan, np.nan, np.nan, np.nan, remark)
-    difference, error = claims.over_seeds(kept[:, 0] - kept[:, 1], own_error)
-    return Comparison(*kept.mean(axis=0), difference, error, remark)
-
-
-def compared(parameters, arrays, quantity, own_error, claim):
-    """Claims on the ends of every aligned and every other dynamics, for each data set.
-
-    Parameters
-    ----------
-    parameters, arrays : dict
-    quantity : str
-        Name of the records, of which the last counts.
-    own_error : callable
-        ``(data set number, pair of dynamics numbers) -> float``, sampling error of a difference.
-    claim : callable
-        ``(name, place, aligned, other) -> (short name, statement, sign)``; the claim is that
-        ``sign * (aligned - other)`` is positive.
-
-    Returns
-    -------
-    list of claims.Claim
-    """
-    found = []
-    for number, name in enumerate(parameters["datasets"]):
-        place, ends = title(name, arrays["source"][number]), arrays[quantity][number, ..., -1]
-        for aligned in ALIGNED:
-            for other in ROUND:
-                short, statement, sign = claim(name, place, aligned, other)
-                pair = [DYNAMICS.index(aligned), DYNAMICS.index(other)]
-                c = compare(ends, aligned, other, own_error(number, pair))
-                gap = sign * c.difference
-                measured = f"{c.first:.4g} against {c.second:.4g}"
-                found.append(
-                    claims.judged(
-                        short, statement, gap, c.standard_error, measured, remark=c.remark
-                    )
-                )
-    return found
-
-
-def title(name, source):
-    """Name of a data set for a reader: a part of SVHN is called that."""
-    names = {"cifar10": "CIFAR-10", "svhn": "SVHN", "fashion_mnist": "FashionMNIST"}
-    partial = name == "svhn" and "official" not in str(source)
-    return names[name] + (" subset" if partial else "")
-
-
-def draw_legend(canvas, axes, num_seeds):
-    """The legend of all dynamics below the panels."""
-    handles, labels = axes.get_legend_handles_labels()
-    canvas.legend(
-        handles,
-        labels,
-        loc="outside lower center",
-        ncols=5,
-        title=figure_style.seeds_note(num_seeds),
-        title_fontsize=7,
-    )

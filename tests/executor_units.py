@@ -1,4 +1,4 @@
-"""Units of work that the tests of executors send to other processes."""
+"""Runs of descent that the tests of executors send to other processes."""
 
 import os
 import signal
@@ -13,57 +13,6 @@ from aniso.langevin.problems import NonFiniteState
 from aniso.matrices import eigenpairs
 from aniso.problems.quadratic import quadratic_problem
 from aniso.runs import interruptions, run_directory
-
-
-def draw(seed):
-    """A number that depends on the seed alone."""
-    return float(np.random.default_rng(seed).standard_normal(100).sum())
-
-
-def fail(unit):
-    """Raises for the unit 1."""
-    if unit == 1:
-        raise ValueError("unit 1 has no value")
-    return unit
-
-
-def blas_threads(_):
-    """What the libraries of this process were told."""
-    return os.environ["OMP_NUM_THREADS"], os.environ["OPENBLAS_NUM_THREADS"]
-
-
-def die_once(unit):
-    """Kills its own process the first time that the unit with a marker file runs."""
-    marker, value = unit
-    if marker is not None and not Path(marker).exists():
-        Path(marker).touch()
-        os.kill(os.getpid(), signal.SIGKILL)
-    return value
-
-
-def stop_once(unit):
-    """Stops its own process, as a cluster does, the first time that the marked unit runs."""
-    marker, value = unit
-    if marker is not None and not Path(marker).exists():
-        Path(marker).touch()
-        os.kill(os.getpid(), signal.SIGTERM)
-        time.sleep(10)
-    return value
-
-
-def die_always(_):
-    """Kills its own process."""
-    os.kill(os.getpid(), signal.SIGKILL)
-
-
-def die_if_negative(unit):
-    """Kills its own process where it is asked to."""
-    if unit < 0:
-        time.sleep(0.2)  # while others run
-        os.kill(os.getpid(), signal.SIGKILL)
-    time.sleep(0.3)
-    return unit
-
 
 NUM_STEPS = 60
 

@@ -9,6 +9,7 @@ import re
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -17,22 +18,25 @@ from hypothesis import given
 from hypothesis import strategies as st
 from rich.console import Console
 
+import aniso
 from analysis import __main__ as listing
 from analysis import (
     alignment_and_exit,
     claims,
+    discrepancies,
     fashion_mnist,
     fig2_two_basins,
     fig3_fashion_mnist,
     fig4_one_hidden_layer,
     fig5_curvature,
     figure_command,
+    figure_computation,
     figure_data,
     figure_style,
     index,
-    sources,
     step_progress,
 )
+from analysis.figure import SCALES, Figure
 from aniso.runs import array_files, run_directory
 
 pytestmark = pytest.mark.needs_jit
@@ -41,7 +45,8 @@ ROOT = Path(__file__).parents[1]
 
 def run(name, folder, *more, executor="serial"):
     arguments = ["--output", str(folder / "figures"), "--runs", str(folder / "runs")]
-    return figure_command.main(name, [*arguments, "--executor", executor, *more])
+    figure = name if isinstance(name, Figure) else listing.FIGURES[name]
+    return figure_command.main(figure, [*arguments, "--executor", executor, *more])
 
 
 def verdicts(found):
@@ -71,10 +76,9 @@ def test_a_figure_leaves_pictures_data_and_provenance(drawn, name):
     data = drawn / "figures" / "data" / f"{name}_small.npz"
     text = data.with_suffix(".json").read_text()
     description = json.loads(text, parse_constant=pytest.fail)
-    expected = json.loads(json.dumps(figure_command.named(name).scales["small"]))
+    expected = json.loads(json.dumps(listing.FIGURES[name].scales["small"]))
     assert description["parameters"] == expected
-    maker = figure_command.named(name).made_by
-    assert description["sources"] == sources.fingerprint(f"analysis.{maker}")
+    assert description["revision"] == listing.FIGURES[name].revision
     assert description["environment"]["packages"]["numpy"] == np.__version__
     assert {claim["verdict"] for claim in description["claims"]} <= set(claims.Verdict)
     arrays, _ = array_files.load_arrays(data)
@@ -86,7 +90,7 @@ def test_the_picture_is_made_of_the_stored_data_alone(drawn, monkeypatch, capsys
     def computed(*_):
         raise AssertionError("computed anew")
 
-    monkeypatch.setattr(figure_command, "_compute", computed)
+    monkeypatch.setattr(figure_computation, "compute", computed)
     picture = drawn / "figures" / "fig2_two_basins_small.png"
     before = picture.read_bytes()
     picture.unlink()
@@ -117,7 +121,7 @@ def test_a_figure_of_finished_runs_takes_them_up(drawn, monkeypatch):
 
 def test_numbers_do_not_depend_on_the_executor(drawn, tmp_path):
     name = "fig4_one_hidden_layer"
-    assert run(name, tmp_path, executor="local:2") == 0
+    assert run(name, tmp_path, executor="processes:2") == 0
     first, second = (
         array_files.load_arrays(folder / "figures" / "data" / f"{name}_small.npz")[0]
         for folder in (drawn, tmp_path)
@@ -227,7 +231,7 @@ def test_an_unknown_executor_is_refused_before_the_work(tmp_path, capsys):
     assert "executor='slurm'" in capsys.readouterr().err
 
 
-def test_a_failing_unit_is_told_and_the_others_are_done(tmp_path, monkeypatch, capsys):
+def test_a_failing_unit_is_told_and_the_others_are_done(tmp_path, capsys):
     done = []
 
     def compute(unit, *_):
@@ -235,62 +239,48 @@ def test_a_failing_unit_is_told_and_the_others_are_done(tmp_path, monkeypatch, c
             raise RuntimeError("no luck")
         done.append(unit["dynamics"])
 
-    monkeypatch.setattr(
-        figure_command, "named", lambda _: _replaced(fig2_two_basins.FIGURE, compute_unit=compute)
-    )
-    assert run("fig2_two_basins", tmp_path) == 1
+    assert run(replace(fig2_two_basins.FIGURE, compute_unit=compute), tmp_path) == 1
     assert "RuntimeError: no luck" in capsys.readouterr().err
     assert len(done) == len(fig2_two_basins.DYNAMICS) - 1
     assert not list(tmp_path.glob("figures/*.png"))
 
 
-def test_data_of_other_sources_are_drawn_and_said_to_be_so(drawn, monkeypatch, capsys):
-    assert run("fig2_two_basins", drawn) == 0
-    assert "other sources" not in capsys.readouterr().out
-    monkeypatch.setattr(sources, "fingerprint", lambda _: "0123456789abcdef")
-    assert run("fig2_two_basins", drawn) == 0
-    told = capsys.readouterr().out
-    assert "made by other sources" in told
-    assert "--fresh" in told
+def test_data_of_another_revision_are_drawn_with_a_notice(drawn, monkeypatch, capsys):
+    figure = fig2_two_basins.FIGURE
+    assert run(figure, drawn) == 0
+    assert "were made by" not in capsys.readouterr().out
+    assert run(replace(figure, revision=2), drawn) == 0
+    notice = capsys.readouterr().out
+    assert "made by revision 1 of the figure with aniso" in notice
+    assert "these are revision 2" in notice
+    assert "--fresh" in notice
+    monkeypatch.setattr(aniso, "__version__", "99.0")
+    assert run(figure, drawn) == 0
+    assert "these are revision 1 and aniso 99.0" in capsys.readouterr().out
 
 
-def test_runs_of_other_sources_are_never_taken_up(tmp_path, monkeypatch):
+def test_runs_of_another_revision_or_version_are_never_taken_up(tmp_path, monkeypatch):
     asked = []
 
     def compute(_, folder, __):
         asked.append(folder)
         raise RuntimeError("enough")
 
-    monkeypatch.setattr(
-        figure_command,
-        "named",
-        lambda _: _replaced(fig4_one_hidden_layer.FIGURE, compute_unit=compute),
-    )
-    for code in ("a", "a", "b"):
-        monkeypatch.setattr(sources, "fingerprint", lambda _, code=code: code)
-        assert run("fig4_one_hidden_layer", tmp_path) == 1
-    first, again, other = np.split(np.array(asked), 3)
-    assert (first == again).all()
-    assert not set(first) & set(other)
+    first = replace(fig4_one_hidden_layer.FIGURE, compute_unit=compute)
+    for figure in (first, first, replace(first, revision=2)):
+        assert run(figure, tmp_path) == 1
+    monkeypatch.setattr(aniso, "__version__", "99.0")
+    assert run(first, tmp_path) == 1
+    one, again, raised, other = np.split(np.array(asked), 4)
+    assert (one == again).all()
+    assert not set(one) & {*raised, *other}
+    assert not set(raised) & set(other)
 
 
-def test_a_fingerprint_follows_imports_and_leaves_presentation_out(tmp_path, monkeypatch):
-    found = sources.modules("analysis.fig3_fashion_mnist")
-    assert {"aniso.descent.loop", "aniso.networks.network", "analysis.fashion_mnist"} <= set(found)
-    assert not {"analysis.figure_style", "analysis.fig5_curvature", "autograd"} & set(found)
-    (tmp_path / "one.py").write_text("from analysis import two\n")
-    (tmp_path / "two.py").write_text("answer = 42\n")
-    (tmp_path / "three.py").write_text("")
-    monkeypatch.setitem(sources._ROOTS, "analysis", tmp_path)
-    before = sources.fingerprint("analysis.one")
-    (tmp_path / "three.py").write_text("changed = True\n")
-    drawing = '"""Said of it."""\nfrom analysis import two\n\n'
-    drawing += "def draw(parameters, arrays):\n    return 1\n"
-    drawing += "\ndef _draw_bars(axes):\n    return 2\n"
-    (tmp_path / "one.py").write_text(drawing)
-    assert sources.fingerprint("analysis.one") == before
-    (tmp_path / "two.py").write_text("answer = 43\n")
-    assert sources.fingerprint("analysis.one") != before
+def test_committed_data_are_of_the_present_revision():
+    for path in (ROOT / "figures" / "data").glob("*.json"):
+        description = json.loads(path.read_text())
+        assert description["revision"] == listing.FIGURES[description["figure"]].revision
 
 
 def test_steps_are_counted_from_what_units_write(tmp_path):
@@ -322,14 +312,8 @@ def test_interruption_has_its_own_status(tmp_path, monkeypatch):
     def interrupted(*_):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(figure_command, "_compute", interrupted)
+    monkeypatch.setattr(figure_computation, "compute", interrupted)
     assert run("fig2_two_basins", tmp_path) == 130
-
-
-def _replaced(figure, **changes):
-    from dataclasses import replace
-
-    return replace(figure, **changes)
 
 
 def test_the_list_names_every_figure_with_cost_and_claim():
@@ -337,12 +321,13 @@ def test_the_list_names_every_figure_with_cost_and_claim():
         [sys.executable, "-m", "analysis"], capture_output=True, text=True, cwd=ROOT, check=True
     )
     for name in listing.FIGURES:
-        figure = figure_command.named(name)
+        figure = listing.FIGURES[name]
         assert f"python -m analysis.{name}" in done.stdout
         assert figure.claim in done.stdout
-        assert all(figure.costs[scale] in done.stdout for scale in figure_command.SCALES)
+        assert figure.costs.keys() == figure.scales.keys()
+        assert all(cost in done.stdout for cost in figure.costs.values())
     modules = {path.stem for path in (ROOT / "analysis").glob("fig[0-9]*.py")}
-    assert modules == set(listing.FIGURES)
+    assert modules == set(listing.FIGURES) - {"alignment_and_exit"}
 
 
 @pytest.mark.parametrize(
@@ -365,7 +350,7 @@ def test_the_help_names_the_folders_of_the_repository(tmp_path, arguments):
         check=True,
     )
     assert str(ROOT / "figures") in done.stdout
-    if "index" not in arguments[0] and "exit" not in arguments[0]:
+    if "index" not in arguments[0]:
         assert str(ROOT / "runs") in done.stdout
 
 
@@ -469,14 +454,14 @@ def test_pages_that_can_not_be_written_are_told_without_a_traceback(tmp_path, ca
 
 def test_without_data_the_table_says_so(tmp_path):
     assert index.stored_figures(tmp_path) == {}
-    assert "not computed yet" in index.discrepancies({})
+    assert "not computed yet" in discrepancies.page({})
 
 
 def test_the_largest_scale_represents_a_figure(drawn, tmp_path):
     source = drawn / "figures" / "data" / "fig2_two_basins_small"
     target = tmp_path / "data"
     target.mkdir()
-    for scale in figure_command.SCALES:
+    for scale in SCALES:
         content = json.loads(source.with_suffix(".json").read_text()) | {"scale": scale}
         (target / f"fig2_two_basins_{scale}.json").write_text(json.dumps(content))
         npz = source.with_suffix(".npz").read_bytes()
@@ -489,7 +474,7 @@ def test_committed_verdicts_are_those_of_the_committed_data(name):
     for path in (ROOT / "figures" / "data").glob(f"{name}_*.json"):
         description = json.loads(path.read_text())
         arrays, _ = array_files.load_arrays(path.with_suffix(".npz"))
-        found = figure_command.named(name).judge(description["parameters"], arrays)
+        found = listing.FIGURES[name].judge(description["parameters"], arrays)
         expected = {claim["name"]: claim["verdict"] for claim in description["claims"]}
         assert verdicts(found) == expected
 
@@ -524,7 +509,7 @@ def test_a_verdict_follows_from_what_is_printed(drawn, name):
     for path in paths:
         description = json.loads(path.read_text())
         arrays, _ = array_files.load_arrays(path.with_suffix(".npz"))
-        for claim in figure_command.named(name).judge(description["parameters"], arrays):
+        for claim in listing.FIGURES[name].judge(description["parameters"], arrays):
             if claim.verdict == "description":
                 continue
             assert not re.search(r"\b(nan|inf)\b", claim.measured)
@@ -659,16 +644,15 @@ def test_divergence_is_told_by_name(tmp_path, monkeypatch, capsys):
 def test_figures_share_their_foundation(drawn):
     third, fifth = fig3_fashion_mnist.FIGURE, fig5_curvature.FIGURE
     units = [
-        figure.make_foundation(figure.scales[scale], seed)
+        figure.foundation.make_unit(figure.scales[scale], seed)
         for figure in (third, fifth)
         for scale in ("small", "paper")
         for seed in range(figure.scales[scale]["num_seeds"])
     ]
     small = [unit for unit in units if unit["gd_steps"] < 3000]
     assert len(list((drawn / "runs" / "foundations").iterdir())) == len(small) == 5
-    assert units[-1] == third.make_foundation(third.scales["paper"], 0)
-    both = figure_command.sources.fingerprint(third.compute_foundation.__module__)
-    assert both == figure_command.sources.fingerprint(fifth.compute_foundation.__module__)
+    assert units[-1] == third.foundation.make_unit(third.scales["paper"], 0)
+    assert third.foundation is fifth.foundation
 
 
 def test_figure_3_shows_its_effect_at_the_small_scale(drawn):

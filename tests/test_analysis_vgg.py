@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from place_cases import every_foreign_place
 
-from analysis import fig1_generalization, fig6_sharpness, figure_command, vgg
+from analysis import fig1_generalization, fig6_sharpness, figure_command, vgg, vgg_claims
 from aniso import checks
 from aniso.datasets import transformations
 from aniso.runs import array_files
@@ -58,11 +58,11 @@ def test_a_difference_within_its_own_error_is_not_resolved():
 def test_three_seeds_get_students_factor():
     ends = np.zeros((3, 5))
     ends[:, ORDER["sgd"]] = [1.0, 2.0, 3.0]
-    found = vgg.compare(ends, "sgd", "gd", 0.0)
+    found = vgg_claims.compare(ends, "sgd", "gd", 0.0)
     assert (found.first, found.second, found.difference, found.remark) == (2.0, 0.0, 2.0, "")
     # standard deviation 1 over sqrt 3, times t(2)/z = 4.3027/1.9600
     assert found.standard_error == pytest.approx(4.302653 / 1.959964 / np.sqrt(3), rel=1e-6)
-    wide = vgg.compare(ends, "sgd", "gd", 9.0)
+    wide = vgg_claims.compare(ends, "sgd", "gd", 9.0)
     assert wide.standard_error == pytest.approx(9 / np.sqrt(3))
 
 
@@ -185,7 +185,7 @@ def test_figures_of_other_images_are_computed_anew(tmp_path, rng, monkeypatch, c
         if not (tmp_path / name).exists():
             save_images(tmp_path / name, rng)
         folder = ["--data-dir", str(tmp_path / name)]
-        assert figure_command.main("fig1_generalization", arguments + folder) == 0
+        assert figure_command.main(fig1_generalization.FIGURE, arguments + folder) == 0
         said = capsys.readouterr().out
         assert ("of other images" in said) == (name == "second")
         path = tmp_path / "figures" / "data" / "fig1_generalization_small.npz"
@@ -207,7 +207,7 @@ def test_devices_and_folders_are_tried_before_the_work(
     monkeypatch.setenv("ANISO_DATA", "")
     with pytest.raises(SystemExit) as stopped:
         figure_command.main(
-            "fig1_generalization", ["--output", str(tmp_path), "--runs", str(tmp_path), *more]
+            fig1_generalization.FIGURE, ["--output", str(tmp_path), "--runs", str(tmp_path), *more]
         )
     assert stopped.value.code == 2
     assert message in capsys.readouterr().err
@@ -216,13 +216,13 @@ def test_devices_and_folders_are_tried_before_the_work(
 def test_the_second_figure_draws_the_runs_of_the_first(tmp_path, monkeypatch):
     arguments = ["--output", str(tmp_path / "figures"), "--runs", str(tmp_path / "runs")]
     arguments += ["--executor", "serial"]
-    assert figure_command.main("fig1_generalization", arguments) == 0
+    assert figure_command.main(fig1_generalization.FIGURE, arguments) == 0
 
     def forbidden(*_, **__):
         raise AssertionError("computed again")
 
     monkeypatch.setattr(vgg.descent, "simulate_descent", forbidden)
-    assert figure_command.main("fig6_sharpness", arguments) == 0
+    assert figure_command.main(fig6_sharpness.FIGURE, arguments) == 0
     first, second = (
         array_files.load_arrays(tmp_path / "figures" / "data" / f"{name}_small.npz")[0]
         for name in ("fig1_generalization", "fig6_sharpness")
@@ -250,4 +250,4 @@ def test_runs_go_to_the_device_that_is_named(unit, place, tmp_path):
     ],
 )
 def test_a_part_of_svhn_is_called_that(name, source, expected):
-    assert vgg.title(name, source) == expected
+    assert vgg_claims.title(name, source) == expected

@@ -9,15 +9,16 @@ import sys
 import threading
 import time
 import warnings
-from concurrent.futures import BrokenExecutor, ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import executor_units
 import numpy as np
 import pytest
+import worker_units
 
 from aniso import checks
-from aniso.runs import executors, local_processes
+from aniso.runs import _clusters, executors, processes
 
 # for programs of their own: these tests and the sources they lie with
 TESTS = Path(__file__).parent
@@ -53,16 +54,16 @@ def values(outcomes):
 
 
 def test_results_do_not_depend_on_the_executor(dask):
-    expected = [executor_units.draw(seed) for seed in SEEDS]
-    for name in ("serial", "local:1", "local:2", dask):
-        assert values(executors.run_units(executor_units.draw, SEEDS, name)) == expected
+    expected = [worker_units.draw(seed) for seed in SEEDS]
+    for name in ("serial", "processes:1", "processes:2", dask):
+        assert values(executors.run_units(worker_units.draw, SEEDS, name)) == expected
     with ThreadPoolExecutor(2) as pool:
-        assert values(executors.run_units(executor_units.draw, SEEDS, pool)) == expected
+        assert values(executors.run_units(worker_units.draw, SEEDS, pool)) == expected
 
 
 def test_an_exception_ends_its_unit_alone(dask):
-    for name in ("serial", "local:2", dask):
-        outcomes = executors.run_units(executor_units.fail, [0, 1, 2], name)
+    for name in ("serial", "processes:2", dask):
+        outcomes = executors.run_units(worker_units.fail, [0, 1, 2], name)
         assert [outcome.value for outcome in outcomes] == [0, None, 2]
         assert str(outcomes[1].error) == "unit 1 has no value"
         assert outcomes[1].unit == 1
@@ -71,36 +72,38 @@ def test_an_exception_ends_its_unit_alone(dask):
 def test_a_killed_local_worker_costs_its_unit_alone(tmp_path):
     units = [(None, 1), (tmp_path / "marker", 2), (None, 3)]
     seen = []
-    outcomes = executors.run_units(executor_units.die_once, units, "local:2", on_done=seen.append)
+    outcomes = executors.run_units(worker_units.die_once, units, "processes:2", on_done=seen.append)
     assert values(outcomes) == [1, 2, 3]
     assert sorted(outcome.value for outcome in seen) == [1, 2, 3]
 
 
 def test_every_unit_has_its_own_attempts(tmp_path):
     units = [(tmp_path / f"{i}" if i < 3 else None, i) for i in range(6)]
-    outcomes = executors.run_units(executor_units.die_once, units, "local:1")
+    outcomes = executors.run_units(worker_units.die_once, units, "processes:1")
     assert values(outcomes) == list(range(6))
 
 
 def test_a_deadly_unit_costs_itself_alone():
-    outcomes = executors.run_units(executor_units.die_if_negative, [-1, 2, -3, 4, 5, 6], "local:2")
+    outcomes = executors.run_units(
+        worker_units.die_if_negative, [-1, 2, -3, 4, 5, 6], "processes:2"
+    )
     assert [outcome.value for outcome in outcomes] == [None, 2, None, 4, 5, 6]
     assert "terminated abruptly" in str(outcomes[2].error)
 
 
 def test_a_unit_that_always_kills_its_worker_is_given_up():
-    (outcome,) = executors.run_units(executor_units.die_always, [0], "local:1")
+    (outcome,) = executors.run_units(worker_units.die_always, [0], "processes:1")
     assert outcome.value is None
     assert "terminated abruptly" in str(outcome.error)
 
 
 def test_a_killed_dask_worker_loses_nothing(dask, tmp_path):
     units = [(None, 1), (tmp_path / "marker", 2), (None, 3)]
-    assert values(executors.run_units(executor_units.die_once, units, dask)) == [1, 2, 3]
+    assert values(executors.run_units(worker_units.die_once, units, dask)) == [1, 2, 3]
 
 
 def test_a_run_killed_at_a_random_step_equals_the_uninterrupted_one(dask, tmp_path, rng):
-    for number, name in enumerate(("local:2", dask)):
+    for number, name in enumerate(("processes:2", dask)):
         step = int(rng.integers(1, executor_units.NUM_STEPS))
         units = [(tmp_path / f"{number}whole", 4, None), (tmp_path / f"{number}killed", 4, step)]
         whole, killed = values(executors.run_units(executor_units.descend, units, name))
@@ -110,13 +113,25 @@ def test_a_run_killed_at_a_random_step_equals_the_uninterrupted_one(dask, tmp_pa
             assert np.array_equal(whole[key], killed[key], equal_nan=True), (name, step, key)
 
 
-def test_local_processes_have_one_blas_thread_each(monkeypatch):
-    monkeypatch.setenv("OMP_NUM_THREADS", "7")
-    monkeypatch.delenv("MKL_NUM_THREADS", raising=False)
-    (outcome,) = executors.run_units(executor_units.blas_threads, [0], "local")
-    assert outcome.value == ("1", "1")
-    assert os.environ["OMP_NUM_THREADS"] == "7"
-    assert "MKL_NUM_THREADS" not in os.environ
+def test_linear_algebra_has_one_thread_everywhere(dask):
+    with ThreadPoolExecutor(1) as pool:
+        for executor in ("serial", "processes:1", dask, pool):
+            (outcome,) = executors.run_units(worker_units.blas_threads, [0], executor)
+            assert outcome.value == [1], executor
+
+
+def test_an_unfinished_block_of_processes_starts_no_more():
+    began = []
+
+    def stop_after_the_first():
+        with processes.Processes(1) as pool:
+            began.extend(pool.submit(worker_units.draw, seed) for seed in range(200))
+            assert began[0].result() == worker_units.draw(0)
+            raise KeyError
+
+    with pytest.raises(KeyError):
+        stop_after_the_first()
+    assert sum(not future.cancelled() for future in began) < 200
 
 
 def test_an_executor_that_is_broken_from_the_start_is_reported(tmp_path):
@@ -134,9 +149,9 @@ def test_an_executor_that_is_broken_from_the_start_is_reported(tmp_path):
 @pytest.mark.parametrize(
     ("name", "message"),
     [
-        ("slurm", "executor='slurm'; expected one of: serial, local"),
-        ("local:many", "expected one of"),
-        ("local:0", "number of local processes"),
+        ("slurm", "executor='slurm'; expected one of: serial, processes"),
+        ("processes:many", "expected one of"),
+        ("processes:0", "number of processes"),
         ("dask://nowhere", "expected dask://<host>:<port>"),
         ("dask://nowhere:99999", "the port between 1 and 65535"),
         ("dask://nowhere:abc", "the port between 1 and 65535"),
@@ -156,7 +171,7 @@ def test_ctrl_c_ends_the_pool_and_is_passed_on():
         raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        executors.run_units(executor_units.draw, SEEDS, "local:1", on_done=stop)
+        executors.run_units(worker_units.draw, SEEDS, "processes:1", on_done=stop)
 
 
 PROGRAM = """
@@ -167,7 +182,7 @@ if __name__ == "__main__":
     signal.signal(signal.SIGINT, signal.default_int_handler)
     units = [({folder!r} + f"/{{seed}}", seed, None) for seed in (4, 5, 6)]
     with interruptions.handled():
-        executors.run_units(executor_units.descend_until_stopped, units, "local:2")
+        executors.run_units(executor_units.descend_until_stopped, units, "processes:2")
 """
 
 
@@ -218,22 +233,9 @@ def test_workers_that_are_stopped_while_they_start_print_nothing(tmp_path, secon
     assert "Process Spawn" not in told
 
 
-def test_after_a_lost_unit_nothing_begins_before_the_main_thread_knows():
-    """What ended the worker may be about to end the program."""
-    with local_processes.opened(1) as pool:
-        lost = pool.submit(executor_units.die_always, 0)
-        following = pool.submit(executor_units.draw, 3)
-        with pytest.raises(BrokenExecutor):
-            lost.result()
-        time.sleep(3)  # enough for one that does not wait
-        assert not following.done()
-        pool.resume()
-        assert following.result() == executor_units.draw(3)
-
-
 def test_a_worker_that_is_stopped_alone_costs_its_unit_alone(tmp_path):
     units = [(None, 1), (tmp_path / "marker", 2), (None, 3)]
-    assert values(executors.run_units(executor_units.stop_once, units, "local:2")) == [1, 2, 3]
+    assert values(executors.run_units(worker_units.stop_once, units, "processes:2")) == [1, 2, 3]
 
 
 def test_an_unreachable_cluster_is_an_error():
@@ -245,7 +247,7 @@ def test_an_unreachable_cluster_is_an_error():
 @pytest.mark.parametrize("answer", [b"HTTP/1.1 400 Bad Request\r\n\r\n", b"", None])
 def test_whatever_is_no_dask_scheduler_is_refused_in_bounded_time(answer, monkeypatch):
     pytest.importorskip("distributed")
-    monkeypatch.setattr(executors, "_SECONDS_TO_CONNECT", 0.3)
+    monkeypatch.setattr(_clusters, "_SECONDS_TO_CONNECT", 0.3)
 
     refused = threading.Event()
 
@@ -293,7 +295,7 @@ def test_mpi_is_looked_for_without_meeting_its_workers(monkeypatch):
 
 
 def test_a_cluster_without_workers_is_refused(monkeypatch):
-    monkeypatch.setattr(executors, "_SECONDS_TO_CONNECT", 1)
+    monkeypatch.setattr(_clusters, "_SECONDS_TO_CONNECT", 1)
     with (
         cluster_of(0) as address,
         pytest.raises(checks.InputError, match=r"has no workers; .* dask worker tcp://127"),
@@ -314,7 +316,7 @@ if __name__ == "__main__":
 """
 
 
-@pytest.mark.filterwarnings("ignore::aniso.runs.run_directory.DirectoryInUse")
+@pytest.mark.filterwarnings("ignore::aniso.runs.DirectoryInUse")
 def test_after_an_interrupted_program_the_next_takes_over_on_dask(dask, tmp_path):
     (tmp_path / "program.py").write_text(INTERRUPTED.format(folder=str(tmp_path), executor=dask))
     process = subprocess.Popen(
@@ -335,7 +337,7 @@ def test_after_an_interrupted_program_the_next_takes_over_on_dask(dask, tmp_path
     time.sleep(0.5)
     assert sorted(path.stem for path in tmp_path.glob("*.begun")) == begun
     # the workers have stayed alive
-    assert values(executors.run_units(executor_units.draw, [3], dask)) == [executor_units.draw(3)]
+    assert values(executors.run_units(worker_units.draw, [3], dask)) == [worker_units.draw(3)]
 
 
 def test_the_same_numbers_come_over_mpi(tmp_path):
@@ -344,9 +346,9 @@ def test_the_same_numbers_come_over_mpi(tmp_path):
     if not mpiexec.exists():
         pytest.skip("no mpiexec beside this Python")
     program = (
-        "import executor_units; from aniso.runs import executors\n"
+        "import worker_units; from aniso.runs import executors\n"
         "if __name__ == '__main__':\n"
-        f"    found = executors.run_units(executor_units.draw, {SEEDS}, 'mpi')\n"
+        f"    found = executors.run_units(worker_units.draw, {SEEDS}, 'mpi')\n"
         "    print([outcome.value for outcome in found])\n"
     )
     (tmp_path / "program.py").write_text(program)
@@ -358,4 +360,4 @@ def test_the_same_numbers_come_over_mpi(tmp_path):
         env=ENVIRONMENT,
     )
     assert done.returncode == 0, done.stderr
-    assert done.stdout.strip() == str([executor_units.draw(seed) for seed in SEEDS])
+    assert done.stdout.strip() == str([worker_units.draw(seed) for seed in SEEDS])

@@ -26,6 +26,7 @@ CONTENTS = [
 ]
 NAMES = ["first-idx", "second-idx"]
 REQUESTS = []
+RELEASED = threading.Event()
 
 
 def distribution(*mirrors):
@@ -36,7 +37,6 @@ def distribution(*mirrors):
             len(content),
             hashlib.sha256(content).hexdigest(),
             hashlib.sha256(gzip.compress(content, mtime=0)).hexdigest(),
-            len(gzip.compress(content, mtime=0)),
         )
         for name, content in zip(NAMES, CONTENTS, strict=True)
     ]
@@ -47,8 +47,7 @@ class Mirror(http.server.BaseHTTPRequestHandler):
     """Serves the files under /good/ intact and under the other folders spoilt."""
 
     def do_GET(self):
-        wanted = self.headers.get("Range")
-        REQUESTS.append(self.path if wanted is None else f"{self.path} {wanted}")
+        REQUESTS.append(self.path)
         _, kind, name = self.path.split("/")
         if kind == "moved":
             self.send_response(302)
@@ -59,25 +58,23 @@ class Mirror(http.server.BaseHTTPRequestHandler):
             self.send_error(404)
             return
         body = gzip.compress(CONTENTS[NAMES.index(name.removesuffix(".gz"))], mtime=0)
-        if wanted is not None and kind != "whole":
-            start = int(wanted.removeprefix("bytes=").removesuffix("-"))
-            stated = f"bytes {start}-{len(body) - 1}/{len(body)}"
-            body = body[start:]
-            self.send_response(206)
-            self.send_header("Content-Range", stated)
-        else:
-            self.send_response(200)
+        self.send_response(200)
+        if kind == "portal":
+            body = b"<html>log in first</html>"
+            self.send_header("Content-Type", "text/html; charset=utf-8")
         self.send_header("Content-Length", str(len(body)))
         self.end_headers()
         if kind == "corrupt":
             body = bytes([body[0] ^ 1]) + body[1:]
         elif kind == "truncated":
             body = body[: len(body) // 2]
-        elif kind == "stalled":
+        elif kind in ("stalled", "slow"):
             self.wfile.write(body[: len(body) // 2])
             self.wfile.flush()
-            time.sleep(30)
-            return
+            RELEASED.wait(30)
+            body = body[len(body) // 2 :]
+            if kind == "stalled":
+                return
         self.wfile.write(body)
 
     def log_message(self, *_):
@@ -88,6 +85,7 @@ class Mirror(http.server.BaseHTTPRequestHandler):
 def mirror():
     """Base address of a mirror on loopback."""
     with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Mirror) as server:
+        server.handle_error = lambda *_: None  # a client may hang up
         server.daemon_threads, server.block_on_close = True, False
         threading.Thread(target=server.serve_forever, daemon=True).start()
         yield f"http://127.0.0.1:{server.server_port}"
@@ -101,7 +99,13 @@ def cache(monkeypatch, tmp_path):
     monkeypatch.delenv(official.FOLDER_VARIABLE, raising=False)
     monkeypatch.setenv("NO_PROXY", "127.0.0.1")
     REQUESTS.clear()
+    RELEASED.clear()
     return tmp_path / "aniso" / "small"
+
+
+def names_in(cache):
+    """Files of a cache but its lock."""
+    return sorted(path.name for path in cache.iterdir() if path.name != ".lock")
 
 
 @pytest.fixture
@@ -115,14 +119,14 @@ def folder(tmp_path):
 def test_download_serves_the_files_and_keeps_them(mirror, cache):
     small = distribution(f"{mirror}/good/")
     assert official.contents(small) == CONTENTS
-    assert sorted(path.name for path in cache.iterdir()) == [f"{name}.gz" for name in NAMES]
+    assert names_in(cache) == [f"{name}.gz" for name in NAMES]
     assert len(REQUESTS) == 2
     assert official.contents(small) == CONTENTS
     assert official.contents(small, download=False) == CONTENTS
     assert len(REQUESTS) == 2
 
 
-@pytest.mark.parametrize("kind", ["corrupt", "absent"])
+@pytest.mark.parametrize("kind", ["corrupt", "absent", "truncated", "portal"])
 def test_a_spoilt_mirror_is_named_and_leaves_nothing(mirror, cache, kind):
     with pytest.raises(official.DownloadFailed) as failure:
         official.contents(distribution(f"{mirror}/{kind}/"))
@@ -132,38 +136,31 @@ def test_a_spoilt_mirror_is_named_and_leaves_nothing(mirror, cache, kind):
     assert "data_dir" in message
     assert "ANISO_DATA" in message
     if kind == "corrupt":
-        assert "wrong checksum" in message
-    assert list(cache.iterdir()) == []
+        assert "does not match the known hash" in message
+    if kind == "portal":
+        assert "answered with a web page; does this network ask for a login?" in message
+    assert names_in(cache) == []
 
 
-def test_a_download_that_was_cut_off_goes_on_where_it_ended(mirror, cache):
-    with pytest.raises(official.DownloadFailed, match=r"first-idx\.gz.* bytes are kept"):
-        official.contents(distribution(f"{mirror}/truncated/"))
-    (part,) = cache.iterdir()
-    held = part.stat().st_size
-    assert part.name == "first-idx.gz.part"
-    assert 0 < held < len(gzip.compress(CONTENTS[0]))
-    REQUESTS.clear()
-    assert official.contents(distribution(f"{mirror}/good/")) == CONTENTS
-    assert [f"/good/first-idx.gz bytes={held}-", "/good/second-idx.gz"] == REQUESTS
-    assert sorted(path.name for path in cache.iterdir()) == [f"{name}.gz" for name in NAMES]
+def test_silence_is_no_reason_to_wait_for_ever(mirror, cache, monkeypatch):
+    monkeypatch.setattr(official, "_SECONDS_OF_SILENCE", 0.2)
+    with pytest.raises(official.DownloadFailed, match="timed out"):
+        official.contents(distribution(f"{mirror}/stalled/"))
+    assert names_in(cache) == []
 
 
-def test_a_mirror_that_knows_no_ranges_sends_the_file_anew(mirror, cache):
-    with pytest.raises(official.DownloadFailed):
-        official.contents(distribution(f"{mirror}/truncated/"))
-    assert official.contents(distribution(f"{mirror}/whole/")) == CONTENTS
-    assert len(list(cache.iterdir())) == 2
+def test_a_cache_that_cannot_be_written_serves_what_it_has(mirror, cache, monkeypatch):
+    small = distribution(f"{mirror}/good/")
+    official.contents(small)
 
+    def refused(_):
+        raise PermissionError("no entry")
 
-def test_a_part_that_is_not_the_beginning_is_told_by_the_checksum(mirror, cache):
-    cache.mkdir(parents=True)
-    (cache / "first-idx.gz.part").write_bytes(b"something else")
-    with pytest.raises(official.DownloadFailed, match="wrong checksum"):
-        official.contents(distribution(f"{mirror}/good/"))
-    assert list(cache.iterdir()) == []
-    (cache / "first-idx.gz.part").write_bytes(gzip.compress(CONTENTS[0], mtime=0))
-    assert official.contents(distribution(f"{mirror}/good/")) == CONTENTS  # all is there
+    monkeypatch.setattr(official.filelock, "FileLock", refused)
+    assert official.contents(small) == CONTENTS
+    (cache / "first-idx.gz").unlink()
+    with pytest.raises(official.DownloadFailed, match=f"the folder {cache}: PermissionError"):
+        official.contents(small)
 
 
 @pytest.mark.usefixtures("cache")
@@ -172,10 +169,10 @@ def test_redirects_are_followed(mirror):
 
 
 def test_the_next_mirror_is_tried(mirror, cache):
-    mirrors = [f"{mirror}/{kind}/" for kind in ("absent", "corrupt", "truncated", "good")]
+    mirrors = [f"{mirror}/{kind}/" for kind in ("absent", "corrupt", "truncated", "portal", "good")]
     assert official.contents(distribution(*mirrors)) == CONTENTS
-    assert len(REQUESTS) == 8
-    assert len(list(cache.iterdir())) == 2
+    assert len(REQUESTS) == 10
+    assert len(names_in(cache)) == 2
 
 
 def test_offline_says_what_to_do(cache):
@@ -184,7 +181,7 @@ def test_offline_says_what_to_do(cache):
         port = closed.getsockname()[1]
     with pytest.raises(official.DownloadFailed, match="put the official files of Small into"):
         official.contents(distribution(f"http://127.0.0.1:{port}/"))
-    assert not cache.exists() or list(cache.iterdir()) == []
+    assert names_in(cache) == []
 
 
 @pytest.mark.usefixtures("cache")
@@ -209,8 +206,7 @@ def test_a_file_spoilt_in_the_cache_is_told_kept_and_replaced_in_time(mirror, ca
     assert official.contents(small) == CONTENTS
 
 
-def test_a_killed_download_leaves_no_file_under_the_final_name(mirror, cache):
-    program = """
+PROGRAM = """
 import pathlib, sys
 sys.path.insert(0, sys.argv[1])
 import pooch, test_official_files
@@ -218,16 +214,44 @@ from aniso.datasets import official
 pooch.os_cache = lambda name: pathlib.Path(sys.argv[2]) / name
 official.contents(test_official_files.distribution(sys.argv[3]))
 """
-    arguments = [os.path.dirname(__file__), str(cache.parents[1]), f"{mirror}/stalled/"]
-    child = subprocess.Popen([sys.executable, "-c", program, *arguments], stderr=subprocess.DEVNULL)
+
+
+def in_another_process(mirror, cache):
+    arguments = [os.path.dirname(__file__), str(cache.parents[1]), mirror]
+    child = subprocess.Popen([sys.executable, "-c", PROGRAM, *arguments], stderr=subprocess.DEVNULL)
     deadline = time.monotonic() + 60
-    while not any(cache.glob("*")) and child.poll() is None and time.monotonic() < deadline:
+    while not REQUESTS and child.poll() is None and time.monotonic() < deadline:
         time.sleep(0.01)
-    assert any(cache.glob("*")), "the download never began"
+    assert REQUESTS, "the download never began"
+    return child
+
+
+def test_a_killed_download_leaves_no_file_under_the_final_name(mirror, cache):
+    child = in_another_process(f"{mirror}/stalled/", cache)
     child.send_signal(signal.SIGKILL)
     child.wait()
     assert not (cache / "first-idx.gz").exists()
     assert official.contents(distribution(f"{mirror}/good/")) == CONTENTS
+
+
+def test_a_second_download_waits_and_takes_what_the_first_one_brought(mirror, cache):
+    child = in_another_process(f"{mirror}/slow/", cache)
+    found = []
+    small = distribution(f"{mirror}/slow/")
+    threads = [
+        threading.Thread(target=lambda: found.append(official.contents(small))) for _ in range(2)
+    ]
+    for thread in threads:
+        thread.start()
+    time.sleep(0.5)  # enough for a download that does not wait
+    asked_meanwhile = list(REQUESTS)
+    RELEASED.set()
+    for thread in threads:
+        thread.join()
+    assert child.wait() == 0
+    assert found == [CONTENTS, CONTENTS]
+    assert asked_meanwhile == ["/slow/first-idx.gz"]
+    assert sorted(REQUESTS) == [f"/slow/{name}.gz" for name in NAMES]
 
 
 def test_a_terminal_sees_a_progress_bar(mirror, cache, monkeypatch):
@@ -241,7 +265,7 @@ def test_a_terminal_sees_a_progress_bar(mirror, cache, monkeypatch):
     shown = sys.stderr.getvalue()
     assert "first-idx.gz" in shown
     assert "50.0/50.0 kB" in shown.replace("50.0/50.0 KB", "50.0/50.0 kB")
-    assert len(list(cache.iterdir())) == 2
+    assert len(names_in(cache)) == 2
 
 
 def test_a_folder_may_hold_raw_and_recompressed_files(folder, monkeypatch):

@@ -69,7 +69,7 @@ def test_the_walk_finds_the_exceptions():
 
 def test_an_exception_of_a_worker_arrives_after_one_attempt(tmp_path):
     units = [(tmp_path / kind, kind) for kind in ("NotConverged", "NonFiniteState")]
-    first, second = executors.run_units(executor_units.raise_what_carries, units, "local:2")
+    first, second = executors.run_units(executor_units.raise_what_carries, units, "processes:2")
     assert isinstance(first.error, estimates.NotConverged)
     assert first.error.partial.values.tolist() == [3.0]
     assert isinstance(second.error, NonFiniteState)
@@ -81,7 +81,7 @@ def test_an_exception_of_a_worker_arrives_after_one_attempt(tmp_path):
 def test_what_can_not_be_sent_is_an_error_of_its_unit_and_no_death(tmp_path):
     kinds = ["error", "unsent error", "value", "unsent value", "nothing"]
     units = [(tmp_path / kind, kind) for kind in kinds]
-    outcomes = executors.run_units(executor_units.give_what_can_not_be_sent, units, "local:1")
+    outcomes = executors.run_units(executor_units.give_what_can_not_be_sent, units, "processes:1")
     assert outcomes[-1].error is None
     told = [str(outcome.error) for outcome in outcomes[:-1]]
     assert all("Stubborn: a reason that is told" in text for text in told[:2])

@@ -36,9 +36,10 @@ import os, signal, sys
 from threading import Thread
 
 import executor_units
+import worker_units
 import numpy as np
 from aniso import cores, memory, threads
-from aniso.datasets import downloads
+
 from aniso.runs import executors, interruptions, run_directory
 from aniso.langevin import cells
 
@@ -50,7 +51,7 @@ def main():
     assert cores.available() == threads.Workers().num_threads == cells.thread_count(None) == count
     assert memory.available_bytes() > 0
     # units, one of which fails alone
-    found = executors.run_units(executor_units.fail, [0, 1, 2], "local")
+    found = executors.run_units(worker_units.fail, [0, 1, 2], "processes")
     assert [outcome.value for outcome in found] == [0, None, 2]
     # one holder of a run directory at a time
     run_directory._SECONDS_TO_WAIT = 0.2
@@ -69,7 +70,7 @@ def main():
         os.kill(os.getpid(), signal.SIGINT)
     Thread(target=interrupt).start()
     try:
-        executors.run_units(executor_units.descend_until_stopped, units, "local:1")
+        executors.run_units(executor_units.descend_until_stopped, units, "processes:1")
     except KeyboardInterrupt:
         pass
     assert [name for name in os.listdir(folder + "/4") if name.startswith("checkpoint")]

@@ -11,11 +11,12 @@ import time
 from pathlib import Path
 
 import executor_units
+import filelock
 import numpy as np
 import pytest
 
 from aniso import checks
-from aniso.runs import array_files, files, run_directory
+from aniso.runs import DirectoryInUse, array_files, files, run_directory
 
 # for programs of their own: these tests and the sources they lie with
 TESTS = Path(__file__).parent
@@ -88,7 +89,7 @@ def test_two_processes_never_share_a_directory(tmp_path, monkeypatch):
     monkeypatch.setattr(run_directory, "_SECONDS_TO_WAIT", 0.2)
     with (
         opened(tmp_path),
-        pytest.warns(run_directory.DirectoryInUse, match=r"waiting for it, 0\.2 s at most"),
+        pytest.warns(DirectoryInUse, match=r"waiting for it, 0\.2 s at most"),
         pytest.raises(checks.InputError, match="another process"),
     ):
         opened(tmp_path).__enter__()
@@ -100,7 +101,7 @@ def test_a_directory_is_waited_for(tmp_path):
     first = opened(tmp_path)
     first.__enter__()
     threading.Timer(0.3, first.__exit__).start()
-    with pytest.warns(run_directory.DirectoryInUse), opened(tmp_path) as run:
+    with pytest.warns(DirectoryInUse), opened(tmp_path) as run:
         run.save_checkpoint(5, {"theta": np.ones(2)}, {})
 
 
@@ -108,7 +109,7 @@ def test_without_locks_the_file_system_is_named(tmp_path, monkeypatch):
     def unsupported(*_, **__):
         raise OSError(errno.ENOLCK, os.strerror(errno.ENOLCK))
 
-    monkeypatch.setattr(run_directory.file_locks.filelock.FileLock, "acquire", unsupported)
+    monkeypatch.setattr(filelock.FileLock, "acquire", unsupported)
     with pytest.raises(checks.InputError, match="can't be locked: No locks available; choose"):
         opened(tmp_path).__enter__()
 
@@ -127,7 +128,7 @@ def test_a_run_hears_the_request_to_stop_and_tells_its_progress(tmp_path, monkey
 
 def test_a_directory_that_cannot_be_made_is_refused(tmp_path):
     (tmp_path / "file").touch()
-    with pytest.raises(checks.InputError, match="can't be created"):
+    with pytest.raises(checks.InputError, match="can't be made"):
         opened(tmp_path / "file" / "run")
 
 

@@ -1,4 +1,4 @@
-"""FashionMNIST, CIFAR-10 and SVHN: images that come with the package, and the official archives.
+"""FashionMNIST, CIFAR-10 and SVHN: images in the package, and the official archives.
 
 >>> from aniso import datasets
 >>> datasets.fashion_mnist().train_images.shape
@@ -9,6 +9,6 @@ import lazy_loader
 
 __getattr__, __dir__, __all__ = lazy_loader.attach(
     __name__,
-    submodules=["downloads", "formats", "official", "published", "sets", "transformations"],
+    submodules=["formats", "official", "sets", "transformations"],
     submod_attrs={"sets": ["Dataset", "cifar10", "fashion_mnist", "svhn"]},
 )

@@ -16,7 +16,7 @@ _RECORD = 1 + 3 * 32 * 32
 
 
 def cifar_batches(archive, names, label):
-    """Records of CIFAR-10's binary version from the bytes of its archive, no pickle involved.
+    """Return the records of CIFAR-10's binary version from the bytes of its archive.
 
     Parameters
     ----------
@@ -55,7 +55,7 @@ def cifar_batches(archive, names, label):
 
 
 def cifar_images(records, name):
-    """Images and labels of records of one label byte and 3 x 32 x 32 colour values each.
+    """Return images and labels of records of one label byte and 3 x 32 x 32 colour values.
 
     Parameters
     ----------
@@ -89,7 +89,7 @@ def cifar_images(records, name):
 
 
 def svhn_images(content, name):
-    """Images and labels of a file of SVHN's format 2, whose label 10 stands for the digit 0.
+    """Return images and labels of a file of SVHN's format 2, whose label 10 is the digit 0.
 
     Parameters
     ----------
@@ -130,7 +130,7 @@ def svhn_images(content, name):
 
 
 def npz_images(path):
-    """The four arrays of a user's file: training images and labels, test images and labels.
+    """Return training images and labels, test images and labels of a user's file.
 
     Parameters
     ----------
@@ -169,7 +169,7 @@ def npz_images(path):
 
 
 def _arrays(path, names):
-    """Those arrays of an .npz that are there."""
+    """Return the arrays of these names that an .npz holds."""
     with path.open("rb") as stream:
         stored = np.load(stream, allow_pickle=False)
         if isinstance(stored, np.ndarray):

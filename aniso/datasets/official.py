@@ -1,17 +1,25 @@
-"""Files of official distributions: found in a folder or downloaded, and verified before use."""
+"""Official files of the data sets: found in a folder or downloaded, and verified before use."""
 
 import gzip
 import hashlib
 import os
+import sys
 import zlib
 from dataclasses import dataclass
 from pathlib import Path
 
+import filelock
+
 from aniso import checks
-from aniso.datasets.downloads import DownloadFailed, fetch
 
 FOLDER_VARIABLE = "ANISO_DATA"
 """Environment variable that names a folder of official files, or an ``.npz`` of the user's."""
+
+_SECONDS_OF_SILENCE = 30
+
+
+class DownloadFailed(OSError):
+    """No mirror delivered a file intact; the message says what each mirror did."""
 
 
 @dataclass(frozen=True)
@@ -25,39 +33,20 @@ class OfficialFile:
     num_bytes : int
         Length uncompressed.
     sha256 : str
-        Checksum uncompressed: it identifies the content also where somebody compressed it anew.
+        Checksum uncompressed: it identifies the content after a new compression too.
     gz_sha256 : str, optional
-        Checksum of the ``name + ".gz"`` that the mirrors offer; if not given, they offer the file
-        as it is.
-    gz_num_bytes : int, optional
-        Length of that, given with its checksum.
+        Checksum of ``name + ".gz"`` on the mirrors; if not given, they offer the file itself.
     """
 
     name: str
     num_bytes: int
     sha256: str
     gz_sha256: str | None = None
-    gz_num_bytes: int | None = None
-
-    @property
-    def offered_name(self):
-        """Name of what the mirrors offer."""
-        return self.name if self.gz_sha256 is None else f"{self.name}.gz"
-
-    @property
-    def offered_num_bytes(self):
-        """Length of what the mirrors offer."""
-        return self.num_bytes if self.gz_sha256 is None else self.gz_num_bytes
-
-    @property
-    def offered_sha256(self):
-        """Checksum of what the mirrors offer."""
-        return self.sha256 if self.gz_sha256 is None else self.gz_sha256
 
 
 @dataclass(frozen=True)
 class Distribution:
-    """The files of one data set and the places that offer them.
+    """The files of one data set and the mirrors that offer them.
 
     Attributes
     ----------
@@ -68,9 +57,8 @@ class Distribution:
     mirrors : tuple of str
         Base addresses, tried in this order.
     files : tuple of OfficialFile
-        What belongs to it.
     npz : str
-        Name of a file of the user's own images that is taken in its place; "" for none.
+        Name of a file of the user's own images that takes its place; "" for none.
     """
 
     name: str
@@ -80,8 +68,80 @@ class Distribution:
     npz: str = ""
 
 
+FASHION_MNIST = Distribution(
+    name="FashionMNIST",
+    folder="fashion-mnist",
+    mirrors=(
+        "https://storage.googleapis.com/tensorflow/tf-keras-datasets/",
+        "https://raw.githubusercontent.com/zalandoresearch/fashion-mnist/master/data/fashion/",
+    ),
+    files=(
+        OfficialFile(
+            "train-images-idx3-ubyte",
+            47040016,
+            "c59f468a2f672dc815687fe0f83887768d799fd8a3f3276145d20f83aa44d888",
+            "3aede38d61863908ad78613f6a32ed271626dd12800ba2636569512369268a84",
+        ),
+        OfficialFile(
+            "train-labels-idx1-ubyte",
+            60008,
+            "bad3541b69d912435c50bb6ba87bec294ff4f6a2e1246121d8633921760443d9",
+            "a04f17134ac03560a47e3764e11b92fc97de4d1bfaf8ba1a3aa29af54cc90845",
+        ),
+        OfficialFile(
+            "t10k-images-idx3-ubyte",
+            7840016,
+            "5b4141f0afbad91edebe8549f8fcffe087ea10ca49f1dbef5c9a5cd8815ce37b",
+            "346e55b948d973a97e58d2351dde16a484bd415d4595297633bb08f03db6a073",
+        ),
+        OfficialFile(
+            "t10k-labels-idx1-ubyte",
+            10008,
+            "0402a96d92fd2663957122ceb108a494c5af83dab82d92729df917d7dec38c34",
+            "67da17c76eaffca5446c3361aaab5c3cd6d1c2608764d35dfb1850b086bf8dd5",
+        ),
+    ),
+)
+
+CIFAR10 = Distribution(
+    name="CIFAR-10",
+    folder="cifar-10",
+    mirrors=("https://www.cs.toronto.edu/~kriz/", "https://cave.cs.toronto.edu/kriz/"),
+    files=(
+        OfficialFile(
+            "cifar-10-binary.tar.gz",
+            170052171,
+            "c4a38c50a1bc5f3a1c5537f2155ab9d68f9f25eb1ed8d9ddda3db29a59bca1dd",
+        ),
+    ),
+    npz="cifar10.npz",
+)
+
+CIFAR10_BATCH_BYTES = 30_730_000
+"""Length of each file in the archive, 10,000 records; nobody publishes their checksums."""
+
+SVHN = Distribution(
+    name="SVHN",
+    folder="svhn",
+    mirrors=("http://ufldl.stanford.edu/housenumbers/",),
+    files=(
+        OfficialFile(
+            "train_32x32.mat",
+            182040794,
+            "435e94d69a87fde4fd4d7f3dd208dfc32cb6ae8af2240d066de1df7508d083b8",
+        ),
+        OfficialFile(
+            "test_32x32.mat",
+            64275384,
+            "cdce80dfb2a2c4c6160906d0bd7c68ec5a99d7ca4831afa54f09182025b6a75b",
+        ),
+    ),
+    npz="svhn.npz",
+)
+
+
 def contents(distribution, data_dir=None, *, download=True):
-    """Verified uncompressed bytes of each file of a distribution, in its order.
+    """Return the verified uncompressed bytes of each file of a distribution, in its order.
 
     Parameters
     ----------
@@ -107,8 +167,9 @@ def contents(distribution, data_dir=None, *, download=True):
 
     Notes
     -----
-    A file gets its name in the cache only after its checksum agreed. One that was damaged later is
-    never served: a download replaces it, and where none succeeds it stays and the message tells.
+    A file gets its name in the cache after its checksum agreed. A file that was damaged later is
+    never served: a download replaces it, and where none succeeds it stays and the message says so.
+    A download that was cut off begins anew.
     """
     named, folder = named_path(data_dir)
     if folder is not None:
@@ -143,7 +204,7 @@ def _expected(distribution):
 
 
 def named_path(data_dir=None):
-    """The folder or file of data that the caller or the environment names, and by which name.
+    """Return the folder or file of data that the caller or the environment names.
 
     Parameters
     ----------
@@ -196,16 +257,100 @@ def named_path(data_dir=None):
 def _from_cache(file, distribution, download):
     import pooch
 
-    path = Path(pooch.os_cache("aniso")) / distribution.folder / file.offered_name
-    if download:
-        addresses = [mirror + file.offered_name for mirror in distribution.mirrors]
-        expected = file.offered_num_bytes, file.offered_sha256
-        fetch(path, *expected, addresses, _remedy(distribution))
-    elif not path.is_file():
+    name = file.name if file.gz_sha256 is None else f"{file.name}.gz"
+    path = Path(pooch.os_cache("aniso")) / distribution.folder / name
+    if not download and not path.is_file():
         raise DownloadFailed(
-            f"{path.name} is not in the cache and download=False; {_remedy(distribution)}"
+            f"{name} is not in the cache and download=False; {_remedy(distribution)}"
+        )
+    sha256 = file.gz_sha256 or file.sha256
+    if not download or (path.is_file() and pooch.file_hash(path) == sha256):
+        return path
+    damaged = ""
+    if path.is_file():
+        damaged = (
+            f" (a damaged copy of {path.stat().st_size} bytes is at {str(path)!r}; it is not used, "
+            "and replaced once a download succeeds)"
+        )
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        # a second process or thread waits, then finds what the first has brought
+        with filelock.FileLock(path.parent / ".lock"):
+            failures = _failures(path, sha256, distribution.mirrors)
+    except (OSError, NotImplementedError) as error:
+        failures = [f"the folder {path.parent}: {type(error).__name__}: {error}"]
+    if failures:
+        raise DownloadFailed(
+            f"{name} could not be downloaded{damaged}; {_remedy(distribution)}. Tried:\n  "
+            + "\n  ".join(failures)
         )
     return path
+
+
+def _failures(path, sha256, mirrors):
+    """Download a file; the failures of all mirrors, empty as soon as one has delivered it."""
+    import pooch
+
+    failures = []
+    for mirror in mirrors:
+        bar = _Bar(path.name)
+        receive = pooch.HTTPDownloader(
+            progressbar=bar,
+            chunk_size=2**14,
+            timeout=_SECONDS_OF_SILENCE,
+            hooks={"response": _refuse_web_page},
+        )
+        try:
+            pooch.retrieve(
+                mirror + path.name,
+                f"sha256:{sha256}",
+                path.name,
+                path.parent,
+                downloader=receive,
+            )
+            return []
+        except (OSError, ValueError) as error:  # ValueError: another checksum
+            failures.append(f"{mirror}{path.name}: {type(error).__name__}: {error}")
+        finally:
+            bar.close()
+    return failures
+
+
+def _refuse_web_page(answer, **_):
+    # a network that asks for a login answers every address with its page
+    if answer.ok and answer.headers.get("Content-Type", "").startswith("text/html"):
+        raise ConnectionError("answered with a web page; does this network ask for a login?")
+
+
+class _Bar:
+    """A progress bar on standard error, if that is a terminal, with the members pooch asks for."""
+
+    def __init__(self, label):
+        from rich import console, progress
+
+        self.display = progress.Progress(
+            progress.TextColumn("{task.description}"),
+            progress.BarColumn(),
+            progress.DownloadColumn(),
+            progress.TransferSpeedColumn(),
+            progress.TimeRemainingColumn(),
+            console=console.Console(stderr=True),
+            disable=not sys.stderr.isatty(),
+        )
+        self.total, self.task = None, self.display.add_task(label, total=None)
+
+    def update(self, count):
+        """Advance by `count` bytes."""
+        self.display.start()
+        self.display.update(self.task, advance=count, total=self.total)
+
+    def reset(self):
+        """Go back to the start."""
+        self.display.reset(self.task)
+
+    def close(self):
+        """Leave the bar as it stands."""
+        self.display.stop()
 
 
 def _remedy(distribution):

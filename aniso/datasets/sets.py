@@ -14,7 +14,7 @@ import numpy as np
 
 from aniso import checks
 from aniso.datasets import formats, official
-from aniso.datasets.published import CIFAR10, CIFAR10_BATCH_BYTES, FASHION_MNIST, SVHN
+from aniso.datasets.official import CIFAR10, CIFAR10_BATCH_BYTES, FASHION_MNIST, SVHN
 
 _BATCHES = tuple(f"data_batch_{number}.bin" for number in range(1, 6))
 _TEST_BATCH = "test_batch.bin"
@@ -50,7 +50,7 @@ class Dataset:
 
 
 def fashion_mnist(subset=True, data_dir=None, *, download=True):
-    """FashionMNIST, 28 x 28 grey images of ten kinds of clothing.
+    """Return FashionMNIST, 28 x 28 grey images of ten kinds of clothing.
 
     Parameters
     ----------
@@ -123,7 +123,7 @@ def _whole_fashion_mnist(data_dir, download):
 
 
 def cifar10(data_dir=None, *, download=True):
-    """CIFAR-10, 32 x 32 colour photographs of ten kinds of things.
+    """Return CIFAR-10, 32 x 32 colour photographs of ten kinds of things.
 
     Parameters
     ----------
@@ -173,7 +173,7 @@ def cifar10(data_dir=None, *, download=True):
 
 
 def svhn(data_dir=None, *, exchanged=False, download=True):
-    """SVHN, 32 x 32 colour images of digits cut out of house numbers (format 2).
+    """Return SVHN, 32 x 32 colour images of digits cut out of house numbers (format 2).
 
     Parameters
     ----------
@@ -231,7 +231,7 @@ def svhn(data_dir=None, *, exchanged=False, download=True):
 
 
 def _own_npz(data_dir, distribution):
-    """The user's .npz, if the folder or the path that is named leads to one for this data set.
+    """Return the path of the user's .npz for this data set, or None.
 
     An argument may lead to a file of any name but another data set's; the variable, which serves
     every data set, to one of this data set's name.
@@ -252,7 +252,7 @@ def _from_npz(name, path):
 
 
 def _folder_with(data_dir, names, places):
-    """The first of the places in the named folder that holds all the files, or None."""
+    """Return the first place in the named folder that holds all the files, or None."""
     _, folder = official.named_path(data_dir)
     if folder is None:
         return None

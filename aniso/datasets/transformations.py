@@ -6,7 +6,7 @@ from aniso import checks, memory
 
 
 def pair(images, labels, first, second):
-    """The images of two classes, in their order, with the labels 0 and 1.
+    """Return the images of two classes, in their order, with the labels 0 and 1.
 
     Parameters
     ----------
@@ -54,7 +54,7 @@ def pair(images, labels, first, second):
 
 
 def scale_images(images, low, high):
-    """Grey values as floats, ``low + (high - low) grey / 255``.
+    """Return grey values as floats, ``low + (high - low) grey / 255``.
 
     Parameters
     ----------
@@ -94,7 +94,7 @@ def scale_images(images, low, high):
 
 
 def average_pool(images, size):
-    """Means over the size x size blocks of each image, for a smaller input dimension.
+    """Return the means over the size x size blocks of each image.
 
     Parameters
     ----------
@@ -130,7 +130,7 @@ def average_pool(images, size):
 
 
 def with_random_labels(labels, indices, num_classes, rng):
-    """The labels with those at `indices` drawn anew, uniformly from all classes.
+    """Return the labels with those at `indices` drawn anew, uniformly from all classes.
 
     Parameters
     ----------
@@ -180,7 +180,7 @@ def with_random_labels(labels, indices, num_classes, rng):
 
 
 def channels_first(images, size=1):
-    """Float pixels (N, channels, height, width), means over size x size blocks.
+    """Return float pixels (N, channels, height, width), means over size x size blocks.
 
     Parameters
     ----------

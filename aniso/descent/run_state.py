@@ -99,7 +99,7 @@ class RunState:
         ]
         for part in parts:
             part["settings"].pop("num_steps", None)  # more steps of the same run are its extension
-        lines = list(parameter_differences.differences(*parts))
+        lines = list(parameter_differences(*parts))
         found = stored.details.get("witnesses", {})
         for name, witness in self.witnesses.items():
             differing = start_witness.differences(found.get(name, {}), witness)

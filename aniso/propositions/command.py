@@ -2,12 +2,9 @@
 
 import argparse
 import contextlib
-import multiprocessing
 import os
-import signal
 import sys
 import time
-from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 
 from rich.console import Console
@@ -17,7 +14,7 @@ from threadpoolctl import threadpool_limits
 from aniso import checks, propositions
 from aniso.propositions import document, report
 from aniso.propositions.settings import SCALES, Settings
-from aniso.runs import files, provenance
+from aniso.runs import files, processes, provenance
 
 # Groups without networks followed along training, whose readings the propositions share.
 _APART = ("definition1", "dynamics")
@@ -131,7 +128,7 @@ def run(groups, settings, console, *, num_processes=1):
             transient=True,
             disable=not console.is_terminal,
         ) as progress,
-        _second_process() if apart else contextlib.nullcontext() as executor,
+        processes.Processes(1) if apart else contextlib.nullcontext() as executor,
     ):
         pending = executor.submit(_run_groups, apart, settings) if apart else None
         bar = progress.add_task("", total=len(planned) + num_apart)
@@ -144,27 +141,6 @@ def run(groups, settings, console, *, num_processes=1):
             progress.update(bar, description=", ".join(apart).ljust(56))
             results += pending.result()
     return sorted(results, key=lambda result: groups.index(result.group))
-
-
-@contextlib.contextmanager
-def _second_process():
-    """Executor of one process, which ends at once if the block is left by an exception."""
-    executor = ProcessPoolExecutor(
-        1, mp_context=multiprocessing.get_context("spawn"), initializer=_ignore_interrupts
-    )
-    try:
-        yield executor
-    except BaseException:
-        for child in multiprocessing.active_children():
-            child.terminate()
-        raise
-    finally:
-        executor.shutdown(cancel_futures=True)
-
-
-def _ignore_interrupts():
-    """Leave Ctrl-C, which reaches every process of a terminal, to the first one."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
 
 
 def _run_groups(groups, settings):

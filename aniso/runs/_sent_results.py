@@ -1,41 +1,59 @@
-"""What a function did in another process, so that its failure to arrive is an error of its own.
+"""Results of functions in other processes, in a form that every process can read.
 
-Pools of processes break where a value or an exception can be sent, but not be made again: every
+A pool of processes breaks where a value or an exception can be pickled but not unpickled. Every
 exception whose ``__init__`` takes other arguments than it hands to its base class is of this kind.
 """
 
 import pickle
+from concurrent.futures import CancelledError
+
+from threadpoolctl import threadpool_limits
 
 
-def called(function, *arguments):
-    """Return ``function(*arguments)``; its exceptions are such that a copy can be made.
+def one_blas_thread():
+    """Return a context in which linear algebra uses one thread.
+
+    The sums of linear algebra depend on the number of its threads: one number everywhere gives the
+    same results everywhere.
+    """
+    return threadpool_limits(1, user_api="blas")
+
+
+def called_and_pickled(function, unit):
+    """Return ``function(unit)`` as bytes for :func:`pickle.loads`, computed with one BLAS thread.
+
+    Parameters
+    ----------
+    function : callable
+    unit : object
+
+    Returns
+    -------
+    bytes
 
     Raises
     ------
+    CancelledError
+        If the unit was asked to stop, in the place of a KeyboardInterrupt that would end the
+        process around it.
     RuntimeError
-        In place of an exception that can't be copied, with the name of its class and its text.
+        In the place of an exception that can't be pickled or unpickled, with its class and text.
+    Exception
+        As `function`, or of pickle if the value can't be pickled.
     """
     try:
-        return function(*arguments)
+        with one_blas_thread():
+            return pickle.dumps(function(unit), protocol=pickle.HIGHEST_PROTOCOL)
+    except KeyboardInterrupt as error:
+        raise CancelledError("the unit was asked to stop") from error
     except Exception as error:
-        reason = _obstacle(error)
-        if reason is None:
+        obstacle = _obstacle(error)
+        if obstacle is None:
             raise
         raise RuntimeError(
             f"{type(error).__name__}: {error} (the exception itself can't be sent between "
-            f"processes: {reason})"
+            f"processes: {obstacle})"
         ) from error
-
-
-def called_and_pickled(function, *arguments):
-    """Return ``function(*arguments)`` as bytes for :func:`pickle.loads`.
-
-    Raises
-    ------
-    Exception
-        As :func:`called`, or what pickle says of a value that can't be sent.
-    """
-    return pickle.dumps(called(function, *arguments), protocol=pickle.HIGHEST_PROTOCOL)
 
 
 def _obstacle(error):

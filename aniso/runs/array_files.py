@@ -15,7 +15,7 @@ _DIGITS = 64  # of a SHA-256 checksum
 
 
 def save_arrays(path, arrays, text):
-    """Arrays and a text in one NPZ file, whole or absent.
+    """Write arrays and a text to one NPZ file, which is whole or absent.
 
     Notes
     -----
@@ -32,7 +32,7 @@ def save_arrays(path, arrays, text):
 
 
 def load_arrays(path):
-    """Arrays and text of :func:`save_arrays`, a pair (dict, str).
+    """Return arrays and text of :func:`save_arrays`, a pair (dict, str).
 
     Raises
     ------
@@ -52,7 +52,7 @@ def load_arrays(path):
 
 
 def unsealed(path):
-    """As :func:`load_arrays`, with whatever exception a damaged file raises."""
+    """Return the same as :func:`load_arrays`; a damaged file raises any exception."""
     content = Path(path).read_bytes()
     # an archive without a comment, which ends with its length: older than the checksums
     sealed = not (content[-22:-18] == b"PK\5\6" and content.endswith(b"\0\0"))

@@ -1,49 +1,45 @@
 """Executors by name, and units of work that survive the death of a worker.
 
-===========================  ======================================================================
-name                         where the units run
-===========================  ======================================================================
-``serial``                   in this process, one after the other
-``local``, ``local:4``       processes on this machine, one BLAS thread each; as many as cores, or 4
-``dask://host:port``         a Dask cluster (``pip install aniso[dask]``)
-``mpi``                      ``mpi4py.futures`` (``pip install aniso[mpi]``), the script started by
-                             ``mpiexec -n 9 python -m mpi4py.futures -m ...`` or a machine file
-===========================  ======================================================================
+================================  =================================================================
+name                              where the units run
+================================  =================================================================
+``serial``                        in this process, one after the other
+``processes``, ``processes:4``    processes on this machine; as many as cores, or 4
+``dask://host:port``              a Dask cluster (``pip install aniso[dask]``)
+``mpi``                           ``mpi4py.futures`` (``pip install aniso[mpi]``), with the script
+                                  started by ``mpiexec -n 9 python -m mpi4py.futures -m ...``
+================================  =================================================================
 
-A unit is a picklable argument of a module-level function; everything random in it comes from its
-own seed, so that results do not depend on the executor, the number of workers or their order.
+Any other ``concurrent.futures.Executor`` serves too. A unit is a picklable argument of a function
+of a module. Its randomness comes from its own seed, and linear algebra uses one thread, so that
+results depend neither on the executor nor on the number of workers nor on their order.
 """
 
 import contextlib
-import importlib
-import queue
-import socket
-import sys
-import urllib.parse
-from concurrent.futures import BrokenExecutor, CancelledError, Future
+import pickle
+from collections import Counter, deque
+from concurrent.futures import FIRST_COMPLETED, BrokenExecutor, CancelledError, wait
 from dataclasses import dataclass
 
 from aniso import checks, cores
-from aniso.runs import local_processes, _sent_results
+from aniso.runs import _clusters, _sent_results, processes
 
-NAMES = "serial, local, local:<processes>, dask://<host>:<port>, mpi"
-_SECONDS_TO_CONNECT = 10
-_LONGEST_GREETING = 2**20
+NAMES = "serial, processes, processes:<number>, dask://<host>:<port>, mpi"
 _ATTEMPTS = 3
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """What became of one unit.
+    """The end of one unit.
 
     Attributes
     ----------
     unit : object
         The argument.
     value : object
-        What the function returned; None where it failed.
+        Value of the function; None where it failed.
     error : Exception or None
-        What it raised, or the death of its worker where that happened too often.
+        Exception of the function, or the death of its worker where that happened three times.
     """
 
     unit: object
@@ -51,17 +47,17 @@ class Outcome:
     error: Exception | None
 
 
-def run_units(function, units, executor="local", *, on_done=None):
-    """Outcomes of ``function(unit)`` for every unit, in their order.
+def run_units(function, units, executor="processes", *, on_done=None):
+    """Return the outcomes of ``function(unit)`` for every unit, in their order.
 
     Parameters
     ----------
     function : callable
-        Module-level, so that other processes can import it.
+        Of a module, so that other processes can import it.
     units : sequence
         Picklable arguments.
-    executor : str or object with ``submit``
-        A name, or any ``concurrent.futures``-style executor; one that is given is left open.
+    executor : str or concurrent.futures.Executor
+        A name, or an executor, which is left open.
     on_done : callable, optional
         ``on_done(outcome)`` in this process whenever a unit has ended.
 
@@ -73,14 +69,15 @@ def run_units(function, units, executor="local", *, on_done=None):
     ------
     InputError
         If the name is unknown, the package behind it is missing, or its cluster does not answer.
+    KeyboardInterrupt
+        After Ctrl-C; units in processes of this machine have then stopped.
 
     Notes
     -----
-    A unit that raises is an outcome with its error; the others go on. Units whose worker died are
-    submitted again, at most three times each in all; a death in ``local`` costs no other unit,
-    while an executor that breaks as a whole costs each of its units an attempt.
-    After Ctrl-C or SIGTERM local workers end their units as :mod:`aniso.runs.interruptions` says, and
-    they do so when this process dies. Units on a cluster go on until
+    A unit that raises, or whose value can't be pickled, fails alone. A pool that breaks, as pools
+    of processes do where a worker dies, is replaced where it was opened by name. The units that
+    were at work in it then run one at a time, so that a deadly unit costs itself alone; it is given
+    up after three deaths. Units on a cluster go on after Ctrl-C until
     :func:`aniso.runs.run_directory.ask_to_stop` reaches them.
 
     Examples
@@ -88,98 +85,116 @@ def run_units(function, units, executor="local", *, on_done=None):
     >>> [outcome.value for outcome in run_units(abs, [-1, 2], "serial")]
     [1, 2]
     """
-    units = list(units)
-    outcomes = {}
+    work = _Work(function, list(units), on_done)
+    if executor == "serial":
+        work.run_here()
+    elif isinstance(executor, str):
+        while work.unfinished():
+            with _named(executor, work.unfinished()) as (pool, width):
+                work.run_in(pool, width)
+    elif callable(getattr(executor, "submit", None)):
+        broken = work.run_in(executor, len(work.units))
+        work.give_up(broken)
+    else:
+        raise checks.InputError(
+            f"executor={executor!r}; expected one of: {NAMES}; or an object with submit"
+        )
+    return [work.outcomes[index] for index in range(len(work.units))]
 
-    def finish(index, outcome):
-        outcomes[index] = outcome
-        if on_done is not None:
-            on_done(outcome)
 
-    waiting, broken = list(range(len(units))), None
-    for attempt in range(1, _ATTEMPTS + 1):
-        lost = []
-        with _opened(executor, len(waiting)) as pool:
-            futures = {}
+class _Work:
+    """Units by index: those that wait, those that run alone, and the outcomes so far."""
+
+    def __init__(self, function, units, on_done):
+        self.function, self.units, self.on_done = function, units, on_done
+        self.outcomes, self.attempts = {}, Counter()
+        self.waiting, self.alone = deque(range(len(units))), deque()
+
+    def unfinished(self):
+        """Return the number of units without an outcome."""
+        return len(self.units) - len(self.outcomes)
+
+    def finish(self, index, value, error=None):
+        """Note the outcome of a unit."""
+        self.outcomes[index] = Outcome(self.units[index], value, error)
+        if self.on_done is not None:
+            self.on_done(self.outcomes[index])
+
+    def give_up(self, error):
+        """Note the same error for all units without an outcome."""
+        for index in range(len(self.units)):
+            if index not in self.outcomes:
+                self.finish(index, None, error)
+
+    def run_here(self):
+        """Run all units in this process."""
+        for index, unit in enumerate(self.units):
             try:
-                for index in waiting:
-                    futures[pool.submit(function, units[index])] = index
-            except BrokenExecutor as error:
-                lost = [index for index in waiting if index not in futures.values()]
-                broken = error
-            for future, index in _as_completed(futures):
+                with _sent_results.one_blas_thread():
+                    value = self.function(unit)
+            except Exception as error:
+                self.finish(index, None, error)
+            else:
+                self.finish(index, value)
+
+    def run_in(self, pool, width):
+        """Run units, at most `width` at a time, until all have ended or the pool breaks.
+
+        Returns
+        -------
+        BrokenExecutor or None
+        """
+        running, lost, broken = {}, [], None
+        while running or (broken is None and (self.waiting or self.alone)):
+            while broken is None and (index := self._next(len(running), width)) is not None:
                 try:
-                    finish(index, Outcome(units[index], future.result(), None))
-                except (*_deaths(), KeyboardInterrupt) as error:
-                    # a KeyboardInterrupt of the future: somebody has stopped the worker alone; this
-                    # program would have heard its own signal before it came here
-                    getattr(pool, "resume", _nothing)()
-                    if attempt == _ATTEMPTS:
-                        finish(index, Outcome(units[index], None, error))
-                    else:
-                        lost.append(index)
+                    future = pool.submit(
+                        _sent_results.called_and_pickled, self.function, self.units[index]
+                    )
+                except BrokenExecutor as error:
+                    broken = error
+                    lost.append(index)
+                else:
+                    running[future] = index
+            for future in wait(running, return_when=FIRST_COMPLETED).done:
+                index = running.pop(future)
+                try:
+                    value = pickle.loads(future.result())
+                except BrokenExecutor as error:
+                    broken = error
+                    lost.append(index)
+                except CancelledError as error:
+                    self._again(index, error)
                 except Exception as error:
-                    finish(index, Outcome(units[index], None, error))
-        waiting = sorted(lost)
-        if not waiting:
-            break
-    for index in waiting:
-        finish(index, Outcome(units[index], None, broken))
-    return [outcomes[index] for index in range(len(units))]
+                    self.finish(index, None, error)
+                else:
+                    self.finish(index, value)
+        if len(lost) == 1:
+            self._again(lost[0], broken)
+        else:  # any of them may have been the cause
+            self.alone.extend(sorted(lost))
+        return broken
 
+    def _next(self, num_running, width):
+        # index of the unit to begin now, or None
+        if self.alone:
+            return self.alone.popleft() if num_running == 0 else None
+        return self.waiting.popleft() if self.waiting and num_running < width else None
 
-def _nothing():
-    pass
-
-
-def _as_completed(futures):
-    # callbacks, because the futures of Dask can't be waited for with those of the standard library
-    done = queue.SimpleQueue()
-    for future in futures:
-        future.add_done_callback(done.put)
-    for _ in range(len(futures)):
-        future = done.get()
-        yield future, futures[future]
-
-
-def _deaths():
-    """Exceptions that stand for the death of a worker."""
-    distributed = sys.modules.get("distributed")
-    if distributed is None:
-        return (BrokenExecutor, CancelledError)
-    return (BrokenExecutor, CancelledError, distributed.client.FutureCancelledError)
-
-
-@contextlib.contextmanager
-def _opened(executor, num_units):
-    if not isinstance(executor, str):
-        if not callable(getattr(executor, "submit", None)):
-            raise checks.InputError(
-                f"executor={executor!r}; expected one of: {NAMES}; or an object with submit"
-            )
-        yield executor
-        return
-    with _named(executor, num_units) as pool:
-        yield pool
-
-
-def _named(name, num_units):
-    kind, _, rest = name.partition(":")
-    if name == "serial":
-        return contextlib.nullcontext(_Serial())
-    if kind == "local" and (not rest or rest.isdigit()):
-        count = int(rest) if rest else cores.available()
-        checks.integer("the number of local processes", count, low=1)
-        return local_processes.opened(max(1, min(count, num_units)))
-    if name.startswith("dask://"):
-        return _dask(name)
-    if name == "mpi":
-        return _mpi()
-    raise checks.InputError(f"executor={name!r}; expected one of: {NAMES}")
+    def _again(self, index, error):
+        self.attempts[index] += 1
+        if self.attempts[index] == _ATTEMPTS:
+            self.finish(index, None, error)
+        else:
+            self.alone.append(index)
 
 
 def require_reachable(name):
-    """Refusal, before any work, of an executor that is unknown or does not answer.
+    """Refuse, before any work, an executor that is unknown or does not answer.
+
+    Parameters
+    ----------
+    name : str
 
     Raises
     ------
@@ -190,121 +205,29 @@ def require_reachable(name):
     Of ``mpi`` only the package is looked for: its workers, once met, wait for work.
     """
     if name == "mpi":
-        _mpi_futures()
-        return
-    with _named(name, 1):
-        pass
-
-
-class _Serial:
-    """Runs at once, in this process."""
-
-    def submit(self, function, *arguments):
-        future = Future()
-        try:
-            future.set_result(function(*arguments))
-        except Exception as error:
-            future.set_exception(error)
-        return future
+        _clusters.optional("mpi4py.futures", "mpi", name)
+    elif name != "serial":
+        with _named(name, 1):
+            pass
 
 
 @contextlib.contextmanager
-def _dask(name):
-    distributed = _optional("distributed", "dask", name)
-    host, port = _host_and_port(name)
-    try:
-        _require_greeting(host, port)
-        client = distributed.Client(
-            f"tcp://{host}:{port}", timeout=_SECONDS_TO_CONNECT, set_as_default=False
-        )
-    except (OSError, TimeoutError) as error:
-        raise checks.InputError(
-            f"executor={name!r} can't be reached ({error}); expected the address of a running "
-            "Dask scheduler"
-        ) from error
-    try:
-        _require_workers(client, name)
-        yield _DaskPool(client)
-    finally:
-        client.close()  # units that have not begun never will
-
-
-def _host_and_port(name):
-    try:
-        address = urllib.parse.urlsplit(name)
-        host, port = address.hostname, address.port
-    except ValueError:  # a port that is no number, or too large
-        host = port = None
-    if not host or not port:
-        raise checks.InputError(
-            f"executor={name!r}; expected dask://<host>:<port>, the port between 1 and 65535"
-        )
-    return host, port
-
-
-def _require_workers(client, name):
-    try:
-        client.wait_for_workers(1, timeout=_SECONDS_TO_CONNECT)
-    except TimeoutError as error:
-        raise checks.InputError(
-            f"executor={name!r} has no workers; expected at least one: start them by "
-            f"dask worker {client.scheduler.address}"
-        ) from error
-
-
-def _require_greeting(host, port):
-    # a client would go on trying, and believe any bytes; a scheduler sends the length of its
-    # first message at once
-    with socket.create_connection((host, port), _SECONDS_TO_CONNECT) as connection:
-        length = int.from_bytes(connection.recv(8, socket.MSG_WAITALL), "little")
-    if not 0 < length <= _LONGEST_GREETING:
-        raise OSError("what answers there is no Dask scheduler")
-
-
-class _DaskPool:
-    """A Dask client with the calls of an executor; every call is a task of its own."""
-
-    def __init__(self, client):
-        self.client = client
-
-    def submit(self, function, *arguments):
-        # impure: two equal units are two tasks; a task whose worker dies goes to another
-        return self.client.submit(_work_for_dask, function, *arguments, pure=False)
-
-
-def _work_for_dask(function, *arguments):
-    # a unit that was asked to stop; Dask would end its worker
-    try:
-        return function(*arguments)
-    except KeyboardInterrupt as error:
-        raise CancelledError("the unit was asked to stop") from error
-
-
-@contextlib.contextmanager
-def _mpi():
-    with _mpi_futures().MPIPoolExecutor() as pool:
-        yield _MpiPool(pool)
-
-
-class _MpiPool:
-    """An MPI pool whose units fail alone, also by an exception that can't be made again here."""
-
-    def __init__(self, pool):
-        self.pool = pool
-
-    def submit(self, function, *arguments):
-        return self.pool.submit(_sent_results.called, function, *arguments)
-
-
-def _mpi_futures():
-    return _optional("mpi4py.futures", "mpi", "mpi")
-
-
-def _optional(module, extra, name):
-    try:
-        return importlib.import_module(module)
-    except (ImportError, RuntimeError) as error:
-        raise checks.InputError(
-            f"executor={name!r} needs a package that can't be loaded ({error}); "
-            f"expected pip install 'aniso[{extra}]'"
-        ) from error
+def _named(name, num_units):
+    """Yield the pool of a name and the number of units that it takes at a time."""
+    kind, _, rest = name.partition(":")
+    if kind == "processes" and (not rest or rest.isdigit()):
+        count = int(rest) if rest else cores.available()
+        checks.integer("the number of processes", count, low=1)
+        # no more than run: after a death those alone are suspects
+        width = max(1, min(count, num_units))
+        with processes.Processes(width) as pool:
+            yield pool, width
+    elif name.startswith("dask://"):
+        with _clusters.dask(name) as client:
+            # impure: two equal units are two tasks
+            yield client.get_executor(pure=False), num_units
+    elif name == "mpi":
+        with _clusters.mpi(name) as pool:
+            yield pool, num_units
+    else:
+        raise checks.InputError(f"executor={name!r}; expected one of: {NAMES}")

@@ -16,7 +16,7 @@ _LONGEST_CHAIN = 40  # of symbolic links, as in Linux
 
 
 def require_writable(name, path, *, devices=False):
-    """The path, after checking that it can be written; nothing is left behind.
+    """Return the path after checking that it can be written; nothing is left behind.
 
     Parameters
     ----------
@@ -56,7 +56,7 @@ def require_writable(name, path, *, devices=False):
 
 
 def require_folder(name, path):
-    """The path of a folder, made with its parents where it is not there.
+    """Return the path of a folder, made with its parents if absent.
 
     Raises
     ------
@@ -76,7 +76,7 @@ def require_folder(name, path):
 
 @contextlib.contextmanager
 def atomic_writer(path, mode="w"):
-    """A file object whose contents appear under `path` only when the block has succeeded.
+    """Open a file whose contents appear under `path` only when the block has succeeded.
 
     Parameters
     ----------
@@ -143,7 +143,7 @@ _REFUSED = ("block device", "socket", _LOOP)
 
 
 def _destination(path):
-    """Where a file of this name is written, and what stands there: None for a file or nothing."""
+    """Return the path to write to, and the kind of what is there: None for a file or nothing."""
     if _descriptor(path) is not None:
         return path, "open file"
     target = Path(os.path.realpath(path))
@@ -162,7 +162,7 @@ def _destination(path):
 
 
 def _descriptor(path):
-    """The number of an open file of this process that the path stands for, or None."""
+    """Return the number of an open file of this process that the path stands for, or None."""
     for _ in range(_LONGEST_CHAIN):
         path = os.path.abspath(path)
         named = re.fullmatch(rf"(?:/dev|/proc/(?:self|{os.getpid()}))/fd/(\d+)", path)

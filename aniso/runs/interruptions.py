@@ -30,7 +30,7 @@ def _note(number, _):
 
 @contextlib.contextmanager
 def handled(*, waiting=False, signals=SIGNALS):
-    """A context in which SIGTERM raises KeyboardInterrupt as SIGINT does.
+    """Let SIGTERM raise KeyboardInterrupt, as SIGINT does, within a context.
 
     Parameters
     ----------
@@ -74,7 +74,7 @@ def handled(*, waiting=False, signals=SIGNALS):
 
 
 def requested():
-    """Whether a signal has asked this process to stop.
+    """Return whether a signal has asked this process to stop.
 
     Returns
     -------
@@ -90,7 +90,7 @@ def requested():
 
 @contextlib.contextmanager
 def deferred():
-    """A context in which requests wait; the computation asks :func:`requested` and stops itself.
+    """Let requests wait within a context; the computation asks :func:`requested`.
 
     Examples
     --------

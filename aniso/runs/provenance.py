@@ -10,7 +10,7 @@ _PACKAGES = ("numpy", "scipy", "autograd", "numba", "matplotlib")
 
 
 def environment():
-    """Versions and machine as plain data.
+    """Return versions and machine as plain data.
 
     Returns
     -------

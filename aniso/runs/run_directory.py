@@ -1,4 +1,4 @@
-"""Run directories: what a long computation leaves on disk so that nothing recorded is lost.
+"""Run directories: a long computation on disk, so that no recorded number is lost.
 
     run.json               parameters, seed, environments (versions and machines that worked on it)
     progress.json          step, number of steps, time of writing
@@ -19,8 +19,10 @@ import warnings
 from dataclasses import dataclass
 from pathlib import Path
 
-from aniso.runs import (array_files, file_locks, files, parameter_differences, provenance,)
 from aniso import checks
+from aniso.runs import array_files, files, provenance
+from aniso.runs._directory_lock import acquire
+from aniso.runs._identity import parameter_differences, plain_data
 
 _KEPT = 2
 _CHECKPOINT = re.compile(r"checkpoint-(\d+)\.npz")
@@ -30,16 +32,12 @@ _SECONDS_BETWEEN_LOOKS = 1.0
 
 
 class DamagedFile(UserWarning):
-    """A stored file that can't be read; the run goes on from the state before it."""
-
-
-class DirectoryInUse(UserWarning):
-    """Another process works in a run directory; its end is waited for."""
+    """A stored file is damaged; the run goes on from the state before it."""
 
 
 @dataclass(frozen=True)
 class Stored:
-    """Arrays with details, as they were saved.
+    """Arrays with details, equal to those that were saved.
 
     Attributes
     ----------
@@ -70,19 +68,17 @@ class RunDirectory:
     Raises
     ------
     InputError
-        If the directory belongs to other parameters (the message shows the difference), holds
-        something else, is still worked on by another process after a minute, or can't be written;
-        or if the parameters are no plain data.
+        If the parameters are no plain data; or if the directory belongs to others (the message
+        shows the difference), is damaged, in use for a minute, or can't be made, locked or written.
 
     Warns
     -----
     DirectoryInUse
-        While it waits for another process, a unit for example that goes on after its program.
+        While it waits for another process.
 
     Examples
     --------
-    >>> import tempfile
-    >>> import numpy as np
+    >>> import numpy as np, tempfile
     >>> folder = tempfile.mkdtemp()
     >>> with RunDirectory(folder, {"learning_rate": 0.1}, seed=1) as run:
     ...     run.save_checkpoint(5, {"theta": np.ones(2)}, {})
@@ -98,14 +94,8 @@ class RunDirectory:
     """
 
     def __init__(self, folder, parameters, *, seed):
-        self.folder = Path(folder)
-        try:
-            self.folder.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise checks.InputError(
-                f"the run directory {str(folder)!r} can't be created: {error.strerror}"
-            ) from error
-        self._identity = _plain({"parameters": parameters, "seed": seed})
+        self.folder = files.require_folder("the run directory", folder)
+        self._identity = plain_data({"parameters": parameters, "seed": seed})
         self._refuse_foreign()
         self._lock, self._looked = None, 0.0
 
@@ -117,7 +107,7 @@ class RunDirectory:
 
     def __enter__(self):
         files.require_writable("the run directory", self.folder / "run.json")
-        self._lock = self._waited_for()
+        self._lock = acquire(self.folder, _SECONDS_TO_WAIT)
         try:
             (self.folder / _STOP).unlink(missing_ok=True)
             self._looked = time.monotonic()
@@ -130,34 +120,6 @@ class RunDirectory:
 
     def __exit__(self, *_):
         self._lock.release()
-
-    def _waited_for(self):
-        # the lock, once whoever holds it has gone
-        end = time.monotonic() + _SECONDS_TO_WAIT
-        told, warned = f"another process works in the run directory {str(self.folder)!r}", False
-        while True:
-            try:
-                return file_locks.acquire(self.folder / "lock", wait=False)
-            except BlockingIOError as error:
-                if time.monotonic() > end:
-                    raise checks.InputError(
-                        f"{told}; wait for it, or choose another directory"
-                    ) from error
-            except OSError as error:
-                raise checks.InputError(
-                    f"the run directory {str(self.folder)!r} can't be locked: {error.strerror}; "
-                    "choose one on another file system"
-                ) from error
-            if not warned:
-                warned = True
-                warnings.warn(
-                    f"{told}; waiting for it, {_SECONDS_TO_WAIT:g} s at most",
-                    DirectoryInUse,
-                    stacklevel=3,
-                )
-            time.sleep(0.1)
-
-    # ---- identity
 
     def _read_json(self, name):
         path = self.folder / name
@@ -175,7 +137,7 @@ class RunDirectory:
         if found is None:
             return
         stored = {key: found.get(key) for key in self._identity}
-        lines = list(parameter_differences.differences(stored, self._identity))
+        lines = list(parameter_differences(stored, self._identity))
         if lines:
             shown = "\n".join(f"  {line}" for line in lines)
             raise checks.InputError(
@@ -194,8 +156,6 @@ class RunDirectory:
         with files.atomic_writer(self.folder / name) as stream:
             json.dump(content, stream, indent=1)
 
-    # ---- checkpoints
-
     def _checkpoints(self):
         # newest first
         names = filter(None, map(_CHECKPOINT.fullmatch, os.listdir(self.folder)))
@@ -203,13 +163,13 @@ class RunDirectory:
         return [self.folder / name[0] for name in ordered]
 
     def save_checkpoint(self, step, arrays, details, *, num_steps=None):
-        """The state after `step` steps; older ones but the last are removed afterwards."""
+        """Write the state after `step` steps; of the older ones only the last is kept."""
         self._save(f"checkpoint-{step:09d}.npz", step, arrays, details)
-        self._tell(step, num_steps)
+        self._write_progress(step, num_steps)
         self._remove_checkpoints(_KEPT)
 
     def attend(self, step, num_steps):
-        """Tell those who watch how far the run is, and hear whether they ask it to stop.
+        """Write the progress, and return whether the run is asked to stop.
 
         Returns
         -------
@@ -218,16 +178,16 @@ class RunDirectory:
 
         Notes
         -----
-        For every step: between seconds it does nothing, and says no.
+        It may be called at every step: it acts once a second, and returns False in between.
         """
         now = time.monotonic()
         if now - self._looked < _SECONDS_BETWEEN_LOOKS:
             return False
         self._looked = now
-        self._tell(step, num_steps)
+        self._write_progress(step, num_steps)
         return (self.folder / _STOP).exists()
 
-    def _tell(self, step, num_steps):
+    def _write_progress(self, step, num_steps):
         progress = {"step": step, "num_steps": num_steps, "written": time.time()}
         self._write_json("progress.json", progress)
 
@@ -237,12 +197,12 @@ class RunDirectory:
                 path.unlink()
 
     def latest_checkpoint(self):
-        """The newest checkpoint that can be read, as :class:`Stored`; None if there is none.
+        """Return the newest readable checkpoint as :class:`Stored`; None if there is none.
 
         Warns
         -----
         DamagedFile
-            For each that can't be read.
+            For each damaged one.
         """
         for path in self._checkpoints():
             stored = self._load(path)
@@ -251,17 +211,17 @@ class RunDirectory:
         return None
 
     def save_result(self, step, arrays, details):
-        """The final arrays; checkpoints but the last, for the case of damage, are removed."""
+        """Write the final arrays; of the checkpoints the last is kept, for the case of damage."""
         self._save("result.npz", step, arrays, details)
         self._remove_checkpoints(1)
 
     def result(self):
-        """The final arrays as :class:`Stored`, or None.
+        """Return the final arrays as :class:`Stored`; None if they are absent or damaged.
 
         Warns
         -----
         DamagedFile
-            If they can't be read; None is returned and the last checkpoint is still there.
+            If they are damaged. The last checkpoint is still there.
         """
         path = self.folder / "result.npz"
         return self._load(path) if path.exists() else None
@@ -287,24 +247,13 @@ class RunDirectory:
             return None
 
 
-def _plain(identity):
-    try:
-        return json.loads(json.dumps(identity))
-    except (TypeError, ValueError) as error:
-        raise checks.InputError(
-            f"parameters or seed of the run directory can't be stored ({error}); expected plain "
-            "data: numbers, text, lists and dicts; for a function its name and version, for an "
-            "array its hash"
-        ) from error
-
-
 def ask_to_stop(folders):
-    """Ask the runs in these directories, in whatever process, to write a checkpoint and stop.
+    """Ask the runs in these directories, in any process, to write a checkpoint and stop.
 
     Parameters
     ----------
     folders : sequence of path-like
-        Those that do not exist are passed over; the next opening forgets the request.
+        Absent ones are passed over. The next opening of a directory forgets the request.
     """
     for folder in folders:
         with contextlib.suppress(OSError):
@@ -312,15 +261,15 @@ def ask_to_stop(folders):
 
 
 def stored_arrays(folder, parameters, seed, compute):
-    """Arrays of a computation without steps, done once: taken from its directory afterwards.
+    """Return the arrays of a computation without steps, from its directory once it was done.
 
     Parameters
     ----------
     folder, parameters, seed
         As of :class:`RunDirectory`.
     compute : callable
-        ``compute() -> dict of str to ndarray``. The function itself does not count: whatever
-        decides what it computes belongs into `parameters`.
+        ``compute() -> dict of str to ndarray``. The function is not part of the identity of the
+        run: everything that its arrays depend on belongs into `parameters`.
 
     Returns
     -------
@@ -333,8 +282,7 @@ def stored_arrays(folder, parameters, seed, compute):
 
     Examples
     --------
-    >>> import tempfile
-    >>> import numpy as np
+    >>> import numpy as np, tempfile
     >>> folder = tempfile.mkdtemp()
     >>> for attempt in (1, 2):
     ...     stored_arrays(folder, {}, 0, lambda: {"attempt": np.array(attempt)})

@@ -1,8 +1,30 @@
-"""Where the parameters of a stored run and those asked for differ, in lines for a reader."""
+"""The identity of a run, its parameters and seed: as plain data, and compared with another one."""
+
+import json
+
+from aniso import checks
 
 
-def differences(stored, asked):
-    """Lines that say where two nested dictionaries differ.
+def plain_data(identity):
+    """Return a dictionary as JSON would give it back.
+
+    Raises
+    ------
+    InputError
+        If it holds anything but numbers, text, lists and dicts.
+    """
+    try:
+        return json.loads(json.dumps(identity))
+    except (TypeError, ValueError) as error:
+        raise checks.InputError(
+            f"parameters or seed of the run directory can't be stored ({error}); expected plain "
+            "data: numbers, text, lists and dicts; for a function its name and version, for an "
+            "array its hash"
+        ) from error
+
+
+def parameter_differences(stored, asked):
+    """Yield a line for each entry in which two nested dictionaries differ.
 
     Parameters
     ----------
@@ -15,7 +37,7 @@ def differences(stored, asked):
 
     Examples
     --------
-    >>> list(differences({"a": 1, "b": 2}, {"a": 1, "c": {"d": 3}}))
+    >>> list(parameter_differences({"a": 1, "b": 2}, {"a": 1, "c": {"d": 3}}))
     ['b: stored 2, not asked for', 'c.d: not stored, asked for 3']
     """
     stored, asked = _flat(stored), _flat(asked)

@@ -1,0 +1,121 @@
+"""The claims of Figures 1 and 6: the ends of two dynamics, compared seed by seed."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from analysis import claims, figure_style, vgg
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """The ends of two dynamics over the seeds with which neither diverged.
+
+    Attributes
+    ----------
+    first, second : float
+        Mean ends; NaN where no seed is left.
+    difference, standard_error : float
+        ``first - second`` by seeds, see :func:`claims.over_seeds`; NaN where too few are left.
+    remark : str
+        The divergences, for a reader.
+    """
+
+    first: float
+    second: float
+    difference: float
+    standard_error: float
+    remark: str
+
+
+def compare(ends, first, second, own_error):
+    """Compare two dynamics seed by seed.
+
+    Parameters
+    ----------
+    ends : ndarray, shape (seeds, dynamics)
+        NaN where a run diverged.
+    first, second : str
+    own_error : float
+        Sampling error of one seed's difference.
+
+    Returns
+    -------
+    Comparison
+        A comparison that divergences have left with one seed or none has no error bar.
+
+    Examples
+    --------
+    >>> ends = np.full((3, 5), 1.0)
+    >>> ends[0, vgg.DYNAMICS.index("sgd")] = np.nan
+    >>> compare(ends, "sgd", "gd", 0.0).remark
+    '; SGD diverged with 1 of 3 seeds'
+    """
+    pair = ends[:, [vgg.DYNAMICS.index(first), vgg.DYNAMICS.index(second)]]
+    lost = np.isnan(pair)
+    remark = "".join(
+        f"; {figure_style.LABELS[name]} diverged with {number} of {len(pair)} seeds"
+        for name, number in zip((first, second), lost.sum(axis=0), strict=True)
+        if number
+    )
+    kept = pair[~lost.any(axis=1)]
+    if len(kept) < min(2, len(pair)):
+        return Comparison(np.nan, np.nan, np.nan, np.nan, remark)
+    difference, error = claims.over_seeds(kept[:, 0] - kept[:, 1], own_error)
+    return Comparison(*kept.mean(axis=0), difference, error, remark)
+
+
+def compared(parameters, arrays, quantity, own_error, claim):
+    """Judge the ends of every aligned and every other dynamics, for each data set.
+
+    Parameters
+    ----------
+    parameters, arrays : dict
+    quantity : str
+        Name of the records, of which the last counts.
+    own_error : callable
+        ``(data set number, pair of dynamics numbers) -> float``, sampling error of a difference.
+    claim : callable
+        ``(name, place, aligned, other) -> (short name, statement, sign)``; the claim is that
+        ``sign * (aligned - other)`` is positive.
+
+    Returns
+    -------
+    list of claims.Claim
+    """
+    found = []
+    for number, name in enumerate(parameters["datasets"]):
+        place, ends = title(name, arrays["source"][number]), arrays[quantity][number, ..., -1]
+        for aligned in vgg.ALIGNED:
+            for other in vgg.ROUND:
+                short, statement, sign = claim(name, place, aligned, other)
+                pair = [vgg.DYNAMICS.index(aligned), vgg.DYNAMICS.index(other)]
+                c = compare(ends, aligned, other, own_error(number, pair))
+                gap = sign * c.difference
+                measured = f"{c.first:.4g} against {c.second:.4g}"
+                found.append(
+                    claims.judged(
+                        short, statement, gap, c.standard_error, measured, remark=c.remark
+                    )
+                )
+    return found
+
+
+def title(name, source):
+    """Return the name of a data set for a reader; a part of SVHN is called a subset."""
+    names = {"cifar10": "CIFAR-10", "svhn": "SVHN", "fashion_mnist": "FashionMNIST"}
+    partial = name == "svhn" and "official" not in str(source)
+    return names[name] + (" subset" if partial else "")
+
+
+def draw_legend(canvas, axes, num_seeds):
+    """Draw the legend of all dynamics below the panels."""
+    handles, labels = axes.get_legend_handles_labels()
+    canvas.legend(
+        handles,
+        labels,
+        loc="outside lower center",
+        ncols=5,
+        title=figure_style.seeds_note(num_seeds),
+        title_fontsize=7,
+    )
