@@ -136,3 +136,12 @@ def test_the_legend_of_a_group_explains_the_symbols_of_its_table(group):
     assert unexplained(group, checks) == []
     assert idle_symbols(group, checks) == []
     assert unknown_sources(checks) == []
+
+
+def test_a_symbol_without_a_meaning_and_a_source_without_a_heading_are_found():
+    source = "docs/theory/propositions.md, No such heading"
+    statement = Statement("a claim", "Tr(HΨ) ≥ a ζ_j, an ordinary sentence", "none", source)
+    planted = [compare(statement, 2.0, ">=", 1.0)]
+    assert unexplained("proposition1", planted) == ["HΨ", "ζ_j"]
+    assert {"k", "h"} <= set(idle_symbols("proposition1", planted))
+    assert unknown_sources(planted) == [source]

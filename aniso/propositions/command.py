@@ -16,7 +16,7 @@ from aniso.propositions import document, report
 from aniso.propositions.settings import SCALES, Settings
 from aniso.runs import files, processes, provenance
 
-# Groups without networks followed along training, whose readings the propositions share.
+# Groups that use no network along training; the other groups share those readings.
 _APART = ("definition1", "dynamics")
 
 
@@ -40,7 +40,7 @@ def main(arguments=None):
         try:
             settings = Settings(options.scale, options.seed)
             groups = [name for name in propositions.GROUPS if name in (options.only or [name])]
-            # The folder first: the file may be meant to lie in it.
+            # The folder comes first, since the file may lie in it.
             if options.plot is not None:
                 _require_figures(groups)
                 stack.enter_context(_folder_for_figures(options.plot))
@@ -52,7 +52,7 @@ def main(arguments=None):
 
 
 def _verify(groups, settings, options):
-    """Run the groups, show and write what was asked for; the exit status."""
+    """Run the groups, print and write the results, and return the exit status."""
     start = time.perf_counter()
     try:
         num_processes = min(os.cpu_count() or 1, 2)
@@ -93,7 +93,7 @@ def _write(options, settings, results, seconds):
 
 
 def run(groups, settings, console, *, num_processes=1):
-    """Results of every task of the given groups, with a progress bar on a terminal.
+    """Run every task of the given groups and return the results.
 
     Parameters
     ----------
@@ -101,7 +101,7 @@ def run(groups, settings, console, *, num_processes=1):
         Keys of :data:`aniso.propositions.GROUPS`.
     settings : aniso.propositions.settings.Settings
     console : rich.console.Console
-        Where progress is shown; nothing is shown if it is not a terminal.
+        Where the progress bar is drawn, if it is a terminal.
     num_processes : {1, 2}
         With 2, groups that use no network followed along training run in a second process. The
         numbers are the same.
@@ -153,7 +153,7 @@ def _run_groups(groups, settings):
 
 
 def _run_task(group, task):
-    """The task's result; an exception becomes a failed result, so that the others still run."""
+    """Run a task and return its result; an exception becomes a result with an error."""
     start = time.perf_counter()
     try:
         found, error = tuple(task.run()), ""
@@ -194,7 +194,7 @@ def _parser():
         "their numbers are those of the whole run",
     )
     scale = parser.add_mutually_exclusive_group()
-    help_texts = {"quick": "small sizes, about 10 s", "full": "heavy sizes, many minutes"}
+    help_texts = {"quick": "small sizes, less than a minute", "full": "heavy sizes, many minutes"}
     for name, text in help_texts.items():
         scale.add_argument(f"--{name}", dest="scale", action="store_const", const=name, help=text)
     parser.set_defaults(scale=SCALES[1])
@@ -217,7 +217,7 @@ def _require_figures(groups):
 
 @contextlib.contextmanager
 def _folder_for_figures(path):
-    """Create the folder and its parents; at the end remove those into which nothing was written."""
+    """Create the folder and its parents; at the end remove those that are still empty."""
     created = [folder for folder in (path, *path.parents) if not folder.exists()]
     try:
         try:
@@ -236,7 +236,9 @@ def _folder_for_figures(path):
 
 
 def program():
-    """Run the command as a process: a stream that can't show a letter or is full is no traceback.
+    """Run the command as a process, with messages in place of tracebacks for its streams.
+
+    A letter that standard output can't show is replaced. A full standard output is reported once.
 
     Returns
     -------
@@ -247,6 +249,6 @@ def program():
     status = main()
     try:
         sys.stdout.flush()
-    except OSError:  # told by main; the interpreter would tell it again at its end
+    except OSError:  # main has reported it; else the interpreter reports it again
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     return status

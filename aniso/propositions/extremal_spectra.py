@@ -1,4 +1,4 @@
-"""Spectra that use up the assumptions of Proposition 1, and what it promises for them.
+"""Spectra at the limit of the assumptions of Proposition 1, and the bound for them.
 
 Only the eigenvalues of H and the variances ``u_i^T Sigma u_i`` along its eigenvectors enter
 ``Tr(H Sigma)``, so a million dimensions are two vectors.
@@ -8,7 +8,7 @@ import numpy as np
 
 
 def spectrum(num_parameters, num_leading, decay):
-    """Eigenvalues that use up the assumption: 1 for j <= k and ``D^-d`` beyond.
+    """Return the largest eigenvalues that Proposition 1 allows: 1 for j <= k, then ``D^-d``.
 
     Parameters
     ----------
@@ -34,7 +34,9 @@ def spectrum(num_parameters, num_leading, decay):
 
 
 def least_aligned_noise(eigenvalues, coefficient):
-    """Noise variances along the eigenvectors of H, of trace 1, least aligned at a given a.
+    """Return the noise variances along the eigenvectors of H that are least aligned at a given a.
+
+    Their sum is 1.
 
     ``u_1^T Sigma u_1 = a lambda_1 / Tr H``, the rest in the direction of the smallest eigenvalue.
 

@@ -28,8 +28,7 @@ class WorstCase:
     point : ndarray, shape (n,)
         Parameters that reach it.
     start_margins : tuple of float
-        Margins at the starting points, for comparison: a search that does not improve on them is
-        no search.
+        Margins at the starting points, for comparison.
     num_evaluations : int
         Margins and gradients computed.
     """
