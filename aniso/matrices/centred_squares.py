@@ -97,10 +97,10 @@ def square_sums_of_rows(gradients, mean):
     count, dimension = gradients.shape
     mean = transfer.to_numpy(mean).astype(np.float64)
     size = max(1, min(count, _BLOCK_ENTRIES // max(1, dimension)))
-    network = getattr(gradients, "network", None)
-    if network is not None and network.data.vectors_at_once is not None:
+    rows_at_once = getattr(gradients, "rows_at_once", None)
+    if rows_at_once is not None:
         # deviations and their squares are in double precision
-        size = max(1, min(size, network.data.vectors_at_once // 2))
+        size = max(1, min(size, rows_at_once // 2))
     first, second = np.zeros(dimension), np.zeros(dimension)
     for start in range(0, count, size):
         rows = transfer.to_numpy(gradients.rows(start, min(start + size, count)))

@@ -67,9 +67,8 @@ class LayeredCovariance(PlacedOperator, FactoredCovariance):
     def __init__(self, factors, scale, convention, mean=None):
         self.factors, self.scale, self.convention = factors, float(scale), convention
         self.place = getattr(factors, "place", places.NUMPY)
-        network = getattr(factors, "network", None)
-        self._budget = None if network is None else network.memory_budget
-        self.rows_at_once = None if network is None else network.data.vectors_at_once
+        self._budget = getattr(factors, "memory_budget", None)
+        self.rows_at_once = getattr(factors, "rows_at_once", None)
         self.mean = factors.mean() if mean is None else mean
         dimension = factors.shape[1]
         LinearOperator.__init__(self, np.dtype(factors.dtype), (dimension, dimension))

@@ -27,7 +27,6 @@ __getattr__, __dir__, __all__ = lazy_loader.attach(
         "parameter_blocks",
         "passes",
         "placed_stack",
-        "pre_flight",
         "routing",
     ],
     submod_attrs={

@@ -5,13 +5,12 @@ import numpy as np
 from aniso import checks
 from aniso.arrays import functions
 from aniso.networks import passes
-from aniso.networks.curvature import tangent_products
-from aniso.networks.curvature.linearised import Linearisation
-from aniso.networks.curvature.tangents import TangentLinearisation
+from aniso.networks.curvature.cached import CachedLinearisation
+from aniso.networks.curvature.linearisation import Linearisation
 from aniso.networks.gradients.streamed import gradients_at
 from aniso.networks.placed_stack import PlacedStack
 
-# from so many vectors on a block is weighed against factors of which it may be made
+# From so many vectors on, a block may be made of cached factors.
 _WIDE = 16
 
 
@@ -79,12 +78,13 @@ class Network(PlacedStack):
 
         Returns
         -------
-        Linearisation or TangentLinearisation
+        Linearisation
+            With NumPy a :class:`aniso.networks.curvature.cached.CachedLinearisation`.
         """
         num_products = checks.integer("num_products", num_products, low=0)
         if not self.place.is_numpy:
-            return TangentLinearisation(self, theta, strategy)
-        return Linearisation(self, theta, strategy, num_products)
+            return Linearisation(self, theta, strategy)
+        return CachedLinearisation(self, theta, strategy, num_products)
 
     # ---- values
 
@@ -194,10 +194,10 @@ class Network(PlacedStack):
         self._over_chunks(of_chunk)
         return result
 
-    # ---- second order, without a cache
+    # ---- second order
 
     def hessian_product(self, theta, vectors):
-        """``H V`` for vectors (D,) or (D, K), the same shape.
+        """Return ``H V`` for vectors (D,) or (D, K), the same shape.
 
         Notes
         -----
@@ -205,35 +205,28 @@ class Network(PlacedStack):
         gradients a vector and no set-up. A wide block takes cached factors where these fit and
         are cheaper; for many products at one theta :meth:`linearise` keeps them.
         """
-        if self._wide(vectors):
-            return self.linearise(theta, num_products=0).hessian_product(vectors)
-        return tangent_products.hessian_product(self, theta, vectors)
+        return self._linearised_for(theta, vectors).hessian_product(vectors)
 
     def generalized_gauss_newton_product(self, theta, vectors):
-        """``G V`` with ``G = (1/N) sum_i J_i^T S_i J_i``, vectors (D,) or (D, K)."""
-        if self._wide(vectors):
-            at = self.linearise(theta, num_products=0)
-            return at.generalized_gauss_newton_product(vectors)
-        return tangent_products.gauss_newton_product(self, theta, vectors)
+        """Return ``G V`` with ``G = (1/N) sum_i J_i^T S_i J_i``, vectors (D,) or (D, K)."""
+        return self._linearised_for(theta, vectors).generalized_gauss_newton_product(vectors)
 
     def fisher_product(self, theta, vectors):
-        """``F V``, F the Fisher matrix with the model's own labels, vectors (D,) or (D, K)."""
-        if self._wide(vectors):
-            return self.linearise(theta, num_products=0).fisher_product(vectors)
-        return tangent_products.fisher_product(self, theta, vectors)
+        """Return ``F V`` for vectors (D,) or (D, K); F has the labels of the model itself."""
+        return self._linearised_for(theta, vectors).fisher_product(vectors)
 
     def quadratic_forms(self, theta, vectors):
-        """``v^T H v`` for vectors (D,) or (D, K): float or (K,), about half a product each."""
-        if self._wide(vectors):
-            return self.linearise(theta, num_products=0).quadratic_forms(vectors)
-        return tangent_products.forms(self, theta, vectors)
+        """Return ``v^T H v`` for vectors (D,) or (D, K): float or (K,), half a product each."""
+        return self._linearised_for(theta, vectors).quadratic_forms(vectors)
 
-    def _wide(self, vectors):
-        # a block for which cached factors may pay; they are NumPy's
-        return self.place.is_numpy and np.ndim(vectors) == 2 and np.shape(vectors)[1] >= _WIDE
+    def _linearised_for(self, theta, vectors):
+        # cached factors may pay for a wide block; they are NumPy's
+        if self.place.is_numpy and np.ndim(vectors) == 2 and np.shape(vectors)[1] >= _WIDE:
+            return CachedLinearisation(self, theta, num_products=0)
+        return Linearisation(self, theta)
 
     def hessian(self, theta):
-        """Hessian of the mean loss, dense (D, D); that of :meth:`linearise`, by the same route.
+        """Return the Hessian of the mean loss, dense (D, D).
 
         Raises
         ------

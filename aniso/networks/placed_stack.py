@@ -10,6 +10,8 @@ from aniso.networks.fast.choice import fused
 from aniso.networks.layers.stack import Stack, require_stack
 from aniso.threads import Workers
 
+_SHOWN_BLOCKS = 24
+
 
 class PlacedStack:
     """Layers, a loss and data where they are computed with; see :class:`aniso.networks.Network`.
@@ -70,6 +72,18 @@ class PlacedStack:
             self.stack, inputs, targets, self.place, self.dtype, self.workers, memory_budget
         )
 
+    def __repr__(self):
+        blocks = [f"{name}: {part.stop - part.start}" for name, part in self.blocks.items()]
+        if len(blocks) > _SHOWN_BLOCKS:
+            blocks = [*blocks[:_SHOWN_BLOCKS], f"and {len(blocks) - _SHOWN_BLOCKS} more"]
+        loss = type(self.output_loss).__name__
+        where = "" if self.place.is_numpy else f", {self.place}"
+        return (
+            f"<{type(self).__name__}: N = {self.num_examples} examples, D = {self.num_parameters} "
+            f"parameters, {self.num_outputs} outputs, {loss}, {self.dtype}{where}\n"
+            f"    {', '.join(blocks)}>"
+        )
+
     # ---- shapes
 
     @property
@@ -83,8 +97,13 @@ class PlacedStack:
         return self.model.num_parameters
 
     @property
+    def blocks(self):
+        """Parts of theta by the name of their layer; see :attr:`aniso.networks.Stack.blocks`."""
+        return self.model.blocks
+
+    @property
     def num_outputs(self):
-        """C."""
+        """C, the number of outputs."""
         return self.model.num_outputs
 
     def subset(self, indices):

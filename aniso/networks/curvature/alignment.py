@@ -15,11 +15,11 @@ import numpy as np
 from aniso import checks
 from aniso.arrays import functions, places, transfer
 from aniso.matrices import centred_squares
-from aniso.networks.curvature import tangent_products
 from aniso.networks.parameter_blocks import blocks_of
 
 _FORMS = 128
 _ROW_ENTRIES = 2**25
+_SHOWN_LAYERS = 24
 
 
 @dataclass(frozen=True)
@@ -53,6 +53,20 @@ class NoiseCurvature:
     hessian_traces: np.ndarray
     noise_traces: np.ndarray
 
+    def __repr__(self):
+        head = (
+            f"<NoiseCurvature: Tr(H Sigma) = {self.alignment:.6g}, isotropic {self.isotropic:.6g}"
+        )
+        rows = [
+            f"{name}: {own:.6g}, isotropic {isotropic:.6g}"
+            for name, own, isotropic in zip(
+                self.layers, self.layer_alignments, self.layer_isotropic, strict=True
+            )
+        ]
+        if len(rows) > _SHOWN_LAYERS:
+            rows = [*rows[:_SHOWN_LAYERS], f"and {len(rows) - _SHOWN_LAYERS} more layers"]
+        return "\n    ".join([head, *rows]) + ">"
+
     @property
     def ratio(self):
         """``Tr(H Sigma) / Tr(H Sigma_bar)``.
@@ -78,13 +92,12 @@ def from_factors(factors, bilinear, gradients):
     return total + bilinear_part(bilinear, gradients, workers), by_layer
 
 
-def from_forms(network, theta, gradients):
-    """The same without a cache, from ``c^T H c`` of every centred gradient c.
+def from_forms(at, gradients):
+    """Return the same without a cache, from ``c^T H c`` of every centred gradient c.
 
     Parameters
     ----------
-    network : Network
-    theta : ndarray, shape (D,)
+    at : Linearisation
     gradients : GradientFactors or StreamedGradients
         Every row is formed once.
 
@@ -93,14 +106,14 @@ def from_forms(network, theta, gradients):
     total : float
     by_layer : ndarray
     """
-    blocks = blocks_of(network.stack)
+    blocks = blocks_of(at.network.stack)
     mean, (count, dimension) = gradients.mean(), gradients.shape
     step = max(1, min(_FORMS, _ROW_ENTRIES // dimension))
-    if network.data.vectors_at_once is not None:
-        step = min(step, network.data.vectors_at_once)
+    if gradients.rows_at_once is not None:
+        step = min(step, gradients.rows_at_once)
 
     def sum_of_forms(rows):
-        return float(functions.double_sum(tangent_products.forms(network, theta, rows.T)))
+        return float(functions.double_sum(at.quadratic_forms(rows.T)))
 
     total, by_layer = 0.0, np.zeros(len(blocks))
     for start in range(0, count, step):
@@ -141,11 +154,10 @@ def summary(network, gradients, hessian_diagonal, total, by_layer):
     error = 8 * np.finfo(hessian_diagonal.dtype).eps
     curvature_trace, curvature = _traces(hessian_diagonal, error * np.abs(hessian_diagonal), blocks)
     by_layer = np.where(noise == 0, 0.0, by_layer)
-    names = [type(network.model.layers[i]).__name__ for i in network.model.parameterised]
     return NoiseCurvature(
         float(total) if noise_trace != 0 else 0.0,
         curvature_trace * noise_trace / int(sizes.sum()),
-        tuple(f"{name} {number}" for number, name in enumerate(names, start=1)),
+        tuple(network.blocks),
         by_layer,
         curvature * noise / sizes,
         curvature,

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from aniso.arrays import places
 from aniso.networks import passes
 from aniso.networks.layers.dense import Dense
 from aniso.networks.parameter_blocks import blocks_of
@@ -18,22 +19,36 @@ from aniso.networks.parameter_blocks import blocks_of
 _STORED_ENTRIES = 16_000_000
 
 
-def matrix_factors(matrices):
-    """Factors L (n, C, r) of positive semi-definite ``S = L L^T`` (n, C, C), r the largest rank.
+def square_roots(matrices):
+    """Return roots L_i of symmetric positive semi-definite matrices, ``S_i = L_i L_i^T``.
+
+    Parameters
+    ----------
+    matrices : array, shape (n, C, C)
+        S_i, of any array library.
+
+    Returns
+    -------
+    array, shape (n, C, r)
+        r is the largest rank among the S_i: C - 1 for a softmax. Eigenvalues below the rounding
+        of the largest matrix count as zero.
 
     Examples
     --------
-    >>> matrix_factors(np.array([[[1.0, 1.0], [1.0, 1.0]]])).shape
+    >>> square_roots(np.array([[[4.0]]]))
+    array([[[2.]]])
+    >>> square_roots(np.array([[[1.0, 1.0], [1.0, 1.0]]])).shape
     (1, 2, 1)
     """
+    xp = places.namespace(matrices)
     if matrices.shape[-1] == 1:
-        return np.sqrt(matrices)
-    values, vectors = np.linalg.eigh(matrices)
-    # rounding of the largest matrix: what lies below changes no digit of the sum
-    threshold = 8 * len(values[0]) * np.finfo(matrices.dtype).eps * values.max()
-    rank = max(1, int((values > threshold).sum(axis=1).max()))
-    values, vectors = values[:, -rank:], vectors[:, :, -rank:]
-    return vectors * np.sqrt(np.maximum(values, 0))[:, None, :]
+        return xp.sqrt(matrices)
+    values, vectors = xp.linalg.eigh(matrices)
+    threshold = 8 * values.shape[-1] * xp.finfo(values.dtype).eps * xp.max(values)
+    num_positive = xp.sum(xp.astype(values > threshold, xp.int64), axis=1)
+    first = values.shape[-1] - max(1, int(xp.max(num_positive)))
+    values, vectors = values[:, first:], vectors[:, :, first:]
+    return vectors * xp.sqrt(xp.clip(values, 0.0, None))[:, None, :]
 
 
 @dataclass(frozen=True)

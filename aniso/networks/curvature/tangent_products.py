@@ -10,44 +10,6 @@ from array_api_compat import array_namespace
 from aniso.networks import passes
 
 
-def hessian_product(network, theta, vectors):
-    """``H V`` for vectors (D,) or (D, K), the same shape, in groups that the budget lets."""
-    return _product(network, theta, vectors, network.output_loss.hessian, second_order=True)
-
-
-def gauss_newton_product(network, theta, vectors):
-    """``G V`` for vectors (D,) or (D, K), the same shape."""
-    return _product(network, theta, vectors, network.output_loss.hessian, second_order=False)
-
-
-def fisher_product(network, theta, vectors):
-    """``F V`` for vectors (D,) or (D, K), the same shape."""
-
-    def information(outputs, _):
-        return network.output_loss.fisher_information(outputs)
-
-    return _product(network, theta, vectors, information, second_order=False)
-
-
-def _product(network, theta, vectors, output_matrices, second_order):
-    theta = network.check_theta(theta)
-    rows, single = network.check_vectors(vectors)
-
-    def of_group(group):
-        return products(network, theta, group, output_matrices, second_order)
-
-    product = network.in_groups(of_group, rows).T
-    return product[:, 0] if single else product
-
-
-def forms(network, theta, vectors):
-    """``v^T H v`` for vectors (D,) or (D, K): float or (K,)."""
-    theta = network.check_theta(theta)
-    rows, single = network.check_vectors(vectors)
-    values = network.in_groups(lambda group: quadratic_forms(network, theta, group), rows)
-    return float(values[0]) if single else values
-
-
 def products(network, theta, rows, output_matrices, second_order):
     """Products of a curvature matrix with vectors, as rows (K, D).
 

@@ -48,6 +48,13 @@ class GradientFactors:
     ----------
     shape : tuple
         (N, D).
+    dtype : numpy.dtype
+    place : places.Place
+        NumPy's.
+    memory_budget : int or None
+        Bytes that a quantity may take, if stated.
+    rows_at_once : int or None
+        Rows of D numbers that fit into the budget together.
     stored : dict of ParameterBlock to ndarray (N, P)
         Rows of layers whose gradients are stored.
     factored : dict of ParameterBlock to (ndarray (N, in + 1), ndarray (N, units))
@@ -57,7 +64,8 @@ class GradientFactors:
     def __init__(self, network, theta):
         self.network = network
         self.shape = network.num_examples, network.num_parameters
-        self.dtype = network.dtype
+        self.dtype, self.place = network.dtype, network.place
+        self.memory_budget, self.rows_at_once = network.memory_budget, network.data.vectors_at_once
         blocks = blocks_of(network.stack)
         dense = [b for b in blocks if isinstance(network.layers[b.position], Dense)]
         others = [b for b in blocks if b not in dense]

@@ -71,6 +71,13 @@ class StreamedGradients:
         ----------
         shape : tuple
             (N, D).
+        dtype : numpy.dtype
+        place : places.Place
+            Where the passes run.
+        memory_budget : int or None
+            Bytes that a quantity may take, if stated.
+        rows_at_once : int or None
+            Rows of D numbers that fit into the budget together.
 
         Notes
         -----
@@ -97,6 +104,7 @@ class StreamedGradients:
         self.network, self.theta = network, network.held_theta(theta)
         self.shape = network.num_examples, network.num_parameters
         self.dtype, self.place = network.dtype, network.place
+        self.memory_budget, self.rows_at_once = network.memory_budget, network.data.vectors_at_once
         self.parameters = network.stack.unpacked(self.theta)
 
     def _pass(self, chunk):

@@ -32,9 +32,13 @@ class FixedLinear(Layer):
         rows = checks.array("weights", self.weights, shape=(None, None))
         object.__setattr__(self, "weights", tuple(tuple(row) for row in rows.tolist()))
 
+    def __repr__(self):
+        shape = len(self.weights), len(self.weights[0])
+        return f"FixedLinear(weights of shape {shape})"
+
     @classmethod
     def examples(cls):
-        """Cases of the tests."""
+        """Return cases of the tests."""
         return [(cls(((1.0, -1.0, 0.5), (0.0, 2.0, 1.0))), (3,))]
 
     def output_shape(self, input_shape):

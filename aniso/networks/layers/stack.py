@@ -12,6 +12,8 @@ from aniso import checks
 from aniso.arrays import functions
 from aniso.networks.layers.layer import Layer
 
+_SHOWN_LAYERS = 30
+
 
 @dataclass(frozen=True)
 class Stack:
@@ -33,8 +35,11 @@ class Stack:
     --------
     >>> from aniso.networks import Activation, Dense
     >>> stack = Stack((Dense(1), Activation("relu"), Dense(1)), (1,))
-    >>> stack.num_parameters
-    4
+    >>> stack
+    <Stack: inputs (1,), D = 4 parameters
+        Dense(num_outputs=1) -> (1,)
+        Activation(name='relu') -> (1,)
+        Dense(num_outputs=1) -> (1,)>
     >>> stack.outputs(np.array([2.0, 1.0, 3.0, -1.0]), np.array([[1.0]]))
     array([[8.]])
     """
@@ -71,6 +76,17 @@ class Stack:
                 "layers have no parameters; expected at least one dense or convolution layer"
             )
 
+    def __repr__(self):
+        rows = [f"{layer!r} -> {shape}" for layer, shape in self._layers_with_outputs()]
+        if len(rows) > _SHOWN_LAYERS:
+            half = _SHOWN_LAYERS // 2
+            rows = [*rows[:half], f"... {len(rows) - 2 * half} more ...", *rows[-half:]]
+        head = f"<Stack: inputs {self.input_shape}, D = {self.num_parameters} parameters"
+        return "\n    ".join([head, *rows]) + ">"
+
+    def _layers_with_outputs(self):
+        return zip(self.layers, self.shapes[1:], strict=True)
+
     @cached_property
     def shapes(self):
         """Input shape of every layer, then the output shape."""
@@ -98,8 +114,25 @@ class Stack:
         return tuple(slices)
 
     @property
+    def blocks(self):
+        """Parts of theta by the name of their layer, a dict of str to slice in the order of theta.
+
+        A name is the kind of the layer and its number among the layers with parameters.
+
+        Examples
+        --------
+        >>> from aniso.networks import Activation, Dense
+        >>> Stack((Dense(3), Activation("relu"), Dense(1)), (2,)).blocks
+        {'Dense 1': slice(0, 9, None), 'Dense 2': slice(9, 13, None)}
+        """
+        return {
+            f"{type(self.layers[position]).__name__} {number}": self.parameter_slices[position]
+            for number, position in enumerate(self.parameterised, start=1)
+        }
+
+    @property
     def num_parameters(self):
-        """D."""
+        """D, the number of parameters."""
         return self.parameter_slices[-1].stop
 
     @property
