@@ -1,6 +1,6 @@
-"""Layer networks: exact first- and second-order quantities at matrix-product speed.
+"""Networks of layers, with exact first and second derivatives by matrix products.
 
-A :class:`Stack` of layers is an architecture; a :class:`Network` is a stack with a loss and data.
+A :class:`Stack` of layers is an architecture. A :class:`Network` is a stack with a loss and data.
 
 >>> import numpy as np
 >>> from aniso.problems import losses

@@ -1,4 +1,4 @@
-"""A network on data: losses and exact derivatives of every order up to two."""
+"""A network on data: losses, and exact first and second derivatives."""
 
 import numpy as np
 
@@ -64,17 +64,17 @@ class Network(PlacedStack):
     """
 
     def linearise(self, theta, strategy="auto", *, num_products=100):
-        """The network linearised at theta, for many second-order quantities at one place.
+        """Return the network linearised at theta, for many second-order quantities there.
 
         Parameters
         ----------
         theta : array_like, shape (D,)
         strategy : {"auto", "factors", "tangents"}
-            Whether Hessian products use cached factors; "auto" compares cost and memory, and
-            means tangents outside NumPy, where there are no cached factors.
+            Whether Hessian products use cached factors. "auto" compares cost and memory. Outside
+            NumPy there are no cached factors.
         num_products : int
-            Products with single vectors, or small blocks, that are expected at this theta:
-            "auto" weighs the cost of the factors against them.
+            Products with single vectors, or small blocks, that are expected at this theta. "auto"
+            compares their cost with that of the factors.
 
         Returns
         -------
@@ -89,35 +89,35 @@ class Network(PlacedStack):
     # ---- values
 
     def outputs(self, theta):
-        """Outputs f, shape (N, C)."""
+        """Return the outputs f, shape (N, C)."""
         parameters = self.stack.unpacked(self.check_theta(theta))
         rows = self._over_chunks(lambda chunk: self.output_rows(self.forward(chunk, parameters)[0]))
         return self.place.namespace.concat(rows)
 
     def losses(self, theta):
-        """Loss of every example, shape (N,)."""
+        """Return the loss of every example, shape (N,)."""
         return self.output_loss(self.outputs(theta), self.targets)
 
     def loss(self, theta):
-        """Mean loss, float."""
+        """Return the mean loss, float."""
         return float(self.place.namespace.mean(self.losses(theta)))
 
     def output_gradients(self, theta):
-        """Gradients of the losses in the outputs, (N, C)."""
+        """Return the gradients of the losses in the outputs, (N, C)."""
         return self.output_loss.gradient(self.outputs(theta), self.targets)
 
     def output_hessians(self, theta):
-        """Hessians of the losses in the outputs, (N, C, C)."""
+        """Return the Hessians of the losses in the outputs, (N, C, C)."""
         return self.output_loss.hessian(self.outputs(theta), self.targets)
 
     # ---- first order
 
     def gradient(self, theta):
-        """Gradient of the mean loss, (D,)."""
+        """Return the gradient of the mean loss, (D,)."""
         return self._gradient(theta, with_loss=False)[1]
 
     def loss_and_gradient(self, theta):
-        """Mean loss and its gradient, from one pass."""
+        """Return the mean loss and its gradient, from one pass."""
         return self._gradient(theta, with_loss=True)
 
     def _gradient(self, theta, with_loss):
@@ -138,7 +138,7 @@ class Network(PlacedStack):
         return loss / self.num_examples, total
 
     def per_example_gradients(self, theta):
-        """Gradients of every example's loss, (N, D).
+        """Return the gradients of every example's loss, (N, D).
 
         Raises
         ------
@@ -159,7 +159,7 @@ class Network(PlacedStack):
         return rows
 
     def example_gradients(self, theta):
-        """Gradients of the examples, kept as factors or recomputed for every product.
+        """Return the gradients of the examples, kept as factors or recomputed for every product.
 
         Returns
         -------
@@ -178,7 +178,13 @@ class Network(PlacedStack):
         )
 
     def jacobians(self, theta):
-        """Jacobians of the outputs, (N, C, D)."""
+        """Return the Jacobians of the outputs, (N, C, D).
+
+        Raises
+        ------
+        AllocationRefused
+            If N C D numbers do not fit.
+        """
         parameters = self.stack.unpacked(self.check_theta(theta))
         self._require_rows(self.num_examples * self.num_outputs)
         shape = (self.num_examples, self.num_outputs, self.num_parameters)
@@ -201,9 +207,9 @@ class Network(PlacedStack):
 
         Notes
         -----
-        One pass of tangents and one back (Pearlmutter's R-operator), about two and a half
-        gradients a vector and no set-up. A wide block takes cached factors where these fit and
-        are cheaper; for many products at one theta :meth:`linearise` keeps them.
+        One pass of tangents and one pass back (Pearlmutter's R-operator), about two and a half
+        gradients a vector. A block of 16 vectors or more takes cached factors where these fit and
+        are cheaper. For many products at one theta, :meth:`linearise` keeps them.
         """
         return self._linearised_for(theta, vectors).hessian_product(vectors)
 

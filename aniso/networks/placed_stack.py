@@ -1,4 +1,4 @@
-"""A stack of layers on data at a place: what every quantity of a network is computed with."""
+"""Layers, a loss and data at one place, the base of a network."""
 
 import numpy as np
 
@@ -14,23 +14,23 @@ _SHOWN_BLOCKS = 24
 
 
 class PlacedStack:
-    """Layers, a loss and data where they are computed with; see :class:`aniso.networks.Network`.
+    """Layers, a loss and data; the base of :class:`aniso.networks.Network`.
 
     Attributes
     ----------
     model : Stack
-        The layers as given.
+        The architecture as given.
     layers : tuple of Layer
-        The layers that run: with NumPy convolutions in the form that is fastest.
+        The layers that run; with NumPy every convolution has its fastest form.
     stack : Stack
-        Of these.
+        The architecture of these layers.
     output_loss : loss
     place : places.Place
         Library and device.
     dtype : numpy.dtype
         Precision of the passes.
     workers : Workers
-        Threads over chunks; one outside NumPy, where the library has its own.
+        Threads over chunks; one outside NumPy, where the library has its own threads.
     data : ChunkedData
     """
 
@@ -60,7 +60,7 @@ class PlacedStack:
             output_loss, inputs, targets, device, self.dtype, model
         )
         self.model, self.output_loss = model, output_loss
-        # fast convolutions and threads are NumPy's: elsewhere the library has its own
+        # other libraries have fast convolutions and threads of their own
         if self.place.is_numpy:
             self.layers = fused(model.layers, model.input_shape)
         else:
@@ -88,12 +88,12 @@ class PlacedStack:
 
     @property
     def num_examples(self):
-        """N."""
+        """N, the number of examples."""
         return self.data.num_examples
 
     @property
     def num_parameters(self):
-        """D."""
+        """D, the number of parameters."""
         return self.model.num_parameters
 
     @property
@@ -107,7 +107,11 @@ class PlacedStack:
         return self.model.num_outputs
 
     def subset(self, indices):
-        """The same network on the examples `indices`: integers on the host, flags or a slice.
+        """Return the same network on some examples.
+
+        Parameters
+        ----------
+        indices : array of int (n,), array of bool (N,), or slice
 
         Raises
         ------
@@ -151,7 +155,7 @@ class PlacedStack:
         return given
 
     def forward_multiplications(self):
-        """Multiplications of one forward pass of one example."""
+        """Return the multiplications of one forward pass of one example."""
         shapes = self.stack.shapes[:-1]
         return sum(
             layer.forward_multiplications(shape)
@@ -159,10 +163,10 @@ class PlacedStack:
         )
 
     def product_multiplications(self):
-        """Multiplications of one example's Hessian product by tangents, without the forward pass.
+        """Return the multiplications of one example's Hessian product by tangents.
 
-        The first layer with parameters has two products, ``V a`` and ``delta' a^T``; each above has
-        four more, with what moves below it.
+        The forward pass is not counted. The first layer with parameters has two products, ``V a``
+        and ``delta' a^T``. Each layer above has six, with the tangents of its inputs and deltas.
         """
         shapes = self.stack.shapes[:-1]
         counts = [
@@ -175,7 +179,7 @@ class PlacedStack:
 
     @property
     def inputs(self):
-        """Inputs (N, \\*input_shape), at the network's place or, streamed, on the host."""
+        """Inputs (N, \\*input_shape), at the network's place or, if sent by chunks, of NumPy."""
         return self.data.inputs
 
     @property
@@ -185,31 +189,31 @@ class PlacedStack:
 
     @property
     def chunk_size(self):
-        """Examples of a chunk."""
+        """Number of examples of a chunk."""
         return self.data.chunk_size
 
     @property
     def bytes_per_example(self):
-        """Bytes that one example's forward pass keeps, about."""
+        """About how many bytes one example's forward pass keeps."""
         return self.data.bytes_per_example
 
     def chunks(self):
-        """Chunks of the data in order, each with `rows`, `targets` and `size`."""
+        """Return the chunks of the data in order, each with `rows`, `targets` and `size`."""
         return self.data.chunks()
 
     def prepared(self, chunk):
-        """What the first layer reads of a chunk."""
+        """Return the examples of a chunk as the first layer reads them."""
         return self.data.prepared(chunk)
 
     def prepared_rows(self, rows):
-        """What the first layer reads of the examples `rows`, a slice."""
+        """Return the examples `rows`, a slice, as the first layer reads them."""
         return self.data.prepared_rows(rows)
 
     def in_groups(self, function, rows):
-        """``function(rows)`` for vectors or weights (K, .), as many at once as the budget lets.
+        """Return ``function(rows)`` for vectors or weights (K, .), in groups that fit the budget.
 
-        The results of the groups are joined along their first axis. Without a stated budget there
-        is one group.
+        The results of the groups are joined along their first axis. Without a budget there is one
+        group.
         """
         count, step = rows.shape[0], self.data.vectors_at_once
         if step is None or count <= step:
@@ -236,16 +240,16 @@ class PlacedStack:
     # ---- parameters
 
     def check_theta(self, theta):
-        """Finite parameters of the right length, at the network's place, in its precision."""
+        """Return theta checked: finite, of length D, at the network's place, in its precision."""
         checks.require_flat(theta, self.num_parameters)
         return self._checked("theta", theta, (self.num_parameters,))
 
     def held_theta(self, theta):
-        """Return checked parameters that nobody else can change, for what outlasts a call."""
+        """Return a checked, read-only copy of theta, for objects that outlast a call."""
         return transfer.held(self.check_theta(theta))
 
     def check_vectors(self, vectors):
-        """One vector (D,) or a block (D, K): returned as rows (K, D), and whether it was one."""
+        """Return a vector (D,) or block (D, K) as rows (K, D), and whether it was one vector."""
         single = (vectors.ndim if places.is_foreign(vectors) else np.ndim(vectors)) == 1
         shape = (self.num_parameters,) if single else (self.num_parameters, None)
         given = self._checked("vectors", vectors, shape)
@@ -257,16 +261,16 @@ class PlacedStack:
         return transfer.checked(name, value, self.place, shape=shape, dtype=self.dtype)
 
     def forward(self, chunk, parameters):
-        """Outputs (C, n) of a chunk and the trail of the pass."""
+        """Return the outputs (C, n) of a chunk and the trail of the pass."""
         return passes.forward(self.layers, parameters, self.prepared(chunk))
 
     def output_rows(self, outputs):
-        """Outputs examples first, (n, C), in double precision."""
+        """Return outputs with the examples first, (n, C), in double precision."""
         xp = places.namespace(outputs)
         return xp.astype(outputs.T, xp.float64)
 
     def output_deltas(self, outputs, targets):
-        """Gradients of the losses in the outputs, (C, n), in the network's precision."""
+        """Return the gradients of the losses in the outputs, (C, n), in the network's precision."""
         slopes = self.output_loss.gradient(self.output_rows(outputs), targets)
         xp = places.namespace(slopes)
         slopes = xp.astype(slopes.T, self.place.dtype(self.dtype), copy=False)
@@ -276,7 +280,7 @@ class PlacedStack:
         return self.workers.map(function, self.chunks())
 
     def write_gradients(self, parameters, trail, delta, out):
-        """Per-example parameter gradients of one delta (C, n), written into `out` (n, D)."""
+        """Write the per-example parameter gradients of one delta (C, n) into `out` (n, D)."""
         deltas = passes.deltas(self.layers, parameters, trail, delta)
         for position in self.stack.parameterised:
             part = self.stack.parameter_slices[position]

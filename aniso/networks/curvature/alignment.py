@@ -1,11 +1,13 @@
-"""``Tr(H Sigma)`` of a network, exact, in total and by layer, from cached factors.
+"""Alignment ``Tr(H Sigma)`` of a network, exact, in total and by layer.
 
-With centred gradients c_j = g_j - g,
+With centred gradients c_j = g_j - g, roots L_i of the Hessians in the outputs and the cross-layer
+matrix B,
 
-    Tr(H Sigma) = (1/N^2) sum_ij |L_i^T J_i c_j|^2 + (1/N) sum_j c_j^T B c_j:
+    Tr(H Sigma) = (1/N^2) sum_ij |L_i^T J_i c_j|^2 + (1/N) sum_j c_j^T B c_j.
 
-all products of Jacobians with gradients, whose dense layers are products of two N x N Gram
-matrices, and one form of the cross-layer matrix.
+The first sum has all products of Jacobians with gradients. Of a dense layer they are products,
+entry by entry, of two N x N Gram matrices. See "Exact alignment of a network" in
+docs/theory/networks.md.
 """
 
 from dataclasses import dataclass
@@ -24,7 +26,7 @@ _SHOWN_LAYERS = 24
 
 @dataclass(frozen=True)
 class NoiseCurvature:
-    """Alignment of curvature and noise, whole and layer by layer.
+    """Alignment of curvature and noise, in total and by layer.
 
     Attributes
     ----------
@@ -35,14 +37,14 @@ class NoiseCurvature:
     layers : tuple of str
         Names of the layers with parameters.
     layer_alignments, layer_isotropic : ndarray, shape (layers,)
-        The same of each layer's diagonal blocks; their sum lacks the cross-layer terms.
+        The same for the diagonal block of each layer. Their sum lacks the cross-layer terms.
     hessian_traces, noise_traces : ndarray, shape (layers,)
         ``Tr H_ll`` and ``Tr Sigma_ll``.
 
     Notes
     -----
-    A trace that is zero to its rounding is 0, and the alignment with such noise too: of one
-    example, or of equal ones.
+    A trace that is zero within its rounding is set to 0, and the alignment with such noise too.
+    This happens with one example, or with equal examples.
     """
 
     alignment: float
@@ -86,7 +88,7 @@ class NoiseCurvature:
 
 
 def from_factors(factors, bilinear, gradients):
-    """``Tr(H Sigma_1)`` and the layers' parts from the cache, a pair (float, ndarray)."""
+    """Return ``Tr(H Sigma_1)`` and the layers' parts from the cache, a pair (float, ndarray)."""
     workers = factors.network.workers
     total, by_layer = gauss_newton_part(factors, gradients, workers)
     return total + bilinear_part(bilinear, gradients, workers), by_layer
@@ -131,7 +133,7 @@ def from_forms(at, gradients):
 
 
 def summary(network, gradients, hessian_diagonal, total, by_layer):
-    """The alignment beside the traces of curvature and noise.
+    """Return the alignment with the traces of curvature and noise.
 
     Parameters
     ----------
@@ -166,7 +168,7 @@ def summary(network, gradients, hessian_diagonal, total, by_layer):
 
 
 def _traces(diagonal, rounding, blocks):
-    # in total and by layer; what is not larger than its rounding is zero
+    # in total and by layer; a trace that is not larger than its rounding is zero
     parts = np.array([diagonal[block.whole].sum() for block in blocks], dtype=np.float64)
     errors = np.array([rounding[block.whole].sum() for block in blocks], dtype=np.float64)
     total = float(parts.sum())
@@ -176,7 +178,7 @@ def _traces(diagonal, rounding, blocks):
 
 
 def gauss_newton_part(factors, gradients, workers):
-    """``Tr(G Sigma_1)`` and the layers' ``Tr(G_ll Sigma_ll)``, a pair (float, ndarray).
+    """Return ``Tr(G Sigma_1)`` and the layers' ``Tr(G_ll Sigma_ll)``, a pair (float, ndarray).
 
     Parameters
     ----------
@@ -252,7 +254,7 @@ def _square(array):
 
 
 def bilinear_part(bilinear, gradients, workers, num_columns=64):
-    """``Tr(B Sigma_1)``, float, from forms of blocks of centred gradients."""
+    """Return ``Tr(B Sigma_1)``, float, from forms of blocks of centred gradients."""
     mean, count = gradients.mean(), gradients.shape[0]
 
     def of_rows(start):

@@ -44,7 +44,7 @@ def _example_bytes(network, assembly):
 
 
 def num_vectors(vectors):
-    """Return K of a block (D, K), 1 of a vector (D,).
+    """Return the number of vectors: K of a block (D, K), 1 of a vector (D,).
 
     Examples
     --------

@@ -1,4 +1,7 @@
-"""Assembly of the cross-layer blocks: derivatives of each layer's inputs, chunk by chunk."""
+"""Sums over the examples that make the cross-layer blocks, chunk by chunk.
+
+See "Cross-layer blocks" in docs/theory/networks.md.
+"""
 
 import math
 from typing import NamedTuple
@@ -14,9 +17,14 @@ from aniso.networks.routing import CONVOLUTIONS, linear_positions, stages
 
 
 class Pair(NamedTuple):
-    """Two layers with parameters: position of the later and of the earlier, and how they meet.
+    """Two layers with parameters.
 
-    `adjacent`: no other linear layer lies between.
+    Attributes
+    ----------
+    late, early : int
+        Positions of the later and of the earlier layer.
+    adjacent : bool
+        Whether no other linear layer lies between.
     """
 
     late: int
@@ -25,7 +33,7 @@ class Pair(NamedTuple):
 
 
 def pairs(layers, blocks):
-    """All pairs of layers with parameters."""
+    """Return all pairs of layers with parameters."""
     order = linear_positions(layers)
     rank = {position: number for number, position in enumerate(order)}
     return [
@@ -37,7 +45,14 @@ def pairs(layers, blocks):
 
 
 class Assembly:
-    """Shapes and costs of the cross-layer blocks of one network; accumulates them by chunks."""
+    """Shapes, costs and sums of the cross-layer blocks of one network.
+
+    Parameters
+    ----------
+    network : Network
+    stack : Stack
+        The layers that run.
+    """
 
     def __init__(self, network, stack):
         self.network, self.stack = network, stack
@@ -52,8 +67,8 @@ class Assembly:
     def supported(self):
         """Whether the cross-layer blocks can be formed.
 
-        The network is piecewise linear, of layers whose routes are known, and no convolution sees
-        two others below.
+        The network must be piecewise linear, the routes of its layers known, and no convolution may
+        lie above two others.
         """
         late_convolutions = [
             pair
@@ -63,7 +78,7 @@ class Assembly:
         return self.known and self.stack.piecewise_linear and not late_convolutions
 
     def value_shape(self, pair):
-        """Shape of a block's values."""
+        """Return the shape of a block's values."""
         late, early = self.blocks[pair.late], self.blocks[pair.early]
         if pair.adjacent:
             rows = late.num_units * late.num_inputs // early.num_units
@@ -71,7 +86,7 @@ class Assembly:
         return 1, late.num_units * late.num_inputs, early.size
 
     def num_entries(self):
-        """Numbers in all blocks."""
+        """Return the number of entries of all blocks."""
         return sum(math.prod(self.value_shape(pair)) for pair in self.pairs)
 
     def _cells(self, position):
@@ -83,7 +98,7 @@ class Assembly:
         return max(1, entries // self.blocks[position].num_units)
 
     def entries_per_example(self):
-        """Numbers that one example's derivatives take while the blocks are formed, about."""
+        """Return about how many numbers one example takes while the blocks are formed."""
         largest = 0
         for block in self.blocks.values():
             cells, inputs = self._cells(block.position), block.num_inputs + 1
@@ -101,7 +116,7 @@ class Assembly:
         return largest
 
     def multiplications(self):
-        """Multiplications for one example, about."""
+        """Return about how many multiplications one example takes."""
         total = 0
         for pair in self.pairs:
             late, early = self.blocks[pair.late], self.blocks[pair.early]
@@ -117,7 +132,7 @@ class Assembly:
         return total
 
     def new_sums(self):
-        """Zeros to accumulate into, a dictionary by pair."""
+        """Return sums of zero, a dict of Pair to ndarray."""
         return {pair: np.zeros(self._sum_shape(pair), self.network.dtype) for pair in self.pairs}
 
     def _sum_shape(self, pair):
@@ -135,7 +150,16 @@ class Assembly:
         return late.num_units * late.num_inputs * early.num_units, own
 
     def add_chunk(self, sums, parameters, trail, delta, tables):
-        """Add a chunk's examples to the sums; `tables` from :meth:`tables`."""
+        """Add the examples of a chunk to the sums.
+
+        Parameters
+        ----------
+        sums : dict of Pair to ndarray
+        parameters, trail, delta
+            As for :func:`aniso.networks.routing.stages`.
+        tables : dict
+            From :meth:`tables`.
+        """
         chain = stages(self.layers, parameters, trail, delta)
         for number, stage in enumerate(chain[:-1]):
             if stage.position not in self.blocks:
@@ -151,9 +175,9 @@ class Assembly:
                     derivative.advance(follower, tables[follower.position])
 
     def tables(self, parameters):
-        """Rows of each linear layer's map in its inputs, (units, inputs).
+        """Return the map of each linear layer in its inputs, a matrix (units, inputs).
 
-        A convolution's has a row of zeros at the end; the first layer's is not needed.
+        The matrix of a convolution has a row of zeros at its end. The first layer needs none.
         """
         result = {}
         for position in self.order:
@@ -173,7 +197,7 @@ class Assembly:
         return result
 
     def finish(self, sums):
-        """The blocks, divided by N, from the sums over examples."""
+        """Return the blocks, the sums over the examples divided by N."""
         blocks = []
         for pair, total in sums.items():
             late, early = self.blocks[pair.late], self.blocks[pair.early]

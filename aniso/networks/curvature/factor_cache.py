@@ -64,14 +64,19 @@ class OutputRoots:
 
 
 def cached_product(factors, bilinear, rows):
-    """Return ``(G + B) V`` from cached factors, shape (D, K).
+    """Return ``(G + B) V`` from cached factors.
 
     Parameters
     ----------
     factors : GaussNewton
     bilinear : Bilinear or None
+        B, if it is wanted.
     rows : ndarray, shape (K, D)
         The vectors V.
+
+    Returns
+    -------
+    ndarray, shape (D, K)
     """
     parts = [
         _product_of_block(factors, bilinear, np.ascontiguousarray(rows[i : i + TOGETHER].T))

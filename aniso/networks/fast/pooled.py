@@ -121,7 +121,7 @@ class PooledConvolution(Layer):
         return windows.unpadded(images, self.convolution.padding)
 
     def forward(self, parameters, prepared):
-        """Return the maxima of the cells and a memory of the slots that won (the first of equals)."""
+        """Return the maxima of the cells; the memory has the winners, the first of equals."""
         weights, biases = parameters
         slots = (self._tiled(weights) @ prepared.columns).reshape(4, len(biases), -1)
         cells = np.empty(slots.shape[1:], slots.dtype)
@@ -179,7 +179,7 @@ class PooledConvolution(Layer):
         return inputs, (weights, None)
 
     def unit_deltas(self, memory, delta):
-        """Return deltas at the outputs of the convolution (O, down, across, n), 0 where not a winner."""
+        """Return deltas at the convolution's outputs (O, down, across, n), 0 but for winners."""
         prepared = memory.prepared
         shape = self.convolution.output_shape(prepared.shape)
         result = np.zeros((*shape, prepared.count), delta.dtype)
