@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from aniso import checks, memory
+from aniso import memory
 from aniso.arrays import functions, places, transfer
 
 _LARGEST_SHARE = 4
@@ -201,62 +201,3 @@ def _balanced(num_examples, size):
 
 def _nothing(_):
     return None
-
-
-def _check_precision(inputs):
-    given = str(inputs.dtype).rpartition(".")[2]  # torch.float16 and its like
-    if given == "uint8":
-        raise checks.InputError(
-            "inputs has dtype uint8; expected float64 or float32: "
-            "image_transformations.scale_images makes numbers of grey values"
-        )
-    if given in ("float16", "bfloat16"):
-        raise checks.InputError(
-            f"inputs has dtype {given}; expected float64 or float32: half precision has rounded "
-            "the data already"
-        )
-
-
-def placed(output_loss, inputs, targets, device, dtype, model):
-    """Return checked inputs and targets, and the place of the passes.
-
-    Parameters
-    ----------
-    output_loss : loss
-    inputs, targets : array
-        At one place.
-    device : str, device or Place, optional
-        As in :func:`aniso.arrays.places.resolve`.
-    dtype : numpy.dtype
-    model : Stack
-
-    Returns
-    -------
-    inputs : array
-        Inputs of NumPy are returned as they are, in the precision in which they were given.
-    targets : array
-        At the place.
-    place : places.Place
-
-    Raises
-    ------
-    InputError
-        If inputs or targets have a wrong shape, precision, place or value.
-    """
-    here, place = places.place_of(inputs), places.resolve(inputs, device)
-    shape = (None, *model.input_shape)
-    inputs = transfer.checked_as_given("inputs", inputs, here, shape=shape, dtype=dtype)
-    _check_precision(inputs)
-    if inputs.shape[0] == 0:
-        raise checks.InputError("inputs has no examples; expected N >= 1")
-    if not here.is_numpy:
-        inputs = transfer.to_device(inputs, place)
-    elif places.is_foreign(targets):
-        here = place  # targets may be there already
-    transfer.require_place("targets", targets, here)
-    given = output_loss.check_targets(
-        transfer.to_numpy(targets) if places.is_foreign(targets) else targets,
-        inputs.shape[0],
-        model.num_outputs,
-    )
-    return inputs, transfer.to_device(given, place), place

@@ -5,7 +5,8 @@ import numpy as np
 from aniso import checks, memory
 from aniso.arrays import functions, places, transfer
 from aniso.networks import passes
-from aniso.networks.data import ChunkedData, placed
+from aniso.networks.arguments import checked_indices, floating, placed
+from aniso.networks.data import ChunkedData
 from aniso.networks.fast.choice import fused
 from aniso.networks.layers.stack import Stack, require_stack
 from aniso.threads import Workers
@@ -53,7 +54,7 @@ class PlacedStack:
                 "aniso.problems.losses, for "
                 "instance losses.SoftmaxCrossEntropy()"
             )
-        self.dtype = _floating(dtype)
+        self.dtype = floating(dtype)
         if memory_budget is not None:
             memory_budget = checks.integer("memory_budget", memory_budget, low=1)
         inputs, targets, self.place = placed(
@@ -118,7 +119,7 @@ class PlacedStack:
         InputError
             If an index is no example's, or there is none.
         """
-        indices = self._checked_indices(indices)
+        indices = checked_indices(indices, self.num_examples)
         return type(self)(
             self.model,
             self.output_loss,
@@ -129,30 +130,6 @@ class PlacedStack:
             memory_budget=self.memory_budget,
             device=self.place,
         )
-
-    def _checked_indices(self, indices):
-        if isinstance(indices, slice):
-            start, stop, step = indices.indices(self.num_examples)
-            if len(range(start, stop, step)) > 0:
-                return slice(start, stop, step)
-            indices = []
-        given = transfer.to_numpy(indices)
-        if given.dtype == bool and given.shape == (self.num_examples,):
-            given = np.flatnonzero(given)
-        if given.size == 0:
-            raise checks.InputError("indices chooses no examples; expected at least one")
-        if given.ndim != 1 or given.dtype.kind not in "iu":
-            raise checks.InputError(
-                f"indices has shape {given.shape} and dtype {given.dtype}; expected integers (n,), "
-                f"or flags ({self.num_examples},)"
-            )
-        low, high = int(given.min()), int(given.max())
-        if low < 0 or high >= self.num_examples:
-            raise checks.InputError(
-                f"indices has the entry {low if low < 0 else high}; expected integers in "
-                f"0..{self.num_examples - 1}"
-            )
-        return given
 
     def forward_multiplications(self):
         """Return the multiplications of one forward pass of one example."""
@@ -287,17 +264,3 @@ class PlacedStack:
             self.layers[position].write_per_example_gradients(
                 trail[position], deltas[position], out[:, part]
             )
-
-
-def _floating(dtype):
-    if not isinstance(dtype, (str, type, np.dtype)):
-        dtype = str(dtype).rpartition(".")[2]  # torch.float32 and its like
-    try:
-        found = np.dtype(dtype)
-    except TypeError:
-        found = None
-    if found is None or found not in (np.dtype(np.float64), np.dtype(np.float32)):
-        raise checks.InputError(
-            f"dtype={dtype}; expected float64 or float32: half precision loses second derivatives"
-        )
-    return found

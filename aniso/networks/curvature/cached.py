@@ -286,7 +286,7 @@ class CachedLinearisation(Linearisation):
         if num_products > 0 and self._costs.dense_pays(
             num_products, cached=cached, may_cache=cached or self._may_cache
         ):
-            product = partial(_rows_product, self.hessian(), self.network.workers)
+            product = partial(dense.rows_product, self.hessian(), self.network.workers)
             return self._operator(product, "hessian_diagonal")
         return super().hessian_operator()
 
@@ -294,9 +294,3 @@ class CachedLinearisation(Linearisation):
         cached = self.strategy == "factors"
         may_cache = cached or self._may_cache
         return self._costs.dense_pays(num_products, cached=cached, may_cache=may_cache)
-
-
-def _rows_product(matrix, workers, vectors):
-    step = max(1, -(-len(matrix) // 16))
-    parts = [slice(i, i + step) for i in range(0, len(matrix), step)]
-    return np.concatenate(workers.map(lambda part: matrix[part] @ vectors, parts))

@@ -43,6 +43,13 @@ def layer_matrix(factors, layer):
     return matrix
 
 
+def rows_product(matrix, workers, vectors):
+    """Return ``matrix @ vectors``, rows of the result shared among the threads."""
+    step = max(1, -(-len(matrix) // 16))
+    parts = [slice(i, i + step) for i in range(0, len(matrix), step)]
+    return np.concatenate(workers.map(lambda part: matrix[part] @ vectors, parts))
+
+
 def _call(task):
     return task()
 

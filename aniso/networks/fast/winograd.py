@@ -21,12 +21,10 @@ from typing import NamedTuple
 
 import numpy as np
 
+from aniso.networks.fast import winograd_transforms as transforms
 from aniso.networks.layers import windows
 from aniso.networks.layers.convolution import Convolution
 from aniso.networks.layers.layer import Layer
-
-_G = np.array([[1, 0, 0], [0.5, 0.5, 0.5], [0.5, -0.5, 0.5], [0, 0, 1]])
-_KERNELS = np.kron(_G, _G)  # (16, 9)
 
 
 class Tiles(NamedTuple):
@@ -113,10 +111,10 @@ class WinogradConvolution(Layer):
         rows = [images[..., a : a + 2 * down - 1 : 2, :, :] for a in range(4)]
         tiles = np.empty((*lead, 4, 4, channels, down, across, count), images.dtype)
         part = np.empty((*lead, channels, down, 2 * across + 2, count), images.dtype)
-        for number, combine in enumerate(_INPUT_ROWS):
+        for number, combine in enumerate(transforms.INPUT_ROWS):
             combine(rows, part)
             columns = [part[..., b : b + 2 * across - 1 : 2, :] for b in range(4)]
-            for other, combine_columns in enumerate(_INPUT_ROWS):
+            for other, combine_columns in enumerate(transforms.INPUT_ROWS):
                 combine_columns(columns, tiles[..., number, other, :, :, :, :])
         return tiles.reshape(*lead, 16, channels, -1)
 
@@ -127,9 +125,9 @@ class WinogradConvolution(Layer):
         tiles = tiles.reshape(*lead, 4, 4, channels, down, across, count)
         images = np.zeros((*lead, channels, 2 * down + 2, 2 * across + 2, count), tiles.dtype)
         for row, entries in enumerate(
-            _transposed([tiles[..., a, :, :, :, :, :] for a in range(4)])
+            transforms.transposed([tiles[..., a, :, :, :, :, :] for a in range(4)])
         ):
-            split = _transposed([entries[..., b, :, :, :, :] for b in range(4)])
+            split = transforms.transposed([entries[..., b, :, :, :, :] for b in range(4)])
             target = images[..., row : row + 2 * down - 1 : 2, :, :]
             for column, part in enumerate(split):
                 target[..., column : column + 2 * across - 1 : 2, :] += part
@@ -143,9 +141,9 @@ class WinogradConvolution(Layer):
         *lead, _, channels, _ = products.shape
         products = products.reshape(*lead, 4, 4, channels, down, across, count)
         outputs = np.empty((*lead, channels, down, 2, across, 2, count), products.dtype)
-        halves = _halved([products[..., a, :, :, :, :, :] for a in range(4)])
+        halves = transforms.halved([products[..., a, :, :, :, :, :] for a in range(4)])
         for row, half in enumerate(halves):
-            quarters = _halved([half[..., b, :, :, :, :] for b in range(4)])
+            quarters = transforms.halved([half[..., b, :, :, :, :] for b in range(4)])
             for column, quarter in enumerate(quarters):
                 outputs[..., row, :, column, :] = quarter
         outputs = outputs.reshape(*lead, channels, 2 * down, 2 * across, count)
@@ -165,31 +163,18 @@ class WinogradConvolution(Layer):
         split = delta.reshape(*lead, channels, down, 2, across, 2, count)
         tiles = np.empty((*lead, 4, 4, channels, down, across, count), delta.dtype)
         part = np.empty((*lead, channels, down, across, 2, count), delta.dtype)
-        for number, combine in enumerate(_OUTPUT_ROWS):
+        for number, combine in enumerate(transforms.OUTPUT_ROWS):
             combine(split[..., 0, :, :, :], split[..., 1, :, :, :], part)
-            for other, combine_columns in enumerate(_OUTPUT_ROWS):
+            for other, combine_columns in enumerate(transforms.OUTPUT_ROWS):
                 combine_columns(
                     part[..., 0, :], part[..., 1, :], tiles[..., number, other, :, :, :, :]
                 )
         return tiles.reshape(*lead, 16, channels, -1)
 
-    def _kernels(self, weights):
-        # G g G^T: (..., out, in, 3, 3) -> (..., 16, out, in)
-        *lead, outputs, inputs, _, _ = weights.shape
-        flat = np.swapaxes(weights.reshape(*lead, outputs * inputs, 9), -1, -2)
-        transformed = _KERNELS.astype(weights.dtype) @ flat
-        return transformed.reshape(*lead, 16, outputs, inputs)
-
-    def _weights(self, kernels):
-        # transpose of _kernels
-        *lead, _, outputs, inputs = kernels.shape
-        flat = _KERNELS.T.astype(kernels.dtype) @ kernels.reshape(*lead, 16, -1)
-        return np.swapaxes(flat, -1, -2).reshape(*lead, outputs, inputs, 3, 3)
-
     def forward(self, parameters, prepared):
         """Return ``A^T (U V) A + b``; the memory is the tiles V and the kernels U."""
         weights, biases = parameters
-        kernels = self._kernels(weights)
+        kernels = transforms.kernels_of(weights)
         outputs = self._outputs(kernels @ prepared.tiles, prepared)
         outputs += biases[:, None, None, None]
         return outputs, Memory(prepared, kernels)
@@ -205,7 +190,7 @@ class WinogradConvolution(Layer):
 
     def _gradient(self, memory, delta, tiles):
         kernels = tiles @ np.swapaxes(memory.prepared.tiles, 1, 2)
-        return self._weights(kernels), delta.sum(axis=(-3, -2, -1))
+        return transforms.weights_of(kernels), delta.sum(axis=(-3, -2, -1))
 
     def backward_and_gradient(self, parameters, memory, delta, needs_inputs):  # noqa: ARG002
         """Return both, from the same transformed deltas."""
@@ -217,7 +202,7 @@ class WinogradConvolution(Layer):
 
     def tangent(self, parameters, memory, directions, inputs_tangent):  # noqa: ARG002
         """Return ``A^T (U' V + U V') A + v``; the trace is V'."""
-        products, trace = self._kernels(directions[0]) @ memory.prepared.tiles, None
+        products, trace = transforms.kernels_of(directions[0]) @ memory.prepared.tiles, None
         if inputs_tangent is not None:
             trace = self._tiles(inputs_tangent, memory.prepared.counts)
             products += memory.kernels @ trace
@@ -228,11 +213,11 @@ class WinogradConvolution(Layer):
     def second_order(self, parameters, memory, directions, trace, delta):  # noqa: ARG002
         """Return ``B (U'^T A delta A^T) B^T`` and, in weights, ``G^T (A delta A^T V'^T) G``."""
         tiles = self._deltas(delta, memory.prepared)
-        kernels = self._kernels(directions[0])
+        kernels = transforms.kernels_of(directions[0])
         inputs = self._images(np.swapaxes(kernels, -1, -2) @ tiles, memory.prepared)
         if trace is None:
             return inputs, None
-        return inputs, (self._weights(tiles @ np.swapaxes(trace, -1, -2)), None)
+        return inputs, (transforms.weights_of(tiles @ np.swapaxes(trace, -1, -2)), None)
 
     # ---- per example: by window columns, as the plain convolution
 
@@ -278,39 +263,3 @@ class WinogradConvolution(Layer):
         channels, *counts = self.output_shape(input_shape)
         num_tiles = -(-counts[0] // 2) * (-(-counts[1] // 2))
         return num_tiles * (16 * input_shape[0] + 20 * channels)
-
-
-# rows of B^T, of four slices into `out`
-_INPUT_ROWS = (
-    lambda d, out: np.subtract(d[0], d[2], out=out),
-    lambda d, out: np.add(d[1], d[2], out=out),
-    lambda d, out: np.subtract(d[2], d[1], out=out),
-    lambda d, out: np.subtract(d[1], d[3], out=out),
-)
-# rows of A, of two slices into `out`
-_OUTPUT_ROWS = (
-    lambda first, second, out: np.copyto(out, first),  # noqa: ARG005
-    lambda first, second, out: np.add(first, second, out=out),
-    lambda first, second, out: np.subtract(first, second, out=out),
-    lambda first, second, out: np.negative(second, out=out),  # noqa: ARG005
-)
-
-
-def _transposed(parts):
-    # B times four slices
-    first, second, third, fourth = parts
-    middle = second - third
-    middle += fourth
-    last = second + third
-    last -= first
-    return first, middle, last, -fourth
-
-
-def _halved(parts):
-    # A^T times four slices
-    first, second, third, fourth = parts
-    upper = first + second
-    upper += third
-    lower = second - third
-    lower -= fourth
-    return upper, lower
