@@ -41,8 +41,11 @@ def engine(problem):
         return state["noise"]
 
     def alignment():
-        for kept in ("gradient_factors", "_with_factors"):
-            at().__dict__.pop(kept, None)
+        kept = ["gradient_factors", "_kept_gradients"]
+        if at().strategy == "tangents":
+            kept.append("_cache")  # formed for the alignment alone
+        for name in kept:
+            at().__dict__.pop(name, None)
         return np.array([at().noise_curvature().alignment])
 
     def leading():
@@ -75,8 +78,8 @@ def engine(problem):
 
 
 def _fresh_trace(at):
-    at.__dict__.pop("hessian_diagonal", None)
-    at.__dict__.pop("generalized_gauss_newton_diagonal", None)
+    at.__dict__.pop("_kept_hessian_diagonal", None)
+    at.__dict__.pop("_kept_gauss_newton_diagonal", None)
     return at.hessian_trace()
 
 

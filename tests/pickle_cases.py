@@ -151,10 +151,10 @@ def hessian_and_trace(found):
 
 
 def tangents():
-    from aniso.networks.curvature.tangents import TangentLinearisation
+    from aniso.networks.curvature.linearisation import Linearisation
 
     made = network()
-    return TangentLinearisation(made, theta_of(made))
+    return Linearisation(made, theta_of(made))
 
 
 def residual():

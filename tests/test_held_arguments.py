@@ -33,8 +33,8 @@ from aniso.matrices import (
 from aniso.matrices import (
     noise as gradient_noise,
 )
-from aniso.networks.curvature.linearised import Linearisation
-from aniso.networks.curvature.tangents import TangentLinearisation
+from aniso.networks.curvature.cached import CachedLinearisation
+from aniso.networks.curvature.linearisation import Linearisation
 from aniso.networks.gradients.kept import GradientFactors
 from aniso.networks.gradients.streamed import StreamedGradients
 from aniso.problems import (
@@ -202,15 +202,19 @@ MAKERS = {
         lambda jacobians, weights: _output_curvature.OutputCurvature(jacobians, weights, 4),
         lambda made: (products(made), made.diagonal()),
     ),
-    "Linearisation": (network_theta, lambda theta: Linearisation(NETWORK, theta), of_linearisation),
-    "Linearisation of factors": (
+    "CachedLinearisation": (
         network_theta,
-        lambda theta: Linearisation(NETWORK, theta, "tangents"),
+        lambda theta: CachedLinearisation(NETWORK, theta),
         of_linearisation,
     ),
-    "TangentLinearisation": (
+    "CachedLinearisation by tangents": (
         network_theta,
-        lambda theta: TangentLinearisation(NETWORK, theta),
+        lambda theta: CachedLinearisation(NETWORK, theta, "tangents"),
+        of_linearisation,
+    ),
+    "Linearisation": (
+        network_theta,
+        lambda theta: Linearisation(NETWORK, theta),
         of_linearisation,
     ),
     "example_gradients": (

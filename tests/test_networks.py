@@ -249,3 +249,47 @@ def test_planted_errors_are_found(monkeypatch):
     for actual, name in ((dropped, "hessian"), (masked, "gradient")):
         with pytest.raises(AssertionError):
             agree(actual, expected[name])
+
+
+def test_blocks_name_every_layer_with_parameters():
+    case = small_case()
+    network = case.network()
+    assert list(network.blocks) == ["Convolution 1", "Dense 2", "Dense 3"]
+    parts = [part for part in case.model.parameter_slices if part.stop > part.start]
+    assert list(network.blocks.values()) == parts
+    assert parts[0].start == 0
+    assert parts[-1].stop == network.num_parameters
+
+
+def test_reprs_fit_on_a_screen():
+    case = small_case()
+    network = case.network()
+    wide = networks.one_hidden_layer(2, 512)
+    deep = networks.multilayer_perceptron([3] * 60)
+    at = network.linearise(case.theta)
+    for shown in (case.model, network, at, at.noise_curvature(), wide, deep):
+        lines = repr(shown).splitlines()
+        assert len(lines) <= 40
+        assert max(map(len, lines)) <= 120
+    assert "N = 60 examples" in repr(network)
+    assert f"D = {case.theta.size}" in repr(at)
+    assert "(1, 512)" in repr(wide)
+
+
+def test_products_and_linearisations_of_smooth_networks_share_no_pass_in_vain(monkeypatch, rng):
+    model = networks.multilayer_perceptron((4, 5, 3), "tanh")
+    network = networks.Network(
+        model, losses.SoftmaxCrossEntropy(), rng.normal(size=(20, 4)), rng.integers(0, 3, 20)
+    )
+    theta, passes = model.initial_parameters(rng), []
+    own = networks.Network.outputs
+    monkeypatch.setattr(networks.Network, "outputs", lambda *given: passes.append(1) or own(*given))
+    at = network.linearise(theta)
+    at.hessian_product(rng.normal(size=(theta.size, 32)))
+    network.hessian_product(theta, rng.normal(size=(theta.size, 32)))
+    assert not passes
+    assert at.loss == pytest.approx(network.loss(theta), rel=1e-14)
+    at.generalized_gauss_newton()
+    at.fisher()
+    at.hessian_trace()
+    assert len(passes) == 2  # one of the linearisation, one of the loss of the network

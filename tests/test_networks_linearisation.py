@@ -11,7 +11,7 @@ from test_networks import agree, curvature_floor, small_case
 
 from aniso import checks, memory, networks
 from aniso.matrices import exact_traces, gradient_covariance, indicators, noise
-from aniso.networks.curvature import gauss_newton, linearised, tangent_products
+from aniso.networks.curvature import factor_cache, gauss_newton, linearisation, tangent_products
 from aniso.networks.matrix_products import accumulate_product
 from aniso.problems import losses
 
@@ -160,7 +160,7 @@ def test_examples_with_a_flat_loss_leave_the_cache():
     )
     at = network.linearise(theta, "factors")
     active = network.output_loss.active(network.outputs(theta)).sum()
-    assert at._plan.num_rows == active < network.num_examples
+    assert at._newton.plan.num_rows == active < network.num_examples
     agree(at.hessian(), network.linearise(theta, "tangents").hessian())
     theta[-1] = 100.0  # every output clipped
     flat = network.linearise(theta, "factors")
@@ -215,9 +215,9 @@ def test_wide_networks_of_few_examples_take_factors_for_many_products_alone(rng,
     def forbidden(*_):
         raise AssertionError("one product after the other")
 
-    monkeypatch.setattr(linearised.alignment, "from_forms", forbidden)
+    monkeypatch.setattr(linearisation.alignment, "from_forms", forbidden)
     agree(at.noise_curvature().alignment, expected, 1e-10)
-    monkeypatch.setattr(networks.Network, "hessian_product", forbidden)
+    monkeypatch.setattr(linearisation.Linearisation, "hessian_product", forbidden)
     agree(at.hessian(), hessian, 1e-10)
 
 
@@ -393,5 +393,5 @@ def test_blocks_longer_than_what_passes_together_are_products_of_their_parts(mon
     at = case.network().linearise(case.theta, "factors")
     vectors = rng.normal(size=(case.theta.size, 7))
     whole = at.hessian_product(vectors)
-    monkeypatch.setattr(linearised, "_TOGETHER", 3)
+    monkeypatch.setattr(factor_cache, "TOGETHER", 3)
     agree(at.hessian_product(vectors), whole)

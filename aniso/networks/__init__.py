@@ -1,6 +1,6 @@
-"""Layer networks: exact first- and second-order quantities at matrix-product speed.
+"""Networks of layers, with exact first and second derivatives by matrix products.
 
-A :class:`Stack` of layers is an architecture; a :class:`Network` is a stack with a loss and data.
+A :class:`Stack` of layers is an architecture. A :class:`Network` is a stack with a loss and data.
 
 >>> import numpy as np
 >>> from aniso.problems import losses
@@ -16,6 +16,7 @@ __getattr__, __dir__, __all__ = lazy_loader.attach(
     __name__,
     submodules=[
         "architectures",
+        "arguments",
         "curvature",
         "data",
         "fast",
@@ -29,7 +30,6 @@ __getattr__, __dir__, __all__ = lazy_loader.attach(
         "parameter_blocks",
         "passes",
         "placed_stack",
-        "pre_flight",
         "routing",
         "single_precision",
     ],

@@ -11,7 +11,23 @@ from aniso.networks.layers.stack import Stack
 
 
 def multilayer_perceptron(widths, activation="relu"):
-    """Dense layers of `widths` (d, h_1, ..., C) with an activation between them.
+    """Return dense layers of given widths with an activation between them.
+
+    Parameters
+    ----------
+    widths : sequence of int
+        (d, h_1, ..., C): inputs, units of the hidden layers, outputs.
+    activation : str
+        One of :class:`aniso.networks.Activation`.
+
+    Returns
+    -------
+    Stack
+
+    Raises
+    ------
+    InputError
+        If there are fewer than two widths, or one is no integer above 0.
 
     Examples
     --------
@@ -27,7 +43,16 @@ def multilayer_perceptron(widths, activation="relu"):
 
 
 def one_hidden_layer(num_inputs, num_hidden, activation="relu"):
-    """One hidden layer, output weights fixed at +1 (first half) and -1: Figure 4.
+    """Return one hidden layer with output weights fixed at +1 (first half) and -1.
+
+    Parameters
+    ----------
+    num_inputs, num_hidden : int
+    activation : str
+
+    Returns
+    -------
+    Stack
 
     Examples
     --------
@@ -39,9 +64,17 @@ def one_hidden_layer(num_inputs, num_hidden, activation="relu"):
 
 
 def fashion_mnist_network(activation="relu"):
-    """The network of Figures 3 and 5: two 5x5 convolutions with pooling, two dense layers.
+    """Return a network for FashionMNIST: two 5x5 convolutions with pooling, two dense layers.
 
     Inputs are images (1, 28, 28), D = 11,330, C = 10.
+
+    Parameters
+    ----------
+    activation : str
+
+    Returns
+    -------
+    Stack
 
     Examples
     --------
@@ -67,7 +100,7 @@ _VGG11_CHANNELS = ((64,), (128,), (256, 256), (512, 512), (512, 512))
 
 
 def vgg11(input_shape=(3, 32, 32), width=1.0, num_classes=10):
-    """VGG-11 without batch normalisation and dropout: the network of Figures 1 and 6.
+    """Return VGG-11 without batch normalisation and dropout.
 
     Five groups of 3x3 convolutions with padding 1, of 64, 128, 256 256, 512 512 and 512 512
     channels, each group followed by 2x2 max pooling, then dense layers of 512, 512 and
@@ -78,7 +111,8 @@ def vgg11(input_shape=(3, 32, 32), width=1.0, num_classes=10):
     input_shape : tuple of int
         Channels, height and width of an image.
     width : float
-        Factor of all channels and hidden units, ``width > 0``; counts are rounded, at least 1.
+        Factor of all numbers of channels and hidden units, above 0. Numbers are rounded, at
+        least 1.
     num_classes : int
         C.
 
@@ -88,9 +122,9 @@ def vgg11(input_shape=(3, 32, 32), width=1.0, num_classes=10):
 
     Notes
     -----
-    Poolings that an image is too small for are left out: 16 x 16 images pass four of the five,
-    8 x 8 images three. Simonyan & Zisserman, arXiv:1409.1556, configuration A, with the small
-    dense layers that CIFAR-10 variants have.
+    A pooling is left out where the image is too small: 16 x 16 images have four of the five, 8 x 8
+    images three. Source: Simonyan & Zisserman, arXiv:1409.1556, configuration A, with the small
+    dense layers of its variants for CIFAR-10.
 
     Examples
     --------

@@ -1,28 +1,37 @@
-"""Data of a network in chunks of examples, where the passes run or on the way there."""
+"""Data of a network, in chunks of examples at the place of the passes."""
 
 from dataclasses import dataclass
 
 import numpy as np
 
-from aniso import checks, memory
+from aniso import memory
 from aniso.arrays import functions, places, transfer
 
 _LARGEST_SHARE = 4
 _SMALLEST_CHUNK = 50
-# the share of the budget that data may take at rest; the rest is for the passes
+# Data may take this fraction, 1/4, of the budget; the rest is for the passes.
 _DATA_SHARE = 4
 _COLUMNS_SHARE = 8
-# vectors of D numbers that passes hold beside those of their threads: vectors, sums, temporaries
+# Passes hold so many vectors of D numbers beside those of their threads.
 _VECTORS = 4
-# share of the room for chunks that blocks of vectors may take, beyond the first vector
+# Blocks of vectors may take this fraction, 1/3, of the room for chunks, beyond the first vector.
 _BLOCKS_SHARE = 3
-# activations of a chunk to the bytes of all parameters, where these exceed the cache
+# Activations of a chunk take so many times the bytes of all parameters, if these exceed the cache.
 _PARAMETER_SHARE = 2
 
 
 @dataclass(frozen=True)
 class Chunk:
-    """Examples start..stop of the data: what the first layer reads, batch last, and targets."""
+    """Some examples of the data.
+
+    Attributes
+    ----------
+    rows : slice
+        Numbers of the examples.
+    prepared : object or None
+        Inputs as the first layer reads them, batch last, if they are kept.
+    targets : array
+    """
 
     rows: slice
     prepared: object
@@ -30,21 +39,21 @@ class Chunk:
 
     @property
     def size(self):
-        """Number of examples n."""
+        """n, the number of examples."""
         return self.rows.stop - self.rows.start
 
 
 class ChunkedData:
-    """Inputs and targets of a network, cut into chunks that the passes take one by one.
+    """Inputs and targets of a network, cut into chunks of examples.
 
     Parameters
     ----------
     stack : Stack
         The layers that run.
     inputs : array, shape (N, \\*stack.input_shape)
-        In the precision in which they were given: chunks are converted one by one. They stay where
-        they are if they are NumPy's, `place` is not, and a quarter of the budget cannot hold them:
-        then chunks are sent to `place` one by one, and dropped.
+        In the precision in which they were given: chunks are converted one by one. NumPy inputs of
+        a network elsewhere are moved there if they fit into a quarter of the budget. If not, chunks
+        are sent one by one, and dropped.
     targets : array
         Checked, at `place`.
     place : places.Place
@@ -70,7 +79,7 @@ class ChunkedData:
 
     @property
     def num_examples(self):
-        """N."""
+        """N, the number of examples."""
         return self.inputs.shape[0]
 
     @property
@@ -84,7 +93,7 @@ class ChunkedData:
 
     @property
     def bytes_per_example(self):
-        """Bytes that one example's forward pass keeps, about."""
+        """About how many bytes one example's forward pass keeps."""
         entries = int(np.prod(self.stack.input_shape))
         for layer, shape in zip(self.stack.layers, self.stack.shapes[:-1], strict=True):
             entries += layer.memory_entries(shape)
@@ -92,27 +101,27 @@ class ChunkedData:
 
     @property
     def vector_bytes(self):
-        """Bytes that a pass with one vector of D numbers takes for such vectors, about.
+        """About how many bytes a pass with one vector of D numbers takes for such vectors.
 
-        Counted in double precision, in which squares are added up.
+        They are counted in double precision, in which squares are added up.
         """
         return (_VECTORS + self.workers.num_threads) * self.stack.num_parameters * 8
 
     @property
     def _room(self):
-        # what a budget leaves to chunks and to blocks of vectors
+        # the part of the budget for chunks and blocks of vectors
         return max(0, self.memory_budget - self.vector_bytes - self._held)
 
     @property
     def vectors_at_once(self):
-        """Vectors of D numbers that a pass may hold together; None where no budget is stated."""
+        """Number of vectors of D numbers that a pass may hold together; None without a budget."""
         if self.memory_budget is None:
             return None
         return 1 + self._room // (_BLOCKS_SHARE * self.vector_bytes)
 
     @property
     def tangent_bytes(self):
-        """Bytes of activations that a block of tangents should have in one chunk."""
+        """Bytes for the activations of a block of tangents in one chunk."""
         if self.memory_budget is None:
             return self.place.chunk_bytes
         return min(self.place.chunk_bytes, self._room // (4 * self.workers.num_threads))
@@ -146,7 +155,7 @@ class ChunkedData:
         return _balanced(self.num_examples, size)
 
     def chunks(self):
-        """Chunks of the data in order; the first layer's columns are kept where they fit."""
+        """Return the chunks in order; the windows of the first layer are kept where they fit."""
         if self._chunks is None:
             starts = range(0, self.num_examples, self.chunk_size)
             rows = [slice(i, min(i + self.chunk_size, self.num_examples)) for i in starts]
@@ -162,7 +171,7 @@ class ChunkedData:
         return self._chunks
 
     def prepared_rows(self, rows):
-        """What the first layer reads of the examples `rows`, a slice."""
+        """Return the examples `rows`, a slice, as the first layer reads them."""
         examples = transfer.to_device(self.inputs[rows, ...], self.place)
         xp = places.namespace(examples)
         examples = xp.astype(examples, self.place.dtype(self.dtype), copy=False)
@@ -170,14 +179,14 @@ class ChunkedData:
         return self.stack.layers[0].prepare(batch_last)
 
     def prepared(self, chunk):
-        """What the first layer reads of a chunk."""
+        """Return the examples of a chunk as the first layer reads them."""
         return self.prepared_rows(chunk.rows) if chunk.prepared is None else chunk.prepared
 
 
 def _balanced(num_examples, size):
-    """The largest chunk of at most `size` that makes an even number of nearly equal chunks.
+    """Return the largest size up to `size` that makes an even number of nearly equal chunks.
 
-    Two threads then end together; one chunk stays one.
+    Two threads then end together. A single chunk stays one.
 
     Examples
     --------
@@ -192,57 +201,3 @@ def _balanced(num_examples, size):
 
 def _nothing(_):
     return None
-
-
-def _check_precision(inputs):
-    given = str(inputs.dtype).rpartition(".")[2]  # torch.float16 and its like
-    if given == "uint8":
-        raise checks.InputError(
-            "inputs has dtype uint8; expected float64 or float32: "
-            "image_transformations.scale_images makes numbers of grey values"
-        )
-    if given in ("float16", "bfloat16"):
-        raise checks.InputError(
-            f"inputs has dtype {given}; expected float64 or float32: half precision has rounded "
-            "the data already"
-        )
-
-
-def placed(output_loss, inputs, targets, device, dtype, model):
-    """Checked inputs and targets, and the place where they are to be.
-
-    Parameters
-    ----------
-    output_loss : loss
-    inputs, targets : array
-        Of one place.
-    device : str, device or Place, optional
-        As in :func:`aniso.arrays.places.resolve`.
-    dtype : numpy.dtype
-    model : Stack
-
-    Returns
-    -------
-    inputs : array
-        Still where they were, if that is the host, in the precision in which they were given.
-    targets : array
-        At the place.
-    place : places.Place
-    """
-    here, place = places.place_of(inputs), places.resolve(inputs, device)
-    shape = (None, *model.input_shape)
-    inputs = transfer.checked_as_given("inputs", inputs, here, shape=shape, dtype=dtype)
-    _check_precision(inputs)
-    if inputs.shape[0] == 0:
-        raise checks.InputError("inputs has no examples; expected N >= 1")
-    if not here.is_numpy:
-        inputs = transfer.to_device(inputs, place)
-    elif places.is_foreign(targets):
-        here = place  # targets may be there already
-    transfer.require_place("targets", targets, here)
-    given = output_loss.check_targets(
-        transfer.to_numpy(targets) if places.is_foreign(targets) else targets,
-        inputs.shape[0],
-        model.num_outputs,
-    )
-    return inputs, transfer.to_device(given, place), place

@@ -10,10 +10,10 @@ from aniso.networks.layers.stack import require_stack
 
 
 def he_normal(stack, rng):
-    """Normal weights of variance 2/fan, zero biases: the start of VGG-11 in Figures 1 and 6.
+    """Draw normal weights of variance 2/fan; biases are zero.
 
-    Of a convolution the fan is ``k^2 c_out``, as published, of every other layer the number of its
-    inputs.
+    The fan of a convolution is ``k^2 c_out``, as published. The fan of every other layer is the
+    number of its inputs.
 
     Parameters
     ----------
@@ -26,7 +26,8 @@ def he_normal(stack, rng):
 
     Notes
     -----
-    He et al., arXiv:1502.01852. The fan out keeps the variance of the deltas in the backward pass.
+    The variance keeps that of the deltas in the backward pass of convolutions. Source: He et al.,
+    arXiv:1502.01852. See "Initial weights" in docs/theory/networks.md.
 
     Examples
     --------

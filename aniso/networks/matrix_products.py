@@ -1,8 +1,8 @@
-"""Matrix products into given memory: ``C = alpha A B + beta C``, without a temporary.
+"""Matrix products into given memory, ``C = alpha A B + beta C``, without a temporary array.
 
-NumPy has no accumulating product, and SciPy's wrapper holds the interpreter's lock while BLAS
-works, so that a second thread waits. Here the BLAS that SciPy exports for Cython is called through
-ctypes, which releases the lock.
+NumPy has no product that adds to a result. SciPy's has one, but it holds the interpreter's lock
+while BLAS works, so that a second thread waits. This module calls the BLAS that SciPy exports for
+Cython through ctypes, which releases the lock.
 """
 
 import ctypes
@@ -27,7 +27,7 @@ def _function(name):
 
 
 def accumulate_product(result, left, right, *, alpha=1.0, beta=1.0):
-    """``result = alpha left @ right + beta result`` in place, one BLAS call.
+    """Write ``alpha left @ right + beta result`` to `result` in place, by one BLAS call.
 
     Parameters
     ----------
@@ -36,7 +36,12 @@ def accumulate_product(result, left, right, *, alpha=1.0, beta=1.0):
     left, right : ndarray, shapes (m, k) and (k, n)
         Row-major or transposed row-major; anything else is copied.
     alpha, beta : float
-        Factors of the product and of what `result` held; with beta 0 that is not read.
+        Factors of the product and of the old `result`, which is not read if beta is 0.
+
+    Raises
+    ------
+    ValueError
+        If the rows of `result` are not contiguous.
 
     Examples
     --------
@@ -80,7 +85,7 @@ def _row_stride(matrix):
 
 
 def _operand(matrix, dtype):
-    """The matrix, BLAS's letter for it, and its leading dimension."""
+    """Return the matrix, the letter by which BLAS knows its layout, and its leading dimension."""
     if matrix.dtype != dtype:
         matrix = matrix.astype(dtype)
     item = dtype.itemsize

@@ -1,21 +1,19 @@
-"""A network on data: losses and exact derivatives of every order up to two."""
+"""A network on data: losses, and exact first and second derivatives."""
 
 import numpy as np
 
 from aniso import checks
 from aniso.arrays import functions
 from aniso.networks import passes
-from aniso.networks.curvature import tangent_products
-from aniso.networks.curvature.linearised import Linearisation
-from aniso.networks.curvature.tangents import TangentLinearisation
+from aniso.networks.curvature.cached import CachedLinearisation
+from aniso.networks.curvature.linearisation import Linearisation
 from aniso.networks.geometry import NetworkGeometry
 from aniso.networks.gradients.streamed import gradients_at
 from aniso.networks.hosted import HostedNetwork
-from aniso.networks.parameter_blocks import blocks_of
 from aniso.networks.placed_stack import PlacedStack
 from aniso.problems import Problem
 
-# from so many vectors on a block is weighed against factors of which it may be made
+# From so many vectors on, a block may be made of cached factors.
 _WIDE = 16
 
 
@@ -74,14 +72,6 @@ class Network(PlacedStack, Problem):
            [3., 2.]])
     """
 
-    @property
-    def blocks(self):
-        """Parameters of each layer that has any, by the layer's name and number."""
-        parts = blocks_of(self.stack)
-        names = [type(self.model.layers[i]).__name__ for i in self.model.parameterised]
-        pairs = enumerate(zip(names, parts, strict=True), start=1)
-        return {f"{name} {number}": part.whole for number, (name, part) in pairs}
-
     def at(self, theta):
         """Return the local geometry at theta, with operators made of the layers' factors.
 
@@ -104,59 +94,60 @@ class Network(PlacedStack, Problem):
         return self if self.place.is_numpy else HostedNetwork(self)
 
     def linearise(self, theta, strategy="auto", *, num_products=100):
-        """The network linearised at theta, for many second-order quantities at one place.
+        """Return the network linearised at theta, for many second-order quantities there.
 
         Parameters
         ----------
         theta : array_like, shape (D,)
         strategy : {"auto", "factors", "tangents"}
-            Whether Hessian products use cached factors; "auto" compares cost and memory, and
-            means tangents outside NumPy, where there are no cached factors.
+            Whether Hessian products use cached factors. "auto" compares cost and memory. Outside
+            NumPy there are no cached factors.
         num_products : int
-            Products with single vectors, or small blocks, that are expected at this theta:
-            "auto" weighs the cost of the factors against them.
+            Products with single vectors, or small blocks, that are expected at this theta. "auto"
+            compares their cost with that of the factors.
 
         Returns
         -------
-        Linearisation or TangentLinearisation
+        Linearisation
+            With NumPy a :class:`aniso.networks.curvature.cached.CachedLinearisation`.
         """
         num_products = checks.integer("num_products", num_products, low=0)
         if not self.place.is_numpy:
-            return TangentLinearisation(self, theta, strategy)
-        return Linearisation(self, theta, strategy, num_products)
+            return Linearisation(self, theta, strategy)
+        return CachedLinearisation(self, theta, strategy, num_products)
 
     # ---- values
 
     def outputs(self, theta):
-        """Outputs f, shape (N, C)."""
+        """Return the outputs f, shape (N, C)."""
         parameters = self.stack.unpacked(self.check_theta(theta))
         rows = self._over_chunks(lambda chunk: self.output_rows(self.forward(chunk, parameters)[0]))
         return self.place.namespace.concat(rows)
 
     def losses(self, theta):
-        """Loss of every example, shape (N,)."""
+        """Return the loss of every example, shape (N,)."""
         return self.output_loss(self.outputs(theta), self.targets)
 
     def loss(self, theta):
-        """Mean loss, float."""
+        """Return the mean loss, float."""
         return float(self.place.namespace.mean(self.losses(theta)))
 
     def output_gradients(self, theta):
-        """Gradients of the losses in the outputs, (N, C)."""
+        """Return the gradients of the losses in the outputs, (N, C)."""
         return self.output_loss.gradient(self.outputs(theta), self.targets)
 
     def output_hessians(self, theta):
-        """Hessians of the losses in the outputs, (N, C, C)."""
+        """Return the Hessians of the losses in the outputs, (N, C, C)."""
         return self.output_loss.hessian(self.outputs(theta), self.targets)
 
     # ---- first order
 
     def gradient(self, theta):
-        """Gradient of the mean loss, (D,)."""
+        """Return the gradient of the mean loss, (D,)."""
         return self._gradient(theta, with_loss=False)[1]
 
     def loss_and_gradient(self, theta):
-        """Mean loss and its gradient, from one pass."""
+        """Return the mean loss and its gradient, from one pass."""
         return self._gradient(theta, with_loss=True)
 
     def _gradient(self, theta, with_loss):
@@ -177,7 +168,7 @@ class Network(PlacedStack, Problem):
         return loss / self.num_examples, total
 
     def per_example_gradients(self, theta):
-        """Gradients of every example's loss, (N, D).
+        """Return the gradients of every example's loss, (N, D).
 
         Raises
         ------
@@ -198,7 +189,7 @@ class Network(PlacedStack, Problem):
         return rows
 
     def example_gradients(self, theta):
-        """Gradients of the examples, kept as factors or recomputed for every product.
+        """Return the gradients of the examples, kept as factors or recomputed for every product.
 
         Returns
         -------
@@ -217,7 +208,13 @@ class Network(PlacedStack, Problem):
         )
 
     def jacobians(self, theta):
-        """Jacobians of the outputs, (N, C, D)."""
+        """Return the Jacobians of the outputs, (N, C, D).
+
+        Raises
+        ------
+        AllocationRefused
+            If N C D numbers do not fit.
+        """
         parameters = self.stack.unpacked(self.check_theta(theta))
         self._require_rows(self.num_examples * self.num_outputs)
         shape = (self.num_examples, self.num_outputs, self.num_parameters)
@@ -233,46 +230,39 @@ class Network(PlacedStack, Problem):
         self._over_chunks(of_chunk)
         return result
 
-    # ---- second order, without a cache
+    # ---- second order
 
     def hessian_product(self, theta, vectors):
-        """``H V`` for vectors (D,) or (D, K), the same shape.
+        """Return ``H V`` for vectors (D,) or (D, K), the same shape.
 
         Notes
         -----
-        One pass of tangents and one back (Pearlmutter's R-operator), about two and a half
-        gradients a vector and no set-up. A wide block takes cached factors where these fit and
-        are cheaper; for many products at one theta :meth:`linearise` keeps them.
+        One pass of tangents and one pass back (Pearlmutter's R-operator), about two and a half
+        gradients a vector. A block of 16 vectors or more takes cached factors where these fit and
+        are cheaper. For many products at one theta, :meth:`linearise` keeps them.
         """
-        if self._wide(vectors):
-            return self.linearise(theta, num_products=0).hessian_product(vectors)
-        return tangent_products.hessian_product(self, theta, vectors)
+        return self._linearised_for(theta, vectors).hessian_product(vectors)
 
     def generalized_gauss_newton_product(self, theta, vectors):
-        """``G V`` with ``G = (1/N) sum_i J_i^T S_i J_i``, vectors (D,) or (D, K)."""
-        if self._wide(vectors):
-            at = self.linearise(theta, num_products=0)
-            return at.generalized_gauss_newton_product(vectors)
-        return tangent_products.gauss_newton_product(self, theta, vectors)
+        """Return ``G V`` with ``G = (1/N) sum_i J_i^T S_i J_i``, vectors (D,) or (D, K)."""
+        return self._linearised_for(theta, vectors).generalized_gauss_newton_product(vectors)
 
     def fisher_product(self, theta, vectors):
-        """``F V``, F the Fisher matrix with the model's own labels, vectors (D,) or (D, K)."""
-        if self._wide(vectors):
-            return self.linearise(theta, num_products=0).fisher_product(vectors)
-        return tangent_products.fisher_product(self, theta, vectors)
+        """Return ``F V`` for vectors (D,) or (D, K); F has the labels of the model itself."""
+        return self._linearised_for(theta, vectors).fisher_product(vectors)
 
     def quadratic_forms(self, theta, vectors):
-        """``v^T H v`` for vectors (D,) or (D, K): float or (K,), about half a product each."""
-        if self._wide(vectors):
-            return self.linearise(theta, num_products=0).quadratic_forms(vectors)
-        return tangent_products.forms(self, theta, vectors)
+        """Return ``v^T H v`` for vectors (D,) or (D, K): float or (K,), half a product each."""
+        return self._linearised_for(theta, vectors).quadratic_forms(vectors)
 
-    def _wide(self, vectors):
-        # a block for which cached factors may pay; they are NumPy's
-        return self.place.is_numpy and np.ndim(vectors) == 2 and np.shape(vectors)[1] >= _WIDE
+    def _linearised_for(self, theta, vectors):
+        # cached factors may pay for a wide block; they are NumPy's
+        if self.place.is_numpy and np.ndim(vectors) == 2 and np.shape(vectors)[1] >= _WIDE:
+            return CachedLinearisation(self, theta, num_products=0)
+        return Linearisation(self, theta)
 
     def hessian(self, theta):
-        """Hessian of the mean loss, dense (D, D); that of :meth:`linearise`, by the same route.
+        """Return the Hessian of the mean loss, dense (D, D).
 
         Raises
         ------

@@ -1,4 +1,4 @@
-"""Views of flat parameters by layer and output unit: weights and bias of a unit side by side."""
+"""Parts of flat parameters by layer and by output unit, weights and bias of a unit together."""
 
 import math
 from typing import NamedTuple
@@ -7,7 +7,7 @@ import numpy as np
 
 
 class ParameterBlock(NamedTuple):
-    """Where the parameters of one layer lie in theta, W (units, inputs) before b (units,).
+    """Part of theta with the parameters of one layer: W (units, inputs), then b (units,).
 
     Attributes
     ----------
@@ -48,19 +48,19 @@ class ParameterBlock(NamedTuple):
         return self.num_units * (self.num_inputs + 1)
 
     def unit(self, number):
-        """Slice of one unit's weights, and the index of its bias."""
+        """Return the slice of one unit's weights, and the index of its bias."""
         first = self.start + number * self.num_inputs
         return slice(first, first + self.num_inputs), self.biases.start + number
 
     def gather(self, vectors):
-        """(units, inputs + 1, K) from flat vectors (D, K)."""
+        """Return an array (units, inputs + 1, K) of flat vectors (D, K)."""
         joined = np.empty((self.num_units, self.num_inputs + 1, vectors.shape[1]), vectors.dtype)
         joined[:, :-1] = vectors[self.weights].reshape(self.num_units, self.num_inputs, -1)
         joined[:, -1] = vectors[self.biases]
         return joined
 
     def inputs_first(self, vectors):
-        """(inputs + 1, units * K) from flat vectors (D, K): the right factor of a product."""
+        """Return a matrix (inputs + 1, units * K) of flat vectors (D, K), a right factor."""
         joined = self.gather(vectors)
         units, inputs, columns = joined.shape
         return np.ascontiguousarray(joined.transpose(1, 0, 2)).reshape(inputs, units * columns)
@@ -73,7 +73,7 @@ class ParameterBlock(NamedTuple):
 
 
 def blocks_of(stack):
-    """One block for every layer with parameters, in the order of theta."""
+    """Return one block for every layer with parameters, in the order of theta."""
     blocks = []
     for position in stack.parameterised:
         part = stack.parameter_slices[position]
@@ -81,7 +81,7 @@ def blocks_of(stack):
             weights, _ = stack.parameter_shapes[position]
             units, inputs = weights[0], math.prod(weights[1:])
         else:
-            # a layer made of layers: only the whole slice has a meaning
+            # a layer made of layers: only `whole` has a meaning
             units, inputs = 1, part.stop - part.start - 1
         blocks.append(ParameterBlock(position, part.start, units, inputs))
     return tuple(blocks)

@@ -1,7 +1,7 @@
 """Passes through a stack of layers: forward, backward, tangent, second order.
 
-Everything works on one chunk of examples, batch axis last; `parameters` is the unpacked theta, one
-tuple for each layer, and a *trail* is the list of the layers' memories of one forward pass.
+All functions work on one chunk of examples, batch axis last. `parameters` is the unpacked theta,
+one tuple for each layer. A *trail* is the list of the layers' memories of one forward pass.
 """
 
 from array_api_compat import array_namespace
@@ -10,7 +10,7 @@ from aniso.arrays import functions
 
 
 def forward(layers, parameters, prepared):
-    """Outputs (C, n) and the trail."""
+    """Return the outputs (C, n) and the trail."""
     hidden, trail = prepared, []
     for position, (layer, own) in enumerate(zip(layers, parameters, strict=True)):
         hidden, memory = layer.forward(own, hidden if position == 0 else layer.prepare(hidden))
@@ -19,14 +19,14 @@ def forward(layers, parameters, prepared):
 
 
 def first_parameterised(parameters):
-    """Position of the first layer with parameters: backward passes stop there."""
+    """Return the position of the first layer with parameters, where backward passes stop."""
     return next(i for i, own in enumerate(parameters) if own)
 
 
 def deltas(layers, parameters, trail, delta):
-    """Deltas (..., \\*output_shape, n) at the outputs of every layer.
+    """Return deltas (..., \\*output_shape, n) at the outputs of every layer.
 
-    None below the first layer with parameters, where nobody needs them.
+    They are None below the first layer with parameters, where they are not needed.
     """
     first = first_parameterised(parameters)
     result = [None] * len(layers)
@@ -38,7 +38,7 @@ def deltas(layers, parameters, trail, delta):
 
 
 def gradient(layers, parameters, trail, delta):
-    """Flat gradient (..., D), summed over the chunk's examples, of deltas (..., C, n)."""
+    """Return the flat gradient (..., D), summed over the examples, of deltas (..., C, n)."""
     first, parts, num_leading = first_parameterised(parameters), [], delta.ndim - 2
     for position in reversed(range(first, len(layers))):
         delta, own = layers[position].backward_and_gradient(
@@ -49,14 +49,14 @@ def gradient(layers, parameters, trail, delta):
 
 
 def flat(arrays, num_leading):
-    """Arrays of parameter shapes, joined along one last axis after `num_leading` axes."""
+    """Return arrays of parameter shapes joined along one last axis, after `num_leading` axes."""
     lead = arrays[0].shape[:num_leading]
     xp = array_namespace(arrays[0])
     return xp.concat([xp.reshape(array, (*lead, -1)) for array in arrays], axis=-1)
 
 
 def tangent(layers, parameters, trail, directions):
-    """Tangents of the outputs (K, C, n) along K directions, and the layers' traces."""
+    """Return tangents of the outputs (K, C, n) along K directions, and the layers' traces."""
     moved, traces = None, []
     for layer, own, memory, direction in zip(layers, parameters, trail, directions, strict=True):
         moved, trace = layer.tangent(own, memory, direction, moved)
@@ -65,7 +65,7 @@ def tangent(layers, parameters, trail, directions):
 
 
 def gradient_tangent(layers, parameters, trail, directions, traces, delta_tangent, fixed_deltas):
-    """Tangent of the gradient: the tangents of the outputs' deltas pulled back.
+    """Return the tangent of the gradient: the tangents of the outputs' deltas, pulled back.
 
     Parameters
     ----------
@@ -89,7 +89,7 @@ def gradient_tangent(layers, parameters, trail, directions, traces, delta_tangen
     for position in reversed(range(first, len(layers))):
         layer, own, memory = layers[position], parameters[position], trail[position]
         moved, grads = layer.backward_and_gradient(own, memory, delta_tangent, position > first)
-        # the first layer's inputs don't move and nobody needs their deltas
+        # the first layer's inputs are data: their tangents are zero, their deltas not needed
         curved = position > first or not layer.linear_in_parameters
         if fixed_deltas is not None and curved:
             more, extra = layer.second_order(
@@ -107,10 +107,10 @@ def gradient_tangent(layers, parameters, trail, directions, traces, delta_tangen
 
 
 def quadratic_forms(layers, parameters, trail, directions, output_hessians, fixed_deltas):
-    """``sum_i v^T H_i v`` for each direction, (K,), from the tangent pass alone.
+    """Return ``sum_i v^T H_i v`` for each direction v, shape (K,), from the tangent pass alone.
 
-    Beyond the Gauss-Newton part ``z'^T S z'`` of the output tangents z', a layer with parameters
-    adds ``2 <delta, V a'>`` and an activation ``<delta rho'', z'^2>``.
+    The Gauss-Newton part is ``z'^T S z'``, z' the tangents of the outputs. A layer with parameters
+    adds ``2 <delta, V a'>``, an activation ``<delta rho'', z'^2>``.
     """
     moved, total = None, 0.0
     for position, (layer, own) in enumerate(zip(layers, parameters, strict=True)):
@@ -124,7 +124,7 @@ def quadratic_forms(layers, parameters, trail, directions, output_hessians, fixe
 
 
 def weighted(matrices, tangents):
-    """``S_i z_i`` for matrices (n, C, C) and tangents (K, C, n)."""
+    """Return ``S_i z_i`` for matrices (n, C, C) and tangents (K, C, n)."""
     xp = array_namespace(matrices)
     product = matrices @ xp.permute_dims(tangents, (2, 1, 0))
     return functions.contiguous(xp.permute_dims(product, (2, 1, 0)))

@@ -1,34 +1,37 @@
-"""A stack of layers on data at a place: what every quantity of a network is computed with."""
+"""Layers, a loss and data at one place, the base of a network."""
 
 import numpy as np
 
 from aniso import checks, memory
 from aniso.arrays import functions, places, transfer
 from aniso.networks import passes
-from aniso.networks.data import ChunkedData, placed
+from aniso.networks.arguments import checked_indices, floating, placed
+from aniso.networks.data import ChunkedData
 from aniso.networks.fast.choice import fused
 from aniso.networks.layers.stack import Stack, require_stack
 from aniso.threads import Workers
 
+_SHOWN_BLOCKS = 24
+
 
 class PlacedStack:
-    """Layers, a loss and data where they are computed with; see :class:`aniso.networks.Network`.
+    """Layers, a loss and data; the base of :class:`aniso.networks.Network`.
 
     Attributes
     ----------
     model : Stack
-        The layers as given.
+        The architecture as given.
     layers : tuple of Layer
-        The layers that run: with NumPy convolutions in the form that is fastest.
+        The layers that run; with NumPy every convolution has its fastest form.
     stack : Stack
-        Of these.
+        The architecture of these layers.
     output_loss : loss
     place : places.Place
         Library and device.
     dtype : numpy.dtype
         Precision of the passes.
     workers : Workers
-        Threads over chunks; one outside NumPy, where the library has its own.
+        Threads over chunks; one outside NumPy, where the library has its own threads.
     data : ChunkedData
     """
 
@@ -51,14 +54,14 @@ class PlacedStack:
                 "aniso.problems.losses, for "
                 "instance losses.SoftmaxCrossEntropy()"
             )
-        self.dtype = _floating(dtype)
+        self.dtype = floating(dtype)
         if memory_budget is not None:
             memory_budget = checks.integer("memory_budget", memory_budget, low=1)
         inputs, targets, self.place = placed(
             output_loss, inputs, targets, device, self.dtype, model
         )
         self.model, self.output_loss = model, output_loss
-        # fast convolutions and threads are NumPy's: elsewhere the library has its own
+        # other libraries have fast convolutions and threads of their own
         if self.place.is_numpy:
             self.layers = fused(model.layers, model.input_shape)
         else:
@@ -70,32 +73,53 @@ class PlacedStack:
             self.stack, inputs, targets, self.place, self.dtype, self.workers, memory_budget
         )
 
+    def __repr__(self):
+        blocks = [f"{name}: {part.stop - part.start}" for name, part in self.blocks.items()]
+        if len(blocks) > _SHOWN_BLOCKS:
+            blocks = [*blocks[:_SHOWN_BLOCKS], f"and {len(blocks) - _SHOWN_BLOCKS} more"]
+        loss = type(self.output_loss).__name__
+        where = "" if self.place.is_numpy else f", {self.place}"
+        return (
+            f"<{type(self).__name__}: N = {self.num_examples} examples, D = {self.num_parameters} "
+            f"parameters, {self.num_outputs} outputs, {loss}, {self.dtype}{where}\n"
+            f"    {', '.join(blocks)}>"
+        )
+
     # ---- shapes
 
     @property
     def num_examples(self):
-        """N."""
+        """N, the number of examples."""
         return self.data.num_examples
 
     @property
     def num_parameters(self):
-        """D."""
+        """D, the number of parameters."""
         return self.model.num_parameters
 
     @property
+    def blocks(self):
+        """Parts of theta by the name of their layer; see :attr:`aniso.networks.Stack.blocks`."""
+        return self.model.blocks
+
+    @property
     def num_outputs(self):
-        """C."""
+        """C, the number of outputs."""
         return self.model.num_outputs
 
     def subset(self, indices):
-        """The same network on the examples `indices`: integers on the host, flags or a slice.
+        """Return the same network on some examples.
+
+        Parameters
+        ----------
+        indices : array of int (n,), array of bool (N,), or slice
 
         Raises
         ------
         InputError
             If an index is no example's, or there is none.
         """
-        indices = self._checked_indices(indices)
+        indices = checked_indices(indices, self.num_examples)
         return type(self)(
             self.model,
             self.output_loss,
@@ -107,32 +131,8 @@ class PlacedStack:
             device=self.place,
         )
 
-    def _checked_indices(self, indices):
-        if isinstance(indices, slice):
-            start, stop, step = indices.indices(self.num_examples)
-            if len(range(start, stop, step)) > 0:
-                return slice(start, stop, step)
-            indices = []
-        given = transfer.to_numpy(indices)
-        if given.dtype == bool and given.shape == (self.num_examples,):
-            given = np.flatnonzero(given)
-        if given.size == 0:
-            raise checks.InputError("indices chooses no examples; expected at least one")
-        if given.ndim != 1 or given.dtype.kind not in "iu":
-            raise checks.InputError(
-                f"indices has shape {given.shape} and dtype {given.dtype}; expected integers (n,), "
-                f"or flags ({self.num_examples},)"
-            )
-        low, high = int(given.min()), int(given.max())
-        if low < 0 or high >= self.num_examples:
-            raise checks.InputError(
-                f"indices has the entry {low if low < 0 else high}; expected integers in "
-                f"0..{self.num_examples - 1}"
-            )
-        return given
-
     def forward_multiplications(self):
-        """Multiplications of one forward pass of one example."""
+        """Return the multiplications of one forward pass of one example."""
         shapes = self.stack.shapes[:-1]
         return sum(
             layer.forward_multiplications(shape)
@@ -140,10 +140,10 @@ class PlacedStack:
         )
 
     def product_multiplications(self):
-        """Multiplications of one example's Hessian product by tangents, without the forward pass.
+        """Return the multiplications of one example's Hessian product by tangents.
 
-        The first layer with parameters has two products, ``V a`` and ``delta' a^T``; each above has
-        four more, with what moves below it.
+        The forward pass is not counted. The first layer with parameters has two products, ``V a``
+        and ``delta' a^T``. Each layer above has six, with the tangents of its inputs and deltas.
         """
         shapes = self.stack.shapes[:-1]
         counts = [
@@ -156,7 +156,7 @@ class PlacedStack:
 
     @property
     def inputs(self):
-        """Inputs (N, \\*input_shape), at the network's place or, streamed, on the host."""
+        """Inputs (N, \\*input_shape), at the network's place or, if sent by chunks, of NumPy."""
         return self.data.inputs
 
     @property
@@ -166,31 +166,31 @@ class PlacedStack:
 
     @property
     def chunk_size(self):
-        """Examples of a chunk."""
+        """Number of examples of a chunk."""
         return self.data.chunk_size
 
     @property
     def bytes_per_example(self):
-        """Bytes that one example's forward pass keeps, about."""
+        """About how many bytes one example's forward pass keeps."""
         return self.data.bytes_per_example
 
     def chunks(self):
-        """Chunks of the data in order, each with `rows`, `targets` and `size`."""
+        """Return the chunks of the data in order, each with `rows`, `targets` and `size`."""
         return self.data.chunks()
 
     def prepared(self, chunk):
-        """What the first layer reads of a chunk."""
+        """Return the examples of a chunk as the first layer reads them."""
         return self.data.prepared(chunk)
 
     def prepared_rows(self, rows):
-        """What the first layer reads of the examples `rows`, a slice."""
+        """Return the examples `rows`, a slice, as the first layer reads them."""
         return self.data.prepared_rows(rows)
 
     def in_groups(self, function, rows):
-        """``function(rows)`` for vectors or weights (K, .), as many at once as the budget lets.
+        """Return ``function(rows)`` for vectors or weights (K, .), in groups that fit the budget.
 
-        The results of the groups are joined along their first axis. Without a stated budget there
-        is one group.
+        The results of the groups are joined along their first axis. Without a budget there is one
+        group.
         """
         count, step = rows.shape[0], self.data.vectors_at_once
         if step is None or count <= step:
@@ -217,16 +217,16 @@ class PlacedStack:
     # ---- parameters
 
     def check_theta(self, theta):
-        """Finite parameters of the right length, at the network's place, in its precision."""
+        """Return theta checked: finite, of length D, at the network's place, in its precision."""
         checks.require_flat(theta, self.num_parameters)
         return self._checked("theta", theta, (self.num_parameters,))
 
     def held_theta(self, theta):
-        """Return checked parameters that nobody else can change, for what outlasts a call."""
+        """Return a checked, read-only copy of theta, for objects that outlast a call."""
         return transfer.held(self.check_theta(theta))
 
     def check_vectors(self, vectors):
-        """One vector (D,) or a block (D, K): returned as rows (K, D), and whether it was one."""
+        """Return a vector (D,) or block (D, K) as rows (K, D), and whether it was one vector."""
         single = (vectors.ndim if places.is_foreign(vectors) else np.ndim(vectors)) == 1
         shape = (self.num_parameters,) if single else (self.num_parameters, None)
         given = self._checked("vectors", vectors, shape)
@@ -238,16 +238,16 @@ class PlacedStack:
         return transfer.checked(name, value, self.place, shape=shape, dtype=self.dtype)
 
     def forward(self, chunk, parameters):
-        """Outputs (C, n) of a chunk and the trail of the pass."""
+        """Return the outputs (C, n) of a chunk and the trail of the pass."""
         return passes.forward(self.layers, parameters, self.prepared(chunk))
 
     def output_rows(self, outputs):
-        """Outputs examples first, (n, C), in double precision."""
+        """Return outputs with the examples first, (n, C), in double precision."""
         xp = places.namespace(outputs)
         return xp.astype(outputs.T, xp.float64)
 
     def output_deltas(self, outputs, targets):
-        """Gradients of the losses in the outputs, (C, n), in the network's precision."""
+        """Return the gradients of the losses in the outputs, (C, n), in the network's precision."""
         slopes = self.output_loss.gradient(self.output_rows(outputs), targets)
         xp = places.namespace(slopes)
         slopes = xp.astype(slopes.T, self.place.dtype(self.dtype), copy=False)
@@ -257,24 +257,10 @@ class PlacedStack:
         return self.workers.map(function, self.chunks())
 
     def write_gradients(self, parameters, trail, delta, out):
-        """Per-example parameter gradients of one delta (C, n), written into `out` (n, D)."""
+        """Write the per-example parameter gradients of one delta (C, n) into `out` (n, D)."""
         deltas = passes.deltas(self.layers, parameters, trail, delta)
         for position in self.stack.parameterised:
             part = self.stack.parameter_slices[position]
             self.layers[position].write_per_example_gradients(
                 trail[position], deltas[position], out[:, part]
             )
-
-
-def _floating(dtype):
-    if not isinstance(dtype, (str, type, np.dtype)):
-        dtype = str(dtype).rpartition(".")[2]  # torch.float32 and its like
-    try:
-        found = np.dtype(dtype)
-    except TypeError:
-        found = None
-    if found is None or found not in (np.dtype(np.float64), np.dtype(np.float32)):
-        raise checks.InputError(
-            f"dtype={dtype}; expected float64 or float32: half precision loses second derivatives"
-        )
-    return found

@@ -1,8 +1,8 @@
-"""Routes of a piecewise-linear network: which unit each entry comes from, and with what slope.
+"""Routes of a piecewise-linear network: the unit behind each entry, and its slope.
 
-At fixed parameters a *stage* is one linear layer with the poolings and activations behind it. Every
-entry of the stage's result is one output unit of its linear layer times a slope, so the derivative
-of the entry in the layer's parameters is that slope times the inputs the unit sees.
+A *stage* is one linear layer with the poolings and activations behind it. At fixed parameters every
+entry of its result is one output unit of the linear layer times a slope. So the derivative of the
+entry in the layer's parameters is the slope times the inputs of the unit.
 """
 
 from typing import NamedTuple
@@ -26,8 +26,8 @@ class Stage(NamedTuple):
     position : int
         Of the layer in the stack.
     index : ndarray (n, units, cells) or None
-        Output unit of a convolution behind each entry; None for a dense layer, where entry and
-        unit are the same.
+        Number of the output unit of a convolution behind each entry. None for a dense layer, where
+        entry and unit are the same.
     slope : ndarray (n, units, cells)
         Its slope, 0 where an activation is flat; cells is 1 for a dense layer.
     deltas : ndarray
@@ -41,13 +41,13 @@ class Stage(NamedTuple):
 
 
 def linear_positions(layers):
-    """Positions of the dense, fixed and convolution layers."""
+    """Return the positions of the dense, fixed and convolution layers."""
     kinds = (*CONVOLUTIONS, Dense, FixedLinear)
     return [i for i, layer in enumerate(layers) if isinstance(layer, kinds)]
 
 
 def stages(layers, parameters, trail, delta):
-    """The stages of one chunk.
+    """Return the stages of one chunk.
 
     Parameters
     ----------
@@ -87,7 +87,7 @@ def stages(layers, parameters, trail, delta):
 
 
 def memory_shape(memory):
-    """Input shape (channels, h, w) of a convolution, from its memory."""
+    """Return the input shape (channels, h, w) of a convolution, from its memory."""
     return memory.prepared.shape if hasattr(memory, "prepared") else memory.shape
 
 

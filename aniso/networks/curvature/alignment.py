@@ -1,18 +1,19 @@
-"""``Tr(H Sigma)`` of a network, exact, in total and by layer, from cached factors.
+"""Alignment ``Tr(H Sigma)`` of a network, exact, in total and by layer.
 
-With centred gradients c_j = g_j - g,
+With centred gradients c_j = g_j - g, roots L_i of the Hessians in the outputs and the cross-layer
+matrix B,
 
-    Tr(H Sigma) = (1/N^2) sum_ij |L_i^T J_i c_j|^2 + (1/N) sum_j c_j^T B c_j:
+    Tr(H Sigma) = (1/N^2) sum_ij |L_i^T J_i c_j|^2 + (1/N) sum_j c_j^T B c_j.
 
-all products of Jacobians with gradients, whose dense layers are products of two N x N Gram
-matrices, and one form of the cross-layer matrix.
+The first sum has all products of Jacobians with gradients. Of a dense layer they are products,
+entry by entry, of two N x N Gram matrices. See "Exact alignment of a network" in
+docs/theory/networks.md.
 """
 
 import numpy as np
 
 from aniso.arrays import functions, places, transfer
 from aniso.matrices import BlockAlignment, block_alignment, centred_squares
-from aniso.networks.curvature import tangent_products
 from aniso.networks.parameter_blocks import blocks_of
 
 _FORMS = 128
@@ -20,19 +21,18 @@ _ROW_ENTRIES = 2**25
 
 
 def from_factors(factors, bilinear, gradients):
-    """``Tr(H Sigma_1)`` and the layers' parts from the cache, a pair (float, ndarray)."""
+    """Return ``Tr(H Sigma_1)`` and the layers' parts from the cache, a pair (float, ndarray)."""
     workers = factors.network.workers
     total, by_layer = gauss_newton_part(factors, gradients, workers)
     return total + bilinear_part(bilinear, gradients, workers), by_layer
 
 
-def from_forms(network, theta, gradients):
-    """The same without a cache, from ``c^T H c`` of every centred gradient c.
+def from_forms(at, gradients):
+    """Return the same without a cache, from ``c^T H c`` of every centred gradient c.
 
     Parameters
     ----------
-    network : Network
-    theta : ndarray, shape (D,)
+    at : Linearisation
     gradients : GradientFactors or StreamedGradients
         Every row is formed once.
 
@@ -41,14 +41,14 @@ def from_forms(network, theta, gradients):
     total : float
     by_layer : ndarray
     """
-    blocks = blocks_of(network.stack)
+    blocks = blocks_of(at.network.stack)
     mean, (count, dimension) = gradients.mean(), gradients.shape
     step = max(1, min(_FORMS, _ROW_ENTRIES // dimension))
-    if network.data.vectors_at_once is not None:
-        step = min(step, network.data.vectors_at_once)
+    if gradients.rows_at_once is not None:
+        step = min(step, gradients.rows_at_once)
 
     def sum_of_forms(rows):
-        return float(functions.double_sum(tangent_products.forms(network, theta, rows.T)))
+        return float(functions.double_sum(at.quadratic_forms(rows.T)))
 
     total, by_layer = 0.0, np.zeros(len(blocks))
     for start in range(0, count, step):
@@ -66,7 +66,7 @@ def from_forms(network, theta, gradients):
 
 
 def summary(network, gradients, hessian_diagonal, total, by_layer):
-    """The alignment beside the traces of curvature and noise.
+    """Return the alignment with the traces of curvature and noise.
 
     Parameters
     ----------
@@ -88,9 +88,8 @@ def summary(network, gradients, hessian_diagonal, total, by_layer):
     noise, noise_trace = block_alignment.block_traces(squares, rounding, parts)
     error = 8 * np.finfo(hessian_diagonal.dtype).eps * np.abs(hessian_diagonal)
     curvature, curvature_trace = block_alignment.block_traces(hessian_diagonal, error, parts)
-    names = [type(network.model.layers[i]).__name__ for i in network.model.parameterised]
     return BlockAlignment(
-        names=tuple(f"{name} {number}" for number, name in enumerate(names, start=1)),
+        names=tuple(network.blocks),
         sizes=np.array([block.size for block in blocks]),
         hessian_traces=curvature,
         covariance_traces=noise,
@@ -102,7 +101,7 @@ def summary(network, gradients, hessian_diagonal, total, by_layer):
 
 
 def gauss_newton_part(factors, gradients, workers):
-    """``Tr(G Sigma_1)`` and the layers' ``Tr(G_ll Sigma_ll)``, a pair (float, ndarray).
+    """Return ``Tr(G Sigma_1)`` and the layers' ``Tr(G_ll Sigma_ll)``, a pair (float, ndarray).
 
     Parameters
     ----------
@@ -178,7 +177,7 @@ def _square(array):
 
 
 def bilinear_part(bilinear, gradients, workers, num_columns=64):
-    """``Tr(B Sigma_1)``, float, from forms of blocks of centred gradients."""
+    """Return ``Tr(B Sigma_1)``, float, from forms of blocks of centred gradients."""
     mean, count = gradients.mean(), gradients.shape[0]
 
     def of_rows(start):

@@ -1,15 +1,16 @@
-"""The part of the Hessian beyond Gauss-Newton in a piecewise-linear network, as one cached matrix.
+"""Cross-layer matrix B of a piecewise-linear network: the Hessian is ``H = G + B``.
 
-Between kinks the outputs are linear in every single layer, so the second derivatives of
-``sum_i <delta_i, f_i>`` have blocks between different layers only, and each is a sum over the
-examples that can be formed once. With delta_t the deltas at the outputs of the later layer t and
-``F = da/dtheta_s`` the derivative of its inputs a in the parameters of the earlier layer s,
+Between kinks the outputs are linear in the parameters of each single layer. So the second
+derivatives of ``sum_i <delta_i, f_i>`` have blocks between different layers only. Each block is a
+sum over the examples, which is formed once. Let delta_t be the deltas at the outputs of the later
+layer t, and ``F = da/dtheta_s`` the derivative of its inputs a in the parameters of the earlier
+layer s. Then
 
     B_ts = (1/N) sum_i delta_t (x) F      (for a convolution t also summed over windows).
 
-If no other linear layer lies between, every input of t comes from one unit of s, and the block is
-kept as (units of s, rows of t that see the unit, parameters of the unit); otherwise it is a matrix
-(weights of t, parameters of s).
+If no other linear layer lies between, every input of t comes from one unit of s. The block is then
+an array (units of s, rows of t that read the unit, parameters of the unit). Otherwise it is a
+matrix (weights of t, parameters of s). See "Cross-layer blocks" in docs/theory/networks.md.
 """
 
 from dataclasses import dataclass
@@ -21,14 +22,14 @@ from aniso.networks.parameter_blocks import ParameterBlock
 
 @dataclass(frozen=True)
 class BilinearBlock:
-    """One cross-layer block.
+    """One cross-layer block B_ts.
 
     Attributes
     ----------
     late, early : ParameterBlock
         Layers t and s.
     values : ndarray
-        (units of s, units of t * m, inputs of s + 1) where each unit of s feeds m consecutive
+        (units of s, units of t * m, inputs of s + 1) where each unit of s gives m consecutive
         inputs of t; or (1, weights of t, parameters of s), parameters unit by unit.
     """
 
@@ -44,7 +45,7 @@ class BilinearBlock:
         )
 
     def add_product(self, early, late, early_result, late_result):
-        """Add both symmetric halves: arrays (units, inputs + 1, K) of the two layers."""
+        """Add products with both halves to arrays (units, inputs + 1, K) of the layers."""
         late_result[:, :-1] += self.late_product(early)
         columns = early.shape[2]
         weights = late[:, :-1]
@@ -58,7 +59,7 @@ class BilinearBlock:
         early_result += np.matmul(self.values.swapaxes(1, 2), flat)
 
     def late_product(self, early):
-        """The block times parameters (units, inputs + 1, K) of s: weights of t, by unit."""
+        """Return the block times parameters (units, inputs + 1, K) of s: weights of t, by unit."""
         columns, shape = early.shape[2], (self.late.num_units, self.late.num_inputs, -1)
         if not self.by_unit:
             return (self.values[0] @ early.reshape(-1, columns)).reshape(shape)
@@ -92,11 +93,11 @@ class Bilinear:
 
     @property
     def num_entries(self):
-        """Numbers kept."""
+        """Number of entries kept."""
         return sum(block.values.size for block in self.blocks)
 
     def product(self, vectors):
-        """``B V`` for flat vectors (D, K)."""
+        """Return ``B V`` for flat vectors (D, K)."""
         layers = {block.early for block in self.blocks} | {block.late for block in self.blocks}
         given = {layer: layer.gather(vectors) for layer in layers}
         results = {layer: np.zeros_like(part) for layer, part in given.items()}
@@ -109,7 +110,7 @@ class Bilinear:
         return total
 
     def quadratic_forms(self, vectors):
-        """``v^T B v`` of each column of vectors (D, K), (K,), in double precision."""
+        """Return ``v^T B v`` of each column of vectors (D, K), shape (K,), in double precision."""
         layers = {block.early for block in self.blocks} | {block.late for block in self.blocks}
         given = {layer: layer.gather(vectors) for layer in layers}
         total = np.zeros(vectors.shape[1])

@@ -1,7 +1,7 @@
-"""Dense Gauss-Newton matrix from its cached factors: matrix products straight into place.
+"""Dense Gauss-Newton matrix from its cached factors.
 
-Every task writes its own rectangle of the lower triangle, so the threads need no locks and no
-partial matrices; the upper triangle is copied at the end.
+Every task writes one rectangle of the lower triangle by a matrix product into the result. So
+threads need neither locks nor partial matrices. The upper triangle is copied at the end.
 """
 
 import numpy as np
@@ -14,7 +14,7 @@ _GROUP_ENTRIES = 2_000_000
 
 
 def dense_matrix(factors, bilinear):
-    """The matrix ``G + B``, (D, D), symmetric to the last bit.
+    """Return the matrix ``G + B``, shape (D, D), symmetric to the last bit.
 
     Parameters
     ----------
@@ -35,7 +35,7 @@ def dense_matrix(factors, bilinear):
 
 
 def layer_matrix(factors, layer):
-    """Diagonal block of G that belongs to one layer, (P, P)."""
+    """Return the diagonal block of G of one layer, shape (P, P)."""
     workers = factors.network.workers
     matrix = np.empty((layer.size, layer.size), factors.network.dtype)
     workers.map(_call, lower_triangle_tasks(factors, matrix, layer))
@@ -43,20 +43,27 @@ def layer_matrix(factors, layer):
     return matrix
 
 
+def rows_product(matrix, workers, vectors):
+    """Return ``matrix @ vectors``, rows of the result shared among the threads."""
+    step = max(1, -(-len(matrix) // 16))
+    parts = [slice(i, i + step) for i in range(0, len(matrix), step)]
+    return np.concatenate(workers.map(lambda part: matrix[part] @ vectors, parts))
+
+
 def _call(task):
     return task()
 
 
 def lower_triangle_tasks(factors, matrix, layer=None):
-    """Tasks that together fill the lower triangle of G, diagonal blocks included.
+    """Return tasks that together fill the lower triangle of G, diagonal blocks included.
 
     Parameters
     ----------
     factors : GaussNewton
     matrix : ndarray, shape (D, D), or (P, P) for one layer
-        Where to.
+        Written by the tasks.
     layer : ParameterBlock, optional
-        The one layer whose diagonal block is wanted.
+        If given, only the diagonal block of this layer is filled.
 
     Returns
     -------
@@ -88,7 +95,7 @@ def lower_triangle_tasks(factors, matrix, layer=None):
 
 
 def work_entries(layout):
-    """Numbers of work space that one task takes, at most.
+    """Return the most numbers of work space that one task takes.
 
     Examples
     --------
@@ -121,7 +128,7 @@ class _Placed:
 
 
 def mirror_tasks(matrix):
-    """Tasks that copy the lower triangle of a square array onto its upper one.
+    """Return tasks that copy the lower triangle of a square array onto its upper one.
 
     Examples
     --------

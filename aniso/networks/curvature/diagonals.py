@@ -1,8 +1,8 @@
-"""Diagonals of Gauss-Newton and Hessian matrices without a cache, by passes of unit deltas.
+"""Diagonals of Gauss-Newton and Hessian matrices without a cache, by backward passes.
 
-Between different layers' parameters and within one layer a piecewise-linear network has no second
-derivative on the diagonal, so the diagonals of H and G agree there. A smooth activation adds
-``sum_i delta_i rho''(z_i) (dz_i/dtheta)^2`` for every one of its entries.
+In a piecewise-linear network the diagonals of H and G agree. A smooth activation adds
+``sum_i delta_i rho''(z_i) (dz_i/dtheta)^2`` to the diagonal of H, for each of its entries z. See
+"Diagonal of the Hessian with smooth activations" in docs/theory/networks.md.
 """
 
 import math
@@ -15,7 +15,7 @@ _UNITS = 8
 
 
 def gauss_newton_diagonal(network, parameters, factors):
-    """Diagonal of ``(1/N) sum_i J_i^T L_i L_i^T J_i``, (D,), in double precision.
+    """Return the diagonal of ``(1/N) sum_i J_i^T L_i L_i^T J_i``, (D,), in double precision.
 
     Parameters
     ----------
@@ -30,7 +30,7 @@ def gauss_newton_diagonal(network, parameters, factors):
     ndarray, shape (D,)
     """
 
-    # columns of all factors pass back together unless a budget says otherwise
+    # columns of all factors pass back together, unless a memory budget is given
     blocks = [slice(0, factors.shape[2])]
     if network.memory_budget is not None:
         blocks = tangent_products.blocks(network, factors.shape[2])
@@ -53,7 +53,7 @@ def gauss_newton_diagonal(network, parameters, factors):
 
 
 def activation_diagonal(network, parameters):
-    """What smooth activations add to the diagonal of the Hessian, in double precision.
+    """Return the terms of smooth activations in the diagonal of the Hessian, in double precision.
 
     Parameters
     ----------

@@ -1,30 +1,105 @@
-"""Forming the cache of a linearisation: one pass over the data, chunk by chunk."""
+"""Cached factors of a linearisation: how they are formed, and products with them."""
+
+from dataclasses import dataclass
+from functools import partial
+
+import numpy as np
 
 from aniso.networks import passes
-from aniso.networks.curvature.cache_plan import chunk_examples, num_groups
+from aniso.networks.curvature import diagonals, gauss_newton
+from aniso.networks.curvature.costs import TOGETHER, chunk_examples, num_groups
 
 
-def form_cache(network, parameters, output_factors, factors, assembly):
-    """Gauss-Newton factors filled, and the bilinear matrix.
+@dataclass(frozen=True)
+class OutputRoots:
+    """Roots L_i of the matrices ``S_i = L_i L_i^T`` in the outputs, of some examples.
+
+    Attributes
+    ----------
+    examples : ndarray of int, shape (n,)
+    roots : ndarray, shape (n, C, r)
+    plan : gauss_newton.Plan
+        Of the factors of ``(1/N) sum_i J_i^T S_i J_i``.
+    """
+
+    examples: np.ndarray
+    roots: np.ndarray
+    plan: gauss_newton.Plan
+
+    @classmethod
+    def of(cls, network, matrices, examples):
+        """Return the roots of `matrices` (N, C, C) for `examples`."""
+        roots = gauss_newton.square_roots(matrices[examples])
+        return cls(examples, roots, gauss_newton.plan(network.stack, roots.shape[2], len(examples)))
+
+    def _part(self, network):
+        every = len(self.examples) == network.num_examples
+        return network if every else network.subset(self.examples)
+
+    def form(self, network, parameters, assembly=None):
+        """Return the factors of ``(1/N) sum_i J_i^T S_i J_i`` and the cross-layer matrix.
+
+        Parameters
+        ----------
+        network : Network
+            On all examples.
+        parameters : list of tuple of ndarray
+            Unpacked theta.
+        assembly : Assembly, optional
+            Of the cross-layer blocks, if these are wanted.
+
+        Returns
+        -------
+        factors : GaussNewton
+        bilinear : Bilinear or None
+        """
+        empty = gauss_newton.GaussNewton(network, self.plan, network.num_examples)
+        return _form_cache(self._part(network), parameters, self.roots, empty, assembly)
+
+    def diagonal(self, network, parameters):
+        """Return the diagonal of the same matrix, shape (D,), by passes without a cache."""
+        part = self._part(network)
+        diagonal = diagonals.gauss_newton_diagonal(part, parameters, self.roots)
+        return diagonal * (part.num_examples / network.num_examples)
+
+
+def cached_product(factors, bilinear, rows):
+    """Return ``(G + B) V`` from cached factors.
 
     Parameters
     ----------
-    network : Network
-        On the examples that contribute.
-    parameters : list of tuple of ndarray
-        Unpacked theta.
-    output_factors : ndarray, shape (n, C, r)
-        L_i of those examples.
     factors : GaussNewton
-        Empty; filled in place.
-    assembly : Assembly or None
-        Of the cross-layer blocks, None where they are not wanted.
+    bilinear : Bilinear or None
+        B, if it is wanted.
+    rows : ndarray, shape (K, D)
+        The vectors V.
 
     Returns
     -------
-    factors : GaussNewton
-    bilinear : Bilinear or None
+    ndarray, shape (D, K)
     """
+    parts = [
+        _product_of_block(factors, bilinear, np.ascontiguousarray(rows[i : i + TOGETHER].T))
+        for i in range(0, len(rows), TOGETHER)
+    ]
+    return parts[0] if len(parts) == 1 else np.concatenate(parts, axis=1)
+
+
+def _product_of_block(factors, bilinear, vectors):
+    tasks = [partial(factors.product_of, part, vectors) for part in factors.row_blocks()]
+    if bilinear is not None:
+        tasks.append(lambda: factors.num_examples * bilinear.product(vectors))
+    total = factors.network.workers.sum(_call, tasks)
+    total /= factors.num_examples
+    return total
+
+
+def _call(task):
+    return task()
+
+
+def _form_cache(network, parameters, output_factors, factors, assembly):
+    # `network` has the examples that contribute; `factors` are filled in place
     tables = None if assembly is None else assembly.tables(parameters)
     count = network.num_examples
     step = network.chunk_size if assembly is None else chunk_examples(network, assembly)

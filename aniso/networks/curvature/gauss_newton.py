@@ -1,44 +1,61 @@
 """Generalised Gauss-Newton matrix ``(1/N) sum_i J_i^T S_i J_i`` on cached per-example factors.
 
-With ``S_i = L_i L_i^T`` (C x r) an example contributes the r rows ``L_i^T J_i``. For a convolution
-they are stored; for a dense layer they are kept as factors, the layer's inputs a_i (with a 1 for
-the bias) and ``U_i = L_i^T dz/df`` pulled back to its outputs (units x r). Examples whose S_i is 0
-(clipped outputs) take no part, and r is the largest rank that occurs: C - 1 for a softmax.
+Let L_i (C x r) be a root of S_i, ``S_i = L_i L_i^T``. Example i contributes the r rows
+``L_i^T J_i``. For a convolution these are stored. For a dense layer two factors are kept: the
+inputs a_i, with a 1 for the bias, and the columns of L_i pulled back to the layer's outputs
+(units x r). Examples with S_i = 0, such as clipped outputs, are left out. The number r is the
+largest rank among the S_i, C - 1 for a softmax. See "Gauss-Newton matrix from factors" in
+docs/theory/networks.md.
 """
 
 from dataclasses import dataclass
 
 import numpy as np
 
+from aniso.arrays import places
 from aniso.networks import passes
 from aniso.networks.layers.dense import Dense
 from aniso.networks.parameter_blocks import blocks_of
 
-# a dense layer with one output row is stored rather than factored up to this many numbers
+# With r = 1, a dense layer is stored instead of factored up to this many numbers.
 _STORED_ENTRIES = 16_000_000
 
 
-def matrix_factors(matrices):
-    """Factors L (n, C, r) of positive semi-definite ``S = L L^T`` (n, C, C), r the largest rank.
+def square_roots(matrices):
+    """Return roots L_i of symmetric positive semi-definite matrices, ``S_i = L_i L_i^T``.
+
+    Parameters
+    ----------
+    matrices : array, shape (n, C, C)
+        S_i, of any array library.
+
+    Returns
+    -------
+    array, shape (n, C, r)
+        r is the largest rank among the S_i: C - 1 for a softmax. Eigenvalues below the rounding
+        of the largest matrix count as zero.
 
     Examples
     --------
-    >>> matrix_factors(np.array([[[1.0, 1.0], [1.0, 1.0]]])).shape
+    >>> square_roots(np.array([[[4.0]]]))
+    array([[[2.]]])
+    >>> square_roots(np.array([[[1.0, 1.0], [1.0, 1.0]]])).shape
     (1, 2, 1)
     """
+    xp = places.namespace(matrices)
     if matrices.shape[-1] == 1:
-        return np.sqrt(matrices)
-    values, vectors = np.linalg.eigh(matrices)
-    # rounding of the largest matrix: what lies below changes no digit of the sum
-    threshold = 8 * len(values[0]) * np.finfo(matrices.dtype).eps * values.max()
-    rank = max(1, int((values > threshold).sum(axis=1).max()))
-    values, vectors = values[:, -rank:], vectors[:, :, -rank:]
-    return vectors * np.sqrt(np.maximum(values, 0))[:, None, :]
+        return xp.sqrt(matrices)
+    values, vectors = xp.linalg.eigh(matrices)
+    threshold = 8 * values.shape[-1] * xp.finfo(values.dtype).eps * xp.max(values)
+    num_positive = xp.sum(xp.astype(values > threshold, xp.int64), axis=1)
+    first = values.shape[-1] - max(1, int(xp.max(num_positive)))
+    values, vectors = values[:, first:], vectors[:, :, first:]
+    return vectors * xp.sqrt(xp.clip(values, 0.0, None))[:, None, :]
 
 
 @dataclass(frozen=True)
 class Plan:
-    """Which layers' rows are stored and which are factored.
+    """Layers whose rows are stored, and layers whose rows are kept as factors.
 
     Attributes
     ----------
@@ -46,7 +63,7 @@ class Plan:
     rank : int
         r.
     num_rows : int
-        Examples that take part.
+        Number of examples that take part.
     """
 
     stored: tuple
@@ -56,21 +73,21 @@ class Plan:
 
     @property
     def num_stored(self):
-        """Columns of the stored rows."""
+        """Number of columns of the stored rows."""
         return sum(block.size for block in self.stored)
 
     def num_entries(self):
-        """Numbers in the cache."""
+        """Return the number of entries of the cache."""
         factors = sum(b.num_inputs + 1 + b.num_units * self.rank for b in self.factored)
         return self.num_rows * (self.rank * self.num_stored + factors)
 
     def multiplications(self):
-        """Multiplications of one product with a vector."""
+        """Return the multiplications of one product with a vector."""
         factored = sum(b.size + b.num_units * self.rank for b in self.factored)
         return 2 * self.num_rows * (self.rank * self.num_stored + factored)
 
     def dense_multiplications(self):
-        """Multiplications of the dense lower triangle."""
+        """Return the multiplications of the dense lower triangle."""
         stored = self.num_stored
         sizes = [block.size for block in self.factored]
         total = self.rank * stored**2 // 2 + stored * sum(sizes)
@@ -79,7 +96,22 @@ class Plan:
 
 
 def plan(stack, rank, num_rows):
-    """Store the rows of convolutions, and of dense layers where factors would save nothing."""
+    """Return the plan for a stack.
+
+    Rows of convolutions are stored, and rows of dense layers where factors save nothing.
+
+    Parameters
+    ----------
+    stack : Stack
+    rank : int
+        r.
+    num_rows : int
+        Number of examples that take part.
+
+    Returns
+    -------
+    Plan
+    """
     stored, factored = [], []
     for block in blocks_of(stack):
         dense = isinstance(stack.layers[block.position], Dense)
@@ -89,7 +121,15 @@ def plan(stack, rank, num_rows):
 
 
 class GaussNewton:
-    """Cached factors of one Gauss-Newton matrix; filled chunk by chunk."""
+    """Cached factors of one Gauss-Newton matrix, filled chunk by chunk.
+
+    Parameters
+    ----------
+    network : Network
+    layout : Plan
+    num_examples : int
+        N, by which sums are divided.
+    """
 
     def __init__(self, network, layout, num_examples):
         self.network, self.layout, self.num_examples = network, layout, num_examples
@@ -101,7 +141,13 @@ class GaussNewton:
         self._diagonal = np.zeros(self.num_parameters)
 
     def fill(self, rows, parameters, trail, factors):
-        """The cache of the examples `rows` from their forward trail and factors L (n, C, r)."""
+        """Fill in the examples `rows` from their forward trail and roots L (n, C, r).
+
+        Returns
+        -------
+        ndarray, shape (D,)
+            Their part of the diagonal, not divided by N.
+        """
         network = self.network
         delta = np.ascontiguousarray(factors.transpose(2, 1, 0), dtype=network.dtype)
         deltas = passes.deltas(network.layers, parameters, trail, delta)
@@ -124,18 +170,18 @@ class GaussNewton:
         return diagonal
 
     def finish(self, diagonals):
-        """Adopt the chunks' squares, in order."""
+        """Add up the chunks' parts of the diagonal, in order."""
         for part in diagonals:
             self._diagonal += part
         self._diagonal /= self.num_examples
 
     @property
     def diagonal(self):
-        """Diagonal of the matrix, accumulated in double precision, (D,)."""
+        """Diagonal of the matrix, shape (D,), accumulated in double precision."""
         return self._diagonal
 
     def output_rows(self, rows, vectors):
-        """``L_i^T J_i V`` of the examples `rows`: (n, r, K) from vectors (D, K)."""
+        """Return ``L_i^T J_i V`` of the examples `rows`: (n, r, K) from vectors (D, K)."""
         count, columns = rows.stop - rows.start, vectors.shape[1]
         result = np.zeros((count, self.layout.rank, columns), vectors.dtype)
         if self.layout.stored:
@@ -148,12 +194,12 @@ class GaussNewton:
         return result
 
     def stored_part(self, vectors):
-        """Entries of vectors (D, K) that belong to stored columns."""
+        """Return the entries of vectors (D, K) that belong to stored columns."""
         parts = [vectors[block.whole] for block in self.layout.stored]
         return parts[0] if len(parts) == 1 else np.concatenate(parts)
 
     def pull_back(self, rows, coefficients):
-        """``sum_i J_i^T L_i c_i`` for coefficients (n, r, K): (D, K)."""
+        """Return ``sum_i J_i^T L_i c_i`` for coefficients (n, r, K), shape (D, K)."""
         columns = coefficients.shape[2]
         result = np.zeros((self.num_parameters, columns), coefficients.dtype)
         if self.layout.stored:
@@ -170,11 +216,11 @@ class GaussNewton:
         return result
 
     def product_of(self, rows, vectors):
-        """The examples' share of ``N G V``."""
+        """Return the part of the examples `rows` in ``N G V``, shape (D, K)."""
         return self.pull_back(rows, self.output_rows(rows, vectors))
 
     def row_blocks(self, num_blocks=8):
-        """Slices of the examples, for threads."""
+        """Return slices of the examples, one a task."""
         step = max(1, -(-self.layout.num_rows // num_blocks))
         return [
             slice(i, min(i + step, self.layout.num_rows))

@@ -1,8 +1,8 @@
-"""Hessian and Gauss-Newton products by tangents: no cache, any layers, chunks of the data.
+"""Hessian and Gauss-Newton products by passes of tangents, for any layers and without a cache.
 
-One pass forward with tangents and one back (Pearlmutter's R-operator) for a block of vectors; the
-blocks are as long as keeps a chunk's tangents in the processor's cache, or an accelerator busy,
-and within the memory budget.
+A block of vectors takes one pass forward with tangents and one pass back (Pearlmutter's
+R-operator). Blocks are as long as the processor's cache and the memory budget allow, or as keeps an
+accelerator busy. See "Hessian beyond Gauss-Newton" in docs/theory/networks.md.
 """
 
 from array_api_compat import array_namespace
@@ -10,46 +10,8 @@ from array_api_compat import array_namespace
 from aniso.networks import passes
 
 
-def hessian_product(network, theta, vectors):
-    """``H V`` for vectors (D,) or (D, K), the same shape, in groups that the budget lets."""
-    return _product(network, theta, vectors, network.output_loss.hessian, second_order=True)
-
-
-def gauss_newton_product(network, theta, vectors):
-    """``G V`` for vectors (D,) or (D, K), the same shape."""
-    return _product(network, theta, vectors, network.output_loss.hessian, second_order=False)
-
-
-def fisher_product(network, theta, vectors):
-    """``F V`` for vectors (D,) or (D, K), the same shape."""
-
-    def information(outputs, _):
-        return network.output_loss.fisher_information(outputs)
-
-    return _product(network, theta, vectors, information, second_order=False)
-
-
-def _product(network, theta, vectors, output_matrices, second_order):
-    theta = network.check_theta(theta)
-    rows, single = network.check_vectors(vectors)
-
-    def of_group(group):
-        return products(network, theta, group, output_matrices, second_order)
-
-    product = network.in_groups(of_group, rows).T
-    return product[:, 0] if single else product
-
-
-def forms(network, theta, vectors):
-    """``v^T H v`` for vectors (D,) or (D, K): float or (K,)."""
-    theta = network.check_theta(theta)
-    rows, single = network.check_vectors(vectors)
-    values = network.in_groups(lambda group: quadratic_forms(network, theta, group), rows)
-    return float(values[0]) if single else values
-
-
 def products(network, theta, rows, output_matrices, second_order):
-    """Products of a curvature matrix with vectors, as rows (K, D).
+    """Return products of a curvature matrix with vectors, as rows (K, D).
 
     Parameters
     ----------
@@ -58,7 +20,7 @@ def products(network, theta, rows, output_matrices, second_order):
     rows : ndarray, shape (K, D)
         The vectors.
     output_matrices : callable
-        (outputs (n, C), targets) -> (n, C, C): the S_i of ``J_i^T S_i J_i``.
+        (outputs (n, C), targets) -> (n, C, C), the S_i of ``J_i^T S_i J_i``.
     second_order : bool
         Whether the part beyond Gauss-Newton is included.
 
@@ -93,7 +55,7 @@ def products(network, theta, rows, output_matrices, second_order):
 
 
 def quadratic_forms(network, theta, rows):
-    """``v^T H v`` of every row of (K, D), shape (K,), in double precision."""
+    """Return ``v^T H v`` of every row v of (K, D), shape (K,), in double precision."""
     parameters = network.stack.unpacked(theta)
     directions = [
         network.stack.unpacked(rows[block, ...]) for block in blocks(network, rows.shape[0])
@@ -122,7 +84,7 @@ def _linearised(network, parameters, chunk, output_matrices):
 
 
 def blocks(network, count):
-    """Slices of `count` tangents that pass together through one chunk."""
+    """Return slices of `count` tangents; those of one slice pass through a chunk together."""
     in_chunk = network.bytes_per_example * network.chunk_size
     step = max(1, network.data.tangent_bytes // in_chunk)
     return [slice(i, min(i + step, count)) for i in range(0, count, step)]

@@ -1,1 +1,1 @@
-"""Faster convolutions, and the choice among them."""
+"""Faster convolutions for NumPy, and the choice among them."""

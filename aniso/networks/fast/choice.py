@@ -1,4 +1,4 @@
-"""Layers put in the place of others that compute the same slower, with NumPy."""
+"""Choice of the fastest layer for each convolution of a stack, with NumPy."""
 
 from aniso.networks.fast import pooled_kernel
 from aniso.networks.fast.pooled import PooledConvolution
@@ -7,18 +7,20 @@ from aniso.networks.layers.convolution import Convolution
 from aniso.networks.layers.max_pooling import MaxPooling
 from aniso.networks.layers.residual import Residual
 
-# with more channels the products cost more than the copies that fusing saves (measured for 3x3 and
-# 5x5 kernels in both precisions: about 64 single, 32 double)
+# With more channels, products cost more than the copies that fusing saves. Measured for 3x3 and 5x5
+# kernels: about 64 channels in single precision, 32 in double precision.
 _MOST_CHANNELS = 48
-# thinner products than these, or transformed kernels for a handful of tiles, eat up the gain
+# Winograd's filtering gains nothing with fewer channels or shorter outputs than these.
 _LEAST_INPUTS, _LEAST_OUTPUTS, _LEAST_LENGTH = 16, 48, 4
 
 
 def fused(layers, input_shape):
-    """The layers with convolutions in the form that is fastest.
+    """Return the layers with every convolution in its fastest form.
 
-    Those of few channels become one with 2x2 pooling after them where kernels are compiled, those
-    of many and 3x3 kernels are computed by Winograd's filtering.
+    A convolution of few channels with 2x2 pooling behind it becomes one
+    :class:`aniso.networks.fast.pooled.PooledConvolution`, if kernels are compiled. A convolution of
+    many channels with a 3x3 kernel becomes a
+    :class:`aniso.networks.fast.winograd.WinogradConvolution`. Both compute the same outputs.
 
     Parameters
     ----------

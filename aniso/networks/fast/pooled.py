@@ -1,11 +1,15 @@
-"""Convolution fused with 2x2 max pooling: tiles on the way forward, winners on the way back.
+"""Convolution fused with 2x2 max pooling, for kernels with stride 1.
 
-A pooling cell of a convolution with a k x k kernel and stride 1 sees a tile of (k + 1) x (k + 1)
-pixels. One product of a (4 channels, tile) matrix with the tile columns gives its four outputs:
-((k + 1) / k)^2 times the multiplications of the plain product, but four times the rows and up to
-2.8 times fewer columns to copy, and pooling becomes a maximum of four contiguous slabs. On the way
-back only the windows of the winners count, an eighth of all behind a ReLU; compiled kernels visit
-these alone. :func:`aniso.networks.fast.choice.fused` puts the layer where it pays.
+Forward. A pooling cell contains four outputs of the convolution. Together they see a *tile* of
+(k + 1) x (k + 1) pixels, k the size of the kernel. One product of a matrix (4 channels, tile) with
+all tiles as columns gives the four outputs of every cell. It takes ((k + 1) / k)^2 times the
+multiplications of the plain convolution, but up to 2.8 times fewer copies. Pooling is then the
+maximum of four contiguous arrays.
+
+Backward. Only the output that won its cell has a non-zero delta: a quarter of the outputs, and half
+of these behind a ReLU. Compiled kernels visit their windows alone.
+
+:func:`aniso.networks.fast.choice.fused` uses this layer where it is faster.
 """
 
 import math
@@ -25,7 +29,12 @@ _SLOTS = ((0, 0), (0, 1), (1, 0), (1, 1))
 
 @dataclass(frozen=True)
 class PooledConvolution(Layer):
-    """``MaxPooling(2)`` of `convolution`, whose stride is 1.
+    """``MaxPooling(2)`` applied to the outputs of a convolution.
+
+    Parameters
+    ----------
+    convolution : Convolution
+        With stride 1.
 
     Examples
     --------
@@ -40,22 +49,22 @@ class PooledConvolution(Layer):
 
     @classmethod
     def examples(cls):
-        """Cases of the tests: even and odd images, padding."""
+        """Return cases of the tests: even and odd images, padding."""
         return [
             (cls(Convolution(2, 2)), (1, 5, 5)),
             (cls(Convolution(3, (2, 3), padding=1)), (2, 3, 6)),
         ]
 
     def output_shape(self, input_shape):
-        """(channels, cells down, cells across)."""
+        """Return (channels, cells down, cells across)."""
         return MaxPooling(2).output_shape(self.convolution.output_shape(input_shape))
 
     def parameter_shapes(self, input_shape):
-        """Those of the convolution."""
+        """Return the parameter shapes of the convolution."""
         return self.convolution.parameter_shapes(input_shape)
 
     def plain(self, parameters, inputs):
-        """Convolution, then pooling, examples first."""
+        """Return the pooled convolution by autograd's NumPy, examples first."""
         return MaxPooling(2).plain((), self.convolution.plain(parameters, inputs))
 
     @property
@@ -63,7 +72,7 @@ class PooledConvolution(Layer):
         return tuple(length + 1 for length in self.convolution.kernel)
 
     def prepare(self, inputs):
-        """Tile columns of the inputs."""
+        """Return the tiles of the inputs, one a column."""
         shape = inputs.shape[:-1]
         cells = self.output_shape(shape)[1:]
         return windows.Windows(shape, cells, self._columns(inputs, cells), inputs)
@@ -112,7 +121,7 @@ class PooledConvolution(Layer):
         return windows.unpadded(images, self.convolution.padding)
 
     def forward(self, parameters, prepared):
-        """Maxima of the four slots; the memory says which slot won (the first of equals)."""
+        """Return the maxima of the cells; the memory has the winners, the first of equals."""
         weights, biases = parameters
         slots = (self._tiled(weights) @ prepared.columns).reshape(4, len(biases), -1)
         cells = np.empty(slots.shape[1:], slots.dtype)
@@ -122,11 +131,11 @@ class PooledConvolution(Layer):
         return cells.reshape(shape), PooledMemory(prepared, winners.reshape(shape))
 
     def backward(self, parameters, memory, delta):
-        """``W^T`` of the deltas of the winners, summed over the windows that share a pixel."""
+        """Return ``W^T delta`` of the winners, summed over the windows that share a pixel."""
         return _over_blocks(lambda own: self._image_deltas(parameters[0], memory, own), delta)
 
     def gradient(self, memory, delta):
-        """Deltas of the winners times their windows, and the sums of delta."""
+        """Return the deltas of the winners times their windows, and the sums of delta."""
         images, winners = memory.prepared.inputs, memory.winners
         weights = _over_blocks(
             lambda own: self._weight_gradients(images, winners, own, 1)[0], delta
@@ -134,7 +143,7 @@ class PooledConvolution(Layer):
         return weights, delta.sum(axis=(-3, -2, -1))
 
     def per_example_gradients(self, memory, delta):
-        """Products of one example's deltas and windows, flat: (..., n, P)."""
+        """Return the gradients of the single examples, flat: (..., n, P)."""
         count, images = memory.prepared.count, memory.prepared.inputs
         weights = _over_blocks(
             lambda own: self._weight_gradients(images, memory.winners, own, count), delta
@@ -143,7 +152,7 @@ class PooledConvolution(Layer):
         return np.concatenate([weights.reshape(*biases.shape[:-1], -1), biases], axis=-1)
 
     def tangent(self, parameters, memory, directions, inputs_tangent):
-        """Tangents of the winners; the trace is x'."""
+        """Return the tangents of the winners; the trace is x'."""
         prepared = memory.prepared
         slots = self._tiled(directions[0]) @ prepared.columns
         if inputs_tangent is not None:
@@ -158,7 +167,7 @@ class PooledConvolution(Layer):
         return cells.reshape(len(cells), *memory.winners.shape), inputs_tangent
 
     def second_order(self, parameters, memory, directions, trace, delta):  # noqa: ARG002
-        """``V^T delta`` at the inputs, ``delta windows(x')^T`` in the weights."""
+        """Return ``V^T delta`` at the inputs, ``delta windows(x')^T`` in the weights."""
         inputs = _over_blocks(
             lambda weights: self._image_deltas(weights, memory, delta), directions[0]
         )
@@ -170,7 +179,7 @@ class PooledConvolution(Layer):
         return inputs, (weights, None)
 
     def unit_deltas(self, memory, delta):
-        """Deltas of the convolution's own outputs (O, down, across, n), 0 where pooled away."""
+        """Return deltas at the convolution's outputs (O, down, across, n), 0 but for winners."""
         prepared = memory.prepared
         shape = self.convolution.output_shape(prepared.shape)
         result = np.zeros((*shape, prepared.count), delta.dtype)
@@ -181,7 +190,7 @@ class PooledConvolution(Layer):
         return result
 
     def start_route(self, memory):
-        """Output unit of the convolution behind every cell, (O, down, across, n)."""
+        """Return the number of the output unit that won each cell, (O, down, across, n)."""
         prepared = memory.prepared
         height, width = self.convolution.output_shape(prepared.shape)[1:]
         num_outputs = len(memory.winners)
@@ -192,28 +201,28 @@ class PooledConvolution(Layer):
         return first[..., None] + offsets[memory.winners]
 
     def unit_patches(self, memory, index):
-        """Windows behind output units of the convolution; see there."""
+        """Return the windows of output units; see :meth:`Convolution.unit_patches`."""
         return self.convolution.unit_patches(
             self.convolution.prepare(memory.prepared.inputs), index
         )
 
     def input_rows(self, parameters, input_shape):
-        """Those of the convolution."""
+        """Return the map of the convolution in its inputs as a matrix (units out, units in)."""
         return self.convolution.input_rows(parameters, input_shape)
 
     def forward_multiplications(self, input_shape):
-        """One for every pixel of a tile, every slot and every cell."""
+        """Return one multiplication for every pixel of a tile, every slot and every cell."""
         cells = self.output_shape(input_shape)
         return 4 * math.prod(cells) * input_shape[0] * math.prod(self._tile)
 
     def memory_entries(self, input_shape):
-        """Tile columns, slots and cells."""
+        """Return the numbers kept of one example: tiles, slots and cells."""
         cells = self.output_shape(input_shape)
         return math.prod(cells[1:]) * input_shape[0] * math.prod(self._tile) + 5 * math.prod(cells)
 
 
 class PooledMemory(NamedTuple):
-    """Tile columns with the inputs, and the slot that won each cell (O, down, across, n)."""
+    """Tiles with the inputs, and the slot that won each cell, (O, down, across, n)."""
 
     prepared: windows.Windows
     winners: np.ndarray
@@ -224,7 +233,7 @@ def _padded_length(length):
 
 
 def _over_blocks(function, arrays):
-    """`function` of every array (4 axes) of a block (..., 4 axes), stacked likewise."""
+    """Return `function` of every array of 4 axes in a block (..., 4 axes), stacked likewise."""
     blocks = arrays.reshape(-1, *arrays.shape[-4:])
     results = np.stack([function(own) for own in blocks])
     return results.reshape(*arrays.shape[:-4], *results.shape[1:])

@@ -1,15 +1,22 @@
-"""Kernels of a convolution under 2x2 max pooling: only windows that won a cell carry a delta.
+"""Compiled kernels of a convolution with 2x2 max pooling behind it.
 
-One cell in four outputs survives the pooling, and behind a ReLU about half of these have a delta of
-zero, so that products over the surviving windows take an eighth of the multiplications of dense
-ones. Kernels of one example read its image in *strips*: strip q holds columns q .. q + kernel width
-of all rows, channels last, so that every window is one run of ``length`` consecutive numbers. The
-runs are padded to a multiple of ``PADDING`` numbers, whole vectors for the processor; what a run
-reads beyond its window meets weights of zero or lands in entries that nobody reads.
+One output in four wins its pooling cell, and behind a ReLU about half of these have delta 0. The
+backward kernels visit the windows with a delta alone: an eighth of all multiplications.
 
-Arrays are contiguous: images (C, H, W, n) padded by the convolution; cells, deltas and winners
-(O, P, Q, n), examples last; weights (O, length padded), a row over (row, column, channel). A winner
-is the number of the slot, ``2 * row + column`` within the pooling window.
+A kernel copies the image of an example into *strips*. Strip q holds the columns
+q .. q + kernel width of all rows, channels last. So every window of the convolution is one run of
+``length`` consecutive numbers. Runs are padded to a multiple of ``PADDING`` numbers, whole vectors
+of the processor. Numbers beyond the window are multiplied by weights of zero, or are added to
+entries that are not used.
+
+All arrays are contiguous:
+
+=======================  ==========================================================================
+images                   (C, H, W, n), padded as the convolution says
+cells, deltas, winners   (O, P, Q, n), examples last; a winner is the number ``2 * row + column``
+                         of the slot within its pooling window
+weights                  (O, padded length), a row over (row, column, channel)
+=======================  ==========================================================================
 """
 
 import numpy as np
@@ -21,15 +28,18 @@ from aniso.arrays import (
 
 KERNEL = {"nogil": True, "error_model": "numpy", "fastmath": {"contract"}}
 COMPILED = not config.DISABLE_JIT
-"""Whether kernels are compiled; without, the plain layers are faster."""
+"""Whether kernels are compiled. If not, the plain layers are faster."""
 
 PADDING = 16
-"""Runs are multiples of this many numbers."""
+"""The length of a run is a multiple of this number."""
 
 
 @njit(**KERNEL)
 def pool(slots, biases, cells, winners):
-    """Maxima (O, m) of slots (4, O, m) plus biases, and who won; the first of equals, NaN first."""
+    """Write maxima of slots (4, O, m) plus biases to cells (O, m), and the winners.
+
+    The first of equal slots wins, and NaN before any number.
+    """
     _, num_outputs, count = slots.shape
     for output in range(num_outputs):
         bias = biases[output]
@@ -52,7 +62,7 @@ def pool(slots, biases, cells, winners):
 
 @njit(**KERNEL)
 def pick(slots, winners, cells):
-    """Entries (O, m) of slots (4, O, m) where the winners (O, m) say."""
+    """Write the winners' entries of slots (4, O, m) to cells (O, m)."""
     _, num_outputs, count = slots.shape
     for output in range(num_outputs):
         first, second = slots[0, output], slots[1, output]
@@ -120,16 +130,16 @@ def _window_starts(down, across, height, span):
 
 @njit(**KERNEL)
 def _lists(deltas):
-    # room for the deltas of one example and one more, which is written but not counted
+    # for the deltas of one example, and one entry more that is written but not counted
     units = deltas.shape[0] * deltas.shape[1] * deltas.shape[2]
     return np.empty(units + 1, deltas.dtype), np.empty(units + 1, np.int64)
 
 
 @njit(**KERNEL)
 def _surviving(deltas, winners, window_starts, values, starts, ends):
-    """Deltas (units,) of one example that are not zero, and where their windows start.
+    """List the non-zero deltas of one example, and the starts of their windows.
 
-    `ends` (O,) are their numbers up to and with each output channel.
+    ``ends[o]`` is the number of them in the output channels up to o.
     """
     # unsigned: no test for negative indices
     number, unit, one, nothing = np.uint64(0), np.uint64(0), np.uint64(1), np.uint64(0)
@@ -197,10 +207,10 @@ def _by_example(arrays):
 
 @njit(**KERNEL)
 def weight_gradients(images, winners, deltas, kernel_width, gradients):
-    """Deltas times windows, added to gradients (n, O, length padded) of every example.
+    """Add deltas times windows to gradients (n, O, padded length), one for each example.
 
-    Where `gradients` is (1, O, length padded) and n is not 1, their sum is. Entries beyond the
-    windows' length are left meaningless.
+    With gradients (1, O, padded length) the sum over the examples is added. Entries beyond the
+    length of a window have no meaning.
     """
     channels, height, _, count = images.shape
     num_outputs, down, across, _ = deltas.shape
@@ -219,7 +229,7 @@ def weight_gradients(images, winners, deltas, kernel_width, gradients):
 
 @njit(**KERNEL)
 def image_deltas(weights, winners, deltas, kernel_width, out):
-    """Deltas of the images, written to `out` (C, H, W, n)."""
+    """Write the deltas of the images to `out` (C, H, W, n)."""
     channels, height, width, count = out.shape
     num_outputs, down, across, _ = deltas.shape
     span = kernel_width * channels

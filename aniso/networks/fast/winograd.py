@@ -1,16 +1,19 @@
-"""3x3 convolution by Winograd's minimal filtering: 16 products instead of 36 for four outputs.
+"""3x3 convolution by Winograd's minimal filtering.
 
 With d a 4x4 tile of an image, g a 3x3 kernel and Y the 2x2 outputs of the tile,
 
     Y = A^T [ (G g G^T) * (B^T d B) ] A,
 
-the product in brackets entry by entry, summed over the input channels: sixteen matrix products
-over all tiles, with 4/9 of the multiplications, and 4 numbers a pixel instead of the 9 of window
-columns. All rules follow from the formula, which is linear in g and in d. This is NumPy code;
-:func:`aniso.networks.fast.choice.fused` puts it where it pays.
+where * multiplies entry by entry, and the bracket is summed over the input channels. Four outputs
+take 16 multiplications instead of 36. Over all tiles these are sixteen matrix products, and 4
+numbers a pixel are copied instead of 9. The formula is linear in g and in d, so that all rules of
+the layer follow from it.
 
-Lavin & Gray, arXiv:1509.09308. The entries of B, G and A are 0, 1, -1 and 1/2: the result differs
-from that of the plain convolution by a few units in the last place.
+The entries of B, G and A are 0, 1, -1 and 1/2. The result differs from that of the plain
+convolution by a few units in the last place. NumPy only;
+:func:`aniso.networks.fast.choice.fused` uses the layer where it is faster.
+
+Source: Lavin & Gray, arXiv:1509.09308.
 """
 
 from dataclasses import dataclass
@@ -18,16 +21,14 @@ from typing import NamedTuple
 
 import numpy as np
 
+from aniso.networks.fast import winograd_transforms as transforms
 from aniso.networks.layers import windows
 from aniso.networks.layers.convolution import Convolution
 from aniso.networks.layers.layer import Layer
 
-_G = np.array([[1, 0, 0], [0.5, 0.5, 0.5], [0.5, -0.5, 0.5], [0, 0, 1]])
-_KERNELS = np.kron(_G, _G)  # (16, 9)
-
 
 class Tiles(NamedTuple):
-    """``B^T d B`` of all tiles, (16, channels, tiles * n), with what undoes it."""
+    """``B^T d B`` of all tiles, (16, channels, tiles * n), with shapes and inputs."""
 
     shape: tuple
     counts: tuple
@@ -54,7 +55,12 @@ class Memory(NamedTuple):
 
 @dataclass(frozen=True)
 class WinogradConvolution(Layer):
-    """`convolution`, whose kernel is 3x3 and whose stride is 1.
+    """The same map as a convolution, by Winograd's filtering.
+
+    Parameters
+    ----------
+    convolution : Convolution
+        With a 3x3 kernel and stride 1.
 
     Examples
     --------
@@ -69,7 +75,7 @@ class WinogradConvolution(Layer):
 
     @classmethod
     def examples(cls):
-        """Cases of the tests: even and odd outputs, with and without padding."""
+        """Return cases of the tests: even and odd outputs, with and without padding."""
         return [
             (cls(Convolution(2, 3)), (1, 4, 6)),
             (cls(Convolution(3, 3, padding=1)), (2, 3, 4)),
@@ -77,19 +83,19 @@ class WinogradConvolution(Layer):
         ]
 
     def output_shape(self, input_shape):
-        """That of the convolution."""
+        """Return the output shape of the convolution."""
         return self.convolution.output_shape(input_shape)
 
     def parameter_shapes(self, input_shape):
-        """Those of the convolution."""
+        """Return the parameter shapes of the convolution."""
         return self.convolution.parameter_shapes(input_shape)
 
     def plain(self, parameters, inputs):
-        """The convolution, examples first."""
+        """Return the convolution by autograd's NumPy, examples first."""
         return self.convolution.plain(parameters, inputs)
 
     def prepare(self, inputs):
-        """Transformed tiles of the inputs."""
+        """Return the transformed tiles of the inputs."""
         shape = inputs.shape[:-1]
         counts = self.output_shape(shape)[1:]
         return Tiles(shape, counts, self._tiles(inputs, counts), inputs)
@@ -105,10 +111,10 @@ class WinogradConvolution(Layer):
         rows = [images[..., a : a + 2 * down - 1 : 2, :, :] for a in range(4)]
         tiles = np.empty((*lead, 4, 4, channels, down, across, count), images.dtype)
         part = np.empty((*lead, channels, down, 2 * across + 2, count), images.dtype)
-        for number, combine in enumerate(_INPUT_ROWS):
+        for number, combine in enumerate(transforms.INPUT_ROWS):
             combine(rows, part)
             columns = [part[..., b : b + 2 * across - 1 : 2, :] for b in range(4)]
-            for other, combine_columns in enumerate(_INPUT_ROWS):
+            for other, combine_columns in enumerate(transforms.INPUT_ROWS):
                 combine_columns(columns, tiles[..., number, other, :, :, :, :])
         return tiles.reshape(*lead, 16, channels, -1)
 
@@ -119,9 +125,9 @@ class WinogradConvolution(Layer):
         tiles = tiles.reshape(*lead, 4, 4, channels, down, across, count)
         images = np.zeros((*lead, channels, 2 * down + 2, 2 * across + 2, count), tiles.dtype)
         for row, entries in enumerate(
-            _transposed([tiles[..., a, :, :, :, :, :] for a in range(4)])
+            transforms.transposed([tiles[..., a, :, :, :, :, :] for a in range(4)])
         ):
-            split = _transposed([entries[..., b, :, :, :, :] for b in range(4)])
+            split = transforms.transposed([entries[..., b, :, :, :, :] for b in range(4)])
             target = images[..., row : row + 2 * down - 1 : 2, :, :]
             for column, part in enumerate(split):
                 target[..., column : column + 2 * across - 1 : 2, :] += part
@@ -135,9 +141,9 @@ class WinogradConvolution(Layer):
         *lead, _, channels, _ = products.shape
         products = products.reshape(*lead, 4, 4, channels, down, across, count)
         outputs = np.empty((*lead, channels, down, 2, across, 2, count), products.dtype)
-        halves = _halved([products[..., a, :, :, :, :, :] for a in range(4)])
+        halves = transforms.halved([products[..., a, :, :, :, :, :] for a in range(4)])
         for row, half in enumerate(halves):
-            quarters = _halved([half[..., b, :, :, :, :] for b in range(4)])
+            quarters = transforms.halved([half[..., b, :, :, :, :] for b in range(4)])
             for column, quarter in enumerate(quarters):
                 outputs[..., row, :, column, :] = quarter
         outputs = outputs.reshape(*lead, channels, 2 * down, 2 * across, count)
@@ -157,50 +163,37 @@ class WinogradConvolution(Layer):
         split = delta.reshape(*lead, channels, down, 2, across, 2, count)
         tiles = np.empty((*lead, 4, 4, channels, down, across, count), delta.dtype)
         part = np.empty((*lead, channels, down, across, 2, count), delta.dtype)
-        for number, combine in enumerate(_OUTPUT_ROWS):
+        for number, combine in enumerate(transforms.OUTPUT_ROWS):
             combine(split[..., 0, :, :, :], split[..., 1, :, :, :], part)
-            for other, combine_columns in enumerate(_OUTPUT_ROWS):
+            for other, combine_columns in enumerate(transforms.OUTPUT_ROWS):
                 combine_columns(
                     part[..., 0, :], part[..., 1, :], tiles[..., number, other, :, :, :, :]
                 )
         return tiles.reshape(*lead, 16, channels, -1)
 
-    def _kernels(self, weights):
-        # G g G^T: (..., out, in, 3, 3) -> (..., 16, out, in)
-        *lead, outputs, inputs, _, _ = weights.shape
-        flat = np.swapaxes(weights.reshape(*lead, outputs * inputs, 9), -1, -2)
-        transformed = _KERNELS.astype(weights.dtype) @ flat
-        return transformed.reshape(*lead, 16, outputs, inputs)
-
-    def _weights(self, kernels):
-        # transpose of _kernels
-        *lead, _, outputs, inputs = kernels.shape
-        flat = _KERNELS.T.astype(kernels.dtype) @ kernels.reshape(*lead, 16, -1)
-        return np.swapaxes(flat, -1, -2).reshape(*lead, outputs, inputs, 3, 3)
-
     def forward(self, parameters, prepared):
-        """``A^T (U V) A + b``; the memory is the tiles V and the kernels U."""
+        """Return ``A^T (U V) A + b``; the memory is the tiles V and the kernels U."""
         weights, biases = parameters
-        kernels = self._kernels(weights)
+        kernels = transforms.kernels_of(weights)
         outputs = self._outputs(kernels @ prepared.tiles, prepared)
         outputs += biases[:, None, None, None]
         return outputs, Memory(prepared, kernels)
 
     def backward(self, parameters, memory, delta):  # noqa: ARG002
-        """``B (U^T A delta A^T) B^T``."""
+        """Return ``B (U^T A delta A^T) B^T``."""
         tiles = self._deltas(delta, memory.prepared)
         return self._images(np.swapaxes(memory.kernels, 1, 2) @ tiles, memory.prepared)
 
     def gradient(self, memory, delta):
-        """``G^T (A delta A^T V^T) G`` and the sums of delta."""
+        """Return ``G^T (A delta A^T V^T) G`` and the sums of delta."""
         return self._gradient(memory, delta, self._deltas(delta, memory.prepared))
 
     def _gradient(self, memory, delta, tiles):
         kernels = tiles @ np.swapaxes(memory.prepared.tiles, 1, 2)
-        return self._weights(kernels), delta.sum(axis=(-3, -2, -1))
+        return transforms.weights_of(kernels), delta.sum(axis=(-3, -2, -1))
 
     def backward_and_gradient(self, parameters, memory, delta, needs_inputs):  # noqa: ARG002
-        """Both, from the same transformed deltas."""
+        """Return both, from the same transformed deltas."""
         tiles = self._deltas(delta, memory.prepared)
         gradient, inputs = self._gradient(memory, delta, tiles), None
         if needs_inputs:
@@ -208,8 +201,8 @@ class WinogradConvolution(Layer):
         return inputs, gradient
 
     def tangent(self, parameters, memory, directions, inputs_tangent):  # noqa: ARG002
-        """``A^T (U' V + U V') A + v``; the trace is V'."""
-        products, trace = self._kernels(directions[0]) @ memory.prepared.tiles, None
+        """Return ``A^T (U' V + U V') A + v``; the trace is V'."""
+        products, trace = transforms.kernels_of(directions[0]) @ memory.prepared.tiles, None
         if inputs_tangent is not None:
             trace = self._tiles(inputs_tangent, memory.prepared.counts)
             products += memory.kernels @ trace
@@ -218,13 +211,13 @@ class WinogradConvolution(Layer):
         return outputs, trace
 
     def second_order(self, parameters, memory, directions, trace, delta):  # noqa: ARG002
-        """``B (U'^T A delta A^T) B^T`` at the inputs, ``G^T (A delta A^T V'^T) G`` in weights."""
+        """Return ``B (U'^T A delta A^T) B^T`` and, in weights, ``G^T (A delta A^T V'^T) G``."""
         tiles = self._deltas(delta, memory.prepared)
-        kernels = self._kernels(directions[0])
+        kernels = transforms.kernels_of(directions[0])
         inputs = self._images(np.swapaxes(kernels, -1, -2) @ tiles, memory.prepared)
         if trace is None:
             return inputs, None
-        return inputs, (self._weights(tiles @ np.swapaxes(trace, -1, -2)), None)
+        return inputs, (transforms.weights_of(tiles @ np.swapaxes(trace, -1, -2)), None)
 
     # ---- per example: by window columns, as the plain convolution
 
@@ -232,77 +225,41 @@ class WinogradConvolution(Layer):
         return self.convolution.prepare(memory.prepared.inputs)
 
     def per_example_gradients(self, memory, delta):
-        """Those of the convolution."""
+        """Return the gradients of the single examples, as the convolution does."""
         return self.convolution.per_example_gradients(self._plain_memory(memory), delta)
 
     def gradient_square_norms(self, memory, delta):
-        """Those of the convolution."""
+        """Return the squared norms, as the convolution does."""
         return self.convolution.gradient_square_norms(self._plain_memory(memory), delta)
 
     def gradient_squares(self, memory, delta, weights):
-        """Those of the convolution."""
+        """Return the weighted squares, as the convolution does."""
         return self.convolution.gradient_squares(self._plain_memory(memory), delta, weights)
 
     # ---- routes of the cached linearisation
 
     def start_route(self, memory):
-        """That of the convolution."""
+        """Return the route of the convolution."""
         return self.convolution.start_route(self._plain_memory(memory))
 
     def unit_patches(self, memory, index):
-        """Those of the convolution."""
+        """Return the windows behind output units, as the convolution does."""
         return self.convolution.unit_patches(self._plain_memory(memory), index)
 
     def input_rows(self, parameters, input_shape):
-        """Those of the convolution."""
+        """Return the map of the convolution in its inputs as a matrix."""
         return self.convolution.input_rows(parameters, input_shape)
 
     # ---- counts
 
     def forward_multiplications(self, input_shape):
-        """Sixteen for every four outputs."""
+        """Return sixteen multiplications for every four outputs."""
         channels, *counts = self.output_shape(input_shape)
         num_tiles = -(-counts[0] // 2) * (-(-counts[1] // 2))
         return 16 * num_tiles * channels * input_shape[0]
 
     def memory_entries(self, input_shape):
-        """Tiles, their products and outputs."""
+        """Return the numbers kept of one example: tiles, their products and outputs."""
         channels, *counts = self.output_shape(input_shape)
         num_tiles = -(-counts[0] // 2) * (-(-counts[1] // 2))
         return num_tiles * (16 * input_shape[0] + 20 * channels)
-
-
-# rows of B^T, of four slices into `out`
-_INPUT_ROWS = (
-    lambda d, out: np.subtract(d[0], d[2], out=out),
-    lambda d, out: np.add(d[1], d[2], out=out),
-    lambda d, out: np.subtract(d[2], d[1], out=out),
-    lambda d, out: np.subtract(d[1], d[3], out=out),
-)
-# rows of A, of two slices into `out`
-_OUTPUT_ROWS = (
-    lambda first, second, out: np.copyto(out, first),  # noqa: ARG005
-    lambda first, second, out: np.add(first, second, out=out),
-    lambda first, second, out: np.subtract(first, second, out=out),
-    lambda first, second, out: np.negative(second, out=out),  # noqa: ARG005
-)
-
-
-def _transposed(parts):
-    # B times four slices
-    first, second, third, fourth = parts
-    middle = second - third
-    middle += fourth
-    last = second + third
-    last -= first
-    return first, middle, last, -fourth
-
-
-def _halved(parts):
-    # A^T times four slices
-    first, second, third, fourth = parts
-    upper = first + second
-    upper += third
-    lower = second - third
-    lower -= fourth
-    return upper, lower

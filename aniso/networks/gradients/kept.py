@@ -1,8 +1,8 @@
-"""Per-example gradients kept as factors: stored for convolutions, products for dense layers.
+"""Per-example gradients kept as factors.
 
-The gradient of example i in a dense layer is the outer product of its deltas with the layer's
-inputs and a 1. What a covariance needs, products, Gram matrices, norms, comes from the factors; the
-(N, D) array exists only in pieces that are asked for.
+In a dense layer the gradient of example i is the outer product of its deltas and the layer's
+inputs, extended by a 1 for the bias. Deltas and inputs are kept. Gradients of other layers are kept
+as rows. Products, Gram matrices and norms come from these factors; no (N, D) array is formed.
 """
 
 import numpy as np
@@ -15,23 +15,23 @@ from aniso.networks.parameter_blocks import blocks_of
 
 
 def stored_entries(network):
-    """Numbers of one example: gradient entries that are written out, and all that are kept.
+    """Return the gradient entries of one example that are stored, and all numbers that are kept.
 
-        Parameters
-        ----------
-        network : Network
+    Parameters
+    ----------
+    network : Network
 
-        Returns
-        -------
-        written, held : int
+    Returns
+    -------
+    written, held : int
 
-        Examples
-        --------
-        >>> from aniso.problems import losses
+    Examples
+    --------
     >>> from aniso import networks
-        >>> stack = networks.Stack((networks.Dense(3),), (2,))  # two inputs, a 1 and three deltas
-        >>> stored_entries(networks.Network(stack, losses.SquaredLoss(), [[1.0, 2.0]], [[0.0] * 3]))
-        (0, 6)
+    >>> from aniso.problems import losses
+    >>> stack = networks.Stack((networks.Dense(3),), (2,))  # two inputs, a 1 and three deltas
+    >>> stored_entries(networks.Network(stack, losses.SquaredLoss(), [[1.0, 2.0]], [[0.0] * 3]))
+    (0, 6)
     """
     written = factors = 0
     for block in blocks_of(network.stack):
@@ -43,12 +43,25 @@ def stored_entries(network):
 
 
 class GradientFactors(ExampleGradients):
-    """Gradients g_i of all examples at one theta, as factors.
+    """Gradients g_i of all examples at one theta, kept as factors.
+
+    Parameters
+    ----------
+    network : Network
+        Of NumPy.
+    theta : ndarray, shape (D,)
 
     Attributes
     ----------
     shape : tuple
         (N, D).
+    dtype : numpy.dtype
+    place : places.Place
+        NumPy's.
+    memory_budget : int or None
+        Bytes that a quantity may take, if stated.
+    rows_at_once : int or None
+        Rows of D numbers that fit into the budget together.
     stored : dict of ParameterBlock to ndarray (N, P)
         Rows of layers whose gradients are stored.
     factored : dict of ParameterBlock to (ndarray (N, in + 1), ndarray (N, units))
@@ -58,8 +71,8 @@ class GradientFactors(ExampleGradients):
     def __init__(self, network, theta):
         self.network = network
         self.shape = network.num_examples, network.num_parameters
-        self.dtype, self.memory_budget = network.dtype, network.memory_budget
-        self.rows_at_once = network.data.vectors_at_once
+        self.dtype, self.place = network.dtype, network.place
+        self.memory_budget, self.rows_at_once = network.memory_budget, network.data.vectors_at_once
         blocks = blocks_of(network.stack)
         dense = [b for b in blocks if isinstance(network.layers[b.position], Dense)]
         others = [b for b in blocks if b not in dense]
@@ -100,7 +113,7 @@ class GradientFactors(ExampleGradients):
             own[chunk.rows] = deltas[block.position].T
 
     def project(self, vectors):
-        """``G V``, the inner products with vectors (D, K): (N, K)."""
+        """Return the inner products ``G V`` with vectors (D, K), shape (N, K)."""
         pieces = [vectors[block.whole] for block in self.stored]
         firsts = [block.inputs_first(vectors) for block in self.factored]
 
@@ -116,7 +129,7 @@ class GradientFactors(ExampleGradients):
         return np.concatenate(self.network.workers.map(of_rows, self._row_blocks()))
 
     def combine(self, weights):
-        """``weights @ G`` for weights (K, N): (K, D), one weighted backward sum each."""
+        """Return the sums ``weights @ G`` for weights (K, N), shape (K, D)."""
         columns = np.ascontiguousarray(weights.T, dtype=self.dtype)
         result = np.zeros((self.shape[1], len(weights)), self.dtype)
 
@@ -138,7 +151,7 @@ class GradientFactors(ExampleGradients):
         return [slice(i, min(i + step, self.shape[0])) for i in range(0, self.shape[0], step)]
 
     def rows(self, start, stop):
-        """Gradients of the examples start..stop, (stop - start, D)."""
+        """Return the gradients of the examples start..stop, shape (stop - start, D)."""
         result = np.empty((stop - start, self.shape[1]), self.dtype)
         for block, rows in self.stored.items():
             result[:, block.whole] = rows[start:stop]
@@ -150,7 +163,10 @@ class GradientFactors(ExampleGradients):
         return result
 
     def gram(self):
-        """Inner products ``g_i . g_j``, (N, N): a sum of products of two Gram matrices a layer."""
+        """Return the inner products ``g_i . g_j``, shape (N, N).
+
+        A dense layer contributes the product, entry by entry, of two Gram matrices.
+        """
         count = self.shape[0]
         blocks = self._row_blocks(8)
         result = np.empty((count, count), self.dtype)
@@ -171,7 +187,7 @@ class GradientFactors(ExampleGradients):
         return result
 
     def square_norms(self):
-        """``|g_i|^2``, (N,), in double precision."""
+        """Return ``|g_i|^2``, shape (N,), in double precision."""
         total = np.zeros(self.shape[0])
         for rows in self.stored.values():
             total += np.einsum("np,np->n", rows, rows, dtype=np.float64)
@@ -182,7 +198,7 @@ class GradientFactors(ExampleGradients):
         return total
 
     def square_sums(self):
-        """``sum_i g_i^2`` entry by entry, (D,), in double precision."""
+        """Return ``sum_i g_i^2`` entry by entry, shape (D,), in double precision."""
         total = np.zeros((self.shape[1], 1))
         for block, rows in self.stored.items():
             total[block.whole, 0] = np.einsum("np,np->p", rows, rows, dtype=np.float64)

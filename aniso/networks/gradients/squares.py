@@ -1,13 +1,13 @@
 """Squares of per-example gradients of a shared matrix: ``G_i = sum_p delta_ip x_ip^T``.
 
-A convolution applies one matrix at P places of every example, so the gradient of example i is a sum
-of P outer products. Its squared norm needs no gradient where P is small: with the P x P Gram
-matrices of the deltas and of the window columns,
+A convolution applies one matrix at P places of every example. So the gradient of example i is a sum
+of P outer products. Its squared norm follows from the P x P Gram matrices of deltas and windows,
 
     |G_i|^2 = sum_{p,q} (delta_ip . delta_iq) (x_ip . x_iq),
 
-P (O + Q) multiplications a place instead of O Q. The squares of the entries need the gradients;
-where P is very small, products over pairs of places make them one matrix product over all examples.
+with P (O + Q) multiplications a place instead of O Q. For small P this is cheaper than the
+gradient. Squares of the entries need the gradients. Where P is at most 3, they are written as
+products over pairs of places, which is one matrix product over all examples.
 """
 
 import math
@@ -23,14 +23,14 @@ _LARGEST_PAIRED = 3
 
 
 def square_norms(deltas, columns):
-    """``|G_i|^2`` of every example, (n,), in double precision.
+    """Return ``|G_i|^2`` of every example, shape (n,), in double precision.
 
     Parameters
     ----------
     deltas : array, shape (O, P, n)
         Deltas of the O outputs at each of P places.
     columns : array, shape (Q, P, n)
-        What the matrix multiplies there.
+        Inputs of the matrix there.
 
     Returns
     -------
@@ -57,7 +57,7 @@ def square_norms(deltas, columns):
 
 
 def weighted_squares(deltas, columns, weights):
-    """``sum_i w_i G_i^2`` entry by entry, (O, Q).
+    """Return ``sum_i w_i G_i^2`` entry by entry, shape (O, Q).
 
     Parameters
     ----------
@@ -103,7 +103,7 @@ def _paired_squares(deltas, columns, weights):
 
 
 def _gradients(deltas, columns):
-    """Gradients (m, O, Q) of one block of examples after the other."""
+    """Yield gradients (m, O, Q) of one block of examples after the other."""
     xp = namespace(deltas)
     entries = deltas.shape[0] * columns.shape[0]
     step = max(1, _BLOCK_ENTRIES // entries)

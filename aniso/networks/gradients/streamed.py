@@ -1,13 +1,13 @@
-"""Per-example gradients that are never kept: every product is a pass over the data.
+"""Per-example gradients that are not kept: every product is a pass over the data.
 
 With delta_i the gradient of the loss of example i in the outputs and J_i their Jacobian, the
-gradient of the example is ``g_i = J_i^T delta_i``. So
+gradient of the example is ``g_i = J_i^T delta_i``. Therefore
 
     g_i . v            = delta_i . (J_i v)            one tangent pass,
     sum_i w_i g_i      = sum_i J_i^T (w_i delta_i)    one backward pass with weighted deltas,
     |g_i|^2, g_i^2                                    one backward pass, layer by layer,
 
-and memory is that of the passes over one chunk of examples, whatever N and D are.
+The memory is that of the passes over one chunk of examples, for any N and D.
 """
 
 from functools import cached_property
@@ -18,36 +18,36 @@ from aniso.networks import passes
 from aniso.networks.curvature import tangent_products
 from aniso.networks.gradients.kept import GradientFactors, stored_entries
 
-# writing a gradient entry takes about as long as so many multiplications of a pass
+# Writing a gradient entry takes about as long as so many multiplications of a pass.
 _MULTIPLICATIONS_PER_ENTRY = 50
-# share of the memory budget that factors may take
+# Factors may take this fraction, 1/4, of the memory budget.
 _SHARE = 4
 
 
 def gradients_at(network, theta):
-    """Per-example gradients of a network: kept as factors, or recomputed for every product.
+    """Return the per-example gradients of a network, kept as factors or recomputed.
 
-        Factors are kept where they fit into a quarter of the memory budget and are cheap to write
-        compared with the pass that makes them.
+    Factors are kept where they fit into a quarter of the memory budget and are cheap to write
+    compared with the pass that makes them.
 
-        Parameters
-        ----------
-        network : Network
-        theta : array, shape (D,)
+    Parameters
+    ----------
+    network : Network
+    theta : array, shape (D,)
 
-        Returns
-        -------
-        GradientFactors or StreamedGradients
+    Returns
+    -------
+    GradientFactors or StreamedGradients
 
-        Examples
-        --------
-        >>> import numpy as np
-        >>> from aniso.problems import losses
+    Examples
+    --------
+    >>> import numpy as np
     >>> from aniso import networks
-        >>> network = networks.Network(networks.Stack((networks.Dense(1),), (1,)),
-        ...     losses.SquaredLoss(), inputs=[[1.0], [2.0]], targets=[[0.0], [0.0]])
-        >>> type(gradients_at(network, np.zeros(2))).__name__
-        'GradientFactors'
+    >>> from aniso.problems import losses
+    >>> network = networks.Network(networks.Stack((networks.Dense(1),), (1,)),
+    ...     losses.SquaredLoss(), inputs=[[1.0], [2.0]], targets=[[0.0], [0.0]])
+    >>> type(gradients_at(network, np.zeros(2))).__name__
+    'GradientFactors'
     """
     written, held = stored_entries(network)
     num_bytes = network.num_examples * held * network.dtype.itemsize
@@ -60,50 +60,57 @@ def gradients_at(network, theta):
 class StreamedGradients(ExampleGradients):
     """Gradients g_i of all examples at one theta, recomputed whenever they are needed.
 
-        The interface is that of :class:`aniso.networks.gradients.kept.GradientFactors`, except that
-        the N x N Gram matrix is not offered.
+    The interface is that of :class:`aniso.networks.gradients.kept.GradientFactors`, without the
+    N x N Gram matrix.
 
-        Parameters
-        ----------
-        network : Network
-        theta : array_like, shape (D,)
+    Parameters
+    ----------
+    network : Network
+    theta : array_like, shape (D,)
+        Copied.
 
-        Attributes
-        ----------
-        shape : tuple
-            (N, D).
+    Attributes
+    ----------
+    shape : tuple
+        (N, D).
+    dtype : numpy.dtype
+    place : places.Place
+        Where the passes run.
+    memory_budget : int or None
+        Bytes that a quantity may take, if stated.
+    rows_at_once : int or None
+        Rows of D numbers that fit into the budget together.
 
-        Notes
-        -----
-        A product with K vectors costs about K + 1 forward passes, a combination about K backward
-        passes; norms and squares one gradient and what :mod:`aniso.networks.gradients.squares`
-        adds.
+    Notes
+    -----
+    A product with K vectors costs about K + 1 forward passes, a combination about K backward
+    passes. Norms and squares cost one gradient and the work of
+    :mod:`aniso.networks.gradients.squares`.
 
-        Examples
-        --------
-        >>> import numpy as np
-        >>> from aniso.problems import losses
+    Examples
+    --------
+    >>> import numpy as np
     >>> from aniso import networks
-        >>> network = networks.Network(networks.Stack((networks.Dense(1),), (1,)),
-        ...     losses.SquaredLoss(), inputs=[[1.0], [2.0]], targets=[[0.0], [0.0]])
-        >>> gradients = StreamedGradients(network, [1.0, 0.0])  # g = (2, 2) and (8, 4)
-        >>> gradients.square_norms()
-        array([ 8., 80.])
-        >>> gradients.project(np.array([[1.0], [0.0]]))
-        array([[2.],
-               [8.]])
+    >>> from aniso.problems import losses
+    >>> network = networks.Network(networks.Stack((networks.Dense(1),), (1,)),
+    ...     losses.SquaredLoss(), inputs=[[1.0], [2.0]], targets=[[0.0], [0.0]])
+    >>> gradients = StreamedGradients(network, [1.0, 0.0])  # g = (2, 2) and (8, 4)
+    >>> gradients.square_norms()
+    array([ 8., 80.])
+    >>> gradients.project(np.array([[1.0], [0.0]]))
+    array([[2.],
+           [8.]])
     """
 
     def __init__(self, network, theta):
         self.network, self.theta = network, network.held_theta(theta)
         self.shape = network.num_examples, network.num_parameters
         self.dtype, self.place = network.dtype, network.place
-        self.memory_budget = network.memory_budget
-        self.rows_at_once = network.data.vectors_at_once
+        self.memory_budget, self.rows_at_once = network.memory_budget, network.data.vectors_at_once
         self.parameters = network.stack.unpacked(self.theta)
 
     def _pass(self, chunk):
-        """Trail of a chunk and the deltas (C, n) of its losses."""
+        """Return the trail of a chunk and the deltas (C, n) of its losses."""
         outputs, trail = self.network.forward(chunk, self.parameters)
         return trail, self.network.output_deltas(outputs, chunk.targets)
 
@@ -115,11 +122,11 @@ class StreamedGradients(ExampleGradients):
         return self.network.gradient(self.theta)
 
     def mean(self):
-        """``g``, the gradient of the mean loss, (D,), a copy of what is kept."""
+        """Return g, the gradient of the mean loss, shape (D,); a copy."""
         return transfer.copied(self._mean)
 
     def project(self, vectors):
-        """``G V``, the inner products with vectors (D, K): (N, K)."""
+        """Return the inner products ``G V`` with vectors (D, K), shape (N, K)."""
         return self.network.in_groups(self._projections, vectors.T).T
 
     def _projections(self, rows):
@@ -139,7 +146,7 @@ class StreamedGradients(ExampleGradients):
         return xp.concat(network.workers.map(of_chunk, network.chunks()), axis=1)
 
     def combine(self, weights):
-        """``weights @ G`` for weights (K, N): (K, D), a backward pass for each row."""
+        """Return ``weights @ G`` for weights (K, N), shape (K, D); a backward pass for each row."""
         return self.network.in_groups(self._combinations, weights)
 
     def _combinations(self, weights):
@@ -158,11 +165,11 @@ class StreamedGradients(ExampleGradients):
         return self._sum(of_chunk)
 
     def rows(self, start, stop):
-        """Gradients of the examples start..stop, (stop - start, D), formed anew."""
+        """Return the gradients of the examples start..stop, formed anew, (stop - start, D)."""
         return self.network.subset(slice(start, stop)).per_example_gradients(self.theta)
 
     def square_norms(self):
-        """``|g_i|^2``, (N,), in double precision."""
+        """Return ``|g_i|^2``, shape (N,), in double precision."""
         network, xp = self.network, self.network.place.namespace
 
         def of_chunk(chunk):
@@ -177,7 +184,7 @@ class StreamedGradients(ExampleGradients):
         return xp.concat(network.workers.map(of_chunk, network.chunks()))
 
     def square_sums(self):
-        """``sum_i g_i^2`` entry by entry, (D,), in double precision across chunks."""
+        """Return ``sum_i g_i^2`` entry by entry, shape (D,), in double precision across chunks."""
         network, xp = self.network, self.network.place.namespace
 
         def of_chunk(chunk):

@@ -1,1 +1,1 @@
-"""The layers of a network and the rules that each of them states."""
+"""The layers of a network."""

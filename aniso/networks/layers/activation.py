@@ -1,7 +1,7 @@
 """Activations, elementwise: value, slope and curvature of each.
 
-Values and slopes are those of :mod:`aniso.problems.activations`, kinks included (the slope at a
-kink is autograd's); the others gain their second derivative here, and GELU is added.
+Values and slopes equal those of :mod:`aniso.problems.activations`. At a kink the slope is
+autograd's. Second derivatives and GELU are defined here.
 """
 
 import math
@@ -20,7 +20,7 @@ from aniso.problems import activations, link_functions
 
 
 class Rule(NamedTuple):
-    """One activation, array API code only (curvature None: piecewise linear)."""
+    """Functions of one activation in the array API; a curvature of None means piecewise linear."""
 
     value: Callable
     slope: Callable
@@ -32,7 +32,7 @@ def _zero(z, xp):
 
 
 def _step(z, xp):
-    # 1 above the kink, 0 below, 1/2 on it; comparisons are the fastest passes there are
+    # 1 above the kink, 0 below, 1/2 on it; comparisons are faster than arithmetic
     step = xp.astype(z > 0, z.dtype)
     if places.is_numpy(z) and not (z == 0).any():
         return step
@@ -102,7 +102,7 @@ RULES = {
     "elu": Rule(
         lambda z, xp: xp.where(z > 0, z, xp.expm1(_not_positive(z, xp))),
         lambda z, xp: xp.exp(_not_positive(z, xp)),
-        # on the kink of the slope the exponential side's, as in autograd
+        # at z = 0 the curvature is that of the exponential, as in autograd
         lambda z, xp: xp.where(z > 0, _zero(z, xp), xp.exp(_not_positive(z, xp))),
     ),
     "gelu": Rule(
@@ -125,9 +125,14 @@ class Activation(Layer):
     ----------
     name : str
         rho: "relu", "leaky_relu", "abs", "hard_tanh", which are piecewise linear, or "tanh",
-        "sigmoid", "softplus", "gelu", "silu", "elu". At a kink the slope is the mean of both sides
-        (relu, leaky_relu, abs) and 0 at the bounds of hard_tanh, as in autograd. elu and silu have
-        no further parameter: ``exp(z) - 1`` for z < 0, and ``z sigmoid(z)``.
+        "sigmoid", "softplus", "gelu", "silu", "elu". At a kink the slope is autograd's: the mean of
+        both sides for relu, leaky_relu and abs, and 0 at the bounds of hard_tanh. elu is
+        ``exp(z) - 1`` for z < 0, silu is ``z sigmoid(z)``.
+
+    Raises
+    ------
+    InputError
+        If there is no activation of that name.
 
     Examples
     --------
@@ -145,7 +150,7 @@ class Activation(Layer):
 
     @classmethod
     def examples(cls):
-        """Cases of the tests."""
+        """Return cases of the tests."""
         return [(cls(name), (3, 2)) for name in RULES]
 
     @property
@@ -154,45 +159,45 @@ class Activation(Layer):
         return RULES[self.name].curvature is None
 
     def plain(self, parameters, inputs):  # noqa: ARG002
-        """rho by autograd's NumPy."""
+        """Return rho by autograd's NumPy."""
         if self.name == "gelu":
             return _plain_gelu(inputs)
         return activations.named(self.name).value(inputs)
 
     def forward(self, parameters, prepared):  # noqa: ARG002
-        """``rho(z)``; the memory is z and its slope."""
+        """Return ``rho(z)``; the memory is z and its slope."""
         xp = array_namespace(prepared)
         rule = RULES[self.name]
         return rule.value(prepared, xp), ActivationMemory(prepared, rule.slope(prepared, xp))
 
     def backward(self, parameters, memory, delta):  # noqa: ARG002
-        """``rho'(z) delta``."""
+        """Return ``rho'(z) delta``."""
         return delta * memory.slope
 
     def tangent(self, parameters, memory, directions, inputs_tangent):  # noqa: ARG002
-        """``rho'(z) z'``; the trace is z'."""
+        """Return ``rho'(z) z'``; the trace is z'."""
         if inputs_tangent is None:
             return None, None
         return inputs_tangent * memory.slope, inputs_tangent
 
     def second_order(self, parameters, memory, directions, trace, delta):  # noqa: ARG002
-        """``rho''(z) z' delta``: the diagonal term of a smooth activation."""
+        """Return ``rho''(z) z' delta``, the diagonal term of a smooth activation."""
         if self.piecewise_linear or trace is None:
             return None, None
         return trace * (self.curvature(memory) * delta), None
 
     def curvature(self, memory):
-        """``rho''(z)``, the shape of z."""
+        """Return ``rho''(z)``, of the shape of z."""
         return RULES[self.name].curvature(memory.inputs, array_namespace(memory.inputs))
 
     def curved_entries(self, parameters, memory, delta):  # noqa: ARG002
-        """Every z of a smooth activation; nothing lies between z and the layer's inputs."""
+        """Return every z of a smooth activation; the inputs of the layer are z itself."""
         if self.piecewise_linear:
             return []
         return [(self.curvature(memory) * delta, lambda units, weights: (None, units))]  # noqa: ARG005
 
     def route(self, memory, index, slope):
-        """Routing of a stage, slopes multiplied."""
+        """Return the route of a stage with the slopes multiplied."""
         return index, slope * memory.slope
 
 

@@ -14,7 +14,7 @@ from aniso.networks.layers.windows import pair, window_counts, window_slices
 
 @dataclass(frozen=True)
 class AveragePooling(Layer):
-    """Mean over windows of `size`, one every `stride` entries; incomplete windows are dropped.
+    """Mean over windows of an image; windows that leave the image are dropped.
 
     Parameters
     ----------
@@ -23,10 +23,15 @@ class AveragePooling(Layer):
     stride : int or (int, int), optional
         Distance between windows, `size` if not given.
 
+    Raises
+    ------
+    InputError
+        If a size or stride is no integer above 0, or no pair of such integers.
+
     Notes
     -----
-    A window as large as the image gives global average pooling. Networks with this layer have no
-    cached factors of the Hessian: its products are passes of tangents.
+    A window of the size of the image gives global average pooling. A network with this layer has no
+    cached factors of the Hessian: Hessian products are passes of tangents.
 
     Examples
     --------
@@ -46,7 +51,7 @@ class AveragePooling(Layer):
 
     @classmethod
     def examples(cls):
-        """Cases of the tests: windows that tile, that overlap, that leave a rest, the image."""
+        """Return cases of the tests: windows that tile, overlap, leave a rest, fill the image."""
         return [
             (cls(2), (2, 4, 4)),
             (cls(3, 2), (2, 7, 5)),
@@ -55,7 +60,7 @@ class AveragePooling(Layer):
         ]
 
     def output_shape(self, input_shape):
-        """(channels, windows down, windows across)."""
+        """Return (channels, windows down, windows across)."""
         if len(input_shape) != 3:
             raise checks.InputError(
                 f"average pooling got inputs of shape {input_shape}; expected (channels, height, "
@@ -76,16 +81,16 @@ class AveragePooling(Layer):
         return total / math.prod(self.size)
 
     def plain(self, parameters, inputs):  # noqa: ARG002
-        """Mean over shifts, examples first."""
+        """Return the mean of shifted images by autograd's NumPy, examples first."""
         shifts = [inputs[:, :, rows, columns] for rows, columns in self._windows(inputs.shape[1:])]
         return sum(shifts[1:], start=shifts[0]) / len(shifts)
 
     def forward(self, parameters, prepared):  # noqa: ARG002
-        """Means; the memory is the shape of one example's inputs."""
+        """Return the means; the memory is the shape of one example's inputs."""
         return self._means(prepared), AverageMemory(prepared.shape[:-1])
 
     def backward(self, parameters, memory, delta):  # noqa: ARG002
-        """Deltas shared evenly among the entries of their windows."""
+        """Return deltas shared evenly among the entries of their windows."""
         xp = array_namespace(delta)
         shape = (*delta.shape[:-4], *memory.shape, delta.shape[-1])
         inputs = xp.zeros(shape, dtype=delta.dtype, device=places.device(delta))
@@ -95,11 +100,11 @@ class AveragePooling(Layer):
         return inputs
 
     def tangent(self, parameters, memory, directions, inputs_tangent):  # noqa: ARG002
-        """Means of the tangents."""
+        """Return the means of the tangents."""
         return (None if inputs_tangent is None else self._means(inputs_tangent)), None
 
     def memory_entries(self, input_shape):
-        """The outputs, twice."""
+        """Return twice the number of outputs."""
         return 2 * math.prod(self.output_shape(input_shape))
 
 

@@ -1,7 +1,7 @@
-"""Layers one after the other as a part of a layer, whose inputs may move and whose deltas go on.
+"""A chain of layers as a part of a layer.
 
-Unlike the passes through a whole network (:mod:`aniso.networks.passes`) those of a chain reach its
-inputs, whatever layers come first.
+The passes through a whole network (:mod:`aniso.networks.passes`) stop at its first parameters. The
+passes through a chain go on to its inputs, which may be outputs of other layers.
 """
 
 import math
@@ -12,7 +12,7 @@ from aniso.arrays import places
 
 
 class Chain:
-    """Layers applied to inputs of one shape; without layers it is the identity.
+    """Layers applied one after the other; without layers it is the identity.
 
     Parameters
     ----------
@@ -40,7 +40,7 @@ class Chain:
 
     @property
     def parameter_shapes(self):
-        """Shapes of all parameter arrays in order."""
+        """Shapes of all parameter arrays, layer by layer."""
         return tuple(shape for shapes in self._by_layer for shape in shapes)
 
     @property
@@ -68,13 +68,13 @@ class Chain:
         return result
 
     def plain(self, parameters, inputs):
-        """The map by autograd's NumPy, examples first."""
+        """Return the outputs by autograd's NumPy, examples first."""
         for layer, own in zip(self.layers, self._split(parameters), strict=True):
             inputs = layer.plain(own, inputs)
         return inputs
 
     def forward(self, parameters, inputs):
-        """Outputs and the memories of the layers."""
+        """Return the outputs and the memories of the layers."""
         trail = []
         for layer, own in zip(self.layers, self._split(parameters), strict=True):
             inputs, memory = layer.forward(own, layer.prepare(inputs))
@@ -82,7 +82,7 @@ class Chain:
         return inputs, trail
 
     def deltas(self, parameters, trail, delta):
-        """Deltas at the outputs of every layer, and at the inputs of the chain."""
+        """Return deltas at the outputs of every layer, and at the inputs of the chain."""
         result, split = [None] * len(self.layers), self._split(parameters)
         for position in reversed(range(len(self.layers))):
             result[position] = delta
@@ -90,11 +90,11 @@ class Chain:
         return result, delta
 
     def backward(self, parameters, trail, delta):
-        """Deltas at the inputs."""
+        """Return deltas at the inputs."""
         return self.deltas(parameters, trail, delta)[1]
 
     def backward_and_gradient(self, parameters, trail, delta, needs_inputs):
-        """Deltas at the inputs, None unless needed, and the parameter gradients in order."""
+        """Return deltas at the inputs, None unless needed, and the parameter gradients in order."""
         split, parts = self._split(parameters), []
         last = 0 if needs_inputs else min(self.parameterised, default=len(self.layers))
         for position in reversed(range(last, len(self.layers))):
@@ -105,7 +105,7 @@ class Chain:
         return delta, tuple(array for own in reversed(parts) for array in own)
 
     def tangent(self, parameters, trail, directions, inputs_tangent):
-        """Tangents of the outputs, None if nothing moves, and the layers' traces."""
+        """Return tangents of the outputs, None where all are zero, and the layers' traces."""
         moved, traces = inputs_tangent, []
         split = zip(self._split(parameters), self._split(directions), strict=True)
         for layer, memory, (own, direction) in zip(self.layers, trail, split, strict=True):
@@ -114,7 +114,7 @@ class Chain:
         return moved, traces
 
     def second_order(self, parameters, trail, directions, traces, delta):
-        """Deltas at the inputs, or None, and a list of parameter gradients, None where zero."""
+        """Return deltas at the inputs, and a list of parameter gradients; None where zero."""
         fixed, _ = self.deltas(parameters, trail, delta)
         split, moving = self._split(parameters), self._split(directions)
         moved, parts = None, []
@@ -136,7 +136,7 @@ class Chain:
         return moved, [array for own in reversed(parts) for array in own]
 
     def second_order_form(self, parameters, trail, directions, inputs_tangent, delta):
-        """The sum of the layers' forms, (K,), or None."""
+        """Return the sum of the layers' forms, (K,), or None."""
         fixed, _ = self.deltas(parameters, trail, delta)
         split, moving = self._split(parameters), self._split(directions)
         moved, total = inputs_tangent, None
@@ -148,7 +148,7 @@ class Chain:
         return total
 
     def curved_entries(self, parameters, trail, delta):
-        """Those of the layers; see :meth:`aniso.networks.Layer.curved_entries`."""
+        """Return the entries of all layers; see :meth:`aniso.networks.Layer.curved_entries`."""
         fixed, _ = self.deltas(parameters, trail, delta)
         split, result = self._split(parameters), []
         for position, layer in enumerate(self.layers):

@@ -29,6 +29,11 @@ class Convolution(Layer):
     padding : int or (int, int)
         Zeros added on each side.
 
+    Raises
+    ------
+    InputError
+        If a count or size breaks its rule.
+
     Examples
     --------
     >>> layer = Convolution(1, (1, 2))
@@ -51,7 +56,7 @@ class Convolution(Layer):
 
     @classmethod
     def examples(cls):
-        """Cases of the tests: plain, strided and padded, kernel of the size of the image."""
+        """Return cases of the tests: plain, strided and padded, kernel of the size of the image."""
         return [
             (cls(2, 2), (1, 3, 4)),
             (cls(3, (3, 2), stride=(2, 1), padding=(1, 0)), (2, 4, 3)),
@@ -61,7 +66,7 @@ class Convolution(Layer):
         ]
 
     def output_shape(self, input_shape):
-        """(num_channels, windows down, windows across)."""
+        """Return (num_channels, windows down, windows across)."""
         if len(input_shape) != 3:
             raise checks.InputError(
                 f"a convolution got inputs of shape {input_shape}; expected (channels, height, "
@@ -77,11 +82,11 @@ class Convolution(Layer):
         return (shape[0], shape[1] + 2 * self.padding[0], shape[2] + 2 * self.padding[1])
 
     def parameter_shapes(self, input_shape):
-        """W (channels out, channels in, height, width), then b (channels out,)."""
+        """Return the shapes of W, (channels out, channels in, height, width), and of b."""
         return (self.num_channels, input_shape[0], *self.kernel), (self.num_channels,)
 
     def plain(self, parameters, inputs):
-        """A sum over kernel places of shifted images, examples first."""
+        """Return a sum of shifted images over the entries of the kernel, examples first."""
         weights, biases = parameters
         counts = self.output_shape(inputs.shape[1:])[1:]
         (down, across) = self.padding
@@ -94,7 +99,7 @@ class Convolution(Layer):
         return outputs
 
     def prepare(self, inputs):
-        """Window columns of the inputs."""
+        """Return the windows of the inputs, one a column."""
         shape = inputs.shape[:-1]
         counts = self.output_shape(shape)[1:]
         return windows.Windows(shape, counts, self._columns(inputs, counts), inputs)
@@ -115,7 +120,7 @@ class Convolution(Layer):
         return windows.unpadded(images, self.padding)
 
     def forward(self, parameters, prepared):
-        """``W columns + b``; the memory is the columns."""
+        """Return ``W columns + b``; the memory is the columns."""
         xp = array_namespace(prepared.columns)
         weights, biases = parameters
         outputs = xp.reshape(weights, (self.num_channels, -1)) @ prepared.columns
@@ -123,7 +128,7 @@ class Convolution(Layer):
         return xp.reshape(outputs, (-1, *prepared.counts, prepared.count)), prepared
 
     def backward(self, parameters, memory, delta):
-        """``W^T delta``, summed over the windows that share a pixel."""
+        """Return ``W^T delta``, summed over the windows that share a pixel."""
         xp = array_namespace(delta)
         weights = xp.reshape(parameters[0], (self.num_channels, -1))
         return self._images(weights.T @ self._flat(delta), memory)
@@ -134,7 +139,7 @@ class Convolution(Layer):
         return xp.reshape(outputs, (*outputs.shape[:-3], -1))
 
     def gradient(self, memory, delta):
-        """``delta columns^T`` and the sums of delta."""
+        """Return ``delta columns^T`` and the sums of delta."""
         xp = array_namespace(delta)
         flat = self._flat(delta)
         weights = flat @ memory.columns.T
@@ -142,7 +147,7 @@ class Convolution(Layer):
         return xp.reshape(weights, shape), xp.sum(flat, axis=-1)
 
     def per_example_gradients(self, memory, delta):
-        """The same for each example, flat: (..., n, P)."""
+        """Return the same for each example, flat: (..., n, P)."""
         xp = array_namespace(delta)
         rows, columns = self._by_example(memory, delta)
         weights = xp.reshape(rows @ columns, (*rows.shape[:-2], -1))
@@ -166,7 +171,7 @@ class Convolution(Layer):
         return deltas, columns
 
     def gradient_square_norms(self, memory, delta):
-        """Squared norms of the per-example gradients, (..., n); no gradient is kept."""
+        """Return the squared norms of the per-example gradients, (..., n); no gradient is kept."""
         xp = array_namespace(delta)
         deltas, columns = self._by_place(memory, delta)
         blocks = xp.reshape(deltas, (-1, *deltas.shape[-3:]))
@@ -178,7 +183,7 @@ class Convolution(Layer):
         return xp.reshape(xp.concat(norms), biases.shape) + biases
 
     def gradient_squares(self, memory, delta, weights):
-        """Weighted sums over examples of the squared gradients, (..., P); none is kept."""
+        """Return weighted sums over examples of the squared gradients, (..., P); none is kept."""
         xp = array_namespace(delta)
         deltas, columns = self._by_place(memory, delta)
         lead = deltas.shape[:-3]
@@ -194,7 +199,7 @@ class Convolution(Layer):
         return xp.reshape(xp.concat(squares), (*lead, -1))
 
     def tangent(self, parameters, memory, directions, inputs_tangent):
-        """``V columns + v + W columns(x')``; the trace is columns(x')."""
+        """Return ``V columns + v + W columns(x')``; the trace is columns(x')."""
         xp = array_namespace(memory.columns)
         weights_direction, biases_direction = directions
         lead = biases_direction.shape[:-1]
@@ -209,7 +214,7 @@ class Convolution(Layer):
         return xp.reshape(outputs, shape), trace
 
     def second_order(self, parameters, memory, directions, trace, delta):  # noqa: ARG002
-        """``V^T delta`` at the inputs, ``delta columns(x')^T`` in the weights."""
+        """Return ``V^T delta`` at the inputs, ``delta columns(x')^T`` in the weights."""
         xp = array_namespace(delta)
         flat = self._flat(delta)
         lead = directions[1].shape[:-1]
@@ -221,16 +226,20 @@ class Convolution(Layer):
         return inputs, (xp.reshape(weights, directions[0].shape), None)
 
     def start_route(self, memory):
-        """Number of every output unit, (channels, down, across, n)."""
+        """Return the number of every output unit, (channels, down, across, n)."""
         shape = (self.num_channels, *memory.counts)
         index = np.arange(math.prod(shape)).reshape(*shape, 1)
         return np.broadcast_to(index, (*shape, memory.count))
 
     def unit_patches(self, memory, index):
-        """Windows behind output units, with a 1 for the bias: (n, channels, cells, q).
+        """Return the windows of output units, with a 1 for the bias: (n, channels, cells, q).
 
-        `index` (channels, cells..., n) numbers output units, row-major over (channel, down,
-        across); every unit of a channel must come from the same channel.
+        Parameters
+        ----------
+        memory : Windows
+        index : ndarray, shape (channels, cells..., n)
+            Numbers of output units, row-major over (channel, down, across). Entry c holds units
+            of channel c.
         """
         count = memory.count
         columns = memory.columns
@@ -243,7 +252,7 @@ class Convolution(Layer):
         return rows.reshape(count * num_windows, -1).take(place, axis=0)
 
     def input_rows(self, parameters, input_shape):
-        """Rows of the linear map in the inputs, (units out, units in): a Toeplitz table."""
+        """Return the linear map in the inputs as a Toeplitz matrix (units out, units in)."""
         weights = parameters[0]
         counts = self.output_shape(input_shape)[1:]
         shape = self._padded_shape(input_shape)
@@ -257,11 +266,11 @@ class Convolution(Layer):
         return table.reshape(self.num_channels * math.prod(counts), -1)
 
     def forward_multiplications(self, input_shape):
-        """One for every weight at every window."""
+        """Return one multiplication for every weight at every window."""
         shape = self.output_shape(input_shape)
         return math.prod(shape) * input_shape[0] * math.prod(self.kernel)
 
     def memory_entries(self, input_shape):
-        """Columns and outputs."""
+        """Return the numbers kept of one example: columns and outputs."""
         shape = self.output_shape(input_shape)
         return math.prod(shape) + math.prod(shape[1:]) * input_shape[0] * math.prod(self.kernel)

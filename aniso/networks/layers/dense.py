@@ -1,4 +1,4 @@
-"""Dense layer ``z = W a + b``, with per-example gradients kept as factors."""
+"""Dense layer ``z = W a + b``."""
 
 from dataclasses import dataclass
 
@@ -21,6 +21,11 @@ class Dense(Layer):
     num_outputs : int
         Number of units.
 
+    Raises
+    ------
+    InputError
+        If it is no integer above 0.
+
     Examples
     --------
     >>> layer = Dense(2)
@@ -37,11 +42,11 @@ class Dense(Layer):
 
     @classmethod
     def examples(cls):
-        """Cases of the tests."""
+        """Return cases of the tests."""
         return [(cls(3), (4,)), (cls(1), (2,))]
 
     def output_shape(self, input_shape):
-        """(num_outputs,); the inputs must be a vector."""
+        """Return (num_outputs,); the inputs must be a vector."""
         if len(input_shape) != 1:
             raise checks.InputError(
                 f"a dense layer got inputs of shape {input_shape}; expected a vector: put a "
@@ -50,34 +55,34 @@ class Dense(Layer):
         return (self.num_outputs,)
 
     def parameter_shapes(self, input_shape):
-        """W, then b."""
+        """Return the shapes of W and b."""
         return (self.num_outputs, *input_shape), (self.num_outputs,)
 
     def plain(self, parameters, inputs):
-        """``a W^T + b``, examples first."""
+        """Return ``a W^T + b``, examples first."""
         weights, biases = parameters
         return inputs @ weights.T + biases
 
     def forward(self, parameters, prepared):
-        """``W a + b``; the memory is the inputs a."""
+        """Return ``W a + b``; the memory is the inputs a."""
         weights, biases = parameters
         outputs = weights @ prepared
         outputs += biases[:, None]
         return outputs, prepared
 
     def backward(self, parameters, memory, delta):  # noqa: ARG002
-        """``W^T delta``."""
+        """Return ``W^T delta``."""
         return parameters[0].T @ delta
 
     def gradient(self, memory, delta):
-        """``delta a^T`` and ``sum delta``."""
+        """Return ``delta a^T`` and ``sum delta``."""
         xp = array_namespace(delta)
         # one product of all K deltas' rows, which is faster than K products
         rows = xp.reshape(delta, (-1, delta.shape[-1])) @ memory.T
         return xp.reshape(rows, (*delta.shape[:-1], memory.shape[0])), xp.sum(delta, axis=-1)
 
     def per_example_gradients(self, memory, delta):
-        """Outer products ``delta_i a_i^T``, then ``delta_i``: (..., n, P)."""
+        """Return the outer products ``delta_i a_i^T``, then ``delta_i``: (..., n, P)."""
         xp = array_namespace(delta)
         rows = xp.matrix_transpose(delta)
         inputs = xp.matrix_transpose(memory)
@@ -86,7 +91,7 @@ class Dense(Layer):
         return xp.concat([flat, rows], axis=-1)
 
     def write_per_example_gradients(self, memory, delta, out):
-        """The same for one delta (out, n), written into rows `out` (n, P)."""
+        """Write the same for one delta (units, n) into rows `out` (n, P)."""
         if not places.is_numpy(out):
             super().write_per_example_gradients(memory, delta, out)
             return
@@ -103,7 +108,7 @@ class Dense(Layer):
         out[:, split:] = rows
 
     def tangent(self, parameters, memory, directions, inputs_tangent):
-        """``V a + v + W a'``; the trace is a'."""
+        """Return ``V a + v + W a'``; the trace is a'."""
         weights_direction, biases_direction = directions
         outputs = weights_direction @ memory
         outputs += biases_direction[..., None]
@@ -112,7 +117,7 @@ class Dense(Layer):
         return outputs, inputs_tangent
 
     def second_order(self, parameters, memory, directions, trace, delta):  # noqa: ARG002
-        """``V^T delta`` at the inputs and ``delta a'^T`` in the weights."""
+        """Return ``V^T delta`` at the inputs and ``delta a'^T`` in the weights."""
         xp = array_namespace(delta)
         inputs = xp.matrix_transpose(directions[0]) @ delta
         if trace is None:
@@ -120,12 +125,12 @@ class Dense(Layer):
         return inputs, (delta @ xp.matrix_transpose(trace), None)
 
     def gradient_square_norms(self, memory, delta):
-        """``|delta_i|^2 (|a_i|^2 + 1)``."""
+        """Return ``|delta_i|^2 (|a_i|^2 + 1)``."""
         xp = array_namespace(delta)
         return xp.sum(delta * delta, axis=-2) * (xp.sum(memory * memory, axis=0) + 1)
 
     def gradient_squares(self, memory, delta, weights):
-        """``(w delta^2) (a^2)^T``, then the row sums of ``w delta^2``."""
+        """Return ``(w delta^2) (a^2)^T``, then the row sums of ``w delta^2``."""
         xp = array_namespace(delta)
         squares = weights[..., None, :] * delta * delta
         weights = squares @ (memory * memory).T
@@ -133,5 +138,5 @@ class Dense(Layer):
         return xp.concat([flat, xp.sum(squares, axis=-1)], axis=-1)
 
     def forward_multiplications(self, input_shape):
-        """One for every weight."""
+        """Return one multiplication for every weight."""
         return self.num_outputs * input_shape[0]

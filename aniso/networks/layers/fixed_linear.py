@@ -1,4 +1,4 @@
-"""Linear layer with fixed weights: the output layer of Figure 4, which is not trained."""
+"""Linear layer with fixed weights, which are not trained."""
 
 from dataclasses import dataclass
 
@@ -18,7 +18,12 @@ class FixedLinear(Layer):
     Parameters
     ----------
     weights : tuple of tuple of float
-        V, one tuple for each output; all of the length of the inputs.
+        V, one row for each output; a row has the length of the inputs.
+
+    Raises
+    ------
+    InputError
+        If the weights are no finite matrix.
 
     Examples
     --------
@@ -32,13 +37,17 @@ class FixedLinear(Layer):
         rows = checks.array("weights", self.weights, shape=(None, None))
         object.__setattr__(self, "weights", tuple(tuple(row) for row in rows.tolist()))
 
+    def __repr__(self):
+        shape = len(self.weights), len(self.weights[0])
+        return f"FixedLinear(weights of shape {shape})"
+
     @classmethod
     def examples(cls):
-        """Cases of the tests."""
+        """Return cases of the tests."""
         return [(cls(((1.0, -1.0, 0.5), (0.0, 2.0, 1.0))), (3,))]
 
     def output_shape(self, input_shape):
-        """(number of rows of V,)."""
+        """Return (number of rows of V,)."""
         if input_shape != (len(self.weights[0]),):
             raise checks.InputError(
                 f"fixed weights have {len(self.weights[0])} columns and the inputs shape "
@@ -47,37 +56,37 @@ class FixedLinear(Layer):
         return (len(self.weights),)
 
     def matrix(self, like):
-        """V as an array of the library, device and dtype of `like`."""
+        """Return V as an array of the library, device and dtype of `like`."""
         xp = array_namespace(like)
         return xp.asarray(self.weights, dtype=like.dtype, device=places.device(like))
 
     def plain(self, parameters, inputs):  # noqa: ARG002
-        """``a V^T``, examples first."""
+        """Return ``a V^T``, examples first."""
         return inputs @ anp.array(self.weights).T
 
     def forward(self, parameters, prepared):  # noqa: ARG002
-        """``V a``; the memory is V."""
+        """Return ``V a``; the memory is V."""
         matrix = self.matrix(prepared)
         return matrix @ prepared, matrix
 
     def backward(self, parameters, memory, delta):  # noqa: ARG002
-        """``V^T delta``."""
+        """Return ``V^T delta``."""
         if memory.shape[0] == 1:
-            # an outer product: far cheaper than a matrix product with one inner index
+            # an outer product is far cheaper than a matrix product with one inner index
             return memory.T * delta
         return memory.T @ delta
 
     def tangent(self, parameters, memory, directions, inputs_tangent):  # noqa: ARG002
-        """``V a'``."""
+        """Return ``V a'``."""
         return (None if inputs_tangent is None else memory @ inputs_tangent), None
 
     def forward_multiplications(self, input_shape):
-        """One for every weight."""
+        """Return one multiplication for every weight."""
         return len(self.weights) * input_shape[0]
 
 
 def signed_sum(num_inputs):
-    """Weights +1 for the first half of the inputs and -1 for the rest, one output.
+    """Return a layer with weights +1 for the first half of the inputs, -1 for the rest, one output.
 
     Examples
     --------

@@ -22,29 +22,29 @@ class Flatten(Layer):
 
     @classmethod
     def examples(cls):
-        """Cases of the tests."""
+        """Return cases of the tests."""
         return [(cls(), (2, 3, 2))]
 
     def output_shape(self, input_shape):
-        """One axis with all entries."""
+        """Return one axis with all entries."""
         return (math.prod(input_shape),)
 
     def plain(self, parameters, inputs):  # noqa: ARG002
-        """Reshaped, examples first."""
+        """Return the reshaped inputs, examples first."""
         return inputs.reshape(inputs.shape[0], -1)
 
     def forward(self, parameters, prepared):  # noqa: ARG002
-        """Reshaped outputs; the memory is the input shape."""
+        """Return the reshaped inputs; the memory is the input shape."""
         xp = array_namespace(prepared)
         return xp.reshape(prepared, (-1, prepared.shape[-1])), prepared.shape[:-1]
 
     def backward(self, parameters, memory, delta):  # noqa: ARG002
-        """Reshaped back."""
+        """Return the deltas in the shape of the inputs."""
         xp = array_namespace(delta)
         return xp.reshape(delta, (*delta.shape[:-2], *memory, delta.shape[-1]))
 
     def tangent(self, parameters, memory, directions, inputs_tangent):  # noqa: ARG002
-        """Reshaped tangents."""
+        """Return the reshaped tangents."""
         if inputs_tangent is None:
             return None, None
         xp = array_namespace(inputs_tangent)
@@ -52,9 +52,9 @@ class Flatten(Layer):
         return xp.reshape(inputs_tangent, (lead, -1, count)), None
 
     def route(self, memory, index, slope):  # noqa: ARG002
-        """Routing of a stage, flattened."""
+        """Return the route of a stage, flattened."""
         return index.reshape(-1, index.shape[-1]), slope.reshape(-1, slope.shape[-1])
 
     def memory_entries(self, input_shape):  # noqa: ARG002
-        """Nothing is kept."""
+        """Return 0: nothing is kept."""
         return 0

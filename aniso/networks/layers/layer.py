@@ -1,32 +1,31 @@
-"""The contract of a layer: four rules on blocks of tangents, batch axis last.
+"""The base class of layers: four rules, which every layer defines.
 
-A layer maps inputs (\\*input_shape, n) to outputs (\\*output_shape, n); the last axis runs over
-the n examples of a chunk, so that every copy and every elementwise pass has a contiguous inner
-axis and a dense layer is a plain matrix product. A block of K tangents adds a leading axis:
-(K, \\*shape, n). Rules are written against the array API standard: they run in the library and on
-the device of the arrays that they are given.
+A layer maps inputs (\\*input_shape, n) to outputs (\\*output_shape, n). The last axis runs over
+the n examples of a chunk: the inner axis of every copy is then contiguous, and a dense layer is one
+matrix product. A block of K tangents has a leading axis, (K, \\*shape, n). Rules are written in
+the array API standard. They run in the library and on the device of their arguments.
 
 ===============  ==================================================================================
 rule             what it computes
 ===============  ==================================================================================
-``forward``      outputs, and a memory of what the other rules need
-``backward``     the transpose of the derivative in the inputs, applied to deltas
-                 (..., \\*output_shape, n); ``gradient`` is the same in the parameters, summed over
-                 the examples, ``per_example_gradients`` before that sum
-``tangent``      the derivative in parameters and inputs together, applied to K directions, and a
-                 trace of what the second-order rule needs
-``second_order`` the derivative of ``backward`` and ``gradient`` at a fixed delta along K directions
+``forward``      outputs, and a *memory*, which the other rules read
+``backward``     transposed derivative in the inputs, applied to deltas (..., \\*output_shape, n);
+                 ``gradient`` is the same in the parameters, summed over the examples;
+                 ``per_example_gradients`` is not summed
+``tangent``      derivative in parameters and inputs together, applied to K directions, and a
+                 *trace*, which the second-order rule reads
+``second_order`` derivative of ``backward`` and ``gradient`` along K directions, delta fixed
 ===============  ==================================================================================
 
-With ``delta`` the gradient of the loss at the outputs and ``delta'`` its tangent, the tangent of
-the gradient is ``gradient(delta') + second_order(delta)``: the first term alone is the generalised
-Gauss-Newton product, both together are the Hessian product.
+Let ``delta`` be the gradient of the loss in the outputs and ``delta'`` its tangent. The tangent of
+the gradient is ``gradient(delta') + second_order(delta)``. The first term alone gives the
+generalised Gauss-Newton product, both terms give the Hessian product.
 
-Examples do not interact: the outputs of one depend on no other example's inputs, whatever chunk
-it is in. Batch normalisation is a layer only with fixed statistics.
+Examples do not interact: the outputs of one example depend on its own inputs alone. Batch
+normalisation is a layer only with fixed statistics.
 
-Adding a layer is one file with one subclass of :class:`Layer`; the tests find it by itself, take
-the cases of its ``examples()`` and compare all rules with autograd's derivatives of ``plain``.
+A new layer is one file with one subclass of :class:`Layer`. The tests find the subclass, take the
+cases of its ``examples()`` and compare all rules with autograd's derivatives of ``plain``.
 """
 
 import math
@@ -37,78 +36,94 @@ from aniso.arrays import functions
 
 
 class Layer:
-    """Defaults of a layer without parameters; the module's docstring states the contract."""
+    """Base class of layers; its defaults are those of a layer without parameters.
 
-    #: whether outputs are, between kinks, linear in the parameters and linear in the inputs
+    Attributes
+    ----------
+    piecewise_linear : bool
+        Whether outputs are, between kinks, linear in the parameters and linear in the inputs.
+    linear_in_parameters : bool
+        Whether outputs are linear in all parameters of the layer together.
+    routed : bool
+        Whether every output is one of the inputs times a slope; then ``route`` gives both.
+    """
+
     piecewise_linear = True
-    #: whether outputs are linear in all of the layer's parameters together
     linear_in_parameters = True
-    #: whether every output is one of the inputs times a slope, which ``route`` tells
     routed = False
 
     @classmethod
     def examples(cls):
-        """Small cases for the tests: a list of (layer, input_shape)."""
+        """Return small cases for the tests, a list of (layer, input_shape)."""
         raise NotImplementedError(f"{cls.__name__}.examples")
 
     def output_shape(self, input_shape):
-        """Shape of one example's outputs; InputError where the inputs don't fit."""
+        """Return the shape of one example's outputs.
+
+        Raises
+        ------
+        InputError
+            If the layer cannot take inputs of this shape.
+        """
         return input_shape
 
     def parameter_shapes(self, input_shape):  # noqa: ARG002
-        """Shapes of the parameter arrays, weights before biases."""
+        """Return the shapes of the parameter arrays, weights before biases."""
         return ()
 
     def leaves(self, input_shape):
-        """Layers that own the parameters, in their order: pairs (layer, parameter shapes)."""
+        """Return the layers that own the parameters, in order: pairs (layer, parameter shapes)."""
         return [(self, self.parameter_shapes(input_shape))]
 
     def plain(self, parameters, inputs):
-        """The map in its plainest form, for autograd: examples first, (n, \\*input_shape)."""
+        """Return the outputs by autograd's NumPy, examples first: inputs (n, \\*input_shape)."""
         raise NotImplementedError(f"{type(self).__name__}.plain")
 
     def prepare(self, inputs):
-        """Whatever ``forward`` reads of the inputs and does not depend on the parameters."""
+        """Return the part of ``forward`` that depends on the inputs alone; chunks may keep it."""
         return inputs
 
     def forward(self, parameters, prepared):
-        """Outputs (\\*output_shape, n) and the memory of the other rules."""
+        """Return the outputs (\\*output_shape, n) and the memory for the other rules."""
         raise NotImplementedError(f"{type(self).__name__}.forward")
 
     def backward(self, parameters, memory, delta):
-        """Deltas at the inputs (..., \\*input_shape, n) from those at the outputs."""
+        """Return deltas at the inputs (..., \\*input_shape, n) from deltas at the outputs."""
         raise NotImplementedError(f"{type(self).__name__}.backward")
 
     def gradient(self, memory, delta):  # noqa: ARG002
-        """Parameter gradients summed over examples, a tuple of (..., \\*parameter_shape)."""
+        """Return parameter gradients summed over examples, a tuple of (..., \\*parameter_shape)."""
         return ()
 
     def backward_and_gradient(self, parameters, memory, delta, needs_inputs):
-        """Both at once, the deltas None unless needed; a layer may share work here."""
+        """Return (deltas at the inputs, gradient); the deltas are None unless needed.
+
+        A layer may share work between both here.
+        """
         inputs = self.backward(parameters, memory, delta) if needs_inputs else None
         return inputs, self.gradient(memory, delta)
 
     def per_example_gradients(self, memory, delta):
-        """Parameter gradients of each example, flat: (..., n, P)."""
+        """Return the parameter gradients of each example, flat: (..., n, P)."""
         raise NotImplementedError(f"{type(self).__name__}.per_example_gradients")
 
     def tangent(self, parameters, memory, directions, inputs_tangent):
-        """Tangents of the outputs (K, \\*output_shape, n) and a trace for ``second_order``.
+        """Return tangents of the outputs (K, \\*output_shape, n) and a trace.
 
-        `directions` is a tuple like the parameters with a leading axis K; `inputs_tangent` is
-        (K, \\*input_shape, n), or None for the first layer, whose inputs are data.
+        `directions` is a tuple as `parameters`, with a leading axis K. `inputs_tangent` has the
+        shape (K, \\*input_shape, n); it is None for the first layer, whose inputs are data.
         """
         raise NotImplementedError(f"{type(self).__name__}.tangent")
 
     def second_order(self, parameters, memory, directions, trace, delta):  # noqa: ARG002
-        """Second-order parts: (deltas at the inputs or None, parameter gradients or None)."""
+        """Return second-order parts: deltas at the inputs and parameter gradients, or None."""
         return None, None
 
     def second_order_form(self, parameters, memory, directions, inputs_tangent, delta):
-        """What the layer adds to ``v^T H v`` beyond Gauss-Newton: (K,), or None.
+        """Return the layer's term of ``v^T H v`` beyond Gauss-Newton, shape (K,), or None.
 
-        ``2 <delta, V a'>`` of a layer linear in its parameters, ``<delta rho'', z'^2>`` of an
-        activation; `inputs_tangent` is None where the inputs are data.
+        It is ``2 <delta, V a'>`` for a layer that is linear in its parameters, and
+        ``<delta rho'', z'^2>`` for an activation.
         """
         if inputs_tangent is None:
             return None
@@ -121,45 +136,47 @@ class Layer:
         )
 
     def curved_entries(self, parameters, memory, delta):  # noqa: ARG002
-        r"""Entries z with a second derivative of their own: pairs (weights, pull back).
+        r"""Return the entries z of smooth activations: pairs (curvatures, pull back).
 
         Returns
         -------
-        list of (array, callable)
-            ``rho''(z) delta``, (\*shape, n), and a function of unit deltas at z
-            (U, \*shape, n) and weights (U, n). It returns the weighted sums over examples of
-            squared gradients of the layer's own parameters below z, (U, P) or None, and the
-            deltas at the layer's inputs (U, \*input_shape, n).
+        curvatures : array, shape (\*shape, n)
+            ``rho''(z) delta``.
+        pull_back : callable
+            Of unit deltas at z, (U, \*shape, n), and weights (U, n). It returns two arrays. The
+            first, (U, P) or None, has the weighted sums over examples of squared gradients in the
+            parameters of this layer below z. The second has the deltas at the layer's inputs,
+            (U, \*input_shape, n).
         """
         return []
 
     def write_per_example_gradients(self, memory, delta, out):
-        """Parameter gradients of each example for one delta, written into `out` (n, P)."""
+        """Write the parameter gradients of each example for one delta into `out` (n, P)."""
         out[...] = self.per_example_gradients(memory, delta)
 
     # ---- per-example quantities; a layer overrides them where factors make them cheap
 
     def gradient_square_norms(self, memory, delta):
-        """Squared norms of the per-example parameter gradients, (..., n)."""
+        """Return the squared norms of the per-example parameter gradients, (..., n)."""
         xp = array_namespace(delta)
         rows = self.per_example_gradients(memory, delta)
         return xp.sum(rows * rows, axis=-1)
 
     def gradient_squares(self, memory, delta, weights):
-        """Weighted sums over examples of squared parameter gradients, (..., P).
+        """Return weighted sums over examples of squared parameter gradients, (..., P).
 
-        `weights` (..., n) may have either sign.
+        Weights (..., n) may have either sign.
         """
         xp = array_namespace(delta)
         rows = self.per_example_gradients(memory, delta)
         return xp.sum(weights[..., None] * rows * rows, axis=-2)
 
-    # ---- counts behind ``cost``
+    # ---- counts for the choice of chunks and of the cheaper route
 
     def forward_multiplications(self, input_shape):  # noqa: ARG002
-        """Multiplications of one forward pass of one example (0 where passes are elementwise)."""
+        """Return the multiplications of one example's forward pass, 0 for an elementwise layer."""
         return 0
 
     def memory_entries(self, input_shape):
-        """Numbers that one example's forward pass keeps, about."""
+        """Return about how many numbers one example's forward pass keeps."""
         return 2 * math.prod(self.output_shape(input_shape))

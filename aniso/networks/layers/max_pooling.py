@@ -16,7 +16,7 @@ from aniso.networks.layers.windows import pair, window_counts, window_slices
 
 @dataclass(frozen=True)
 class MaxPooling(Layer):
-    """Maximum over windows of `size`, one every `stride` entries; incomplete windows are dropped.
+    """Maximum over windows of an image; windows that leave the image are dropped.
 
     Parameters
     ----------
@@ -25,11 +25,16 @@ class MaxPooling(Layer):
     stride : int or (int, int), optional
         Distance between windows, `size` if not given.
 
+    Raises
+    ------
+    InputError
+        If a size or stride is no integer above 0, or no pair of such integers.
+
     Notes
     -----
-    Where several entries of a window are equal, the first in row-major order is the maximum and
-    receives the whole derivative. (autograd's ``max`` divides it evenly; on constant patches
-    both give the same parameter gradients.)
+    Where several entries of a window are equal, the first in row-major order is the maximum and has
+    the whole derivative. autograd's ``max`` divides the derivative evenly. On constant images both
+    give the same parameter gradients.
 
     Examples
     --------
@@ -50,11 +55,11 @@ class MaxPooling(Layer):
 
     @classmethod
     def examples(cls):
-        """Cases of the tests: windows that tile, that overlap, that leave a rest."""
+        """Return cases of the tests: windows that tile, that overlap, that leave a rest."""
         return [(cls(2), (2, 4, 4)), (cls(3, 2), (2, 7, 5)), (cls((1, 2)), (1, 3, 5))]
 
     def output_shape(self, input_shape):
-        """(channels, windows down, windows across)."""
+        """Return (channels, windows down, windows across)."""
         if len(input_shape) != 3:
             raise checks.InputError(
                 f"max pooling got inputs of shape {input_shape}; expected (channels, height, width)"
@@ -66,12 +71,12 @@ class MaxPooling(Layer):
         return window_slices(self.size, self.stride, counts)
 
     def plain(self, parameters, inputs):  # noqa: ARG002
-        """Maximum over stacked shifts, examples first."""
+        """Return the maximum of shifted images by autograd's NumPy, examples first."""
         shifts = [inputs[:, :, rows, columns] for rows, columns in self._windows(inputs.shape[1:])]
         return anp.max(anp.stack(shifts), axis=0)
 
     def forward(self, parameters, prepared):  # noqa: ARG002
-        """Maxima; the memory is which entry of each window won."""
+        """Return the maxima; the memory is the number of the largest entry of each window."""
         xp = array_namespace(prepared)
         windows, where = self._windows(prepared.shape[:-1]), places.device(prepared)
         best = winner = None
@@ -87,7 +92,7 @@ class MaxPooling(Layer):
         return best, PoolingMemory(prepared.shape[:-1], winner)
 
     def backward(self, parameters, memory, delta):  # noqa: ARG002
-        """Deltas sent to the winners."""
+        """Return deltas at the largest entries, 0 elsewhere."""
         xp = array_namespace(delta)
         lead = delta.shape[:-4]
         shape = (*lead, *memory.shape, delta.shape[-1])
@@ -98,7 +103,7 @@ class MaxPooling(Layer):
         return inputs
 
     def tangent(self, parameters, memory, directions, inputs_tangent):  # noqa: ARG002
-        """Tangents of the winners."""
+        """Return the tangents of the largest entries."""
         if inputs_tangent is None:
             return None, None
         xp = array_namespace(inputs_tangent)
@@ -110,7 +115,7 @@ class MaxPooling(Layer):
         return outputs, None
 
     def route(self, memory, index, slope):
-        """Routing of a stage, taken from the winners."""
+        """Return the route of a stage, taken from the largest entries."""
         windows = self._windows(memory.shape)
         routed_index, routed_slope = np.empty_like(memory.winner, index.dtype), None
         routed_slope = np.empty(memory.winner.shape, slope.dtype)
@@ -121,12 +126,12 @@ class MaxPooling(Layer):
         return routed_index, routed_slope
 
     def memory_entries(self, input_shape):
-        """About the outputs, twice."""
+        """Return about twice the number of outputs."""
         return 2 * math.prod(self.output_shape(input_shape))
 
 
 class PoolingMemory(NamedTuple):
-    """Shape of one example's inputs, and the place of each window's winner."""
+    """Shape of one example's inputs, and the number of the largest entry of each window."""
 
     shape: tuple
     winner: object

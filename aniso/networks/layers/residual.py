@@ -1,4 +1,4 @@
-"""Residual block ``z = F(a) + S(a)``: a layer made of layers."""
+"""Residual block ``z = F(a) + S(a)``, a layer made of layers."""
 
 import math
 from dataclasses import dataclass
@@ -24,15 +24,19 @@ class Residual(Layer):
     layers : Layer or tuple of Layer
         F, applied one after the other.
     shortcut : Layer or tuple of Layer, optional
-        S, the identity if not given. Where F changes the shape of its inputs, S must change it
-        alike: ``Convolution(channels, 1, stride=...)`` is the usual projection.
+        S, the identity if not given. Outputs of S must have the shape of those of F. If F changes
+        the shape of its inputs, ``Convolution(channels, 1, stride=...)`` is the usual S.
+
+    Raises
+    ------
+    InputError
+        If F has no layers, or an entry of F or S is no layer.
 
     Notes
     -----
-    The parameters are those of F, layer by layer, then those of S. A block counts as one layer
-    wherever quantities are given by layer. A network with residual blocks has no cached factors of
-    the Hessian; its products are passes of tangents. An activation behind the sum is a layer of
-    the stack.
+    The parameters are those of F, layer by layer, then those of S. A block counts as one layer in
+    quantities by layer. A network with residual blocks has no cached factors of the Hessian; its
+    products are passes of tangents. An activation behind the sum is a layer of the stack.
 
     Examples
     --------
@@ -62,7 +66,7 @@ class Residual(Layer):
 
     @classmethod
     def examples(cls):
-        """Cases of the tests: both shortcuts, before and after activations, blocks in blocks."""
+        """Return cases of the tests: both shortcuts, around activations, blocks in blocks."""
         tanh, relu = Activation("tanh"), Activation("relu")
         return [
             (cls((Dense(4), relu, Dense(3))), (3,)),
@@ -89,7 +93,7 @@ class Residual(Layer):
         return Chain(self.layers, input_shape), Chain(self.shortcut, input_shape)
 
     def output_shape(self, input_shape):
-        """Shape of F's outputs, which must be that of S's."""
+        """Return the shape of the outputs of F, which must be that of S."""
         main, side = self._branches(input_shape)
         if main.output_shape != side.output_shape:
             raise checks.InputError(
@@ -100,12 +104,12 @@ class Residual(Layer):
         return main.output_shape
 
     def parameter_shapes(self, input_shape):
-        """Those of F, layer by layer, then those of S."""
+        """Return the shapes of F, layer by layer, then those of S."""
         main, side = self._branches(input_shape)
         return (*main.parameter_shapes, *side.parameter_shapes)
 
     def leaves(self, input_shape):
-        """The leaves of F, then those of S."""
+        """Return the layers that own the parameters: those of F, then those of S."""
         main, side = self._branches(input_shape)
         return [*main.leaves, *side.leaves]
 
@@ -116,12 +120,12 @@ class Residual(Layer):
         return main, arrays[:count], side, arrays[count:]
 
     def plain(self, parameters, inputs):
-        """``F(a) + S(a)``, examples first."""
+        """Return ``F(a) + S(a)``, examples first."""
         main, own, side, others = self._split(parameters, inputs.shape[1:])
         return main.plain(own, inputs) + side.plain(others, inputs)
 
     def forward(self, parameters, prepared):
-        """``F(a) + S(a)``; the memory has the trails of both branches."""
+        """Return ``F(a) + S(a)``; the memory has the trails of both branches."""
         main, own, side, others = self._split(parameters, prepared.shape[:-1])
         outputs, trail = main.forward(own, prepared)
         added, side_trail = side.forward(others, prepared)
@@ -133,7 +137,7 @@ class Residual(Layer):
         return (main, own, memory.trail), (side, others, memory.side_trail)
 
     def backward(self, parameters, memory, delta):
-        """The sum of both branches' deltas."""
+        """Return the sum of both branches' deltas."""
         first, second = (
             chain.backward(own, trail, delta)
             for chain, own, trail in self._with_memory(memory, parameters)
@@ -141,11 +145,11 @@ class Residual(Layer):
         return first + second
 
     def gradient(self, memory, delta):
-        """Parameter gradients of both branches."""
+        """Return the parameter gradients of both branches."""
         return self.backward_and_gradient(memory.parameters, memory, delta, False)[1]
 
     def backward_and_gradient(self, parameters, memory, delta, needs_inputs):
-        """Both at once, in one pass down each branch."""
+        """Return both, from one pass down each branch."""
         parts = [
             chain.backward_and_gradient(own, trail, delta, needs_inputs)
             for chain, own, trail in self._with_memory(memory, parameters)
@@ -154,7 +158,7 @@ class Residual(Layer):
         return inputs, (*parts[0][1], *parts[1][1])
 
     def per_example_gradients(self, memory, delta):
-        """Gradients of the layers side by side, (..., n, P)."""
+        """Return the gradients of the layers side by side, (..., n, P)."""
         xp = array_namespace(delta)
         rows = self._of_layers(
             memory, delta, lambda layer, own, deltas: layer.per_example_gradients(own, deltas)
@@ -162,14 +166,14 @@ class Residual(Layer):
         return xp.concat(rows, axis=-1)
 
     def gradient_square_norms(self, memory, delta):
-        """Squared norms, the sum of the layers', (..., n)."""
+        """Return the squared norms, sums of the layers' squared norms, (..., n)."""
         norms = self._of_layers(
             memory, delta, lambda layer, own, deltas: layer.gradient_square_norms(own, deltas)
         )
         return sum(norms[1:], start=norms[0])
 
     def gradient_squares(self, memory, delta, weights):
-        """Weighted sums of the layers side by side, (..., P)."""
+        """Return the weighted sums of the layers side by side, (..., P)."""
         xp = array_namespace(delta)
         squares = self._of_layers(
             memory, delta, lambda layer, own, deltas: layer.gradient_squares(own, deltas, weights)
@@ -185,7 +189,7 @@ class Residual(Layer):
         return results
 
     def tangent(self, parameters, memory, directions, inputs_tangent):
-        """The sum of both branches' tangents; the trace has the traces of both."""
+        """Return the sum of both branches' tangents; the trace has the traces of both."""
         moving = self._with_memory(memory, directions)
         parts = [
             chain.tangent(own, trail, direction, inputs_tangent)
@@ -199,10 +203,9 @@ class Residual(Layer):
         return sum(tangents[1:], start=tangents[0]), tuple(traces for _, traces in parts)
 
     def second_order(self, parameters, memory, directions, trace, delta):
-        """The derivative of both branches' backward passes at fixed `delta`.
+        """Return the derivatives of both branches' backward passes at fixed `delta`.
 
-        Gradients are given for every parameter, None where they vanish; the inputs' deltas are
-        None where both branches' are.
+        The deltas at the inputs are None where they vanish, and so is the gradient of a parameter.
         """
         if trace is None:
             return None, None
@@ -218,7 +221,7 @@ class Residual(Layer):
         return inputs, (tuple(gradients) if gradients else None)
 
     def second_order_form(self, parameters, memory, directions, inputs_tangent, delta):
-        """The sum of the layers' forms, (K,), or None."""
+        """Return the sum of the layers' forms, (K,), or None."""
         total, moving = None, self._with_memory(memory, directions)
         for (chain, own, trail), (_, direction, _) in zip(
             self._with_memory(memory, parameters), moving, strict=True
@@ -229,7 +232,7 @@ class Residual(Layer):
         return total
 
     def curved_entries(self, parameters, memory, delta):
-        """Those of the layers, pulled back through the rest of their branch."""
+        """Return the entries of the layers, pulled back through the rest of their branch."""
         main, side = self._with_memory(memory, parameters)
         sizes = [chain.num_parameters for chain, _, _ in (main, side)]
         return [
@@ -241,11 +244,11 @@ class Residual(Layer):
         ]
 
     def forward_multiplications(self, input_shape):
-        """Those of both branches."""
+        """Return the multiplications of both branches."""
         return sum(chain.forward_multiplications for chain in self._branches(input_shape))
 
     def memory_entries(self, input_shape):
-        """Those of both branches, and the sum."""
+        """Return the numbers that both branches keep, and the sum."""
         entries = sum(chain.memory_entries for chain in self._branches(input_shape))
         return entries + 2 * math.prod(self.output_shape(input_shape))
 
@@ -260,7 +263,7 @@ class ResidualMemory(NamedTuple):
 
 
 def _padded(pull_back, before, after):
-    """`pull_back` with squares of 0 for the parameters of the other branch."""
+    """Return `pull_back` with squares of 0 for the parameters of the other branch."""
 
     def padded(units, weights):
         squares, delta = pull_back(units, weights)

@@ -12,6 +12,8 @@ from aniso import checks
 from aniso.arrays import functions
 from aniso.networks.layers.layer import Layer
 
+_SHOWN_LAYERS = 30
+
 
 @dataclass(frozen=True)
 class Stack:
@@ -23,18 +25,27 @@ class Stack:
     input_shape : tuple of int
         Shape of one example's inputs.
 
+    Raises
+    ------
+    InputError
+        If an entry is no layer, the layers do not fit together, the outputs are no vector, or there
+        are no parameters.
+
     Notes
     -----
-    theta holds the parameters layer by layer, weights row-major before biases. A stack is a model
-    in the sense of :mod:`aniso.problems` (``outputs`` is differentiable by autograd), and the
-    architecture of a :class:`aniso.networks.Network`.
+    theta holds the parameters layer by layer, weights row-major before biases. A stack is the
+    architecture of a :class:`aniso.networks.Network`. Its ``outputs`` are differentiable by
+    autograd, so that :mod:`aniso.problems` takes it as a model too.
 
     Examples
     --------
     >>> from aniso.networks import Activation, Dense
     >>> stack = Stack((Dense(1), Activation("relu"), Dense(1)), (1,))
-    >>> stack.num_parameters
-    4
+    >>> stack
+    <Stack: inputs (1,), D = 4 parameters
+        Dense(num_outputs=1) -> (1,)
+        Activation(name='relu') -> (1,)
+        Dense(num_outputs=1) -> (1,)>
     >>> stack.outputs(np.array([2.0, 1.0, 3.0, -1.0]), np.array([[1.0]]))
     array([[8.]])
     """
@@ -71,6 +82,17 @@ class Stack:
                 "layers have no parameters; expected at least one dense or convolution layer"
             )
 
+    def __repr__(self):
+        rows = [f"{layer!r} -> {shape}" for layer, shape in self._layers_with_outputs()]
+        if len(rows) > _SHOWN_LAYERS:
+            half = _SHOWN_LAYERS // 2
+            rows = [*rows[:half], f"... {len(rows) - 2 * half} more ...", *rows[-half:]]
+        head = f"<Stack: inputs {self.input_shape}, D = {self.num_parameters} parameters"
+        return "\n    ".join([head, *rows]) + ">"
+
+    def _layers_with_outputs(self):
+        return zip(self.layers, self.shapes[1:], strict=True)
+
     @cached_property
     def shapes(self):
         """Input shape of every layer, then the output shape."""
@@ -98,13 +120,30 @@ class Stack:
         return tuple(slices)
 
     @property
+    def blocks(self):
+        """Parts of theta by the name of their layer, a dict of str to slice in the order of theta.
+
+        A name is the kind of the layer and its number among the layers with parameters.
+
+        Examples
+        --------
+        >>> from aniso.networks import Activation, Dense
+        >>> Stack((Dense(3), Activation("relu"), Dense(1)), (2,)).blocks
+        {'Dense 1': slice(0, 9, None), 'Dense 2': slice(9, 13, None)}
+        """
+        return {
+            f"{type(self.layers[position]).__name__} {number}": self.parameter_slices[position]
+            for number, position in enumerate(self.parameterised, start=1)
+        }
+
+    @property
     def num_parameters(self):
-        """D."""
+        """D, the number of parameters."""
         return self.parameter_slices[-1].stop
 
     @property
     def num_outputs(self):
-        """C."""
+        """C, the number of outputs."""
         return self.shapes[-1][0]
 
     @property
@@ -114,12 +153,12 @@ class Stack:
 
     @property
     def piecewise_linear(self):
-        """Whether every layer is: then the second derivatives have cross-layer blocks only."""
+        """Whether every layer is piecewise linear: all second derivatives are then cross-layer."""
         return all(layer.piecewise_linear for layer in self.layers)
 
     @property
     def linear_almost_everywhere(self):
-        """Whether outputs are piecewise linear in theta, so that Hessian and GGN agree."""
+        """Whether outputs are piecewise linear in theta, so that H and G agree."""
         own = [self.layers[position] for position in self.parameterised]
         return self.piecewise_linear and len(own) == 1 and own[0].linear_in_parameters
 
@@ -130,7 +169,7 @@ class Stack:
         return tuple(leaf for layer, shape in pairs for leaf in layer.leaves(shape))
 
     def unpacked(self, theta):
-        """Parameter arrays of every layer from flat (..., D), as tuples of views."""
+        """Return the parameter arrays of every layer, tuples of views of flat (..., D)."""
         lead = theta.shape[:-1]
         result, start = [], 0
         for shapes in self.parameter_shapes:
@@ -144,7 +183,7 @@ class Stack:
         return result
 
     def outputs(self, theta, inputs):
-        """Outputs (..., n, C) at inputs (n, \\*input_shape), by autograd's NumPy, plainly."""
+        """Return outputs (..., n, C) at inputs (n, \\*input_shape), by autograd's NumPy."""
         if theta.ndim > 1:
             flat = anp.reshape(theta, (-1, theta.shape[-1]))
             rows = anp.stack([self.outputs(row, inputs) for row in flat])
@@ -155,15 +194,15 @@ class Stack:
         return hidden
 
     def initial_parameters(self, rng, standard_deviation=None):
-        """Random theta (D,).
+        """Draw random parameters, shape (D,).
 
         Parameters
         ----------
         rng : numpy.random.Generator
         standard_deviation : float, optional
-            If given, weights and biases are normal, truncated at twice this value, with this
-            scale (the published FashionMNIST script takes 0.02). If not, weights and biases of a
-            layer are uniform on ``(-1, 1) / sqrt(fan_in)``.
+            If given, weights and biases are normal with this scale, truncated at twice its value
+            (0.02 in the published FashionMNIST script). If not, weights and biases of a layer are
+            uniform on ``(-1, 1) / sqrt(fan_in)``.
         """
         checks.generator("rng", rng)
         if standard_deviation is not None:
@@ -179,7 +218,7 @@ class Stack:
 
 
 def require_stack(name, value):
-    """Refuse what is no stack, a module of another package for instance.
+    """Refuse a value that is no stack, for instance a module of another package.
 
     Raises
     ------

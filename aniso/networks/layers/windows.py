@@ -1,4 +1,4 @@
-"""Sliding windows over images with the batch axis last: columns and their transpose."""
+"""Sliding windows over images, batch axis last: copies of them as columns, and the transpose."""
 
 from typing import NamedTuple
 
@@ -9,7 +9,7 @@ from aniso.arrays import places
 
 
 class Windows(NamedTuple):
-    """Window columns (channels * places, windows * n), with the shapes to undo them."""
+    """Columns of windows (channels * places, windows * n), with shapes and inputs."""
 
     shape: tuple
     counts: tuple
@@ -23,7 +23,7 @@ class Windows(NamedTuple):
 
 
 def pair(name, value, *, low):
-    """(int, int) from an int or a pair.
+    """Return (int, int) from an int or a pair.
 
     Examples
     --------
@@ -37,7 +37,7 @@ def pair(name, value, *, low):
 
 
 def window_counts(what, shape, size, stride):
-    """Numbers of windows down and across that fit into (channels, height, width)."""
+    """Return the numbers of windows down and across an image (channels, height, width)."""
     counts = tuple(
         (length - extent) // step + 1
         for length, extent, step in zip(shape[1:], size, stride, strict=True)
@@ -51,7 +51,7 @@ def window_counts(what, shape, size, stride):
 
 
 def window_slices(size, stride, counts):
-    """For each place of a window, row-major, the (row, column) slices of all windows."""
+    """Return, for each place of a window, the (row, column) slices of all windows."""
     return [
         (
             slice(row, row + (counts[0] - 1) * stride[0] + 1, stride[0]),
@@ -63,7 +63,7 @@ def window_slices(size, stride, counts):
 
 
 def window_columns(images, size, stride, counts):
-    """Columns of windows: (..., channels * places, windows * n) from (..., channels, h, w, n)."""
+    """Copy windows of (..., channels, h, w, n) to columns (..., channels * places, windows * n)."""
     xp = array_namespace(images)
     lead, channels, count = images.shape[:-4], images.shape[-4], images.shape[-1]
     taps = window_slices(size, stride, counts)
@@ -75,7 +75,7 @@ def window_columns(images, size, stride, counts):
 
 
 def images_from_columns(columns, shape, size, stride, counts, count):
-    """Transpose of :func:`window_columns`: sums of columns at each pixel of `shape`."""
+    """Add columns at the pixels of images of `shape`: the transpose of :func:`window_columns`."""
     xp = array_namespace(columns)
     lead, taps = columns.shape[:-2], window_slices(size, stride, counts)
     columns = xp.reshape(columns, (*lead, shape[0], len(taps), *counts, count))
@@ -87,7 +87,7 @@ def images_from_columns(columns, shape, size, stride, counts, count):
 
 
 def padded(images, padding):
-    """Images (..., channels, h, w, n) with zeros around."""
+    """Return images (..., channels, h, w, n) with zeros around."""
     if padding == (0, 0):
         return images
     xp = array_namespace(images)
@@ -100,7 +100,7 @@ def padded(images, padding):
 
 
 def unpadded(images, padding):
-    """Transpose of :func:`padded`."""
+    """Return images without their border: the transpose of :func:`padded`."""
     if padding == (0, 0):
         return images
     down, across = padding
