@@ -7,6 +7,7 @@ import numpy as np
 from aniso import checks, memory
 from aniso.langevin import cells, checkpoints, functions, problems, regions
 from aniso.langevin._kernels import first_passage, panels, streams
+from aniso.threads import thread_count
 
 METHODS = {
     "grid": first_passage.GRID,
@@ -138,7 +139,7 @@ def simulate_exits(
     num_paths = checks.integer("num_paths", num_paths, low=1)
     code = METHODS[checks.one_of("method", method, list(METHODS))]
     key = streams.seed_word(seed)
-    threads = cells.thread_count(num_threads)
+    threads = thread_count(num_threads)
     if not functions.is_compiled(problem.drift.function):
         raise checks.InputError(
             "the drift is a plain Python function; exit times need one compiled with numba.njit"

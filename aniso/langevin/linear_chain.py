@@ -8,6 +8,7 @@ from aniso import checks, estimates, memory
 from aniso.langevin import cells, covariance_factor
 from aniso.langevin._kernels import accumulators, linear, panels, streams
 from aniso.matrices import operators
+from aniso.threads import thread_count
 
 
 @dataclass(frozen=True)
@@ -95,7 +96,7 @@ def simulate_linear_chain(
     steps = record_grid("record_steps", record_steps)
     num_paths = checks.integer("num_paths", num_paths, low=2)
     seed = streams.seed_word(seed)
-    threads = cells.thread_count(num_threads)
+    threads = thread_count(num_threads)
     memory.require(
         8 * len(steps) * dimension**2 * (3 + 2 * threads),
         f"the covariances of {len(steps)} steps in {dimension} dimensions",

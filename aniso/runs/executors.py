@@ -23,7 +23,7 @@ import urllib.parse
 from concurrent.futures import BrokenExecutor, CancelledError, Future
 from dataclasses import dataclass
 
-from aniso import checks, cores
+from aniso import checks, threads
 from aniso.runs import local_processes, _sent_results
 
 NAMES = "serial, local, local:<processes>, dask://<host>:<port>, mpi"
@@ -168,7 +168,7 @@ def _named(name, num_units):
     if name == "serial":
         return contextlib.nullcontext(_Serial())
     if kind == "local" and (not rest or rest.isdigit()):
-        count = int(rest) if rest else cores.available()
+        count = int(rest) if rest else threads.available_cores()
         checks.integer("the number of local processes", count, low=1)
         return local_processes.opened(max(1, min(count, num_units)))
     if name.startswith("dask://"):
