@@ -224,7 +224,6 @@ OTHERS = {
     "aniso.closed_forms._eigenbasis.rotated_covariance": "behind the closed forms",
     "aniso.langevin.covariance_factor.full": "behind the noises",
     "aniso.langevin.linear_schemes.moments_at": "moments of a state",
-    "aniso.langevin.linear_schemes.transient_covariance": "behind the schemes",
     "aniso.langevin.regions.margin": "behind the exits",
     "aniso.matrices.network_noise.LayeredCovariance": "is one",
 }

@@ -6,7 +6,7 @@ import numpy as np
 
 from aniso import checks, memory
 from aniso.langevin import cells, checkpoints, functions, problems, regions
-from aniso.langevin._kernels import first_passage, panels, streams
+from aniso.langevin._kernels import first_passage, panels, records, streams
 from aniso.threads import thread_count
 
 METHODS = {
@@ -172,18 +172,13 @@ def simulate_exits(
         if diagonal
         else panels.padded(problem.noise.factor)
     )
-    arguments = (
-        drift,
+    region_function = functions.pointer(region.function, functions.PANEL_FUNCTION)
+    equation = records.Equation(
         problem.drift.parameters,
-        functions.pointer(region.function, functions.PANEL_FUNCTION),
         region.parameters_for(covariance),
+        int(diagonal),
         factor,
-        diagonal,
         problem.dimension if diagonal else problem.noise.factor.shape[1],
-        step_size,
-        code,
-        max_steps,
-        key,
     )
 
     def begin(first_path, count):  # noqa: ARG001
@@ -201,19 +196,20 @@ def simulate_exits(
         }
 
     def advance(first_path, count, arrays, num_rounds):
-        steps, fractions, points, *progress = arrays.values()
+        steps, fractions, points, *lanes = arrays.values()
         failure = np.zeros(3, np.int64)
         with np.errstate(all="ignore"):
             first_passage.exit_paths(
-                *arguments,
-                np.uint64(first_path),
-                count,
-                problem.start,
-                steps,
-                fractions,
-                points,
+                drift,
+                region_function,
+                equation,
+                step_size,
+                code,
+                max_steps,
+                records.Paths(key, np.uint64(first_path), count, problem.start),
+                records.Exits(steps, fractions, points),
+                records.Lanes(*lanes),
                 failure,
-                *progress,
                 num_rounds,
             )
         if failure[0]:
@@ -248,8 +244,11 @@ def simulate_exits(
             problem.drift.function,
             region.function,
             problem.start,
-            *arguments[1:2],
-            *arguments[3:],
+            *equation,
+            step_size,
+            code,
+            max_steps,
+            int(key),
         ),
         cell_size=-(-num_paths // threads) if checkpoint is None else _RESUMABLE_CELL,
     )
