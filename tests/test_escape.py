@@ -275,7 +275,9 @@ def test_p_values_of_exponential_exits_are_uniform():
     for _ in range(300):
         times = rng.exponential(1.0, 200)
         p_values.append(
-            censoring.estimate_mean_exit_time(np.minimum(times, 1.5), times < 1.5, 1.5).exponential_p_value
+            censoring.estimate_mean_exit_time(
+                np.minimum(times, 1.5), times < 1.5, 1.5
+            ).exponential_p_value
         )
     # total time at risk is estimated, which makes the test slightly conservative
     assert 0.4 < np.mean(p_values) < 0.65

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from aniso import checks, memory
+from aniso import checks, estimates, memory
 from aniso.langevin import cells, checkpoints, functions, problems, regions
 from aniso.langevin._kernels import first_passage, panels, records, streams
 from aniso.threads import thread_count
@@ -59,6 +59,19 @@ class ExitTimes:
     step_size: float
     method: str
     num_steps: int
+
+    def __repr__(self):
+        num_paths, num_exits = len(self.times), int(self.exited.sum())
+        lines = [
+            f"ExitTimes: {num_exits} of {num_paths} paths left, "
+            f"{num_paths - num_exits} censored at {self.horizon:g}",
+            f"  method {self.method!r}, step size {self.step_size:g}, "
+            f"{self.num_steps} steps in all",
+            f"  times {self.times.shape}, exited {self.exited.shape}, points {self.points.shape}",
+        ]
+        if num_exits == num_paths:
+            lines.append(f"  mean time {estimates.Estimate.from_samples(self.times)}")
+        return "\n".join(lines)
 
 
 def simulate_exits(

@@ -43,6 +43,19 @@ class EnsembleStatistics:
     loss: tuple | None
     num_paths: int
 
+    def __repr__(self):
+        last = f"  at the last, t = {self.times[-1]:.6g}:"
+        lines = [
+            f"EnsembleStatistics: {self.num_paths} paths, {len(self.steps)} recorded steps, "
+            f"dimension {self.mean.shape[1]}",
+            f"  mean {self.mean.shape}, covariance {self.covariance.shape}, each with its error",
+            f"{last} largest error of the mean {self.mean_error[-1].max():.2g}, of the covariance "
+            f"{self.covariance_error[-1].max():.2g}",
+        ]
+        if self.loss is not None:
+            lines.append(f"{last} loss {self.loss[-1]}")
+        return "\n".join(lines)
+
 
 @dataclass(frozen=True)
 class Run:
