@@ -28,6 +28,8 @@ class Estimate:
     Estimate(value=2.0, standard_error=1.0, num_samples=2)
     >>> print(Estimate(2.0, 0.5, 100))
     2 ± 0.5
+    >>> f"{Estimate(2.0, 0.5, 100):.3f}", float(Estimate(2.0, 0.5, 100))
+    ('2.000 ± 0.500', 2.0)
     """
 
     value: float
@@ -61,6 +63,15 @@ class Estimate:
     def scaled(self, factor):
         """The estimate of `factor` times the quantity."""
         return Estimate(self.value * factor, self.standard_error * abs(factor), self.num_samples)
+
+    def __float__(self):
+        return float(self.value)
+
+    def __format__(self, specification):
+        """Format value and standard error alike; without a specification as ``str`` does."""
+        if not specification:
+            return str(self)
+        return f"{self.value:{specification}} ± {self.standard_error:{specification}}"
 
     def __str__(self):
         return f"{self.value:.6g} ± {self.standard_error:.2g}"

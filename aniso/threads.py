@@ -1,30 +1,72 @@
-"""Threads over chunks of examples, each with a single-threaded BLAS.
+"""The one pool of threads: results in the order of the items, and a Ctrl-C that ends promptly.
 
-Two threads that each run their own small matrix products use both cores where one product on two
-BLAS threads is too small for them, and lose far less when another process holds a core. Results
-come back in the order of the chunks, so sums over them do not depend on the number of threads.
+Two threads that each run small matrix products use both cores. One product on two BLAS threads is
+too small for that. Sums do not depend on the number of threads, because parts are added in the
+order of the items.
 """
 
+import contextlib
 import functools
 import os
+import queue
+import threading
+import weakref
 from collections import deque
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future
 
-import scipy.linalg.blas  # noqa: F401  (loads SciPy's own BLAS before the libraries are counted)
-from threadpoolctl import ThreadpoolController
+from aniso import checks
 
-from aniso import checks, cores
+
+def available_cores():
+    """Return the number of processor cores that this process may use, at least 1.
+
+    Notes
+    -----
+    Linux reports the cores on which a process may run; macOS and Windows only how many there are.
+
+    Examples
+    --------
+    >>> available_cores() >= 1
+    True
+    """
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+def thread_count(num_threads):
+    """Return `num_threads`, or the number of available cores where it is None.
+
+    Raises
+    ------
+    InputError
+        If `num_threads` is neither None nor an integer of at least 1.
+
+    Examples
+    --------
+    >>> thread_count(0)
+    Traceback (most recent call last):
+        ...
+    aniso.checks.InputError: num_threads=0; expected an integer with 1 <= num_threads
+    """
+    if num_threads is None:
+        return available_cores()
+    return checks.integer("num_threads", num_threads, low=1)
 
 
 class Workers:
-    """A pool of threads; made once, its threads start with the first task.
-
-    A forked process starts threads of its own: it has none of its parent's.
+    """A number of threads, which start with the first task.
 
     Parameters
     ----------
     num_threads : int, optional
         All cores available to the process if not given.
+
+    Notes
+    -----
+    A forked process and a copy start threads of their own. After an exception, Ctrl-C included,
+    tasks that have not begun are cancelled. Tasks that run are not waited for, and the end of the
+    process does not wait for them either.
 
     Examples
     --------
@@ -33,66 +75,148 @@ class Workers:
     """
 
     def __init__(self, num_threads=None):
-        if num_threads is None:
-            num_threads = cores.available()
-        self.num_threads = checks.integer("num_threads", num_threads, low=1)
-        self._pool = self._process = None
+        self.num_threads = thread_count(num_threads)
+        self._pool = None
 
     def __reduce__(self):
-        # threads belong to one process: a copy starts its own
+        # threads belong to one process
         return type(self), (self.num_threads,)
 
     def map(self, function, items):
-        """``[function(item) for item in items]`` on the threads, in the order of the items."""
-        return list(self._results(function, items))
+        """Return ``[function(item) for item in items]``, each with one BLAS thread."""
+        with blas_threads(1), contextlib.closing(self.in_order(function, items)) as results:
+            return list(results)
 
     def sum(self, function, items):
-        """Sum of ``function(item)`` over the items, in their order; arrays are added in place.
+        """Return the sum of ``function(item)`` in the order of the items; None without items.
 
-        Parts are added as they arrive: one more than there are threads may wait.
+        The first part is the sum, to which the others are added in place. At most one part more
+        than there are threads waits to be added.
         """
         total = None
-        for part in self._results(function, items):
-            if total is None:
-                total = part
-            else:
-                total += part
+        with blas_threads(1), contextlib.closing(self.in_order(function, items)) as results:
+            for part in results:
+                if total is None:
+                    total = part
+                else:
+                    total += part
         return total
 
-    def _results(self, function, items):
+    def in_order(self, function, items, *, num_waiting=None, stop=None):
+        """Yield ``function(item)`` for each item, in the order of the items.
+
+        Parameters
+        ----------
+        function : callable
+            Called on the threads, or by the caller where one thread is enough.
+        items : iterable
+        num_waiting : int, optional
+            Results that may wait for their turn; as many as threads if not given.
+        stop : threading.Event, optional
+            For tasks that look at it and end early once it is set. It is set when the results end
+            or an exception interrupts them, and then all tasks are waited for. Such tasks never
+            run on the main thread, which alone receives Ctrl-C.
+        """
         items = list(items)
-        with blas_threads(1):
-            if self.num_threads == 1 or len(items) < 2:
-                yield from map(function, items)
-                return
-            pool = self._running_pool()
-            # a task starts when a result has gone: results that wait don't grow with the items
-            waiting = deque()
-            try:
-                for item in items:
-                    if len(waiting) > self.num_threads:
-                        yield waiting.popleft().result()
-                    waiting.append(pool.submit(function, item))
-                while waiting:
-                    yield waiting.popleft().result()
-            finally:
-                for task in waiting:
+        on_main = threading.current_thread() is threading.main_thread()
+        if (self.num_threads == 1 or len(items) < 2) and (stop is None or not on_main):
+            yield from map(function, items)
+            return
+        num_waiting = self.num_threads if num_waiting is None else num_waiting
+        pool, begun, is_complete = self._running_pool(), deque(), False
+        try:
+            for item in items:
+                if len(begun) > num_waiting:
+                    yield _taken(begun)
+                begun.append(pool.submit(function, item))
+            while begun:
+                yield _taken(begun)
+            is_complete = True
+        finally:
+            if stop is not None:
+                stop.set()
+            if stop is not None or not is_complete:
+                # the next tasks get new threads, and do not wait for those that still run
+                self._pool = None
+                for task in begun:
                     task.cancel()
+                pool.close()
+            if stop is not None:
+                pool.join()
 
     def _running_pool(self):
-        # a fork copies the pool but not its threads: tasks given to the copy would wait for ever
-        if self._pool is None or self._process != os.getpid():
-            self._pool = ThreadPoolExecutor(self.num_threads, thread_name_prefix="aniso")
-            self._process = os.getpid()
+        # a fork copies the pool but not its threads
+        if self._pool is None or self._pool.process != os.getpid():
+            self._pool = _Pool(self.num_threads)
         return self._pool
+
+
+def _taken(begun):
+    """Wait for the first task of a deque, remove it and return its result."""
+    result = begun[0].result()
+    begun.popleft()
+    return result
+
+
+class _Pool:
+    """Threads that take tasks from one queue and end with this object."""
+
+    def __init__(self, num_threads):
+        self.process, self._tasks = os.getpid(), queue.SimpleQueue()
+        # the end of the interpreter waits for threads that are no daemons
+        self._threads = [
+            threading.Thread(target=_serve, args=(self._tasks,), name="aniso", daemon=True)
+            for _ in range(num_threads)
+        ]
+        for thread in self._threads:
+            thread.start()
+        self.close = weakref.finalize(self, _end, self._tasks, num_threads)
+
+    def submit(self, function, item):
+        """Queue ``function(item)`` and return its future."""
+        future = Future()
+        self._tasks.put((future, function, item))
+        return future
+
+    def join(self):
+        """Wait until all threads have ended, after ``close``."""
+        for thread in self._threads:
+            thread.join()
+
+
+def _serve(tasks):
+    while (task := tasks.get()) is not None:
+        _run(*task)
+        # an idle thread keeps no arrays alive
+        del task
+
+
+def _run(future, function, item):
+    if not future.set_running_or_notify_cancel():
+        return
+    try:
+        future.set_result(function(item))
+    except BaseException as error:
+        future.set_exception(error)
+    finally:
+        # the traceback of an exception holds this frame
+        del future, function, item
+
+
+def _end(tasks, num_threads):
+    for _ in range(num_threads):
+        tasks.put(None)
+
+
+def blas_threads(number):
+    """Return a context in which BLAS uses `number` threads."""
+    return _controller().limit(limits=number)
 
 
 @functools.cache
 def _controller():
-    # finding the libraries takes milliseconds: once per process
+    # loads SciPy's own BLAS before the libraries are counted, which takes milliseconds
+    import scipy.linalg.blas  # noqa: F401
+    from threadpoolctl import ThreadpoolController
+
     return ThreadpoolController().select(user_api="blas")
-
-
-def blas_threads(number):
-    """Context in which BLAS uses `number` threads."""
-    return _controller().limit(limits=number)

@@ -205,7 +205,7 @@ def test_exit_points_of_weak_anisotropic_noise_gather_at_the_predicted_one():
     problem = langevin.LangevinProblem(
         drifts.of_quadratic(hessian), noises.constant(covariance), [0.0, 0.0]
     )
-    points = escape.exit_points(
+    points = escape.simulate_exit_points(
         problem, regions.ball([0.0, 0.0], 1.0), 0.02, 2000.0, 300 if FAST else 5, SEED
     )
     predicted = escape.exit_from_ball(hessian, covariance, 1.0).point
@@ -221,7 +221,7 @@ def test_censored_maximum_likelihood_covers_the_truth():
     rounds, covered, z = 400, 0, []
     for _ in range(rounds):
         drawn = rng.exponential(2.0, 40)
-        result = censoring.mean_exit_time(np.minimum(drawn, 3.0), drawn < 3.0, 3.0)
+        result = censoring.estimate_mean_exit_time(np.minimum(drawn, 3.0), drawn < 3.0, 3.0)
         if result.mean is None:  # rejected as not exponential, once in a thousand
             continue
         covered += result.interval[0] <= 2.0 <= result.interval[1]
@@ -235,18 +235,18 @@ def test_the_exponentiality_test_accepts_and_rejects():
     rng = np.random.default_rng(SEED)
     times = rng.exponential(1.0, 2000)
     for horizon in (50.0, 1.0):
-        p_value = censoring.mean_exit_time(
+        p_value = censoring.estimate_mean_exit_time(
             np.minimum(times, horizon), times < horizon, horizon
         ).exponential_p_value
         assert p_value > 1e-6
     # exits that all wait: gamma of shape 3
     late = rng.gamma(3.0, 1.0, 2000)
-    result = censoring.mean_exit_time(np.minimum(late, 3.0), late < 3.0, 3.0)
+    result = censoring.estimate_mean_exit_time(np.minimum(late, 3.0), late < 3.0, 3.0)
     assert not result.is_exponential
     assert result.mean is None
     assert "not exponential" in result.verdict
     # without censoring the sample mean needs no law
-    result = censoring.mean_exit_time(late, np.ones(2000, bool), 100.0)
+    result = censoring.estimate_mean_exit_time(late, np.ones(2000, bool), 100.0)
     assert result.mean.value == pytest.approx(late.mean())
     assert result.verdict == "every path left: sample mean"
 
@@ -258,15 +258,15 @@ def test_a_chain_of_constant_rate_is_not_called_otherwise_for_its_steps():
     for _ in range(5):
         steps = rng.geometric(1 / 20, 4000)
         times, exited = 0.1 * np.minimum(steps, 40), steps <= 40
-        result = censoring.mean_exit_time(times, exited, 4.0, step_size=0.1)
+        result = censoring.estimate_mean_exit_time(times, exited, 4.0, step_size=0.1)
         verdicts.append(result.is_exponential)
         # taken as continuous, the steps themselves look like a changing rate
-        assert not censoring.mean_exit_time(times, exited, 4.0).is_exponential
+        assert not censoring.estimate_mean_exit_time(times, exited, 4.0).is_exponential
     assert sum(verdicts) >= 4
     # a rate that does change is still seen
     steps = rng.negative_binomial(3, 0.15, 4000) + 1
     times, exited = 0.1 * np.minimum(steps, 40), steps <= 40
-    assert not censoring.mean_exit_time(times, exited, 4.0, step_size=0.1).is_exponential
+    assert not censoring.estimate_mean_exit_time(times, exited, 4.0, step_size=0.1).is_exponential
 
 
 def test_p_values_of_exponential_exits_are_uniform():
@@ -275,7 +275,9 @@ def test_p_values_of_exponential_exits_are_uniform():
     for _ in range(300):
         times = rng.exponential(1.0, 200)
         p_values.append(
-            censoring.mean_exit_time(np.minimum(times, 1.5), times < 1.5, 1.5).exponential_p_value
+            censoring.estimate_mean_exit_time(
+                np.minimum(times, 1.5), times < 1.5, 1.5
+            ).exponential_p_value
         )
     # total time at risk is estimated, which makes the test slightly conservative
     assert 0.4 < np.mean(p_values) < 0.65
@@ -283,7 +285,7 @@ def test_p_values_of_exponential_exits_are_uniform():
 
 def test_exit_statistics_refuse():
     good = ([1.0, 2.0], [True, False], 2.0)
-    assert math.isnan(censoring.mean_exit_time(*good).exponential_p_value)
+    assert math.isnan(censoring.estimate_mean_exit_time(*good).exponential_p_value)
     for arguments, message in (
         (([1.0], [1], 2.0), "one bool per time"),
         (([1.0], [True, False], 2.0), "one bool per time"),
@@ -292,7 +294,7 @@ def test_exit_statistics_refuse():
         (([1.0], [False], 2.0), "below the horizon"),
     ):
         with pytest.raises(checks.InputError, match=message):
-            censoring.mean_exit_time(*arguments)
+            censoring.estimate_mean_exit_time(*arguments)
 
 
 # quasi-potential ------------------------------------------------------------------------------

@@ -233,7 +233,6 @@ OTHERS = {
     "aniso.matrices._factored_pairs.leading_pairs": "behind the factored covariances",
     "aniso.langevin.covariance_factor.full": "behind the noises",
     "aniso.langevin.linear_schemes.moments_at": "moments of a state",
-    "aniso.langevin.linear_schemes.transient_covariance": "behind the schemes",
     "aniso.langevin.regions.margin": "behind the exits",
 }
 

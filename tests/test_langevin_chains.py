@@ -274,7 +274,7 @@ def test_further_bad_input_is_refused():
         ),
         (
             lambda: modified_equations.first_order(drifts.of_quadratic([[1]]), [[1]], 0, [0]),
-            "above 0",
+            "0 < learning_rate",
         ),
     ):
         with pytest.raises(checks.InputError, match=message):

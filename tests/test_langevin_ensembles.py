@@ -12,6 +12,7 @@ import reference_langevin as reference
 import scipy.linalg
 
 from aniso import checks, langevin, memory
+from aniso.closed_forms import diffusion
 from aniso.langevin import (
     drifts,
     experiment_identity,
@@ -82,7 +83,7 @@ def test_moments_are_those_of_the_scheme_and_not_of_the_equation(scheme):
     if FAST and scheme == "euler_maruyama":
         # planted: the continuous formula at this coarse step
         decay = scipy.linalg.expm(-h * steps * hessian) @ problem.start
-        wrong = linear_schemes.transient_covariance(hessian, problem.noise.covariance, h * steps)
+        wrong = diffusion.covariance_at(hessian, problem.noise.covariance, h * steps)
         z_mean = np.abs((ensemble.mean[1] - decay) / ensemble.mean_error[1]).max()
         z_covariance = np.abs((ensemble.covariance[1] - wrong) / errors).max()
         assert max(z_mean, z_covariance) > 5

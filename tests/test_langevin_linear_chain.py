@@ -122,7 +122,7 @@ def test_degenerate_problems():
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"learning_rate": 0}, "learning_rate=0.0; expected a number above 0"),
+        ({"learning_rate": 0}, "learning_rate=0; expected a finite number with 0 < learning_rate"),
         ({"learning_rate": float("nan")}, "learning_rate=nan"),
         ({"hessian": [[1.0, 2.0], [0.0, 1.0]]}, "hessian is not symmetric"),
         ({"minibatch_covariance": -np.eye(2)}, "not positive semi-definite"),

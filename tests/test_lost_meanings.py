@@ -86,11 +86,11 @@ PLACES = {
     "region": (lambda a: regions.ball(a, 1.0), np.zeros(2)),
     "rows": (quadratic.noise_rows, np.eye(2)),
     "exit times": (
-        lambda a: censoring.mean_exit_time(a, [True, True], 4.0),
+        lambda a: censoring.estimate_mean_exit_time(a, [True, True], 4.0),
         np.array([1.0, 2.0]),
     ),
     "exited": (
-        lambda a: censoring.mean_exit_time([1.0, 4.0], a, 4.0),
+        lambda a: censoring.estimate_mean_exit_time([1.0, 4.0], a, 4.0),
         np.array([True, False]),
     ),
     "kramers": (lambda a: kramers.kramers_time(a, -1.0, 0.25, 0.25), np.float64(2.0)),

@@ -100,7 +100,7 @@ def test_the_time_of_the_quadratic_model_is_where_noise_can_no_longer_gain(rng):
     assert fall == pytest.approx(np.trace(covariance) / 4, rel=1e-8)
     # no warning up to there; from there on the efficiency is negative
     assert ou.escaping_efficiency(hessian, covariance, 0.999 * until).shape == ()
-    with pytest.warns(ou.BeyondQuadraticModel, match=r"eigenvalue -0\.5: from times=") as caught:
+    with pytest.warns(ou.BeyondQuadraticModel, match=r"eigenvalue -0\.5: beyond times=") as caught:
         late = ou.escaping_efficiency(hessian, covariance, [0.1, until * 1.001, 300.0])
     assert (late[1:] < 0).all()
     assert caught[0].filename == __file__

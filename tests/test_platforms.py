@@ -38,17 +38,16 @@ from threading import Thread
 import executor_units
 import worker_units
 import numpy as np
-from aniso import cores, memory, threads
+from aniso import memory, threads
 
 from aniso.runs import executors, interruptions, run_directory
-from aniso.langevin import cells
 
 folder = sys.argv[1]
 
 def main():
     assert not hasattr(os, "sched_getaffinity")
     count = os.cpu_count()
-    assert cores.available() == threads.Workers().num_threads == cells.thread_count(None) == count
+    assert threads.available_cores() == threads.Workers().num_threads == count
     assert memory.available_bytes() > 0
     # units, one of which fails alone
     found = executors.run_units(worker_units.fail, [0, 1, 2], "processes")

@@ -1,4 +1,4 @@
-"""How long the quadratic model of a loss is meaningful near a saddle."""
+"""Time up to which the quadratic model of a loss is meaningful near a saddle."""
 
 import warnings
 
@@ -7,7 +7,10 @@ import scipy.optimize
 
 
 class BeyondQuadraticModel(UserWarning):
-    """A closed form was evaluated at times at which its quadratic loss has fallen off a saddle."""
+    """A closed form was evaluated beyond the time of the quadratic model at a saddle.
+
+    See "Time of the quadratic model at a saddle" in docs/theory/motion.md.
+    """
 
 
 def saddle_time(growth_rates, weights, ceiling):
@@ -61,7 +64,7 @@ def falling_rates(eigenvalues):
 
 
 def warn_beyond(times, until, smallest_eigenvalue, unit):
-    """Warn where a time lies beyond the one up to which the quadratic model is meaningful.
+    """Warn where a time lies beyond that of the quadratic model at a saddle.
 
     Parameters
     ----------
@@ -77,9 +80,11 @@ def warn_beyond(times, until, smallest_eigenvalue, unit):
     if largest > until:
         warnings.warn(
             f"{unit} goes up to {largest:.4g}, and hessian has the eigenvalue "
-            f"{smallest_eigenvalue:.3g}: from {unit}={until:.4g} on the quadratic loss has fallen "
-            "along negative curvature by more than noise can raise it, and terms of higher order "
-            "decide; expected shorter times, or a simulation of the loss itself",
+            f"{smallest_eigenvalue:.3g}: beyond {unit}={until:.4g} the escaping efficiency is "
+            "negative, because the loss has fallen along negative curvature by more than noise can "
+            "raise it along all directions. The value is exact for the quadratic, but says nothing "
+            f"about a loss with terms of higher order; expected {unit} <= {until:.4g}, or a "
+            "simulation of the loss itself",
             BeyondQuadraticModel,
             stacklevel=4,
         )

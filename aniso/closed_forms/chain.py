@@ -8,8 +8,8 @@ k steps of ``theta <- (I - eta H) theta + eta eps`` from theta_0 = 0, E eps = 0,
     stationary        C_ij = eta S_ij / (lambda_i + lambda_j - eta lambda_i lambda_j)
 
 H may have zero and negative eigenvalues; only the stationary forms need 0 < eta lambda < 2. S is
-the covariance of the batch mean, without the learning rate. A GradientCovariance in another
-convention is refused; an array is taken at its word.
+the covariance of the batch mean, without the learning rate. A GradientCovariance of another
+convention is refused; an array has none and is taken to be the right one.
 """
 
 import numpy as np
@@ -175,11 +175,10 @@ def chain_escaping_efficiency_of_spectrum(eigenvalues, noise_variances, learning
 def chain_quadratic_model_steps(hessian, minibatch_covariance, learning_rate):
     """Steps up to which the quadratic model of a saddle is meaningful; inf for ``H >= 0``.
 
-    The k at which the chain's loss has fallen along negative curvature by the most that noise can
-    raise it along all other directions, see
-    :func:`aniso.closed_forms.diffusion.quadratic_model_time`. That is ``(eta/4) sum_i s_i / (1 -
-    eta lambda_i / 2)``, where ``lambda_i < 0`` counts as 0; without limit where a step is unstable,
-    ``eta lambda_i >= 2``.
+    The solution k of ``sum_{lambda_i < 0} s_i (q_i^(2k) - 1) / (1 + eta |lambda_i| / 2) =
+    sum_i s_i / (1 - eta max(lambda_i, 0) / 2)``, with ``q_i = 1 + eta |lambda_i|``. The right side
+    times eta / 4 is the most by which noise can raise the loss along all directions. It is infinite
+    where a direction with noise is unstable, ``eta lambda_i >= 2``.
 
     Parameters
     ----------
@@ -189,11 +188,17 @@ def chain_quadratic_model_steps(hessian, minibatch_covariance, learning_rate):
     Returns
     -------
     float
+        In steps, as a rule not a whole number.
 
     Raises
     ------
     InputError
         If an argument breaks its rule.
+
+    Notes
+    -----
+    Beyond these steps the escaping efficiency is negative. It stays exact for the quadratic, but
+    says nothing about a loss with terms of higher order. Derived in docs/theory/motion.md.
 
     Examples
     --------

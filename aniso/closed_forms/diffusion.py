@@ -7,14 +7,14 @@ eigenpairs of H and ``s_i = u_i^T Sigma u_i``:
     E[L_t] - L_0      = 1/2 Tr(H C_t) = 1/4 sum_i (1 - exp(-2 lambda_i t)) s_i
     stationary        H C + C H = Sigma
 
-H may have zero and negative eigenvalues: each finite-time formula has a finite limit there and
-grows exponentially, downhill in loss, where the curvature is negative. From
-:func:`quadratic_model_time` on that fall outweighs all that noise can gain. Sigma is the diffusion
-covariance of the SDE: learning rate times that of the batch mean, for SGD. A GradientCovariance in
-another convention is refused; an array is taken at its word.
+H may have zero and negative eigenvalues. Each formula at a finite time has a finite limit at
+eigenvalue zero. Along negative curvature the loss falls exponentially: beyond
+:func:`quadratic_model_time` the escaping efficiency is negative. Sigma is the diffusion covariance,
+for SGD the learning rate times the covariance of the batch mean. A GradientCovariance of another
+convention is refused; an array has none and is taken to be the right one.
 
-The discrete time of SGD itself has its own closed forms, the functions `chain_*` of
-:mod:`aniso.closed_forms.chain`, offered here as well.
+SGD in discrete time has closed forms of its own, the functions `chain_*` of
+:mod:`aniso.closed_forms.chain`; this module has them too.
 """
 
 import numpy as np
@@ -235,9 +235,9 @@ def quadratic_model_time(hessian, covariance):
     Notes
     -----
     At this time the loss has fallen along negative curvature by ``Tr(Sigma) / 4``. Noise raises it
-    by no more than that along all other directions, so that the escaping efficiency is negative
-    from here on. It then describes the fall from a saddle. How far a loss falls is decided by its
-    terms of higher order, which H does not know.
+    by no more than that along all other directions: beyond this time the escaping efficiency is
+    negative. It stays exact for the quadratic, but says nothing about a loss with terms of higher
+    order. Derived in docs/theory/motion.md.
 
     Examples
     --------

@@ -28,8 +28,8 @@ __getattr__, __dir__, __all__ = lazy_loader.attach(
         ],
         "simulation": [
             "ChainAndEquation",
-            "exit_points",
             "simulate_chain_and_equation",
+            "simulate_exit_points",
             "simulate_mean_exit_time",
         ],
         "two_basin_exit": ["exit_from_sharp_basin"],

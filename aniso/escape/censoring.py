@@ -14,7 +14,7 @@ EXPONENTIALITY_LEVEL = 1e-3
 
 @dataclass(frozen=True)
 class MeanExitTime:
-    """Mean exit time, or the statement that the simulation was too short for one.
+    """A mean exit time, or the verdict that the simulation was too short for one.
 
     Attributes
     ----------
@@ -43,14 +43,25 @@ class MeanExitTime:
     exponential_p_value: float
     verdict: str
 
+    def __repr__(self):
+        low, high = self.interval
+        mean = "unknown" if self.mean is None else str(self.mean)
+        return (
+            f"MeanExitTime: {mean}\n"
+            f"  {100 * self.confidence:g} % interval ({low:.6g}, {high:.6g})\n"
+            f"  {self.num_exits} exits, {self.num_censored} censored at {self.horizon:g}, "
+            f"p value of exponential exits {self.exponential_p_value:.2g}\n"
+            f"  {self.verdict}"
+        )
+
     @property
     def is_exponential(self):
         """Whether exits at a constant rate are not rejected."""
         return not self.exponential_p_value < EXPONENTIALITY_LEVEL
 
 
-def mean_exit_time(times, exited, horizon, *, confidence=0.95, step_size=0.0):
-    """Mean of exit times of which some are censored at the horizon.
+def estimate_mean_exit_time(times, exited, horizon, *, confidence=0.95, step_size=0.0):
+    """Estimate the mean of exit times of which some are censored at the horizon.
 
     Without censoring it is the sample mean with its standard error. With censoring it is the
     maximum likelihood estimate of an exponential law, total time at risk over number of exits,
@@ -90,10 +101,15 @@ def mean_exit_time(times, exited, horizon, *, confidence=0.95, step_size=0.0):
     --------
     Four paths, two exits at 1 and 3, two still inside at 4: (1 + 3 + 4 + 4) / 2 = 6.
 
-    >>> result = mean_exit_time([1.0, 3.0, 4.0, 4.0], [True, True, False, False], 4.0)
+    >>> result = estimate_mean_exit_time([1.0, 3.0, 4.0, 4.0], [True, True, False, False], 4.0)
     >>> result.mean.value, result.num_censored
     (6.0, 2)
-    >>> mean_exit_time([4.0], [False], 4.0).mean is None
+    >>> result
+    MeanExitTime: 6 ± 4.2
+      95 % interval (1.66097, 49.5439)
+      2 exits, 2 censored at 4, p value of exponential exits nan
+      2 of 4 paths censored: maximum likelihood of an exponential law
+    >>> estimate_mean_exit_time([4.0], [False], 4.0).mean is None
     True
     """
     times = checks.array("times", times, shape=(None,))

@@ -1,8 +1,8 @@
-"""Escaping efficiency ``E[L(theta_t)] - L(theta_0)`` three ways, with one interface.
+"""Escaping efficiency ``E[L(theta_t)] - L(theta_0)`` by its slope, closed form and simulation.
 
-The slope at 0, the closed form and the simulation answer the same call and return the same type,
-so that they can be laid side by side: the slope ``t Tr(H Sigma) / 2`` is right for short times
-only, and the plateau ``Tr Sigma / 4`` does not know the alignment at all.
+The three functions take the same arguments and return the same type. The slope
+``t Tr(H Sigma) / 2`` is right for short times only. The plateau ``Tr Sigma / 4`` does not depend on
+the alignment at all.
 """
 
 from dataclasses import dataclass
@@ -25,14 +25,29 @@ class EfficiencyCurve:
     efficiency : tuple of estimates.Estimate, length T
         Exact numbers have the standard error 0 and no samples.
     meaningful_until : float
-        Time from which the loss falls along negative curvature by more than noise can raise it,
-        :func:`aniso.closed_forms.diffusion.quadratic_model_time`; inf where H has none. Beyond it
-        the curve says nothing about a loss that is not quadratic.
+        Time beyond which the efficiency is negative, because the loss has fallen along negative
+        curvature by more than noise can raise it; inf where H has no negative eigenvalue. Beyond
+        it the curve says nothing about a loss with terms of higher order. See
+        :func:`aniso.closed_forms.diffusion.quadratic_model_time`.
     """
 
     times: np.ndarray
     efficiency: tuple
     meaningful_until: float
+
+    def __repr__(self):
+        lines = [
+            f"EfficiencyCurve: E[L_t] - L_0 at {len(self.times)} times, meaningful until "
+            f"{self.meaningful_until:.4g}"
+        ]
+        shown = range(len(self.times))
+        if len(shown) > 6:
+            shown = [*shown[:3], None, *shown[-3:]]
+        lines += [
+            "  ..." if i is None else f"  t = {self.times[i]:.6g}: {self.efficiency[i]}"
+            for i in shown
+        ]
+        return "\n".join(lines)
 
     @property
     def values(self):
@@ -41,7 +56,7 @@ class EfficiencyCurve:
 
 
 def by_slope(hessian, diffusion_covariance, times):
-    """First order in t, ``(t / 2) Tr(H Sigma)``.
+    """Compute the efficiency to first order in t, ``(t / 2) Tr(H Sigma)``.
 
     Parameters
     ----------
@@ -58,15 +73,17 @@ def by_slope(hessian, diffusion_covariance, times):
 
     Examples
     --------
-    >>> by_slope([[2.0]], [[3.0]], [0.0, 0.5]).values.tolist()
-    [0.0, 1.5]
+    >>> by_slope([[2.0]], [[3.0]], [0.0, 0.5])
+    EfficiencyCurve: E[L_t] - L_0 at 2 times, meaningful until inf
+      t = 0: 0 ± 0
+      t = 0.5: 1.5 ± 0
     """
     hessian, covariance, times = _checked(hessian, diffusion_covariance, times)
     return _exact(hessian, covariance, times, 0.5 * times * np.sum(hessian * covariance))
 
 
 def by_closed_form(hessian, diffusion_covariance, times):
-    """Exactly, ``Tr((I - e^{-2 H t}) Sigma) / 4``.
+    """Compute the exact efficiency, ``Tr((I - e^{-2 H t}) Sigma) / 4``.
 
     Parameters
     ----------
@@ -98,7 +115,7 @@ def by_simulation(
     scheme="exact",
     num_threads=None,
 ):
-    """Mean over simulated paths of ``theta_t^T H theta_t / 2``, from theta = 0.
+    """Simulate the efficiency, the mean of ``theta_t^T H theta_t / 2`` over paths from theta = 0.
 
     Parameters
     ----------
@@ -126,9 +143,7 @@ def by_simulation(
     True
     """
     hessian, covariance, times = _checked(hessian, diffusion_covariance, times)
-    step_size = checks.number("step_size", step_size)
-    if step_size <= 0:
-        raise checks.InputError(f"step_size={step_size!r}; expected a number above 0")
+    step_size = checks.number("step_size", step_size, low=0, strict=True)
     steps = np.rint(times / step_size)
     if np.abs(steps * step_size - times).max(initial=0.0) > 1e-9 * max(times.max(initial=0.0), 1.0):
         raise checks.InputError(f"times are no multiples of step_size={step_size!r}")

@@ -24,11 +24,24 @@ class AsymptoticExitTime:
         ``2 dL / s^2``, barrier over temperature.
     is_valid : bool
         Whether the ratio is at least 5; the relative error falls like its inverse.
+
+    Examples
+    --------
+    >>> AsymptoticExitTime(9365.0, 8.0, True)
+    AsymptoticExitTime: 9365
+      barrier over temperature 8 (valid)
     """
 
     value: float
     barrier_ratio: float
     is_valid: bool
+
+    def __repr__(self):
+        rule = "valid" if self.is_valid else f"not valid: below {SMALLEST_RATIO:g}"
+        return (
+            f"AsymptoticExitTime: {self.value:.6g}\n"
+            f"  barrier over temperature {self.barrier_ratio:.4g} ({rule})"
+        )
 
 
 def kramers_time(curvature_minimum, curvature_saddle, barrier, variance):
@@ -103,9 +116,7 @@ def eyring_kramers_time(hessian_minimum, hessian_saddle, barrier, diffusion_cova
     covariance = operands.dense_covariance(
         "diffusion_covariance", diffusion_covariance, "diffusion", size=len(minimum)
     )
-    barrier = checks.number("barrier", barrier)
-    if barrier <= 0:
-        raise checks.InputError(f"barrier={barrier!r}; expected a number above 0")
+    barrier = checks.number("barrier", barrier, low=0, strict=True)
     variance = float(np.trace(covariance) / len(covariance))
     if variance <= 0 or np.abs(covariance - variance * np.eye(len(covariance))).max() > (
         1e-9 * variance

@@ -23,11 +23,24 @@ class MinimumAction:
     change : float
         Relative change of the action in the last round; above the tolerance where the
         minimisation stopped before it had converged.
+
+    Examples
+    --------
+    >>> MinimumAction(0.25, np.array([[-1.0], [-0.5], [0.0]]), 2e-8)
+    MinimumAction: action 0.25, relative change in the last round 2e-08
+      path (3, 1) from [-1.] to [0.]
     """
 
     action: float
     path: np.ndarray
     change: float
+
+    def __repr__(self):
+        return (
+            f"MinimumAction: action {self.action:.6g}, relative change in the last round "
+            f"{self.change:.2g}\n"
+            f"  path {self.path.shape} from {_shown(self.path[0])} to {_shown(self.path[-1])}"
+        )
 
 
 def minimise_action(
@@ -41,7 +54,7 @@ def minimise_action(
     tolerance=1e-6,
     max_rounds=60,
 ):
-    """Path that minimises ``int |x'| |f(x)| - x' . f(x) ds`` in the metric of Sigma^{-1}.
+    """Find the path that minimises ``int |x'| |f(x)| - x' . f(x) ds`` in the metric of Sigma^{-1}.
 
     It is the action of ``dX = f(X) dt + sqrt(eps) Sigma^{1/2} dW`` minimised over all durations.
 
@@ -147,7 +160,7 @@ def minimise_action(
 
 
 def exit_over_boundary(drift, diffusion_covariance, start, boundary, **options):
-    """Least action over a boundary that is given by points on it.
+    """Minimise the action over a boundary that is given by points on it.
 
     Parameters
     ----------
@@ -208,8 +221,12 @@ def _action_and_gradient(inner, first, last, force):
     return action, gradient[1:-1].ravel()
 
 
+def _shown(point):
+    return np.array2string(point, precision=4, threshold=6, edgeitems=3)
+
+
 def _spread_out(path):
-    """The same curve with its points at equal distances."""
+    """Return the same curve with its points at equal distances."""
     length = np.concatenate([[0.0], np.cumsum(np.linalg.norm(np.diff(path, axis=0), axis=1))])
     even = np.linspace(0.0, length[-1], len(path))
     return np.column_stack([np.interp(even, length, column) for column in path.T])

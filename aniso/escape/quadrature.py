@@ -90,9 +90,7 @@ def mean_exit_time(
     if np.isinf(low) and np.isinf(high):
         raise checks.InputError("low and high are infinite; expected one end to leave through")
     num_panels = checks.integer("num_panels", num_panels, low=8)
-    tolerance = checks.number("tolerance", tolerance)
-    if tolerance <= 0:
-        raise checks.InputError(f"tolerance={tolerance!r}; expected a number above 0")
+    tolerance = checks.number("tolerance", tolerance, low=0, strict=True)
     breakpoints = checks.array("breakpoints", breakpoints, shape=(None,))
     if np.isinf(high):
         # mirror the line, so that the natural boundary is on the left
@@ -101,9 +99,7 @@ def mean_exit_time(
         variance = (lambda x: spread(-x)) if callable(spread) else spread
         low, high, start, breakpoints = -high, -low, -start, -breakpoints
     if not callable(variance):
-        number = checks.number("variance", variance)
-        if number <= 0:
-            raise checks.InputError(f"variance={number!r}; expected a number above 0")
+        number = checks.number("variance", variance, low=0, strict=True)
         variance = lambda x: np.full_like(x, number)  # noqa: E731
     natural = np.isinf(low)
     left = _negligible_end(drift, variance, start, high - start) if natural else low

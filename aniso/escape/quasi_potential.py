@@ -1,8 +1,8 @@
 """Freidlin and Wentzell's quasi-potential of a linear drift, in closed form for any noise.
 
-For ``dX = -H X dt + sqrt(eps) Sigma^{1/2} dW`` the mean exit time grows like ``exp(V / eps)`` as
-eps goes to 0, with V the smallest value of ``V(x) = x^T P^{-1} x / 2`` on the boundary and P the
-stationary covariance at eps = 1, ``H P + P H = Sigma``.
+Let ``dX = -H X dt + sqrt(eps) Sigma^{1/2} dW``. As eps goes to 0 the mean exit time grows like
+``exp(V / eps)``. V is the smallest value of ``V(x) = x^T P^{-1} x / 2`` on the boundary, and P the
+stationary covariance at eps = 1, ``H P + P H = Sigma``. See docs/theory/escape.md.
 """
 
 import math
@@ -25,14 +25,29 @@ class ExitExponent:
         V; inf where the noise can't reach the boundary.
     point : numpy.ndarray, shape (D,), or None
         A minimiser on the boundary (its mirror image is another); None where V is infinite.
+
+    Examples
+    --------
+    >>> ExitExponent(1.5, np.array([0.0, 3.0]))
+    ExitExponent: V = 1.5 of a mean exit time that grows like exp(V / eps)
+      point (2,): [0. 3.]
     """
 
     value: float
     point: np.ndarray | None
 
+    def __repr__(self):
+        lines = [
+            f"ExitExponent: V = {self.value:.6g} of a mean exit time that grows like exp(V / eps)"
+        ]
+        if self.point is not None:
+            shown = np.array2string(self.point, precision=6, threshold=6, edgeitems=3)
+            lines.append(f"  point {self.point.shape}: {shown}")
+        return "\n".join(lines)
+
 
 def quasi_potential_at(hessian, diffusion_covariance, theta):
-    """``V(theta) = theta^T P^{-1} theta / 2`` with ``H P + P H = Sigma``.
+    """Quasi-potential ``V(theta) = theta^T P^{-1} theta / 2`` with ``H P + P H = Sigma``.
 
     Parameters
     ----------
@@ -40,17 +55,22 @@ def quasi_potential_at(hessian, diffusion_covariance, theta):
         H, positive definite.
     diffusion_covariance : array_like, shape (D, D), or any other covariance
         Sigma, positive semi-definite.
-    theta : array_like, shape (D,)
+    theta : array_like, shape (D,) or (n, D)
+        One point, or one point a row.
 
     Returns
     -------
-    float
-        inf where theta can't be reached by the noise.
+    float or numpy.ndarray, shape (n,)
+        inf where the noise does not reach the point.
 
     Raises
     ------
     InputError
-        If H is not positive definite or Sigma not a covariance.
+        If H is not positive definite, Sigma is not a covariance, or `theta` has another shape.
+
+    Notes
+    -----
+    Cost: two eigendecompositions of D x D and a product of D numbers for each point and direction.
 
     Examples
     --------
@@ -58,15 +78,22 @@ def quasi_potential_at(hessian, diffusion_covariance, theta):
 
     >>> quasi_potential_at(np.diag([1.0, 3.0]), 2 * np.eye(2), [1.0, 1.0])
     2.0
+    >>> quasi_potential_at(np.diag([1.0, 3.0]), 2 * np.eye(2), [[1.0, 1.0], [0.0, 2.0]])
+    array([2., 6.])
     """
     stationary = _stationary_covariance(hessian, diffusion_covariance)
-    theta = checks.array("theta", theta, shape=(len(stationary),))
+    size = len(stationary)
+    theta = checks.array("theta", theta)
+    if theta.ndim not in (1, 2) or theta.shape[-1] != size:
+        raise checks.InputError(f"theta has shape {theta.shape}; expected ({size},) or (n, {size})")
     eigenvalues, vectors = np.linalg.eigh(stationary)
-    coordinates = vectors.T @ theta
+    coordinates = theta @ vectors
     reached = eigenvalues > 1e-12 * eigenvalues[-1] if eigenvalues[-1] > 0 else eigenvalues > 0
-    if np.abs(coordinates[~reached]).max(initial=0.0) > 1e-9 * np.abs(theta).max(initial=0.0):
-        return math.inf
-    return float(0.5 * np.sum(coordinates[reached] ** 2 / eigenvalues[reached]))
+    beyond = np.abs(coordinates[..., ~reached]).max(axis=-1, initial=0.0)
+    rounding = 1e-9 * np.abs(theta).max(axis=-1, initial=0.0)
+    values = 0.5 * np.sum(coordinates[..., reached] ** 2 / eigenvalues[reached], axis=-1)
+    values = np.where(beyond > rounding, math.inf, values)
+    return float(values) if theta.ndim == 1 else values
 
 
 def exit_through_level(hessian, diffusion_covariance, level):
@@ -99,7 +126,7 @@ def exit_through_level(hessian, diffusion_covariance, level):
     """
     stationary = _stationary_covariance(hessian, diffusion_covariance)
     hessian = checks.symmetric_matrix("hessian", hessian)
-    level = _positive("level", level)
+    level = checks.number("level", level, low=0, strict=True)
     root = np.real(scipy.linalg.sqrtm(hessian))
     return _leading(root @ stationary @ root, np.linalg.inv(root), math.sqrt(2 * level))
 
@@ -123,7 +150,7 @@ def exit_from_ball(hessian, diffusion_covariance, radius):
     2.0
     """
     stationary = _stationary_covariance(hessian, diffusion_covariance)
-    radius = _positive("radius", radius)
+    radius = checks.number("radius", radius, low=0, strict=True)
     return _leading(stationary, np.eye(len(stationary)), radius)
 
 
@@ -149,7 +176,7 @@ def exit_through_plane(hessian, diffusion_covariance, normal, offset):
     """
     stationary = _stationary_covariance(hessian, diffusion_covariance)
     normal = checks.array("normal", normal, shape=(len(stationary),))
-    offset = _positive("offset", offset)
+    offset = checks.number("offset", offset, low=0, strict=True)
     spread = stationary @ normal
     variance = float(normal @ spread)
     if variance <= 1e-14 * np.trace(stationary) * float(normal @ normal):
@@ -176,10 +203,3 @@ def _leading(matrix, back, distance):
     return ExitExponent(
         float(distance**2 / (2 * eigenvalues[-1])), back @ vectors[:, -1] * distance
     )
-
-
-def _positive(name, value):
-    value = checks.number(name, value)
-    if value <= 0:
-        raise checks.InputError(f"{name}={value!r}; expected a number above 0")
-    return value

@@ -36,7 +36,7 @@ def simulate_mean_exit_time(
     num_threads=None,
     checkpoint=None,
 ):
-    """Mean first-passage time of ``d theta = -grad L dt + Sigma^{1/2} dW`` out of a region.
+    """Simulate the mean exit time of ``d theta = -grad L dt + Sigma^{1/2} dW`` from a region.
 
     Parameters
     ----------
@@ -75,7 +75,7 @@ def simulate_mean_exit_time(
         num_threads=num_threads,
         checkpoint=checkpoint,
     )
-    return censoring.mean_exit_time(
+    return censoring.estimate_mean_exit_time(
         exits.times,
         exits.exited,
         exits.horizon,
@@ -98,7 +98,7 @@ def simulate_chain_and_equation(
     confidence=0.95,
     num_threads=None,
 ):
-    """Exit of SGD's chain ``theta <- theta - eta (grad L + eps)`` beside that of its equation.
+    """Simulate the exits of SGD's chain ``theta <- theta - eta (grad L + eps)`` and its equation.
 
     Parameters
     ----------
@@ -129,8 +129,8 @@ def simulate_chain_and_equation(
 
     Notes
     -----
-    The chain leaves when an iterate is outside; there is nothing between its iterates and nothing
-    to correct.
+    The chain leaves when an iterate is outside. It has no states between its iterates, so that no
+    correction is needed.
 
     Examples
     --------
@@ -147,9 +147,7 @@ def simulate_chain_and_equation(
     covariance = operands.dense_covariance(
         "minibatch_covariance", minibatch_covariance, "mini-batch"
     )
-    learning_rate = checks.number("learning_rate", learning_rate)
-    if learning_rate <= 0:
-        raise checks.InputError(f"learning_rate={learning_rate!r}; expected a number above 0")
+    learning_rate = checks.number("learning_rate", learning_rate, low=0, strict=True)
     substeps = checks.integer("substeps", substeps, low=1)
     problem = problems.LangevinProblem(drift, noises.constant(learning_rate * covariance), start)
     results = [
@@ -172,8 +170,15 @@ def simulate_chain_and_equation(
     return ChainAndEquation(*results)
 
 
-def exit_points(problem, region, step_size, horizon, num_paths, seed, **options):
-    """Points at which paths leave, shape (number of exits, D); options of `simulate_exits`.
+def simulate_exit_points(problem, region, step_size, horizon, num_paths, seed, **options):
+    """Simulate the points at which paths leave a region, shape (number of exits, D).
+
+    Parameters
+    ----------
+    problem, region, step_size, horizon, num_paths, seed
+        As in :func:`aniso.langevin.simulate_exits`.
+    **options
+        Its keyword arguments.
 
     Examples
     --------
@@ -181,7 +186,7 @@ def exit_points(problem, region, step_size, horizon, num_paths, seed, **options)
     >>> brownian = problems.LangevinProblem(
     ...     drifts.of_quadratic([[0.0]]), noises.diagonal([1.0]), [0.0]
     ... )
-    >>> points = exit_points(brownian, regions.interval(-1, 1), 0.01, 50.0, 20, seed=1)
+    >>> points = simulate_exit_points(brownian, regions.interval(-1, 1), 0.01, 50.0, 20, seed=1)
     >>> sorted(set(points[:, 0].round(9).tolist()))
     [-1.0, 1.0]
     """

@@ -1,8 +1,9 @@
 """Exponent and path of the exit from the sharp basin of the two-basin toy, for any noise.
 
-Inside the sharp basin of the mean datum the drift is linear, with curvatures 20 and 200; its
-boundary is the closed curve on which sharp and flat loss are equal. Weak noise leaves where the
-quasi-potential is smallest on that curve, which for anisotropic noise need not be its lowest point.
+Inside the sharp basin of the mean datum the drift is linear, with curvatures 20 and 200. The
+boundary of the basin is the closed curve on which sharp and flat loss are equal. Weak noise leaves
+where the quasi-potential is smallest on that curve. For anisotropic noise this need not be the
+point where the loss is lowest.
 """
 
 import numpy as np
@@ -17,7 +18,7 @@ _SHARP_HESSIAN = _AXES @ np.diag([20.0, 200.0]) @ _AXES.T
 
 
 def sharp_basin_boundary(data, num_points=400):
-    """Points of the curve on which sharp and flat loss of the mean datum are equal, (n, 2).
+    """Return points of the curve on which sharp and flat loss of the mean datum are equal.
 
     With the rotated coordinates (a, b) relative to the mean datum the curve is the ellipse
     ``9 a^2 + 100 (b - sqrt 2)^2 = (b + sqrt 2)^2``.
@@ -51,7 +52,7 @@ def sharp_basin_boundary(data, num_points=400):
 
 
 def mean_drift(data):
-    """Minus the mean gradient of the toy as a function of points, (n, 2) -> (n, 2).
+    """Return minus the mean gradient of the toy as a function of points, (n, 2) -> (n, 2).
 
     Examples
     --------
@@ -71,7 +72,7 @@ def mean_drift(data):
 
 
 def exit_from_sharp_basin(data, diffusion_covariance, *, num_candidates=3, num_points=61):
-    """Exponent and most likely path from the sharp minimum to its basin's boundary.
+    """Compute exponent and most likely path from the sharp minimum to the basin's boundary.
 
     Parameters
     ----------
@@ -94,9 +95,9 @@ def exit_from_sharp_basin(data, diffusion_covariance, *, num_candidates=3, num_p
 
     Notes
     -----
-    The drift is the full one, averaged over the data; the boundary that of the mean datum, right
-    up to the spread of the data. With spread the kinks usually stop the minimisation before its
-    tolerance of 1e-4: `change` of the result says how far the action still moved.
+    The drift is the mean over the data. The boundary is that of the mean datum, which is right up
+    to the spread of the data. With spread the kinks of the loss usually stop the minimisation
+    before its tolerance of 1e-4: `change` of the result is how far the action still moved.
 
     Examples
     --------
@@ -113,10 +114,7 @@ def exit_from_sharp_basin(data, diffusion_covariance, *, num_candidates=3, num_p
     )
     num_candidates = checks.integer("num_candidates", num_candidates, low=1)
     minimum = np.ones(2) + checks.array("data", data).mean(axis=0)
-    linear = [
-        quasi_potential.quasi_potential_at(_SHARP_HESSIAN, covariance, point - minimum)
-        for point in boundary
-    ]
+    linear = quasi_potential.quasi_potential_at(_SHARP_HESSIAN, covariance, boundary - minimum)
     # neighbours of the best point, so that the candidates bracket the minimum
     best = int(np.argmin(linear))
     around = (best + np.arange(num_candidates) - num_candidates // 2) % len(boundary)

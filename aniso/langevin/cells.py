@@ -8,13 +8,12 @@ it shall stop, and what the cell has reached can be stored. A slice ends between
 everything that the next one needs in the arrays of the cell, so that slices don't change any bit.
 """
 
+import contextlib
 import threading
 import time
-from collections import deque
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
-from aniso import checks, cores
+from aniso.threads import Workers, thread_count
 
 CELL = 256
 """Paths in a cell; a multiple of the lanes of a kernel."""
@@ -128,41 +127,13 @@ def in_order(
         return [finish(start) for start in batch_starts]
 
     batches = [starts[i : i + batch] for i in range(0, len(starts), batch)]
-    # Python delivers signals to its main thread, where one would hit numba between two slices
-    if threads == 1 and threading.current_thread() is not threading.main_thread():
-        for batch_starts in batches:
-            yield from run(batch_starts)
-        return
-    # compile or load the kernel here: the main thread can be interrupted meanwhile
-    first_count = min(cell, num_paths - starts[0])
-    if starts[0] not in begun:
-        begun[starts[0]] = work.begin(starts[0], first_count)
-    work.advance(starts[0], first_count, begun[starts[0]], 0)
-    with ThreadPoolExecutor(threads) as pool:
-        waiting = deque()
-        try:
-            for batch_starts in batches:
-                waiting.append(pool.submit(run, batch_starts))
-                if len(waiting) > 2 * threads:
-                    yield from waiting.popleft().result()
-            while waiting:
-                yield from waiting.popleft().result()
-        finally:
-            stop.set()
-            for future in waiting:
-                future.cancel()
-
-
-def thread_count(num_threads):
-    """`num_threads`, or the number of CPUs this process may run on where it is None.
-
-    Examples
-    --------
-    >>> thread_count(0)
-    Traceback (most recent call last):
-        ...
-    aniso.checks.InputError: num_threads=0; expected an integer with 1 <= num_threads
-    """
-    if num_threads is None:
-        return cores.available()
-    return checks.integer("num_threads", num_threads, low=1)
+    if threading.current_thread() is threading.main_thread():
+        # compile or load the kernel here, where Ctrl-C can interrupt that
+        first_count = min(cell, num_paths - starts[0])
+        if starts[0] not in begun:
+            begun[starts[0]] = work.begin(starts[0], first_count)
+        work.advance(starts[0], first_count, begun[starts[0]], 0)
+    results = Workers(threads).in_order(run, batches, num_waiting=2 * threads, stop=stop)
+    with contextlib.closing(results):
+        for finished in results:
+            yield from finished

@@ -120,9 +120,7 @@ def convergence_study(
     chosen = problems.require_scheme(schemes.scheme(scheme), problem)
     if chosen.name == "exact":
         raise checks.InputError("scheme='exact' has no order; expected another scheme")
-    time = checks.number("time", time)
-    if time <= 0:
-        raise checks.InputError(f"time={time!r}; expected a number above 0")
+    time = checks.number("time", time, low=0, strict=True)
     coarsest = checks.integer("coarsest", coarsest, low=1)
     num_levels = checks.integer("num_levels", num_levels, low=3)
     confidence = checks.number("confidence", confidence, low=0, high=1, strict=True)

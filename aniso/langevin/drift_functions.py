@@ -1,14 +1,11 @@
 """Drifts and potentials of the built-in families, on panels of paths."""
 
-import math
-
 from aniso.arrays import (
     njit,
 )
 from aniso.langevin._kernels.panels import multiply_unpadded
 from aniso.langevin._kernels.streams import KERNEL, LANES
-
-_ROOT_TWO = math.sqrt(2.0)
+from aniso.langevin._kernels.two_basin_loss import ROOT_TWO, basin_gradient, basin_loss
 
 
 @njit(**KERNEL)
@@ -33,11 +30,7 @@ def quadratic_potential(theta, parameters, out):
 
 @njit(**KERNEL)
 def two_basin_drift(theta, parameters, out):
-    """Minus the mean gradient of ``min(s, f)``; parameters hold the data in rotated axes.
-
-    With a = (w_1 - w_2) / sqrt 2 and b = (w_1 + w_2) / sqrt 2, both for the iterate and for the
-    datum, ``s = 10 (da)^2 + 100 (db - sqrt 2)^2`` and ``f = (da)^2 + (db + sqrt 2)^2``.
-    """
+    """Minus the mean gradient of the toy; parameters hold the data in rotated axes."""
     num_data = parameters.shape[0] // 2
     for lane in range(LANES):
         out[0, lane] = 0.0
@@ -45,13 +38,12 @@ def two_basin_drift(theta, parameters, out):
     for i in range(num_data):
         a_datum, b_datum = parameters[i], parameters[num_data + i]
         for lane in range(LANES):
-            a = (theta[0, lane] - theta[1, lane]) / _ROOT_TWO - a_datum
-            b = (theta[0, lane] + theta[1, lane]) / _ROOT_TWO - b_datum
-            to_sharp, to_flat = b - _ROOT_TWO, b + _ROOT_TWO
-            sharp = 10.0 * a * a + 100.0 * to_sharp * to_sharp < a * a + to_flat * to_flat
-            out[0, lane] += 20.0 * a if sharp else 2.0 * a
-            out[1, lane] += 200.0 * to_sharp if sharp else 2.0 * to_flat
-    scale = -1.0 / (num_data * _ROOT_TWO)
+            a = (theta[0, lane] - theta[1, lane]) / ROOT_TWO - a_datum
+            b = (theta[0, lane] + theta[1, lane]) / ROOT_TWO - b_datum
+            g_a, g_b, _ = basin_gradient(a, b)
+            out[0, lane] += g_a
+            out[1, lane] += g_b
+    scale = -1.0 / (num_data * ROOT_TWO)
     for lane in range(LANES):
         a, b = out[0, lane], out[1, lane]
         out[0, lane] = scale * (a + b)
@@ -60,18 +52,16 @@ def two_basin_drift(theta, parameters, out):
 
 @njit(**KERNEL)
 def two_basin_potential(theta, parameters, out):
-    """Mean of ``min(s, f)`` over the data."""
+    """Mean loss of the toy over the data; parameters as in the drift."""
     num_data = parameters.shape[0] // 2
     for lane in range(LANES):
         out[lane] = 0.0
     for i in range(num_data):
         a_datum, b_datum = parameters[i], parameters[num_data + i]
         for lane in range(LANES):
-            a = (theta[0, lane] - theta[1, lane]) / _ROOT_TWO - a_datum
-            b = (theta[0, lane] + theta[1, lane]) / _ROOT_TWO - b_datum
-            to_sharp, to_flat = b - _ROOT_TWO, b + _ROOT_TWO
-            sharp = 10.0 * a * a + 100.0 * to_sharp * to_sharp
-            out[lane] += min(sharp, a * a + to_flat * to_flat) / num_data
+            a = (theta[0, lane] - theta[1, lane]) / ROOT_TWO - a_datum
+            b = (theta[0, lane] + theta[1, lane]) / ROOT_TWO - b_datum
+            out[lane] += basin_loss(a, b) / num_data
 
 
 @njit(**KERNEL)

@@ -11,6 +11,7 @@ import numpy as np
 
 from aniso import checks
 from aniso.langevin import drift_functions, functions
+from aniso.langevin._kernels.two_basin_loss import rotated
 
 
 @dataclass(frozen=True)
@@ -86,8 +87,12 @@ def of_two_basin(data):
     data = checks.array("data", data, shape=(None, 2))
     if len(data) == 0:
         raise checks.InputError("data is empty; expected at least one row")
-    rotated = np.concatenate([data[:, 0] - data[:, 1], data[:, 0] + data[:, 1]]) / np.sqrt(2.0)
-    return Drift(2, drift_functions.two_basin_drift, rotated, drift_functions.two_basin_potential)
+    return Drift(
+        2,
+        drift_functions.two_basin_drift,
+        rotated(data).T.ravel(),
+        drift_functions.two_basin_potential,
+    )
 
 
 def of_table(grid, values):

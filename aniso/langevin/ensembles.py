@@ -1,5 +1,6 @@
 """Ensembles of Langevin paths: their statistics at chosen steps, or the paths themselves."""
 
+import functools
 import time
 import warnings
 
@@ -16,7 +17,7 @@ from aniso.langevin import (
     schemes,
 )
 from aniso.langevin._kernels import linear as linear_kernel
-from aniso.langevin._kernels import panels, stepping, streams
+from aniso.langevin._kernels import panels, records, stepping, streams
 from aniso.langevin.linear_chain import record_grid
 
 
@@ -138,9 +139,7 @@ def _validated(problem, scheme, step_size, record_steps, seed, substeps=1):
     if not isinstance(problem, problems.LangevinProblem):
         raise checks.InputError("problem is no LangevinProblem; expected LangevinProblem(...)")
     chosen = problems.require_scheme(schemes.scheme(scheme), problem)
-    step_size = checks.number("step_size", step_size)
-    if step_size <= 0:
-        raise checks.InputError(f"step_size={step_size!r}; expected a number above 0")
+    step_size = checks.number("step_size", step_size, low=0, strict=True)
     steps = record_grid("record_steps", record_steps)
     seed = streams.seed_word(seed)
     drift, noise = problem.drift, problem.noise
@@ -174,7 +173,7 @@ def _linear_cell(problem, scheme, step_size, steps, seed):
     padded_hessian = panels.padded(hessian)
     size, num_normals = linear.factor.shape
 
-    def run(steps, first_path, count, num_steps, progress, *arrays):
+    def run(recorded, first_path, count, num_steps, position, panel, sums):
         failure = np.zeros(3, np.int64)
         with np.errstate(over="ignore", invalid="ignore"):
             linear_kernel.advance_cell(
@@ -182,27 +181,24 @@ def _linear_cell(problem, scheme, step_size, steps, seed):
                 padded_hessian,
                 size,
                 num_normals,
-                steps,
-                seed,
-                np.uint64(first_path),
-                count,
-                problem.start,
-                *arrays,
-                failure,
-                *progress,
+                recorded,
+                records.Paths(seed, np.uint64(first_path), count, problem.start),
+                sums,
+                records.Progress(position, panel, failure),
                 num_steps,
             )
         return failure
 
-    def cell(first_path, count, num_steps, progress, centre, first, second, *arrays):
-        before = [array.copy() for array in progress]
-        failure = run(steps, first_path, count, num_steps, progress, centre, first, second, *arrays)
+    def cell(first_path, count, num_steps, arrays, sums):
+        position, panel = arrays["position"], arrays["panel"]
+        before = position.copy(), panel.copy()
+        failure = run(steps, first_path, count, num_steps, position, panel, sums)
         if failure[0]:
             raise _first_break(run, size, before, failure, first_path, count)
-        is_finished = progress[0][0] >= count
-        if is_finished and not np.isfinite(second).all():
+        is_finished = position[0] >= count
+        if is_finished and not np.isfinite(sums.second).all():
             # the squares of states are larger than the states
-            broken = ~np.isfinite(second).all(axis=(1, 2))
+            broken = ~np.isfinite(sums.second).all(axis=(1, 2))
             raise problems.NonFiniteState(first_path, int(steps[np.argmax(broken)]))
         return is_finished
 
@@ -210,10 +206,10 @@ def _linear_cell(problem, scheme, step_size, steps, seed):
 
 
 def _first_break(run, size, before, failure, first_path, count):
-    """The error that names step and path at which a slice of a linear chain overflows first.
+    """Return the error that names step and path at which a linear chain first overflows.
 
-    `before` is the progress at the start of the slice; it begins in the block of paths that
-    overflows, or in an earlier one.
+    `before` is position and panel at the start of the slice that overflows. It begins in the block
+    of the path that overflows, or in an earlier one.
     """
     _, path, high = failure.tolist()
     block = path - path % streams.LANES
@@ -223,11 +219,10 @@ def _first_break(run, size, before, failure, first_path, count):
 
     def fails(begin, panel, end, num_steps):
         # a record at `end`, which is not reached in fewer steps
-        progress = (np.array([0, begin, 0]), panel)
-        arrays = (np.zeros((1, size)), np.zeros((1, size)), np.zeros((1, size, size)))
-        none = (np.zeros((1, 0, 0)), np.zeros((1, 3)), np.zeros((0, 1, size)))
+        sums = records.zero_sums(np.zeros((1, size)))
         number = min(streams.LANES, count - block)
-        return run(np.array([end]), first_path + block, number, num_steps, progress, *arrays, *none)
+        position = np.array([0, begin, 0])
+        return run(np.array([end]), first_path + block, number, num_steps, position, panel, sums)
 
     while high - low > 1:
         middle = (low + high) // 2
@@ -241,8 +236,8 @@ def _first_break(run, size, before, failure, first_path, count):
 
 
 def _general_cell(problem, scheme, step_size, steps, seed, substeps):
-    drift, potential, compiled = problems.compiled_or_plain(problem)
-    noise = problem.noise
+    function, potential, is_compiled = problems.compiled_or_plain(problem)
+    drift, noise = problem.drift, problem.noise
     amplitude = noise.amplitude or noises.no_amplitude
     if noise.factor is None:
         form, factor = stepping.STATE_DEPENDENT, np.zeros((problem.dimension, 1))
@@ -250,55 +245,45 @@ def _general_cell(problem, scheme, step_size, steps, seed, substeps):
         form, factor = stepping.DIAGONAL, np.diag(noise.factor)[:, None].copy()
     else:
         form, factor = stepping.FULL, panels.padded(np.sqrt(step_size) * noise.factor)
-    if compiled:
-        kernel = stepping.advance_cell
-    else:
-        kernel = getattr(stepping.advance_cell, "py_func", stepping.advance_cell)
+    equation = records.Equation(
+        drift.parameters,
+        np.zeros(0) if noise.parameters is None else noise.parameters,
+        form,
+        factor,
+        problem.dimension if noise.is_diagonal else noise.factor.shape[1],
+    )
+    scheme_steps = records.Steps(scheme.code, scheme.normals, substeps, step_size, steps)
     amplitude = functions.pointer(amplitude, functions.PANEL_FUNCTION)
-    rank = problem.dimension if noise.is_diagonal else noise.factor.shape[1]
-    amplitude_parameters = np.zeros(0) if noise.parameters is None else noise.parameters
+    kernel = stepping.advance_cell
+    if not is_compiled:
+        kernel = getattr(kernel, "py_func", kernel)
 
-    def run(kernel, drift, potential, steps, first_path, count, num_steps, progress, *arrays):
+    def run(kernel, function, potential, steps, first_path, count, num_steps, arrays, sums):
         failure = np.zeros(3, np.int64)
         with np.errstate(all="ignore"):
             kernel(
-                drift,
+                function,
                 potential,
-                problem.drift.parameters,
                 amplitude,
-                amplitude_parameters,
-                form,
-                factor,
-                rank,
-                scheme.code,
-                scheme.normals,
-                step_size,
-                substeps,
+                equation,
                 steps,
-                seed,
-                np.uint64(first_path),
-                count,
-                problem.start,
-                *arrays,
-                failure,
-                *progress,
+                records.Paths(seed, np.uint64(first_path), count, problem.start),
+                sums,
+                records.Progress(arrays["position"], arrays["panel"], failure),
                 num_steps,
             )
         if failure[0]:
             raise problems.NonFiniteState(int(failure[1]), int(failure[2]))
-        return progress[0][0] >= count
+        return arrays["position"][0] >= count
 
-    def cell(*arguments):
-        return run(kernel, drift, potential, steps, *arguments)
-
-    if not compiled:
-        _warn_of_slow_path(problem, run, kernel, drift, potential)
-    return cell
+    if not is_compiled:
+        _warn_of_slow_path(run, kernel, function, potential, scheme_steps, problem.dimension)
+    return functools.partial(run, kernel, function, potential, scheme_steps)
 
 
-def _warn_of_slow_path(problem, run, kernel, drift, potential):
-    """Times a few steps of the plain drift and of a compiled one, and warns of the factor."""
-    size, steps = problem.dimension, np.array([8])
+def _warn_of_slow_path(run, kernel, function, potential, steps, size):
+    """Time a few steps of the plain drift and of a compiled one, and warn of the factor."""
+    steps = steps._replace(recorded=np.array([8]))
     none = functions.pointer(drift_functions.no_drift, functions.PANEL_FUNCTION)
     no_potential = functions.pointer(drift_functions.no_potential, functions.ROW_FUNCTION)
     compiled = stepping.advance_cell
@@ -307,19 +292,12 @@ def _warn_of_slow_path(problem, run, kernel, drift, potential):
     for arguments in (
         (compiled, none, no_potential),
         (compiled, none, no_potential),
-        (kernel, drift, potential),
+        (kernel, function, potential),
     ):
-        arrays = (
-            np.zeros((1, size)),
-            np.zeros((1, size)),
-            np.zeros((1, size, size)),
-            np.zeros((1, 0, 0)),
-            np.zeros((1, 3)),
-            np.zeros((0, 1, size)),
-        )
-        progress = (np.zeros(3, np.int64), np.zeros((size, streams.LANES)))
+        arrays = {"position": np.zeros(3, np.int64), "panel": np.zeros((size, streams.LANES))}
+        sums = records.zero_sums(np.zeros((1, size)))
         begin = time.perf_counter()
-        run(*arguments, steps, 0, streams.LANES, 8, progress, *arrays)
+        run(*arguments, steps, 0, streams.LANES, 8, arrays, sums)
         seconds.append(time.perf_counter() - begin)
     warnings.warn(
         f"the drift is not compiled: steps take about {seconds[2] / seconds[1]:.0f} times as "

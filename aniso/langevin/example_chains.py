@@ -11,7 +11,7 @@ from aniso.langevin import (
     problems,
     recording,
 )
-from aniso.langevin._kernels import example_chain, streams
+from aniso.langevin._kernels import example_chain, records, streams
 from aniso.langevin.linear_chain import record_grid
 
 SAMPLINGS = {
@@ -161,9 +161,7 @@ def _run(
 ):
     if not isinstance(examples, example_sets.Examples):
         raise checks.InputError("examples is none of aniso.langevin.example_sets; expected one")
-    learning_rate = checks.number("learning_rate", learning_rate)
-    if learning_rate <= 0:
-        raise checks.InputError(f"learning_rate={learning_rate!r}; expected a number above 0")
+    learning_rate = checks.number("learning_rate", learning_rate, low=0, strict=True)
     size = checks.integer(
         "batch_size", batch_size, low=1, high=examples.num_examples, high_name="N"
     )
@@ -206,35 +204,27 @@ def _run(
         order = np.zeros((num_ordered, streams.LANES), np.int64)
         return {"_order": order, "_epoch_in_order": np.full(1, -1)}
 
-    def cell(first_path, count, num_steps, progress, *arrays):
-        position, panel, order, epoch_in_order = progress
+    def cell(first_path, count, num_steps, arrays, sums):
         failure = np.zeros(3, np.int64)
         with np.errstate(all="ignore"):
             example_chain.advance_cell(
                 gradient,
                 potential,
                 examples.parameters,
-                examples.num_examples,
-                size,
-                code,
+                records.Batches(
+                    examples.num_examples, size, code, arrays["_order"], arrays["_epoch_in_order"]
+                ),
                 weights,
                 step_size,
                 steps,
-                key,
-                np.uint64(first_path),
-                count,
-                start,
-                *arrays,
-                failure,
-                position,
-                panel,
+                records.Paths(key, np.uint64(first_path), count, start),
+                sums,
+                records.Progress(arrays["position"], arrays["panel"], failure),
                 num_steps,
-                order,
-                epoch_in_order,
             )
         if failure[0]:
             raise problems.NonFiniteState(int(failure[1]), int(failure[2]))
-        return position[0] >= count
+        return arrays["position"][0] >= count
 
     identity = (
         examples.num_examples,

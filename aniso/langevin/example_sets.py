@@ -11,6 +11,7 @@ from aniso.arrays import (
 )
 from aniso.langevin import drift_functions, functions
 from aniso.langevin._kernels.streams import KERNEL
+from aniso.langevin._kernels.two_basin_loss import ROOT_TWO, basin_gradient, rotated
 
 
 @dataclass(frozen=True)
@@ -97,8 +98,13 @@ def two_basin_toy(data):
     data = checks.array("data", data, shape=(None, 2))
     if len(data) == 0:
         raise checks.InputError("data is empty; expected at least one row")
-    rotated = np.concatenate([data[:, 0] - data[:, 1], data[:, 0] + data[:, 1]]) / np.sqrt(2.0)
-    return Examples(len(data), 2, two_basin_gradient, rotated, drift_functions.two_basin_potential)
+    return Examples(
+        len(data),
+        2,
+        two_basin_gradient,
+        rotated(data).T.ravel(),
+        drift_functions.two_basin_potential,
+    )
 
 
 def custom(gradient, num_examples, dimension, *, parameters=(), potential=None):
@@ -172,16 +178,12 @@ def two_basin_gradient(theta, index, parameters, out):
     """Gradient of ``min(s, f)`` of a datum; parameters as in the drift of the toy."""
     lanes = theta.shape[1]
     num_data = parameters.shape[0] // 2
-    root_two = 2.0**0.5
     for lane in range(lanes):
-        a = (theta[0, lane] - theta[1, lane]) / root_two - parameters[index[lane]]
-        b = (theta[0, lane] + theta[1, lane]) / root_two - parameters[num_data + index[lane]]
-        to_sharp, to_flat = b - root_two, b + root_two
-        sharp = 9.0 * a * a + 100.0 * to_sharp * to_sharp < to_flat * to_flat
-        g_a = 20.0 * a if sharp else 2.0 * a
-        g_b = 200.0 * to_sharp if sharp else 2.0 * to_flat
-        out[0, lane] = (g_a + g_b) / root_two
-        out[1, lane] = (g_b - g_a) / root_two
+        a = (theta[0, lane] - theta[1, lane]) / ROOT_TWO - parameters[index[lane]]
+        b = (theta[0, lane] + theta[1, lane]) / ROOT_TWO - parameters[num_data + index[lane]]
+        g_a, g_b, _ = basin_gradient(a, b)
+        out[0, lane] = (g_a + g_b) / ROOT_TWO
+        out[1, lane] = (g_b - g_a) / ROOT_TWO
 
 
 @njit(**KERNEL)

@@ -4,9 +4,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from aniso import checks, memory
+from aniso import checks, estimates, memory
 from aniso.langevin import cells, checkpoints, functions, problems, regions
-from aniso.langevin._kernels import first_passage, panels, streams
+from aniso.langevin._kernels import first_passage, panels, records, streams
+from aniso.threads import thread_count
 
 METHODS = {
     "grid": first_passage.GRID,
@@ -58,6 +59,19 @@ class ExitTimes:
     step_size: float
     method: str
     num_steps: int
+
+    def __repr__(self):
+        num_paths, num_exits = len(self.times), int(self.exited.sum())
+        lines = [
+            f"ExitTimes: {num_exits} of {num_paths} paths left, "
+            f"{num_paths - num_exits} censored at {self.horizon:g}",
+            f"  method {self.method!r}, step size {self.step_size:g}, "
+            f"{self.num_steps} steps in all",
+            f"  times {self.times.shape}, exited {self.exited.shape}, points {self.points.shape}",
+        ]
+        if num_exits == num_paths:
+            lines.append(f"  mean time {estimates.Estimate.from_samples(self.times)}")
+        return "\n".join(lines)
 
 
 def simulate_exits(
@@ -138,7 +152,7 @@ def simulate_exits(
     num_paths = checks.integer("num_paths", num_paths, low=1)
     code = METHODS[checks.one_of("method", method, list(METHODS))]
     key = streams.seed_word(seed)
-    threads = cells.thread_count(num_threads)
+    threads = thread_count(num_threads)
     if not functions.is_compiled(problem.drift.function):
         raise checks.InputError(
             "the drift is a plain Python function; exit times need one compiled with numba.njit"
@@ -171,18 +185,13 @@ def simulate_exits(
         if diagonal
         else panels.padded(problem.noise.factor)
     )
-    arguments = (
-        drift,
+    region_function = functions.pointer(region.function, functions.PANEL_FUNCTION)
+    equation = records.Equation(
         problem.drift.parameters,
-        functions.pointer(region.function, functions.PANEL_FUNCTION),
         region.parameters_for(covariance),
+        int(diagonal),
         factor,
-        diagonal,
         problem.dimension if diagonal else problem.noise.factor.shape[1],
-        step_size,
-        code,
-        max_steps,
-        key,
     )
 
     def begin(first_path, count):  # noqa: ARG001
@@ -200,19 +209,20 @@ def simulate_exits(
         }
 
     def advance(first_path, count, arrays, num_rounds):
-        steps, fractions, points, *progress = arrays.values()
+        steps, fractions, points, *lanes = arrays.values()
         failure = np.zeros(3, np.int64)
         with np.errstate(all="ignore"):
             first_passage.exit_paths(
-                *arguments,
-                np.uint64(first_path),
-                count,
-                problem.start,
-                steps,
-                fractions,
-                points,
+                drift,
+                region_function,
+                equation,
+                step_size,
+                code,
+                max_steps,
+                records.Paths(key, np.uint64(first_path), count, problem.start),
+                records.Exits(steps, fractions, points),
+                records.Lanes(*lanes),
                 failure,
-                *progress,
                 num_rounds,
             )
         if failure[0]:
@@ -247,8 +257,11 @@ def simulate_exits(
             problem.drift.function,
             region.function,
             problem.start,
-            *arguments[1:2],
-            *arguments[3:],
+            *equation,
+            step_size,
+            code,
+            max_steps,
+            int(key),
         ),
         cell_size=-(-num_paths // threads) if checkpoint is None else _RESUMABLE_CELL,
     )

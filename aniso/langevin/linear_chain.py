@@ -6,8 +6,9 @@ import numpy as np
 
 from aniso import checks, estimates, memory
 from aniso.langevin import cells, covariance_factor
-from aniso.langevin._kernels import accumulators, linear, panels, streams
+from aniso.langevin._kernels import accumulators, linear, panels, records, streams
 from aniso.matrices import operands
+from aniso.threads import thread_count
 
 
 @dataclass(frozen=True)
@@ -89,13 +90,11 @@ def simulate_linear_chain(
     covariance = operands.dense_covariance(
         "minibatch_covariance", minibatch_covariance, "mini-batch", size=dimension
     )
-    learning_rate = checks.number("learning_rate", learning_rate)
-    if learning_rate <= 0:
-        raise checks.InputError(f"learning_rate={learning_rate!r}; expected a number above 0")
+    learning_rate = checks.number("learning_rate", learning_rate, low=0, strict=True)
     steps = record_grid("record_steps", record_steps)
     num_paths = checks.integer("num_paths", num_paths, low=2)
     seed = streams.seed_word(seed)
-    threads = cells.thread_count(num_threads)
+    threads = thread_count(num_threads)
     memory.require(
         8 * len(steps) * dimension**2 * (3 + 2 * threads),
         f"the covariances of {len(steps)} steps in {dimension} dimensions",
@@ -106,20 +105,22 @@ def simulate_linear_chain(
     matrix = panels.padded(np.hstack([propagator, factor]))
     padded_hessian = panels.padded(hessian)
 
-    zero = np.zeros((len(steps), dimension))
-    no_fourth = np.zeros((len(steps), 0, 0))
-    no_snapshots = np.zeros((0, len(steps), dimension))
+    zero = records.zero_sums(np.zeros((len(steps), dimension)))
+    start = np.zeros(dimension)
 
     def begin(first_path, count):  # noqa: ARG001
         return {
             "position": np.zeros(3, np.int64),
             "panel": np.zeros((dimension, streams.LANES)),
-            "second": np.zeros((len(steps), dimension, dimension)),
-            "losses": np.zeros((len(steps), 3)),
+            "second": np.zeros_like(zero.second),
+            "losses": np.zeros_like(zero.observable),
         }
 
     def advance(first_path, count, arrays, num_steps):
         failure = np.zeros(3, np.int64)
+        sums = zero._replace(
+            first=np.zeros_like(zero.first), second=arrays["second"], observable=arrays["losses"]
+        )
         with np.errstate(over="ignore", invalid="ignore"):
             linear.advance_cell(
                 matrix,
@@ -127,19 +128,9 @@ def simulate_linear_chain(
                 dimension,
                 factor.shape[1],
                 steps,
-                seed,
-                np.uint64(first_path),
-                count,
-                np.zeros(dimension),
-                zero,
-                np.zeros((len(steps), dimension)),
-                arrays["second"],
-                no_fourth,
-                arrays["losses"],
-                no_snapshots,
-                failure,
-                arrays["position"],
-                arrays["panel"],
+                records.Paths(seed, np.uint64(first_path), count, start),
+                sums,
+                records.Progress(arrays["position"], arrays["panel"], failure),
                 num_steps,
             )
         if failure[0]:

@@ -10,6 +10,7 @@ import numpy as np
 import scipy.linalg
 
 from aniso import checks
+from aniso.closed_forms import diffusion, exponential_integral
 from aniso.langevin import covariance_factor, schemes
 
 
@@ -56,7 +57,7 @@ def step(scheme, hessian, factor, step_size):
     if name in ("euler_maruyama", "milstein"):
         return LinearStep(identity - h * hessian, np.sqrt(h) * factor)
     if name == "exact":
-        covariance = transient_covariance(hessian, factor @ factor.T, h)
+        covariance = diffusion.covariance_at(hessian, factor @ factor.T, h)
         return LinearStep(scipy.linalg.expm(-h * hessian), covariance_factor.full(covariance))
     quadratic = identity - h * hessian + 0.5 * h**2 * hessian @ hessian
     midpoint = np.sqrt(h) * (factor - 0.5 * h * hessian @ factor)
@@ -64,20 +65,6 @@ def step(scheme, hessian, factor, step_size):
         return LinearStep(quadratic, midpoint)
     area = -(h**1.5) / (2 * np.sqrt(3)) * hessian @ factor
     return LinearStep(quadratic, np.hstack([midpoint, area]))
-
-
-def transient_covariance(hessian, covariance, time):
-    """Covariance of the exact solution from a point, ``C_t = int e^{-Hs} Sigma e^{-Hs} ds``.
-
-    Examples
-    --------
-    >>> transient_covariance(np.array([[0.0]]), np.array([[3.0]]), 2.0).tolist()
-    [[6.0]]
-    """
-    eigenvalues, vectors = np.linalg.eigh(hessian)
-    rotated = vectors.T @ covariance @ vectors
-    result = vectors @ (rotated * _one_minus_exp(_sums(eigenvalues), time)) @ vectors.T
-    return (result + result.T) / 2
 
 
 def moments_at(linear_step, mean, covariance, num_steps):
@@ -133,10 +120,10 @@ def strong_error(scheme, hessian, factor, start, time, num_steps):
     h = time / num_steps
     numerical = step(scheme, hessian, factor, h)
     exact = step("exact", hessian, factor, h)
-    gained = transient_covariance(hessian, factor @ factor.T, h)
+    gained = diffusion.covariance_at(hessian, factor @ factor.T, h)
     rank = factor.shape[1]
     eigenvalues, vectors = np.linalg.eigh(hessian)
-    first = _one_minus_exp(eigenvalues, h)  # int_0^h e^{-lambda u} du
+    first = exponential_integral(eigenvalues, h)  # int_0^h e^{-lambda u} du
     with_wiener = vectors @ ((first / np.sqrt(h))[:, None] * (vectors.T @ factor))
     coupled = [with_wiener]
     if numerical.factor.shape[1] > rank:
@@ -159,17 +146,6 @@ def strong_error(scheme, hessian, factor, start, time, num_steps):
         mean, covariance = pair @ mean, pair @ covariance @ pair.T + noise
     size = len(hessian)
     return float(np.sqrt(max(mean[:size] @ mean[:size] + np.trace(covariance[:size, :size]), 0.0)))
-
-
-def _sums(eigenvalues):
-    return eigenvalues[:, None] + eigenvalues[None, :]
-
-
-def _one_minus_exp(rate, time):
-    """``(1 - e^{-rate time}) / rate``, continued to rate = 0."""
-    scaled = rate * time
-    safe = np.where(scaled == 0, 1.0, scaled)
-    return time * np.where(scaled == 0, 1.0, -np.expm1(-scaled) / safe)
 
 
 def _first_moment_of_exp(rate, time):

@@ -15,10 +15,9 @@ from aniso.arrays import (
 )
 from aniso.langevin import drift_functions, drifts, noises, problems
 from aniso.langevin._kernels.streams import KERNEL, LANES
+from aniso.langevin._kernels.two_basin_loss import ROOT_TWO, basin_gradient
 from aniso.langevin.drifts import Drift
 from aniso.matrices import operands
-
-_ROOT_TWO = 2.0**0.5
 
 
 def first_order(drift, minibatch_covariance, learning_rate, start):
@@ -56,7 +55,7 @@ def first_order(drift, minibatch_covariance, learning_rate, start):
     covariance = operands.dense_covariance(
         "minibatch_covariance", minibatch_covariance, "mini-batch"
     )
-    learning_rate = _positive(learning_rate)
+    learning_rate = checks.number("learning_rate", learning_rate, low=0, strict=True)
     return problems.LangevinProblem(drift, noises.constant(learning_rate * covariance), start)
 
 
@@ -89,7 +88,7 @@ def second_order(drift, minibatch_covariance, learning_rate, start):
     >>> second_order(drifts.of_quadratic([[2.0]]), [[1.0]], 0.5, [0.0]).drift.hessian.tolist()
     [[3.0]]
     """
-    learning_rate = _positive(learning_rate)
+    learning_rate = checks.number("learning_rate", learning_rate, low=0, strict=True)
     return first_order(
         modified_drift(drift, learning_rate), minibatch_covariance, learning_rate, start
     )
@@ -117,7 +116,7 @@ def modified_drift(drift, learning_rate):
     >>> drifts.at(modified_drift(drifts.of_quadratic([[2.0]]), 0.5), [1.0]).tolist()
     [-3.0]
     """
-    learning_rate = _positive(learning_rate)
+    learning_rate = checks.number("learning_rate", learning_rate, low=0, strict=True)
     if drift.hessian is not None:
         return drifts.of_quadratic(
             drift.hessian + 0.5 * learning_rate * drift.hessian @ drift.hessian
@@ -146,27 +145,19 @@ def modified_two_basin_drift(theta, parameters, out):
     learning_rate = parameters[0]
     num_data = (parameters.shape[0] - 1) // 2
     for lane in range(LANES):
-        a_theta = (theta[0, lane] - theta[1, lane]) / _ROOT_TWO
-        b_theta = (theta[0, lane] + theta[1, lane]) / _ROOT_TWO
+        a_theta = (theta[0, lane] - theta[1, lane]) / ROOT_TWO
+        b_theta = (theta[0, lane] + theta[1, lane]) / ROOT_TWO
         g_a, g_b, h_a, h_b = 0.0, 0.0, 0.0, 0.0
         for i in range(num_data):
             a = a_theta - parameters[1 + i]
             b = b_theta - parameters[1 + num_data + i]
-            to_sharp, to_flat = b - _ROOT_TWO, b + _ROOT_TWO
-            sharp = 9.0 * a * a + 100.0 * to_sharp * to_sharp < to_flat * to_flat
-            g_a += 20.0 * a if sharp else 2.0 * a
-            g_b += 200.0 * to_sharp if sharp else 2.0 * to_flat
+            own_a, own_b, sharp = basin_gradient(a, b)
+            g_a += own_a
+            g_b += own_b
             h_a += 20.0 if sharp else 2.0
             h_b += 200.0 if sharp else 2.0
         g_a, g_b, h_a, h_b = g_a / num_data, g_b / num_data, h_a / num_data, h_b / num_data
-        a = -g_a * (1.0 + 0.5 * learning_rate * h_a) / _ROOT_TWO
-        b = -g_b * (1.0 + 0.5 * learning_rate * h_b) / _ROOT_TWO
+        a = -g_a * (1.0 + 0.5 * learning_rate * h_a) / ROOT_TWO
+        b = -g_b * (1.0 + 0.5 * learning_rate * h_b) / ROOT_TWO
         out[0, lane] = a + b
         out[1, lane] = b - a
-
-
-def _positive(learning_rate):
-    learning_rate = checks.number("learning_rate", learning_rate)
-    if learning_rate <= 0:
-        raise checks.InputError(f"learning_rate={learning_rate!r}; expected a number above 0")
-    return learning_rate

@@ -1,8 +1,8 @@
 """What is kept of an ensemble: moments at chosen steps with their errors, or the paths themselves.
 
-Both take a function ``cell(first_path, count, num_steps, progress, centre, first, second, fourth,
-values, snapshots)`` that advances the paths of a cell by at most that many steps and adds to the
-arrays it is given. `progress` holds what the next call goes on from.
+Both take a function ``cell(first_path, count, num_steps, arrays, sums)``. It advances the paths of
+a cell by at most that many steps, goes on from `arrays` (``position``, ``panel`` and the scratch of
+the run), and adds to `sums`, see :class:`aniso.langevin._kernels.records.Sums`.
 """
 
 from dataclasses import dataclass
@@ -11,7 +11,7 @@ import numpy as np
 
 from aniso import memory
 from aniso.langevin import cells, checkpoints
-from aniso.langevin._kernels import accumulators, streams
+from aniso.langevin._kernels import accumulators, records, streams
 from aniso.langevin.linear_chain import mean_estimate
 
 
@@ -43,6 +43,19 @@ class EnsembleStatistics:
     loss: tuple | None
     num_paths: int
 
+    def __repr__(self):
+        last = f"  at the last, t = {self.times[-1]:.6g}:"
+        lines = [
+            f"EnsembleStatistics: {self.num_paths} paths, {len(self.steps)} recorded steps, "
+            f"dimension {self.mean.shape[1]}",
+            f"  mean {self.mean.shape}, covariance {self.covariance.shape}, each with its error",
+            f"{last} largest error of the mean {self.mean_error[-1].max():.2g}, of the covariance "
+            f"{self.covariance_error[-1].max():.2g}",
+        ]
+        if self.loss is not None:
+            lines.append(f"{last} loss {self.loss[-1]}")
+        return "\n".join(lines)
+
 
 @dataclass(frozen=True)
 class Run:
@@ -56,11 +69,11 @@ class Run:
     steps : numpy.ndarray, shape (T,)
     step_size : float
     has_loss : bool
-        Whether `values` holds a loss.
+        Whether the observable is a loss.
     identity : tuple
         All that the result depends on, for the fingerprint of a checkpoint.
     scratch : callable
-        Makes further arrays of `progress`, a dict by names that begin with an underscore.
+        Makes further arrays of a cell, a dict by names that begin with an underscore.
     """
 
     cell: object
@@ -72,42 +85,31 @@ class Run:
     scratch: object = dict
 
     def work(self, centre, num_fourth, *, stores_paths):
-        """The work that fills sums and, if wanted, snapshots of the paths about a centre."""
-        times, size = len(self.steps), self.dimension
-        progress = ("position", "panel", *self.scratch())
+        """Return the work that fills sums about a centre and, if wanted, snapshots of the paths."""
+        size = self.dimension
 
         def begin(first_path, count):  # noqa: ARG001
             return {
                 "position": np.zeros(3, np.int64),
                 "panel": np.zeros((size, streams.LANES)),
                 **self.scratch(),
-                **_sums(times, size, num_fourth),
-                "snapshots": np.zeros((count if stores_paths else 0, times, size)),
+                **_arrays(
+                    records.zero_sums(
+                        centre, num_fourth=num_fourth, num_snapshots=count if stores_paths else 0
+                    )
+                ),
             }
 
         def advance(first_path, count, arrays, num_steps):
-            return self.cell(
-                first_path,
-                count,
-                num_steps,
-                [arrays[name] for name in progress],
-                centre,
-                *(arrays[name] for name in (*_SUMS, "snapshots")),
-            )
+            sums = records.Sums(centre, *(arrays[name] for name in records.Sums._fields[1:]))
+            return self.cell(first_path, count, num_steps, arrays, sums)
 
         return cells.Work(begin, advance)
 
 
-_SUMS = ("first", "second", "fourth", "values")
-
-
-def _sums(times, size, num_fourth):
-    return {
-        "first": np.zeros((times, size)),
-        "second": np.zeros((times, size, size)),
-        "fourth": np.zeros((times, num_fourth, num_fourth)),
-        "values": np.zeros((times, 3)),
-    }
+def _arrays(sums):
+    """The arrays of sums by name, other than their centre."""
+    return {name: array for name, array in sums._asdict().items() if name != "centre"}
 
 
 def moments(run, num_paths, *, num_threads=None, checkpoint=None):
@@ -145,15 +147,16 @@ def moments(run, num_paths, *, num_threads=None, checkpoint=None):
     def add(state, first_path, arrays):  # noqa: ARG001
         for name in ("first", "second", "fourth"):
             state[name] += arrays[name]
-        state["values"][...] = accumulators.merged(state["values"], arrays["values"])
+        state["observable"][...] = accumulators.merged(state["observable"], arrays["observable"])
 
     # moments are taken about the mean of a pilot, so that nothing cancels
     pilot = min(num_paths, cells.CELL)
-    sums, centre = _sums(times, size, size), np.zeros((times, size))
-    work = run.work(np.zeros((times, size)), size, stores_paths=False)
+    centre = np.zeros((times, size))
+    sums = _arrays(records.zero_sums(centre, num_fourth=size))
+    work = run.work(centre, size, stores_paths=False)
     if checkpoints.fold(work, add, sums, pilot, **options):
         centre = sums["first"] / pilot
-    state = {"centre": centre, **_sums(times, size, size)}
+    state = {"centre": centre, **_arrays(records.zero_sums(centre, num_fourth=size))}
     work = run.work(centre, size, stores_paths=False)
     checkpoints.fold(work, add, state, num_paths, stage=1, **options)
     return _statistics(run, state, centre, num_paths)
@@ -214,7 +217,7 @@ def _statistics(run, state, centre, num_paths):
     spread = np.maximum(fourth - second**2, 0.0)
     loss = None
     if run.has_loss:
-        loss = tuple(mean_estimate(spread) for spread in state["values"])
+        loss = tuple(mean_estimate(spread) for spread in state["observable"])
     return EnsembleStatistics(
         run.steps,
         run.steps * run.step_size,

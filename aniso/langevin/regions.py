@@ -93,9 +93,7 @@ def sublevel_set(hessian, level):
     (0.75, 1.0)
     """
     hessian = checks.symmetric_matrix("hessian", hessian)
-    level = checks.number("level", level)
-    if level <= 0:
-        raise checks.InputError(f"level={level!r}; expected a number above 0")
+    level = checks.number("level", level, low=0, strict=True)
     return _quadratic_region(hessian, np.zeros(len(hessian)), level)
 
 

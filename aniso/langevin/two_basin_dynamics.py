@@ -7,7 +7,8 @@ import scipy.stats
 
 from aniso import checks, memory
 from aniso.langevin import cells
-from aniso.langevin._kernels import streams, two_basin
+from aniso.langevin._kernels import records, streams, two_basin
+from aniso.langevin._kernels.two_basin_loss import rotated, rotated_back
 
 DYNAMICS = {
     "gd": two_basin.GD,
@@ -131,8 +132,7 @@ def simulate_two_basin(
         f"{num_runs} runs of {num_steps} steps",
         "store fewer of them",
     )
-    rotated_data, rotated_start = _rotate(data), _rotate(start)
-    data_a, data_b = rotated_data.T.copy()
+    rotated_data, rotated_start = rotated(data).T.copy(), rotated(start)
 
     def begin(first_path, count):  # noqa: ARG001
         kept = count if store_paths else 0
@@ -149,15 +149,12 @@ def simulate_two_basin(
             code,
             learning_rate,
             squared_norm,
-            data_a,
-            data_b,
-            rotated_start[0],
-            rotated_start[1],
+            rotated_data,
             num_steps,
-            key,
-            np.uint64(first_path),
-            count,
-            *arrays.values(),
+            records.Paths(key, np.uint64(first_path), count, rotated_start),
+            records.Runs(arrays["ends"], arrays["paths"], arrays["alignments"]),
+            arrays["position"],
+            arrays["panel"],
             budget,
         )
         return arrays["position"][0] >= count
@@ -169,15 +166,5 @@ def simulate_two_basin(
         np.concatenate([part[name] for part in parts]) for name in ("ends", "paths", "alignments")
     )
     if not store_paths:
-        return TwoBasinRuns(_rotate_back(ends), None, None)
-    return TwoBasinRuns(_rotate_back(ends), _rotate_back(paths), alignments)
-
-
-def _rotate(points):
-    first, second = points[..., 0], points[..., 1]
-    return np.stack([first - second, first + second], axis=-1) / np.sqrt(2.0)
-
-
-def _rotate_back(points):
-    a, b = points[..., 0], points[..., 1]
-    return np.stack([a + b, b - a], axis=-1) / np.sqrt(2.0)
+        return TwoBasinRuns(rotated_back(ends), None, None)
+    return TwoBasinRuns(rotated_back(ends), rotated_back(paths), alignments)

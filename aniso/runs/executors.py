@@ -21,7 +21,7 @@ from collections import Counter, deque
 from concurrent.futures import FIRST_COMPLETED, BrokenExecutor, CancelledError, wait
 from dataclasses import dataclass
 
-from aniso import checks, cores
+from aniso import checks, threads
 from aniso.runs import _clusters, _sent_results, processes
 
 NAMES = "serial, processes, processes:<number>, dask://<host>:<port>, mpi"
@@ -216,7 +216,7 @@ def _named(name, num_units):
     """Yield the pool of a name and the number of units that it takes at a time."""
     kind, _, rest = name.partition(":")
     if kind == "processes" and (not rest or rest.isdigit()):
-        count = int(rest) if rest else cores.available()
+        count = int(rest) if rest else threads.available_cores()
         checks.integer("the number of processes", count, low=1)
         # no more than run: after a death those alone are suspects
         width = max(1, min(count, num_units))

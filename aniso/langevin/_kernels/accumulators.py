@@ -1,4 +1,4 @@
-"""Sums over the lanes of a panel, in one fixed order."""
+"""Sums over the lanes of a panel, always in the same order."""
 
 import numpy as np
 
@@ -7,30 +7,31 @@ from aniso.arrays import (
 )
 from aniso.langevin._kernels.streams import INLINE, KERNEL, LANES
 
-_REDUCTION = INLINE | {"fastmath": {"contract", "reassoc", "nsz"}}
+REDUCTION = INLINE | {"fastmath": {"contract", "reassoc", "nsz"}}
+"""Options of functions whose sums may run in vectors."""
 
 
-@njit(**_REDUCTION)
+@njit(**REDUCTION)
 def dot(first, second):
-    """Inner product of two rows of LANES numbers, summed in vectors."""
+    """Return the inner product of two rows of LANES numbers."""
     total = 0.0
     for lane in range(LANES):
         total += first[lane] * second[lane]
     return total
 
 
-@njit(**_REDUCTION)
+@njit(**REDUCTION)
 def dot_of_squares(first, second):
-    """Inner product of the squares of two rows of LANES numbers."""
+    """Return the inner product of the squares of two rows of LANES numbers."""
     total = 0.0
     for lane in range(LANES):
         total += (first[lane] * second[lane]) * (first[lane] * second[lane])
     return total
 
 
-@njit(**_REDUCTION)
+@njit(**REDUCTION)
 def row_sum(row):
-    """Sum of a row of LANES numbers, summed in vectors."""
+    """Return the sum of a row of LANES numbers."""
     result = 0.0
     for lane in range(LANES):
         result += row[lane]
@@ -39,7 +40,7 @@ def row_sum(row):
 
 @njit(**INLINE)
 def add_moments(panel, dimension, active, centre, scratch, first, second, fourth):
-    """Adds sums of d, ``d_i d_j`` and ``(d_i d_j)^2``, d = x - c, over the active lanes.
+    """Add sums of d, ``d_i d_j`` and ``(d_i d_j)^2``, d = x - c, over the active lanes.
 
     `panel` (D or more, LANES), `centre` (D,), `scratch` (D or more, LANES) is overwritten,
     `first` (D,), `second` (D, D) and `fourth` (D, D), or (0, 0) to leave it out, are added to;
@@ -58,7 +59,7 @@ def add_moments(panel, dimension, active, centre, scratch, first, second, fourth
 
 @njit(**INLINE)
 def add_observable(values, active, spread):
-    """Merges the active lanes of `values` into `spread` (3,), see :func:`merged`.
+    """Merge the active lanes of `values` into `spread` (3,), see :func:`merged`.
 
     `values` is overwritten.
     """
@@ -76,9 +77,34 @@ def add_observable(values, active, spread):
     spread[0] = total
 
 
-@njit(**_REDUCTION)
+@njit(**INLINE)
+def add_record(sums, record, panel, dimension, active, first_path, observed, scratch):
+    """Add the active lanes of a panel, and their `observed` (LANES,), to the sums of a record.
+
+    `first_path` is the number of lane 0 within the cell. `observed` and `scratch` (D or more,
+    LANES) are overwritten.
+    """
+    add_observable(observed, active, sums.observable[record])
+    add_moments(
+        panel,
+        dimension,
+        active,
+        sums.centre[record],
+        scratch,
+        sums.first[record],
+        sums.second[record],
+        sums.fourth[record],
+    )
+    if sums.snapshots.shape[0] > 0:
+        for lane in range(active):
+            for i in range(dimension):
+                sums.snapshots[first_path + lane, record, i] = panel[i, lane]
+
+
+@njit(**REDUCTION)
 def all_finite(panel, dimension):
-    """Whether all lanes of the first `dimension` rows are finite (0 times infinity is not 0)."""
+    """Return whether all lanes of the first `dimension` rows are finite."""
+    # 0 times infinity is NaN
     check = 0.0
     for i in range(dimension):
         row = panel[i]
@@ -89,7 +115,7 @@ def all_finite(panel, dimension):
 
 @njit(**KERNEL)
 def first_broken_lane(panel, dimension, active):
-    """First active lane with an entry that is not finite, or -1."""
+    """Return the first active lane with an entry that is not finite, or -1."""
     for lane in range(active):
         for i in range(dimension):
             if not np.isfinite(panel[i, lane]):
@@ -98,9 +124,9 @@ def first_broken_lane(panel, dimension, active):
 
 
 def merged(first, second):
-    """Count, mean and sum of squared deviations of the union of two samples, shape (..., 3).
+    """Return count, mean and sum of squared deviations of two samples together, shape (..., 3).
 
-    No digits are lost to a mean that is large beside the spread. Source: Chan, Golub and LeVeque,
+    No digits are lost where the mean is large beside the spread. Source: Chan, Golub and LeVeque,
     "Algorithms for computing the sample variance" (1983).
 
     Examples
@@ -118,7 +144,7 @@ def merged(first, second):
 
 
 def mirrored(lower):
-    """Symmetric matrices from their lower triangles, shape (..., D, D).
+    """Return symmetric matrices from their lower triangles, shape (..., D, D).
 
     Examples
     --------

@@ -16,17 +16,19 @@ REPLACEMENT, NO_REPLACEMENT, EPOCHS = range(3)
 
 @njit(**INLINE)
 def _below(word, bound):
-    """A whole number in 0 .. bound - 1 from the upper 52 bits of a word."""
+    """Return a whole number in 0 .. bound - 1 from the upper 52 bits of a word."""
     return min(np.int64(bound * streams.unit_uniform(np.uint64(word))), bound - 1)
 
 
 @njit(**KERNEL)
-def _draw(seed, first_path, batch, size, num_examples, sampling, order, epoch_in_order, chosen):
-    """Examples of batch number `batch` of every lane, into `chosen` (size, LANES).
+def _draw(seed, first_path, batch, batches, chosen):
+    """Write the examples of batch number `batch` of every lane into `chosen` (size, LANES).
 
-    With replacement each draw is independent; without, Floyd's algorithm; in epochs the next
-    `size` of an order that is shuffled anew when it is used up.
+    With replacement each draw is independent; without, it is Floyd's algorithm. In epochs a batch
+    is the next part of an order that is shuffled anew when it is used up.
     """
+    num_examples, size, sampling = batches.num_examples, batches.size, batches.sampling
+    order, epoch_in_order = batches.order, batches.epoch_in_order
     per_epoch = num_examples // size
     if sampling == EPOCHS:
         within = batch % per_epoch
@@ -66,35 +68,24 @@ def advance_cell(
     gradient,
     potential,
     parameters,
-    num_examples,
-    batch_size,
-    sampling,
+    batches,
     weights,
     learning_rate,
-    steps,
-    seed,
-    first_path,
-    num_paths,
-    start,
-    centre,
-    first,
-    second,
-    fourth,
-    values,
-    snapshots,
-    failure,
-    position,
-    panel,
+    recorded,
+    paths,
+    sums,
+    progress,
     num_steps,
-    order,
-    epoch_in_order,
 ):
-    """Chains of one cell, ``theta <- theta - eta sum_k weights[k] g_k``, g_k the k-th batch mean.
+    """Advance chains ``theta <- theta - eta sum_k weights[k] g_k``, g_k the k-th batch mean.
 
-    `order` (N, LANES) holds the shuffled examples of the epoch `epoch_in_order` (1,), -1 for none.
-    For the rest see :func:`aniso.langevin._kernels.linear.advance_cell`.
+    `recorded` (T,) are steps. For the records see :mod:`aniso.langevin._kernels.records`; for calls
+    in slices :func:`aniso.langevin._kernels.linear.advance_cell`. Where a state is not finite,
+    `failure` takes the number of the path in all, and the kernel returns.
     """
-    dimension = len(start)
+    seed, first_path, num_paths, start = paths.seed, paths.first, paths.count, paths.start
+    position, panel, failure = progress.position, progress.panel, progress.failure
+    dimension, batch_size = len(start), batches.size
     x, moved = panel.copy(), np.zeros((dimension, LANES))
     one = np.zeros((dimension, LANES))
     chosen = np.zeros((batch_size, LANES), np.int64)
@@ -103,28 +94,18 @@ def advance_cell(
     while offset < num_paths:
         if step == 0 and record == 0:
             fill(start, x)
-            epoch_in_order[0] = -1
+            batches.epoch_in_order[0] = -1
         active = min(LANES, num_paths - offset)
         block_path = first_path + np.uint64(offset)
-        while record < len(steps):
-            last = min(steps[record], step + num_steps)
+        while record < len(recorded):
+            last = min(recorded[record], step + num_steps)
             num_steps -= last - step
             while step < last:
                 for i in range(dimension):
                     for lane in range(LANES):
                         moved[i, lane] = x[i, lane]
                 for k in range(len(weights)):
-                    _draw(
-                        seed,
-                        block_path,
-                        step * len(weights) + k,
-                        batch_size,
-                        num_examples,
-                        sampling,
-                        order,
-                        epoch_in_order,
-                        chosen,
-                    )
+                    _draw(seed, block_path, step * len(weights) + k, batches, chosen)
                     scale = learning_rate * weights[k] / batch_size
                     for draw in range(batch_size):
                         gradient(x, chosen[draw], parameters, one)
@@ -140,33 +121,19 @@ def advance_cell(
                         failure[1] = np.int64(block_path) + lane
                         failure[2] = step
                         return
-            if step < steps[record]:
+            if step < recorded[record]:
                 position[0], position[1], position[2] = offset, step, record
                 copy_panel(x, panel)
                 return
             potential(x, parameters, observed)
-            accumulators.add_observable(observed, active, values[record])
-            accumulators.add_moments(
-                x,
-                dimension,
-                active,
-                centre[record],
-                one,
-                first[record],
-                second[record],
-                fourth[record],
-            )
-            if snapshots.shape[0] > 0:
-                for lane in range(active):
-                    for i in range(dimension):
-                        snapshots[offset + lane, record, i] = x[i, lane]
+            accumulators.add_record(sums, record, x, dimension, active, offset, observed, one)
             record += 1
         offset, step, record = offset + LANES, 0, 0
     position[0], position[1], position[2] = offset, 0, 0
 
 
 def svag_weights(num_times):
-    """Weights of the two batches of SVAG, ``(1 +- sqrt(2 l - 1)) / 2``.
+    """Return the weights of the two batches of SVAG, ``(1 +- sqrt(2 l - 1)) / 2``.
 
     Examples
     --------

@@ -1,4 +1,4 @@
-"""Kernel of first exits: lanes take up the next path as soon as theirs has left."""
+"""Kernel of first exits: a lane whose path has left begins the next path at once."""
 
 import math
 
@@ -21,7 +21,7 @@ _NEAR = 36.0  # exp(-36) = 2e-16: a bridge that far from the boundary hasn't cro
 
 @njit(**KERNEL)
 def _fill_lanes(seed, path, round_number, rows, out):
-    """Normals of one round for lanes that follow paths of their own, at rounds of their own."""
+    """Write the normals of one round; every lane has its own path and round number."""
     k0 = seed & np.uint64(0xFFFFFFFF)
     k1 = seed >> np.uint64(32)
     blocks = np.uint64(rows // 2)
@@ -41,7 +41,7 @@ def _fill_lanes(seed, path, round_number, rows, out):
 
 @njit(**INLINE)
 def _suspects(before, after, shift, scale, bridge, exponent):
-    """Number of lanes that are, or may have been, outside; fills the bridge exponents."""
+    """Return the number of lanes that are, or may have been, outside; fill `exponent`."""
     count = 0
     for lane in range(LANES):
         variance = before[1, lane]
@@ -57,7 +57,10 @@ def _suspects(before, after, shift, scale, bridge, exponent):
 
 @njit(**KERNEL)
 def _move_to_boundary(region, parameters, point, panel, out):
-    """Three Newton steps along the gradient of the margin, taken by differences in the lanes."""
+    """Move a point to the boundary by three Newton steps along the gradient of the margin.
+
+    The gradient is taken by differences between the lanes of `panel`.
+    """
     dimension = len(point)
     for _ in range(3):
         here, norm = 0.0, 0.0
@@ -83,43 +86,24 @@ def _move_to_boundary(region, parameters, point, panel, out):
 
 @njit(**KERNEL)
 def exit_paths(
-    drift,
-    drift_parameters,
-    region,
-    region_parameters,
-    factor,
-    is_diagonal,
-    rank,
-    step_size,
-    method,
-    max_steps,
-    seed,
-    first_path,
-    num_paths,
-    start,
-    exit_step,
-    exit_fraction,
-    exit_point,
-    failure,
-    position,
-    index,
-    path,
-    round_number,
-    state,
-    margin,
-    num_rounds,
+    drift, region, equation, step_size, method, max_steps, paths, exits, lanes, failure, num_rounds
 ):
-    """First exits of `num_paths` paths under Euler-Maruyama with constant noise.
+    """Find the first exits of paths under Euler-Maruyama with constant noise.
 
-    Written for each path: `exit_step` (number of the step in which it left, from 1 on, 0 if it
-    didn't in `max_steps`), `exit_fraction` (part of that step that had passed) and `exit_point`
-    (num_paths, D). Two steps make a round, whose 2 r normals are consecutive in the path's stream.
+    In `equation`, `form` is 1 where the noise is diagonal, and `observed_parameters` are those of
+    the region. A path ends as censored after `max_steps`. Two steps make a round, whose 2 r normals
+    are consecutive in the path's stream. `failure` (3,) takes 1, the path in all and the step where
+    a state is not a number. For the records see :mod:`aniso.langevin._kernels.records`.
 
-    The kernel returns after `num_rounds` rounds and goes on in the next call from `position` (2,),
-    how many paths have begun and how many of them are under way, 0 once all have ended, and from
-    what it keeps of each lane: `index`, -1 for a lane with nothing more to do, `path`,
-    `round_number`, `state` (D, LANES) and `margin` (2, LANES).
+    The kernel returns after `num_rounds` rounds, and the next call goes on from `lanes`. The cell
+    is finished once ``lanes.position[1]`` is 0.
     """
+    drift_parameters, region_parameters = equation.drift_parameters, equation.observed_parameters
+    factor, is_diagonal, rank = equation.factor, equation.form == 1, equation.rank
+    seed, first_path, num_paths, start = paths.seed, paths.first, paths.count, paths.start
+    exit_step, exit_fraction, exit_point = exits.step, exits.fraction, exits.point
+    position, index, path = lanes.position, lanes.index, lanes.path
+    round_number, state, margin = lanes.round_number, lanes.state, lanes.margin
     dimension = len(start)
     root = math.sqrt(step_size)
     x, y = state.copy(), np.zeros((dimension, LANES))

@@ -11,53 +11,33 @@ from aniso.langevin._kernels.streams import KERNEL, LANES
 
 
 @njit(**KERNEL)
-def advance_cell(
-    matrix,
-    hessian,
-    dimension,
-    num_normals,
-    steps,
-    seed,
-    first_path,
-    num_paths,
-    start,
-    centre,
-    first,
-    second,
-    fourth,
-    losses,
-    snapshots,
-    failure,
-    position,
-    state,
-    num_steps,
-):
-    """Paths of one cell from `start`; sums and states at the recorded steps.
+def advance_cell(matrix, hessian, size, num_normals, recorded, paths, sums, progress, num_steps):
+    """Advance the paths of a cell by ``x <- A x + B z`` and add them to sums at recorded steps.
 
-    `matrix` = [A B] and `hessian` are padded; `steps` (T,); `centre` (T, D). Added to: `first`
-    (T, D), `second` (T, D, D), `fourth` (T, D, D) or (T, 0, 0). Merged into `losses` (T, 3): count,
-    mean and sum of squared deviations of x^T H x / 2. `snapshots` (num_paths, T, D), or (0, T, D)
-    for none.
+    `matrix` = [A B] and `hessian` are padded; `size` is D and `num_normals` the length of z.
+    `recorded` (T,) are steps; the observable is x^T H x / 2. For the records see
+    :mod:`aniso.langevin._kernels.records`.
 
-    The kernel returns after `num_steps` steps of one block of LANES paths after the other, and
-    goes on in the next call: `position` (3,) holds the block's first path, its step and the number
-    of the next record, `state` (D, LANES) its paths. The cell is finished once ``position[0]`` is
-    num_paths or more. Where a state is not finite at a record or at a stop, `failure` takes 1, the
-    path within the cell and the step, and the kernel returns.
+    The kernel advances one block of LANES paths after the other and returns after `num_steps`
+    steps, or where a state is not finite at a record or at the end of the call: `failure` then
+    takes the path within the cell. The next call goes on from `progress`. The cell is finished once
+    ``position[0]`` is the number of its paths or more.
     """
-    panel = np.zeros((max(matrix.shape[1], dimension + num_normals + 1, hessian.shape[1]), LANES))
+    seed, first_path, num_paths, start = paths.seed, paths.first, paths.count, paths.start
+    position, state, failure = progress.position, progress.panel, progress.failure
+    panel = np.zeros((max(matrix.shape[1], size + num_normals + 1, hessian.shape[1]), LANES))
     following = np.zeros((matrix.shape[0], LANES))
     product = np.zeros((hessian.shape[0], LANES))
     values = np.zeros(LANES)
     blocks_per_step = np.uint64((num_normals + 1) // 2)
-    copy_panel(state, panel[:dimension])
+    copy_panel(state, panel[:size])
     offset, step, record = position[0], position[1], position[2]
     while offset < num_paths:
         if step == 0 and record == 0:
-            fill(start, panel[:dimension])
+            fill(start, panel[:size])
         active = min(LANES, num_paths - offset)
-        while record < len(steps):
-            last = min(steps[record], step + num_steps)
+        while record < len(recorded):
+            last = min(recorded[record], step + num_steps)
             num_steps -= last - step
             while step < last:
                 streams.fill_normals(
@@ -65,43 +45,29 @@ def advance_cell(
                     first_path + np.uint64(offset),
                     np.uint64(step) * blocks_per_step,
                     num_normals,
-                    panel[dimension:],
+                    panel[size:],
                 )
                 panels.multiply(matrix, panel, following)
-                for i in range(dimension):
+                for i in range(size):
                     for lane in range(LANES):
                         panel[i, lane] = following[i, lane]
                 step += 1
-            if not accumulators.all_finite(panel, dimension):
-                lane = accumulators.first_broken_lane(panel, dimension, active)
+            if not accumulators.all_finite(panel, size):
+                lane = accumulators.first_broken_lane(panel, size, active)
                 if lane >= 0:
                     failure[0], failure[1], failure[2] = 1, offset + lane, step
                     return
-            if step < steps[record]:
+            if step < recorded[record]:
                 position[0], position[1], position[2] = offset, step, record
-                copy_panel(panel[:dimension], state)
+                copy_panel(panel[:size], state)
                 return
             panels.multiply(hessian, panel, product)
             for lane in range(LANES):
                 values[lane] = 0.0
-            for i in range(dimension):
+            for i in range(size):
                 for lane in range(LANES):
                     values[lane] += 0.5 * panel[i, lane] * product[i, lane]
-            accumulators.add_observable(values, active, losses[record])
-            accumulators.add_moments(
-                panel,
-                dimension,
-                active,
-                centre[record],
-                product,
-                first[record],
-                second[record],
-                fourth[record],
-            )
-            if snapshots.shape[0] > 0:
-                for lane in range(active):
-                    for i in range(dimension):
-                        snapshots[offset + lane, record, i] = panel[i, lane]
+            accumulators.add_record(sums, record, panel, size, active, offset, values, product)
             record += 1
         offset, step, record = offset + LANES, 0, 0
     position[0], position[1], position[2] = offset, 0, 0

@@ -25,42 +25,21 @@ FULL, DIAGONAL, STATE_DEPENDENT = range(3)
 
 
 @njit(**KERNEL)
-def advance_cell(
-    drift,
-    potential,
-    drift_parameters,
-    amplitude,
-    amplitude_parameters,
-    noise_form,
-    factor,
-    rank,
-    scheme,
-    normals,
-    step_size,
-    substeps,
-    steps,
-    seed,
-    first_path,
-    num_paths,
-    start,
-    centre,
-    first,
-    second,
-    fourth,
-    values,
-    snapshots,
-    failure,
-    position,
-    panel,
-    num_steps,
-):
-    """Paths of one cell from `start`; sums and states at the recorded steps.
+def advance_cell(drift, potential, amplitude, equation, steps, paths, sums, progress, num_steps):
+    """Advance the paths of a cell by a scheme and add them to sums at the recorded steps.
 
-    `factor` times sqrt(step_size), padded, with `rank` true columns, or (D, 1) with the standard
-    deviations where the noise is diagonal. For the
-    rest see :func:`aniso.langevin._kernels.linear.advance_cell`. Where a state is not finite,
-    `failure` takes 1, the path and the step, and the kernel returns.
+    In `equation` a full factor is multiplied by sqrt(step size) already, and
+    `observed_parameters` are those of the amplitude. For the records see
+    :mod:`aniso.langevin._kernels.records`; for calls in slices
+    :func:`aniso.langevin._kernels.linear.advance_cell`. Where a state is not finite, `failure`
+    takes the number of the path in all, and the kernel returns.
     """
+    drift_parameters, amplitude_parameters = equation.drift_parameters, equation.observed_parameters
+    noise_form, factor, rank = equation.form, equation.factor, equation.rank
+    scheme, normals, substeps = steps.code, steps.normals, steps.substeps
+    step_size, recorded = steps.size, steps.recorded
+    seed, first_path, num_paths, start = paths.seed, paths.first, paths.count, paths.start
+    position, panel, failure = progress.position, progress.panel, progress.failure
     dimension = len(start)
     root = np.sqrt(step_size)
     x = panel.copy()
@@ -81,8 +60,8 @@ def advance_cell(
             fill(start, x)
         active = min(LANES, num_paths - offset)
         block_path = first_path + np.uint64(offset)
-        while record < len(steps):
-            last = min(steps[record], step + num_steps)
+        while record < len(recorded):
+            last = min(recorded[record], step + num_steps)
             num_steps -= last - step
             while step < last:
                 variates(seed, block_path, step, substeps, rank, normals, scratch, wiener, area)
@@ -128,26 +107,12 @@ def advance_cell(
                         failure[1] = np.int64(block_path) + lane
                         failure[2] = step
                         return
-            if step < steps[record]:
+            if step < recorded[record]:
                 position[0], position[1], position[2] = offset, step, record
                 copy_panel(x, panel)
                 return
             potential(x, drift_parameters, observed)
-            accumulators.add_observable(observed, active, values[record])
-            accumulators.add_moments(
-                x,
-                dimension,
-                active,
-                centre[record],
-                predictor,
-                first[record],
-                second[record],
-                fourth[record],
-            )
-            if snapshots.shape[0] > 0:
-                for lane in range(active):
-                    for i in range(dimension):
-                        snapshots[offset + lane, record, i] = x[i, lane]
+            accumulators.add_record(sums, record, x, dimension, active, offset, observed, predictor)
             record += 1
         offset, step, record = offset + LANES, 0, 0
     position[0], position[1], position[2] = offset, 0, 0
