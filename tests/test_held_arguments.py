@@ -77,6 +77,7 @@ def of_linearisation(at):
         at.hessian(),
         at.hessian_diagonal,
         at.generalized_gauss_newton_diagonal,
+        at.fisher_diagonal,
         at.fisher(),
         at.noise_curvature().alignment,
         products(at.hessian_operator()),
@@ -233,12 +234,12 @@ MAKERS = {
     "network covariance, kept": (
         network_theta,
         lambda theta: network_noise.gradient_covariance(GradientFactors(NETWORK, theta)),
-        lambda made: (made.trace(), products(made), made.rows),
+        lambda made: (made.trace(), products(made), made.rows, made.mean),
     ),
     "network covariance, streamed": (
         network_theta,
         lambda theta: network_noise.gradient_covariance(StreamedGradients(NETWORK, theta)),
-        lambda made: (made.trace(), products(made), made.rows),
+        lambda made: (made.trace(), products(made), made.rows, made.mean),
     ),
     "gradient_covariance": (
         rows,

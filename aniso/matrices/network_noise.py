@@ -71,6 +71,9 @@ class LayeredCovariance(PlacedOperator, FactoredCovariance):
         self._budget = None if network is None else network.memory_budget
         self.rows_at_once = None if network is None else network.data.vectors_at_once
         self.mean = factors.mean() if mean is None else mean
+        if transfer.is_numpy(self.mean):
+            # every product subtracts it
+            checks.frozen(self.mean)
         dimension = factors.shape[1]
         LinearOperator.__init__(self, np.dtype(factors.dtype), (dimension, dimension))
 

@@ -326,9 +326,13 @@ class Linearisation:
             return diagonal
         return diagonal + diagonals.activation_diagonal(self.network, self._parameters)
 
-    @cached_property
+    @property
     def fisher_diagonal(self):
-        """Diagonal of F, (D,), accumulated in double precision."""
+        """Diagonal of F, (D,), accumulated in double precision; a copy of what is kept."""
+        return self._kept_fisher_diagonal.copy()
+
+    @cached_property
+    def _kept_fisher_diagonal(self):
         if self._fisher_is_gauss_newton:
             return self.generalized_gauss_newton_diagonal
         return diagonals.gauss_newton_diagonal(self.network, self._parameters, self._fisher_factors)

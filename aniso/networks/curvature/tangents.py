@@ -92,9 +92,13 @@ class TangentLinearisation:
             network, self._parameters, square_roots(network.output_hessians(self.theta))
         )
 
-    @cached_property
+    @property
     def fisher_diagonal(self):
-        """Diagonal of F, (D,), accumulated in double precision."""
+        """Diagonal of F, (D,), accumulated in double precision; a copy of what is kept."""
+        return transfer.copied(self._kept_fisher_diagonal)
+
+    @cached_property
+    def _kept_fisher_diagonal(self):
         network = self.network
         information = network.output_loss.fisher_information(network.outputs(self.theta))
         return diagonals.gauss_newton_diagonal(network, self._parameters, square_roots(information))
