@@ -74,6 +74,7 @@ def of_linearisation(at):
         at.hessian(),
         at.hessian_diagonal,
         at.generalized_gauss_newton_diagonal,
+        at.fisher_diagonal,
         at.fisher(),
         at.noise_curvature().alignment,
         products(at.hessian_operator()),
@@ -235,12 +236,12 @@ MAKERS = {
     "network covariance, kept": (
         network_theta,
         lambda theta: gradient_covariance(GradientFactors(NETWORK, theta)),
-        lambda made: (made.trace(), products(made), made.rows),
+        lambda made: (made.trace(), products(made), made.rows, made.mean),
     ),
     "network covariance, streamed": (
         network_theta,
         lambda theta: gradient_covariance(StreamedGradients(NETWORK, theta)),
-        lambda made: (made.trace(), products(made), made.rows),
+        lambda made: (made.trace(), products(made), made.rows, made.mean),
     ),
     "gradient_covariance": (
         rows,

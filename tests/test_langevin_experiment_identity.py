@@ -2,6 +2,7 @@
 
 import functools
 import importlib
+import os
 import subprocess
 import sys
 import types
@@ -164,7 +165,16 @@ def by_call(lib):
     return lib.Model()
 
 
+def by_attribute_of_a_function(lib):
+    def drift(theta, parameters, out):  # noqa: ARG001
+        out[0] = -drift.rate * theta[0]
+
+    drift.rate = lib.rate
+    return drift
+
+
 CASES = [
+    (by_attribute_of_a_function, "rate"),
     (by_module_number, "rate"),
     (by_module_array, "table"),
     (by_module_object, "pull"),
@@ -307,7 +317,21 @@ def of_a_lazy_module(theta, parameters, out):  # noqa: ARG001
     out[0] = -LAZY.rate * theta[0]
 
 
-@pytest.mark.parametrize("drift", [looked_up, imported, of_an_object_of_c, of_a_lazy_module])
+def of_the_environment(theta, parameters, out):  # noqa: ARG001
+    out[0] = -float(os.environ.get("RATE", "1")) * theta[0]
+
+
+def of_a_file(theta, parameters, out):  # noqa: ARG001
+    out[0] = -np.loadtxt(RATES) * theta[0]
+
+
+RATES = ["1.0"]
+
+
+@pytest.mark.parametrize(
+    "drift",
+    [looked_up, imported, of_an_object_of_c, of_a_lazy_module, of_the_environment, of_a_file],
+)
 @pytest.mark.filterwarnings("ignore:the drift is not compiled")
 def test_what_can_not_be_identified_is_refused_before_the_run(drift, tmp_path):
     own = langevin.LangevinProblem(drifts.of_function(drift, 1), noises.diagonal([0.0]), [1.0])

@@ -349,6 +349,26 @@ def test_the_crossing_variance_of_a_region_of_ones_own_is_checked(start, rng):
     assert exits(2 * right_one, "grid").num_steps > 0
 
 
+def test_a_variance_that_is_wrong_near_the_edge_alone_is_refused():
+    # margin 2 - x^2, variance 4 x^2 up to |x| = 1.2, nothing beyond
+    @numba.njit
+    def fading(theta, parameters, out):
+        for lane in range(theta.shape[1]):
+            x = theta[0, lane]
+            out[0, lane] = 2.0 - x * x
+            out[1, lane] = 4.0 * x * x if abs(x) < parameters[0] else 0.0
+
+    flat = langevin.LangevinProblem(drifts.of_quadratic([[0.0]]), noises.diagonal([1.0]), [0.1])
+
+    def exits(end):
+        region = regions.custom(fading, 1, parameters=[end])
+        return langevin.simulate_exits(flat, region, 1e-3, 1e-2, 2, 1)
+
+    assert exits(9.0).num_steps > 0
+    with pytest.raises(checks.InputError, match=r"expected grad m\^T Sigma grad m"):
+        exits(1.2)
+
+
 def test_the_variance_of_a_curved_and_far_margin_is_not_mistaken(rng):
     # margin 1e9 + r^2 - |theta|^2, variance 4 theta^T Sigma theta, by hand
     @numba.njit

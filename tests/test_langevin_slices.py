@@ -307,12 +307,14 @@ kinds = {
     "two basins": lambda n: two_basin_dynamics.simulate_two_basin(
         "sgd", [[0.0, 0.0]], 100, 1, num_steps=n, num_threads=threads),
 }
+# a shell may have started the tests with SIGINT ignored
+signal.signal(signal.SIGINT, signal.default_int_handler)
 interrupted = []
 for name, run in kinds.items():
     run(10)
     timer = threading.Timer(0.3, os.kill, (os.getpid(), signal.SIGINT))
-    timer.start()
     try:
+        timer.start()
         run(long)
     except KeyboardInterrupt:
         interrupted.append(name)

@@ -145,3 +145,11 @@ def test_a_time_beyond_the_range_of_floats_is_refused():
         quadrature.mean_exit_time(lambda x: -x, 0.001, 0.0, -2.0, 2.1)
     with pytest.raises(checks.InputError, match="tolerance=0"):
         quadrature.mean_exit_time(lambda x: -x, 1.0, 0.0, -2.0, 2.0, tolerance=0)
+
+
+def test_a_drift_of_one_number_counts_everywhere_and_other_shapes_are_refused():
+    # Brownian motion from (-1, 1): 1 - x^2
+    found = quadrature.mean_exit_time(lambda x: 0.0, lambda x: 1.0, 0.5, -1.0, 1.0)  # noqa: ARG005
+    assert abs(found.value - 0.75) <= found.error
+    with pytest.raises(checks.InputError, match="one number for each entry of x"):
+        quadrature.mean_exit_time(lambda x: x[:, None], 1.0, 0.5, -1.0, 1.0)

@@ -86,8 +86,7 @@ def _evaluate(drift, variance, left, right):
     """phi' and 2 / s^2 at the nodes of panels and just inside their two ends, (P, order + 2)."""
     half = 0.5 * (right - left)[:, None]
     x = 0.5 * (left + right)[:, None] + half * _POINTS
-    s2 = np.asarray(variance(x.ravel()), dtype=float).reshape(x.shape)
-    force = np.asarray(drift(x.ravel()), dtype=float).reshape(x.shape)
+    s2, force = _values("variance", variance, x), _values("drift", drift, x)
     allowed = (s2 > 0) & np.isfinite(s2) & np.isfinite(force)
     if not allowed.all():
         first = np.argmin(allowed.ravel())
@@ -96,6 +95,16 @@ def _evaluate(drift, variance, left, right):
             f"x={x.flat[first]:.6g}; expected finite numbers, the variance above 0"
         )
     return [-2 * force / s2, 2 / s2]
+
+
+def _values(name, function, x):
+    values = np.asarray(function(x.ravel()), dtype=float)
+    if values.shape not in ((), (x.size,)):
+        raise checks.InputError(
+            f"{name} gives an array of shape {values.shape} for x of shape ({x.size},); expected "
+            "one number for each entry of x, or one for all"
+        )
+    return np.broadcast_to(values, x.size).reshape(x.shape)
 
 
 def _integrate(edges, values, start, natural):

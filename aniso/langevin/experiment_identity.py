@@ -21,6 +21,9 @@ _FOUNDATIONS = frozenset(sys.stdlib_module_names) | {"numpy", "scipy", "numba", 
 _REACHING = frozenset(
     ("__import__", "eval", "exec", "getattr", "globals", "locals", "open", "vars")
 )
+_READERS = frozenset(
+    ("environ", "fromfile", "genfromtxt", "getenv", "load", "loadtxt", "memmap", "read_text")
+)
 _PLAIN = (str, bytes, int, float, complex, range, np.generic, types.NoneType, types.EllipsisType)
 
 
@@ -183,11 +186,22 @@ class _Description:
             except ValueError:  # a name that has no value yet
                 continue
         where = f"function {function.__qualname__!r}"
+        reading = sorted(names & _READERS)
+        if reading and any(_is_foundation(_module_of(part)) for part in outside.values()):
+            raise checks.InputError(
+                f"{where} uses {', '.join(reading)}, so that what it reads can't be identified for "
+                "the checkpoint; expected values that are read before and handed over in "
+                "parameters, or run without checkpoint"
+            )
         taken = [
             (key, self.of(part, f"{key!r} in {where}")) for key, part in sorted(outside.items())
         ]
-        defaults = self.of((function.__defaults__, function.__kwdefaults__), where)
-        return f"{name} {self._code(function.__code__, where)} {taken} {defaults}"
+        carried = (function.__defaults__, function.__kwdefaults__, self._attributes(function))
+        return f"{name} {self._code(function.__code__, where)} {taken} {self.of(carried, where)}"
+
+    def _attributes(self, function):
+        # __wrapped__ and what decorators leave count where the code reaches them
+        return {key: vars(function)[key] for key in sorted(self.names & vars(function).keys())}
 
     def _class(self, value, where):
         name = f"{value.__module__}.{value.__qualname__}"
@@ -227,6 +241,10 @@ class _Description:
 
 def _is_foundation(module):
     return str(module or "").partition(".")[0] in _FOUNDATIONS
+
+
+def _module_of(value):
+    return getattr(value, "__name__" if isinstance(value, types.ModuleType) else "__module__", None)
 
 
 def _version(module):

@@ -151,7 +151,7 @@ def margin(region, theta, covariance):
 
 
 def require_sound(region, start, factor, *, bridged):
-    """Refuse a region of one's own that fails its trial at the start and around it.
+    """Refuse a region of one's own that fails its trial at the start, around it and on its edge.
 
     Parameters
     ----------
@@ -178,6 +178,7 @@ def require_sound(region, start, factor, *, bridged):
     if not bridged:
         return
     # a thousandth of the distance of the points, along each column of F
+    points = np.concatenate([points, _near_the_edge(arguments, points, parameters)])
     scale = 1e-4 * max(1.0, np.abs(start).max())
     lengths = np.linalg.norm(factor, axis=0)
     columns = factor[:, lengths > 0].T
@@ -201,6 +202,32 @@ def require_sound(region, start, factor, *, bridged):
                 f"out at theta={point.tolist()}; differences of its margin and the covariance of "
                 f"the noise give {variance:.6g}; expected grad m^T Sigma grad m there"
             )
+
+
+def _near_the_edge(arguments, points, parameters):
+    """Return points at 99 % of the way from the start to the edge, shape (n, D), n at most 4.
+
+    The first of the given points is the start; the ways lead through the next four. A way that
+    does not reach the edge within 2**60 times the distance to its point is left out.
+    """
+
+    def inside(shares):
+        places = points[0] + shares[:, None] * ways
+        return function_trials.evaluate(*arguments, places, parameters, 2)[0] > 0
+
+    ways = points[1:5] - points[0]
+    low, high = np.zeros(len(ways)), np.ones(len(ways))
+    for _ in range(60):
+        reached = inside(high)
+        if not reached.any():
+            break
+        low, high = np.where(reached, high, low), np.where(reached, 2 * high, high)
+    for _ in range(20):
+        middle = 0.5 * (low + high)
+        reached = inside(middle)
+        low, high = np.where(reached, middle, low), np.where(reached, high, middle)
+    ends = low < 2.0**59
+    return points[0] + 0.99 * low[ends, None] * ways[ends]
 
 
 def _quadratic_region(matrix, vector, constant):

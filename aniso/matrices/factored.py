@@ -72,6 +72,8 @@ class FactoredCovariance(PlacedOperator, CovarianceOperator):
     def __init__(self, rows, scale, convention=None, mean=None):
         self.gradients = rows if isinstance(rows, ExampleGradients) else held_rows(rows)
         self.scale, self.convention, self.mean = float(scale), convention, mean
+        if isinstance(mean, np.ndarray):
+            checks.frozen(mean)  # each product subtracts it
         self.place = self.gradients.place
         dimension = self.gradients.shape[1]
         LinearOperator.__init__(self, np.dtype(self.gradients.dtype), (dimension, dimension))
