@@ -9,6 +9,7 @@ from reference_matrices import covariance_by_loops
 from tolerances import assert_equal_up_to_rounding
 
 from aniso import checks, matrices, networks
+from aniso.matrices import exact_traces
 from aniso.networks.gradients.kept import GradientFactors
 from aniso.networks.gradients.streamed import StreamedGradients
 from aniso.problems import losses
@@ -122,8 +123,8 @@ def test_an_operator_states_trace_diagonal_dense_form_and_blocks(rng):
         assert operator.T is operator
     assert plain.blocks == {"first": slice(0, 2), "second": slice(2, 6)}
     assert known.blocks is None
-    assert matrices.trace(known, max_products=1) == pytest.approx(np.trace(matrix))
-    for compute in (matrices.trace, matrices.diagonal):
+    assert exact_traces.trace(known, max_products=1) == pytest.approx(np.trace(matrix))
+    for compute in (exact_traces.trace, exact_traces.diagonal):
         with pytest.raises(checks.InputError, match="needs 6 products"):
             compute(plain, max_products=5)
 

@@ -14,7 +14,7 @@ from aniso.arrays import places, transfer
 
 
 def contiguous(array):
-    """The array with its last axis running fastest, copied where it does not.
+    """Return the array with its last axis running fastest, copied where it is not.
 
     Examples
     --------
@@ -30,7 +30,7 @@ def contiguous(array):
 
 
 def erf(array):
-    """The error function, entry by entry, by the array's own library where it has one.
+    """Error function ``erf(x)`` of each entry, by the array's own library where it has one.
 
     Examples
     --------
@@ -48,7 +48,7 @@ def erf(array):
 
 
 def double_sum(array, axis=None):
-    """Sum in double precision whatever the entries' precision.
+    """Return the sum in double precision for entries of any precision.
 
     Parameters
     ----------
@@ -91,7 +91,7 @@ def inner_products(first, second):
 
 
 def take(array, indices):
-    """Entries of the first axis by number; `indices` is a slice, or integers on the host.
+    """Return entries of the first axis; `indices` is a slice, or integers in a NumPy array.
 
     Examples
     --------
@@ -109,7 +109,7 @@ def take(array, indices):
 
 
 def reshape(array, shape):
-    """The array in another shape; autograd's boxes included.
+    """Return the array in another shape; autograd's traced arrays are accepted too.
 
     Examples
     --------

@@ -1,7 +1,7 @@
 """Places where arrays live, a library and one of its devices, found from the arrays themselves.
 
-There is no global switch: a computation runs where the arrays that it is given are, and the array's
-type says which library's functions it takes. :mod:`aniso.arrays.transfer` moves arrays between
+There is no global switch. A computation runs where its arrays are, with the functions of their
+library. :mod:`aniso.arrays.transfer` moves arrays between
 places.
 """
 
@@ -49,7 +49,7 @@ class Place:
 
     @property
     def is_numpy(self):
-        """Whether NumPy's own paths apply."""
+        """Whether the library is NumPy."""
         return self.library == "numpy"
 
     @property
@@ -102,7 +102,7 @@ NUMPY = Place("numpy", "cpu", "cpu")
 
 
 def is_numpy(array):
-    """Whether an array is NumPy's, so that its faster forms of a computation apply.
+    """Return whether an array is NumPy's, so that NumPy's faster functions apply.
 
     Examples
     --------
@@ -113,7 +113,7 @@ def is_numpy(array):
 
 
 def is_foreign(value):
-    """Whether a value is an array of another library than NumPy.
+    """Return whether a value is an array of another library than NumPy.
 
     Examples
     --------
@@ -124,7 +124,7 @@ def is_foreign(value):
 
 
 def namespace(array):
-    """The array API functions of an array's library.
+    """Return the array API functions of an array's library.
 
     Examples
     --------
@@ -137,7 +137,7 @@ def namespace(array):
 
 
 def device(array):
-    """The array's device, as its library's creation functions take it.
+    """Return the array's device, as its library's creation functions take it.
 
     Examples
     --------
@@ -148,7 +148,7 @@ def device(array):
 
 
 def place_of(array):
-    """The place of an array; everything that is no array counts as NumPy's.
+    """Return the place of an array; any other value counts as NumPy's.
 
     Parameters
     ----------
@@ -187,7 +187,7 @@ def _place(library, handle):
 
 
 def resolve(array, device=None):
-    """The place that `device` names for data that are now in `array`.
+    """Return the place that `device` names, for the library of `array`.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""Arrays moved and checked: the one module through which data go from place to place.
+"""Transfer of arrays between places, with their checks; no other module moves arrays.
 
 The layer engine is written against the array API standard, so that the same code runs on NumPy,
 PyTorch, CuPy and ``array_api_strict``. It runs where its arrays live (:mod:`aniso.arrays.places`);
@@ -41,7 +41,7 @@ _BLOCK_ENTRIES = 2**22
 
 
 def to_device(array, device):
-    """The array at a place, moved only if it is elsewhere.
+    """Return the array at a place, moved only if it is elsewhere.
 
     Parameters
     ----------
@@ -80,7 +80,7 @@ def to_device(array, device):
 
 
 def to_numpy(array):
-    """The array as NumPy's, copied from its device where it has one.
+    """Return the array as NumPy's, copied from its device if it is on one.
 
     Examples
     --------
@@ -99,12 +99,12 @@ def to_numpy(array):
 
 
 def asarray_like(value, like):
-    """A NumPy array, or what becomes one, at the place of `like`, in its own precision.
+    """Return a NumPy array, or a value that becomes one, at the place of `like`, in its precision.
 
     Parameters
     ----------
     value : array_like
-        On the host.
+        In NumPy.
     like : array
 
     Returns
@@ -120,7 +120,7 @@ def asarray_like(value, like):
 
 
 def require_place(name, value, place):
-    """Refuse an array that lives elsewhere.
+    """Refuse an array that is at another place.
 
     Parameters
     ----------
@@ -151,7 +151,7 @@ def require_place(name, value, place):
 
 
 def checked(name, value, place, *, shape, dtype):
-    """A finite real array at a place: :func:`aniso.checks.array` for every library.
+    """Return a finite real array at a place: :func:`aniso.checks.array` for every library.
 
     Parameters
     ----------
@@ -189,7 +189,7 @@ def checked(name, value, place, *, shape, dtype):
 
 
 def copied(array):
-    """Return a copy of the array at its own place, in memory that nobody else has.
+    """Return a copy of the array at its own place.
 
     Examples
     --------
@@ -212,7 +212,7 @@ def held(array):
 
 
 def checked_as_given(name, value, place, *, shape, dtype):
-    """The same in the precision in which it was given: large data that are converted in pieces.
+    """Return a finite real array at a place in its own precision, for data converted in pieces.
 
     Parameters
     ----------
@@ -274,7 +274,7 @@ def _require_finite(name, array, place, dtype):
 
 
 def at_place(function, array, place):
-    """``function(array)`` computed at a place, the result back where the array was.
+    """Return ``function(array)``, computed at a place and moved back to the place of the array.
 
     Parameters
     ----------

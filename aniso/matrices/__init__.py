@@ -7,8 +7,7 @@ alignment                   `alignment`, `trace_ratio`, `projection_coefficient`
                             `alignment_by_block`, `relative_commutator`
 subspaces                   `subspace_overlap`, `principal_cosines`, `captured_share`
 eigenvalues                 `leading_eigenpairs`, `extreme_eigenvalues`, `lanczos_quadrature`
-traces                      `trace`, `diagonal`, `trace_of_product`; estimates with an error:
-                            `hutchinson`, `hutch_plus_plus`, `xtrace`, `alignment_hutchinson`,
+traces with an error bar    `hutchinson`, `hutch_plus_plus`, `xtrace`, `alignment_hutchinson`,
                             `alignment_by_examples`
 noise of equal trace        `isotropic_equivalent`, `diagonal_part`, `leading_part`,
                             `hessian_part`, `hessian_magnitude_part`, `optimal_noise`
@@ -50,7 +49,6 @@ __getattr__, __dir__, __all__ = lazy_loader.attach(
         "convention": ["Convention", "UnknownConvention", "convention_of", "minibatch_scale"],
         "covariance_arrays": ["CovarianceArray"],
         "eigenpairs": ["EigenPairs", "extreme_eigenvalues", "leading_eigenpairs"],
-        "exact_traces": ["diagonal", "trace", "trace_of_product"],
         "factored": ["DiagonalCovariance", "FactoredCovariance"],
         "gradients": ["ArrayGradients", "ExampleGradients", "example_gradients"],
         "indicators": [

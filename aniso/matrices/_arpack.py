@@ -89,7 +89,7 @@ def iterate(matrix, num_pairs, which, tolerance, max_products, start):
 
 
 def _lacks_copies(counter, pairs, which, tolerance, max_products):
-    """Whether an eigenvalue beyond the last of the pairs is left in the space without them."""
+    """Return whether the complement of the pairs has an eigenvalue beyond the last of them."""
     # ARPACK's tolerance is relative to the value: the shift makes that the size of the matrix
     shift = {"largest": counter.norm, "smallest": -counter.norm, "magnitude": 0.0}[which]
     size = {"largest": float, "smallest": lambda value: -float(value), "magnitude": abs}[which]
@@ -129,7 +129,7 @@ def _lacks_copies(counter, pairs, which, tolerance, max_products):
 
 
 def _pairs_of_zero(counter, num_pairs):
-    """Eigenpairs of a matrix that maps the start vector to 0: of the zero matrix."""
+    """Return eigenpairs of the zero matrix, after a product of the start vector that was 0."""
     dimension = counter.shape[0]
     if (counter @ quasi_random_vector(dimension)).any():
         raise checks.InputError(

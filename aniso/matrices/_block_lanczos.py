@@ -1,9 +1,9 @@
 """Block Lanczos with full reorthogonalisation: many eigenpairs of an operator with fast blocks.
 
-A block of b vectors costs one product ``A Q_j`` (a matrix product where A is dense or cached), and
-the new block is orthogonalised against the whole basis twice, which keeps the basis orthonormal to
-rounding, so that no spurious copies appear and multiple eigenvalues up to multiplicity b are found.
-Where an eigenvalue may have more copies, the iteration begins again with a larger block.
+A block of b vectors costs one product ``A Q_j``, a matrix product where A is dense or cached. Each
+new block is orthogonalised twice against the whole basis. The basis stays orthonormal to rounding,
+so that no spurious copies appear and up to b copies of an eigenvalue are found. Where an eigenvalue
+may have more copies, the iteration begins again with a larger block.
 """
 
 import math
@@ -166,7 +166,7 @@ class _Iteration:
             self._continue(moved)
 
     def _require_symmetry(self, overlaps):
-        """Compare ``q_i^T A q_j`` of the new vectors with what the products before have said."""
+        """Compare ``q_i^T A q_j`` of the new vectors with earlier products; refuse asymmetry."""
         expected = np.zeros_like(overlaps)
         expected[:, self.count :] = overlaps[:, self.count :].T
         if self.coupling is not None:

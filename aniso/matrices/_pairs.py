@@ -1,4 +1,4 @@
-"""What every eigensolver returns, and the promise that it keeps before it returns."""
+"""Eigenpairs with residuals, and the check of the residuals before they are returned."""
 
 import math
 from dataclasses import dataclass

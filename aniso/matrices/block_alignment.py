@@ -85,7 +85,7 @@ class BlockAlignment:
 
     @property
     def between_blocks(self):
-        """What the pairs of different blocks add, ``Tr(H Sigma) - sum_b Tr(H_bb Sigma_bb)``."""
+        """Part of pairs of different blocks, ``Tr(H Sigma) - sum_b Tr(H_bb Sigma_bb)``."""
         return self.alignment - float(self.alignments.sum())
 
     @property

@@ -1,4 +1,4 @@
-"""Sums of squared deviations of gradients from their mean, where the mean is large beside them."""
+"""Sums of squared deviations of gradients from their mean, also where the mean is far larger."""
 
 import numpy as np
 
@@ -8,7 +8,7 @@ _BLOCK_ENTRIES = 2**22
 
 
 def is_cancelled(centred, squares, dtype):
-    """Whether ``centred``, the small difference of sums like ``squares``, has lost half its digits.
+    """Return whether ``centred``, a difference of sums like ``squares``, has lost half its digits.
 
     Parameters
     ----------
@@ -29,7 +29,7 @@ def is_cancelled(centred, squares, dtype):
 
 
 def centred_square_sums(gradients, mean):
-    """``sum_i (g_i - g)^2`` entry by entry, and what rounding may leave of it.
+    """``sum_i (g_i - g)^2`` entry by entry, and the rounding error of each.
 
     Parameters
     ----------
@@ -61,7 +61,7 @@ def centred_square_sums(gradients, mean):
 
 
 def centred_square_norm(gradients, mean):
-    """``sum_i |g_i - g|^2`` and what rounding may leave of it, a pair of floats.
+    """``sum_i |g_i - g|^2`` and its rounding error, a pair of floats.
 
     Parameters
     ----------

@@ -1,8 +1,8 @@
-"""What a covariance of stochastic gradients is the covariance of: the convention and its factors.
+"""Conventions of gradient covariances: one example, batch mean or diffusion, and their factors.
 
-The field's most common defect is a covariance of unstated meaning: of one example or of a batch,
-with the learning rate inside or outside, centred or not. A :class:`Convention` travels with the
-matrix; each conversion multiplies by one number and is refused where it would be applied twice.
+Covariances in the literature often leave open whether they are those of one example or of a batch,
+include the learning rate, and are centred. A :class:`Convention` is kept with the matrix. Each
+conversion multiplies by one number; a second application is refused.
 """
 
 import math
@@ -14,7 +14,7 @@ from aniso import checks
 
 @dataclass(frozen=True)
 class Convention:
-    """What a matrix of gradient noise means.
+    """Convention of a matrix of gradient noise.
 
     Attributes
     ----------
@@ -55,7 +55,7 @@ examples without replacement
         return "one example" if self.batch_size is None else "mini-batch"
 
     def minibatch(self, batch_size, *, replacement):
-        """The convention of the mean of a batch.
+        """Return the convention of the mean of a batch.
 
         Raises
         ------
@@ -78,7 +78,7 @@ examples without replacement
         return replace(self, batch_size=batch_size, replacement=bool(replacement))
 
     def diffusion(self, learning_rate):
-        """The convention of the SDE whose Euler–Maruyama step is SGD.
+        """Return the convention of the SDE whose Euler–Maruyama step is SGD.
 
         Raises
         ------
@@ -94,7 +94,7 @@ examples without replacement
         return replace(self, learning_rate=learning_rate)
 
     def scaled(self, factor):
-        """The convention of the matrix times a number.
+        """Return the convention of the matrix times a number.
 
         Returns
         -------
@@ -131,7 +131,7 @@ examples without replacement
 
 @dataclass(frozen=True)
 class UnknownConvention:
-    """Of a matrix that was computed from a covariance, so that its convention is lost.
+    """Convention of a matrix that was computed from a covariance in a way that loses it.
 
     Attributes
     ----------
@@ -143,11 +143,11 @@ class UnknownConvention:
     stage = "unknown"
 
     def scaled(self, factor):  # noqa: ARG002 (as of a Convention)
-        """Unknown again."""
+        """Return the same unknown convention."""
         return self
 
     def minibatch(self, batch_size, *, replacement):
-        """Refused: nobody knows what the matrix is.
+        """Refuse: the convention is unknown.
 
         Raises
         ------
@@ -159,7 +159,7 @@ class UnknownConvention:
         )
 
     def diffusion(self, learning_rate):
-        """Refused: nobody knows what the matrix is.
+        """Refuse: the convention is unknown.
 
         Raises
         ------
@@ -175,12 +175,12 @@ class UnknownConvention:
 
 
 def convention_of(matrix):
-    """Convention of an array or operator, None where it was made of nothing that has one.
+    """Return the convention of an array or operator, None if neither it nor its parts have one.
 
     Parameters
     ----------
     matrix : array or LinearOperator
-        SciPy's sums, products and multiples of operators are looked into.
+        Of SciPy's sums, products and multiples of operators, the parts are examined.
 
     Returns
     -------
@@ -211,7 +211,7 @@ def convention_of(matrix):
 
 
 def check_stage(name, matrix, stage):
-    """Refusal of a matrix whose convention is of another stage; one without any is let pass.
+    """Refuse a matrix whose convention is of another stage; accept one without a convention.
 
     Raises
     ------
@@ -240,7 +240,7 @@ expected the diffusion covariance, from matrices.diffusion_covariance
     }[stage]
     remedy = ""
     if convention.stage in ("scaled", "unknown"):
-        remedy = ", or np.asarray of a dense one, to be taken at its word"
+        remedy = ", or np.asarray of a dense one, which carries no convention"
     raise checks.InputError(
         f"{name} is the {convention}; expected the {stage} covariance, from "
         f"matrices.{maker}{remedy}"

@@ -1,4 +1,4 @@
-"""Dense covariances that remember what they are the covariance of."""
+"""Dense covariances with their convention."""
 
 import numpy as np
 
@@ -9,9 +9,9 @@ class CovarianceArray(np.ndarray):
     """Array (D, D) with the convention of the covariance that it was made of.
 
     It computes as every array does. Views, parts and copies keep the convention. Multiplied or
-    divided by a number, it states the factor. Whatever else of the same shape is computed from it
-    has an unknown convention, which is refused where a certain one is needed. ``np.asarray(array)``
-    is the same array without a convention, to be taken at its word.
+    divided by a number, it states the factor. Any other result of the same shape has an unknown
+    convention, which is refused where a certain one is needed. ``np.asarray(array)`` is the same
+    array without a convention; every function accepts it.
 
     Parameters
     ----------
@@ -62,7 +62,7 @@ example of 100
         return result if convention is None else CovarianceArray(result, convention)
 
     def _after(self, ufunc, method, inputs, result):
-        """Convention of the result of a universal function, None where it is no covariance."""
+        """Return the convention of a universal function's result, None if it is no covariance."""
         source = next((each for each in inputs if isinstance(each, CovarianceArray)), None)
         if source is None or source.convention is None or np.shape(result) != source.shape:
             return None
@@ -85,11 +85,11 @@ example of 100
         return part
 
     def copy(self, order="C"):
-        """Copy with the same convention."""
+        """Return a copy with the same convention."""
         return CovarianceArray(np.asarray(self).copy(order), self.convention)
 
     def astype(self, dtype, **options):
-        """The numbers in another precision, with the same convention."""
+        """Return the numbers in another precision, with the same convention."""
         return CovarianceArray(np.asarray(self).astype(dtype, **options), self.convention)
 
     def __copy__(self):
@@ -103,7 +103,7 @@ example of 100
 
 
 def with_convention(matrix, convention):
-    """The array or operator with a convention, unchanged where there is none to give.
+    """Return the array or operator with a convention, unchanged where the convention is None.
 
     Examples
     --------

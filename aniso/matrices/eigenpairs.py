@@ -1,4 +1,4 @@
-"""Leading and extreme eigenpairs of a symmetric matrix, with residuals and a verdict."""
+"""Leading and extreme eigenpairs of a symmetric matrix, with measured residuals."""
 
 import numpy as np
 import scipy.linalg

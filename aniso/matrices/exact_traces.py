@@ -1,8 +1,8 @@
 """Exact traces ``Tr A`` and ``Tr(A B)`` of arrays and operators, in blocks, at a stated cost.
 
-The functions trust what they are given: symmetric float arrays or operators, as
-:func:`aniso.matrices.operands.symmetric` returns them. :mod:`aniso.matrices.indicators` is the
-door.
+The functions do not check their arguments: symmetric float arrays or operators, as
+:func:`aniso.matrices.operands.symmetric` returns them. The functions of
+:mod:`aniso.matrices.indicators` check theirs.
 """
 
 import numpy as np
@@ -40,7 +40,7 @@ def trace(matrix, *, max_products=operands.MAX_PRODUCTS):
 
 
 def nonzero_trace(name, matrix, *, max_products=operands.MAX_PRODUCTS):
-    """Exact trace that a ratio may divide by; one that is zero to rounding is refused.
+    """Return the exact trace as a divisor; refuse one that is zero to rounding.
 
     Raises
     ------
@@ -67,8 +67,8 @@ def significant_trace(matrix, *, max_products=operands.MAX_PRODUCTS):
 
     Notes
     -----
-    The rounding of the trace of a sum of squares is 0. A covariance that is centred in its products
-    states what rounding leaves of it, `trace_rounding`. Otherwise the rounding is
+    The rounding of the trace of a sum of squares is 0. A covariance that subtracts the mean from
+    products states its own, `trace_rounding`. Otherwise the rounding is
     ``8 eps max(sum_i |A_ii|, |A|_F)``. Of an operator, |A z| with random signs z stands for
     |A|_F, at one product.
 

@@ -74,7 +74,7 @@ class FactoredCovariance(PlacedOperator, _Covariance):
     scale : float
         Non-negative factor of the sum.
     convention : Convention, optional
-        What it is the covariance of, where that is known.
+        Its convention, if known.
     mean : array, shape (D,), optional
         The mean g that is subtracted from each row; None where the rows are taken as they are.
 
@@ -85,8 +85,8 @@ class FactoredCovariance(PlacedOperator, _Covariance):
     rows : ndarray, shape (n, D)
         The deviations, an array that is kept, or one that is formed anew.
     place : places.Place
-        Where the gradients live. Products, sums and projections of arrays of the host return to
-        the host; samples stay with the gradients; rows, diagonal and eigenpairs are NumPy arrays.
+        Where the gradients are. Products of NumPy arrays are NumPy arrays, as are rows, diagonal
+        and eigenpairs. Samples are at the place.
 
     Notes
     -----
@@ -254,13 +254,13 @@ class FactoredCovariance(PlacedOperator, _Covariance):
         Parameters
         ----------
         rng : numpy.random.Generator
-            Draws xi on the host, so that a seed means the same numbers at every place.
+            Draws xi in NumPy, so that a seed gives the same numbers at every place.
         num_samples : int
 
         Returns
         -------
         array, shape (num_samples, D)
-            Where the gradients live.
+            At the place of the gradients.
 
         Notes
         -----
@@ -320,7 +320,7 @@ class DiagonalCovariance(_Covariance):
     variances : array_like, shape (D,)
         Non-negative.
     convention : Convention, optional
-        What it is the covariance of, where that is known.
+        Its convention, if known.
 
     Examples
     --------

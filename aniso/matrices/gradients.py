@@ -1,4 +1,4 @@
-"""The gradients of the single examples, as an array (N, D) or as what computes its products."""
+"""Gradients of the examples: an array (N, D), or an object that computes its products."""
 
 import abc
 
@@ -170,7 +170,7 @@ class ArrayGradients(ExampleGradients):
 
 
 def example_gradients(gradients):
-    """Return gradients of the examples in the form that covariances are made of.
+    """Return gradients of the examples with the members that covariances need.
 
     Parameters
     ----------
@@ -262,7 +262,7 @@ def _checked(name, value):
 
 
 def _deviations(gradients, eps):
-    """Deviations from the mean gradient; zero where they are nothing but its rounding."""
+    """Return the deviations from the mean gradient; zero where they are only its rounding."""
     memory.require(
         gradients.nbytes, "the centred copy of the per-example gradients", "use fewer examples"
     )

@@ -1,4 +1,4 @@
-"""Linear operators that compute where their data live, for vectors from there or from the host."""
+"""Linear operators that compute where their data are, for vectors there or in NumPy."""
 
 import itertools
 
@@ -13,9 +13,9 @@ from aniso.matrices import operands
 class PlacedOperator(LinearOperator):
     """A SciPy operator with block products at a place.
 
-    A subclass defines ``_product(vectors)`` for a block (D, K) at its place. The product of vectors
-    of the host returns to the host, so that every eigensolver works with any operator; the product
-    of vectors at the place stays there.
+    A subclass defines ``_product(vectors)`` for a block (D, K) at its place. The product of NumPy
+    vectors is a NumPy array, so that every eigensolver works with any operator. The product of
+    vectors at the place stays there.
 
     Attributes
     ----------
@@ -68,7 +68,7 @@ class SymmetricOperator(PlacedOperator):
     diagonal : callable, optional
         () -> (D,), exact. Without it, `trace` and `diagonal` take D products.
     place : places.Place
-        Where the product is computed; vectors of the host are sent there and back.
+        Where the product is computed; NumPy vectors are sent there and back.
     blocks : dict of str to slice, optional
         Parts of 0..D by name, for :func:`aniso.matrices.alignment_by_block`.
 
@@ -111,7 +111,7 @@ class SymmetricOperator(PlacedOperator):
         return self._diagonal is not None
 
     def diagonal(self, *, max_products=operands.MAX_PRODUCTS):
-        """Exact diagonal, shape (D,), on the host.
+        """Exact diagonal, shape (D,), a NumPy array.
 
         Raises
         ------

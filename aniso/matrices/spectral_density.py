@@ -40,7 +40,7 @@ class SpectralDensity:
     weights: np.ndarray
 
     def mean_of(self, function):
-        """Estimate of ``(1/D) sum_i function(lambda_i)``, function elementwise.
+        """Estimate ``(1/D) sum_i function(lambda_i)``, function elementwise.
 
         Parameters
         ----------
@@ -54,12 +54,12 @@ class SpectralDensity:
         return Estimate.from_samples((self.weights * function(self.nodes)).sum(axis=1))
 
     def share_above(self, threshold):
-        """Estimate of the share of eigenvalues above `threshold`."""
+        """Estimate the share of eigenvalues above `threshold`."""
         return self.mean_of(lambda t: (t > threshold).astype(float))
 
 
 def lanczos_quadrature(matrix, *, num_probes, num_steps, rng, points=None, width=None):
-    """Spectral density of a symmetric matrix, estimated from random probes.
+    """Estimate the spectral density of a symmetric matrix from random probes.
 
     Parameters
     ----------
@@ -71,7 +71,7 @@ def lanczos_quadrature(matrix, *, num_probes, num_steps, rng, points=None, width
         Lanczos steps m, 1 <= m <= D.
     rng : numpy.random.Generator
     points : array_like, shape (n,), optional
-        Where the density is wanted; 512 points over the nodes if not given.
+        Points at which the density is returned; 512 points over the nodes if not given.
     width : float, optional
         Smoothing; 1 % of the range of the nodes if not given.
 

@@ -12,7 +12,7 @@ from aniso.matrices.factored import DiagonalCovariance, is_factored
 
 
 def alignment_hutchinson(hessian, covariance, num_probes, rng):
-    """Alignment ``Tr(H Sigma)`` from random probes, one product of H each.
+    """Estimate the alignment ``Tr(H Sigma)`` from random probes, one product of H each.
 
     Parameters
     ----------
@@ -61,7 +61,7 @@ def alignment_hutchinson(hessian, covariance, num_probes, rng):
 
 
 def alignment_by_examples(hessian, per_example_gradients, num_sampled, rng):
-    """Alignment ``Tr(H Sigma_1)`` from a sample of examples, ``(g_i - g)^T H (g_i - g)``.
+    """Estimate ``Tr(H Sigma_1)`` as the mean of ``(g_i - g)^T H (g_i - g)`` of sampled examples.
 
     Parameters
     ----------
@@ -118,7 +118,7 @@ def alignment_by_examples(hessian, per_example_gradients, num_sampled, rng):
 
 
 def rademacher(rng, shape):
-    """Independent signs -1.0 and 1.0 of equal probability."""
+    """Draw independent signs -1.0 and 1.0 of equal probability."""
     return 2.0 * rng.integers(0, 2, size=shape, dtype=np.int8) - 1.0
 
 

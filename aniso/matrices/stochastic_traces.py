@@ -33,7 +33,7 @@ __all__ = [
 
 
 def hutchinson(operator, num_products, rng):
-    """Hutchinson's estimate of ``Tr A``, the mean of ``z^T A z`` over Rademacher vectors z.
+    """Estimate ``Tr A`` by Hutchinson's mean of ``z^T A z`` over Rademacher vectors z.
 
     Parameters
     ----------
@@ -78,10 +78,10 @@ def hutchinson(operator, num_products, rng):
 
 
 def hutch_plus_plus(operator, num_products, rng):
-    """Hutch++ estimate ``Tr(Q^T A Q) + mean of g^T (I - QQ^T) A (I - QQ^T) g``.
+    """Estimate ``Tr A`` by Hutch++, ``Tr(Q^T A Q) + mean of g^T (I - QQ^T) A (I - QQ^T) g``.
 
-    Q spans the image of m/3 random vectors, which holds the leading eigenvectors approximately;
-    the trace within it is exact, the rest is Hutchinson's.
+    Q spans the image of m/3 random vectors, which contains the leading eigenvectors approximately.
+    The trace within it is exact; Hutchinson's probes estimate the rest.
 
     Parameters
     ----------
@@ -132,9 +132,9 @@ def hutch_plus_plus(operator, num_products, rng):
 
 
 def xtrace(operator, num_products, rng):
-    """XTrace estimate of ``Tr A``: the mean of n = m/2 leave-one-out Hutch++ estimates.
+    """Estimate ``Tr A`` by XTrace, the mean of n = m/2 leave-one-out Hutch++ estimates.
 
-    Estimate i takes the basis from all test vectors but the i-th, which probes the rest.
+    Estimate i uses the basis of all test vectors except the i-th, which probes the rest.
 
     Parameters
     ----------

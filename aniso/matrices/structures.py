@@ -1,9 +1,9 @@
-"""The noise structures that are compared at equal trace: isotropic, diagonal, leading, Hessian.
+"""Noise structures for comparison at equal trace: isotropic, diagonal, leading, Hessian.
 
 "Equal magnitude" means the same expected squared norm ``E|eps|^2 = Tr Sigma``. Each function takes
-the covariance that is to be replaced, in whatever convention, and returns one in the same units: an
-array for an array, and an operator (:mod:`aniso.matrices.factored`) for an operator, which
-never forms D x D.
+the covariance that is to be replaced, in any convention, and returns one in the same units. The
+result is an array for an array, and an operator (:mod:`aniso.matrices.factored`) for an operator,
+which never forms D x D.
 """
 
 import numpy as np
@@ -274,7 +274,7 @@ def _some_positive(values):
 
 
 def _like(given, result):
-    """The result in the form of the covariance that was given, and in its convention."""
+    """Return the result in the form and the convention of the covariance that was given."""
     if not operands.is_operator(given):
         result = operands.to_dense(result)
     return with_convention(result, convention.convention_of(given))
