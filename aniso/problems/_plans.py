@@ -25,7 +25,7 @@ FAST_FORM = (
     "and functions of single entries of autograd.numpy), without a loop over examples"
 )
 FEWER_VECTORS = (
-    "a product with fewer vectors takes fewer passes (curvature.hessian_operator); "
+    "a product with fewer vectors takes fewer passes (problem.at(theta).hessian); "
     "networks.Network has faster ones for networks"
 )
 
