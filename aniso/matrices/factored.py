@@ -16,7 +16,6 @@ estimators use nothing else, so that an object with these members takes part.
 """
 
 import math
-import numbers
 from functools import cached_property
 
 import numpy as np
@@ -25,46 +24,14 @@ from scipy.sparse.linalg import LinearOperator
 from aniso import checks, memory
 from aniso.arrays import functions, places, transfer
 from aniso.matrices import centred_squares, operands
+from aniso.matrices._covariance import CovarianceOperator
 from aniso.matrices._factored_pairs import leading_pairs
 from aniso.matrices.covariance_arrays import with_convention
 from aniso.matrices.gradients import ExampleGradients, held_rows
 from aniso.matrices.operators import PlacedOperator
 
 
-class _Covariance(LinearOperator):
-    """Multiples, the transpose and the convention that all covariances share."""
-
-    symmetric_by_construction = True
-    convention = None
-
-    def dot(self, x):
-        """Product with a vector, a block of vectors or an operator."""
-        checks.refuse_loss_of_meaning("the right factor", x)
-        return super().dot(x)
-
-    def __mul__(self, other):
-        return self._multiple(other) if np.isscalar(other) else super().__mul__(other)
-
-    def __rmul__(self, other):
-        return self._multiple(other) if np.isscalar(other) else super().__rmul__(other)
-
-    def __truediv__(self, other):
-        return self._multiple(1 / other) if np.isscalar(other) and other else NotImplemented
-
-    def _multiple(self, factor):
-        real = isinstance(factor, numbers.Real) and 0 <= factor < math.inf
-        if not real:
-            return super().__mul__(factor)
-        convention = None if self.convention is None else self.convention.scaled(factor)
-        return self.rescaled(float(factor), convention)
-
-    def _adjoint(self):
-        return self
-
-    _transpose = _adjoint
-
-
-class FactoredCovariance(PlacedOperator, _Covariance):
+class FactoredCovariance(PlacedOperator, CovarianceOperator):
     """Covariance ``Sigma = scale * sum_i (g_i - g)(g_i - g)^T``, kept as its factor.
 
     Parameters
@@ -312,7 +279,7 @@ class FactoredCovariance(PlacedOperator, _Covariance):
         return f"<{type(self).__name__}, D = {self.shape[0]}, {self.num_rows} rows{known}>"
 
 
-class DiagonalCovariance(_Covariance):
+class DiagonalCovariance(CovarianceOperator):
     """Covariance ``diag(variances)``: independent noise in each parameter.
 
     Parameters
