@@ -8,7 +8,7 @@ from matplotlib.figure import Figure as Canvas
 from analysis import claims, fashion_mnist, figure_command, figure_style
 from analysis.figure import Figure
 from aniso import descent
-from aniso.descent import batch_covariance, hessian_pairs
+from aniso.descent import batch_noise, hessian_pairs
 from aniso.matrices import convention, eigenpairs, noise
 from aniso.runs import run_directory
 
@@ -104,9 +104,7 @@ def _variants(unit, theta):
     )
     at = network.at(theta)
     total = noise.minibatch_covariance(at.noise, unit["batch_size"], replacement=True).trace()
-    from_batches = [
-        batch_covariance.batch_covariance(at, settings, rng).trace() for _ in range(_EPOCHS)
-    ]
+    from_batches = [batch_noise.batch_covariance(at, settings, rng).trace() for _ in range(_EPOCHS)]
     kept = at.noise.leading_eigenpairs(_LEADING).values.sum()
     leading = eigenpairs.leading_eigenpairs(at.hessian, 1, tolerance=1e-7, block_size=8)
     largest = eigenpairs.leading_eigenpairs(

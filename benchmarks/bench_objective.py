@@ -1,11 +1,10 @@
-"""Seconds of per-example gradients and Hessian products by one pass, by broadcasting, by a loop.
+"""Seconds of per-example gradients and Hessian products: network, broadcasting, loop.
 
     python benchmarks/bench_objective.py results.json
 
 writes a list of records {quantity, model, num_examples, dtype, implementation, seconds}, seconds
-the median of several runs. These figures decide the rules of ``aniso.problems._plans`` and the
-sizes of a pass in ``aniso.problems.model_objective``. Run it with one thread of linear algebra
-(OMP_NUM_THREADS=1) on a quiet machine.
+the median of several runs. These figures decide the rules of ``aniso.problems._plans``. Run it with
+one thread of linear algebra (OMP_NUM_THREADS=1) on a quiet machine.
 """
 
 import argparse
@@ -16,12 +15,11 @@ import time
 
 import numpy as np
 
+from aniso import networks
 from aniso.problems import (
+    AutogradModel,
     ClippedSquaredLoss,
     LogisticLoss,
-    ModelObjective,
-    MultilayerPerceptron,
-    OneHiddenLayer,
     SoftmaxCrossEntropy,
     _plans,
 )
@@ -30,52 +28,41 @@ from aniso.runs import files
 NUM_VECTORS = 32
 
 
-def problems(rng):
-    """Pairs (name, ModelObjective, theta) from tiny to the network of Figure 4."""
+def cases(rng):
+    """Tuples (name, stack, loss, inputs, labels, theta) from tiny to the network of Figure 4."""
     for widths, num_examples in (((10, 10, 3), 50), ((20, 20, 10), 200), ((100, 100, 10), 100)):
-        model = MultilayerPerceptron(widths, "tanh")
+        stack = networks.multilayer_perceptron(widths, "tanh")
         inputs = rng.standard_normal((num_examples, widths[0]))
         labels = rng.integers(0, widths[-1], num_examples)
-        objective = ModelObjective(model, SoftmaxCrossEntropy(), inputs, labels)
-        yield "-".join(map(str, widths)), objective, model.initial_parameters(rng)
-    model = OneHiddenLayer(2, 512)
+        theta = stack.initial_parameters(rng)
+        yield "-".join(map(str, widths)), stack, SoftmaxCrossEntropy(), inputs, labels, theta
+    stack = networks.one_hidden_layer(2, 512)
     inputs = rng.uniform(-2, 2, (1000, 2))
-    labels = inputs[:, 0] >= inputs[:, 1]
-    theta = 0.35 * model.initial_parameters(rng)
+    labels = (inputs[:, 0] >= inputs[:, 1]).astype(int)
+    theta = 0.35 * stack.initial_parameters(rng)
     for loss in (ClippedSquaredLoss(), LogisticLoss()):
         name = f"one hidden layer 2-512-1 {type(loss).__name__}"
-        yield name, ModelObjective(model, loss, inputs, labels), theta
+        yield name, stack, loss, inputs, labels, theta
 
 
-def timings(objective, theta, rng):
+def timings(layered, direct, theta, rng):
     """Triples (quantity, implementation, function without arguments)."""
-    direct = AutogradProblem(composed(objective), objective.inputs, objective.targets)
     vectors = rng.standard_normal((theta.size, NUM_VECTORS))
-    layered = "layers, one traced pass"
-    yield "gradient", layered, lambda: objective.gradient(theta)
+    yield "gradient", "network", lambda: layered.gradient(theta)
     yield "gradient", "autograd", lambda: direct.gradient(theta)
-    yield "per_example_gradients", layered, lambda: objective.per_example_gradients(theta)
+    yield "per_example_gradients", "network", lambda: layered.per_example_gradients(theta)
     for name in ("broadcast", "loop"):
-        yield "per_example_gradients", name, forced(name, direct.per_example_gradients, theta)
+        yield "per_example_gradients", name, forced(name, direct.example_gradients, theta)
     quantity = f"hessian_product, {NUM_VECTORS} vectors"
-    yield quantity, "layers", lambda: objective.hessian_product(theta, vectors)
+    yield quantity, "network", lambda: layered.hessian_product(theta, vectors)
     for name in ("broadcast", "loop"):
         yield quantity, name, forced(name, direct.hessian_product, theta, vectors)
     if theta.size < 2000:
-        yield "hessian", "layers", lambda: objective.hessian(theta)
-
-
-def composed(objective):
-    """The model's loss as a user would write it, for Objective."""
-
-    def loss(theta, inputs, targets):
-        return objective.output_loss(objective.model.outputs(theta, inputs), targets)
-
-    return loss
+        yield "hessian", "network", lambda: layered.hessian(theta)
 
 
 def forced(method, function, *arguments):
-    """The function with the rules of derivative_plans set so that `method` is taken."""
+    """The function with the rules of _plans set so that `method` is taken."""
     column = 2**40 if method == "broadcast" else 0
     passes = {"BLOCK_COLUMN_ENTRIES": column}
     if method == "broadcast":
@@ -117,12 +104,13 @@ def median_seconds(function, num_runs=7, limit=5.0):
 def records():
     """All measurements, as dictionaries."""
     rng = np.random.default_rng(0)
-    for model, objective, theta in problems(rng):
-        for quantity, implementation, function in timings(objective, theta, rng):
+    for model, *parts, theta in cases(rng):
+        layered, direct = networks.Network(*parts, num_threads=1), AutogradModel(*parts)
+        for quantity, implementation, function in timings(layered, direct, theta, rng):
             yield {
                 "quantity": quantity,
                 "model": model,
-                "num_examples": objective.num_examples,
+                "num_examples": layered.num_examples,
                 "dtype": "float64",
                 "implementation": implementation,
                 "seconds": median_seconds(function),

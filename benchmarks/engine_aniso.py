@@ -84,7 +84,7 @@ def _fresh_trace(at):
 
 
 def autograd(problem):
-    """The same network through autograd, as an Objective of it would run."""
+    """The same network through autograd alone."""
     import autograd.numpy as anp
     from autograd import grad
 

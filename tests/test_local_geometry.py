@@ -61,7 +61,7 @@ class LinearOutputs(Problem):
 
     # as a loss of the outputs
 
-    def hessian(self, outputs, targets=None):
+    def hessian(self, outputs, targets=None):  # noqa: ARG002
         # called with theta as a problem, with outputs and targets as a loss
         return super().hessian(outputs) if np.ndim(outputs) == 1 else self.weights
 

@@ -40,7 +40,9 @@ def broadcasting_loss(theta, x, y):
 
 
 def looping_loss(theta, x, y):
-    return anp.stack([anp.sum(anp.sin(theta) * row) ** 2 - label for row, label in zip(x, y)])
+    return anp.stack(
+        [anp.sum(anp.sin(theta) * row) ** 2 - label for row, label in zip(x, y, strict=True)]
+    )
 
 
 class Bump:

@@ -20,7 +20,7 @@ __getattr__, __dir__, __all__ = lazy_loader.attach(
     __name__,
     submodules=[
         "adam",
-        "batch_covariance",
+        "batch_noise",
         "batches",
         "generator_states",
         "hessian_pairs",

@@ -5,21 +5,21 @@ import numpy as np
 from aniso import checks
 
 
-def adam_iterates(objective, theta, learning_rates, *, decay_rates=(0.9, 0.999), floor=1e-8):
-    """Iterates of Adam: ``theta <- theta - eta_k m_k / (sqrt(v_k) + floor)``.
+def adam_iterates(problem, theta, learning_rates, *, decay_rates=(0.9, 0.999), floor=1e-8):
+    """Yield the iterates of Adam, ``theta <- theta - eta_k m_k / (sqrt(v_k) + floor)``.
 
     m and v are the bias-corrected running means of the gradient and of its square.
 
     Parameters
     ----------
-    objective : object with ``gradient(theta) -> (D,)``
-        Loss to minimise.
+    problem : problems.Problem
+        Mean loss to minimise; only its gradient is used.
     theta : array_like, shape (D,)
         Start; it is not changed.
     learning_rates : iterable of float
         Step size of each iteration; its length is the number of iterations.
     decay_rates : tuple of float
-        Memory of m and of v, each in [0, 1).
+        Decay rates of m and of v, each in [0, 1).
     floor : float
         Added to the root, in the units of the gradient.
 
@@ -56,7 +56,7 @@ def adam_iterates(objective, theta, learning_rates, *, decay_rates=(0.9, 0.999),
     floor = checks.number("floor", floor, low=0)
     mean, square = np.zeros_like(theta), np.zeros_like(theta)
     for count, learning_rate in enumerate(learning_rates, start=1):
-        gradient = objective.gradient(theta)
+        gradient = problem.gradient(theta)
         if not np.isfinite(gradient).all():
             raise FloatingPointError(
                 f"the gradient is not finite at iteration {count} of Adam; "

@@ -17,7 +17,7 @@ class BatchSampler:
     order : ndarray of int, shape (N,)
         Order of the present epoch ("epochs" only; empty before the first and otherwise).
     position : int
-        How much of the order has been used.
+        Number of indices of the order already drawn.
 
     Examples
     --------
@@ -32,7 +32,7 @@ class BatchSampler:
         self.order, self.position = np.zeros(0, dtype=np.int64), 0
 
     def draw(self, rng):
-        """Indices of the next batch, shape (m,)."""
+        """Draw the indices of the next batch, shape (m,)."""
         if self.sampling == "with_replacement":
             return rng.integers(self.num_examples, size=self.batch_size)
         if self.sampling == "without_replacement":

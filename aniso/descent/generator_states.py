@@ -6,7 +6,7 @@ import numpy as np
 
 
 def state_text(rng):
-    """The generator's state as JSON.
+    """Return the state of a generator as JSON.
 
     Examples
     --------
@@ -20,7 +20,7 @@ def state_text(rng):
 
 
 def restored(text):
-    """A generator in the state that :func:`state_text` wrote."""
+    """Return a generator in the state that :func:`state_text` wrote."""
     state = json.loads(text, object_hook=_from_plain)
     bit_generator = getattr(np.random, state["bit_generator"])()
     bit_generator.state = state

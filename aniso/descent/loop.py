@@ -10,7 +10,7 @@ import numpy as np
 from aniso import checks
 from aniso.arrays import transfer
 from aniso.descent import start_witness
-from aniso.descent.batch_covariance import exact_batch_covariance
+from aniso.descent.batch_noise import exact_batch_covariance
 from aniso.descent.measurements import Measurements
 from aniso.descent.run_state import RunState, columns
 from aniso.descent.settings import Settings
@@ -21,14 +21,14 @@ from aniso.runs import interruptions
 SECONDS_BETWEEN_CHECKPOINTS = 10.0
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class DescentResult:
-    """A run of descent, whole or ended by divergence.
+    """Result of a run of descent, finished or ended by divergence.
 
     Attributes
     ----------
     theta : ndarray, shape (D,)
-        Last iterate; of a diverged run the last finite one that was recorded or stepped to.
+        Last iterate; of a diverged run the last finite one.
     step : int
         Steps done.
     status : {"finished", "diverged"}
@@ -46,6 +46,14 @@ class DescentResult:
     status: str
     message: str
     records: dict
+
+    def __repr__(self):
+        text = f"<DescentResult: {self.status} after {self.step} steps, D = {len(self.theta)}"
+        if len(self.records.get("loss", ())):
+            text += f", last recorded loss {float(self.records['loss'][-1]):.6g}"
+        if self.records:
+            text += f"; records of {', '.join(self.records)}"
+        return text + (f"; {self.message}>" if self.message else ">")
 
 
 def simulate_descent(problem, theta, settings, rng, *, measurements=None, run=None, progress=None):

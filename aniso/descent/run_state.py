@@ -11,7 +11,7 @@ from aniso.runs import parameter_differences
 
 
 class RunState:
-    """Everything that the next step depends on, and the records of the steps before it.
+    """All that the next step depends on, and the records of the steps before it.
 
     Parameters
     ----------
@@ -27,8 +27,8 @@ class RunState:
 
     Notes
     -----
-    Of the noise covariance nothing is stored: a state is to be saved where the covariance is due,
-    or at the end of the run, in both cases before this step's record.
+    The noise covariance is not stored. Save a state where the covariance is due, or at the end of
+    the run, in both cases before this step's record.
     """
 
     def __init__(self, theta, rng, settings, measurements, num_examples, witnesses):
@@ -47,7 +47,7 @@ class RunState:
         return arrays | {f"record_{k}": v for k, v in columns(self.records).items()}
 
     def details(self):
-        """The rest of the state, and the settings that it belongs to, as plain data."""
+        """Settings, generators and the rest of the state, as plain data."""
         return {
             "settings": self.settings.parameters(),
             "measurements": self.measurements.parameters(),
@@ -62,7 +62,7 @@ class RunState:
 
         Parameters
         ----------
-        stored : run_store.Stored
+        stored : runs.run_directory.Stored
 
         Raises
         ------
@@ -135,9 +135,9 @@ class RunState:
 
 
 def columns(records):
-    """Records as arrays: a list of dictionaries becomes a dictionary of arrays.
+    """Return the records as a dictionary of arrays.
 
-    The first record gives the names; NaN stands for what a diverged run could not measure.
+    The first record gives the names. NaN fills the quantities that a diverged run did not measure.
 
     Examples
     --------

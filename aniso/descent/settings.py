@@ -1,4 +1,4 @@
-"""Settings of one run: every option that changes the mathematics has a name here."""
+"""Settings of one run: all options that change the mathematics."""
 
 from dataclasses import asdict, dataclass, fields
 
@@ -36,20 +36,20 @@ class Settings:
     rescaled : bool
         Whether "gld_leading" and "gld_hessian" get the trace Tr Sigma_t.
     covariance_source : {"examples", "batches"}
-        Sigma_t exactly from per-example gradients, or estimated from the disjoint batches of one
-        shuffled epoch (as the published scripts do).
+        Sigma_t exact from per-example gradients, or estimated from the disjoint batches of one
+        shuffled epoch, as in the published scripts.
     eigenvalues : {"positive", "magnitude"}
-        Which eigenpairs of H carry the noise of "gld_hessian": the largest, or the largest in
-        magnitude by their absolute values (as the published scripts do).
+        Eigenpairs of H that carry the noise of "gld_hessian": the largest, or the largest in
+        magnitude by their absolute values, as in the published scripts.
     injection : {"every_step", "refresh_steps"}
-        Whether noise is added in every step or only where its covariance is evaluated (as the
-        published "leading" script does), which divides its mean square by the interval.
+        Steps in which noise is added: all, or only those that evaluate its covariance, as in the
+        published "leading" script. The latter divides its mean square by the interval.
     power_iterations : int or None
         Power iterations for "gld_first_eigenvector"; None for an eigenvector with residual bound.
     eigen_tolerance : float
         Residual of the Hessian's eigenpairs relative to its norm. In ten steps the Hessian itself
         moves by a residual of 0.3, so that the default of 1e-2 is far finer than the refreshes.
-        From 1e-4 on, products are those of a network in single precision.
+        From 1e-4 on, a network computes its products in single precision.
     divergence_loss : float
         A recorded loss above it ends the run as diverged.
 
@@ -127,7 +127,7 @@ whose noise it imitates
                 yield name, checks.flag(name, value)
 
     def check_examples(self, num_examples):
-        """Refusal of batches that N examples cannot fill.
+        """Refuse batches that N examples can't fill.
 
         Raises
         ------
@@ -154,18 +154,18 @@ whose noise it imitates
 
 
 def as_stated(dynamics, **settings):
-    """The dynamics as the paper states them: exact Sigma_t, same trace, noise in every step.
+    """Return settings as the paper states them: exact Sigma_t, same trace, noise in every step.
 
-    "gld_leading" and "gld_hessian" are refreshed every 10 steps, as stated there. So is
-    "gld_first_eigenvector", whose interval is this project's choice, as is an eigenvector found to
-    `eigen_tolerance` in the place of 30 power iterations. All other noise is evaluated in every
+    "gld_leading" and "gld_hessian" are refreshed every 10 steps, as the paper states. The interval
+    of "gld_first_eigenvector", 10 steps too, is this project's choice. So is its eigenvector, found
+    to `eigen_tolerance` instead of by 30 power iterations. All other noise is evaluated in every
     step.
 
     Parameters
     ----------
     dynamics : str
     settings
-        Fields of :class:`Settings`; those given win.
+        Fields of :class:`Settings`; they replace the choices made here.
 
     Returns
     -------
@@ -178,7 +178,7 @@ def as_stated(dynamics, **settings):
 
 
 def as_published(dynamics, **settings):
-    """The dynamics as the published scripts do them, where they differ from the paper.
+    """Return settings as in the published scripts, where they differ from the paper.
 
     Sigma_t from the disjoint batches of one shuffled epoch (ddof 1) and batches by epoch; the
     leading noise truncated, not rescaled, and added on one step in ten; the Hessian's eigenvalues
@@ -188,7 +188,7 @@ def as_published(dynamics, **settings):
     ----------
     dynamics : str
     settings
-        Fields of :class:`Settings`; those given win.
+        Fields of :class:`Settings`; they replace the choices made here.
 
     Returns
     -------

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from aniso.descent.batch_covariance import batch_covariance
+from aniso.descent.batch_noise import batch_covariance
 from aniso.descent.hessian_pairs import hessian_eigenpairs, power_iteration
 from aniso.matrices import DiagonalCovariance, structures
 

@@ -1,4 +1,4 @@
-"""Does a user's loss broadcast over leading axes? A probe on three examples decides."""
+"""Test on three examples whether a loss broadcasts over leading axes."""
 
 import autograd.numpy as anp
 import numpy as np
@@ -10,8 +10,9 @@ TOLERANCE = 1e-10  # rounding of a reordered sum is far below, any wrong pairing
 
 
 def broadcasts(loss, theta, inputs, targets):
-    """Whether ``loss`` maps theta (..., D), inputs (..., n, d), targets (..., n) to (..., n).
+    """Return whether a loss broadcasts over leading axes.
 
+    It then maps theta (..., D), inputs (..., n, d), targets (..., n) to losses (..., n).
     Two layouts are tried at two distinct perturbations of theta on three examples: several thetas
     on shared examples, theta (2, D); and one theta an example, theta (3, D), inputs (3, 1, d),
     targets (3, 1). Values and gradients must agree with separate calls.
@@ -27,8 +28,8 @@ def broadcasts(loss, theta, inputs, targets):
     Returns
     -------
     bool
-        False also where the probe raises anything or meets a non-finite number: the separate
-        calls are then the way that is certainly right.
+        False also where an error or a non-finite number occurs: separate calls are right in any
+        case.
 
     Notes
     -----

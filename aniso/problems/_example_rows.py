@@ -1,10 +1,10 @@
 """Per-example gradients of a user's loss from one trace of a batch of examples.
 
-The parameters of most losses meet the examples in a few operations: a matrix product
-``X @ theta``, a bias that is added, a number that multiplies a column. Beyond them every entry of
-an array belongs to one example, and one pass back through the batch gives the derivative of each
-loss in that array. The operation itself and what was done to the parameters before it (a slice, a
-shape) are then followed back with an axis for the examples.
+In most losses a few operations combine parameters with examples: a matrix product ``X @ theta``, a
+bias that is added, a number that multiplies a column. After these, every entry of an array belongs
+to one example. One pass back through the batch therefore gives the derivative of each loss in that
+array. The operation itself, and earlier operations on the parameters such as slices, are then
+differentiated with an additional axis for the examples.
 """
 
 import math
@@ -36,11 +36,11 @@ _PARAMETERS, _SILENT = "parameters", "silent"  # roles of arrays that belong to 
 
 
 class Unsupported(Exception):
-    """The parameters meet the examples in a way that is not followed here."""
+    """Parameters and examples are combined by an operation that is not followed here."""
 
 
 def is_followed(loss, theta, inputs, targets):
-    """Whether :func:`traced_rows` works for a loss, found out on at most five examples.
+    """Return whether :func:`traced_rows` works for a loss, by a test on at most five examples.
 
     Parameters
     ----------
@@ -52,8 +52,8 @@ def is_followed(loss, theta, inputs, targets):
     Returns
     -------
     bool
-        False also where the rows differ from separate calls for each example, or where anything
-        raises: separate calls are then the way that is certainly right.
+        False also where the rows differ from separate calls for each example, or an error occurs:
+        separate calls are right in any case.
 
     Examples
     --------
@@ -79,10 +79,10 @@ def is_followed(loss, theta, inputs, targets):
 
 
 def rows(loss, theta, inputs, targets):
-    """Gradients of the losses, shape (n, D): :func:`traced_rows` or, at another theta, not.
+    """Gradients of the losses, shape (n, D), by :func:`traced_rows` where it works at this theta.
 
-    A loss that was followed at one theta may take another way at the next; then there are separate
-    calls.
+    A loss may branch at another theta into operations that are not followed. Separate calls then
+    give the gradients.
     """
     try:
         return traced_rows(loss, theta, inputs, targets)

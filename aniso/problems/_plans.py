@@ -1,4 +1,4 @@
-"""How a derivative of a user's loss will be computed, and what it will cost, stated beforehand."""
+"""The plan of a derivative: the method and its cost, stated before it is computed."""
 
 import math
 import statistics
@@ -25,18 +25,18 @@ FAST_FORM = (
     "and functions of single entries of autograd.numpy), without a loop over examples"
 )
 FEWER_VECTORS = (
-    "a product with fewer vectors takes fewer passes (curvature.hessian_operator); "
+    "a product with fewer vectors takes fewer passes (problem.at(theta).hessian); "
     "networks.Network has faster ones for networks"
 )
 
 
 class LongLoopWarning(UserWarning):
-    """A loop of many backward passes is about to run; says how many, and for how long."""
+    """A loop of many backward passes begins; the message states their number and the time."""
 
 
 @dataclass(frozen=True)
 class Plan:
-    """Way in which one derivative is computed.
+    """Method and cost of one derivative.
 
     Attributes
     ----------
@@ -50,7 +50,7 @@ class Plan:
     chunk : int
         Rows or columns computed by one pass.
     reason : str
-        Why this method.
+        Reason for the method.
 
     Examples
     --------

@@ -6,7 +6,7 @@ from autograd.tracer import Node, isbox, new_box, notrace_primitives, toposort, 
 
 
 def traced(function, point):
-    """Pull-back and value of a function at a point, from one traced evaluation.
+    """Return pull-back and value of a function at a point, from one traced evaluation.
 
     Parameters
     ----------
@@ -39,7 +39,7 @@ def traced(function, point):
 
 
 def largest_intermediate(function, theta):
-    """Entries of the largest array on the way from theta to ``function(theta)``.
+    """Number of entries of the largest array between theta and ``function(theta)``.
 
     Examples
     --------
@@ -52,7 +52,7 @@ def largest_intermediate(function, theta):
 
 
 def recorded(function, point):
-    """Operations on the way from a point to ``function(point)``, in an order of evaluation.
+    """Return the operations between a point and ``function(point)``, in order of evaluation.
 
     Returns
     -------
@@ -77,11 +77,11 @@ class RecordedNode(Node):
     function : callable
         Primitive that made the value; None for the point.
     arguments, keywords : tuple, dict
-        What it was called with, as plain arrays.
+        Arguments of the call, as plain arrays.
     numbers : tuple of int
         Positions of the arguments that depend on the point.
     parents : tuple of RecordedNode
-        Where these came from.
+        Nodes of these arguments.
     """
 
     __slots__ = ["arguments", "function", "keywords", "numbers", "parents", "value"]
@@ -115,7 +115,7 @@ class _SizeNode(Node):
         self.largest = size
 
 
-# comparisons and the like are followed no further here than in a gradient
+# comparisons and the like end the graph here as they do in a gradient
 notrace_primitives[_SizeNode] = notrace_primitives[VJPNode]
 notrace_primitives[RecordedNode] = notrace_primitives[VJPNode]
 

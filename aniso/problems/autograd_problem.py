@@ -125,7 +125,8 @@ class AutogradProblem(Problem):
 
         Notes
         -----
-        Cost as ``plan(theta)["per_example_gradients"]`` states, and one gradient at the first theta.
+        Cost as ``plan(theta)["per_example_gradients"]`` states, and one gradient at the first
+        theta.
         """
         theta = self.check_theta(theta)
         _plans.require_matrix(

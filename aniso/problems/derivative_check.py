@@ -31,13 +31,13 @@ class TaylorResult:
     Attributes
     ----------
     quantity : str
-        Which derivative.
+        Name of the derivative.
     right : bool
     slope : float
         Lowest fitted slope of the remainder over the directions; nan where the remainder is at
         rounding level throughout.
     message : str
-        What was found.
+        The finding in words.
     """
 
     quantity: str
@@ -51,7 +51,7 @@ class TaylorResult:
 
 @dataclass(frozen=True)
 class DerivativeReport:
-    """Verdicts on all derivatives of an objective at one theta.
+    """Verdicts on all derivatives of a problem at one theta.
 
     Attributes
     ----------
@@ -73,7 +73,7 @@ class DerivativeReport:
 
     @property
     def wrong(self):
-        """Messages of what is wrong, empty if nothing."""
+        """Messages of the wrong derivatives, empty if all are right."""
         return tuple(str(result) for result in self.results if not result.right)
 
     def raise_if_wrong(self):
@@ -91,13 +91,12 @@ class DerivativeReport:
         return "\n".join(f"{'right' if r.right else 'WRONG'}  {r}" for r in self.results)
 
 
-def check_derivatives(objective, theta, rng, num_examples=64):
-    """Gradient, per-example gradients and Hessian products against finite differences.
+def check_derivatives(problem, theta, rng, num_examples=64):
+    """Compare gradient, per-example gradients and Hessian products with finite differences.
 
     Parameters
     ----------
-    objective : object
-        With losses, gradient, per_example_gradients, hessian_product and subset.
+    problem : Problem
     theta : array_like, shape (D,)
         Where to compare.
     rng : numpy.random.Generator
@@ -123,31 +122,33 @@ def check_derivatives(objective, theta, rng, num_examples=64):
     Examples
     --------
     >>> from aniso.problems.autograd_problem import AutogradProblem
-    >>> problem = AutogradProblem(lambda theta, x, y: (theta[0] * x - y) ** 2, [1.0, 2.0], [1.0, 0.0])
+    >>> def loss(theta, x, y):
+    ...     return (theta[0] * x - y) ** 2
+    >>> problem = AutogradProblem(loss, [1.0, 2.0], [1.0, 0.0])
     >>> check_derivatives(problem, [1.0], np.random.default_rng(0)).right
     True
     """
     checks.generator("rng", rng)
     checks.integer("num_examples", num_examples, low=1)
     theta = checks.parameters(theta)
-    if objective.num_examples > num_examples:
-        chosen = rng.choice(objective.num_examples, num_examples, replace=False)
-        objective = objective.subset(np.sort(chosen))
-    losses = objective.losses(theta)
-    if not np.array_equal(losses, objective.losses(theta)):
+    if problem.num_examples > num_examples:
+        chosen = rng.choice(problem.num_examples, num_examples, replace=False)
+        problem = problem.subset(np.sort(chosen))
+    losses = problem.losses(theta)
+    if not np.array_equal(losses, problem.losses(theta)):
         message = "two evaluations at the same theta differ: the function is stochastic"
         return DerivativeReport((TaylorResult("loss", False, math.nan, message),))
     directions = rng.standard_normal((NUM_DIRECTIONS, theta.size))
     directions /= np.linalg.norm(directions, axis=1, keepdims=True)
     jitters = EPS * np.abs(theta) * rng.integers(-4, 5, size=(8, theta.size))
-    gradient = objective.gradient(theta)
+    gradient = problem.gradient(theta)
     try:
-        rows = objective.per_example_gradients(theta)
+        rows = problem.per_example_gradients(theta)
     except checks.InteractingExamples as error:
         return DerivativeReport(
             (TaylorResult("per_example_gradients", False, math.nan, str(error)),)
         )
-    products = [objective.hessian_product(theta, u) for u in directions]
+    products = [problem.hessian_product(theta, u) for u in directions]
 
     def taylor(quantity, function, expansion, order, magnitude):
         return _taylor_result(
@@ -158,14 +159,14 @@ def check_derivatives(objective, theta, rng, num_examples=64):
         (
             taylor(
                 "gradient",
-                objective.loss,
+                problem.loss,
                 lambda step, _: gradient @ step,
                 2,
                 np.abs(losses).mean(),
             ),
             taylor(
                 "per_example_gradients",
-                objective.losses,
+                problem.losses,
                 lambda step, _: rows @ step,
                 2,
                 np.abs(losses).max(),
@@ -180,7 +181,7 @@ def check_derivatives(objective, theta, rng, num_examples=64):
             ),
             taylor(
                 "hessian_product",
-                objective.gradient,
+                problem.gradient,
                 # the step is a multiple of the direction up to rounding of theta
                 lambda step, k: products[k] * (step @ directions[k]),
                 2,
@@ -188,17 +189,17 @@ def check_derivatives(objective, theta, rng, num_examples=64):
             ),
             taylor(
                 "second order of the loss",
-                objective.loss,
+                problem.loss,
                 lambda step, k: (
                     gradient @ step + 0.5 * (step @ products[k]) * (step @ directions[k])
                 ),
                 3,
                 np.abs(losses).mean(),
             ),
-            _symmetry(objective, theta, directions, products, jitters),
+            _symmetry(problem, theta, directions, products, jitters),
             _agreement(
                 "hessian_product of a block",
-                objective.hessian_product(theta, directions.T),
+                problem.hessian_product(theta, directions.T),
                 np.stack(products, axis=1),
                 products,
             ),
@@ -275,11 +276,11 @@ def _agreement(quantity, one, other, terms, hint=""):
     return TaylorResult(quantity, False, math.nan, f"disagrees, {shown}{hint}")
 
 
-def _symmetry(objective, theta, directions, products, jitters):
+def _symmetry(problem, theta, directions, products, jitters):
     form = np.array([[u @ product for product in products] for u in directions])
     scale = max(_norm(product) for product in products)
     noise = max(
-        _size(objective.hessian_product(theta + jitter, directions[0]) - products[0])
+        _size(problem.hessian_product(theta + jitter, directions[0]) - products[0])
         for jitter in jitters
     )
     difference = _size(form - form.T)

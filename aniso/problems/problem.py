@@ -266,7 +266,8 @@ of a model, shape (N, C); networks.Network and problems.AutogradModel have it
         -------
         derivative_check.DerivativeReport
         """
-        return derivative_check.check_derivatives(self, self.check_theta(theta), rng)
+        host = self.on_host()
+        return derivative_check.check_derivatives(host, host.check_theta(theta), rng)
 
 
 REQUIRED = (

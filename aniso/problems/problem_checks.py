@@ -14,7 +14,7 @@ _WIDE_TYPES = {"u": np.int64, "i": np.int64, "f": np.float64}
 
 
 class LossFailed(checks.InputError):
-    """The user's loss raised an error; most often theta has a length that the loss does not take."""
+    """The user's loss raised an error, most often because theta has a wrong length."""
 
 
 def checked_data(inputs, targets):
@@ -131,7 +131,8 @@ def symmetrised(matrix):
     if worst > 1e-6 * scale:
         raise checks.InputError(
             f"the Hessian is not symmetric: entries differ by {worst:.3g} at scale {scale:.3g}; "
-            "expected a twice differentiable loss; problem.check(theta, rng) names the wrong derivative"
+            "expected a twice differentiable loss; problem.check(theta, rng) names "
+            "the wrong derivative"
         )
     return (matrix + matrix.T) / 2
 
