@@ -4,6 +4,7 @@ import autograd.numpy as anp
 import numpy as np
 import pytest
 import scipy.sparse
+import seeds
 from scipy.sparse.linalg import aslinearoperator
 
 from aniso import checks, descent, networks
@@ -32,7 +33,7 @@ MODEL_OBJECTIVE = ModelObjective(OneHiddenLayer(3, 1), losses.LogisticLoss(), IN
 
 def descend(objective, theta):
     settings = descent.Settings("gd", learning_rate=0.1, num_steps=1)
-    return descent.simulate_descent(objective, theta, settings, np.random.default_rng(0))
+    return descent.simulate_descent(objective, theta, settings, seeds.generator(0))
 
 
 AT_THETA = {
@@ -44,7 +45,7 @@ AT_THETA = {
     "example_gradients": NETWORK.example_gradients,
     "hessian_operator": lambda theta: curvature.hessian_operator(SIZED, theta),
     "simulate_descent": lambda theta: descend(NETWORK, theta),
-    "check": lambda theta: SIZED.check(theta, np.random.default_rng(0)),
+    "check": lambda theta: SIZED.check(theta, seeds.generator(0)),
 }
 at_theta = pytest.mark.parametrize("name", AT_THETA)
 
@@ -150,7 +151,7 @@ def test_operators_and_tensors_of_other_packages_are_told_apart():
         lambda: networks.Network(module, losses.LogisticLoss(), INPUTS, LABELS),
         lambda: networks.Network(STACK, torch.nn.CrossEntropyLoss(), INPUTS, LABELS),
         lambda: networks.Stack((module,), (3,)),
-        lambda: initialisation.he_normal(module, np.random.default_rng(0)),
+        lambda: initialisation.he_normal(module, seeds.generator(0)),
         lambda: Objective(module, INPUTS, LABELS),
         lambda: Objective(torch.nn.CrossEntropyLoss(), INPUTS, LABELS),
         lambda: ModelObjective(module, losses.LogisticLoss(), INPUTS, LABELS),

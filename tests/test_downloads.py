@@ -13,12 +13,13 @@ import time
 
 import numpy as np
 import pytest
+import seeds
 
 from aniso.datasets import downloads
 from aniso.runs import file_locks
 
 # one byte value out of four, so that compression shows
-CONTENT = np.random.default_rng(5).integers(4, size=100_000, dtype=np.uint8).tobytes()
+CONTENT = seeds.generator(5).integers(4, size=100_000, dtype=np.uint8).tobytes()
 SUM = hashlib.sha256(CONTENT).hexdigest()
 HELD = 40_000
 BLOCK = 2**14  # a block that a connection cut through is not kept
