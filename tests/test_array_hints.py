@@ -129,8 +129,9 @@ def test_a_matrix_of_another_kind_is_refused_with_how_to_make_an_array(call, rem
 
 
 @pytest.mark.filterwarnings("ignore")  # what the packages warn of each other
-def test_operators_and_tensors_of_other_packages_are_told_apart():
-    torch, curvlinops = pytest.importorskip("torch"), pytest.importorskip("curvlinops")
+def test_operators_of_curvlinops_are_told_apart():
+    torch = pytest.importorskip("torch")
+    curvlinops = pytest.importorskip("curvlinops", reason="curvlinops brings torchvision and CUDA")
     module = torch.nn.Linear(3, 2)
     operator = curvlinops.HessianLinearOperator(
         module,
@@ -140,6 +141,12 @@ def test_operators_and_tensors_of_other_packages_are_told_apart():
     )
     with pytest.raises(checks.InputError, match=r"hessian\.to_scipy\(\)"):
         indicators.alignment(operator, np.eye(8))
+
+
+@pytest.mark.filterwarnings("ignore")  # what the packages warn of each other
+def test_modules_and_tensors_of_torch_are_told_apart():
+    torch = pytest.importorskip("torch")
+    module = torch.nn.Linear(3, 2)
     weights = torch.ones(3, 3, requires_grad=True)
     with pytest.raises(checks.InputError, match=r"detach\(\)\.cpu\(\)\.numpy\(\)"):
         indicators.alignment(weights, np.eye(3))
