@@ -1,6 +1,6 @@
 """VGG-11 at full width in single precision: aniso against PyTorch, and memory against data.
 
-    python benchmarks/bench_vgg.py [--rounds 5] [--json FILE] [--plot FILE] [--peer-python PATH]
+    python benchmarks/bench_vgg.py [--quick] [--rounds 5] [--json FILE] [--plot FILE]
 
 Gradient and per-example gradient norms of a batch of 100, every implementation in a process of its
 own with the allocation settings that serve it best, rounds interleaved, medians; then the images a
@@ -244,9 +244,12 @@ def measured(options):
         else:
             workers.append(worker)
     times = {}
-    for number in range(options.rounds + 1):  # the first is the warm-up
+    rounds = 1 if options.quick else options.rounds
+    for number in range(rounds + 1):  # the first is the warm-up
         for worker in workers:
             for quantity in worker.quantities:
+                if options.quick and quantity.endswith(tuple(map(str, BATCHES[2:]))):
+                    continue
                 own = times.setdefault((worker.implementation, quantity), [])
                 if own and own[0] > 10 and number > 1:  # slow ones twice
                     continue
@@ -321,6 +324,7 @@ def _plain_ticks(axis, values):
 def main(arguments=None):
     """Run the benchmark and write its results."""
     parser = argparse.ArgumentParser(description=__doc__ and __doc__.splitlines()[0])
+    parser.add_argument("--quick", action="store_true", help="one round, the smallest sizes")
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--json", type=Path, help="where to write the results")
     parser.add_argument("--plot", type=Path, help="where to draw them")
@@ -334,7 +338,7 @@ def main(arguments=None):
         return print(json.dumps(measure_memory(options.memory)))
     content = {
         "results": measured(options),
-        "memory": [memory_of(count) for count in SIZES],
+        "memory": [memory_of(count) for count in SIZES[: 1 if options.quick else None]],
         "environment": {
             "processor": _processor(), "cores": os.cpu_count(), "load": os.getloadavg(),
             "tuning": TUNED, "budget_bytes": BUDGET, "memory_width": WIDTH,

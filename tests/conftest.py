@@ -1,7 +1,6 @@
 """What all tests share: one thread of linear algebra, no window, a seed that may be changed."""
 
 import os
-import zlib
 
 # Before NumPy loads: small matrices gain nothing from threads, and counts stay reproducible.
 for variable in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
@@ -9,8 +8,8 @@ for variable in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
 os.environ.setdefault("MPLBACKEND", "agg")
 
 import hypothesis  # noqa: E402
-import numpy as np  # noqa: E402
 import pytest  # noqa: E402
+import seeds  # noqa: E402
 
 # No deadline: the first call of a kernel compiles it.
 hypothesis.settings.register_profile("aniso", deadline=None)
@@ -19,8 +18,27 @@ hypothesis.settings.load_profile("aniso")
 
 def pytest_addoption(parser):
     parser.addoption(
-        "--seed", type=int, default=0, help="seed of the rng fixture; any seed must pass"
+        "--seed", type=int, default=0, help="seed of all random tests; any seed must pass"
     )
+
+
+def pytest_configure(config):
+    seeds.set_seed(config.getoption("--seed"))
+    if config.getoption("--hypothesis-seed", None) is None:
+        hypothesis.core.global_force_seed = config.getoption("--seed")
+
+
+def pytest_report_header(config):
+    return f"random tests: --seed {config.getoption('--seed')}"
+
+
+@pytest.hookimpl(hookwrapper=True)
+def pytest_runtest_makereport(item):
+    report = (yield).get_result()
+    if report.failed:
+        seed = item.config.getoption("--seed")
+        command = f"python -m pytest '{item.nodeid}' --seed {seed}"
+        report.sections.append(("to repeat it", command))
 
 
 def pytest_collection_modifyitems(items):
@@ -28,12 +46,16 @@ def pytest_collection_modifyitems(items):
         return
     skip = pytest.mark.skip(reason="too slow where NUMBA_DISABLE_JIT leaves kernels uncompiled")
     for item in items:
-        if "needs_jit" in item.keywords or item.path.name == "README.md":
+        if "needs_jit" in item.keywords or item.path.suffix == ".md":
             item.add_marker(skip)
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_setup(item):
+    seeds.begin(item.nodeid)
 
 
 @pytest.fixture
 def rng(request):
     """Generator of its own for each test, from --seed and the test's name."""
-    key = zlib.crc32(request.node.nodeid.encode())
-    return np.random.default_rng([request.config.getoption("--seed"), key])
+    return seeds.generator(request.node.nodeid)

@@ -7,6 +7,7 @@ no other test of its derivatives.
 
 import numpy as np
 import pytest
+import seeds
 from scipy.sparse.linalg import eigsh
 
 from aniso import checks, problems
@@ -151,7 +152,7 @@ def check_outputs(problem, theta, rows):
     agree(loss(outputs, targets), problem.losses(theta), "losses of the outputs")
     slopes = problem.output_gradients(theta)
     agree(np.einsum("nc,ncd->nd", slopes, jacobians), rows, "gradients through the outputs")
-    at, rng = problem.at(theta), np.random.default_rng(0)
+    at, rng = problem.at(theta), seeds.generator(0)
     for operator, weights, what in (
         (at.gauss_newton, problem.output_hessians(theta), "Gauss-Newton"),
         (at.fisher, loss.fisher_information(outputs), "Fisher"),

@@ -4,6 +4,7 @@ import autograd.numpy as anp
 import numpy as np
 import pytest
 import scipy.sparse
+import seeds
 from scipy.sparse.linalg import aslinearoperator
 
 from aniso import checks, descent, networks
@@ -32,7 +33,7 @@ MODEL_PROBLEM = AutogradModel(MODEL, losses.LogisticLoss(), INPUTS, LABELS)
 
 def descend(objective, theta):
     settings = descent.Settings("gd", learning_rate=0.1, num_steps=1)
-    return descent.simulate_descent(objective, theta, settings, np.random.default_rng(0))
+    return descent.simulate_descent(objective, theta, settings, seeds.generator(0))
 
 
 AT_THETA = {
@@ -45,7 +46,7 @@ AT_THETA = {
     "example_gradients": NETWORK.example_gradients,
     "Network.at": NETWORK.at,
     "simulate_descent": lambda theta: descend(NETWORK, theta),
-    "check": lambda theta: SIZED.check(theta, np.random.default_rng(0)),
+    "check": lambda theta: SIZED.check(theta, seeds.generator(0)),
 }
 at_theta = pytest.mark.parametrize("name", AT_THETA)
 
@@ -128,8 +129,9 @@ def test_a_matrix_of_another_kind_is_refused_with_how_to_make_an_array(call, rem
 
 
 @pytest.mark.filterwarnings("ignore")  # what the packages warn of each other
-def test_operators_and_tensors_of_other_packages_are_told_apart():
-    torch, curvlinops = pytest.importorskip("torch"), pytest.importorskip("curvlinops")
+def test_operators_of_curvlinops_are_told_apart():
+    torch = pytest.importorskip("torch")
+    curvlinops = pytest.importorskip("curvlinops", reason="curvlinops brings torchvision and CUDA")
     module = torch.nn.Linear(3, 2)
     operator = curvlinops.HessianLinearOperator(
         module,
@@ -139,6 +141,12 @@ def test_operators_and_tensors_of_other_packages_are_told_apart():
     )
     with pytest.raises(checks.InputError, match=r"hessian\.to_scipy\(\)"):
         indicators.alignment(operator, np.eye(8))
+
+
+@pytest.mark.filterwarnings("ignore")  # what the packages warn of each other
+def test_modules_and_tensors_of_torch_are_told_apart():
+    torch = pytest.importorskip("torch")
+    module = torch.nn.Linear(3, 2)
     weights = torch.ones(3, 3, requires_grad=True)
     with pytest.raises(checks.InputError, match=r"detach\(\)\.cpu\(\)\.numpy\(\)"):
         indicators.alignment(weights, np.eye(3))
@@ -150,7 +158,7 @@ def test_operators_and_tensors_of_other_packages_are_told_apart():
         lambda: networks.Network(module, losses.LogisticLoss(), INPUTS, LABELS),
         lambda: networks.Network(STACK, torch.nn.CrossEntropyLoss(), INPUTS, LABELS),
         lambda: networks.Stack((module,), (3,)),
-        lambda: initialisation.he_normal(module, np.random.default_rng(0)),
+        lambda: initialisation.he_normal(module, seeds.generator(0)),
         lambda: AutogradProblem(module, INPUTS, LABELS),
         lambda: AutogradProblem(torch.nn.CrossEntropyLoss(), INPUTS, LABELS),
         lambda: AutogradModel(module, losses.LogisticLoss(), INPUTS, LABELS),

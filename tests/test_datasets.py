@@ -10,6 +10,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import seeds
 from tolerances import assert_equal_up_to_rounding
 
 from aniso import checks, datasets, memory
@@ -234,7 +235,7 @@ def test_random_labels_are_uniform(rng):
 def test_random_labels_repeat_with_the_seed():
     labels = np.zeros(50, int)
     first, second = (
-        transformations.with_random_labels(labels, np.arange(50), 10, np.random.default_rng(3))
+        transformations.with_random_labels(labels, np.arange(50), 10, seeds.generator(3))
         for _ in range(2)
     )
     np.testing.assert_array_equal(first, second)

@@ -5,6 +5,7 @@ import json
 
 import numpy as np
 import pytest
+import seeds
 from place_cases import every_foreign_place
 from tolerances import assert_equal_up_to_rounding, assert_within_sampling_error
 
@@ -201,7 +202,7 @@ def test_the_batches_of_a_network_are_those_of_its_gradients(rng):
 
     found = [
         covariance_of(
-            "sgd_gaussian", o, theta, np.random.default_rng(3), covariance_source="batches"
+            "sgd_gaussian", o, theta, seeds.generator(3), covariance_source="batches"
         ).trace()
         for o in (objective, Plain())
     ]
@@ -390,7 +391,7 @@ def test_recording_changes_no_iterate(rng):
             objective,
             start,
             chosen("gld_hessian", refresh_interval=2),
-            np.random.default_rng(5),
+            seeds.generator(5),
             measurements=plan,
         ).theta
         for plan in plans
@@ -423,7 +424,7 @@ def test_a_resumed_run_is_the_uninterrupted_one(dynamics, rng, tmp_path, monkeyp
             objective,
             start,
             made,
-            np.random.default_rng(8),
+            seeds.generator(8),
             measurements=plan,
             run=run,
             progress=progress,
@@ -474,7 +475,7 @@ def test_eigenvectors_start_where_the_interrupted_run_left_them(
     made = chosen(dynamics, num_steps=8, refresh_interval=2)
 
     def simulate(**more):
-        return descent.simulate_descent(objective, start, made, np.random.default_rng(8), **more)
+        return descent.simulate_descent(objective, start, made, seeds.generator(8), **more)
 
     whole = simulate()
     run_until(5, tmp_path, simulate)
@@ -490,7 +491,7 @@ def in_directory(folder, made, objective, measurements=None):
             objective,
             np.ones(4),
             made,
-            np.random.default_rng(8),
+            seeds.generator(8),
             measurements=measurements,
             run=run,
         )
@@ -940,7 +941,7 @@ def test_all_presets_run_on_a_toy(rng):
 @every_foreign_place
 @pytest.mark.parametrize("name", ["gd", "gld_diagonal", "sgd_gaussian", "sgd"])
 def test_a_run_on_another_device_is_the_run_on_the_host(place, name):
-    rng = np.random.default_rng()
+    rng = seeds.generator()
     layers = networks.Convolution(2, 3), networks.Activation("relu"), networks.MaxPooling(2)
     model = networks.Stack((*layers, networks.Flatten(), networks.Dense(3)), (1, 6, 6))
     theta = 0.3 * rng.standard_normal(model.num_parameters)
@@ -959,7 +960,7 @@ def test_a_run_on_another_device_is_the_run_on_the_host(place, name):
         measured = descent.Measurements(**plan, test_problem=network)
         results.append(
             descent.simulate_descent(
-                network, theta, chosen, np.random.default_rng(7), measurements=measured
+                network, theta, chosen, seeds.generator(7), measurements=measured
             )
         )
     host, device = results
@@ -974,7 +975,7 @@ def test_a_run_on_another_device_is_the_run_on_the_host(place, name):
 def test_expected_sharpness_of_a_network_elsewhere_is_that_on_the_host(place):
     from aniso.descent.sharpness import expected_sharpness
 
-    data = np.random.default_rng()
+    data = seeds.generator()
     model = networks.Stack(
         (networks.Dense(3), networks.Activation("tanh"), networks.Dense(1)), (2,)
     )
@@ -984,7 +985,7 @@ def test_expected_sharpness_of_a_network_elsewhere_is_that_on_the_host(place):
     def sharpness(where, theta):
         own = (transfer.to_device(array, where) for array in (inputs, targets))
         network = networks.Network(model, losses.SquaredLoss(), *own)
-        return expected_sharpness(network, theta, 0.1, 20, np.random.default_rng(3)).value
+        return expected_sharpness(network, theta, 0.1, 20, seeds.generator(3)).value
 
     expected = sharpness(places.NUMPY, theta)
     # the same draws, and sums in another order

@@ -5,6 +5,7 @@ import types
 import autograd.numpy as anp
 import numpy as np
 import pytest
+import seeds
 
 from aniso import checks, descent, networks
 from aniso.descent import start_witness
@@ -24,7 +25,7 @@ def loss(theta, inputs, _targets):
 def run_in(folder, objective, start, **options):
     with run_directory.RunDirectory(folder, {}, seed=1) as run:
         return descent.simulate_descent(
-            objective, start, SETTINGS, np.random.default_rng(1), run=run, **options
+            objective, start, SETTINGS, seeds.generator(1), run=run, **options
         )
 
 

@@ -1,5 +1,6 @@
 import numpy as np
 import pytest
+import seeds
 
 from aniso import checks, escape
 from aniso.escape import two_basin_exit
@@ -18,7 +19,7 @@ def test_sharp_and_flat_loss_are_equal_on_the_boundary():
 
 
 def test_the_drift_is_minus_the_gradient_of_the_objective():
-    data = two_basin.two_basin_data(np.random.default_rng(2), 20)
+    data = two_basin.two_basin_data(seeds.generator(2), 20)
     objective = two_basin.two_basin_problem(data)
     points = np.array([[1.0, 1.0], [0.8, 0.9], [-1.0, -0.5]])
     np.testing.assert_allclose(
@@ -42,7 +43,7 @@ def test_anisotropic_noise_leaves_where_the_linear_theory_says(covariance):
 
 
 def test_spread_of_the_data_moves_the_exponent_a_little():
-    data = two_basin.two_basin_data(np.random.default_rng(2), 10)
+    data = two_basin.two_basin_data(seeds.generator(2), 10)
     spread = escape.exit_from_sharp_basin(data, 2 * np.eye(2), num_candidates=1, num_points=31)
     # the data scatter by 0.03 against a distance of 0.26 to the boundary
     assert spread.action == pytest.approx(800 / 121, rel=0.15)

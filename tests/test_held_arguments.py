@@ -8,6 +8,7 @@ import autograd.numpy as anp
 import numpy as np
 import pytest
 import scipy.sparse
+import seeds
 from place_cases import every_place
 from scipy.sparse.linalg import LinearOperator
 
@@ -49,7 +50,7 @@ from aniso.problems import (
 SIZE = 3
 MODEL = networks.one_hidden_layer(SIZE, 2)
 STACK = networks.Stack((networks.Dense(2), networks.Activation("tanh"), networks.Dense(1)), (SIZE,))
-_generator = np.random.default_rng(5)
+_generator = seeds.generator(5)
 INPUTS, LABELS = _generator.standard_normal((6, SIZE)), np.array([0, 1, 1, 0, 1, 0])
 NETWORK = networks.Network(STACK, losses.LogisticLoss(), INPUTS, LABELS, num_threads=1)
 
@@ -287,7 +288,7 @@ MAKERS = {
             np.diag([1.0, 2.0, 3.0]),
             num_probes=2,
             num_steps=2,
-            rng=np.random.default_rng(0),
+            rng=seeds.generator(0),
             points=points,
         ),
         lambda made: (made.points, made.values),
@@ -439,7 +440,7 @@ def test_every_operator_and_everything_at_a_theta_is_among_the_makers():
 
 def made_for(name):
     draw, make, _ = MAKERS[name]
-    return make(*draw(np.random.default_rng(1)))
+    return make(*draw(seeds.generator(1)))
 
 
 @every_place

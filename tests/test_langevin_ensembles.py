@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 import reference_langevin as reference
 import scipy.linalg
+import seeds
 
 from aniso import checks, langevin, memory
 from aniso.closed_forms import diffusion
@@ -23,7 +24,7 @@ from aniso.langevin import (
 from aniso.langevin._kernels import accumulators
 
 FAST = not numba.config.DISABLE_JIT
-SEED = int(np.random.SeedSequence().generate_state(1)[0])  # any seed passes
+SEED = seeds.integer("langevin_ensembles")
 SCHEMES = ("euler_maruyama", "stochastic_heun", "milstein", "sra1", "exact")
 
 
@@ -55,7 +56,7 @@ def first_component(theta, _parameters, out):
 
 def linear_problem(dimension=3, rank=2, seed=0, *, general=False):
     """An OU problem; with `general` its drift is not known to be linear."""
-    rng = np.random.default_rng(seed)
+    rng = seeds.generator(seed)
     a, b = rng.standard_normal((dimension, dimension)), rng.standard_normal((dimension, rank))
     drift = drifts.of_quadratic(a @ a.T / dimension + 0.5 * np.eye(dimension))
     if general:
@@ -353,7 +354,7 @@ def test_a_plain_drift_warns_of_its_factor_and_gives_the_same_paths():
 
 def test_built_in_drifts_are_minus_the_gradient_of_their_potentials():
     grid = np.linspace(-2.0, 2.0, 41)
-    data = np.random.default_rng(1).standard_normal((5, 2)) / 50
+    data = seeds.generator(1).standard_normal((5, 2)) / 50
     for drift in (
         drifts.of_quadratic([[2.0, 0.5], [0.5, 1.0]]),
         drifts.of_two_basin(data),
@@ -391,7 +392,7 @@ def test_a_tabulated_potential_is_close_to_what_it_tabulates_and_linear_outside(
 def test_the_two_basin_drift_is_the_gradient_of_the_toy():
     from aniso.problems import two_basin
 
-    data = two_basin.two_basin_data(np.random.default_rng(3), 20)
+    data = two_basin.two_basin_data(seeds.generator(3), 20)
     objective, drift = two_basin.two_basin_problem(data), drifts.of_two_basin(data)
     for theta in ([1.0, 1.0], [-0.9, -1.2], [0.3, 0.2]):
         np.testing.assert_allclose(

@@ -10,6 +10,7 @@ import types
 import numba
 import numpy as np
 import pytest
+import seeds
 
 from aniso import checks, langevin
 from aniso.langevin import (
@@ -297,7 +298,7 @@ def imported(theta, parameters, out):  # noqa: ARG001
     out[0] = -math.pi * theta[0]
 
 
-GENERATOR = np.random.default_rng(0)
+GENERATOR = seeds.generator(0)
 
 
 def of_an_object_of_c(theta, parameters, out):  # noqa: ARG001

@@ -2,14 +2,15 @@ import numba
 import numpy as np
 import pytest
 import reference_langevin as reference
+import seeds
 
 from aniso import checks
 from aniso.langevin import two_basin_dynamics as two_basin
 from aniso.problems.two_basin import two_basin_data
 
 FAST = not numba.config.DISABLE_JIT
-SEED = int(np.random.SeedSequence().generate_state(1)[0])  # any seed passes
-DATA = two_basin_data(np.random.default_rng(5), 100 if FAST else 7)
+SEED = seeds.integer("langevin_two_basin")
+DATA = two_basin_data(seeds.generator(5), 100 if FAST else 7)
 
 
 @pytest.mark.parametrize("dynamics", two_basin.DYNAMICS)

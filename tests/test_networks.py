@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 import reference_networks as reference
+import seeds
 from hypothesis import given, settings
 from networks_cases import NetworkCase, cases
 from place_cases import every_foreign_place
@@ -28,7 +29,7 @@ def curvature_floor(expected):
 
 
 def small_case(output_loss=None, seed=3):
-    rng = np.random.default_rng(seed)
+    rng = seeds.generator(seed)
     layers = (
         networks.Convolution(2, 3),
         networks.MaxPooling(2),
@@ -76,7 +77,7 @@ def check_every_quantity(case, place):
     agree(network.jacobians(theta), expected["jacobians"])
     floor = curvature_floor(expected)
     agree(network.hessian(theta), expected["hessian"], floor=floor)
-    vectors = np.random.default_rng().normal(size=(case.theta.size, 3))
+    vectors = seeds.generator().normal(size=(case.theta.size, 3))
     block = transfer.to_device(vectors, place)
     for number, product in (
         ("hessian", network.hessian_product),

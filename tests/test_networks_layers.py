@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import reference_networks as reference
 from autograd import hessian, jacobian
-from place_cases import every_place
+from place_cases import PLACES, every_place
 
 from aniso import checks, networks
 from aniso.arrays import places, transfer
@@ -36,9 +36,20 @@ def _cases():
 every_layer = pytest.mark.parametrize(("layer", "shape"), list(_cases()))
 
 
-def skip_what_is_numpys_own(layer, place):
-    if isinstance(layer, (PooledConvolution, WinogradConvolution)) and not place.is_numpy:
-        pytest.skip("the fast convolutions are NumPy's; elsewhere the plain layers run")
+def _cases_everywhere():
+    """Every layer at every place; the fast convolutions are NumPy's alone."""
+    for place in PLACES:
+        for case in _cases():
+            fast = isinstance(case.values[0], (PooledConvolution, WinogradConvolution))
+            if place.values[0].is_numpy or not fast:
+                yield pytest.param(
+                    *case.values, *place.values, id=f"{case.id}-{place.id}", marks=place.marks
+                )
+
+
+every_layer_everywhere = pytest.mark.parametrize(
+    ("layer", "shape", "place"), list(_cases_everywhere())
+)
 
 
 class Case:
@@ -104,10 +115,8 @@ def flat(arrays):
     return np.concatenate([transfer.to_numpy(a).reshape(BLOCK, -1) for a in arrays], axis=1)
 
 
-@every_place
-@every_layer
+@every_layer_everywhere
 def test_first_order_rules_are_autograds(layer, shape, place, rng):
-    skip_what_is_numpys_own(layer, place)
     case = Case(layer, shape, rng, place)
     agree(case.outputs, last(case.plain(case.packed), 0))
     full, split = case.jacobian(), case.num_parameters
@@ -142,10 +151,8 @@ def test_first_order_rules_are_autograds(layer, shape, place, rng):
     agree(data_only, last(pushed.reshape(BLOCK, COUNT, *case.out), 1))
 
 
-@every_place
-@every_layer
+@every_layer_everywhere
 def test_second_order_rule_is_the_derivative_of_the_backward_pass(layer, shape, place, rng):
-    skip_what_is_numpys_own(layer, place)
     case = Case(layer, shape, rng, place)
     delta, split = case.delta[0], case.num_parameters
     # half |p|^2 keeps autograd from warning where the layer is linear; its Hessian is I
@@ -188,10 +195,8 @@ def filled(gradients, directions):
     return [np.zeros_like(like) if own is None else own for own, like in pairs]
 
 
-@every_place
-@every_layer
+@every_layer_everywhere
 def test_forms_and_curved_entries_are_those_of_autograds_hessian(layer, shape, place, rng):
-    skip_what_is_numpys_own(layer, place)
     case = Case(layer, shape, rng, place)
     delta, split = case.delta[0], case.num_parameters
     function = lambda p: anp.sum(delta * case.plain(p)) + anp.sum(p**2) / 2  # noqa: E731

@@ -5,6 +5,7 @@ import dataclasses
 import numpy as np
 import pytest
 import reference_networks as reference
+import seeds
 from hypothesis import given, settings
 from networks_cases import PIECEWISE, cases
 from test_networks import agree, curvature_floor, small_case
@@ -28,7 +29,7 @@ def test_every_quantity_is_autograds(case):
         case.model, case.output_loss, case.inputs, network.targets, theta
     )
     hessian, covariance = expected["hessian"], expected["covariance"]
-    vectors = np.random.default_rng().normal(size=(theta.size, 3))
+    vectors = seeds.generator().normal(size=(theta.size, 3))
     floor = curvature_floor(expected)
     for strategy in ("auto", "tangents"):
         at = network.linearise(theta, strategy)
@@ -71,7 +72,7 @@ def test_cached_factors_hold_the_same_matrix_as_tangents(case):
         at = network.linearise(case.theta, "factors")
     except checks.InputError:
         return
-    vectors = np.random.default_rng().normal(size=(case.theta.size, 2))
+    vectors = seeds.generator().normal(size=(case.theta.size, 2))
     floor = curvature_floor({"jacobians": network.jacobians(case.theta)})
     expected = network.linearise(case.theta, "tangents").hessian()
     agree(at.hessian_product(vectors), expected @ vectors, floor=10 * floor)
@@ -87,7 +88,7 @@ def test_the_covariance_on_factors_is_that_of_the_rows(case):
     centred = rows - rows.mean(axis=0)
     dense = centred.T @ centred / len(rows)
     covariance = gradient_covariance(network.linearise(theta).gradient_factors)
-    rng = np.random.default_rng()
+    rng = seeds.generator()
     vectors, weights = rng.normal(size=(theta.size, 2)), rng.normal(size=(3, len(rows)))
     agree(covariance @ vectors, dense @ vectors)
     agree(covariance @ vectors[:, 0], dense @ vectors[:, 0])
@@ -152,7 +153,7 @@ def test_examples_with_a_flat_loss_leave_the_cache():
     case = small_case()
     layers = (*case.model.layers[:-1], networks.Dense(1))
     model = networks.Stack(layers, case.model.input_shape)
-    rng = np.random.default_rng(1)
+    rng = seeds.generator(1)
     theta = model.initial_parameters(rng)
     theta[-1] += 0.1
     network = networks.Network(

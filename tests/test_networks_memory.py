@@ -5,6 +5,7 @@ import tracemalloc
 
 import numpy as np
 import pytest
+import seeds
 
 from aniso import memory, networks, threads
 from aniso.matrices import centred_squares, exact_traces, gradient_covariance
@@ -28,7 +29,7 @@ def peak_bytes(function):
 
 
 def network(num_examples, budget=BUDGET, dtype=np.float32, given=np.float32):
-    rng = np.random.default_rng()
+    rng = seeds.generator()
     inputs = rng.standard_normal((num_examples, *MODEL.input_shape)).astype(given)
     targets = rng.integers(0, 10, num_examples)
     return lambda: networks.Network(
@@ -44,7 +45,7 @@ def network(num_examples, budget=BUDGET, dtype=np.float32, given=np.float32):
 
 def block(num_vectors):
     shape = (MODEL.num_parameters, num_vectors)
-    return np.random.default_rng().standard_normal(shape).astype(np.float32)
+    return seeds.generator().standard_normal(shape).astype(np.float32)
 
 
 def noise(at, theta):
@@ -81,7 +82,7 @@ def test_data_are_neither_copied_nor_masked(given):
 @pytest.mark.parametrize("num_examples", [60, 240])
 @pytest.mark.parametrize("name", QUANTITIES)
 def test_one_vector_stays_within_the_budget(name, num_examples):
-    theta = initialisation.he_normal(MODEL, np.random.default_rng()).astype(np.float32)
+    theta = initialisation.he_normal(MODEL, seeds.generator()).astype(np.float32)
     QUANTITIES[name](network(4)(), theta)  # kernels compile
     make = network(num_examples)
     assert peak_bytes(lambda: QUANTITIES[name](make(), theta)) <= BUDGET
@@ -90,7 +91,7 @@ def test_one_vector_stays_within_the_budget(name, num_examples):
 @pytest.mark.parametrize("num_examples", [60, 240])
 @pytest.mark.parametrize("name", BLOCKS)
 def test_blocks_stay_within_the_budget(name, num_examples):
-    theta = initialisation.he_normal(MODEL, np.random.default_rng()).astype(np.float32)
+    theta = initialisation.he_normal(MODEL, seeds.generator()).astype(np.float32)
     vectors = block(NUM_VECTORS)
     BLOCKS[name](network(4)(), theta, vectors)
     make = network(num_examples)
@@ -104,7 +105,7 @@ def test_tangents_of_few_parameters_pass_in_blocks():
     for _ in range(2):
         layers += [networks.Convolution(4, 3, padding=1), networks.Activation("relu")]
     layers += [networks.MaxPooling(4), networks.Flatten(), networks.Dense(10)]
-    model, rng = networks.Stack(layers, (3, 16, 16)), np.random.default_rng()
+    model, rng = networks.Stack(layers, (3, 16, 16)), seeds.generator()
     inputs, targets = rng.standard_normal((60, 3, 16, 16)), rng.integers(0, 10, 60)
     theta, vectors = model.initial_parameters(rng), rng.standard_normal((model.num_parameters, 64))
 
@@ -138,7 +139,7 @@ def test_results_that_wait_do_not_grow_with_the_tasks():
 
 
 def test_a_smallest_budget_gives_the_same_numbers():
-    theta = initialisation.he_normal(MODEL, np.random.default_rng())
+    theta = initialisation.he_normal(MODEL, seeds.generator())
     make = network(6, None, np.float64, np.float64)
     wide, vectors = make(), block(3).astype(np.float64)
     needed = 4 * wide.bytes_per_example * 2 + wide.data.vector_bytes

@@ -4,6 +4,7 @@ import autograd.numpy as anp
 import numpy as np
 import pytest
 import reference_networks as reference
+import seeds
 from autograd import grad
 from test_networks import agree, curvature_floor
 
@@ -121,7 +122,7 @@ def test_blocks_start_as_their_layers_do():
     conv = networks.Convolution(64, 3, padding=1)
     block = networks.Residual((conv, conv), networks.Convolution(64, 1))
     stack = networks.Stack((block, networks.Flatten(), networks.Dense(2)), (16, 3, 3))
-    theta = initialisation.he_normal(stack, np.random.default_rng(0))
+    theta = initialisation.he_normal(stack, seeds.generator(0))
     sizes = [64 * 16 * 9, 64, 64 * 64 * 9, 64, 64 * 16, 64]
     parts = np.split(theta, np.cumsum(sizes))
     fans = [64 * 9, None, 64 * 9, None, 64, None]
@@ -131,7 +132,7 @@ def test_blocks_start_as_their_layers_do():
         else:
             # relative error of a variance of n normal numbers: sqrt(2 / n), four times that
             assert abs(part.var() * fan / 2 - 1) < 4 * np.sqrt(2 / part.size)
-    uniform = np.split(stack.initial_parameters(np.random.default_rng(0)), np.cumsum(sizes))
+    uniform = np.split(stack.initial_parameters(seeds.generator(0)), np.cumsum(sizes))
     for part, fan_in in zip(uniform, [144, 144, 576, 576, 16, 16], strict=False):
         assert 0.8 / np.sqrt(fan_in) < np.abs(part).max() <= 1 / np.sqrt(fan_in)
 

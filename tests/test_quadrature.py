@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import reference_exit_times
 import scipy.integrate
+import seeds
 
 from aniso import checks, estimates
 from aniso.escape import quadrature
@@ -31,9 +32,7 @@ def well(request):
     drift, variance, low, high, longest = WELLS[request.param]
     x, times, errors = reference_exit_times.mean_exit_times(drift, variance, low, high, 1500)
     assert times.max() > longest
-    inside = np.random.default_rng(request.config.getoption("--seed")).permutation(
-        np.arange(1, len(x) - 1)
-    )[:25]
+    inside = seeds.generator(request.param).permutation(np.arange(1, len(x) - 1))[:25]
     # the first and the last points, from which one end is at hand
     return drift, variance, low, high, x, times, errors, [1, *inside, len(x) - 2]
 

@@ -3,6 +3,7 @@
 import autograd
 import numpy as np
 import pytest
+import seeds
 from networks_cases import NetworkCase
 from place_cases import every_place
 from tolerances import assert_within_sampling_error
@@ -30,7 +31,7 @@ def agree(actual, expected):
 
 
 def vgg_case(num_examples=5, width=1 / 32, side=8):
-    rng = np.random.default_rng()
+    rng = seeds.generator()
     model = networks.vgg11((3, side, side), width)
     theta = initialisation.he_normal(model, rng)
     # biases off zero: no unit of a padded corner sits on a kink
@@ -69,7 +70,7 @@ def test_vgg_equals_autograd_in_first_and_second_order(place):
     agree(network.per_example_gradients(theta), gradients)
     agree(network.gradient(theta), gradients.mean(axis=0))
 
-    directions = np.random.default_rng().standard_normal((len(case.theta), 2))
+    directions = seeds.generator().standard_normal((len(case.theta), 2))
     gradient = autograd.grad(lambda t: of_losses(t).mean())
     products = [autograd.grad(lambda t, v=v: gradient(t) @ v)(case.theta) for v in directions.T]
     found = network.hessian_product(theta, transfer.to_device(directions, place))
@@ -92,7 +93,7 @@ def test_streamed_products_are_those_of_the_gradients(place, kind):
     rows = transfer.to_numpy(case.network(place).per_example_gradients(theta))
     count, dimension = rows.shape
     assert streamed.shape == rows.shape
-    rng = np.random.default_rng()
+    rng = seeds.generator()
     vectors, weights = rng.standard_normal((dimension, 3)), rng.standard_normal((2, count))
     agree(streamed.mean(), rows.mean(axis=0))
     agree(streamed.project(transfer.to_device(vectors, place)), rows @ vectors)
@@ -103,7 +104,7 @@ def test_streamed_products_are_those_of_the_gradients(place, kind):
 
 
 def fused_case(num_examples=9):
-    rng = np.random.default_rng()
+    rng = seeds.generator()
     model = networks.fashion_mnist_network("tanh")
     return NetworkCase(
         model,
@@ -121,9 +122,9 @@ def test_covariance_of_streamed_gradients_is_that_of_kept_ones():
     streamed = gradient_covariance(StreamedGradients(network, case.theta))
     agree(streamed.trace(), kept.trace())
     agree(streamed.diagonal(), kept.diagonal())
-    vector = np.random.default_rng().standard_normal(len(case.theta))
+    vector = seeds.generator().standard_normal(len(case.theta))
     agree(streamed @ vector, kept @ vector)
-    agree(streamed.sample(np.random.default_rng(5), 2), kept.sample(np.random.default_rng(5), 2))
+    agree(streamed.sample(seeds.generator(5), 2), kept.sample(seeds.generator(5), 2))
     pairs, expected = streamed.leading_eigenpairs(3), kept.leading_eigenpairs(3)
     np.testing.assert_allclose(pairs.values, expected.values, rtol=1e-7)
 
@@ -152,7 +153,7 @@ def test_the_alignment_of_vgg_is_estimated_with_an_error_bar():
     exact = at.noise_curvature().alignment
     hessian = at.hessian_operator()
     noise = gradient_covariance(network.example_gradients(case.theta))
-    rng = np.random.default_rng()
+    rng = seeds.generator()
     estimate = stochastic_alignment.alignment_hutchinson(hessian, noise, 100, rng)
     assert_within_sampling_error(estimate, exact)
     with pytest.raises(AssertionError, match="sampling"):
@@ -197,7 +198,7 @@ def test_squares_of_sums_of_outer_products(
     block_entries = examples_of_a_block * outputs * inputs
     monkeypatch.setattr(squares, "_BLOCK_ENTRIES", block_entries)
     # both routes of each function are among the cases: Gram and direct, paired and direct
-    rng = np.random.default_rng()
+    rng = seeds.generator()
     deltas = rng.standard_normal((outputs, num_places, 7))
     columns = rng.standard_normal((inputs, num_places, 7))
     weights = rng.standard_normal(7)
@@ -228,7 +229,7 @@ def test_vgg_has_the_published_sizes(shape, outputs, parameters):
 
 def test_vgg_starts_with_the_stated_variances():
     model = networks.vgg11(width=0.25)
-    theta = initialisation.he_normal(model, np.random.default_rng())
+    theta = initialisation.he_normal(model, seeds.generator())
     for layer, own in zip(model.layers, model.unpacked(theta), strict=True):
         if not own:
             continue

@@ -3,6 +3,7 @@
 import autograd.numpy as anp
 import numpy as np
 import pytest
+import seeds
 from autograd.extend import defvjp, primitive
 
 from aniso import checks, networks
@@ -135,7 +136,7 @@ def test_a_jump_at_theta_is_named(rng):
 
 
 def test_a_stochastic_function_is_named(rng):
-    noise = np.random.default_rng(1)
+    noise = seeds.generator(1)
     objective, theta = objective_of(lambda z: z**2 * (1 + 1e-12 * noise.random()), rng)
     (message,) = objective.check(theta, rng).wrong
     assert message.startswith("loss:")
