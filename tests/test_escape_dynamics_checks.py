@@ -1,6 +1,7 @@
 import numba
 import numpy as np
 import pytest
+import seeds
 from check_cases import unexplained, unknown_sources
 
 from aniso.closed_forms import diffusion

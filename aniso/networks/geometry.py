@@ -38,8 +38,8 @@ class NetworkGeometry(LocalGeometry):
     Notes
     -----
     With NumPy, products use factors of the per-example Jacobians where these fit and are cheaper
-    (:class:`aniso.networks.curvature.cached.CachedLinearisation`). Elsewhere every product is a pass
-    of tangents. The operators take vectors of the network's place and of NumPy.
+    (:class:`aniso.networks.curvature.cached.CachedLinearisation`). Elsewhere every product is a
+    pass of tangents. The operators take vectors of the network's place and of NumPy.
 
     Examples
     --------
