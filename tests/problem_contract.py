@@ -74,6 +74,7 @@ def check_geometry(problem, theta, rows, hessian, rng):
     at = problem.at(theta)
     assert type(problem).__name__.removeprefix("Hosted") in repr(at)
     assert f"D = {theta.size}" in repr(at)
+    assert f"N = {problem.num_examples}" in repr(problem)
     assert (at.num_parameters, type(at.loss)) == (theta.size, float)
     agree(at.theta, theta, "theta of the geometry")
     agree(at.loss, problem.loss(theta), "loss of the geometry")

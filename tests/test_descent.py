@@ -17,7 +17,6 @@ from aniso.descent import (
     generator_states,
     hessian_pairs,
     loop,
-    measurements,
     settings,
     structures,
 )
@@ -671,9 +670,8 @@ def test_many_parameters_take_operators_in_the_place_of_arrays(rng, monkeypatch)
     plan = descent.Measurements((0,), ("curvature", "leading"))
     dense = plan.at(objective, theta, rng)
     noise = covariance_of("gld_hessian", objective, theta, rng).to_dense()
-    for module in (hessian_pairs, measurements, local_geometry):
-        name = "DENSE_DIMENSION" if module is local_geometry else "_DENSE_DIMENSION"
-        monkeypatch.setattr(module, name, 2)
+    monkeypatch.setattr(hessian_pairs, "_DENSE_DIMENSION", 2)
+    monkeypatch.setattr(local_geometry, "DENSE_DIMENSION", 2)
     sparse = plan.at(objective, theta, rng)
     for name, value in dense.items():
         if name != "leading_residual":

@@ -10,8 +10,12 @@ The dynamics differ in the covariance of eps_t, one function each in
 >>> from aniso.problems import quadratic
 >>> bowl = quadratic.quadratic_problem([[1.0]], [0.0], [[1.0], [-1.0]])
 >>> settings = descent.Settings("gd", learning_rate=0.5, num_steps=2)
->>> descent.simulate_descent(bowl, [1.0], settings, np.random.default_rng(0)).theta
+>>> result = descent.simulate_descent(bowl, [1.0], settings, np.random.default_rng(0))
+>>> result.theta
 array([0.25])
+>>> result
+<DescentResult: finished after 2 steps, D = 1, last recorded loss 0.03125; records of step, loss, \
+noise_square_norm, noise_trace>
 """
 
 import lazy_loader

@@ -5,6 +5,7 @@ import numpy as np
 from aniso.matrices import eigenpairs
 
 _EXTRA_VECTORS = 4
+# beyond, a few block products cost less than the dense matrix of every refresh
 _DENSE_DIMENSION = 400
 
 

@@ -14,9 +14,8 @@ from aniso import checks
 from aniso.arrays import transfer
 from aniso.descent.sharpness import expected_sharpness, require_pairs
 from aniso.matrices import eigenpairs, exact_traces
-from aniso.problems import losses, require_problem
+from aniso.problems import local_geometry, losses, require_problem
 
-_DENSE_DIMENSION = 2000
 _LANCZOS_BLOCK = 8
 _EIGEN_TOLERANCE = 1e-5
 
@@ -205,7 +204,7 @@ def _leading(at, plan, rng):  # noqa: ARG001
 
 def _leading_eigenpair(at):
     size = at.num_parameters
-    if size <= _DENSE_DIMENSION:
+    if size <= local_geometry.DENSE_DIMENSION:
         return eigenpairs.leading_eigenpairs(at.hessian.to_dense(), 1)
     return eigenpairs.leading_eigenpairs(
         at.hessian,

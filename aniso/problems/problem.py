@@ -116,6 +116,10 @@ of a model, shape (N, C); networks.Network and problems.AutogradModel have it
             raise MissingFaculty(f"{kind} has no num_examples; set it to N in its __init__")
         raise AttributeError(f"{kind!r} object has no attribute {name!r}")
 
+    def __repr__(self):
+        size = "" if self.num_parameters is None else f", D = {self.num_parameters}"
+        return f"<{type(self).__name__}: N = {getattr(self, 'num_examples', 'unknown')}{size}>"
+
     # ---- required
 
     @abc.abstractmethod
