@@ -66,6 +66,7 @@ from aniso.propositions import (
     small_networks,
     trained_networks,
 )
+from aniso.propositions import settings as proposition_settings
 from aniso.runs import executors, run_directory
 
 VECTOR = np.array([1.0, -2.0])
@@ -260,18 +261,8 @@ def chain(examples):
 
 
 def a_check():
-    return check.compare(
-        "order",
-        2.0,
-        ">=",
-        1.0,
-        claim="x >= y",
-        setting="by hand",
-        tolerance=0.1,
-        tolerance_reason="an example",
-        source="none",
-        series={"x": [1.0, 2.0]},
-    )
+    statement = check.Statement("order", "x >= y", "an example", "none", "by hand", 0.1)
+    return check.compare(statement, 2.0, ">=", 1.0, series={"x": [1.0, 2.0]})
 
 
 def a_snapshot():
@@ -514,8 +505,8 @@ CASES = {
     "official files": Case(lambda: sets.FASHION_MNIST, text),
     # propositions
     "task result": Case(lambda: report.TaskResult("g", "n", (a_check(),), 0.5), text),
-    "settings of propositions": Case(lambda: check.Settings("quick", 0), text),
-    "task": Case(lambda: check.Task("name", bowl), lambda task: task.name),
+    "settings of propositions": Case(lambda: proposition_settings.Settings("quick", 0), text),
+    "task": Case(lambda: proposition_settings.Task("name", bowl), lambda task: task.name),
     "worst case": Case(
         lambda: falsification.WorstCase(0.5, VECTOR, (1.0,), 3), lambda found: found.point
     ),
@@ -523,7 +514,7 @@ CASES = {
     "snapshot": Case(a_snapshot, lambda found: found.hessian),
     "readings": Case(lambda: a_snapshot().readings(), text),
     "problem of training": Case(
-        lambda: trained_networks.Problem("synthetic", "logistic", "relu", 8, 0), text
+        lambda: trained_networks.TrainingCase("synthetic", "logistic", "relu", 8, 0), text
     ),
 }
 CASES |= {
@@ -550,24 +541,36 @@ def environment(path):
     return os.environ | {"PYTHONPATH": path}
 
 
-NEVER_HELD = {
-    "Chain": "the layers of a residual block at one shape of inputs",
-    "Work": "how the cells of one run are computed",
-    "RecordedNode": "an operation of a loss while its gradients are formed",
-    "Run": "an experiment of langevin between its checks and its cells",
-    "Rule": "an entry of a table in its module",
-    "Stage": "a layer during one pass",
-} | dict.fromkeys(
-    (
-        "ActivationMemory",
-        "AverageMemory",
-        "PoolingMemory",
-        "ResidualMemory",
-        "PooledMemory",
-        "Tiles",
-        "Memory",
-    ),
-    "what a layer keeps of a forward pass until the backward pass",
+NEVER_HELD = (
+    {
+        "Chain": "the layers of a residual block at one shape of inputs",
+        "Work": "how the cells of one run are computed",
+        "RecordedNode": "an operation of a loss while its gradients are formed",
+        "Run": "an experiment of langevin between its checks and its cells",
+        "Rule": "an entry of a table in its module",
+        "Stage": "a layer during one pass",
+        "Processes": "a pool of processes while units run",
+    }
+    | dict.fromkeys(
+        ("PatchDerivatives", "UnitDerivatives"),
+        "derivatives of a stage while the cross-layer matrix is assembled",
+    )
+    | dict.fromkeys(
+        ("Batches", "Equation", "Exits", "Lanes", "Paths", "Progress", "Runs", "Steps", "Sums"),
+        "a record of arguments of a compiled kernel",
+    )
+    | dict.fromkeys(
+        (
+            "ActivationMemory",
+            "AverageMemory",
+            "PoolingMemory",
+            "ResidualMemory",
+            "PooledMemory",
+            "Tiles",
+            "Memory",
+        ),
+        "what a layer keeps of a forward pass until the backward pass",
+    )
 )
 """Classes whose objects live within one call, and what they are."""
 

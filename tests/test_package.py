@@ -68,15 +68,29 @@ def test_a_heavy_import_would_be_seen():
     assert loaded & HEAVY == {"scipy"}
 
 
-def test_every_announced_module_exists():
-    announced = set(dir(aniso)) - {"__version__"}
-    missing = {name for name in announced if importlib.util.find_spec(f"aniso.{name}") is None}
-    assert missing == set()
-    assert aniso.checks is importlib.import_module("aniso.checks")
+def test_the_front_shows_names_and_packages_and_each_has_a_line():
+    packages = {path.parent.name for path in (ROOT / "aniso").glob("*/__init__.py")}
+    assert set(dir(aniso)) == {*aniso.__all__, "__version__"}
+    assert packages < set(aniso.__all__)
+    names = set(aniso.__all__) - packages
+    assert 35 <= len(names) <= 55
+    for name in names:
+        assert getattr(aniso, name).__module__.startswith("aniso.")
+        assert getattr(aniso, name).__name__ == name
+    lines, mentions = aniso.__doc__.split("Conventions\n---")[0], set()
+    for line in lines.splitlines():
+        mentions |= {word.strip(" ,") for word in line[:27].split()}
+    assert names - mentions == set()
+    assert all(f":mod:`~aniso.{name}`" in lines for name in packages)
+    assert "curvatures" not in mentions  # a name without a line would be seen
+
+
+def test_modules_that_no_face_shows_can_be_imported():
+    assert importlib.import_module("aniso.checks").InputError is aniso.InputError
 
 
 def test_an_unknown_attribute_is_an_attribute_error():
-    with pytest.raises(AttributeError, match="module 'aniso' has no attribute 'curvatures'"):
+    with pytest.raises(AttributeError, match="No aniso attribute curvatures"):
         _ = aniso.curvatures
 
 
