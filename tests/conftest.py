@@ -59,3 +59,13 @@ def pytest_runtest_setup(item):
 def rng(request):
     """Generator of its own for each test, from --seed and the test's name."""
     return seeds.generator(request.node.nodeid)
+
+
+@pytest.fixture(scope="session")
+def drawn(tmp_path_factory):
+    """A folder in which every figure has been made at scale small, once a process."""
+    import figure_cases
+
+    folder = tmp_path_factory.mktemp("figures")
+    figure_cases.every_small_figure(folder)
+    return folder

@@ -1,3 +1,5 @@
+""""""
+
 import os
 import signal
 import subprocess
@@ -10,9 +12,9 @@ import numpy as np
 import pytest
 import reference_langevin as reference
 import scipy.linalg
-import seeds
+from ensemble_cases import FAST, SCHEMES, SEED, cubic, geometric_amplitude, linear_problem
 
-from aniso import checks, langevin, memory
+from aniso import checks, langevin
 from aniso.closed_forms import diffusion
 from aniso.langevin import (
     drifts,
@@ -23,17 +25,6 @@ from aniso.langevin import (
 )
 from aniso.langevin._kernels import accumulators
 
-FAST = not numba.config.DISABLE_JIT
-SEED = seeds.integer("langevin_ensembles")
-SCHEMES = ("euler_maruyama", "stochastic_heun", "milstein", "sra1", "exact")
-
-
-@numba.njit
-def cubic(theta, _parameters, out):
-    """Drift of the double well, theta - theta^3."""
-    for lane in range(theta.shape[1]):
-        out[0, lane] = theta[0, lane] - theta[0, lane] ** 3
-
 
 @numba.njit
 def geometric_drift(theta, parameters, out):
@@ -42,26 +33,9 @@ def geometric_drift(theta, parameters, out):
 
 
 @numba.njit
-def geometric_amplitude(theta, parameters, out):
-    for lane in range(theta.shape[1]):
-        out[0, lane] = parameters[0] * theta[0, lane]
-        out[1, lane] = parameters[0]
-
-
-@numba.njit
 def first_component(theta, _parameters, out):
     for lane in range(theta.shape[1]):
         out[lane] = theta[0, lane]
-
-
-def linear_problem(dimension=3, rank=2, seed=0, *, general=False):
-    """An OU problem; with `general` its drift is not known to be linear."""
-    rng = seeds.generator(seed)
-    a, b = rng.standard_normal((dimension, dimension)), rng.standard_normal((dimension, rank))
-    drift = drifts.of_quadratic(a @ a.T / dimension + 0.5 * np.eye(dimension))
-    if general:
-        drift = drifts.Drift(dimension, drift.function, drift.parameters, drift.potential)
-    return langevin.LangevinProblem(drift, noises.low_rank(b), rng.standard_normal(dimension))
 
 
 @pytest.mark.parametrize("scheme", SCHEMES)
@@ -350,173 +324,3 @@ def test_a_plain_drift_warns_of_its_factor_and_gives_the_same_paths():
             SEED,
         )
     np.testing.assert_allclose(slow, fast, rtol=0, atol=1e-13)
-
-
-def test_built_in_drifts_are_minus_the_gradient_of_their_potentials():
-    grid = np.linspace(-2.0, 2.0, 41)
-    data = seeds.generator(1).standard_normal((5, 2)) / 50
-    for drift in (
-        drifts.of_quadratic([[2.0, 0.5], [0.5, 1.0]]),
-        drifts.of_two_basin(data),
-        drifts.of_table(grid, np.cos(2 * grid)),
-        drifts.of_polynomial([0.3, -1.0, 0.5, 0.2, 0.25]),
-    ):
-        source = getattr(drift.potential, "py_func", drift.potential)
-
-        def potential(theta, drift=drift, source=source):
-            out = np.zeros(64)
-            source(np.repeat(theta[:, None], 64, axis=1), drift.parameters, out)
-            return out[0]
-
-        rng = np.random.default_rng(SEED)
-        for _ in range(5):
-            theta = rng.uniform(-1.5, 1.5, drift.dimension)
-            got = drifts.at(drift, theta)
-            for i in range(drift.dimension):
-                shift = np.zeros(drift.dimension)
-                shift[i] = 1e-6
-                slope = (potential(theta + shift) - potential(theta - shift)) / 2e-6
-                # central difference; 4e-4 allows for a kink of one datum within 1e-6
-                assert got[i] == pytest.approx(-slope, rel=1e-5, abs=1e-5)
-
-
-def test_a_tabulated_potential_is_close_to_what_it_tabulates_and_linear_outside():
-    grid = np.linspace(-2.0, 2.0, 201)
-    drift = drifts.of_table(grid, grid**4 / 4 - grid**2 / 2)
-    for x in (-1.3, 0.01, 1.99):
-        # the derivative of a cubic spline is off by O(spacing^3)
-        assert drifts.at(drift, [x])[0] == pytest.approx(x - x**3, abs=1e-4)
-    assert drifts.at(drift, [5.0])[0] == pytest.approx(2 - 8, abs=1e-3)
-
-
-def test_the_two_basin_drift_is_the_gradient_of_the_toy():
-    from aniso.problems import two_basin
-
-    data = two_basin.two_basin_data(seeds.generator(3), 20)
-    objective, drift = two_basin.two_basin_problem(data), drifts.of_two_basin(data)
-    for theta in ([1.0, 1.0], [-0.9, -1.2], [0.3, 0.2]):
-        np.testing.assert_allclose(
-            drifts.at(drift, theta), -objective.gradient(np.array(theta)), rtol=1e-12, atol=1e-12
-        )
-
-
-@pytest.mark.parametrize("scheme", SCHEMES)
-def test_orders_on_a_linear_problem_by_exact_moments(scheme):
-    problem = linear_problem(2, 2)
-    hessian, factor = problem.drift.hessian, problem.noise.factor
-    promised = schemes.scheme(scheme)
-    exact = linear_schemes.moments_at(
-        linear_schemes.step("exact", hessian, factor, 1.0), problem.start, np.zeros((2, 2)), 1
-    )
-    weak, strong = [], []
-    for n in (64, 128):
-        step = linear_schemes.step(scheme, hessian, factor, 1 / n)
-        mean, covariance = linear_schemes.moments_at(step, problem.start, np.zeros((2, 2)), n)
-        weak.append(np.abs(mean - exact[0]).max() + np.abs(covariance - exact[1]).max())
-        strong.append(linear_schemes.strong_error(scheme, hessian, factor, problem.start, 1.0, n))
-    if scheme == "exact":
-        assert max(weak) < 1e-13
-        return
-    # halving the step: what the next order adds is below 3 % at n = 64
-    assert np.log2(weak[0] / weak[1]) == pytest.approx(promised.weak_order, abs=0.06)
-    # without a second derivative of the drift SRA1's leading strong error is absent
-    strong_order = 2.0 if scheme == "sra1" else promised.strong_order
-    assert np.log2(strong[0] / strong[1]) == pytest.approx(strong_order, abs=0.06)
-
-
-def test_strong_error_is_that_of_paths():
-    problem = linear_problem(2, 2)
-    hessian, factor = problem.drift.hessian, problem.noise.factor
-    fine, coarse, paths = 256 if FAST else 32, 4, 2000 if FAST else 30
-    general = linear_problem(2, 2, general=True)
-    for scheme in ("euler_maruyama", "sra1"):
-        ends = [
-            langevin.simulate_paths(general, scheme, 1 / n, [n], paths, SEED, substeps=fine // n)[
-                :, 0
-            ]
-            for n in (coarse, fine)
-        ]
-        squares = np.sum((ends[0] - ends[1]) ** 2, axis=1)
-        predicted = linear_schemes.strong_error(scheme, hessian, factor, problem.start, 1.0, coarse)
-        # five sampling errors, and the fine path's own error of 1/64 or less
-        tolerance = 5 * squares.std() / np.sqrt(paths) + 0.1 * predicted**2
-        assert abs(squares.mean() - predicted**2) < tolerance
-
-
-def test_moments_by_squaring_are_moments_by_stepping():
-    step = linear_schemes.step("sra1", np.diag([1.0, -0.5]), np.eye(2), 0.1)
-    mean, covariance = np.ones(2), np.eye(2)
-    for _ in range(13):
-        mean = step.propagator @ mean
-        covariance = step.propagator @ covariance @ step.propagator.T
-        covariance += step.factor @ step.factor.T
-    got = linear_schemes.moments_at(step, np.ones(2), np.eye(2), 13)
-    np.testing.assert_allclose(got[0], mean, rtol=1e-13)
-    np.testing.assert_allclose(got[1], covariance, rtol=1e-13, atol=1e-15)
-
-
-@pytest.mark.parametrize(
-    ("call", "message"),
-    [
-        (lambda p: langevin.simulate_ensemble(p, "euler", 0.1, [1], 5, 1), "scheme='euler'"),
-        (lambda p: langevin.simulate_ensemble(p, "exact", 0.0, [1], 5, 1), "step_size=0.0"),
-        (lambda p: langevin.simulate_ensemble(p, "exact", -1, [1], 5, 1), "step_size=-1"),
-        (lambda p: langevin.simulate_ensemble(p, "exact", 0.1, [1], 1, 1), "num_paths=1"),
-        (lambda _: langevin.simulate_ensemble(3, "exact", 0.1, [1], 2, 1), "LangevinProblem"),
-        (lambda p: langevin.simulate_paths(p, "exact", 0.1, [1], 2, 1, substeps=0), "substeps=0"),
-        (lambda p: langevin.LangevinProblem(p.drift, p.noise, [0.0]), "start has shape"),
-        (lambda p: langevin.LangevinProblem(p.drift, noises.diagonal([1]), [0.0]), "dimension 3"),
-        (lambda p: langevin.LangevinProblem("x", p.noise, [0.0]), "expected a drift"),
-        (lambda _: noises.constant(-np.eye(2)), "not positive semi-definite"),
-        (lambda _: noises.diagonal([-1.0]), "none of them negative"),
-        (lambda _: noises.low_rank(np.zeros((0, 2))), r"\(D, r\)"),
-        (lambda _: noises.state_dependent(None, 1), "amplitude=None"),
-        (lambda _: drifts.of_function(3, 1), "function=3"),
-        (lambda _: drifts.of_function(cubic, 1, potential=4), "potential=4"),
-        (lambda _: drifts.of_two_basin(np.zeros((0, 2))), "data is empty"),
-        (lambda _: drifts.of_table([0, 1, 3, 4], [0] * 4), "not evenly spaced"),
-        (lambda _: drifts.of_table([0, 1, 1], [0] * 3), "has to increase"),
-        (lambda _: drifts.of_polynomial([]), "coefficients is empty"),
-    ],
-)
-def test_bad_input_is_refused(call, message):
-    with pytest.raises(checks.InputError, match=message):
-        call(linear_problem())
-
-
-def test_schemes_refuse_noise_they_are_not_meant_for():
-    @numba.njit
-    def mixes(theta, _parameters, out):
-        for lane in range(theta.shape[1]):
-            out[0, lane] = theta[1, lane]
-            out[1, lane] = 1.0
-            out[2, lane] = 0.0
-            out[3, lane] = 0.0
-
-    @numba.njit
-    def wrong_derivative(theta, _parameters, out):
-        for lane in range(theta.shape[1]):
-            out[0, lane] = theta[0, lane] ** 2
-            out[1, lane] = theta[0, lane]
-
-    def run(noise, scheme, size=1):
-        drift = drifts.of_quadratic(np.eye(size))
-        problem = langevin.LangevinProblem(drift, noise, np.ones(size))
-        return langevin.simulate_paths(problem, scheme, 0.1, [1], 2, SEED)
-
-    state = noises.state_dependent(geometric_amplitude, 1, parameters=[1.0])
-    with pytest.raises(checks.InputError, match="is meant for constant noise"):
-        run(state, "sra1")
-    with pytest.raises(checks.InputError, match="needs a quadratic loss with constant noise"):
-        run(state, "exact")
-    with pytest.raises(checks.InputError, match="depend on theta_i alone"):
-        run(noises.state_dependent(mixes, 2), "euler_maruyama", 2)
-    wrong = noises.state_dependent(wrong_derivative, 1)
-    with pytest.raises(checks.InputError, match="central difference"):
-        run(wrong, "milstein")
-    assert run(wrong, "euler_maruyama").shape == (2, 1, 1)  # does not use the derivative
-
-
-def test_too_large_results_are_refused_before_they_are_made():
-    with pytest.raises(memory.AllocationRefused, match="store no paths"):
-        langevin.simulate_paths(linear_problem(), "exact", 0.1, range(10**5), 10**9, 1)
