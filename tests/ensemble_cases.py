@@ -1,5 +1,7 @@
 """What test_langevin_ensembles and test_langevin_ensemble_orders share."""
 
+import json
+
 import numba
 import numpy as np
 import seeds
@@ -9,6 +11,7 @@ from aniso.langevin import (
     drifts,
     noises,
 )
+from aniso.runs import array_files
 
 FAST = not numba.config.DISABLE_JIT
 SEED = seeds.integer("langevin_ensembles")
@@ -37,3 +40,8 @@ def linear_problem(dimension=3, rank=2, seed=0, *, general=False):
     if general:
         drift = drifts.Drift(dimension, drift.function, drift.parameters, drift.potential)
     return langevin.LangevinProblem(drift, noises.low_rank(b), rng.standard_normal(dimension))
+
+
+def details(checkpoint):
+    """What a checkpoint of paths says of itself, a dictionary."""
+    return json.loads(array_files.load_arrays(checkpoint)[1])

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 import reference_langevin as reference
 import scipy.linalg
-from ensemble_cases import FAST, SCHEMES, SEED, cubic, geometric_amplitude, linear_problem
+from ensemble_cases import FAST, SCHEMES, SEED, cubic, details, geometric_amplitude, linear_problem
 
 from aniso import checks, langevin
 from aniso.closed_forms import diffusion
@@ -217,15 +217,14 @@ def test_an_ensemble_that_is_killed_and_resumed_has_the_same_bits(tmp_path):
     def num_folded():
         if not checkpoint.exists():
             return 0
-        with np.load(checkpoint) as stored:
-            return int(stored["_cells"]) if stored["_stage"] else 0
+        stored = details(checkpoint)
+        return stored["cells"] if stored["stage"] else 0
 
     while num_folded() < 2 and time.monotonic() < deadline:
         time.sleep(0.005)
     os.kill(process.pid, signal.SIGKILL)
     process.wait()
-    with np.load(checkpoint) as stored:
-        done = int(stored["_cells"])
+    done = details(checkpoint)["cells"]
     assert 0 < done < paths // 256  # killed in the middle
     drift = drifts.of_quadratic([[1.0]])
     drift = drifts.Drift(1, drift.function, drift.parameters, drift.potential)
@@ -265,7 +264,7 @@ def test_a_checkpoint_knows_what_a_drift_takes_from_outside(tmp_path):
 def test_a_broken_checkpoint_is_refused(tmp_path, content):
     broken = tmp_path / "broken.npz"
     broken.write_bytes(content)
-    with pytest.raises(checks.InputError, match="can't be read"):
+    with pytest.raises(checks.InputError, match="is damaged"):
         langevin.simulate_paths(linear_problem(), "exact", 0.1, [1], 2, 1, checkpoint=broken)
 
 

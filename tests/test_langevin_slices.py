@@ -8,6 +8,7 @@ import sys
 import numba
 import numpy as np
 import pytest
+from ensemble_cases import details
 
 from aniso import langevin
 from aniso.langevin import (
@@ -190,10 +191,9 @@ def test_few_long_paths_are_saved_on_the_way_and_resume_to_the_same_bits(
             _Writes(patch, number)
             with pytest.raises(KeyboardInterrupt):
                 RESUMABLE[kind](num_threads=threads, checkpoint=checkpoint)
-        with np.load(checkpoint) as stored:
-            # nothing but the middle of the only cell
-            assert int(stored["_cells"]) == 0
-            assert stored["_begun"].tolist() == [0]
+        stored = details(checkpoint)
+        # nothing but the middle of the only cell
+        assert (stored["cells"], stored["begun"]) == (0, [0])
     slices(monkeypatch, 5, 0.0)
     for resumed, uncut in zip(
         RESUMABLE[kind](num_threads=threads, checkpoint=checkpoint), whole, strict=True
@@ -212,8 +212,7 @@ def test_a_pilot_is_resumed_and_not_begun_again(monkeypatch, tmp_path):
                 resumed = run(num_threads=1, checkpoint=checkpoint)
                 break
             except KeyboardInterrupt:
-                with np.load(checkpoint) as stored:
-                    stages.append(int(stored["_stage"]))
+                stages.append(details(checkpoint)["stage"])
     # a pilot of as many steps as the run itself
     assert stages == sorted(stages)
     assert set(stages) == {0, 1}
@@ -255,9 +254,8 @@ def test_a_run_of_a_hundred_long_paths_survives_kill_9(tmp_path, kind):
         command = [sys.executable, "-c", KILLED, kind, str(checkpoint), str(number)]
         killed = subprocess.run(command, check=False, capture_output=True, text=True)
         assert killed.returncode == -9, killed.stderr
-    with np.load(checkpoint) as stored:
-        assert int(stored["_cells"]) == 0
-        assert stored["_begun"].tolist() == [0]
+    stored = details(checkpoint)
+    assert (stored["cells"], stored["begun"]) == (0, [0])
     drift = drifts.of_polynomial([0.0, 0.0, -0.5, 0.0, 0.25])
     well = langevin.LangevinProblem(drift, noises.constant([[0.25]]), [-1.0])
     if kind == "exits":

@@ -11,6 +11,7 @@ import numpy as np
 from aniso import checks
 from aniso.escape import minimum_action, quasi_potential
 from aniso.matrices import operands
+from aniso.problems import two_basin_gradient
 
 _ROOT_TWO = np.sqrt(2.0)
 _AXES = np.array([[1.0, 1.0], [-1.0, 1.0]]) / _ROOT_TWO  # columns: directions of 20 and of 200
@@ -62,11 +63,7 @@ def mean_drift(data):
     data = checks.array("data", data, shape=(None, 2))
 
     def drift(points):
-        p, q = points[:, None] - data - 1, points[:, None] - data + 1
-        rotated = p @ _AXES
-        sharp = 10 * rotated[..., 0] ** 2 + 100 * rotated[..., 1] ** 2 < (q**2).sum(axis=-1)
-        gradient = np.where(sharp[..., None], p @ _SHARP_HESSIAN, 2 * q)
-        return -gradient.mean(axis=1)
+        return -two_basin_gradient(points[:, None] - data).mean(axis=1)
 
     return drift
 

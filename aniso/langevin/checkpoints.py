@@ -7,17 +7,14 @@ folded in their order, and streams have no state, so a resumed run ends with the
 uninterrupted one.
 """
 
-import io
+import json
 import threading
 import time
-import zipfile
 from pathlib import Path
-
-import numpy as np
 
 from aniso import checks
 from aniso.langevin import cells, experiment_identity
-from aniso.runs import files
+from aniso.runs import array_files, files
 
 SECONDS_BETWEEN_SAVES = 2.0
 
@@ -70,6 +67,7 @@ def fold(
 
     Examples
     --------
+    >>> import numpy as np
     >>> state = {"paths": np.zeros(1)}
     >>> def begin(first_path, count):
     ...     return {"count": np.array([count])}
@@ -140,41 +138,38 @@ class _Store:
             for name, array in arrays.items()
             if not name.startswith("_")
         }
-        buffer = io.BytesIO()
-        np.savez(
-            buffer,
-            _cells=np.int64(self.done),
-            _experiment=np.array(self.experiment),
-            _stage=np.int64(self.stage),
-            _begun=np.array(sorted(self.begun), np.int64),
-            **stored,
-            **self.state,
+        details = {
+            "cells": self.done,
+            "experiment": self.experiment,
+            "stage": self.stage,
+            "begun": sorted(self.begun),
+        }
+        array_files.save_arrays(
+            self.path, stored | self.state, json.dumps(details), compressed=False
         )
-        with files.atomic_writer(self.path, "wb") as stream:
-            stream.write(buffer.getvalue())
         self.saved = time.monotonic()
 
     def load(self, work, num_paths, cell_size):
         """Read the file, where there is one; returns False if it belongs to a later stage."""
         if not self.path.exists():
             return True
+        stored, text = array_files.load_arrays(self.path)
         try:
-            with self.path.open("rb") as stream, np.load(stream, allow_pickle=False) as stored:
-                found = str(stored["_experiment"])
-                num_cells = int(stored["_cells"])
-                stage = int(stored["_stage"])
-                arrays, begun = {}, {}
-                if (found, stage) == (self.experiment, self.stage):
-                    arrays = {name: stored[name] for name in self.state}
-                    for first_path in map(int, stored["_begun"]):
-                        cell = work.begin(first_path, min(cell_size, num_paths - first_path))
-                        for name, array in cell.items():
-                            if not name.startswith("_"):
-                                array[...] = stored[f"cell_{first_path}_{name}"]
-                        begun[first_path] = cell
-        except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
+            details = json.loads(text)
+            found, stage = details["experiment"], details["stage"]
+            arrays, begun = {}, {}
+            if (found, stage) == (self.experiment, self.stage):
+                arrays = {name: stored[name] for name in self.state}
+                for first_path in details["begun"]:
+                    cell = work.begin(first_path, min(cell_size, num_paths - first_path))
+                    for name, array in cell.items():
+                        if not name.startswith("_"):
+                            array[...] = stored[f"cell_{first_path}_{name}"]
+                    begun[first_path] = cell
+        except (ValueError, KeyError, TypeError) as error:
             raise checks.InputError(
-                f"checkpoint={str(self.path)!r} can't be read ({error}); remove it to start anew"
+                f"checkpoint={str(self.path)!r} is no checkpoint of paths ({error}); remove it to "
+                "start anew, or choose another file"
             ) from error
         if found != self.experiment:
             raise checks.InputError(
@@ -185,5 +180,5 @@ class _Store:
             return stage < self.stage
         for name, array in arrays.items():
             self.state[name][...] = array
-        self.done, self.begun = num_cells, begun
+        self.done, self.begun = details["cells"], begun
         return True

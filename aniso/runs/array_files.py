@@ -14,15 +14,24 @@ _DETAILS = "details_json"
 _DIGITS = 64  # of a SHA-256 checksum
 
 
-def save_arrays(path, arrays, text):
+def save_arrays(path, arrays, text, *, compressed=True):
     """Write arrays and a text to one NPZ file, which is whole or absent.
+
+    Parameters
+    ----------
+    path : path-like
+    arrays : dict of str to ndarray
+    text : str
+    compressed : bool
+        Whether to compress the arrays; without it a large file is written some times faster.
 
     Notes
     -----
     The comment of the archive, its last bytes, is the SHA-256 checksum of all bytes before it.
     """
     buffer = io.BytesIO()
-    np.savez_compressed(buffer, **{_DETAILS: np.array(text)}, **arrays)
+    save = np.savez_compressed if compressed else np.savez
+    save(buffer, **{_DETAILS: np.array(text)}, **arrays)
     with zipfile.ZipFile(buffer, "a") as archive:
         archive.comment = bytes(_DIGITS)
     content = buffer.getbuffer()[:-_DIGITS]

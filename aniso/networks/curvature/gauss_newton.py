@@ -12,6 +12,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from aniso import checks
 from aniso.arrays import places
 from aniso.networks import passes
 from aniso.networks.layers.dense import Dense
@@ -35,6 +36,11 @@ def square_roots(matrices):
         r is the largest rank among the S_i: C - 1 for a softmax. Eigenvalues below the rounding
         of the largest matrix count as zero.
 
+    Raises
+    ------
+    InputError
+        If a matrix has a negative eigenvalue beyond rounding: it has no such root.
+
     Examples
     --------
     >>> square_roots(np.array([[[4.0]]]))
@@ -43,10 +49,18 @@ def square_roots(matrices):
     (1, 2, 1)
     """
     xp = places.namespace(matrices)
-    if matrices.shape[-1] == 1:
-        return xp.sqrt(matrices)
-    values, vectors = xp.linalg.eigh(matrices)
-    threshold = 8 * values.shape[-1] * xp.finfo(values.dtype).eps * xp.max(values)
+    one_output = matrices.shape[-1] == 1
+    values, vectors = (matrices[:, :, 0], None) if one_output else xp.linalg.eigh(matrices)
+    threshold = 8 * values.shape[-1] * xp.finfo(values.dtype).eps * xp.max(xp.abs(values))
+    lowest = float(xp.min(values))
+    if lowest < -float(threshold):
+        raise checks.InputError(
+            f"the Hessian of the loss in the outputs has the eigenvalue {lowest:.3g} at this "
+            "theta; expected a loss that is convex in the outputs: for any other use products, "
+            "linearise(theta, 'tangents').hessian_product"
+        )
+    if one_output:
+        return xp.sqrt(xp.clip(matrices, 0.0, None))
     num_positive = xp.sum(xp.astype(values > threshold, xp.int64), axis=1)
     first = values.shape[-1] - max(1, int(xp.max(num_positive)))
     values, vectors = values[:, first:], vectors[:, :, first:]
