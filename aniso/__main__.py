@@ -12,7 +12,7 @@ Commands
   python -m aniso.propositions.plots    draw the figures of a stored check
 
 Packages, in the order of their imports
-  aniso.arrays         NumPy, PyTorch and JAX arrays
+  aniso.arrays         NumPy, PyTorch, CuPy and strict arrays
   aniso.runs           run directories, executors, interruptions
   aniso.datasets       FashionMNIST, CIFAR-10, SVHN
   aniso.matrices       Hessian and gradient covariance: alignment, spectra

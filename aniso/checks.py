@@ -190,6 +190,7 @@ def real_array(name, value, *, shape=None):
         )
         if not agrees:
             wanted = ", ".join("any" if n is None else str(n) for n in shape)
+            wanted += "," if len(shape) == 1 else ""
             raise InputError(f"{name} has shape {given.shape}; expected ({wanted})")
     return given
 

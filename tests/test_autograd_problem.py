@@ -60,6 +60,17 @@ def test_derivatives_equal_example_by_example_differentiation(loss, rng):
     objective.check(theta, rng).raise_if_wrong()
 
 
+def test_blocks_by_name_stay_with_a_subset(rng):
+    blocks = {"first": slice(0, 1), "rest": slice(1, 3)}
+    loss = lambda theta, x, y: (anp.dot(x, theta) - y) ** 2  # noqa: E731
+    problem = AutogradProblem(loss, rng.normal(size=(9, 3)), np.ones(9), blocks=blocks)
+    blocks.clear()
+    for one in (problem, problem.subset([1, 2, 5])):
+        table = one.at(np.ones(3)).by_block()
+        assert table.names == ("first", "rest")
+        assert table.sizes.tolist() == [1, 2]
+
+
 def test_the_plan_says_who_broadcasts(rng):
     rows_and_products = [("broadcast", "broadcast"), ("trace", "loop"), ("trace", "loop")]
     for loss, methods in zip(LOSSES, [*rows_and_products, ("loop", "loop")], strict=True):

@@ -113,7 +113,7 @@ def test_array_is_not_copied_without_need():
         (["a"], None, "theta has dtype <U1; expected real numbers"),
         ([1j], None, "theta has dtype complex128; expected real numbers"),
         ([None], None, "theta has entries of type NoneType; expected real numbers"),
-        ([1, 2], (3,), "theta has shape (2,); expected (3)"),
+        ([1, 2], (3,), "theta has shape (2,); expected (3,)"),
         ([1, 2], (None, 2), "theta has shape (2,); expected (any, 2)"),
         ([[1, np.inf]], None, "theta has a non-finite entry inf at index (0, 1)"),
     ],
@@ -172,8 +172,8 @@ def test_class_labels_become_integers():
         ([0, -1], None, "targets has the label -1 at index 1; expected integers in 0..2"),
         ([3], None, "targets has the label 3 at index 0"),
         ([0.5], None, "targets has the label 0.5 at index 0"),
-        ([0, 1], 3, "targets has shape (2,); expected (3)"),
-        ([[0, 1]], None, "expected (any)"),
+        ([0, 1], 3, "targets has shape (2,); expected (3,)"),
+        ([[0, 1]], None, "expected (any,)"),
     ],
 )
 def test_class_labels_refuses(value, num_examples, message):

@@ -238,7 +238,7 @@ def _resolved(array, device):
     if library == "cupy" and device.partition(":")[0] != "cuda":
         rule = '"cpu" or "cuda" for numpy arrays'
         if not here.is_numpy:
-            rule = '"cuda" for cupy arrays: backend.to_numpy brings them back'
+            rule = '"cuda" for cupy arrays: aniso.arrays.transfer.to_numpy brings them back'
         raise checks.InputError(f"device={device!r}; expected {rule}")
     return _checked(library, device)
 

@@ -74,7 +74,8 @@ def to_device(array, device):
         return there.namespace.asarray(np.asarray(array), device=there.handle, copy=True)
     if here.library != there.library:
         raise checks.InputError(
-            f"the array is {here} and would become {there}; move it through backend.to_numpy"
+            f"the array is {here} and would become {there}; move it through "
+            "aniso.arrays.transfer.to_numpy"
         )
     return array_api_compat.to_device(array, there.handle)
 

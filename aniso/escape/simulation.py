@@ -54,6 +54,12 @@ def simulate_mean_exit_time(
     InputError, NonFiniteState
         As :func:`aniso.langevin.simulate_exits`.
 
+    Notes
+    -----
+    Standard error and interval are those of sampling. The step adds an error of its own, of order
+    ``step_size`` for the bridge. It is large where ``step_size`` times the largest curvature is not
+    small beside 1. Run half the step as well: the difference shows it.
+
     Examples
     --------
     >>> from aniso.langevin import drifts, regions

@@ -70,6 +70,7 @@ class AutogradModel(AutogradProblem):
             inputs,
             targets,
             num_parameters=model.num_parameters,
+            blocks=getattr(model, "blocks", None),
         )
 
     def outputs(self, theta):

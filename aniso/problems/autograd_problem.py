@@ -33,6 +33,8 @@ class AutogradProblem(Problem):
         Finite numbers; integers stay integers, as int64; copied.
     num_parameters : int, optional
         D. Where given, theta of another length is refused before the loss is called.
+    blocks : dict of str to slice, optional
+        Parts of theta by name, in the order of theta, for quantities by block.
 
     Raises
     ------
@@ -66,10 +68,13 @@ class AutogradProblem(Problem):
            [8.]])
     """
 
-    def __init__(self, loss, inputs, targets, *, num_parameters=None):
+    def __init__(self, loss, inputs, targets, *, num_parameters=None, blocks=None):
         if not callable(loss) or isinstance(loss, type):
+            shape = f" of shape {np.shape(loss)}" if np.ndim(loss) else ""
+            what = f"loss is a {type(loss).__name__}{shape}" if shape else f"loss={loss!r}"
             raise checks.InputError(
-                f"loss={loss!r}; expected a function (theta, inputs, targets) -> (N,)"
+                f"{what}; expected a function (theta, inputs, targets) -> (N,), then the inputs, "
+                "then the targets"
             )
         if hasattr(loss, "check_targets"):
             raise checks.InputError(
@@ -87,12 +92,13 @@ class AutogradProblem(Problem):
         self.num_parameters = num_parameters
         if num_parameters is not None:
             checks.integer("num_parameters", num_parameters, low=1)
+        if blocks is not None:
+            self.blocks = dict(blocks)
         self._loss = loss
         self._shapes, self._followed = {}, {}
         self._known = None, None  # last theta, and the gradient there
-        self._independent = (
-            frozenset()
-        )  # sizes of theta at which the examples were found independent
+        # sizes of theta at which the examples were found independent
+        self._independent = frozenset()
         self._warned = False
 
     def losses(self, theta):
@@ -186,6 +192,7 @@ class AutogradProblem(Problem):
             checks.frozen(self.inputs[indices]),
             checks.frozen(self.targets[indices]),
             num_parameters=self.num_parameters,
+            blocks=self.blocks,
         )
         part._independent = self._independent
         return part
