@@ -147,7 +147,7 @@ def test_arrays_of_other_places_are_refused_before_any_work():
 
 def test_libraries_do_not_become_each_other():
     torch = pytest.importorskip("torch", reason="PyTorch is not installed")
-    with pytest.raises(checks.InputError, match="through aniso.arrays.transfer"):
+    with pytest.raises(checks.InputError, match=r"through aniso\.arrays\.transfer"):
         transfer.to_device(torch.zeros(2), strict("device1"))
     assert not places.is_foreign([torch.zeros(1)])
 
