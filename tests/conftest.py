@@ -11,8 +11,11 @@ import hypothesis  # noqa: E402
 import pytest  # noqa: E402
 import seeds  # noqa: E402
 
-# No deadline: the first call of a kernel compiles it.
-hypothesis.settings.register_profile("aniso", deadline=None)
+# No deadline: the first call of a kernel compiles it. Where the variable CI is set Hypothesis would
+# draw the same examples whatever the seed.
+hypothesis.settings.register_profile(
+    "aniso", deadline=None, derandomize=False, database=None, print_blob=True
+)
 hypothesis.settings.load_profile("aniso")
 
 
