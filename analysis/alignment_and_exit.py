@@ -2,8 +2,8 @@
 
 On a quadratic the noise structures of Table 1 of Zhu et al. (2019) are compared at equal trace: the
 short-time slope Tr(H Sigma) / 2, the loss curve with its plateau Tr Sigma / 4, and the mean exit
-time from two regions, a sublevel set of the loss and a ball in parameter space. The table beside
-the picture lists the pairs of structures that slope and exit time put in different orders.
+time from two regions, a sublevel set of the loss and a ball in parameter space. The table next
+to the picture lists the pairs of structures that slope and exit time put in different orders.
 """
 
 import itertools
@@ -28,7 +28,7 @@ REGIONS = ("sublevel set", "ball")
 TIMES = np.arange(0, 41) * 0.25
 
 # Sigma is proportional to H, mixed with a generic covariance by the share noise_factor. The
-# learning rate is that of the chain, whose exit stands beside that of the equation.
+# learning rate belongs to the chain; its exit is compared with the exit of the equation.
 _COMMON = {
     "eigenvalues": [4.0, 1.0, 0.2],
     "noise_factor": 0.25,
@@ -161,7 +161,7 @@ def collect(parameters, units, values):
 def _pairs(arrays, region):
     """Yield (faster, slower, gap, error) of pairs that the slope orders, censored ones left out.
 
-    The gap is the exit time of the slower structure less that of the faster one.
+    The gap is the exit time of the slower structure minus the exit time of the faster one.
     """
     times, errors = arrays["exit"][:, region], arrays["exit_error"][:, region]
     for first, second in itertools.permutations(range(len(STRUCTURES)), 2):
@@ -176,7 +176,7 @@ def judge(parameters, arrays):  # noqa: ARG001 (as every figure)
     found = []
     for number, region in enumerate(REGIONS):
         statement = f"of any two structures the one of larger Tr(H Sigma) leaves the {region} first"
-        # the pair that speaks most against it decides
+        # the pair with the strongest evidence against the statement decides
         pairs = sorted(_pairs(arrays, number), key=lambda pair: pair[2] / pair[3])
         if not pairs:
             found.append(claims.described(region, statement, "every exit time is censored"))
@@ -199,7 +199,7 @@ def judge(parameters, arrays):  # noqa: ARG001 (as every figure)
 
 
 def reversals(arrays):
-    """Return pairs (region, faster by slope, slower by slope) whose exit times say the opposite.
+    """Return pairs (region, faster by slope, slower by slope) with exit times in the other order.
 
     A pair counts where the slopes differ by more than 1 %, and the exit times by more than four of
     their standard errors.

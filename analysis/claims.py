@@ -41,7 +41,7 @@ class Claim:
     standard_error : float
         Sampling error of the difference; 0 for exact numbers.
     measured : str
-        The numbers behind it, for a reader.
+        The measured numbers, as text.
     verdict : Verdict
     """
 
@@ -128,9 +128,10 @@ def judged(
     ----------
     name, statement : str
     difference, standard_error : float
-        What decides. An error of 0 says that the difference is exact.
+        The difference and its sampling error, 0 for an exact difference.
     measured : str
-        The numbers behind it. The difference is added; the text must state an exact one itself.
+        The measured numbers, as text. A difference with an error is added to it; an exact one must
+        be part of the text.
     text : callable
         ``(difference, standard_error) -> str``, which is shown alone where nothing was compared.
     remark : str
@@ -200,9 +201,9 @@ def over_seeds(values, own_error=0.0):
     Returns
     -------
     mean, error : float
-        The error is the spread over seeds, widened so that two of it are the 95 % interval of
-        Student's distribution, or ``own_error / sqrt(seeds)`` where that is larger. One seed says
-        nothing about the spread: infinity.
+        The error comes from the spread over seeds: two errors are the 95 % interval of Student's
+        distribution. It is ``own_error / sqrt(seeds)`` where that is larger. It is infinite for one
+        seed, because the spread is unknown.
 
     Examples
     --------

@@ -1,4 +1,4 @@
-"""DISCREPANCIES.md: what the paper states, what its scripts do, what is measured here."""
+"""DISCREPANCIES.md: statements of the paper, its scripts, and the measurements of this project."""
 
 import numpy as np
 

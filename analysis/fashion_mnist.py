@@ -1,4 +1,4 @@
-"""What the FashionMNIST figures share: the network on its data, and the minimum theta*_GD."""
+"""Common parts of the FashionMNIST figures: network, data, and the minimum theta*_GD."""
 
 import hashlib
 

@@ -1,4 +1,4 @@
-"""What a figure declares: its parameters, its computation, its claims and its drawing."""
+"""Description of a figure: its parameters, its computation, its claims and its drawing."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -35,7 +35,7 @@ class Figure:
     name : str
         Module in this package, and stem of the files.
     title, claim : str
-        What it shows, and what its caption claims, in a line each.
+        Its subject and the claim of its caption, in a line each.
     revision : int
         Raised whenever the computation gives other numbers for the same parameters. Stored data
         and run directories belong to one revision.
@@ -64,8 +64,8 @@ class Figure:
     steps_of : callable, optional
         ``unit -> int``, steps of a unit or of a foundation, for the progress bar.
     takes_device, takes_preset : bool
-        Whether its networks can run on another device, with ``--device``, and whether its dynamics
-        can be those of the published scripts, with ``--as-published``.
+        Whether its networks can run on another device, with ``--device``. Whether it can use the
+        dynamics of the published scripts, with ``--as-published``.
     runs : str
         Name of the runs that it draws, "" for its own. Figures of the same runs compute them once.
     bands : str

@@ -1,16 +1,16 @@
-"""The command behind every figure: compute, store, judge, draw.
+"""The command of every figure: compute, store, judge, draw.
 
     python -m analysis.figN_... [--scale small|medium|paper] [--seeds N] [--executor NAME]
                                 [--plot-only] [--fresh] [--data-dir PATH] [--output FOLDER]
                                 [--runs FOLDER]
 
-Units of work run on any executor and leave run directories, from which an interrupted figure goes
-on. The arrays go to ``FOLDER/data/*.npz`` with their provenance beside them as ``.json``. The
-drawing is made of the stored arrays alone. The default folders are ``figures`` and ``runs`` of the
-repository, whatever the working directory.
+Units of work run on any executor and leave run directories, from which an interrupted figure
+continues. The arrays are written to ``FOLDER/data/*.npz``, with their provenance in a ``.json`` of
+the same name. The drawing uses the stored arrays alone. The default folders are ``figures`` and
+``runs`` of the repository, for any working directory.
 
 A figure declares a revision, a number that is raised when its computation changes. Run directories
-of another revision or another version of aniso are not taken up. Stored arrays of another revision
+of another revision or another version of aniso are not used. Stored arrays of another revision
 or version are drawn, with a notice.
 """
 
@@ -37,7 +37,7 @@ def main(figure, arguments=None):
     ----------
     figure : analysis.figure.Figure
     arguments : sequence of str, optional
-        Of the command line; those of the process if not given.
+        Arguments of the command line; ``sys.argv[1:]`` if not given.
 
     Returns
     -------
@@ -74,7 +74,7 @@ def main(figure, arguments=None):
             parser.error(str(error))
         except KeyboardInterrupt:
             print(
-                f"interrupted; the same command goes on from the checkpoints in {options.runs}",
+                f"interrupted; the same command continues from the checkpoints in {options.runs}",
                 file=sys.stderr,
             )
             return 130
@@ -92,8 +92,8 @@ def main(figure, arguments=None):
             print(f"wrote {path}")
     except OSError as error:
         print(
-            f"{error}: {str(options.output)!r} takes no more; make room there, then the same "
-            f"command goes on from the finished runs in {options.runs}",
+            f"{error}: {str(options.output)!r} can't be written; make room there, then the "
+            f"same command continues from the finished runs in {options.runs}",
             file=sys.stderr,
         )
         return 1
@@ -116,9 +116,10 @@ def _variant(figure, options):
 
 
 def _ready(figure, parameters, options, data):
-    """Return stored arrays that serve, or None where they are to be computed; refuse first.
+    """Return the stored arrays of these parameters, or None if they must be computed.
 
-    In the second case the digests of the data are added to `parameters`.
+    Options that cannot work are refused first. If None is returned, the digests of the data have
+    been added to `parameters`.
     """
     if "num_seeds" in parameters:
         checks.integer("--seeds", parameters["num_seeds"], low=1)
@@ -198,7 +199,7 @@ def _parser(figure):
     parser.add_argument(
         "--fresh",
         action="store_true",
-        help="leave stored data aside; finished runs in --runs are still taken up",
+        help="ignore stored data; finished runs in --runs are still used",
     )
     if figure.takes_preset:
         parser.add_argument(

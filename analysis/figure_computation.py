@@ -80,7 +80,7 @@ def _name(parameters, revision):
 
 
 def run_unit(work):
-    """Run one unit of work, in whatever process.
+    """Run one unit of work, in any process.
 
     Parameters
     ----------

@@ -18,7 +18,7 @@ def load(data, parameters):
     Parameters
     ----------
     data : Path
-        The ``.npz``; its description lies beside it.
+        The ``.npz``; its description is the ``.json`` of the same name.
     parameters : dict
 
     Returns
@@ -54,7 +54,7 @@ def _wanted(parameters):
 
 
 def save(figure, scale, data, parameters, stored):
-    """Write arrays as ``.npz`` and, beside them, their provenance as ``.json``.
+    """Write arrays as ``.npz``, and their provenance as ``.json`` in the same folder.
 
     Parameters
     ----------
@@ -82,7 +82,7 @@ def save(figure, scale, data, parameters, stored):
 
 
 def update_claims(figure, data, parameters, arrays):
-    """Write the verdicts of the present rules beside the data; provenance stays."""
+    """Write the verdicts of the present rules into the description; provenance is kept."""
     path = data.with_suffix(".json")
     description = json.loads(path.read_text(encoding="utf-8"))
     found = [claim.as_plain() for claim in figure.judge(parameters, arrays)]

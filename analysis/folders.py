@@ -1,4 +1,4 @@
-"""Where the scripts write: into their own repository, from wherever they are called."""
+"""Output folders of the scripts: in this repository, for any working directory."""
 
 from pathlib import Path
 
@@ -14,7 +14,7 @@ def add_output(parser, what):
     ----------
     parser : argparse.ArgumentParser
     what : str
-        What is written there.
+        Kind of output, for the help text.
     """
     parser.add_argument(
         "--output",

@@ -1,4 +1,4 @@
-"""Progress of units of work in steps: read from their run directories, wherever they run."""
+"""Progress of units of work in steps, read from their run directories on any executor."""
 
 import contextlib
 import json
@@ -109,7 +109,7 @@ def shown(label, folders, num_steps, console=None):
     )
     over = threading.Event()
     with Progress(*columns, console=console, speed_estimate_period=_SECONDS_OF_RATE) as progress:
-        # what an earlier attempt has left counts as done, not as speed
+        # steps of an earlier attempt count as done, not as speed
         bar = progress.add_task("", total=count.total, completed=count.done())
 
         def look():

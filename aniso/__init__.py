@@ -23,7 +23,7 @@ Problem                    mean loss over examples; six members make one of anyt
 AutogradProblem            a loss written with ``autograd.numpy``
 AutogradModel              a model and a loss of its outputs, by automatic differentiation
 Network                    a stack of layers on data, with an engine of its own
-LocalGeometry              what ``problem.at(theta)`` returns: gradient, Hessian, noise, blocks
+LocalGeometry              result of ``problem.at(theta)``: gradient, Hessian, noise, blocks
 quadratic_problem          a quadratic with a prescribed Hessian and noise
 two_basin_problem          the toy with a sharp and a flat minimum
 SquaredLoss                ``|f - y|^2``, summed over outputs
@@ -47,7 +47,7 @@ gradient_covariance        centred covariance of the gradient of one example
 minibatch_covariance       the same of the mean of a batch
 diffusion_covariance       learning rate times that: Sigma of the SDE
 alignment                  ``Tr(H Sigma)``
-trace_ratio                alignment over that of isotropic noise of equal trace
+trace_ratio                alignment relative to isotropic noise of equal trace
 projection_coefficient     noise along the leading eigenvector of H
 alignment_by_block         traces, alignment and ratio for each block of theta
 leading_eigenpairs         largest eigenvalues and eigenvectors, with their residuals

@@ -1,4 +1,4 @@
-"""What to write where something was given that is no array of numbers, for the messages."""
+"""Texts of messages for values that are no array of numbers, with their remedies."""
 
 import math
 import numbers
@@ -7,15 +7,16 @@ import numpy as np
 
 
 def not_an_array(name, value, *, error=None):
-    """Message for a value that NumPy can't turn into an array of numbers, with the remedy.
+    """Return the message for a value that NumPy can't turn into an array of numbers.
 
     Parameters
     ----------
     name : str
-        Of the argument.
+        Name of the argument.
     value : object
+        Its value.
     error : Exception, optional
-        What NumPy said.
+        Exception that NumPy raised.
 
     Returns
     -------
@@ -46,7 +47,7 @@ def not_an_array(name, value, *, error=None):
 
 
 def not_flat_parameters(theta, num_parameters=None):
-    """Message for parameters that are no flat vector of the right length; None where they are.
+    """Return the message for parameters that are no flat vector of the right length, or None.
 
     Parameters
     ----------
@@ -94,7 +95,7 @@ numpy.concatenate([numpy.ravel(part) for part in theta.values()])
 
 
 def takes_its_place(name, value):
-    """Remedy for an operator of another package where SciPy's are taken; None if it is none.
+    """Return the remedy for an operator of another package than SciPy, None for other values.
 
     Examples
     --------

@@ -1,4 +1,4 @@
-"""Limits of a process on its memory, below what the machine has: of batch systems and containers.
+"""Limits of batch systems and containers on the memory of a process.
 
 Two kinds are read. A control group of Linux, of version 1 or 2, limits all its processes
 together; so does every group above it. ``ulimit`` limits the address space or the data of one
@@ -37,7 +37,7 @@ def bytes_left(root=Path("/")):
     Notes
     -----
     Files in the cache of a group count as free, because the kernel drops them first. Which groups
-    have a limit is found once in a process; a group that gets its first limit later is not seen.
+    have a limit is found once in a process; a group that gets its first limit later is ignored.
     """
     found = [*_of_groups(root), *_of_process()]
     return max(0.0, min(found, default=float("inf")))

@@ -1,7 +1,7 @@
-"""Validation at the public doors: every message gives name, value, rule and remedy.
+"""Validation of the arguments of public functions: messages give name, value, rule and remedy.
 
-Functions return the validated value in the form that the computations expect, and raise
-:class:`InputError` otherwise. Kernels below the doors trust what they are given.
+A function returns the validated value in the form that the computations expect, or raises
+:class:`InputError`. Kernels do not validate their arguments again.
 """
 
 import contextlib
@@ -11,7 +11,7 @@ import numpy as np
 
 from aniso import _array_hints
 
-# entries that are tested for finiteness together: the memory that the test takes is theirs
+# entries that are tested for finiteness together: they fix the memory of the test
 _BLOCK_ENTRIES = 2**16
 
 
@@ -24,7 +24,7 @@ class InteractingExamples(InputError):
 
 
 def number(name, value, *, low=None, high=None, strict=False):
-    """Finite float within [low, high], or (low, high) where `strict`.
+    """Return a finite float within [low, high], or within (low, high) if `strict`.
 
     Examples
     --------
@@ -55,7 +55,7 @@ def number(name, value, *, low=None, high=None, strict=False):
 
 
 def integer(name, value, *, low=None, high=None, high_name=None):
-    """Integer within [low, high]; `high_name` says what the upper limit stands for.
+    """Return an integer within [low, high]; `high_name` is the name of the upper limit.
 
     Examples
     --------
@@ -85,7 +85,7 @@ def _range_rule(name, low, high, sign):
 
 
 def flag(name, value):
-    """True or False, nothing that merely counts as such.
+    """Return a bool; refuse other values, even if Python takes them for true or false.
 
     Examples
     --------
@@ -100,7 +100,7 @@ def flag(name, value):
 
 
 def one_of(name, value, choices):
-    """A member of `choices`.
+    """Return a member of `choices`.
 
     Examples
     --------
@@ -115,7 +115,7 @@ def one_of(name, value, choices):
 
 
 def array(name, value, *, shape=None, dtype=np.float64):
-    """Finite real array; `shape` fixes lengths, None leaves one free.
+    """Return a finite real array; `shape` gives its lengths, None for any length.
 
     Examples
     --------
@@ -132,11 +132,12 @@ def array(name, value, *, shape=None, dtype=np.float64):
 
 
 def parameters(theta, num_parameters=None):
-    """Finite flat parameters, shape (D,).
+    """Return finite flat parameters, shape (D,).
 
     Parameters
     ----------
     theta : array_like, shape (D,)
+        The parameters of a problem.
     num_parameters : int, optional
         D, if known.
 
@@ -158,11 +159,12 @@ numpy.concatenate([numpy.ravel(part) for part in theta])
 
 
 def require_flat(theta, num_parameters=None):
-    """Refuse parameters that are no flat vector of the right length, of whatever library.
+    """Refuse parameters that are no flat vector of the right length, in any array library.
 
     Raises
     ------
     InputError
+        If theta has another shape, a mask or a unit.
     """
     refuse_loss_of_meaning("theta", theta)
     message = _array_hints.not_flat_parameters(theta, num_parameters)
@@ -171,7 +173,7 @@ def require_flat(theta, num_parameters=None):
 
 
 def real_array(name, value, *, shape=None):
-    """Array of real numbers as it was given, its precision and its entries whatever they are.
+    """Return an array of real numbers in the precision of `value`; entries may be infinite or NaN.
 
     Examples
     --------
@@ -196,10 +198,10 @@ def real_array(name, value, *, shape=None):
 
 
 def held(array):
-    """Return the array as an object keeps it: read-only, in memory that nobody else can change.
+    """Return the array as an object keeps it: read-only, in memory that no other code can change.
 
-    A read-only array that owns its memory is kept as it is, so that what is large and new need not
-    be copied: its maker calls :func:`frozen`. Any other array is copied.
+    A read-only array that owns its memory is returned as it is. A function that has just made a
+    large array avoids the copy by :func:`frozen`. Any other array is copied.
 
     Examples
     --------
@@ -227,13 +229,13 @@ def frozen(array):
 
 
 def as_given(name, value):
-    """NumPy array of what was given, in its own numbers; refused where that would lose a meaning.
+    """Return the NumPy array of a value in its own type; refuse a value that loses its meaning.
 
     Raises
     ------
     InputError
-        For a masked array, whose mask NumPy drops; numbers with a unit; a sparse matrix; or what
-        NumPy makes no array of.
+        For a masked array, whose mask NumPy drops; numbers with a unit; a sparse matrix; or a
+        value that NumPy cannot turn into an array.
 
     Examples
     --------
@@ -251,17 +253,19 @@ without a mask: leave the masked examples out, or give inputs.filled(value)
 
 
 def refuse_loss_of_meaning(name, value):
-    """Refuse what ``numpy.asarray`` turns into plain numbers by dropping a mask or a unit.
+    """Refuse a value whose mask or unit would be lost in ``numpy.asarray``.
 
     Parameters
     ----------
     name : str
+        Name of the argument, for the message.
     value : object
         An array, a number, or a list or tuple of such, nested or not.
 
     Raises
     ------
     InputError
+        If the value has a mask or a unit, or is a sparse matrix.
     """
     kind = type(value)
     if kind is np.ndarray or kind in (float, int, bool):
@@ -295,16 +299,18 @@ def refuse_loss_of_meaning(name, value):
 
 
 def require_finite(name, value, *, dtype=None, given=None):
-    """Refuse an array with an entry that is not finite, in memory that does not grow with it.
+    """Refuse an array with an entry that is not finite; the test needs a fixed amount of memory.
 
     Parameters
     ----------
     name : str
+        Name of the argument, for the message.
     value : ndarray
+        Array to test.
     dtype : numpy.dtype, optional
         Precision in which the entries must be finite; their own if not given.
     given : ndarray, optional
-        What `value` was made of, for the message.
+        Array from which `value` was converted, for the message.
 
     Raises
     ------
@@ -335,7 +341,7 @@ float32; expected finite numbers
 
 
 def _first_not_finite(array, dtype):
-    """Index of the first entry that is not finite in a precision, None if all are."""
+    """Return the index of the first entry that is not finite in a precision, None if all are."""
     if array.size > _BLOCK_ENTRIES:
         step = max(1, _BLOCK_ENTRIES * len(array) // array.size)
         for start in range(0, len(array), step):
@@ -353,7 +359,7 @@ def _first_not_finite(array, dtype):
 
 
 def symmetric_matrix(name, value, *, size=None):
-    """Finite symmetric matrix, symmetric to rounding: ``|A - A^T| <= 8 D eps max|A|``.
+    """Return a finite matrix, symmetric to rounding: ``|A - A^T| <= 8 D eps max|A|``.
 
     Raises
     ------
@@ -379,7 +385,12 @@ expected a symmetric matrix, for instance (A + A.T) / 2
 
 
 def require_symmetry(name, matrix, tolerance):
-    """Refuse a finite square array with ``|A - A^T| > tolerance max|A|``.
+    """Refuse a finite square array with ``|A_ij - A_ji| > tolerance max|A|`` for some i, j.
+
+    Raises
+    ------
+    InputError
+        If it is not symmetric within the tolerance; the message names the worst entry.
 
     Examples
     --------
@@ -409,7 +420,7 @@ def _largest_asymmetry(matrix, tile=256):
 
 
 def covariance_matrix(name, value, *, size=None):
-    """Symmetric positive semi-definite matrix, eigenvalues ``>= -8 D eps lambda_max``.
+    """Return a symmetric positive semi-definite matrix: eigenvalues ``>= -8 D eps lambda_max``.
 
     Examples
     --------
@@ -445,7 +456,7 @@ is -2.0; expected a covariance matrix
 
 
 def class_labels(name, value, *, num_classes, num_examples=None):
-    """Integer labels in ``0 .. num_classes - 1``, shape (N,).
+    """Return integer labels in ``0 .. num_classes - 1``, shape (N,).
 
     Examples
     --------
@@ -468,7 +479,7 @@ def class_labels(name, value, *, num_classes, num_examples=None):
 
 
 def generator(name, value):
-    """A ``numpy.random.Generator``: randomness is always an argument, never global.
+    """Return a ``numpy.random.Generator``: randomness is always an argument, never global.
 
     Examples
     --------

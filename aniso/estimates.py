@@ -20,7 +20,7 @@ class Estimate:
         Estimated standard deviation of `value`; 0 for an exact number, inf where one sample
         leaves it unknown.
     num_samples : int
-        Number of independent samples behind it.
+        Number of independent samples.
 
     Examples
     --------
@@ -61,7 +61,7 @@ class Estimate:
         return difference / self.standard_error
 
     def scaled(self, factor):
-        """The estimate of `factor` times the quantity."""
+        """Return the estimate of `factor` times the quantity."""
         return Estimate(self.value * factor, self.standard_error * abs(factor), self.num_samples)
 
     def __float__(self):
@@ -78,12 +78,12 @@ class Estimate:
 
 
 class NotConverged(RuntimeError):
-    """An iteration that stopped before its tolerance; carries what it had reached.
+    """An iteration stopped before it reached its tolerance; `partial` is its last result.
 
     Attributes
     ----------
     partial : object
-        The best result so far, of the type that the caller would have got.
+        The best result so far, of the same type as a complete result.
     """
 
     def __init__(self, message, partial):

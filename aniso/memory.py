@@ -10,7 +10,7 @@ class AllocationRefused(MemoryError):
 
 
 def available_bytes():
-    """Memory that could be taken now without swapping and below every limit, in bytes.
+    """Free memory in bytes: without swapping, and within every limit on this process.
 
     See :mod:`aniso._memory_limits` for the limits of batch systems and containers.
     """
@@ -25,9 +25,9 @@ def require(num_bytes, what, alternative, *, budget=None):
     num_bytes : int
         Size of the allocation to come.
     what : str
-        What would be allocated, for the message ("the dense Hessian, 9 × 9").
+        Name of the array, for the message ("the dense Hessian, 9 × 9").
     alternative : str
-        What to use instead.
+        Remedy, for the message ("use hessian_operator").
     budget : int, optional
         Bytes that may be used; 90 % of :func:`available_bytes` if not given.
 
@@ -55,7 +55,7 @@ def require(num_bytes, what, alternative, *, budget=None):
 
 
 def format_bytes(num_bytes):
-    """Bytes in the unit that a reader would choose.
+    """Return a number of bytes as text, in a readable unit.
 
     Examples
     --------

@@ -110,6 +110,7 @@ class Workers:
         function : callable
             Called on the threads, or by the caller where one thread is enough.
         items : iterable
+            Arguments of the function.
         num_waiting : int, optional
             Results that may wait for their turn; as many as threads if not given.
         stop : threading.Event, optional

@@ -1,4 +1,4 @@
-"""Any array library: where arrays live, how they move, and what the array API standard lacks."""
+"""Any array library: places of arrays, their transfer, and functions that the standard lacks."""
 
 import lazy_loader
 

@@ -1,6 +1,6 @@
 """Array functions that the array API standard leaves out, or that NumPy has in a faster form.
 
-Each works on the arrays of every library that :mod:`aniso.arrays.places` knows, where they are.
+Each works on the arrays of every library of :mod:`aniso.arrays.places`, on their device.
 """
 
 import importlib
@@ -53,7 +53,9 @@ def double_sum(array, axis=None):
     Parameters
     ----------
     array : array
+        Entries to add.
     axis : int or tuple of int, optional
+        Axes of the sum; all if not given.
 
     Returns
     -------
@@ -74,6 +76,7 @@ def inner_products(first, second):
     Parameters
     ----------
     first, second : array, shape (K, n)
+        Rows a_k and b_k.
 
     Returns
     -------

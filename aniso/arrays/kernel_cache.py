@@ -1,9 +1,9 @@
 """Compiled functions that are kept on disk and are never older than their sources.
 
-Numba keeps a compiled function as long as the file that defines it does not change, even if a
-function that it calls has changed in another file. Here a compiled function is kept as long as no
-source file of its folder changes: the folder directly below the package, with all that it holds. A
-compiled function may take functions and constants from there only.
+Numba keeps a compiled function as long as its own file does not change. It does not notice a change
+of another file with a function that is called. Here a compiled function is kept as long as no
+source file of its folder changes. This is the folder directly below the package, with all its
+subfolders. A compiled function may use functions and constants of this folder only.
 
 Where no folder can be written, functions are compiled in each process, after one warning.
 """
@@ -109,7 +109,8 @@ def _cache_of(function):
 def home(source):
     """Return the folder whose sources count for a source file.
 
-    That is the folder directly below the outermost package, or that of the file outside packages.
+    That is the folder directly below the outermost package. Outside packages it is the folder of
+    the file.
     """
     folder = source.parent
     while (folder.parent / "__init__.py").exists() and (

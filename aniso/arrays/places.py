@@ -1,4 +1,4 @@
-"""Places where arrays live, a library and one of its devices, found from the arrays themselves.
+"""Places of arrays, a library and one of its devices, found from the arrays themselves.
 
 There is no global switch. A computation runs where its arrays are, with the functions of their
 library. :mod:`aniso.arrays.transfer` moves arrays between
@@ -14,7 +14,7 @@ from array_api_compat import numpy as numpy_namespace
 
 from aniso import checks, memory
 
-# bytes of one chunk's activations: with NumPy a few chunks must live in the last cache level
+# bytes of one chunk's activations: with NumPy a few chunks must fit into the last cache level
 # together; a library with threads of its own wants larger pieces of work, an accelerator by far
 _NUMPY_CHUNK, _PROCESSOR_CHUNK, _ACCELERATOR_CHUNK = 16_000_000, 64_000_000, 500_000_000
 _LIBRARIES = ("numpy", "torch", "cupy", "array_api_strict")
@@ -31,7 +31,7 @@ class Place:
     device : str
         The device's name, "cpu" for NumPy.
     handle : object
-        The device as the library wants it.
+        The device as an object of the library.
     """
 
     library: str
@@ -79,19 +79,19 @@ class Place:
             return int(library.cuda.runtime.memGetInfo()[0] + reserve)
 
     def dtype(self, name):
-        """The library's own type like NumPy's `name`: "float64", "bool"."""
+        """Return the library's own type like NumPy's `name`: "float64", "bool"."""
         return getattr(self.namespace, np.dtype(name).name)
 
     def zeros(self, shape, dtype):
-        """Zeros of a shape; `dtype` by name or as a `numpy.dtype`."""
+        """Return zeros of a shape; `dtype` by name or as a `numpy.dtype`."""
         return self.namespace.zeros(shape, dtype=self.dtype(dtype), device=self.handle)
 
     def empty(self, shape, dtype):
-        """An array to be written."""
+        """Return an array to be written."""
         return self.namespace.empty(shape, dtype=self.dtype(dtype), device=self.handle)
 
     def eye(self, size, dtype):
-        """The identity matrix."""
+        """Return the identity matrix."""
         return self.namespace.eye(size, dtype=self.dtype(dtype), device=self.handle)
 
     def __str__(self):
@@ -192,10 +192,11 @@ def resolve(array, device=None):
     Parameters
     ----------
     array : array
+        Array whose library is used.
     device : str, device or Place, optional
         Where to: "cpu" or "cuda" (a number may follow: "cuda:1"), or a library's own device, for
         instance ``torch.device("cuda")``. Where the array is, if not given. NumPy arrays become
-        CuPy arrays on "cuda"; the arrays of other libraries stay what they are.
+        CuPy arrays on "cuda"; the arrays of other libraries keep their library.
 
     Returns
     -------
@@ -204,7 +205,7 @@ def resolve(array, device=None):
     Raises
     ------
     InputError
-        If there is no such device, the library that serves it is not installed, or CuPy makes new
+        If there is no such device, its library is not installed, or CuPy makes new
         arrays on another card.
 
     Examples
@@ -244,7 +245,7 @@ def _resolved(array, device):
 
 
 def _checked(library, device):
-    # the device made and tried: whatever is missing is said with its remedy
+    # make the device and try it: an error names the missing part and its remedy
     try:
         if library == "torch":
             torch = importlib.import_module("torch")
@@ -263,7 +264,7 @@ def _checked(library, device):
 
 
 def _current(place):
-    # CuPy makes new arrays on its current card, whatever device they are asked for
+    # CuPy makes new arrays on its current card, even if another device is given
     if place.library != "cupy":
         return place
     current = importlib.import_module("cupy").cuda.runtime.getDevice()
@@ -276,7 +277,7 @@ def _current(place):
 
 
 def _first_line(error):
-    """The first line of an error's text that says something, else the error's type."""
+    """Return the first line of an error's text that is not empty, else the error's type."""
     lines = [line.strip() for line in str(error).splitlines()]
     return next(filter(None, lines), type(error).__name__)
 

@@ -1,9 +1,9 @@
 """Transfer of arrays between places, with their checks; no other module moves arrays.
 
 The layer engine is written against the array API standard, so that the same code runs on NumPy,
-PyTorch, CuPy and ``array_api_strict``. It runs where its arrays live (:mod:`aniso.arrays.places`);
-arrays that live in different places are refused before any work is done, and moving is always
-explicit:
+PyTorch, CuPy and ``array_api_strict``. It runs on the device of its arrays
+(:mod:`aniso.arrays.places`). Arrays on different devices are refused before any work is done. A
+transfer is always explicit:
 
 >>> import numpy as np
 >>> to_device(np.arange(3), "cpu")
@@ -70,7 +70,7 @@ def to_device(array, device):
     if there.is_numpy:
         return to_numpy(array)
     if here.is_numpy:
-        # a copy, so that nobody writes into the memory of the array that was given
+        # a copy, so that no code writes into the memory of the given array
         return there.namespace.asarray(np.asarray(array), device=there.handle, copy=True)
     if here.library != there.library:
         raise checks.InputError(
@@ -107,6 +107,7 @@ def asarray_like(value, like):
     value : array_like
         In NumPy.
     like : array
+        Array whose library and device are used.
 
     Returns
     -------
@@ -126,9 +127,9 @@ def require_place(name, value, place):
     Parameters
     ----------
     name : str
-        For the message.
+        Name of the argument, for the message.
     value : array_like
-        What is no array, a list of numbers for instance, belongs nowhere and is not refused.
+        A value that is no array, for instance a list of numbers, has no place and is accepted.
     place : Place
         Where it must be.
 
@@ -157,13 +158,15 @@ def checked(name, value, place, *, shape, dtype):
     Parameters
     ----------
     name : str
+        Name of the argument, for the message.
     value : array_like
         An array at `place`, or a list of numbers.
     place : Place
+        Library and device of the result.
     shape : tuple
         Lengths; None leaves one free.
     dtype : numpy.dtype
-        What the entries become.
+        Type of the entries of the result.
 
     Returns
     -------
@@ -172,7 +175,7 @@ def checked(name, value, place, *, shape, dtype):
     Raises
     ------
     InputError
-        If it lives elsewhere, or its shape or an entry is wrong.
+        If it is at another place, or its shape or an entry is wrong.
 
     Examples
     --------
@@ -284,6 +287,7 @@ def at_place(function, array, place):
     array : array
         At `place`, or NumPy's, which crosses over and back.
     place : Place
+        Library and device of the computation.
 
     Returns
     -------

@@ -35,7 +35,7 @@ def rotated_back(vectors, rotated):
 
 
 def checked_spectrum(eigenvalues, noise_variances):
-    """Eigenvalues and the noise variances along them, arrays of shape (D,)."""
+    """Return checked eigenvalues of H and variances along its eigenvectors, shape (D,) each."""
     eigenvalues = checks.array("eigenvalues", eigenvalues, shape=(None,))
     noise_variances = checks.array("noise_variances", noise_variances, shape=eigenvalues.shape)
     if noise_variances.min(initial=0.0) < 0:
@@ -46,7 +46,7 @@ def checked_spectrum(eigenvalues, noise_variances):
 
 
 def non_negative(name, value):
-    """Array of finite numbers >= 0."""
+    """Return a checked array of finite numbers >= 0."""
     value = checks.array(name, value)
     if value.min(initial=0.0) < 0:
         raise checks.InputError(f"{name} has the entry {float(value.min())}; expected numbers >= 0")
@@ -54,7 +54,10 @@ def non_negative(name, value):
 
 
 def for_each(times, function):
-    """``function(time)`` for each time, in the shape of `times`; one spectrum in memory at once."""
+    """Return ``function(time)`` for each time, an array of the shape of `times`.
+
+    The times are taken one by one, so that memory holds one spectrum at once.
+    """
     return np.array([function(time) for time in times.ravel()]).reshape(times.shape)
 
 
@@ -66,9 +69,9 @@ _NO_STATIONARY_STATE = (
 
 
 def check_definite(values, consequence=_NO_STATIONARY_STATE):
-    """Refuse an H, eigenvalues in increasing order, that confines no stationary motion.
+    """Refuse eigenvalues of H, in increasing order, if H is not positive definite.
 
-    `consequence` says what is missing without a positive definite H, and what to do.
+    `consequence` is the end of the message: the result of such an H, and the remedy.
     """
     if values[0] <= 8 * len(values) * np.finfo(np.float64).eps * np.abs(values).max():
         raise checks.InputError(

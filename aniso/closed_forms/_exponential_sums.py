@@ -1,4 +1,4 @@
-"""The two functions behind every closed form of linear motion, finite for every sign of the rate.
+"""The two functions in every closed form of linear motion, finite for every sign of the rate.
 
 ``integral of exp(-r s) over 0 <= s <= t`` in continuous time and ``sum of p^l over 0 <= l < k`` in
 discrete time. Neither divides by a rate that may vanish.

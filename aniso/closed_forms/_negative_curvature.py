@@ -64,15 +64,16 @@ def falling_rates(eigenvalues):
 
 
 def warn_beyond(times, until, smallest_eigenvalue, unit):
-    """Warn where a time lies beyond that of the quadratic model at a saddle.
+    """Warn where a time lies beyond the time of the quadratic model at a saddle.
 
     Parameters
     ----------
     times : ndarray
+        Times to compare.
     until : float
         The time of :func:`saddle_time`.
     smallest_eigenvalue : float
-        Of the Hessian, for the message.
+        Eigenvalue of the Hessian, for the message.
     unit : str
         Name of the argument that holds the times.
     """

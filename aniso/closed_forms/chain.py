@@ -106,7 +106,7 @@ def chain_escaping_efficiency(hessian, minibatch_covariance, learning_rate, num_
     Returns
     -------
     ndarray
-        Of the shape of `num_steps`, in units of loss.
+        Array of the shape of `num_steps`, in units of loss.
 
     Raises
     ------
@@ -142,7 +142,7 @@ def chain_escaping_efficiency_of_spectrum(eigenvalues, noise_variances, learning
     Returns
     -------
     ndarray
-        Of the shape of `num_steps`.
+        Array of the shape of `num_steps`.
 
     Raises
     ------
@@ -198,7 +198,7 @@ def chain_quadratic_model_steps(hessian, minibatch_covariance, learning_rate):
     Notes
     -----
     Beyond these steps the escaping efficiency is negative. It stays exact for the quadratic, but
-    says nothing about a loss with terms of higher order. Derived in docs/theory/motion.md.
+    does not describe a loss with terms of higher order. Derived in docs/theory/motion.md.
 
     Examples
     --------

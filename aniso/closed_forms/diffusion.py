@@ -85,7 +85,7 @@ def covariance_at(hessian, covariance, time):
 
     Notes
     -----
-    Cost: one eigendecomposition of H and four products of D x D. The relative error is that of
+    Cost: one eigendecomposition of H and four products of D x D. The relative error is only
     rounding, at rates near 0 too.
 
     Examples
@@ -144,7 +144,7 @@ def escaping_efficiency(hessian, covariance, times):
     Returns
     -------
     ndarray
-        Of the shape of `times`, in units of loss.
+        Array of the shape of `times`, in units of loss.
 
     Raises
     ------
@@ -185,7 +185,7 @@ def escaping_efficiency_of_spectrum(eigenvalues, noise_variances, times):
     Returns
     -------
     ndarray
-        Of the shape of `times`.
+        Array of the shape of `times`.
 
     Raises
     ------
@@ -236,7 +236,7 @@ def quadratic_model_time(hessian, covariance):
     -----
     At this time the loss has fallen along negative curvature by ``Tr(Sigma) / 4``. Noise raises it
     by no more than that along all other directions: beyond this time the escaping efficiency is
-    negative. It stays exact for the quadratic, but says nothing about a loss with terms of higher
+    negative. It stays exact for the quadratic, but does not describe a loss with terms of higher
     order. Derived in docs/theory/motion.md.
 
     Examples

@@ -1,7 +1,7 @@
 """Labelled images from the files in which they are published, or from a user's ``.npz``.
 
-Every reader returns (images uint8 (N, height, width, 3), labels int64 (N,)) and refuses what does
-not look like that, by name; whatever a library meets in a spoilt file becomes an InputError.
+Every reader returns (images uint8 (N, height, width, 3), labels int64 (N,)). It refuses a file of
+another form and names it. Every exception of a library on a damaged file becomes an InputError.
 """
 
 import io
@@ -25,7 +25,7 @@ def cifar_batches(archive, names, label):
     names : sequence of str
         Members, without their folder.
     label : str
-        What the archive is called, for messages.
+        Name of the archive, for messages.
 
     Returns
     -------
@@ -60,6 +60,7 @@ def cifar_images(records, name):
     Parameters
     ----------
     records : bytes
+        Content of the file.
     name : str
         Where they are from, for messages.
 

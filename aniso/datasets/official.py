@@ -19,7 +19,7 @@ _SECONDS_OF_SILENCE = 30
 
 
 class DownloadFailed(OSError):
-    """No mirror delivered a file intact; the message says what each mirror did."""
+    """No mirror delivered an intact file; the message lists the failure of each mirror."""
 
 
 @dataclass(frozen=True)
@@ -57,6 +57,7 @@ class Distribution:
     mirrors : tuple of str
         Base addresses, tried in this order.
     files : tuple of OfficialFile
+        Files of the data set, in the order in which they are read.
     npz : str
         Name of a file of the user's own images that takes its place; "" for none.
     """
@@ -146,12 +147,12 @@ def contents(distribution, data_dir=None, *, download=True):
     Parameters
     ----------
     distribution : Distribution
-        What to read.
+        Data set to read.
     data_dir : path-like, optional
         Folder with the files, gzipped or not, directly or in ``distribution.folder``; the
         environment variable ``ANISO_DATA`` if not given; the user's cache if neither is.
     download : bool
-        Whether files that the cache lacks, or holds damaged, may be fetched.
+        Whether to download files that are missing or damaged in the cache.
 
     Returns
     -------
@@ -161,15 +162,15 @@ def contents(distribution, data_dir=None, *, download=True):
     Raises
     ------
     InputError
-        If what is named is no folder or lacks a file, or if a file is not the official one.
+        If `data_dir` is no folder or lacks a file, or if a file is not the official one.
     DownloadFailed
-        If no mirror delivered a file intact, or if the cache lacks one and ``download=False``.
+        If no mirror delivered an intact file, or if the cache lacks one and ``download=False``.
 
     Notes
     -----
-    A file gets its name in the cache after its checksum agreed. A file that was damaged later is
-    never served: a download replaces it, and where none succeeds it stays and the message says so.
-    A download that was cut off begins anew.
+    A file gets its name in the cache after its checksum agreed. If a file was damaged later, a
+    download replaces it. If no download succeeds, the file stays and an error reports it. A
+    download that was cut off starts again.
     """
     named, folder = named_path(data_dir)
     if folder is not None:
@@ -209,6 +210,7 @@ def named_path(data_dir=None):
     Parameters
     ----------
     data_dir : path-like, optional
+        Path given by the caller; the environment variable ``ANISO_DATA`` if not given.
 
     Returns
     -------
@@ -274,7 +276,7 @@ def _from_cache(file, distribution, download):
         )
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        # a second process or thread waits, then finds what the first has brought
+        # a second process or thread waits, then finds the file of the first one
         with filelock.FileLock(path.parent / ".lock"):
             failures = _failures(path, sha256, distribution.mirrors)
     except (OSError, NotImplementedError) as error:

@@ -2,9 +2,11 @@
 
 A subset of FashionMNIST is part of the package: the first 1,200 training and the first 2,000 test
 images in the official order. 1,200 is the size of the training set of the paper's experiment: 1,000
-clean images and 200 with random labels, in the published script those of the indices 1000 to 1199.
-Everything else comes from official files, verified by their checksums (CIFAR-10's batches, where
-they are unpacked, by their lengths alone), or from an ``.npz`` that the user names.
+clean images and 200 with random labels. In the published script the latter have the indices 1000 to
+1199.
+
+All other images come from official files, verified by their checksums, or from an ``.npz`` that the
+user names. Unpacked batches of CIFAR-10 are verified by their lengths alone.
 """
 
 import importlib.resources
@@ -75,7 +77,7 @@ def fashion_mnist(subset=True, data_dir=None, *, download=True):
         If `data_dir` is given with ``subset=True``, lacks a file or holds one that is not the
         official file.
     DownloadFailed
-        If no mirror delivered a file intact, or if the cache lacks one and ``download=False``.
+        If no mirror delivered an intact file, or if the cache lacks one and ``download=False``.
 
     Notes
     -----
@@ -111,7 +113,7 @@ def fashion_mnist(subset=True, data_dir=None, *, download=True):
 def _whole_fashion_mnist(data_dir, download):
     files = official.contents(FASHION_MNIST, data_dir, download=download)
     train_images, train_labels, test_images, test_labels = files
-    # IDX: 16 bytes before the images, 8 before the labels; the checksum stands for the rest.
+    # IDX: 16 bytes before the images, 8 before the labels; the checksum verifies the rest.
     return Dataset(
         FASHION_MNIST.name,
         _OFFICIAL,
@@ -144,7 +146,7 @@ def cifar10(data_dir=None, *, download=True):
     Raises
     ------
     InputError
-        If `data_dir` holds none of these, or something damaged.
+        If `data_dir` holds none of these, or a damaged file.
     DownloadFailed
         If no mirror delivered the archive intact, or the cache lacks it and ``download=False``.
 
@@ -198,9 +200,9 @@ def svhn(data_dir=None, *, exchanged=False, download=True):
     Raises
     ------
     InputError
-        If `data_dir` holds none of these, or something damaged.
+        If `data_dir` holds none of these, or a damaged file.
     DownloadFailed
-        If no mirror delivered a file intact, or the cache lacks one and ``download=False``.
+        If no mirror delivered an intact file, or the cache lacks one and ``download=False``.
 
     Notes
     -----
@@ -233,8 +235,8 @@ def svhn(data_dir=None, *, exchanged=False, download=True):
 def _own_npz(data_dir, distribution):
     """Return the path of the user's .npz for this data set, or None.
 
-    An argument may lead to a file of any name but another data set's; the variable, which serves
-    every data set, to one of this data set's name.
+    An argument may name any file, except the file of another data set. The environment variable
+    is common to all data sets, so it may name this data set's file alone.
     """
     named, path = official.named_path(data_dir)
     if path is None:

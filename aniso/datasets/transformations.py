@@ -61,7 +61,7 @@ def scale_images(images, low, high):
     images : ndarray of uint8, any shape
         Grey values, 0 to 255. Floats are refused: they have been scaled before.
     low, high : float, low < high
-        What 0 and 255 become, exactly; the paper scales FashionMNIST to -1 and 1.
+        Exact images of 0 and 255; the paper scales FashionMNIST to -1 and 1.
 
     Returns
     -------
@@ -130,7 +130,7 @@ def average_pool(images, size):
 
 
 def with_random_labels(labels, indices, num_classes, rng):
-    """Return the labels with those at `indices` drawn anew, uniformly from all classes.
+    """Return the labels; at `indices` they are drawn uniformly from all classes.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""Full-batch Adam, the optimiser behind the trained networks of the one-hidden-layer experiment."""
+"""Full-batch Adam, the optimiser of the trained networks of the one-hidden-layer experiment."""
 
 import numpy as np
 

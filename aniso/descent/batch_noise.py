@@ -7,11 +7,12 @@ from aniso.matrices import FactoredCovariance, noise
 
 
 def batch_covariance(at, settings, rng):
-    """Covariance of the mean gradient of a mini-batch, as the settings ask for it.
+    """Return the covariance of the mean gradient of a mini-batch, by the settings' method.
 
     Parameters
     ----------
     at : problems.LocalGeometry
+        Gradients at the present theta.
     settings : Settings
         `covariance_source` decides: exact, or estimated from the batches of one epoch.
     rng : numpy.random.Generator

@@ -10,16 +10,18 @@ _DENSE_DIMENSION = 400
 
 
 def hessian_eigenpairs(at, settings, num_pairs, which="largest", start=None):
-    """Leading eigenpairs of the Hessian with their residuals, to the settings' tolerance.
+    """Compute the leading eigenpairs of the Hessian, to the tolerance of the settings.
 
     Parameters
     ----------
     at : problems.LocalGeometry
+        Curvature at the present theta.
     settings : Settings
         `eigen_tolerance` bounds the residuals, relative to the norm of the Hessian.
     num_pairs : int
         k; fewer where D is smaller.
     which : {"largest", "magnitude"}
+        Pairs with the largest eigenvalues, or with the largest absolute values.
     start : ndarray, shape (D, k), optional
         Eigenvectors of an earlier Hessian, from which the iteration starts.
 

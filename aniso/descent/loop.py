@@ -32,13 +32,14 @@ class DescentResult:
     step : int
         Steps done.
     status : {"finished", "diverged"}
+        "diverged" if the loss or an iterate was no longer finite.
     message : str
         Iteration and loss at which the run diverged; "" otherwise.
     records : dict of str to ndarray
-        ``step`` (R,) and every recorded quantity (R, ...): "loss", those of the
-        :class:`Measurements`, and of the step taken from there ``noise_square_norm``, the squared
-        norm of the injected eps, and ``noise_trace``, its expectation (NaN where no step followed
-        or it is not computed).
+        ``step`` (R,), "loss" (R,) and every quantity of the :class:`Measurements` (R, ...).
+        ``noise_square_norm`` (R,) is the squared norm of the eps injected in the next step, and
+        ``noise_trace`` (R,) its expectation. Both are NaN where no step followed or they are not
+        computed.
     """
 
     theta: np.ndarray
@@ -62,17 +63,19 @@ def simulate_descent(problem, theta, settings, rng, *, measurements=None, run=No
     Parameters
     ----------
     problem : problems.Problem
-        Mean loss over N examples; a network may live on another device.
+        Mean loss over N examples; a network may be on another device.
     theta : array_like, shape (D,)
         Start; it is not changed.
     settings : Settings
+        Dynamics, learning rate, batch size and number of steps.
     rng : numpy.random.Generator
-        Measurements draw from a child of it, so that recording more changes no iterate.
+        Source of the random numbers. Measurements use a separate child generator, so that
+        recording more quantities changes no iterate.
     measurements : Measurements, optional
         Recorded quantities and their steps; the loss at start and end if not given.
     run : runs.run_directory.RunDirectory, optional
-        Takes the checkpoints, and holds the one from which an interrupted run goes on. The caller
-        opens it.
+        Directory of the checkpoints. An interrupted run continues from its last checkpoint. The
+        caller opens it.
     progress : callable, optional
         ``progress(step, num_steps)`` after every step.
 
@@ -94,11 +97,11 @@ def simulate_descent(problem, theta, settings, rng, *, measurements=None, run=No
 
     Notes
     -----
-    A run that is interrupted, even killed, and resumed ends with the bits of the uninterrupted
-    one. A checkpoint holds the state of all generators. It is taken where the noise covariance is
-    about to be evaluated anew, or at the end. The same settings with a larger `num_steps` extend a
-    run that ended. Where its noise covariance is kept over several steps, the run must have ended
-    at a step at which the covariance is due.
+    A run that was interrupted, or even killed, and then resumed ends with the same bits as an
+    uninterrupted one. A checkpoint holds the state of all generators. It is taken before a new
+    evaluation of the noise covariance, or at the end. The same settings with a larger `num_steps`
+    extend a run that ended. If the noise covariance is kept over several steps, the run must have
+    ended at a step of a new evaluation.
     """
     problem = require_problem("problem", problem).on_host()
     theta = np.array(problem.check_theta(theta))

@@ -3,7 +3,7 @@
 A quantity is a function ``(at, plan, rng) -> dict`` of numbers or arrays by name, of the
 :class:`aniso.problems.LocalGeometry` at an iterate, the :class:`Measurements` and a generator.
 Sigma_1 is the centred covariance of one example's gradient;
-:func:`aniso.matrices.convention.minibatch_scale` turns its numbers into those of a mini-batch.
+:func:`aniso.matrices.convention.minibatch_scale` is the factor to the covariance of a mini-batch.
 """
 
 from dataclasses import dataclass, field
@@ -74,11 +74,13 @@ class Measurements:
             _require_outputs(require_problem("test_problem", self.test_problem), "test")
 
     def check_run(self, problem, num_steps):
-        """Refuse a quantity or a step that a run of `problem` over `num_steps` steps has not.
+        """Refuse quantities or steps that a run of `problem` over `num_steps` steps can't record.
 
         Raises
         ------
         InputError
+            If a step lies beyond `num_steps`, or the accuracy is wanted of a problem without
+            outputs.
         """
         if self.steps and self.steps[-1] > num_steps:
             raise checks.InputError(
@@ -102,7 +104,9 @@ class Measurements:
         Parameters
         ----------
         problem : problems.Problem
+            Mean loss over N examples.
         theta : array_like, shape (D,)
+            Point in parameter space.
         rng : numpy.random.Generator
             Draws the perturbations of "sharpness".
 
@@ -133,7 +137,7 @@ def _require_outputs(problem, quantity):
 
 
 def accuracy(problem, theta):
-    """Share of examples whose largest output is that of their label.
+    """Share of examples whose largest output is the output of their label.
 
     With one output, the label 1 is predicted above the middle of the outputs of the two labels:
     1/2 for squared losses, 0 for the logistic one.

@@ -16,8 +16,9 @@ class RunState:
     Parameters
     ----------
     theta : ndarray, shape (D,)
+        Point in parameter space.
     rng : numpy.random.Generator
-        Measurements get a child of it.
+        Source of the random numbers; measurements use a separate child generator.
     settings : Settings
     measurements : Measurements
     num_examples : int
@@ -40,7 +41,7 @@ class RunState:
         self.records = []
 
     def arrays(self):
-        """The state's arrays by name."""
+        """Return the state's arrays by name."""
         arrays = {"theta": self.theta, "order": self.sampler.order}
         if self.start_vectors is not None:
             arrays["start_vectors"] = self.start_vectors
@@ -67,8 +68,8 @@ class RunState:
         Raises
         ------
         InputError
-            If the checkpoint is that of other settings, measurements or numbers of parameters
-            (`num_steps` may differ), or of another start, problem or data. If it lies beyond
+            If the checkpoint belongs to other settings, measurements or numbers of parameters
+            (`num_steps` may differ), or to another start, problem or data. If it lies beyond
             `num_steps`, or the run can't be extended from it.
         """
         self._refuse_foreign(stored)

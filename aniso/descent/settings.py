@@ -132,6 +132,7 @@ whose noise it imitates
         Raises
         ------
         InputError
+            If a batch without replacement exceeds N, or N allows fewer than two batches.
         """
         if self.batch_size is None:
             return
@@ -149,7 +150,7 @@ whose noise it imitates
         return self.sampling == "with_replacement"
 
     def parameters(self):
-        """The settings as plain data, for a run directory."""
+        """Return the settings as plain data, for a run directory."""
         return asdict(self)
 
 
@@ -164,6 +165,7 @@ def as_stated(dynamics, **settings):
     Parameters
     ----------
     dynamics : str
+        Name of the dynamics.
     settings
         Fields of :class:`Settings`; they replace the choices made here.
 
@@ -187,6 +189,7 @@ def as_published(dynamics, **settings):
     Parameters
     ----------
     dynamics : str
+        Name of the dynamics.
     settings
         Fields of :class:`Settings`; they replace the choices made here.
 

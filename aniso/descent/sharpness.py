@@ -14,13 +14,15 @@ def expected_sharpness(problem, theta, radius, num_draws, rng, *, antithetic=Tru
     Parameters
     ----------
     problem : problems.Problem
-        A network may live on another device.
+        A network may be on another device.
     theta : array_like, shape (D,)
+        Point in parameter space.
     radius : float
         Standard deviation delta of every coordinate of nu.
     num_draws : int
         Evaluations of the loss at perturbed parameters; even where `antithetic`.
     rng : numpy.random.Generator
+        Source of the random numbers.
     antithetic : bool
         Draws in pairs nu and -nu, whose mean has no term of first order: the same expectation
         with a smaller error bar, most of all where the gradient is not zero.
@@ -71,6 +73,7 @@ def require_pairs(num_draws):
     Raises
     ------
     InputError
+        If the number is odd.
     """
     if num_draws % 2:
         raise checks.InputError(

@@ -13,7 +13,9 @@ def witness(problem, theta):
     Parameters
     ----------
     problem : problems.Problem
+        Mean loss over N examples.
     theta : numpy.ndarray, shape (D,)
+        Point in parameter space.
 
     Returns
     -------
@@ -24,9 +26,9 @@ def witness(problem, theta):
 
     Notes
     -----
-    Costs two gradients of all examples. A change of the loss function, of anything it uses, or of
-    the data shows here, unless it leaves loss and gradient at both points as they are. The second
-    point serves starts of high symmetry: at zero weights the loss hardly depends on its data.
+    Cost: two gradients of all examples. The numbers change with the loss function, with everything
+    it uses, and with the data, unless loss and gradient agree at both points. The second point is
+    needed for starts of high symmetry: at zero weights the loss hardly depends on its data.
 
     Examples
     --------

@@ -52,14 +52,14 @@ def diagonal(at, settings, rng, start):  # noqa: ARG001
 
 
 def leading(at, settings, rng, start):  # noqa: ARG001
-    """The k leading eigenpairs of Sigma_t, of trace ``Tr Sigma_t`` or truncated."""
+    """Return the k leading eigenpairs of Sigma_t, of trace ``Tr Sigma_t`` or truncated."""
     covariance = batch_covariance(at, settings, rng)
     num_pairs = min(settings.num_pairs, *covariance.shape, covariance.num_rows)
     return InjectedNoise(structures.leading_part(covariance, num_pairs, rescaled=settings.rescaled))
 
 
 def hessian(at, settings, rng, start):
-    """The k leading eigenpairs of H_t, of trace ``Tr Sigma_t`` where rescaled.
+    """Return the k leading eigenpairs of H_t, of trace ``Tr Sigma_t`` where rescaled.
 
     Where no eigenvalue of H_t is positive, none can carry noise. The isotropic structure then takes
     its place, so that the magnitude is kept.

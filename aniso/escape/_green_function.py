@@ -52,10 +52,10 @@ def log_mean_exit_time(drift, variance, start, corners, natural, num_panels, tar
     2. The error of the integral of e^phi over a panel, times the elasticity of T in it.
     3. The error of the integral of G m over a panel.
     4. Rounding.
-    5. At a natural boundary, the time beyond the left end, as if m went on falling like the inverse
-       square of the distance.
+    5. At a natural boundary, the time beyond the left end, for an m that falls further like the
+       inverse square of the distance.
 
-    No bound from finitely many values knows of a spike between them.
+    No bound from finitely many values can exclude a spike between them.
     """
     density = num_panels / (corners[-1] - corners[0])
     pieces = [
@@ -108,7 +108,7 @@ def _values(name, function, x):
 
 
 def _integrate(edges, values, start, natural):
-    """Logarithm of T, the relative error from each panel, and that of rounding and cut-off."""
+    """Logarithm of T, its relative error from each panel, and from rounding and cut-off."""
     half, before = 0.5 * np.diff(edges), int(np.searchsorted(edges, start))
     slope, speed = (array[:, :_ORDER] for array in values)
     phi_edge = np.concatenate([[0.0], np.cumsum(half * (slope @ _WEIGHTS))])
@@ -174,7 +174,7 @@ def _log_sum(logarithms):
 
 
 def _unresolved(values):
-    """What the interpolating polynomials of rows miss: last coefficients, mismatch at the ends."""
+    """Error estimate of the interpolating polynomials: last coefficients, mismatch at the ends."""
     coefficients = values[:, :_ORDER] @ _COEFFICIENTS.T
     missed = np.abs(coefficients[:, -2:]).sum(axis=1)
     if values.shape[1] > _ORDER:

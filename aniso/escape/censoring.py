@@ -19,19 +19,20 @@ class MeanExitTime:
     Attributes
     ----------
     mean : estimates.Estimate or None
-        Mean exit time; None where no path has left, or where paths are censored and the exits
-        are not exponential, so that nothing is known about what the censored paths would do.
+        Mean exit time. None if no path has left. None also if paths are censored and the exits are
+        not exponential, because the remaining time of the censored paths is then unknown.
     interval : tuple of float
         Confidence interval (low, high); (low, inf) where only a lower bound is known.
     confidence : float
         Confidence level of `interval`.
     num_exits, num_censored : int
+        Number of paths that left, and number of paths that were still inside at the end.
     horizon : float
         Time at which the simulation stopped.
     exponential_p_value : float
         p value of the hypothesis that exits come at a constant rate; nan below five exits.
     verdict : str
-        What the number is, or why there is none, in words.
+        Meaning of the mean in words, or the reason why it is None.
     """
 
     mean: estimates.Estimate | None
@@ -63,15 +64,16 @@ class MeanExitTime:
 def estimate_mean_exit_time(times, exited, horizon, *, confidence=0.95, step_size=0.0):
     """Estimate the mean of exit times of which some are censored at the horizon.
 
-    Without censoring it is the sample mean with its standard error. With censoring it is the
-    maximum likelihood estimate of an exponential law, total time at risk over number of exits,
-    ``tau = sum t_i / d``, refused where the exits that were seen are not exponential.
+    Without censoring the estimate is the sample mean with its standard error. With censoring it is
+    the maximum likelihood estimate of an exponential law, ``tau = sum t_i / d``: the total time at
+    risk over the number d of exits. It is None if the observed exits are not exponential.
 
     Parameters
     ----------
     times : array_like, shape (n,)
         Exit times; the horizon where a path is censored.
     exited : array_like of bool, shape (n,)
+        False where a path was still inside at the end.
     horizon : float
         Time at which the simulation stopped.
     confidence : float
@@ -90,11 +92,13 @@ def estimate_mean_exit_time(times, exited, horizon, *, confidence=0.95, step_siz
 
     Notes
     -----
-    The interval with censoring is ``2 T / chi^2`` with 2 d + 2 and 2 d degrees of freedom, T the
-    total time at risk (exact where the d-th exit ends the simulation, conservative here); without
-    censoring it is the normal one. Exponentiality: on the scale of total time at risk, exits at a
-    constant rate are uniform; Kolmogorov and Smirnov's test, with the exits of one step of a chain
-    spread evenly over it. Source: Lawless, "Statistical Models and Methods for Lifetime Data"
+    Without censoring the interval is the normal one. With censoring it is ``2 T / chi^2`` with
+    2 d + 2 and 2 d degrees of freedom and the total time at risk T. It is conservative; it would be
+    exact if the d-th exit ended the simulation.
+
+    On the scale of total time at risk, exits at a constant rate are uniform. The test of
+    Kolmogorov and Smirnov compares the exits with this law. Exits within one step of a chain are
+    spread evenly over the step. Source: Lawless, "Statistical Models and Methods for Lifetime Data"
     (2003), chapters 3 and 10.
 
     Examples

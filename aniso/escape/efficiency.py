@@ -22,12 +22,13 @@ class EfficiencyCurve:
     Attributes
     ----------
     times : numpy.ndarray, shape (T,)
+        Times t.
     efficiency : tuple of estimates.Estimate, length T
         Exact numbers have the standard error 0 and no samples.
     meaningful_until : float
         Time beyond which the efficiency is negative, because the loss has fallen along negative
         curvature by more than noise can raise it; inf where H has no negative eigenvalue. Beyond
-        it the curve says nothing about a loss with terms of higher order. See
+        it the curve does not describe a loss with terms of higher order. See
         :func:`aniso.closed_forms.diffusion.quadratic_model_time`.
     """
 
@@ -122,10 +123,12 @@ def by_simulation(
     hessian, diffusion_covariance, times
         As in :func:`by_slope`; the times have to increase and be multiples of the step size.
     step_size : float
+        Time h of one step.
     num_paths, seed, num_threads
         As in :func:`aniso.langevin.simulate_ensemble`.
     scheme : str
-        "exact" has no discretisation error; "euler_maruyama" with step eta is SGD's chain.
+        "exact" has no discretisation error. "euler_maruyama" with a step of the size of the
+        learning rate is the chain of SGD.
 
     Returns
     -------

@@ -99,7 +99,8 @@ def eyring_kramers_time(hessian_minimum, hessian_saddle, barrier, diffusion_cova
     Raises
     ------
     InputError
-        If the noise is anisotropic, or minimum or saddle are not what their names say.
+        If the noise is anisotropic, `hessian_minimum` is not positive definite, or `hessian_saddle`
+        has not exactly one negative eigenvalue.
 
     Notes
     -----

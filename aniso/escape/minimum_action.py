@@ -84,13 +84,13 @@ def minimise_action(
     InputError
         If an argument breaks its rule.
     NotConverged
-        If the rounds are used up; carries the path reached.
+        If the rounds are used up; `partial` holds the last path.
 
     Notes
     -----
     The integral is discretised by the midpoint rule, error O(num_points^-2), and minimised by
-    L-BFGS with a gradient that takes the Jacobian of f by central differences: meant for a
-    handful of dimensions. The minimum is a local one, that of the first guess. Source: Heymann and
+    L-BFGS. The gradient uses central differences for the Jacobian of f, so the method is meant for
+    a few dimensions. The minimum is a local one near the first guess. Source: Heymann and
     Vanden-Eijnden (2008).
 
     Examples
@@ -169,7 +169,7 @@ def exit_over_boundary(drift, diffusion_covariance, start, boundary, **options):
     boundary : array_like, shape (m, D)
         Points along the boundary of the basin, neighbours next to each other.
     options
-        Those of :func:`minimise_action`.
+        Options of :func:`minimise_action`.
 
     Returns
     -------

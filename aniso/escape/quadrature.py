@@ -16,6 +16,7 @@ class QuadratureExitTime:
     Attributes
     ----------
     value : float
+        Mean exit time.
     error : float
         Upper bound of the distance to the exact mean exit time.
     """
@@ -59,16 +60,17 @@ def mean_exit_time(
     Raises
     ------
     InputError
-        If the start is not inside, both ends are infinite, the drift is not finite, the
-        variance not positive, or the result too large for a number.
+        If the start is not inside, or both ends are infinite. If the drift is not finite, the
+        variance is not positive, or the result overflows.
     NotConverged
-        If the error bound exceeds the tolerance; carries the result.
+        If the error bound exceeds the tolerance; `partial` holds the result.
 
     Notes
     -----
-    Source: Gardiner, "Stochastic Methods", section 5.5. All terms are positive, so that the
+    Source: Gardiner, "Stochastic Methods", section 5.5. All terms are positive, so the
     relative error stays small for each start and each pair of ends. An infinite end is cut off
-    where ``e^{-phi}`` is negligible, after a look four times as far. The error bound assumes that
+    where ``e^{-phi}`` is negligible, which is checked up to four times that distance. The error
+    bound assumes that
     the drift has no spike between two neighbouring points.
 
     Examples
@@ -117,7 +119,7 @@ def mean_exit_time(
     result = QuadratureExitTime(value, value * relative_error)
     if not relative_error <= tolerance:
         raise estimates.NotConverged(
-            f"the quadrature knows the mean exit time {value:.6g} to within {result.error:.2g}; "
+            f"the quadrature gives the mean exit time {value:.6g} ± {result.error:.2g}; "
             f"expected at most {tolerance:g} of it, with more panels than num_panels={num_panels} "
             "or with breakpoints where the drift or the variance jumps",
             result,
@@ -128,8 +130,7 @@ def mean_exit_time(
 def _negligible_end(drift, variance, start, width):
     """A point left of the start where ``e^{-phi}`` has fallen by e^{-60} from its largest value.
 
-    The largest value left of the start: every inner integral holds that mass, whatever lies
-    between the start and the exit.
+    "Largest" refers to the values left of the start: every inner integral contains their mass.
     """
     distance, phi, reach = np.zeros(1), np.zeros(1), width
     for _ in range(60):

@@ -102,8 +102,9 @@ def exit_through_level(hessian, diffusion_covariance, level):
     Parameters
     ----------
     hessian : array_like, shape (D, D)
+        H, positive definite.
     diffusion_covariance : array_like, shape (D, D), or any other covariance
-        H positive definite, Sigma.
+        Sigma.
     level : float
         Height of the boundary above the minimum.
 
@@ -134,18 +135,30 @@ def exit_through_level(hessian, diffusion_covariance, level):
 def exit_from_ball(hessian, diffusion_covariance, radius):
     """Exponent of the exit from ``|x| < radius``, ``radius^2 / (2 lambda_max(P))``.
 
+    P solves ``H P + P H = Sigma``: it is the stationary covariance at eps = 1.
+
     Parameters
     ----------
     hessian : array_like, shape (D, D)
+        H, positive definite.
     diffusion_covariance : array_like, shape (D, D), or any other covariance
+        Sigma.
     radius : float
+        Radius of the ball around the minimum, above 0.
 
     Returns
     -------
     ExitExponent
 
+    Raises
+    ------
+    InputError
+        If an argument breaks its rule, or H is not positive definite.
+
     Examples
     --------
+    In one dimension P = Sigma / (2 H) = 1, so V = 2^2 / 2.
+
     >>> exit_from_ball([[1.0]], [[2.0]], 2.0).value
     2.0
     """
@@ -157,17 +170,27 @@ def exit_from_ball(hessian, diffusion_covariance, radius):
 def exit_through_plane(hessian, diffusion_covariance, normal, offset):
     """Exponent of the exit through ``normal . x = offset``, ``offset^2 / (2 normal^T P normal)``.
 
+    P solves ``H P + P H = Sigma``: it is the stationary covariance at eps = 1.
+
     Parameters
     ----------
     hessian : array_like, shape (D, D)
+        H, positive definite.
     diffusion_covariance : array_like, shape (D, D), or any other covariance
+        Sigma.
     normal : array_like, shape (D,)
+        Normal vector of the plane, of any length.
     offset : float
         Above 0: the minimum lies inside.
 
     Returns
     -------
     ExitExponent
+
+    Raises
+    ------
+    InputError
+        If an argument breaks its rule, or H is not positive definite.
 
     Examples
     --------

@@ -16,7 +16,7 @@ class ChainAndEquation:
     Attributes
     ----------
     chain, equation : MeanExitTime
-        In units of time, step number times learning rate: neither stands in for the other.
+        Mean exit times in units of time, the step number times the learning rate.
     """
 
     chain: MeanExitTime
@@ -115,7 +115,9 @@ def simulate_chain_and_equation(
     learning_rate : float
         eta > 0; the equation has the diffusion covariance eta times `minibatch_covariance`.
     start : array_like, shape (D,)
+        theta of every path at time 0.
     region : aniso.langevin.regions.Region
+        Region that the paths leave; the start lies inside.
     horizon : float
         In units of time, steps times eta.
     num_paths, seed, num_threads
@@ -123,6 +125,7 @@ def simulate_chain_and_equation(
     substeps : int
         Steps of the equation's scheme per step of the chain.
     confidence : float
+        Level of the confidence intervals.
 
     Returns
     -------

@@ -27,7 +27,9 @@ def sharp_basin_boundary(data, num_points=400):
     Parameters
     ----------
     data : array_like, shape (N, 2)
+        The data, as from :func:`aniso.problems.two_basin.two_basin_data`.
     num_points : int
+        Number of points.
 
     Returns
     -------
@@ -74,6 +76,7 @@ def exit_from_sharp_basin(data, diffusion_covariance, *, num_candidates=3, num_p
     Parameters
     ----------
     data : array_like, shape (N, 2)
+        The data, as from :func:`aniso.problems.two_basin.two_basin_data`.
     diffusion_covariance : array_like, shape (2, 2), or any other covariance
         Sigma, positive definite; the exit time grows like ``exp(V / eps)`` with ``eps Sigma``.
     num_candidates : int
@@ -92,9 +95,10 @@ def exit_from_sharp_basin(data, diffusion_covariance, *, num_candidates=3, num_p
 
     Notes
     -----
-    The drift is the mean over the data. The boundary is that of the mean datum, which is right up
-    to the spread of the data. With spread the kinks of the loss usually stop the minimisation
-    before its tolerance of 1e-4: `change` of the result is how far the action still moved.
+    The drift is the mean over the data. The boundary is the boundary for the mean datum, which
+    is right up to the spread of the data. With spread the kinks of the loss usually stop the
+    minimisation before its tolerance of 1e-4. `change` of the result is the last change of the
+    action.
 
     Examples
     --------

@@ -3,9 +3,8 @@
 Drifts are in :mod:`~aniso.langevin.drifts`, noises in :mod:`~aniso.langevin.noises`, schemes in
 :mod:`~aniso.langevin.schemes`, regions in :mod:`~aniso.langevin.regions`.
 
-Kernels are compiled when they are first called and kept in ``__pycache__``. Numba looks at the
-file of a kernel only: whoever changes a function that a kernel of another file calls deletes that
-folder.
+Kernels are compiled at their first call and kept in ``__pycache__``. They are compiled again when a
+source file of their folder changes, see :mod:`aniso.arrays.kernel_cache`.
 """
 
 import lazy_loader

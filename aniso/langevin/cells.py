@@ -1,11 +1,11 @@
-"""Ensembles cut into cells of CELL paths, computed on threads and handed back in order.
+"""Ensembles split into cells of CELL paths, computed on threads and returned in order.
 
-A cell is the unit of the sums: whoever adds the cells up in their order gets the same bits on any
-number of threads. Kernels release the interpreter's lock, so plain threads are enough.
+Sums over an ensemble add the cells in their order. So the result has the same bits on any number
+of threads. Kernels release the interpreter's lock, so plain threads are enough.
 
-A kernel computes a cell in slices of about SLICE_SECONDS. Between two of them a thread sees that
-it shall stop, and what the cell has reached can be stored. A slice ends between two steps, with
-everything that the next one needs in the arrays of the cell, so that slices don't change any bit.
+A kernel computes a cell in slices of about SLICE_SECONDS. Between two slices a thread can stop, and
+the state of the cell can be stored. A slice ends between two steps, and the arrays of the cell hold
+everything that the next slice needs. So the division into slices doesn't change any bit.
 """
 
 import contextlib
@@ -25,22 +25,22 @@ FIRST_SLICE = 1
 """Steps of the first slice, when nothing is known yet of the time that a step takes."""
 
 LARGEST_GROWTH = 64.0
-"""Bound on the ratio of the steps of a slice to those of the one before."""
+"""Bound on the ratio of the numbers of steps of two consecutive slices."""
 
 
 @dataclass(frozen=True)
 class Work:
-    """How a cell is computed, in as many slices as one likes.
+    """Computation of a cell in any number of slices.
 
     Attributes
     ----------
     begin : callable
-        ``begin(first_path, count)`` makes the arrays of a cell, a dict by name. They are all that
-        a slice leaves to the next one. A name with an underscore in front marks what can be
-        computed anew; it is not stored.
+        ``begin(first_path, count)`` makes the arrays of a cell, a dict by name. They are the
+        whole state between two slices. An array whose name begins with an underscore can be
+        recomputed and is not stored.
     advance : callable
-        ``advance(first_path, count, arrays, num_steps)`` goes on by at most `num_steps` steps and
-        returns whether the cell is finished. Called from any thread.
+        ``advance(first_path, count, arrays, num_steps)`` advances by at most `num_steps` steps
+        and returns whether the cell is finished. Any thread may call it.
     """
 
     begin: object
@@ -59,7 +59,7 @@ class _Pace:
         begin = time.perf_counter()
         is_finished = work.advance(first_path, count, arrays, num_steps)
         factor = SLICE_SECONDS / max(time.perf_counter() - begin, 1e-9)
-        # a slice that ended with its cell says only how long it took at least
+        # a slice that ended with its cell gives only a lower bound of the time
         if factor < 1.0 or not is_finished:
             self.num_steps = max(1, int(num_steps * min(LARGEST_GROWTH, factor)))
         return is_finished
@@ -75,7 +75,7 @@ def in_order(
     work : Work
         The cells may be computed in any order.
     num_paths : int
-        Paths in all; the last cell may be smaller than the others.
+        Number of paths of the ensemble; the last cell may be smaller than the others.
     num_threads : int, optional
         Threads to use; the number of CPUs this process may run on if not given.
     first_cell : int
@@ -108,7 +108,7 @@ def in_order(
     """
     starts = range(first_cell * cell, num_paths, cell)
     threads = min(thread_count(num_threads), max(1, len(starts)))
-    # what is watched is handed over at once
+    # watched cells are returned one by one, without waiting for a batch
     batch = 1 if watch else max(1, min(16, len(starts) // (4 * threads)))
     begun = dict(unfinished or {})
     pace, stop = _Pace(), threading.Event()

@@ -1,10 +1,10 @@
 """Sums over the cells of an ensemble that survive the death of their process.
 
-The state after the first n cells goes to a file that is either whole or absent, together with the
-cells that were begun after these and with the fingerprint of the experiment. It is written by time,
-in the middle of a cell too, so that few long paths are saved as often as many short ones. Cells are
-folded in their order, and streams have no state, so a resumed run ends with the bits of an
-uninterrupted one.
+A file holds the state after the first n cells, the cells that were begun after these, and the
+fingerprint of the experiment. The file is either complete or absent. It is written at intervals of
+time, also in the middle of a cell. So few long paths are saved as often as many short ones. Cells
+are added in their order, and random streams have no state. So a resumed run ends with the same bits
+as an uninterrupted one.
 """
 
 import json
@@ -31,7 +31,7 @@ def fold(
     cell_size=cells.CELL,
     stage=0,
 ):
-    """Fold the arrays of all cells into `state`, in order.
+    """Add the arrays of all cells to `state`, in order.
 
     Parameters
     ----------
@@ -51,8 +51,8 @@ def fold(
     cell_size : int
         Paths in a cell.
     stage : int
-        Number of this fold, where an experiment consists of several that share one file. The state
-        of a later stage holds what it needs of the earlier ones.
+        Number of this sum, if an experiment has several that share one file. The state of a later
+        stage contains all results of the earlier stages that it needs.
 
     Returns
     -------

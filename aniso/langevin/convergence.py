@@ -11,12 +11,12 @@ from aniso import checks, estimates
 from aniso.langevin import ensembles, linear_schemes, problems, schemes
 
 WIDEST_INTERVAL = 0.25
-"""Half-width of an interval from which on an order is called unresolved."""
+"""Half-width of the confidence interval above which an order is called unresolved."""
 
 
 @dataclass(frozen=True)
 class MeasuredOrder:
-    """Order of convergence read off a ladder of step sizes.
+    """Order of convergence, fitted to the errors of several step sizes.
 
     Attributes
     ----------
@@ -25,9 +25,10 @@ class MeasuredOrder:
     interval : tuple of float
         Confidence interval of the order, (low, high).
     step_sizes, errors, error_bars : numpy.ndarray, shape (n,)
-        The ladder; error bars are 0 where moments are exact.
+        Step sizes, each half the one before; the errors of the scheme; and the standard errors of
+        these, 0 if the moments are exact.
     verdict : str
-        "resolved", or "unresolved" with the reason and what would help.
+        "resolved", or "unresolved" with the reason and a remedy.
     """
 
     order: float | None
@@ -45,8 +46,10 @@ class ConvergenceStudy:
     Attributes
     ----------
     scheme : str
+        Name of the scheme.
     strong, weak : MeasuredOrder
-        Of ``sqrt(E |X_n - X(T)|^2)``, and of the mean and the second moments of theta.
+        Order of ``sqrt(E |X_n - X(T)|^2)``, and order of the errors of the mean and the second
+        moments of theta.
     is_exact : bool
         Whether the errors come from exact moment propagation.
     """
@@ -69,21 +72,22 @@ def convergence_study(
     confidence=0.95,
     num_threads=None,
 ):
-    """Strong and weak order of a scheme at a fixed time, each with a confidence interval.
+    """Estimate the strong and weak order of a scheme at a fixed time, with confidence intervals.
 
     Parameters
     ----------
     problem : LangevinProblem
+        Drift, noise and start.
     scheme : str
         A name in :data:`aniso.langevin.schemes.SCHEMES`.
     time : float
         T.
     coarsest : int
-        Steps of the coarsest level; each level doubles them.
+        Number of steps of the coarsest level; each level doubles it.
     num_levels : int
-        Levels of the ladder, at least 3.
+        Number of levels, at least 3.
     num_paths, seed, num_threads
-        Of the simulation, where the moments are not exact.
+        As in :func:`aniso.langevin.simulate_ensemble`; unused if the moments are exact.
     confidence : float
         Level of the intervals.
 
@@ -98,12 +102,15 @@ def convergence_study(
 
     Notes
     -----
-    With linear drift and constant noise the moments of scheme and solution are propagated
-    exactly, and the interval covers the bend of the ladder only. Otherwise all levels follow the
-    same Wiener paths, the error of a level is its distance to the level with half the step, which
-    falls with the same order, and the interval covers the sampling error too. An order is
-    unresolved if its interval is wider than 0.25 to a side, or an error doesn't stand out of its
-    sampling error by three.
+    With linear drift and constant noise the moments of scheme and solution are exact. The interval
+    then covers only the curvature of log error against log step.
+
+    Otherwise all levels follow the same Wiener paths. The error of a level is its distance to the
+    level with half the step, which decreases with the same order. The interval covers the sampling
+    error too.
+
+    An order is unresolved if its interval is wider than 0.25 to a side. It is also unresolved if an
+    error is smaller than three times its sampling error.
 
     Examples
     --------
@@ -195,7 +202,7 @@ def _simulated_errors(problem, scheme, time, counts, num_paths, seed, num_thread
 
 
 def _order(sizes, errors, bars, confidence):
-    """Slope of log error against log step, with sampling error and the bend of the ladder."""
+    """Return the slope of log error against log step, its sampling error and its curvature."""
     tiny = 1e-13 * max(1.0, errors.max())
     if errors.min() <= tiny:
         return MeasuredOrder(

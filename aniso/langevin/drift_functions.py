@@ -1,4 +1,4 @@
-"""Drifts and potentials of the built-in families, on panels of paths."""
+"""Built-in drifts and potentials, on panels of paths."""
 
 from aniso.arrays import (
     njit,

@@ -1,4 +1,4 @@
-"""Families of drifts: quadratic loss, two-basin toy, tabulated potential, a function of one's own.
+"""Kinds of drifts: quadratic loss, two-basin toy, tabulated potential, your own function.
 
 Every drift has `dimension`, `parameters` (a flat array for its compiled functions), `function` and
 `potential`, the last None where the loss is not known.
@@ -26,7 +26,7 @@ class Drift(functions.CarriesFunctions):
         ``(theta (D, L), parameters, out)``, see :mod:`aniso.langevin.functions`; `potential` is
         None where the loss is not known.
     parameters : numpy.ndarray, shape (P,)
-        What the two functions read.
+        Second argument of both functions.
     hessian : numpy.ndarray, shape (D, D), or None
         The Hessian, where the loss is quadratic.
     """
@@ -42,7 +42,7 @@ class Drift(functions.CarriesFunctions):
 
 
 def of_quadratic(hessian):
-    """Drift ``-H theta`` of the loss ``theta^T H theta / 2``.
+    """Make the drift ``-H theta`` of the loss ``theta^T H theta / 2``.
 
     Parameters
     ----------
@@ -70,7 +70,7 @@ def of_quadratic(hessian):
 
 
 def of_two_basin(data):
-    """Drift of the two-basin toy, minus the mean gradient over the data.
+    """Make the drift of the two-basin toy, minus the mean gradient over the data.
 
     Parameters
     ----------
@@ -96,19 +96,19 @@ def of_two_basin(data):
 
 
 def of_table(grid, values):
-    """Drift of a potential on the line that is known on an even grid, by a cubic spline.
+    """Make the drift of a potential on the line from its values on an even grid.
 
     Parameters
     ----------
     grid : array_like, shape (n,), n >= 4
         Evenly spaced, increasing.
     values : array_like, shape (n,)
-        The potential there.
+        The potential at the points of the grid.
 
     Notes
     -----
-    The spline is natural to third derivatives ("not-a-knot"); its error is O(spacing^4). Outside
-    the grid the potential goes on along its tangent.
+    A cubic spline with "not-a-knot" ends interpolates the values; its error is O(spacing^4).
+    Outside the grid the potential continues along its tangent.
 
     Examples
     --------
@@ -137,12 +137,12 @@ def of_table(grid, values):
 
 
 def of_polynomial(coefficients):
-    """Drift of a polynomial potential on the line, ``L = c_0 + c_1 x + c_2 x^2 + ...``.
+    """Make the drift of a polynomial on the line, ``L = c_0 + c_1 x + c_2 x^2 + ...``.
 
     Parameters
     ----------
     coefficients : array_like, shape (degree + 1,)
-        c_0 first.
+        c_0, c_1, ...
 
     Returns
     -------
@@ -164,18 +164,18 @@ def of_polynomial(coefficients):
 
 
 def of_function(function, dimension, *, parameters=(), potential=None):
-    """Drift given by a function of one's own.
+    """Make a drift from your own function.
 
     Parameters
     ----------
     function : callable
-        ``function(theta, parameters, out)`` with theta (D, L), one column a path, writes the
-        drift into out (D, L). Compile it with ``numba.njit``; a plain Python function works too,
-        slowly, and warns.
+        ``function(theta, parameters, out)`` writes the drift into out (D, L). theta (D, L) has one
+        column for each path. Compile the function with ``numba.njit``. A plain Python function
+        works too; it is slow, and the simulation warns of that.
     dimension : int
         D.
     parameters : array_like, shape (P,)
-        Handed to the functions as they are.
+        Numbers that the functions get as their second argument.
     potential : callable, optional
         ``potential(theta, parameters, out)`` writes the loss, or any other observable whose mean
         is wanted, into out (L,).
@@ -198,12 +198,13 @@ def of_function(function, dimension, *, parameters=(), potential=None):
 
 
 def at(drift, theta):
-    """The drift at one point, shape (D,), computed as the kernels compute it.
+    """Return the drift at one point, shape (D,), computed as the kernels compute it.
 
     Parameters
     ----------
     drift : Drift
     theta : array_like, shape (D,)
+        Point in parameter space.
 
     Returns
     -------

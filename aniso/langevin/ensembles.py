@@ -32,11 +32,12 @@ def simulate_ensemble(
     num_threads=None,
     checkpoint=None,
 ):
-    """Moments of ``d theta = -grad L dt + Sigma^{1/2} dW`` at chosen steps, paths not stored.
+    """Simulate ``d theta = -grad L dt + Sigma^{1/2} dW``; return moments at chosen steps.
 
     Parameters
     ----------
     problem : LangevinProblem
+        Drift, noise and start.
     scheme : str
         A name in :data:`aniso.langevin.schemes.SCHEMES`.
     step_size : float
@@ -50,8 +51,8 @@ def simulate_ensemble(
     num_threads : int, optional
         Threads; all CPUs of this process if not given.
     checkpoint : path-like, optional
-        File from which to resume and in which to save: an ensemble that was killed goes on from
-        there, with the bits of one that was not.
+        File in which to save, and from which to resume. An interrupted ensemble continues from
+        it, and gives the same bits as an uninterrupted one.
 
     Returns
     -------
@@ -62,17 +63,17 @@ def simulate_ensemble(
     InputError
         If an argument breaks its rule, the scheme is not meant for the problem, or a function of
         the problem fails its trial (:mod:`aniso.langevin.function_trials`). With `checkpoint` also
-        if a function reaches what can't be identified, or the file holds another experiment.
+        if a function uses an object that can't be identified, or the file holds another experiment.
     NonFiniteState
-        If a path leaves the finite numbers; path and step are named.
+        If the state of a path overflows or becomes NaN; the message names path and step.
     AllocationRefused
         If the moments would not fit into memory.
 
     Notes
     -----
-    The same bits on any number of threads and after any resumption. Memory does not grow with the
-    number of steps or of paths. Quadratic losses with constant noise take one matrix product per
-    step, whatever the scheme.
+    The result has the same bits on any number of threads and after any resumption. Memory does not
+    grow with the number of steps or of paths. Quadratic losses with constant noise take one matrix
+    product per step, with every scheme.
 
     Examples
     --------
@@ -101,7 +102,7 @@ def simulate_paths(
     substeps=1,
     checkpoint=None,
 ):
-    """States of every path at chosen steps, shape (num_paths, T, D).
+    """Simulate paths; return their states at chosen steps, shape (num_paths, T, D).
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""SGD and SVAG themselves: discrete chains that draw examples, not Gaussian noise."""
+"""Simulation of SGD and SVAG: discrete chains that draw examples, not Gaussian noise."""
 
 import numpy as np
 
@@ -19,8 +19,8 @@ SAMPLINGS = {
     "no_replacement": example_chain.NO_REPLACEMENT,
     "epochs": example_chain.EPOCHS,
 }
-"""How a batch is drawn: independently; without repetition within it; or as the next batch of a
-shuffled order that is used up before it is shuffled again."""
+"""Sampling schemes of a batch. "replacement": independent draws. "no_replacement": no example twice
+in a batch. "epochs": the next batch of a shuffled order; each epoch uses all examples once."""
 
 
 def simulate_sgd(
@@ -36,11 +36,12 @@ def simulate_sgd(
     num_threads=None,
     checkpoint=None,
 ):
-    """Ensemble of SGD, ``theta <- theta - eta g_B(theta)``, g_B the mean over a drawn batch.
+    """Simulate SGD, ``theta <- theta - eta g_B(theta)``, with g_B the mean gradient of a batch.
 
     Parameters
     ----------
     examples : aniso.langevin.example_sets.Examples
+        The examples and the gradients of their losses.
     learning_rate : float
         eta > 0.
     batch_size : int
@@ -48,6 +49,7 @@ def simulate_sgd(
     sampling : {"replacement", "no_replacement", "epochs"}
         See :data:`SAMPLINGS`; "epochs" needs N to be a multiple of the batch size.
     start : array_like, shape (D,)
+        theta of every chain at step 0.
     record_steps, num_paths, seed, num_threads, checkpoint
         As in :func:`aniso.langevin.simulate_ensemble`.
 
@@ -65,7 +67,7 @@ def simulate_sgd(
 
     Examples
     --------
-    One example: every batch is the whole, and nothing is random.
+    With one example every batch is the same, and nothing is random.
 
     >>> chain = simulate_sgd(
     ...     example_sets.least_squares([[1.0]], [2.0]), 0.5, 1, "replacement", [0.0], [2], 4, seed=1
@@ -94,18 +96,19 @@ def simulate_svag(
     num_threads=None,
     checkpoint=None,
 ):
-    """Ensemble of SVAG, l steps of size eta / l with the noise of one step of SGD.
+    """Simulate SVAG: l steps of size eta / l have the noise of one step of SGD.
 
-    ``theta <- theta - (eta / l) (c_+ g_1 + c_- g_2)``, two independent batches, and
-    ``c_+- = (1 +- sqrt(2 l - 1)) / 2``: the mean of the gradient is kept, its covariance
-    multiplied by l. As l grows the chain tends to the stochastic differential equation.
+    A step is ``theta <- theta - (eta / l) (c_+ g_1 + c_- g_2)``. g_1 and g_2 are the gradients of
+    two independent batches, and ``c_+- = (1 +- sqrt(2 l - 1)) / 2``. This keeps the mean of the
+    gradient and multiplies its covariance by l. As l grows, the chain tends to the stochastic
+    differential equation.
 
     Parameters
     ----------
     examples, learning_rate, batch_size, start, num_paths, seed, num_threads, checkpoint
         As in :func:`simulate_sgd`.
     sampling : {"replacement", "no_replacement"}
-        How each of the two batches is drawn.
+        Sampling scheme of each of the two batches.
     num_times : int
         l >= 1; SGD at l = 1.
     record_steps : array_like of int

@@ -1,4 +1,4 @@
-"""Finite sets of examples for SGD's chains: least squares, quadratics, the toy, one's own."""
+"""Finite sets of examples for SGD: least squares, quadratics, the toy, and your own losses."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -23,8 +23,9 @@ class Examples(functions.CarriesFunctions):
     num_examples, dimension : int
         N and D.
     gradient : callable
-        ``(theta (D, L), index (L,), parameters, out (D, L))``.
+        ``(theta (D, L), index (L,), parameters, out (D, L))`` writes one gradient a column.
     parameters : numpy.ndarray, shape (P,)
+        Numbers that both functions read.
     potential : callable or None
         Mean loss ``(theta, parameters, out (L,))``.
     """
@@ -40,12 +41,23 @@ class Examples(functions.CarriesFunctions):
 
 
 def least_squares(inputs, targets):
-    """Examples with the losses ``(x_i . theta - y_i)^2 / 2``.
+    """Make examples with the losses ``(x_i . theta - y_i)^2 / 2``.
 
     Parameters
     ----------
     inputs : array_like, shape (N, D)
+        Row i is x_i.
     targets : array_like, shape (N,)
+        Entry i is y_i.
+
+    Returns
+    -------
+    Examples
+
+    Raises
+    ------
+    InputError
+        If an array has another shape, is empty or is not finite.
 
     Examples
     --------
@@ -61,14 +73,25 @@ def least_squares(inputs, targets):
 
 
 def shifted_quadratics(hessian, centres):
-    """Examples with the losses ``(theta - c_i)^T H (theta - c_i) / 2``: additive gradient noise.
+    """Make examples with the losses ``(theta - c_i)^T H (theta - c_i) / 2``.
+
+    The gradient noise is additive: it does not depend on theta.
 
     Parameters
     ----------
     hessian : array_like, shape (D, D)
         H, any symmetric matrix.
     centres : array_like, shape (N, D)
-        c_i; the covariance of the gradients is H times theirs times H, wherever theta is.
+        Row i is c_i. With the covariance C of the rows, the gradients have the covariance H C H.
+
+    Returns
+    -------
+    Examples
+
+    Raises
+    ------
+    InputError
+        If H is not symmetric, or the centres have another shape, are empty or are not finite.
 
     Examples
     --------
@@ -84,11 +107,24 @@ def shifted_quadratics(hessian, centres):
 
 
 def two_basin_toy(data):
-    """Examples of the two-basin toy, losses ``min(s, f)``.
+    """Make the examples of the two-basin toy, with the losses ``min(s, f)``.
+
+    s is the loss of the sharp basin and f the loss of the flat basin, see
+    :class:`aniso.problems.two_basin.TwoBasinLoss`.
 
     Parameters
     ----------
     data : array_like, shape (N, 2)
+        One datum a row: the shift of both basins.
+
+    Returns
+    -------
+    Examples
+
+    Raises
+    ------
+    InputError
+        If the data have another shape, are empty or are not finite.
 
     Examples
     --------
@@ -108,7 +144,7 @@ def two_basin_toy(data):
 
 
 def custom(gradient, num_examples, dimension, *, parameters=(), potential=None):
-    """Examples given by a compiled function of one's own.
+    """Make examples from your own compiled gradient function.
 
     Parameters
     ----------

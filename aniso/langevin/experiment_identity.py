@@ -1,9 +1,9 @@
-"""Fingerprint of an experiment: a hash of its numbers and of all that its functions reach.
+"""Fingerprint of an experiment: a hash of its numbers and of all that its functions use.
 
-A function counts by its code, its defaults, and what its names from outside stand for, through
-modules, objects, methods and other functions. What can't be identified is refused: a resumed run
-would otherwise go on with other numbers. The standard library, NumPy, SciPy and Numba count by
-name and version.
+The hash of a function covers its code, its defaults, and the values of its global names. It follows
+modules, objects, methods and other functions. A value that can't be identified is refused, because
+a resumed run could continue with another value. The standard library, NumPy, SciPy and Numba enter
+by name and version.
 """
 
 import dis
@@ -33,6 +33,7 @@ def fingerprint(*parts):
     Parameters
     ----------
     parts : objects
+        Everything that determines the result.
 
     Returns
     -------
@@ -50,7 +51,7 @@ def fingerprint(*parts):
     True
     """
     names, found = None, frozenset()
-    # a module may be handed on by one function to another, which uses more of it
+    # a function may pass a module to another one, which uses more of it
     while found != names:
         names, description = found, _Description(found)
         text = ";".join(description.of(part, "the experiment") for part in parts)
@@ -59,12 +60,12 @@ def fingerprint(*parts):
 
 
 class _Description:
-    """Text that changes with what a value is.
+    """Text that is different for different values.
 
     Parameters
     ----------
     names : frozenset of str
-        What is looked up in modules. `found` collects the names that functions use.
+        Names that are looked up in modules. `found` collects the names that functions use.
     """
 
     def __init__(self, names):
@@ -72,7 +73,7 @@ class _Description:
         self.seen, self.kept = {}, []
 
     def of(self, value, where):
-        """Describe a value; `where` says how it was reached."""
+        """Describe a value; `where` is the path to it, for the message."""
         if isinstance(value, _PLAIN):
             return f"{type(value).__name__} {value!r}"
         if isinstance(value, np.ndarray):
@@ -95,7 +96,7 @@ class _Description:
         )
 
     def _container(self, value, where):
-        """Text of a tuple, list, set or dict and of its class; None of anything else."""
+        """Return the text of a tuple, list, set or dict and of its class; None of anything else."""
         if isinstance(value, (tuple, list)):
             parts = [self.of(part, f"{where}[{i}]") for i, part in enumerate(value)]
         elif isinstance(value, (set, frozenset)):
@@ -124,7 +125,7 @@ class _Description:
         if imports or names & _REACHING:
             how = "imports" if imports else f"uses {', '.join(sorted(names & _REACHING))}"
             raise checks.InputError(
-                f"{where} {how}, so that what it reaches can't be identified for the checkpoint; "
+                f"{where} {how}, so that its inputs can't be identified for the checkpoint; "
                 "expected names from outside that are numbers, arrays and functions, or run "
                 "without checkpoint"
             )
@@ -143,7 +144,7 @@ class _Description:
         missing = [key for key in missing if hasattr(module, key)]
         if missing:
             raise checks.InputError(
-                f"{where}.{missing[0]} is made by the module when it is asked for, so that it "
+                f"{where}.{missing[0]} is made by the module at each access, so that it "
                 "can't be identified for the checkpoint; expected a name that the module holds, "
                 "or run without checkpoint"
             )
@@ -189,8 +190,8 @@ class _Description:
         reading = sorted(names & _READERS)
         if reading and any(_is_foundation(_module_of(part)) for part in outside.values()):
             raise checks.InputError(
-                f"{where} uses {', '.join(reading)}, so that what it reads can't be identified for "
-                "the checkpoint; expected values that are read before and handed over in "
+                f"{where} uses {', '.join(reading)}, so that these inputs can't be identified for "
+                "the checkpoint; expected values that are read before and passed in "
                 "parameters, or run without checkpoint"
             )
         taken = [
@@ -200,7 +201,7 @@ class _Description:
         return f"{name} {self._code(function.__code__, where)} {taken} {self.of(carried, where)}"
 
     def _attributes(self, function):
-        # __wrapped__ and what decorators leave count where the code reaches them
+        # __wrapped__ and other attributes of decorators count where the code uses them
         return {key: vars(function)[key] for key in sorted(self.names & vars(function).keys())}
 
     def _class(self, value, where):
@@ -231,7 +232,7 @@ class _Description:
         ]
         state = {name: getattr(value, name) for name in sorted(slots) if hasattr(value, name)}
         state |= getattr(value, "__dict__", {})
-        # an object of C keeps its state where nobody can look
+        # the state of an object of C cannot be read
         if not state and (_is_foundation(type(value).__module__) or callable(value)):
             raise _unknown(where, value)
         kind = self.of(type(value), f"the class of {where}")

@@ -14,7 +14,7 @@ METHODS = {
     "bridge": first_passage.BRIDGE,
     "shift": first_passage.SHIFT,
 }
-"""How an exit is detected.
+"""Methods of detecting an exit.
 
 grid
     At the end of a step only. For a discrete chain this *is* its exit; for a stochastic
@@ -41,11 +41,12 @@ class ExitTimes:
     exited : numpy.ndarray of bool, shape (num_paths,)
         False where a path was still inside at the horizon: its exit time is not known.
     points : numpy.ndarray, shape (num_paths, D)
-        Where the path met the boundary, to first order in the step; with method "grid" the first
-        state outside; the last state where the path is censored.
+        Point of the exit on the boundary, to first order in the step. With method "grid" it is the
+        first state outside. For a censored path it is the last state.
     horizon : float
         Time at which the simulation stopped.
     step_size : float
+        Time h of a step.
     method : str
         A name in :data:`METHODS`.
     num_steps : int
@@ -86,7 +87,7 @@ def simulate_exits(
     num_threads=None,
     checkpoint=None,
 ):
-    """First exits of ``d theta = -grad L dt + Sigma^{1/2} dW`` from a region, by Euler-Maruyama.
+    """Simulate first exits of ``d theta = -grad L dt + Sigma^{1/2} dW`` by Euler-Maruyama.
 
     Parameters
     ----------
@@ -97,12 +98,12 @@ def simulate_exits(
     step_size : float
         h > 0.
     horizon : float
-        Time at which paths still inside are given up as censored; rounded up to an even number of
+        Time at which a path that is still inside is censored, rounded up to an even number of
         steps.
     num_paths, seed, num_threads, checkpoint
         As in :func:`aniso.langevin.simulate_ensemble`; one path is enough.
     method : {"bridge", "grid", "shift"}
-        How an exit is detected, see :data:`METHODS`.
+        Method of detecting an exit, see :data:`METHODS`.
 
     Returns
     -------
@@ -111,15 +112,16 @@ def simulate_exits(
     Raises
     ------
     InputError
-        If an argument breaks its rule, the start lies outside the region (or, with "shift",
-        outside the one moved inwards), the noise depends on theta, or the drift is not compiled.
+        If an argument breaks its rule, the noise depends on theta, or the drift is not compiled. If
+        the start lies outside the region, or with "shift" outside the region with its boundary
+        moved inwards.
     NonFiniteState
         If a path leaves the finite numbers.
 
     Notes
     -----
-    Each path has its own stream and result, so that neither threads nor lanes matter. Time per
-    step and path about 3 ns in one dimension. Source: formulas of the Brownian bridge as in
+    Each path has its own random stream, so the result does not depend on threads or lanes. A step
+    of a path takes about 3 ns in one dimension. Source: formulas of the Brownian bridge as in
     Gobet, "Weak approximation of killed diffusion using Euler schemes" (2000).
 
     Examples

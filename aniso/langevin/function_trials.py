@@ -1,8 +1,8 @@
 """Trials of users' functions before a run: the plain Python function first, then the compiled one.
 
-A compiled function can't complain: what it leaves unwritten keeps an old value, an index out of
-range reads foreign memory, and an exception is lost. So each is tried at the start and at points
-around it. Functions of this package are tested and not tried.
+A compiled function gives no errors. An entry that it does not write keeps an old value, an index
+out of range reads other memory, and an exception is lost. So each function of a user is called at
+the start and at points around it. Functions of this package have tests and are not tried.
 """
 
 import warnings
@@ -53,22 +53,24 @@ def require_sound(
     finite=True,
     compiled=True,
 ):
-    """Refuse a user's function that does not do what the kernels expect of it.
+    """Refuse a user's function that breaks the rules of :mod:`aniso.langevin.functions`.
 
     Parameters
     ----------
     name : str
-        Its role, for messages.
+        Role of the function, for messages.
     function : callable
+        Function to test.
     signature : numba signature
         One of :mod:`aniso.langevin.functions`.
     points : numpy.ndarray, shape (P, D)
-        Where it is tried, the start first.
+        Points of the test, the start first.
     parameters : numpy.ndarray
+        Second argument of the function.
     num_rows : int, optional
         Rows of `out`; None where it is one-dimensional.
     num_examples : int, optional
-        N, where it takes the numbers of examples.
+        N, for a function that takes numbers of examples.
     finite : bool
         Whether its values at the start have to be finite.
     compiled : bool
@@ -77,14 +79,14 @@ def require_sound(
     Raises
     ------
     InputError
-        If it raises at the start, or reads beyond the end of an array at any of the points. If
-        it leaves a part of `out` unwritten, adds to what `out` held, or changes theta. If it
-        gives other numbers on a second call with the columns reversed. If the compiled function
+        If it raises at the start, or reads beyond the end of an array at any of the points. If it
+        leaves a part of `out` unwritten, adds to the old entries of `out`, or changes theta. If a
+        second call with the columns reversed gives other numbers. If the compiled function
         disagrees with the plain one, or can't be compiled.
 
     Notes
     -----
-    Away from the start a function may raise: it may be defined on a part of the space only.
+    Away from the start a function may raise, because it may be defined on a part of the space.
     """
     if functions.is_built_in(function):
         return
@@ -199,7 +201,7 @@ class _Trial:
             raise _Raised(
                 f"{self.name} raises {type(error).__name__}: {error}, near the start "
                 f"{self.points[0].tolist()} with {len(parameters)} parameters; expected indices "
-                "within theta, parameters and out, and numbers wherever paths may go"
+                "within theta, parameters and out, and numbers at all points that paths can reach"
             ) from error
         if not np.array_equal(theta, before) or not np.array_equal(parameters, self.parameters):
             raise checks.InputError(

@@ -1,8 +1,8 @@
 """Functions that compiled kernels call: drifts, potentials, noise amplitudes, regions.
 
 Each works on a panel of paths, `theta` (D, L), one column a path, and writes its answer into its
-last argument. A kernel takes it as a pointer, so that one compiled kernel serves every function:
-a drift of one's own costs what a built-in one costs, and nothing is compiled again for it.
+last argument. A kernel takes it as a pointer, so one compiled kernel works with every function.
+Your own drift is as fast as a built-in one, and no kernel is compiled again for it.
 
 ==============  ======================================  ==========================================
 role            arguments                               writes
@@ -48,10 +48,11 @@ EXAMPLE_FUNCTION = types.void(_PANEL, types.Array(types.int64, 1, "C"), _VECTOR,
 
 
 class CarriesFunctions:
-    """What holds compiled functions: in a pickle those of this package are names.
+    """Base class of objects that hold compiled functions; it pickles them by name.
 
-    A copy calls the kernels of its own process. They are compiled once, kept on disk, and give the
-    same bits; numba alone would send their code, and compile it anew in every process.
+    This holds for the functions of this package. An unpickled object calls the functions of its own
+    process. They are compiled once, kept on disk, and give the same bits. Without this class, numba
+    would send their code and compile it again in every process.
     """
 
     def __getstate__(self):
@@ -84,9 +85,9 @@ def _reference(value):
 def pointer(function, signature):
     """Return a compiled function as the pointer that kernels take; compiled once per process.
 
-    Functions of this package are kept on disk between processes, others are compiled anew. The
-    exception of another function can't leave a kernel. It becomes NaN in `out`, and so does what
-    the function leaves unwritten: the run stops there with NonFiniteState.
+    Functions of this package are kept on disk between processes; others are compiled again. If
+    such a function raises in a kernel, the exception is lost and `out` holds NaN. Entries that the
+    function does not write are NaN too. The run then stops with NonFiniteState.
 
     Raises
     ------
@@ -151,7 +152,7 @@ _GUARDS = {
 
 @kernel_cache.njit(forceinline=True)
 def _blank_panel(out):
-    # loops, which cost a third of what fill does
+    # loops, which take a third of the time of fill
     for i in range(out.shape[0]):
         for lane in range(out.shape[1]):
             out[i, lane] = np.nan
@@ -215,12 +216,12 @@ def hold_arrays(made, *names):
 
 
 def is_compiled(function):
-    """Whether a function is one of numba's, or numba is switched off and all are alike."""
+    """Return whether a function is one of numba's, or numba is switched off and all are alike."""
     return hasattr(function, "py_func") or bool(numba.config.DISABLE_JIT)
 
 
 def require_callable(name, function):
-    """The function, after checking that it can be called at all.
+    """Return the function, after checking that it can be called at all.
 
     Examples
     --------

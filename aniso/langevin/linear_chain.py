@@ -39,7 +39,7 @@ def simulate_linear_chain(
     seed,
     num_threads=None,
 ):
-    """Ensemble of SGD on a quadratic, ``theta <- (I - eta H) theta + eta eps``, from theta = 0.
+    """Simulate SGD on a quadratic, ``theta <- (I - eta H) theta + eta eps``, from theta = 0.
 
     Parameters
     ----------
@@ -65,15 +65,15 @@ def simulate_linear_chain(
     Raises
     ------
     InputError
-        If an argument breaks its rule, or if an unstable chain grows past the largest number.
+        If an argument breaks its rule, or if an unstable chain overflows.
     AllocationRefused
         If the recorded covariances would not fit into memory.
 
     Notes
     -----
-    The same bits come out on any number of threads. Cost per path and step: about 3 ns for each
-    normal and D (D + rank) multiplications; memory T D² numbers per thread, independent of paths
-    and of steps.
+    The result has the same bits on any number of threads. Cost per path and step: about 3 ns for
+    each normal and D (D + rank) multiplications. Memory: T D² numbers per thread, for any number
+    of paths and steps.
 
     Examples
     --------

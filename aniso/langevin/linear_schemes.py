@@ -1,7 +1,7 @@
 """Linear drift and constant noise: a scheme is ``x <- A x + B z``, and its moments are exact.
 
-``dX = -H X dt + F dW``. With z standard normal a step takes the mean m and the covariance C to
-``A m`` and ``A C A^T + B B^T``, so that the bias and the order of a scheme need no simulation.
+``dX = -H X dt + F dW``. Let z be standard normal. A step maps the mean m to ``A m`` and the
+covariance C to ``A C A^T + B B^T``. So the bias and the order of a scheme need no simulation.
 """
 
 from dataclasses import dataclass
@@ -21,8 +21,9 @@ class LinearStep:
     Attributes
     ----------
     propagator : numpy.ndarray, shape (D, D)
+        A.
     factor : numpy.ndarray, shape (D, n)
-        n standard normals a step.
+        B; a step uses n standard normals.
     """
 
     propagator: np.ndarray
@@ -30,7 +31,7 @@ class LinearStep:
 
 
 def step(scheme, hessian, factor, step_size):
-    """The matrices of one step of a scheme on ``dX = -H X dt + F dW``.
+    """Return the matrices of one step of a scheme on ``dX = -H X dt + F dW``.
 
     Parameters
     ----------
@@ -41,6 +42,7 @@ def step(scheme, hessian, factor, step_size):
     factor : numpy.ndarray, shape (D, r)
         F.
     step_size : float
+        Time h of a step.
 
     Returns
     -------
@@ -68,7 +70,7 @@ def step(scheme, hessian, factor, step_size):
 
 
 def moments_at(linear_step, mean, covariance, num_steps):
-    """Mean and covariance after `num_steps` steps, by repeated squaring.
+    """Return mean and covariance after `num_steps` steps, by repeated squaring.
 
     Examples
     --------

@@ -21,7 +21,7 @@ from aniso.matrices import operands
 
 
 def first_order(drift, minibatch_covariance, learning_rate, start):
-    """The first-order equation, drift ``-grad L`` and diffusion covariance ``eta S``.
+    """Return the first-order equation, drift ``-grad L`` and diffusion covariance ``eta S``.
 
     Parameters
     ----------
@@ -32,6 +32,7 @@ def first_order(drift, minibatch_covariance, learning_rate, start):
     learning_rate : float
         eta > 0.
     start : array_like, shape (D,)
+        theta at time 0.
 
     Returns
     -------
@@ -60,12 +61,12 @@ def first_order(drift, minibatch_covariance, learning_rate, start):
 
 
 def second_order(drift, minibatch_covariance, learning_rate, start):
-    """The second-order equation, drift ``-grad(L + (eta / 4) |grad L|^2)``.
+    """Return the second-order equation, drift ``-grad(L + (eta / 4) |grad L|^2)``.
 
     Parameters
     ----------
     drift, minibatch_covariance, learning_rate, start
-        As in :func:`first_order`; the drift is quadratic, tabulated or that of the toy.
+        As in :func:`first_order`. The drift is quadratic, tabulated or of the two-basin toy.
 
     Returns
     -------
@@ -74,7 +75,7 @@ def second_order(drift, minibatch_covariance, learning_rate, start):
     Raises
     ------
     InputError
-        If an argument breaks its rule, or the drift is a function of one's own.
+        If an argument breaks its rule, or the drift is your own function.
 
     Notes
     -----
@@ -95,12 +96,14 @@ def second_order(drift, minibatch_covariance, learning_rate, start):
 
 
 def modified_drift(drift, learning_rate):
-    """Drift ``-grad(L + (eta / 4) |grad L|^2)`` of a built-in family.
+    """Return the drift ``-grad(L + (eta / 4) |grad L|^2)`` for a built-in drift.
 
     Parameters
     ----------
     drift : aniso.langevin.drifts.Drift
+        ``-grad L``: quadratic, tabulated or of the two-basin toy.
     learning_rate : float
+        eta > 0.
 
     Returns
     -------
@@ -109,7 +112,7 @@ def modified_drift(drift, learning_rate):
     Raises
     ------
     InputError
-        If the drift is a function of one's own, whose second derivatives are not known.
+        If the drift is your own function, whose second derivatives are not known.
 
     Examples
     --------

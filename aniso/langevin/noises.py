@@ -1,7 +1,7 @@
 """Forms of the noise ``Sigma^{1/2} dW``: constant (full, low-rank, diagonal), or diagonal in theta.
 
-A noise is what a kernel needs: a factor F with ``F F^T = Sigma``, or the standard deviations of
-independent components, or a compiled function that gives them as a function of theta.
+A noise is a factor F with ``F F^T = Sigma``, or the standard deviations of independent components,
+or a compiled function that computes these from theta.
 """
 
 from collections.abc import Callable
@@ -34,7 +34,7 @@ class Noise(functions.CarriesFunctions):
         Standard deviations and derivatives as functions of theta, see
         :mod:`aniso.langevin.functions`; None where the noise is constant.
     parameters : numpy.ndarray, shape (P,)
-        What `amplitude` reads.
+        Second argument of `amplitude`.
     """
 
     dimension: int
@@ -53,7 +53,7 @@ class Noise(functions.CarriesFunctions):
 
 
 def constant(diffusion_covariance):
-    """Noise of the constant covariance Sigma, of any rank.
+    """Make a noise with the constant covariance Sigma, of any rank.
 
     Parameters
     ----------
@@ -79,11 +79,16 @@ def constant(diffusion_covariance):
 
 
 def low_rank(factor):
-    """Noise with the covariance ``F F^T``, from F itself.
+    """Make a noise with the constant covariance ``F F^T``.
 
     Parameters
     ----------
     factor : array_like, shape (D, r)
+        F, with D, r >= 1.
+
+    Returns
+    -------
+    Noise
 
     Examples
     --------
@@ -97,7 +102,7 @@ def low_rank(factor):
 
 
 def diagonal(variances):
-    """Independent noise of constant variances, ``Sigma = diag(variances)``.
+    """Make an independent noise of constant variances, ``Sigma = diag(variances)``.
 
     Parameters
     ----------
@@ -118,12 +123,12 @@ def diagonal(variances):
 
 
 def proportional(factors):
-    """Independent noise ``b_i theta_i dW_i`` in each component (Ito), as of geometric motion.
+    """Make the noise ``b_i theta_i dW_i`` of geometric Brownian motion (Ito).
 
     Parameters
     ----------
     factors : array_like, shape (D,)
-        b.
+        b, one number for each component.
 
     Returns
     -------
@@ -139,18 +144,18 @@ def proportional(factors):
 
 
 def state_dependent(amplitude, dimension, *, parameters=()):
-    """Independent noise ``g_i(theta_i) dW_i`` in each component (Ito).
+    """Make an independent noise ``g_i(theta_i) dW_i`` in each component (Ito).
 
     Parameters
     ----------
     amplitude : callable
-        ``amplitude(theta, parameters, out)``, compiled with ``numba.njit``: theta (D, L), one
-        column a path; row i of out (2 D, L) takes g_i, row D + i its derivative in theta_i. g_i
-        may depend on theta_i alone.
+        ``amplitude(theta, parameters, out)``, compiled with ``numba.njit``. theta (D, L) has
+        one column for each path. Row i of out (2 D, L) takes g_i, and row D + i its derivative in
+        theta_i. g_i may depend on theta_i alone.
     dimension : int
         D.
     parameters : array_like, shape (P,)
-        Handed to `amplitude`.
+        Numbers that `amplitude` gets as its second argument.
 
     Examples
     --------
@@ -170,7 +175,7 @@ def state_dependent(amplitude, dimension, *, parameters=()):
 
 @njit(**KERNEL)
 def no_amplitude(theta, parameters, out):  # noqa: ARG001
-    """Zero: stands in where the noise is constant and no amplitude is asked for."""
+    """Write zero; used where the noise is constant."""
     for i in range(out.shape[0]):
         for lane in range(out.shape[1]):
             out[i, lane] = 0.0

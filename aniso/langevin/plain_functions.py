@@ -1,4 +1,4 @@
-"""The Python functions behind compiled ones, which check their indices and can be looked into."""
+"""Python functions of compiled functions: they check their indices and can be inspected."""
 
 import types
 
@@ -27,7 +27,7 @@ def names_used(code):
 
 
 def uncompiled(function):
-    """Return the Python function behind a compiled one, with all that it calls uncompiled too.
+    """Return the Python function of a compiled one; the functions that it calls are uncompiled too.
 
     Parameters
     ----------

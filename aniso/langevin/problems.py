@@ -17,9 +17,11 @@ class LangevinProblem:
     Parameters
     ----------
     drift : aniso.langevin.drifts.Drift
+        ``-grad L``, made by a function of :mod:`aniso.langevin.drifts`.
     noise : aniso.langevin.noises.Noise
+        ``Sigma^{1/2} dW``, made by a function of :mod:`aniso.langevin.noises`.
     start : array_like, shape (D,)
-        Where every path begins.
+        theta of every path at time 0.
 
     Raises
     ------
@@ -63,7 +65,7 @@ class LangevinProblem:
 
 
 class NonFiniteState(ArithmeticError):
-    """A path whose state stopped being finite; `path` and `step` say where.
+    """The state of a path is not finite any more, after step `step` of path `path`.
 
     The drift has produced a NaN, or the scheme is unstable at this step size.
     """
@@ -81,14 +83,14 @@ class NonFiniteState(ArithmeticError):
 
 
 def require_own_component(noise, start, *, derivative):
-    """Refuses an amplitude that mixes components or, if asked, has a wrong derivative.
+    """Refuse an amplitude that mixes components or, with `derivative`, has a wrong derivative.
 
     Parameters
     ----------
     noise : aniso.langevin.noises.Noise
-        With an amplitude.
+        Noise with an amplitude.
     start : numpy.ndarray, shape (D,)
-        Where the amplitude is probed.
+        Point at which, and around which, the amplitude is tested.
     derivative : bool
         Whether to check the derivative too.
 
@@ -144,7 +146,7 @@ def _require_derivative(slopes, amplitude, given, point):
 
 
 def require_scheme(scheme, problem):
-    """The scheme, after checking that it is meant for this form of noise.
+    """Return the scheme, after checking that it is meant for this form of noise.
 
     Raises
     ------

@@ -1,8 +1,8 @@
-"""What is kept of an ensemble: moments at chosen steps with their errors, or the paths themselves.
+"""Records of an ensemble: moments at chosen steps with their errors, or the paths themselves.
 
 Both take a function ``cell(first_path, count, num_steps, arrays, sums)``. It advances the paths of
-a cell by at most that many steps, goes on from `arrays` (``position``, ``panel`` and the scratch of
-the run), and adds to `sums`, see :class:`aniso.langevin._kernels.records.Sums`.
+a cell by at most that many steps. It continues from `arrays` (``position``, ``panel`` and the work
+space of the run). It adds to `sums`, see :class:`aniso.langevin._kernels.records.Sums`.
 """
 
 from dataclasses import dataclass
@@ -66,6 +66,7 @@ class Run:
     cell : callable
         Advances the paths of a cell and returns whether it is finished.
     dimension : int
+        D.
     steps : numpy.ndarray, shape (T,)
     step_size : float
     has_loss : bool
@@ -108,7 +109,7 @@ class Run:
 
 
 def _arrays(sums):
-    """The arrays of sums by name, other than their centre."""
+    """Return the arrays of sums by name, other than their centre."""
     return {name: array for name, array in sums._asdict().items() if name != "centre"}
 
 

@@ -1,9 +1,9 @@
-"""Regions whose first exit is timed: interval, half-space, ball, sublevel set, one's own.
+"""Regions of first exits: interval, half-space, ball, sublevel set, or your own.
 
-A region gives a margin m(theta), positive inside, zero on the boundary, and the variance of the
-margin per unit of time, ``q = grad m^T Sigma grad m``. Between two points of a step of size h that
-are both inside, a locally flat boundary has been crossed with probability
-``exp(-2 m m' / (q h))``, the crossing probability of a Brownian bridge.
+A region has a margin m(theta), positive inside and zero on the boundary. It also has the variance
+of the margin per unit of time, ``q = grad m^T Sigma grad m``. A path may leave and return within a
+step of size h. For a locally flat boundary the probability is ``exp(-2 m m' / (q h))``, with the
+margins m and m' of both ends of the step. It is the crossing probability of a Brownian bridge.
 """
 
 import numbers
@@ -42,7 +42,7 @@ class Region(functions.CarriesFunctions):
 
 
 def interval(low, high):
-    """The interval (low, high) on the line; one end may be infinite.
+    """Return the interval (low, high) on the line; one end may be infinite.
 
     Examples
     --------
@@ -57,7 +57,7 @@ def interval(low, high):
 
 
 def half_space(normal, offset):
-    """The half-space ``normal . theta < offset``.
+    """Return the half-space ``normal . theta < offset``.
 
     Examples
     --------
@@ -72,7 +72,7 @@ def half_space(normal, offset):
 
 
 def ball(centre, radius):
-    """The ball ``|theta - c| < radius``, with the margin ``(radius^2 - |theta - c|^2) / 2``.
+    """Return the ball ``|theta - c| < radius`` with the margin ``(radius^2 - |theta - c|^2) / 2``.
 
     Examples
     --------
@@ -85,7 +85,7 @@ def ball(centre, radius):
 
 
 def sublevel_set(hessian, level):
-    """The basin ``theta^T H theta / 2 < level`` of a quadratic loss.
+    """Return the basin ``theta^T H theta / 2 < level`` of a quadratic loss.
 
     Examples
     --------
@@ -98,7 +98,7 @@ def sublevel_set(hessian, level):
 
 
 def custom(function, dimension, *, parameters=()):
-    """A region given by a function of one's own, compiled with ``numba.njit``.
+    """Make a region from your own function, compiled with ``numba.njit``.
 
     Parameters
     ----------
@@ -129,12 +129,14 @@ def custom(function, dimension, *, parameters=()):
 
 
 def margin(region, theta, covariance):
-    """Margin and its variance per unit of time at one point.
+    """Return the margin and its variance per unit of time at one point.
 
     Parameters
     ----------
     region : Region
+        The region.
     theta : array_like, shape (D,)
+        Point in parameter space.
     covariance : numpy.ndarray, shape (D, D)
         Sigma of the noise.
 
@@ -151,7 +153,7 @@ def margin(region, theta, covariance):
 
 
 def require_sound(region, start, factor, *, bridged):
-    """Refuse a region of one's own that fails its trial at the start, around it and on its edge.
+    """Refuse a user's region that fails its trial at the start, around it or on its boundary.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""Integration schemes with the orders that they promise."""
+"""Integration schemes with their orders of convergence."""
 
 import math
 from dataclasses import dataclass
@@ -8,17 +8,18 @@ from aniso import checks
 
 @dataclass(frozen=True)
 class Scheme:
-    """A one-step method for ``dX = f(X) dt + g(X) dW`` (Ito) and what it promises.
+    """A one-step method for ``dX = f(X) dt + g(X) dW`` (Ito) with its orders.
 
     Attributes
     ----------
     name : str
+        Key in :data:`SCHEMES`.
     code : int
-        Number by which kernels know it.
+        Number of the scheme in compiled kernels.
     strong_order, weak_order : float
-        For additive (constant) noise, in powers of the step size.
+        Orders for additive (constant) noise, in powers of the step size.
     strong_order_diagonal, weak_order_diagonal : float or None
-        For diagonal noise that depends on theta; None where the scheme is not meant for it.
+        Orders for diagonal noise that depends on theta; None where the scheme is not meant for it.
     normals : int
         Standard normals per Wiener process and step.
     """
@@ -63,7 +64,7 @@ exact
 
 
 def scheme(name):
-    """The scheme of that name.
+    """Return the scheme of that name.
 
     Examples
     --------

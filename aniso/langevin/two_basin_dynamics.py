@@ -19,7 +19,7 @@ DYNAMICS = {
     "gld_first_eigenvector": two_basin.FIRST_EIGENVECTOR,
     "sgd": two_basin.SGD,
 }
-"""The dynamics by name; the first six are those of the figure.
+"""The dynamics by name; Figure 2 of Zhu et al. compares the first six.
 
 The noise has the same expected squared norm in every step and for all of them but "gd". In two
 dimensions "gld_leading" and "gld_hessian" with k = 2 keep both eigenpairs: the whole covariance,
@@ -39,7 +39,7 @@ class TwoBasinRuns:
     ends : numpy.ndarray, shape (num_runs, 2)
         Last iterates.
     paths : numpy.ndarray, shape (num_runs, num_steps + 1, 2), or None
-        All iterates, where they were asked for.
+        All iterates; None without `store_paths`.
     alignments : numpy.ndarray, shape (num_runs, num_steps + 1), or None
         Tr(H Sigma) along each run, Sigma the covariance of the added noise.
     """
@@ -73,7 +73,7 @@ def simulate_two_basin(
     store_paths=False,
     num_threads=None,
 ):
-    """Independent runs ``w <- w - eta grad L(w) + xi`` of one of the dynamics.
+    """Simulate independent runs ``w <- w - eta grad L(w) + xi`` of one of the dynamics.
 
     Parameters
     ----------
@@ -82,6 +82,7 @@ def simulate_two_basin(
     data : array_like, shape (N, 2)
         As from :func:`aniso.problems.two_basin.two_basin_data`.
     num_runs : int
+        Number of runs.
     seed : int
         Key of the random streams: one per run, the same for all dynamics.
     num_steps, learning_rate
@@ -89,9 +90,11 @@ def simulate_two_basin(
     squared_norm : float
         ``E|xi|^2`` of every step.
     start : array_like, shape (2,)
+        w at step 0.
     store_paths : bool
         Whether to keep all iterates and the alignment along them.
     num_threads : int, optional
+        Threads; all CPUs of this process if not given.
 
     Returns
     -------
@@ -106,9 +109,9 @@ def simulate_two_basin(
 
     Notes
     -----
-    The noise goes into w directly, not through the learning rate. Where no datum is in the sharp
-    basin the Hessian is twice the identity and its "first" eigenvector is taken along (1, 1).
-    About 0.1 us per step and hundred data.
+    The noise is added to w directly; the learning rate does not multiply it. Where no datum is in
+    the sharp basin, the Hessian is twice the identity, and (1, 1) / sqrt 2 is taken as its first
+    eigenvector. A step takes about 0.1 us per hundred data.
 
     Examples
     --------

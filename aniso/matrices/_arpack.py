@@ -78,7 +78,11 @@ def iterate(matrix, num_pairs, which, tolerance, max_products, start):
     pairs = _pairs.with_residuals(matrix, values[order], vectors[:, order], counter.num_products)
     counter.norm = max(counter.norm, float(np.abs(values).max()))
     _pairs.require_residuals(
-        pairs, matrix, tolerance, counter.norm, "raise the tolerance to what the products allow"
+        pairs,
+        matrix,
+        tolerance,
+        counter.norm,
+        "raise the tolerance to the products' rounding",
     )
     if num_pairs > 1 and _lacks_copies(counter, pairs, which, tolerance, max_products):
         limit = min(dimension, max(num_pairs, max_products))

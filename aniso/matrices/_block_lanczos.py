@@ -40,8 +40,8 @@ def iterate(matrix, num_pairs, which, tolerance, limit, block):
     Returns
     -------
     EigenPairs
-        With the measured residuals. The residual bound that ends the iteration is that of the last
-        block.
+        Pairs with their measured residuals. The residual bound of the last block ends the
+        iteration.
     """
     single = operands.rounding(matrix) >= np.finfo(np.float32).eps
     dtype, num_products = np.dtype(np.float32 if single else np.float64), 0
@@ -64,6 +64,7 @@ def first_block(dimension, num_pairs, block_size=None, vector=None):
     dimension, num_pairs : int
         D and k.
     block_size : int, optional
+        Number b of columns.
     vector : ndarray, shape (D,), optional
         The first column.
 
@@ -215,7 +216,7 @@ class _Iteration:
         self.basis, self.projected = basis, projected
 
     def _continue(self, moved):
-        # next block: an orthonormal basis of what is left
+        # next block: an orthonormal basis of the remainder
         orthogonal, triangle = np.linalg.qr(moved.T)
         sizes = np.abs(np.diag(triangle))
         safe = max(_SAFE, math.sqrt(operands.rounding(moved)))

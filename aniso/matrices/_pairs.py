@@ -28,7 +28,7 @@ class EigenPairs:
     Attributes
     ----------
     values : ndarray, shape (k,)
-        Eigenvalues in the order that was asked for.
+        Eigenvalues in the order of the argument `which`.
     vectors : ndarray, shape (D, k)
         Orthonormal eigenvectors in the columns; the component largest in magnitude is positive.
     residuals : ndarray, shape (k,)
@@ -73,6 +73,7 @@ def checked_tolerance(tolerance, matrix, *, default):
     tolerance : float or None
         None: `default`, or ``1e3 eps`` where the numbers of the matrix are coarser.
     matrix : ndarray or LinearOperator
+        Matrix of the eigenproblem; it determines the rounding.
     default : float
 
     Raises

@@ -18,9 +18,9 @@ def probe_once(name, value, operator):
     name : str
         Name for the message.
     value : LinearOperator
-        What was given; it is remembered.
+        Operator given by the user; the result of the test is remembered.
     operator : LinearOperator
-        What computes its products.
+        Operator that computes its products.
 
     Raises
     ------
@@ -70,15 +70,17 @@ def require_symmetric_forms(name, operator, vectors, products):
     Parameters
     ----------
     name : str
+        Name of the argument, for the message.
     operator : LinearOperator
+        Operator of shape (D, D) to test.
     vectors, products : ndarray, shape (D, K)
         Independent random vectors with their products; the first eight are compared.
 
     Raises
     ------
     InputError
-        If a product has the wrong shape, is not real or not finite, or two forms ``x^T A z`` and
-        ``z^T A x`` differ by more than the tolerance.
+        If a product has the wrong shape, or is not real or not finite. If two forms ``x^T A z``
+        and ``z^T A x`` differ by more than the tolerance.
 
     Notes
     -----
@@ -122,11 +124,12 @@ def rounding(*numbers):
 
 
 def finite_products(products):
-    """Return the products of an operator, or a number made of them; refuse what is not finite.
+    """Return the products of an operator, or a number computed from them, if all are finite.
 
     Raises
     ------
     InputError
+        If an entry is not finite.
     """
     if not np.isfinite(products).all():
         raise checks.InputError(

@@ -191,6 +191,7 @@ def block_traces(diagonal, rounding, parts):
     diagonal, rounding : ndarray, shape (D,)
         The entries and the error of each.
     parts : list of slice
+        Parts of theta, one for each block.
 
     Returns
     -------

@@ -13,8 +13,9 @@ def is_cancelled(centred, squares, dtype):
     Parameters
     ----------
     centred, squares : float or ndarray
+        Differences, and the sums that were subtracted.
     dtype : numpy.dtype
-        Precision of what was summed.
+        Precision of the numbers that were summed.
 
     Returns
     -------

@@ -1,7 +1,7 @@
 """Conventions of gradient covariances: one example, batch mean or diffusion, and their factors.
 
-Covariances in the literature often leave open whether they are those of one example or of a batch,
-include the learning rate, and are centred. A :class:`Convention` is kept with the matrix. Each
+The literature often leaves open whether a covariance belongs to one example or to a batch,
+includes the learning rate, and is centred. A :class:`Convention` is kept with the matrix. Each
 conversion multiplies by one number; a second application is refused.
 """
 
@@ -19,7 +19,7 @@ class Convention:
     Attributes
     ----------
     num_examples : int
-        N, the number of examples behind the matrix.
+        N, the number of examples.
     centred : bool
         True for a covariance, False for the uncentred second moment (the empirical Fisher matrix).
     batch_size : int or None
@@ -29,7 +29,7 @@ class Convention:
     learning_rate : float or None
         Learning rate eta once converted to the diffusion of the SDE; None before.
     factor : float
-        Number that the matrix was multiplied by beside these conversions.
+        Additional factor of the matrix, besides these conversions.
 
     Examples
     --------
@@ -60,7 +60,7 @@ examples without replacement
         Raises
         ------
         InputError
-            If the matrix is uncentred, or is not that of one example any more.
+            If the matrix is uncentred, or no longer the covariance of one example.
         """
         if not self.centred:
             raise checks.InputError(
@@ -131,12 +131,14 @@ examples without replacement
 
 @dataclass(frozen=True)
 class UnknownConvention:
-    """Convention of a matrix that was computed from a covariance in a way that loses it.
+    """Unknown convention of a matrix that was computed from a covariance.
+
+    Conversions to a mini-batch or to a diffusion are refused.
 
     Attributes
     ----------
     origin : str
-        How it was computed, for messages.
+        Description of the computation, for messages.
     """
 
     origin: str
@@ -152,6 +154,7 @@ class UnknownConvention:
         Raises
         ------
         InputError
+            At every call.
         """
         del batch_size, replacement
         raise checks.InputError(
@@ -164,6 +167,7 @@ class UnknownConvention:
         Raises
         ------
         InputError
+            At every call.
         """
         del learning_rate
         raise checks.InputError(

@@ -18,6 +18,7 @@ class CovarianceArray(np.ndarray):
     matrix : array_like, shape (D, D)
         Not copied if it is an array.
     convention : Convention or UnknownConvention
+        Convention of the matrix.
 
     Examples
     --------

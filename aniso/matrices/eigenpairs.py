@@ -44,13 +44,13 @@ def leading_eigenpairs(
         k, 1 <= k <= D.
     which : {"largest", "smallest", "magnitude"}
         Largest eigenvalues in decreasing order, smallest in increasing order, or largest in
-        magnitude in decreasing order of it.
+        magnitude, in decreasing order of the magnitude.
     method : {"auto", "dense", "arpack", "block"}
         "dense": LAPACK; an operator is formed by D products. "arpack": implicitly restarted
         Lanczos, products with single vectors, k < D. "block": block Lanczos with full
         reorthogonalisation, for operators with a fast product of blocks. "auto": dense for an array
-        of moderate size and where many of the D pairs are wanted, block where `block_size` or a
-        block `start` is given or more than 20 pairs are wanted, ARPACK otherwise.
+        of moderate size, or if many of the D pairs are wanted; block with `block_size`, with a
+        block `start`, or for more than 20 pairs; ARPACK otherwise.
     tolerance : float, optional
         Residuals are at most ``tolerance * |A|`` plus the rounding of a product. |A| is the largest
         value or ``|A q|`` of the iteration's unit vectors q. If not given, 1e-10, or more in single
@@ -66,13 +66,13 @@ def leading_eigenpairs(
     Returns
     -------
     EigenPairs
-        With the measured residuals.
+        Pairs with their measured residuals.
 
     Raises
     ------
     InputError
-        If an argument breaks its rule, or the products deny that the matrix is symmetric, or are
-        not finite.
+        If an argument breaks its rule. If the products are not finite, or show that the matrix is
+        not symmetric.
     NotConverged
         If the iteration stops before the tolerance, or the measured residuals stay above it;
         `partial` holds the pairs that were found.
@@ -82,11 +82,12 @@ def leading_eigenpairs(
     Notes
     -----
     Multiplicities are right with probability one, for values that are further apart than
-    ``2 tolerance |A|``. Lanczos with one start vector may miss copies of a multiple eigenvalue.
-    After it, the leading eigenvalue of the matrix without the pairs found, from a random start,
-    tells whether a larger one is missing; if so, a block of k vectors finds the pairs. A random
-    block of b vectors meets each eigenspace in up to b directions. If b copies of one eigenvalue
-    are found above the last of the k values, the block iteration is repeated with
+    ``2 tolerance |A|``. Lanczos with one start vector may miss copies of a multiple eigenvalue. So
+    the pairs found are removed from the matrix, and its leading eigenvalue is computed from a
+    random start. If that value shows that a pair is missing, a block of k vectors finds the pairs.
+
+    A random block of b vectors finds up to b directions of each eigenspace. The iteration may find
+    b copies of one eigenvalue above the last of the k values. It is then repeated with
     ``min(k, max(64, 4 b))`` vectors, until no eigenvalue has so many copies.
 
     A block iteration of m basis vectors costs m products, 4 D m^2 flops of orthogonalisation and

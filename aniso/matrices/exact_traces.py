@@ -18,7 +18,7 @@ def trace(matrix, *, max_products=operands.MAX_PRODUCTS):
     Parameters
     ----------
     matrix : ndarray (D, D) or LinearOperator
-        Symmetric; an operator with a method `trace` is asked for it.
+        Symmetric; the method `trace` of an operator is used if it has one.
     max_products : int
         Largest number of products with an operator that has no such method; D are needed.
 
@@ -69,8 +69,8 @@ def significant_trace(matrix, *, max_products=operands.MAX_PRODUCTS):
     -----
     The rounding of the trace of a sum of squares is 0. A covariance that subtracts the mean from
     products states its own, `trace_rounding`. Otherwise the rounding is
-    ``8 eps max(sum_i |A_ii|, |A|_F)``. Of an operator, |A z| with random signs z stands for
-    |A|_F, at one product.
+    ``8 eps max(sum_i |A_ii|, |A|_F)``. For an operator, |A z| with random signs z replaces
+    |A|_F, at the cost of one product.
 
     Examples
     --------
@@ -108,7 +108,7 @@ def diagonal(matrix, *, max_products=operands.MAX_PRODUCTS):
     Parameters
     ----------
     matrix, max_products
-        As for :func:`trace`; an operator with a method `diagonal` is asked for it.
+        As for :func:`trace`; the method `diagonal` of an operator is used if it has one.
 
     Raises
     ------
@@ -128,7 +128,7 @@ def diagonal(matrix, *, max_products=operands.MAX_PRODUCTS):
 
 
 def states(matrix, name):
-    """Return whether an operator knows its trace or diagonal without products."""
+    """Return whether an operator computes its trace or diagonal without products."""
     return callable(getattr(matrix, name, None)) and getattr(matrix, "has_diagonal", True)
 
 

@@ -2,7 +2,7 @@
 
 A covariance is a symmetric `LinearOperator` of shape (D, D) with `trace()`, `diagonal()`,
 `to_dense()`, `quadratic_form(vectors)` and `sample(rng, num_samples)`. A *factored* covariance
-``Sigma = A^T A``, A of shape (n, D), offers besides
+``Sigma = A^T A``, A of shape (n, D), has these members too
 
 ====================================  ==========================================================
 `num_rows`                            n
@@ -12,7 +12,7 @@ A covariance is a symmetric `LinearOperator` of shape (D, D) with `trace()`, `di
 ====================================  ==========================================================
 
 It may state `rows_at_once`, how many rows fit into its memory together. Exact traces and
-estimators use nothing else, so that an object with these members takes part.
+estimators use these members alone, so your own object with these members works too.
 """
 
 import math
@@ -50,10 +50,10 @@ class FactoredCovariance(PlacedOperator, CovarianceOperator):
     gradients : ExampleGradients
         The g_i, shared between multiples.
     rows : ndarray, shape (n, D)
-        The deviations, an array that is kept, or one that is formed anew.
+        The deviations, a stored array or one that is formed at each call.
     place : places.Place
-        Where the gradients are. Products of NumPy arrays are NumPy arrays, as are rows, diagonal
-        and eigenpairs. Samples are at the place.
+        Library and device of the gradients and of the samples. Products of NumPy arrays are NumPy
+        arrays, as are rows, diagonal and eigenpairs.
 
     Notes
     -----
@@ -225,6 +225,7 @@ class FactoredCovariance(PlacedOperator, CovarianceOperator):
         rng : numpy.random.Generator
             Draws xi in NumPy, so that a seed gives the same numbers at every place.
         num_samples : int
+            Number of samples.
 
         Returns
         -------

@@ -37,7 +37,7 @@ class ExampleGradients(abc.ABC):
 
     Examples
     --------
-    Of the loss ``(theta - x_i)^2 / 2`` at theta = 5:
+    Gradients of the loss ``(theta - x_i)^2 / 2`` at theta = 5:
 
     >>> class Spread(ExampleGradients):
     ...     def __init__(self, x):
@@ -185,7 +185,7 @@ def example_gradients(gradients):
     Raises
     ------
     InputError
-        If it is neither; the message names what is missing.
+        If it is neither; the message names the missing members.
     AllocationRefused
         If the copy of an array would not fit.
 
@@ -216,11 +216,12 @@ def centred_gradients(gradients):
 
 
 def require_gradients(value):
-    """Refuse an object that holds no gradients, with what it lacks.
+    """Refuse an object that holds no gradients; the message names the missing members.
 
     Raises
     ------
     InputError
+        If it is no ExampleGradients.
     """
     if isinstance(value, ExampleGradients):
         return

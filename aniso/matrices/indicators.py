@@ -31,7 +31,7 @@ def alignment(hessian, covariance, *, max_products=operands.MAX_PRODUCTS):
     Returns
     -------
     float
-        In units of (loss / theta^2) times those of the covariance.
+        Its unit is (loss / theta^2) times the unit of the covariance.
 
     Raises
     ------
@@ -131,14 +131,14 @@ def projection_coefficient(
     Returns
     -------
     float
-        At most ``Tr H / lambda``; free of the scale of either matrix.
+        At most ``Tr H / lambda``; it does not depend on the scale of either matrix.
 
     Raises
     ------
     InputError
-        As :func:`trace_ratio`; where lambda is not positive; and where the leading eigenvalue is
-        multiple to rounding and no `leading` is given, because the value then depends on which
-        vector of the eigenspace is taken.
+        As :func:`trace_ratio`; also if lambda is not positive. Also if the leading eigenvalue is
+        multiple to rounding and no `leading` is given: the value would depend on the choice of an
+        eigenvector.
     NotConverged
         If the leading eigenpair of an operator is not found.
 

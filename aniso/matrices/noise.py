@@ -6,7 +6,7 @@
     Sigma   = Sigma_1 / m * (N - m)/(N - 1)           without replacement
     eta * Sigma                                       diffusion of dtheta = -grad L dt + ...
 
-Each is a :class:`GradientCovariance`, which knows which of them it is.
+Each is a :class:`GradientCovariance`, whose `convention` distinguishes them.
 """
 
 import numpy as np
@@ -25,25 +25,26 @@ from aniso.matrices.gradients import centred_gradients, example_gradients
 class GradientCovariance(FactoredCovariance):
     """Matrix of gradient noise ``scale * sum_i c_i c_i^T`` with its convention.
 
-    Made by :func:`gradient_covariance`, :func:`empirical_fisher`, :func:`minibatch_covariance`
-    and :func:`diffusion_covariance`, of gradients in an array, kept as factors, or recomputed for
-    every product. A SciPy `LinearOperator` of shape (D, D); `trace`, `diagonal`, products,
-    `leading_eigenpairs`, `quadratic_form` and `sample` never form D x D.
+    It is made by :func:`gradient_covariance`, :func:`empirical_fisher`,
+    :func:`minibatch_covariance` and :func:`diffusion_covariance`. The gradients are an array, or
+    are kept as factors, or are recomputed for every product. The matrix is a SciPy
+    `LinearOperator` of shape (D, D). `trace`, `diagonal`, products, `leading_eigenpairs`,
+    `quadratic_form` and `sample` never form D x D.
 
     Attributes
     ----------
     gradients : ExampleGradients
-        The g_i, shared between conventions; of an array the deviations, centred before any
-        product.
+        The g_i, shared between conventions. For an array these are the deviations, which are
+        centred before any product.
     mean : array, shape (D,), or None
-        What is subtracted from each gradient.
+        Vector that is subtracted from each gradient.
     rows : ndarray, shape (N, D)
         The c_i, centred or not.
     scale : float
         Factor of the sum.
     convention : Convention
-        What the matrix is the covariance of; ``str(convention)`` says it in words. Multiplied by a
-        number, it states the factor. Any other result has an unknown convention.
+        Random vector whose covariance the matrix is; ``str(convention)`` gives it in words. A
+        product with a number keeps the factor. Any other result has an unknown convention.
 
     Notes
     -----
@@ -146,7 +147,7 @@ def minibatch_covariance(covariance, batch_size, *, replacement):
     Raises
     ------
     InputError
-        If the matrix is uncentred or already that of a batch, or m is out of range.
+        If the matrix is uncentred, already the covariance of a batch, or m is out of range.
 
     Examples
     --------

@@ -98,7 +98,7 @@ def dense_covariance(name, value, stage, *, size=None):
     value : array_like (D, D), sparse matrix, LinearOperator or covariance of gradients
         An operator is formed by its own `to_dense` or D products.
     stage : str
-        What it must be the covariance of, if it states a convention: "one example", "mini-batch"
+        Required stage, if the covariance has a convention: "one example", "mini-batch"
         or "diffusion".
     size : int, optional
         The dimension D that is expected.
@@ -220,7 +220,7 @@ def to_dense(matrix, name="matrix"):
     matrix : ndarray (D, D) or LinearOperator
         Symmetric; products may be asymmetric by their rounding.
     name : str
-        For messages.
+        Name of the argument, for messages.
 
     Returns
     -------
@@ -282,6 +282,7 @@ def require_products(needed, max_products, estimator):
     Raises
     ------
     InputError
+        If the number of products exceeds `max_products`.
     """
     max_products = checks.integer("max_products", max_products, low=1)
     if needed > max_products:

@@ -65,16 +65,18 @@ class SymmetricOperator(PlacedOperator):
     dimension : int
         D.
     dtype : numpy.dtype
+        Type of the entries.
     diagonal : callable, optional
         () -> (D,), exact. Without it, `trace` and `diagonal` take D products.
     place : places.Place
-        Where the product is computed; NumPy vectors are sent there and back.
+        Library and device of the product; NumPy vectors are sent there and back.
     blocks : dict of str to slice, optional
         Parts of 0..D by name, for :func:`aniso.matrices.alignment_by_block`.
 
     Attributes
     ----------
     blocks : dict of str to slice, or None
+        Parts of theta by name.
 
     Raises
     ------
@@ -83,7 +85,8 @@ class SymmetricOperator(PlacedOperator):
 
     Notes
     -----
-    Pickles if `product` and `diagonal` do: bound methods and `functools.partial` do, lambdas don't.
+    The operator can be pickled if `product` and `diagonal` can. Bound methods and
+    `functools.partial` can be pickled, lambdas can't.
 
     Examples
     --------

@@ -1,9 +1,9 @@
 """Spectral density of a symmetric operator by stochastic Lanczos quadrature, with error band.
 
-For a random vector z with ``E[z z^T] = I``, the spectral measure of A seen from z has the
-expectation ``(1/D) sum_i delta(t - lambda_i)``; m steps of Lanczos turn it into m nodes and weights
-that are exact for polynomials of degree 2 m - 1. The density given is that measure convolved with a
-Gaussian.
+Let z be a random vector with ``E[z z^T] = I``. The spectral measure of A with respect to z/|z| has
+the expectation ``(1/D) sum_i delta(t - lambda_i)``. From it, m steps of Lanczos compute m nodes and
+weights, which are exact for polynomials of degree 2 m - 1. The density returned is this measure
+convolved with a Gaussian.
 """
 
 from dataclasses import dataclass
@@ -70,6 +70,7 @@ def lanczos_quadrature(matrix, *, num_probes, num_steps, rng, points=None, width
     num_steps : int
         Lanczos steps m, 1 <= m <= D.
     rng : numpy.random.Generator
+        Source of the random numbers.
     points : array_like, shape (n,), optional
         Points at which the density is returned; 512 points over the nodes if not given.
     width : float, optional

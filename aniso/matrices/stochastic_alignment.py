@@ -23,6 +23,7 @@ def alignment_hutchinson(hessian, covariance, num_probes, rng):
     num_probes : int
         At least 2.
     rng : numpy.random.Generator
+        Source of the random numbers.
 
     Returns
     -------
@@ -36,12 +37,15 @@ def alignment_hutchinson(hessian, covariance, num_probes, rng):
 
     Notes
     -----
-    A factored covariance ``Sigma = A^T A`` is probed by ``eps = A^T xi``, xi Rademacher in R^n, and
-    the sample is ``eps^T H eps``: variance ``2 (|B|_F^2 - sum_i B_ii^2)``, B = A H A^T, where
-    ``|B|_F^2 = Tr(H Sigma H Sigma)``; a Gaussian eps would have the first term alone. Otherwise
-    the sample is ``(H z)^T (Sigma z)``, z Rademacher in R^D: the same formula for the symmetric
-    part of H Sigma, its squared norm ``(Tr(H Sigma H Sigma) + Tr(H^2 Sigma^2))/2`` never smaller.
-    The factored form is therefore used wherever there is a factor.
+    For a factored covariance ``Sigma = A^T A`` the samples are ``eps^T H eps`` with
+    ``eps = A^T xi``, xi Rademacher in R^n. Their variance is ``2 (|B|_F^2 - sum_i B_ii^2)`` with
+    B = A H A^T and ``|B|_F^2 = Tr(H Sigma H Sigma)``. A Gaussian eps would have the first term
+    alone.
+
+    For another covariance the samples are ``(H z)^T (Sigma z)``, z Rademacher in R^D. Their
+    variance has the same formula for the symmetric part of H Sigma. The squared norm of that part,
+    ``(Tr(H Sigma H Sigma) + Tr(H^2 Sigma^2))/2``, is never smaller. So the factored form is used
+    for every covariance with a factor.
 
     Examples
     --------
@@ -74,6 +78,7 @@ def alignment_by_examples(hessian, per_example_gradients, num_sampled, rng):
     num_sampled : int
         n, 2 <= n <= N, drawn without replacement; one product of H each.
     rng : numpy.random.Generator
+        Source of the random numbers.
 
     Returns
     -------

@@ -42,11 +42,12 @@ def hutchinson(operator, num_products, rng):
     num_products : int
         m >= 2, products with a vector, one a probe.
     rng : numpy.random.Generator
+        Source of the random numbers.
 
     Returns
     -------
     Estimate
-        Unbiased; the standard error is that of the m independent probes.
+        Unbiased; the standard error comes from the m independent probes.
 
     Raises
     ------
@@ -91,11 +92,12 @@ def hutch_plus_plus(operator, num_products, rng):
         m >= 6: m/3 each for the sketch, its exact trace, and the probes of the rest. D or more give
         the exact trace by D products.
     rng : numpy.random.Generator
+        Source of the random numbers.
 
     Returns
     -------
     Estimate
-        Unbiased; the standard error is that of the probes of the rest, given Q. Exact to rounding
+        Unbiased; the standard error comes from the probes of the rest, given Q. Exact to rounding
         for a rank of at most m/3.
 
     Raises
@@ -144,14 +146,15 @@ def xtrace(operator, num_products, rng):
         m >= 4: n products for the basis, n for the trace within it. D or more give the exact trace
         by D products.
     rng : numpy.random.Generator
+        Source of the random numbers.
 
     Returns
     -------
     Estimate
-        Unbiased, and exact to rounding for a rank below n. The standard error is that of the n
-        leave-one-out estimates taken as independent. They share their vectors, so that it is too
-        small: 0.65 to 0.95 of the true spread on the matrices measured, lowest where n is a large
-        part of D. Where an honest error bar matters more than a small one, use Hutch++.
+        Unbiased, and exact to rounding for a rank below n. The standard error treats the n
+        leave-one-out estimates as independent. They share their vectors, so it is too small: 0.65
+        to 0.95 of the true spread on the matrices measured, lowest where n is a large part of D.
+        Use Hutch++ if a correct error bar matters more than a small one.
 
     Raises
     ------
@@ -160,10 +163,10 @@ def xtrace(operator, num_products, rng):
 
     Notes
     -----
-    Test vectors are uniform on the sphere, and the probe of the rest is normalised within it. One
-    QR decomposition Y = QR of the D x n image serves all n estimates: the basis without vector i
-    is ``Q (I - s_i s_i^T)``, s_i the normalised column i of ``R^{-T}``. For symmetric A moreover
-    ``Q^T A Omega = R``. Cost beyond the products: 6 D n^2 flops. Source: Epperly, Tropp & Webber
+    Test vectors are uniform on the sphere. The probe of the rest is normalised within the rest. One
+    QR decomposition Y = QR of the D x n image is enough for all n estimates: the basis without
+    vector i is ``Q (I - s_i s_i^T)``, with s_i the normalised column i of ``R^{-T}``. For symmetric
+    A, ``Q^T A Omega = R``. Cost beyond the products: 6 D n^2 flops. Source: Epperly, Tropp & Webber
     2024, section 2 and the supplement.
 
     Examples
@@ -197,7 +200,7 @@ def xtrace(operator, num_products, rng):
 
 def _left_out_directions(triangle):
     # A vanishing pivot means that the image has the full rank already: any direction that is
-    # orthogonal to the other columns serves, and a tiny pivot gives one.
+    # orthogonal to the other columns is enough, and a tiny pivot gives one.
     triangle = triangle.copy()
     pivots = np.einsum("ii->i", triangle)
     floor = np.finfo(np.float64).eps * np.abs(triangle).max()

@@ -48,7 +48,9 @@ def one_hidden_layer(num_inputs, num_hidden, activation="relu"):
     Parameters
     ----------
     num_inputs, num_hidden : int
+        Numbers of inputs and of hidden units.
     activation : str
+        Name of the activation.
 
     Returns
     -------
@@ -71,6 +73,7 @@ def fashion_mnist_network(activation="relu"):
     Parameters
     ----------
     activation : str
+        Name of the activation.
 
     Returns
     -------
@@ -102,9 +105,9 @@ _VGG11_CHANNELS = ((64,), (128,), (256, 256), (512, 512), (512, 512))
 def vgg11(input_shape=(3, 32, 32), width=1.0, num_classes=10):
     """Return VGG-11 without batch normalisation and dropout.
 
-    Five groups of 3x3 convolutions with padding 1, of 64, 128, 256 256, 512 512 and 512 512
-    channels, each group followed by 2x2 max pooling, then dense layers of 512, 512 and
-    `num_classes` units; ReLU after every layer but the last.
+    It has five groups of 3x3 convolutions with padding 1. They have 64; 128; 256 and 256; 512 and
+    512; 512 and 512 channels. After each group follows 2x2 max pooling. The dense layers have 512,
+    512 and `num_classes` units. A ReLU follows every layer except the last.
 
     Parameters
     ----------

@@ -97,6 +97,7 @@ def checked_indices(indices, num_examples):
     Parameters
     ----------
     indices : array of int (n,), array of bool (N,), or slice
+        Selects examples.
     num_examples : int
         N.
 

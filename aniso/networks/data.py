@@ -12,7 +12,7 @@ _SMALLEST_CHUNK = 50
 # Data may take this fraction, 1/4, of the budget; the rest is for the passes.
 _DATA_SHARE = 4
 _COLUMNS_SHARE = 8
-# Passes hold so many vectors of D numbers beside those of their threads.
+# Passes hold so many vectors of D numbers, besides the vectors of their threads.
 _VECTORS = 4
 # Blocks of vectors may take this fraction, 1/3, of the room for chunks, beyond the first vector.
 _BLOCKS_SHARE = 3
@@ -31,6 +31,7 @@ class Chunk:
     prepared : object or None
         Inputs as the first layer reads them, batch last, if they are kept.
     targets : array
+        Targets of these examples.
     """
 
     rows: slice

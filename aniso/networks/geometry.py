@@ -20,8 +20,8 @@ _SINGLE_PRECISION_TOLERANCE = 1e-4
 class NetworkGeometry(LocalGeometry):
     """Gradient, curvature and gradient noise of a network at one theta.
 
-    Made by :meth:`aniso.networks.Network.at`. Diagonals and traces are exact. No quantity forms a
-    matrix of size D x D or N x D, unless its name says so.
+    It is made by :meth:`aniso.networks.Network.at`. Diagonals and traces are exact. No quantity
+    forms a matrix of size D x D or N x D, unless its name says so.
 
     Parameters
     ----------
@@ -69,7 +69,7 @@ class NetworkGeometry(LocalGeometry):
 
     @property
     def gradient(self):
-        """Gradient of the mean loss, shape (D,); a copy of what is kept."""
+        """Gradient of the mean loss, shape (D,); a copy of the stored array."""
         return transfer.copied(self._gradient)
 
     @cached_property
@@ -145,7 +145,8 @@ class NetworkGeometry(LocalGeometry):
 
         Notes
         -----
-        From products of the factors of Jacobians and gradients, no N Hessian products.
+        It is computed from products of the factors of Jacobians and gradients, without N Hessian
+        products.
         """
         return self.linearisation.noise_curvature()
 
@@ -166,7 +167,7 @@ class _NetworkMatrix(matrices.SymmetricOperator):
         )
 
     def to_dense(self):
-        """The matrix as a NumPy array, shape (D, D), symmetric to the last bit.
+        """Return the matrix as a NumPy array, shape (D, D), symmetric to the last bit.
 
         Raises
         ------

@@ -8,17 +8,18 @@ from aniso.problems import Problem
 class HostedNetwork(Problem):
     """A network on another device as a problem of NumPy arrays.
 
-    Made by :meth:`aniso.networks.Network.on_host`. theta and vectors go to the device, results
-    come back. Noise is drawn in NumPy, so that a seed means the same numbers on every device.
+    It is made by :meth:`aniso.networks.Network.on_host`. theta and vectors are copied to the
+    device, results to NumPy arrays. NumPy draws the noise, so a seed gives the same numbers on
+    every device.
 
     Parameters
     ----------
     network : networks.Network
-        On any device.
+        Network on any device.
 
     Notes
     -----
-    One step of descent moves theta, the gradient and the noise, D numbers each.
+    One step of descent copies theta, the gradient and the noise, D numbers each.
 
     Examples
     --------
@@ -43,7 +44,7 @@ class HostedNetwork(Problem):
         return transfer.to_numpy(self.network.targets)
 
     def subset(self, indices):
-        """The same network on the examples `indices`."""
+        """Return the same network on the examples `indices`."""
         return HostedNetwork(self.network.subset(indices))
 
     def loss(self, theta):
@@ -55,7 +56,7 @@ class HostedNetwork(Problem):
         return transfer.to_numpy(self.network.losses(self._sent(theta)))
 
     def outputs(self, theta):
-        """Outputs (N, C)."""
+        """Outputs f(x_i; theta), shape (N, C)."""
         return transfer.to_numpy(self.network.outputs(self._sent(theta)))
 
     def jacobians(self, theta):

@@ -18,7 +18,9 @@ def he_normal(stack, rng):
     Parameters
     ----------
     stack : Stack
+        Layers whose parameters are drawn.
     rng : numpy.random.Generator
+        Source of the random numbers.
 
     Returns
     -------
@@ -26,8 +28,8 @@ def he_normal(stack, rng):
 
     Notes
     -----
-    The variance keeps that of the deltas in the backward pass of convolutions. Source: He et al.,
-    arXiv:1502.01852. See "Initial weights" in docs/theory/networks.md.
+    With this variance, the deltas keep their variance in the backward pass of convolutions. Source:
+    He et al., arXiv:1502.01852. See "Initial weights" in docs/theory/networks.md.
 
     Examples
     --------

@@ -25,14 +25,15 @@ class Network(PlacedStack, Problem):
     Parameters
     ----------
     model : Stack
+        Layers of the network.
     output_loss : loss
         One of :mod:`aniso.problems.losses`.
     inputs : array, shape (N, \\*model.input_shape)
-        Of NumPy, PyTorch, CuPy or array_api_strict. The network runs in that library, on the device
-        of the inputs. A list counts as NumPy's. Inputs and targets are large and not copied: do
-        not change them while the network is in use.
+        Inputs x_i, an array of NumPy, PyTorch, CuPy or array_api_strict. The network runs in that
+        library, on the device of the inputs. A list becomes a NumPy array. Inputs and targets are
+        large and not copied: do not change them while the network is in use.
     targets : array
-        As the loss expects, for instance labels (N,); on the device of the inputs.
+        Targets of the loss, for instance labels (N,), on the device of the inputs.
     dtype : {numpy.float64, numpy.float32}
         Precision of the passes. Losses and traces accumulate in double precision always.
     num_threads : int, optional
@@ -44,9 +45,9 @@ class Network(PlacedStack, Problem):
         samples that would exceed it are refused; so is a budget that one example and one vector
         exceed.
     device : str, device or places.Place, optional
-        Device on which the network runs, if not that of the inputs: "cuda", or a library's own
-        device (see :func:`aniso.arrays.places.resolve`). Inputs of NumPy that would take more than
-        a quarter of the memory there are sent chunk by chunk.
+        Device on which the network runs: "cuda", or a library's own device. By default it is the
+        device of the inputs, see :func:`aniso.arrays.places.resolve`. NumPy inputs that would take
+        more than a quarter of the device's memory are sent chunk by chunk.
 
     Raises
     ------
@@ -57,7 +58,7 @@ class Network(PlacedStack, Problem):
     Notes
     -----
     At a kink the slope is autograd's (see :class:`aniso.networks.Activation`). Of equal entries of
-    a pooling window the first wins.
+    a pooling window the first is the maximum.
 
     Examples
     --------
@@ -99,12 +100,13 @@ class Network(PlacedStack, Problem):
         Parameters
         ----------
         theta : array_like, shape (D,)
+            Point in parameter space.
         strategy : {"auto", "factors", "tangents"}
             Whether Hessian products use cached factors. "auto" compares cost and memory. Outside
             NumPy there are no cached factors.
         num_products : int
             Products with single vectors, or small blocks, that are expected at this theta. "auto"
-            compares their cost with that of the factors.
+            compares their cost with the cost of the factors.
 
         Returns
         -------
@@ -256,7 +258,7 @@ class Network(PlacedStack, Problem):
         return self._linearised_for(theta, vectors).quadratic_forms(vectors)
 
     def _linearised_for(self, theta, vectors):
-        # cached factors may pay for a wide block; they are NumPy's
+        # cached factors may save time for a wide block; they need NumPy
         if self.place.is_numpy and np.ndim(vectors) == 2 and np.shape(vectors)[1] >= _WIDE:
             return CachedLinearisation(self, theta, num_products=0)
         return Linearisation(self, theta)

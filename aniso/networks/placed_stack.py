@@ -113,6 +113,7 @@ class PlacedStack:
         Parameters
         ----------
         indices : array of int (n,), array of bool (N,), or slice
+            Selects examples.
 
         Raises
         ------

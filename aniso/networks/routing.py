@@ -1,6 +1,6 @@
-"""Routes of a piecewise-linear network: the unit behind each entry, and its slope.
+"""Routes of a piecewise-linear network: the source unit of each entry, and its slope.
 
-A *stage* is one linear layer with the poolings and activations behind it. At fixed parameters every
+A *stage* is one linear layer with the poolings and activations after it. At fixed parameters every
 entry of its result is one output unit of the linear layer times a slope. So the derivative of the
 entry in the layer's parameters is the slope times the inputs of the unit.
 """
@@ -24,12 +24,12 @@ class Stage(NamedTuple):
     Attributes
     ----------
     position : int
-        Of the layer in the stack.
+        Position of the layer in the stack.
     index : ndarray (n, units, cells) or None
-        Number of the output unit of a convolution behind each entry. None for a dense layer, where
-        entry and unit are the same.
+        For each entry, the number of the convolution's output unit from which it comes. None for a
+        dense layer, where entry and unit are the same.
     slope : ndarray (n, units, cells)
-        Its slope, 0 where an activation is flat; cells is 1 for a dense layer.
+        Slope of each entry, 0 where an activation is flat. For a dense layer cells is 1.
     deltas : ndarray
         Deltas at the outputs of the linear layer, (units, \\*windows, n).
     """

@@ -22,8 +22,11 @@ def broadcasts(loss, theta, inputs, targets):
     loss : callable
         Per-example loss written with autograd's NumPy.
     theta : array, shape (D,)
+        Point in parameter space.
     inputs : array, shape (N, ...)
+        Inputs of the examples.
     targets : array, shape (N, ...)
+        Targets of the examples.
 
     Returns
     -------

@@ -1,8 +1,8 @@
 """Per-example gradients of a user's loss from one trace of a batch of examples.
 
 In most losses a few operations combine parameters with examples: a matrix product ``X @ theta``, a
-bias that is added, a number that multiplies a column. After these, every entry of an array belongs
-to one example. One pass back through the batch therefore gives the derivative of each loss in that
+bias that is added, a number that multiplies a column. After these, every entry of an array depends
+on one example. One pass back through the batch therefore gives the derivative of each loss in that
 array. The operation itself, and earlier operations on the parameters such as slices, are then
 differentiated with an additional axis for the examples.
 """
@@ -32,7 +32,7 @@ _ENTRYWISE = (
     *(anp.sin, anp.cos, anp.sinh, anp.cosh, anp.tanh, anp.arctan, anp.maximum, anp.minimum),
     *(anp.logaddexp,),
 )
-_PARAMETERS, _SILENT = "parameters", "silent"  # roles of arrays that belong to no example
+_PARAMETERS, _SILENT = "parameters", "silent"  # roles of arrays without an axis of examples
 
 
 class Unsupported(Exception):
@@ -47,7 +47,9 @@ def is_followed(loss, theta, inputs, targets):
     loss : callable
         Per-example loss written with autograd's NumPy.
     theta : array, shape (D,)
+        Point in parameter space.
     inputs, targets : array, shape (N, ...)
+        Data of the examples.
 
     Returns
     -------
@@ -106,8 +108,11 @@ def traced_rows(loss, theta, inputs, targets):
     Parameters
     ----------
     loss : callable
+        ``loss(theta, inputs, targets)`` returns the losses (n,).
     theta : array, shape (D,)
+        Point in parameter space.
     inputs, targets : array, shape (n, ...)
+        Data of the examples.
 
     Returns
     -------
@@ -189,7 +194,7 @@ def _pull_back(node, numbers, arguments):
 
 
 def _role(shape, plain, weighted, weights):
-    """Axis of the examples in an array, or what it is if there is none."""
+    """Return the axis of the examples in an array, or a constant for an array without one."""
     if not isinstance(plain, (np.ndarray, float)):
         raise Unsupported
     scale = max(np.abs(plain).max(initial=0.0), np.abs(weighted).max(initial=0.0))
@@ -215,8 +220,8 @@ def _refuse_examples(node, roles, count):
 def _followed(node, number, derivative, axis, has_own_axis):
     """Derivative of each loss in an argument, (n, *shape), from that in the node's value.
 
-    Where `has_own_axis`, the examples are an axis before those of the value; otherwise they are
-    the axis `axis` of the value itself.
+    If `has_own_axis`, the axis of the examples precedes the axes of the value. Otherwise it is the
+    axis `axis` of the value.
     """
     if node.function in _PRODUCTS:
         return _through_product(node, number, derivative, axis, has_own_axis)
@@ -244,7 +249,7 @@ def _through_entries(node, number, derivative, axis):
 
 
 def _add_rearranged(total, node, derivative):
-    """Add the derivative in a slice, a transpose and the like to that in the whole, in place."""
+    """Add the derivative in a view (slice, transpose) to the derivative in the array, in place."""
     shape, count = np.shape(node.arguments[0]), len(derivative)
     numbers = np.arange(math.prod(shape)).reshape(shape)
     places = np.ravel(node.function(numbers, *node.arguments[1:], **node.keywords))
@@ -270,7 +275,7 @@ def _through_product(node, number, derivative, axis, has_own_axis):
 
 
 def _subscripts(node):
-    """Indices of two factors and their product as letters, and the factors' numbers."""
+    """Return the indices of two factors and their product as letters, and the factors' numbers."""
     if node.function is anp.einsum:
         text = node.arguments[0]
         if not isinstance(text, str) or len(node.arguments) != 3 or "." in text or "Z" in text:
@@ -295,7 +300,7 @@ def _subscripts(node):
 
 
 def _paired(first, second, pairs):
-    """Letters of the second factor with those of the summed axes replaced, and the summed ones."""
+    """Return the letters of the second factor and of the summed axes, which both factors share."""
     letters = list(second)
     for of_first, of_second in pairs:
         letters[of_second] = first[of_first]

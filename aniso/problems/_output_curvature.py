@@ -22,7 +22,9 @@ def gauss_newton(problem, theta, blocks):
     problem : Problem
         With outputs.
     theta : ndarray, shape (D,)
+        Point in parameter space.
     blocks : dict of str to slice
+        Parts of theta by name.
 
     Returns
     -------
@@ -124,7 +126,7 @@ class OutputCurvature(matrices.SymmetricOperator):
         return result
 
     def to_dense(self):
-        """The matrix, shape (D, D), symmetric, by one matrix product per chunk of examples.
+        """Return the matrix, shape (D, D), symmetric, by one matrix product per chunk of examples.
 
         Raises
         ------
@@ -146,7 +148,7 @@ class OutputCurvature(matrices.SymmetricOperator):
 
 
 def example_chunks(num_examples, num_outputs, dimension):
-    """Ranges (start, stop) of examples whose Jacobians take at most 128 MiB.
+    """Yield ranges (start, stop) of examples whose Jacobians take at most 128 MiB.
 
     Examples
     --------

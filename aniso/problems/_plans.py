@@ -9,10 +9,10 @@ from dataclasses import dataclass
 from aniso import memory
 
 LONG_LOOP = 1000
-NUM_TIMED = 8  # the first passes fill caches, or trace what the others go back through
+NUM_TIMED = 8  # the first passes fill caches, or record the trace for the other passes
 # measured (benchmarks/bench_objective.py): a pass is fastest while its largest array stays in
 # the second-level cache; a block of Hessian products shares no forward pass between its columns,
-# which pays only while one column's arrays are so small that Python's overhead dominates
+# so it is faster only while one column's arrays are so small that Python's overhead dominates
 ROW_PASS_ENTRIES = 2**17
 BLOCK_PASS_ENTRIES = 2**16
 BLOCK_COLUMN_ENTRIES = 2**11
@@ -74,7 +74,7 @@ class Plan:
         return f"{self.quantity}: {shape}; {self.reason}"
 
     def chunks(self, total):
-        """Slices that cover ``range(total)`` in order."""
+        """Return slices that cover ``range(total)`` in order."""
         return slices(total, self.chunk)
 
     @property
@@ -83,11 +83,12 @@ class Plan:
         return self.method == "loop" and self.num_passes > LONG_LOOP
 
     def timed_chunks(self, total, warn):
-        """The same one by one; of a long loop a few are timed, then it warns.
+        """Yield the slices of :meth:`chunks`; time the first ones of a long loop, and warn.
 
         Parameters
         ----------
         total : int
+            Length of the range.
         warn : bool
             Whether to warn at all.
 
@@ -106,7 +107,7 @@ class Plan:
 
 
 def slices(total, largest):
-    """Even slices of at most `largest` (at least 1) that cover ``range(total)`` in order.
+    """Return even slices of at most `largest` (at least 1) that cover ``range(total)`` in order.
 
     Examples
     --------
@@ -119,7 +120,7 @@ def slices(total, largest):
 
 
 def plan_rows(num_examples, num_parameters, largest, broadcasts, is_followed=lambda: False):
-    """Plan of per-example gradients.
+    """Return the plan of per-example gradients.
 
     Parameters
     ----------
@@ -160,7 +161,7 @@ def plan_rows(num_examples, num_parameters, largest, broadcasts, is_followed=lam
 
 
 def plan_products(num_vectors, num_parameters, largest, broadcasts):
-    """Plan of Hessian products; arguments as for :func:`plan_rows`.
+    """Return the plan of Hessian products; arguments as for :func:`plan_rows`.
 
     Notes
     -----

@@ -13,6 +13,7 @@ def traced(function, point):
     function : callable
         Written with autograd's NumPy.
     point : array or tuple of arrays
+        Arguments of the function.
 
     Returns
     -------
@@ -69,11 +70,12 @@ def recorded(function, point):
 
 
 class RecordedNode(Node):
-    """Node of autograd's graph that remembers the operation behind it.
+    """Node of autograd's graph with the operation that computed it.
 
     Attributes
     ----------
     value : array
+        Result of the operation.
     function : callable
         Primitive that made the value; None for the point.
     arguments, keywords : tuple, dict
@@ -97,7 +99,7 @@ class RecordedNode(Node):
 
 
 def plain(value):
-    """The array inside autograd's boxes."""
+    """Return the array inside autograd's boxes."""
     while isbox(value):
         value = value._value
     return np.asarray(value)

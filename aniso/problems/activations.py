@@ -2,7 +2,7 @@
 
 At a kink the slope is autograd's: the mean of both sides where ``np.maximum`` ties, 0 for
 ``np.abs`` at 0 and for ``np.clip`` at its bounds. ELU's slope is continuous; its curvature at 0 is
-that of the exponential side.
+the curvature on the exponential side.
 """
 
 from collections.abc import Callable
@@ -24,6 +24,7 @@ class Activation:
     Attributes
     ----------
     name : str
+        Name, for instance "relu".
     value : callable
         ``rho(z)``, any shape, differentiable by autograd any number of times.
     slope : callable
@@ -45,7 +46,7 @@ class Activation:
 
 
 def named(name):
-    """The activation called `name`.
+    """Return the activation called `name`.
 
     Raises
     ------

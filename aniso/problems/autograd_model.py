@@ -37,8 +37,8 @@ class AutogradModel(AutogradProblem):
 
     Notes
     -----
-    Derivatives cost as those of an :class:`AutogradProblem`, and the Jacobians as the per-example
-    gradients of C of them.
+    Derivatives cost as much as the derivatives of an :class:`AutogradProblem`. The Jacobians cost
+    as much as C times its per-example gradients.
 
     Examples
     --------
@@ -106,7 +106,7 @@ class AutogradModel(AutogradProblem):
         return result
 
     def subset(self, indices):
-        """The same model on some of the examples, in the order of `indices`."""
+        """Return the same model on some of the examples, in the order of `indices`."""
         indices = checked_indices(indices, self.num_examples)
         part = AutogradModel(
             self.model,

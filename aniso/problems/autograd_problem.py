@@ -39,20 +39,20 @@ class AutogradProblem(Problem):
     Raises
     ------
     InputError
-        If the data are not finite, are empty or do not agree in N. At a call, if theta is not a
-        finite vector, or the loss does not return finite real numbers of shape (N,), or autograd
-        can't trace it.
+        At construction, if the data are not finite, are empty or do not agree in N. At a call, if
+        theta is not a finite vector. Also if the loss does not return finite real numbers of shape
+        (N,), or autograd can't trace it.
 
     Notes
     -----
     The form of the loss decides the cost, which :meth:`plan` states beforehand.
 
-    - A loss that broadcasts over leading axes, theta (..., D), inputs (..., n, d), targets
-      (..., n) to (..., n), gets its per-example gradients from one traced pass, and its Hessian
-      products a block at a time. A probe on three examples decides.
-    - A loss whose parameters meet the examples in matrix products or entry by entry, such as
-      ``anp.dot(inputs, theta)``, gets its per-example gradients from one traced pass too.
-    - Any other loss is differentiated in a loop, with a warning where the loop is long.
+    - A loss may broadcast over leading axes: theta (..., D), inputs (..., n, d) and targets
+      (..., n) give (..., n). Then one traced pass gives all per-example gradients, and Hessian
+      products take a block of vectors at a time. A test on three examples decides.
+    - A loss may combine parameters with examples in matrix products or entry by entry, such as
+      ``anp.dot(inputs, theta)``. Then one traced pass gives all per-example gradients too.
+    - Any other loss is differentiated in a loop. A long loop gives a warning.
 
     Examples
     --------
@@ -127,7 +127,7 @@ class AutogradProblem(Problem):
         InteractingExamples
             If the rows' mean is not the gradient of the mean loss, as where the loss normalises
             over its batch: then there is no gradient of one example. They are compared at the
-            first theta, and at each where the gradient was asked for just before.
+            first theta, and at each theta whose gradient was computed just before.
 
         Notes
         -----
@@ -185,7 +185,7 @@ class AutogradProblem(Problem):
         return symmetrised(matrix)
 
     def subset(self, indices):
-        """The same loss on some of the examples, in the order of `indices`."""
+        """Return the same loss on some of the examples, in the order of `indices`."""
         indices = checked_indices(indices, self.num_examples)
         part = AutogradProblem(
             self._loss,
@@ -203,6 +203,7 @@ class AutogradProblem(Problem):
         Parameters
         ----------
         theta : array_like, shape (D,)
+            Point in parameter space.
         num_vectors : int, optional
             Number of vectors of the Hessian product; D (a dense Hessian) if not given.
 
@@ -254,7 +255,7 @@ class AutogradProblem(Problem):
         return _plans.plan_products(num_vectors, size, *self._shapes[size])
 
     def _require_independent(self, theta, rows):
-        # at the first theta of a size, and wherever the gradient is known already
+        # at the first theta of a size, and at a theta whose gradient is known already
         known, gradient = self._known
         if not np.array_equal(known, theta):
             if theta.size in self._independent:

@@ -33,6 +33,7 @@ class TaylorResult:
     quantity : str
         Name of the derivative.
     right : bool
+        Whether the derivative is right.
     slope : float
         Lowest fitted slope of the remainder over the directions; nan where the remainder is at
         rounding level throughout.
@@ -56,6 +57,7 @@ class DerivativeReport:
     Attributes
     ----------
     results : tuple of TaylorResult
+        One result for each derivative.
 
     Examples
     --------
@@ -97,8 +99,9 @@ def check_derivatives(problem, theta, rng, num_examples=64):
     Parameters
     ----------
     problem : Problem
+        Problem whose derivatives are tested.
     theta : array_like, shape (D,)
-        Where to compare.
+        Point of the comparison.
     rng : numpy.random.Generator
         Draws the directions, and the examples where there are more than `num_examples`.
     num_examples : int
@@ -107,17 +110,22 @@ def check_derivatives(problem, theta, rng, num_examples=64):
     Returns
     -------
     DerivativeReport
-        ``report.raise_if_wrong()`` refuses to go on; ``print(report)`` shows everything.
+        ``report.raise_if_wrong()`` raises if a derivative is wrong; ``print(report)`` shows all
+        results.
 
     Notes
     -----
-    About 60 losses and gradients and a dozen Hessian products of at most `num_examples` examples.
+    Cost: about 60 losses and gradients and a dozen Hessian products of at most `num_examples`
+    examples.
+
     For every direction u the remainder of Taylor's formula is computed at steps h from 0.1 to
-    1e-10 of max(1, |theta|). Its slope is fitted to the four smallest steps above ten times the
-    rounding level (of the sums' size, and as measured by perturbing theta at rounding level).
-    Right is a slope of the expected order less 0.3, over the four or between two of them, or a
-    fall to rounding level steeper than that: between its kinks a piecewise linear model has no
-    remainder at all.
+    1e-10 of max(1, |theta|). Its slope is fitted to the four smallest steps at which it exceeds ten
+    times the rounding level. That level comes from the size of the sums, and from perturbations of
+    theta by its rounding.
+
+    A derivative is right if the slope is at least the expected order minus 0.3, over the four steps
+    or between two of them. It is also right if the remainder falls to rounding level more steeply:
+    between its kinks a piecewise linear model has no remainder.
 
     Examples
     --------
@@ -215,7 +223,7 @@ def _taylor_result(quantity, function, expansion, order, magnitude, theta, direc
     for k, direction in enumerate(directions):
         sizes, remainders, levels = [], [], []
         for size in LARGEST_STEP * max(1.0, _norm(theta)) * STEP_RATIO ** -np.arange(NUM_STEPS):
-            step = (theta + size * direction) - theta  # what the function will really see
+            step = (theta + size * direction) - theta  # the number that the function really gets
             try:
                 change = function(theta + step) - start
             except checks.InputError:  # outside the domain of the loss

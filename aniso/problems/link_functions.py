@@ -11,6 +11,7 @@ def one_hot(targets, num_classes):
     Parameters
     ----------
     targets : array of int, shape (..., n)
+        Labels.
     num_classes : int
         C.
 
@@ -36,6 +37,7 @@ def expit(z):
     Parameters
     ----------
     z : array
+        Real numbers.
 
     Returns
     -------
@@ -58,6 +60,7 @@ def softmax(outputs):
     Parameters
     ----------
     outputs : array, shape (..., C)
+        Outputs of a model, one column for each class.
 
     Returns
     -------
@@ -80,6 +83,7 @@ def log_sum_exp(outputs):
     Parameters
     ----------
     outputs : array, shape (..., C)
+        Outputs of a model, one column for each class.
 
     Returns
     -------

@@ -14,7 +14,7 @@ DENSE_DIMENSION = 2000
 class LocalGeometry:
     """Gradient, curvature and gradient noise of a problem at one theta.
 
-    Made by :meth:`Problem.at`. Each quantity is computed when first asked for, and kept. The
+    It is made by :meth:`Problem.at`. Each quantity is computed at its first use, and kept. The
     matrices are SciPy linear operators of shape (D, D). They multiply vectors (D,) and blocks
     (D, K), and have `trace()`, `diagonal()`, `to_dense()` and `blocks`. All functions of
     :mod:`aniso.matrices` and SciPy's solvers take them.
@@ -23,7 +23,7 @@ class LocalGeometry:
     ----------
     problem : Problem
     theta : array_like, shape (D,)
-        Copied: later changes of the caller's array change nothing here.
+        Point in parameter space. It is copied, so later changes of the array have no effect.
 
     Attributes
     ----------
@@ -72,7 +72,7 @@ class LocalGeometry:
 
     @property
     def gradient(self):
-        """Gradient of the mean loss, shape (D,); a copy of what is kept."""
+        """Gradient of the mean loss, shape (D,); a copy of the stored array."""
         return self._gradient.copy()
 
     @cached_property
@@ -91,7 +91,7 @@ class LocalGeometry:
         """Centred gradient covariance of one example, a :class:`aniso.matrices.GradientCovariance`.
 
         ``Sigma_1 = (1/N) sum_i (g_i - g)(g_i - g)^T``;
-        :func:`aniso.matrices.minibatch_covariance` makes that of a batch mean of it.
+        :func:`aniso.matrices.minibatch_covariance` converts it to the covariance of a batch mean.
         """
         return matrices.gradient_covariance(self.example_gradients)
 
@@ -123,7 +123,7 @@ class LocalGeometry:
         num_vectors : int
             Number of vectors that each of a few products takes.
         tolerance : float
-            Relative error that the products may have, for instance that of an eigenvector.
+            Relative error that the products may have, for instance for an eigenvector.
 
         Returns
         -------
@@ -187,7 +187,7 @@ class LocalGeometry:
 
 
 class _HessianOperator(matrices.SymmetricOperator):
-    """Hessian of a geometry; the matrix of few parameters is kept once all of it is needed."""
+    """Hessian of a geometry; for few parameters the whole matrix is kept after its first use."""
 
     def __init__(self, geometry):
         self._geometry, size = geometry, geometry.num_parameters

@@ -4,7 +4,7 @@ Every loss is called as ``loss(outputs, targets)`` with outputs (..., n, C) and 
 The call is differentiable by autograd; the derivatives are in closed form. Everything runs in the
 library and on the device of the outputs, where the targets must be too. ``sample_targets`` and
 ``fisher_information`` belong to the probability model whose negative log-likelihood the loss is
-(up to a constant); samples are drawn on the host, so that a seed means the same everywhere.
+(up to a constant). Samples are drawn by NumPy, so that a seed gives the same samples everywhere.
 """
 
 import math
@@ -59,7 +59,7 @@ class SquaredLoss:
         return xp.asarray(xp.broadcast_to(2 * _identity(outputs), shape), copy=True)
 
     def check_targets(self, targets, num_examples, num_outputs):
-        """Finite targets, shape (N, C); (N,) is taken as one column where C = 1."""
+        """Return finite targets, shape (N, C); (N,) is taken as one column where C = 1."""
         if num_outputs == 1 and np.ndim(targets) == 1:
             targets = np.asarray(targets)[:, None]
         return checks.array("targets", targets, shape=(num_examples, num_outputs))
@@ -100,7 +100,7 @@ class ClippedSquaredLoss:
         return (clipped - _real(targets)) ** 2
 
     def active(self, outputs):
-        """Whether delta < f < 1 - delta, boolean, shape (..., n)."""
+        """Return whether delta < f < 1 - delta, boolean, shape (..., n)."""
         _single(outputs)
         return (outputs[..., 0] > self.delta) & (outputs[..., 0] < 1 - self.delta)
 
@@ -126,7 +126,7 @@ class ClippedSquaredLoss:
         return 2.0 * _indicator(self.active(outputs))[..., None, None]
 
     def check_targets(self, targets, num_examples, num_outputs):
-        """Labels 0 and 1, integers of shape (N,); the model must have one output."""
+        """Return labels 0 and 1, integers of shape (N,); the model must have one output."""
         return _binary_labels(targets, num_examples, num_outputs, type(self).__name__)
 
 
@@ -164,7 +164,7 @@ class LogisticLoss:
         return self.fisher_information(outputs)
 
     def sample_targets(self, outputs, rng):
-        """Labels y, 1 with probability p, int64, shape (..., n)."""
+        """Return labels y, 1 with probability p, int64, shape (..., n)."""
         checks.generator("rng", rng)
         probability = link_functions.expit(outputs[..., 0])
         draws = transfer.asarray_like(rng.random(tuple(probability.shape)), outputs)
@@ -177,7 +177,7 @@ class LogisticLoss:
         return (link_functions.expit(outputs) * link_functions.expit(-outputs))[..., None]
 
     def check_targets(self, targets, num_examples, num_outputs):
-        """Labels 0 and 1, integers of shape (N,); the model must have one output."""
+        """Return labels 0 and 1, integers of shape (N,); the model must have one output."""
         return _binary_labels(targets, num_examples, num_outputs, type(self).__name__)
 
 
@@ -212,7 +212,7 @@ class SoftmaxCrossEntropy:
         return self.fisher_information(outputs)
 
     def sample_targets(self, outputs, rng):
-        """Labels y drawn from the softmax, int64, shape (..., n)."""
+        """Return labels y drawn from the softmax, int64, shape (..., n)."""
         checks.generator("rng", rng)
         # Gumbel's trick: argmax_c f_c + G_c has the softmax's distribution
         noise = transfer.asarray_like(rng.gumbel(size=tuple(outputs.shape)), outputs)
@@ -224,7 +224,7 @@ class SoftmaxCrossEntropy:
         return p[..., :, None] * (_identity(outputs) - p[..., None, :])
 
     def check_targets(self, targets, num_examples, num_outputs):
-        """Integer labels in 0..C-1, shape (N,); the model must have C >= 2 outputs."""
+        """Return integer labels in 0..C-1, shape (N,); the model must have C >= 2 outputs."""
         if num_outputs < 2:
             raise checks.InputError(
                 f"num_outputs={num_outputs}; SoftmaxCrossEntropy needs one output a class, at "
@@ -236,7 +236,7 @@ class SoftmaxCrossEntropy:
 
 
 def _functions(array):
-    # autograd's NumPy, whose boxes belong to no library, for whatever NumPy could have made
+    # autograd's NumPy for lists, numbers and autograd's boxes, which have no library
     return places.namespace(array) if places.is_numpy(array) or places.is_foreign(array) else anp
 
 

@@ -26,7 +26,7 @@ _HAVE_OUTPUTS = "networks.Network and problems.AutogradModel have it"
 
 
 class MissingFaculty(checks.InputError, AttributeError):
-    """A problem was asked for an optional member that it does not have."""
+    """An optional member was used that the problem does not have."""
 
 
 class Problem(abc.ABC):
@@ -65,7 +65,7 @@ class Problem(abc.ABC):
     InputError
         At construction, if the class lacks required members; the message lists them.
     MissingFaculty
-        At a call, if an optional member is asked for that the problem does not have.
+        At a call that uses an optional member which the problem does not have.
 
     Examples
     --------
@@ -140,7 +140,7 @@ of a model, shape (N, C); networks.Network and problems.AutogradModel have it
 
     @abc.abstractmethod
     def subset(self, indices):
-        """The same problem on the examples `indices`."""
+        """Return the same problem on the examples `indices`."""
 
     # ---- derived
 
@@ -215,7 +215,7 @@ of a model, shape (N, C); networks.Network and problems.AutogradModel have it
         return self.output_loss.hessian(self.outputs(theta), self.targets)
 
     def check_theta(self, theta):
-        """Parameters as a finite vector of the right length, float64, shape (D,).
+        """Return parameters as a finite vector of the right length, float64, shape (D,).
 
         Raises
         ------
@@ -263,6 +263,7 @@ of a model, shape (N, C); networks.Network and problems.AutogradModel have it
         Parameters
         ----------
         theta : array_like, shape (D,)
+            Point in parameter space.
         rng : numpy.random.Generator
             Draws the directions.
 
@@ -291,6 +292,7 @@ def require_dense_hessian(size):
     Raises
     ------
     AllocationRefused
+        If the matrix exceeds the memory budget.
     """
     _plans.require_matrix(
         size, size, "the dense Hessian", "use hessian_product, which needs no matrix"
@@ -305,6 +307,7 @@ def require_problem(name, value):
     name : str
         Name for the message.
     value : object
+        Argument to test.
 
     Returns
     -------
@@ -313,6 +316,7 @@ def require_problem(name, value):
     Raises
     ------
     InputError
+        If it is no :class:`Problem`.
 
     Examples
     --------

@@ -18,13 +18,14 @@ class LossFailed(checks.InputError):
 
 
 def checked_data(inputs, targets):
-    """Finite inputs (float64) and targets of the same number N >= 1 of rows, read-only.
+    """Return finite inputs (float64) and targets of the same number N >= 1 of rows, read-only.
 
     Integer targets become int64: ``1 - 2 * y`` of an unsigned label would wrap round to 255.
 
     Parameters
     ----------
     inputs, targets : array_like, shape (N, ...)
+        Data, one example a row.
 
     Returns
     -------
@@ -63,7 +64,7 @@ def checked_data(inputs, targets):
 
 
 def checked_vectors(vectors, size):
-    """The vectors as given, (D,) or (D, K), and as columns (D, K)."""
+    """Return the vectors as given, (D,) or (D, K), and as columns (D, K)."""
     vectors = checks.array("vectors", vectors)
     if vectors.ndim not in (1, 2) or vectors.shape[0] != size:
         raise checks.InputError(
@@ -73,7 +74,7 @@ def checked_vectors(vectors, size):
 
 
 def checked_indices(indices, num_examples):
-    """Integer indices of examples, shape (n,), n >= 1, each in 0..N-1."""
+    """Return integer indices of examples, shape (n,), n >= 1, each in 0..N-1."""
     given = checks.as_given("indices", indices)
     if given.dtype.kind not in "iu" or given.ndim != 1 or given.size == 0:
         raise checks.InputError(f"indices={indices!r}; expected a non-empty vector of integers")
@@ -86,7 +87,7 @@ def checked_indices(indices, num_examples):
 
 
 def finite(name, values):
-    """The values, refused where not finite: the loss is not differentiable there."""
+    """Return the values, refused where not finite: the loss is not differentiable there."""
     if not np.isfinite(values).all():
         raise checks.InputError(
             f"{name} is not finite; expected a loss that is differentiable at this theta"
@@ -100,7 +101,9 @@ def require_independent_examples(rows, gradient):
     Parameters
     ----------
     rows : array, shape (N, D)
+        Gradients of the examples.
     gradient : array, shape (D,)
+        Gradient of the mean loss.
 
     Raises
     ------

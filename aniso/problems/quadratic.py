@@ -37,7 +37,7 @@ class QuadraticLoss:
 class QuadraticProblem(AutogradProblem):
     """Problem ``L = 1/2 (th - m)^T H (th - m) - mean(xi)^T (th - m)`` with closed derivatives.
 
-    Made by :func:`quadratic_problem`. Nothing is differentiated.
+    It is made by :func:`quadratic_problem`. All derivatives are in closed form.
     """
 
     def loss_and_gradient(self, theta):
@@ -58,12 +58,12 @@ class QuadraticProblem(AutogradProblem):
         return self._loss.hessian @ vectors
 
     def hessian(self, theta):
-        """A copy of H, shape (D, D)."""
+        """Return a copy of H, shape (D, D)."""
         self.check_theta(theta)
         return self._loss.hessian.copy()
 
     def subset(self, indices):
-        """The problem of some of the examples; their noise is not centred again."""
+        """Return the problem of some of the examples; their noise is not centred again."""
         part = super().subset(indices)
         return QuadraticProblem(
             self._loss, part.inputs, part.targets, num_parameters=self.num_parameters
@@ -74,7 +74,7 @@ def quadratic_problem(hessian, minimum, gradient_noise):
     """Mean of ``l_i = 1/2 (th - m)^T H (th - m) - xi_i^T (th - m)``, xi_i centred.
 
     The mean loss is the first term alone; the per-example gradients are
-    ``H (th - m) - xi_i``, so their covariance is that of the rows of `gradient_noise` at every
+    ``H (th - m) - xi_i``, so their covariance is the covariance of `gradient_noise` at every
     theta.
 
     Parameters

@@ -20,11 +20,12 @@ def _basins(first, second):
 def two_basin_gradient(offsets):
     """Gradient in w of the loss of one datum, at offsets ``w - x``, shape (..., 2).
 
-    Where both basins have the same loss it is that of the flat one.
+    Where both basins have the same loss, the flat one counts.
 
     Parameters
     ----------
     offsets : array_like, shape (..., 2)
+        ``w - x``.
 
     Returns
     -------
@@ -52,8 +53,9 @@ class TwoBasinLoss:
 
     Notes
     -----
-    Without spread in the data the sharp minimum is at (1, 1), Hessian eigenvalues 200 and 20, the
-    flat one at (-1, -1), eigenvalues 2 and 2. Where s = f the derivative is the mean of both.
+    Without spread in the data the sharp minimum is at (1, 1) with Hessian eigenvalues 200 and 20.
+    The flat minimum is at (-1, -1) with eigenvalues 2 and 2. Where s = f, the derivative is the
+    mean of both.
 
     Examples
     --------
@@ -77,6 +79,7 @@ def two_basin_data(rng, num_examples=100):
     Parameters
     ----------
     rng : numpy.random.Generator
+        Source of the random numbers.
     num_examples : int
         N; the paper takes 100.
 

@@ -24,7 +24,7 @@ class Verdict(enum.StrEnum):
 
 @dataclass(frozen=True)
 class Statement:
-    """The words of a check: what is claimed, where it is tested, and how exactly.
+    """Statement of a check: its claim, its setting and its tolerance.
 
     Attributes
     ----------
@@ -33,13 +33,13 @@ class Statement:
     claim : str
         The claim in words or as a formula.
     tolerance_reason : str
-        Why this tolerance.
+        Reason for the tolerance.
     source : str
         Page and heading of the theory, as ``docs/theory/page.md, Heading``.
     setting : str
-        Where the claim is tested: model, data, sizes.
+        Setting of the test: model, data, sizes.
     tolerance : float
-        Excess over the relation that arithmetic or sampling explains, absolute.
+        Absolute violation of the relation that rounding or sampling can cause.
 
     Raises
     ------
@@ -58,7 +58,7 @@ class Statement:
         object.__setattr__(self, "tolerance", checks.number("tolerance", self.tolerance, low=0))
 
     def at(self, setting, tolerance=0.0):
-        """Return the statement in the given setting, with the tolerance that belongs to it."""
+        """Return the statement in another setting, with the tolerance of that setting."""
         return replace(self, setting=setting, tolerance=tolerance)
 
 
@@ -73,15 +73,15 @@ class Check:
     measured, bound : float
         The two sides, in the same units.
     relation : {">=", "<=", "=="}
-        What the claim says of measured against bound.
+        Relation of `measured` to `bound` in the claim.
     verdict : Verdict
         Outcome.
     standard_error : float or None
         Sampling error of `measured`; None for a deterministic number.
     finding : str
-        What a reader should know beyond the verdict; shown under the table.
+        Remark for the reader, shown under the table.
     series : mapping of str to tuple of float
-        Data behind the number, for figures.
+        Data of the figures.
     """
 
     statement: Statement
@@ -149,7 +149,7 @@ def compare(statement, measured, relation, bound, *, standard_error=None, findin
     Parameters
     ----------
     statement : Statement
-        What is claimed, and its tolerance.
+        Claim and tolerance.
     measured, bound : float
         The two sides. A side that is not finite gives `FAILS`: it is no evidence.
     relation : {">=", "<=", "=="}
@@ -157,7 +157,7 @@ def compare(statement, measured, relation, bound, *, standard_error=None, findin
     standard_error : float, optional
         Sampling error of `measured`.
     finding : str
-        What a reader should know beyond the verdict.
+        Remark for the reader.
     series : mapping of str to array_like, optional
         Data for figures.
 
@@ -201,7 +201,7 @@ def without_comparison(statement, verdict, finding, *, series=None):
     Parameters
     ----------
     statement : Statement
-        What is claimed. Its tolerance does not enter.
+        Claim; its tolerance is not used.
     verdict : {Verdict.VACUOUS, Verdict.NOT_APPLICABLE}
         Which of the two.
     finding : str

@@ -26,7 +26,7 @@ def main(arguments=None):
     Parameters
     ----------
     arguments : sequence of str, optional
-        Command-line arguments; those of the process if not given.
+        Arguments of the command line; ``sys.argv[1:]`` if not given.
 
     Returns
     -------
@@ -100,6 +100,7 @@ def run(groups, settings, console, *, num_processes=1):
     groups : sequence of str
         Keys of :data:`aniso.propositions.GROUPS`.
     settings : aniso.propositions.settings.Settings
+        Scale and seed of the verification.
     console : rich.console.Console
         Where the progress bar is drawn, if it is a terminal.
     num_processes : {1, 2}

@@ -1,8 +1,8 @@
 """Curvature and gradient noise of a one-output network at one point, in the smallest basis.
 
-A network's H, F and Sigma act in the span of the active examples' output gradients. Where that span
-is smaller than the parameter space, the matrices are given in an orthonormal basis of it, obtained
-from the Gram matrix, so that nothing of size D x D appears.
+A network's H, F and Sigma act in the span of the active examples' output gradients. If that span is
+smaller than the parameter space, the matrices are given in an orthonormal basis of the span. The
+basis follows from the Gram matrix, so no matrix of size D x D is formed.
 """
 
 import functools
@@ -67,7 +67,7 @@ class Snapshot:
         )
 
     def readings(self, *, with_pencil=False):
-        """The numbers that the propositions compare; at least one example must be active.
+        """Return the numbers that the propositions compare; at least one example must be active.
 
         Parameters
         ----------
@@ -133,13 +133,13 @@ class Readings:
     gradient_share : float
         ``(u^T g)^2 Tr H / (lambda Tr Sigma_1)``.
     trace_ratio : float
-        ``Tr(H Sigma) / Tr(H Sigma_bar)``, the isotropic noise living in all D dimensions.
+        ``Tr(H Sigma) / Tr(H Sigma_bar)``, with isotropic noise in all D dimensions.
     guaranteed_ratio : float
         ``a D lambda^2 / (Tr H)^2`` with a the projection coefficient, at most `trace_ratio`.
     weights : tuple of float
         ``(w_min, w_max)``.
     pencil : tuple of float
-        Eigenvalues of F relative to H on the range of H, increasing; empty if not asked for.
+        Eigenvalues of F relative to H on the range of H, increasing; empty if not computed.
     """
 
     epoch: int
@@ -163,7 +163,7 @@ def _least(matrix):
 
 
 def snapshot(loss, theta, epoch=0):
-    """Snapshot of a one-output objective at `theta`.
+    """Return the snapshot of a one-output objective at `theta`.
 
     Parameters
     ----------

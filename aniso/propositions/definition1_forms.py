@@ -70,6 +70,7 @@ def closed_form_checks(settings):
     Parameters
     ----------
     settings : aniso.propositions.settings.Settings
+        Scale and seed of the verification.
 
     Returns
     -------

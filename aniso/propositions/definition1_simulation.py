@@ -26,11 +26,12 @@ REJECTED = Statement(
 
 
 def simulation_checks(settings):
-    """Check simulated SGD against both closed forms: that of the chain and, as an error, the SDE.
+    """Check simulated SGD against the closed forms of the chain and of the SDE.
 
     Parameters
     ----------
     settings : aniso.propositions.settings.Settings
+        Scale and seed of the verification.
 
     Returns
     -------
@@ -87,6 +88,7 @@ def real_simulation_checks(settings):
     Parameters
     ----------
     settings : aniso.propositions.settings.Settings
+        Scale and seed of the verification.
 
     Returns
     -------

@@ -1,7 +1,7 @@
 """Results of a verification as a JSON document, and back.
 
 ``verification.schema.json`` describes the document. In version 2 the claims have new names, and
-every source is a heading of the theory pages; the structure is that of version 1.
+every source is a heading of the theory pages; the structure is the same as in version 1.
 """
 
 import dataclasses
@@ -26,6 +26,7 @@ def as_document(results, settings, environment, seconds):
     ----------
     results : sequence of aniso.propositions.report.TaskResult
     settings : aniso.propositions.settings.Settings
+        Scale and seed of the verification.
     environment : dict
         From :func:`aniso.runs.provenance.environment`.
     seconds : float

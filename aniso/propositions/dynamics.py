@@ -45,11 +45,12 @@ LEGEND = (
 
 
 def tasks(settings):
-    """Return the tasks of the group.
+    """Return the checks of the dynamics, as tasks that run independently.
 
     Parameters
     ----------
     settings : aniso.propositions.settings.Settings
+        Scale and seed of the verification.
 
     Returns
     -------

@@ -49,7 +49,7 @@ def search(margin, starts, *, num_descents=None, max_iterations=200, target=None
     starts : array_like, shape (s, n)
         Starting points.
     num_descents : int, optional
-        How many of the starts to descend from, those of least margin first; all if not given.
+        Number of starts from which to descend, in increasing order of the margin; all if not given.
     max_iterations : int
         Iterations of each descent.
     target : float, optional

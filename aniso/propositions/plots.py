@@ -72,7 +72,7 @@ def _named(checks, name, *parts):
 
 
 def _lettered(axes, titles):
-    """Give the panels their titles, each behind its letter."""
+    """Set the titles of the panels; each begins with the letter of its panel."""
     for letter, axis, title in zip("abcd", axes, titles, strict=False):
         axis.set_title(f"({letter}) {title}", loc="left")
 
@@ -233,7 +233,7 @@ def _width(check):
 def _coefficient_and_guarantee(axis, series, colour, marker, height):
     """Draw the coefficient of one network, its positive guarantees, and marks where none is.
 
-    The marks lie at a height in units of the axis, whatever its range.
+    The marks lie at a height in units of the axis, for any range.
     """
     epochs = np.array(series["epoch"])
     bound = np.array(series["bound"])

@@ -86,6 +86,7 @@ def tasks(settings):
     Parameters
     ----------
     settings : aniso.propositions.settings.Settings
+        Scale and seed of the verification.
 
     Returns
     -------

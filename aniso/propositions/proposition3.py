@@ -62,6 +62,7 @@ def tasks(settings):
     Parameters
     ----------
     settings : aniso.propositions.settings.Settings
+        Scale and seed of the verification.
 
     Returns
     -------
@@ -86,7 +87,7 @@ def guaranteed_coefficient(readings, loss):
     Returns
     -------
     float
-        At most 0 where the proposition promises nothing.
+        At most 0 where the proposition gives no bound.
 
     Raises
     ------

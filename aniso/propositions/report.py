@@ -87,14 +87,14 @@ def table(title, results, legend):
     """Return the table of one group: a row per claim, in the setting closest to violating it.
 
     Each row has both sides of the comparison, the tolerance with its reason, and the source.
-    Numbers have as many digits as it takes to draw the verdict from them.
+    Numbers have enough digits to show the verdict.
 
     Parameters
     ----------
     title : str
-        What the group is about.
+        Title of the group.
     results : sequence of TaskResult
-        Of this group.
+        Results of the group.
     legend : mapping of str to str
         Meaning of each symbol that the rows use; printed below them.
 
@@ -130,7 +130,7 @@ def table(title, results, legend):
 
 
 def _row(checks):
-    """Cells of one claim."""
+    """Return the cells of one claim."""
     worst = min(checks, key=_closeness)
     agreeing = sum(check.verdict is worst.verdict for check in checks)
     compared = worst.verdict in (Verdict.HOLDS, Verdict.FAILS)
@@ -157,7 +157,7 @@ def _legend_text(legend):
 
 
 def findings(results):
-    """Return what a reader should know beyond the verdicts, each text once.
+    """Return the remarks for the reader, each text once.
 
     Parameters
     ----------
@@ -221,7 +221,7 @@ def _printed(check):
 
 
 def _rounded(number, digits):
-    """The number in significant digits, without an exponent where it is of ordinary size."""
+    """Return the number in significant digits, without an exponent where it is of ordinary size."""
     return f"{float(f'{number:.{digits}g}'):.{max(digits, 6)}g}"
 
 

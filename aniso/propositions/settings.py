@@ -19,7 +19,7 @@ class Settings:
     Attributes
     ----------
     scale : {"quick", "default", "full"}
-        How much is tested.
+        Number and size of the tests.
     seed : int
         Root of all randomness. Each task draws from its own stream, derived from the seed and the
         name of the stream. Its numbers therefore do not depend on which other tasks run.
@@ -46,7 +46,7 @@ class Settings:
         return int(self.rng(name).integers(2**63))
 
     def pick(self, quick, default, full):
-        """Return the one of three values that belongs to the scale."""
+        """Return the value for this scale."""
         return {"quick": quick, "default": default, "full": full}[self.scale]
 
 

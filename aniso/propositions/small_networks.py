@@ -143,6 +143,7 @@ def search_both_losses(settings, group, statement, margin, false_claim, false_ma
     Parameters
     ----------
     settings : aniso.propositions.settings.Settings
+        Scale and seed of the verification.
     group : str
         Name of the stream of starting points.
     statement : aniso.propositions.check.Statement

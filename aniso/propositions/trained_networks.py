@@ -70,7 +70,7 @@ class TrainingCase:
 
 
 def training_objective(case):
-    """The loss of `case` over its data.
+    """Return the loss of `case` over its data.
 
     Parameters
     ----------
@@ -102,11 +102,12 @@ def training_objective(case):
 
 
 def runs(settings):
-    """Networks to follow and the epochs at which to look, for a scale.
+    """Return the networks to follow and the epochs at which to look, for a scale.
 
     Parameters
     ----------
     settings : aniso.propositions.settings.Settings
+        Scale and seed of the verification.
 
     Returns
     -------
@@ -133,7 +134,7 @@ def runs(settings):
 
 
 def initial_parameters(case, model):
-    """Random theta, every entry uniform on ``(-1, 1) / sqrt(d h)``, shape (D,).
+    """Return a random theta, every entry uniform on ``(-1, 1) / sqrt(d h)``, shape (D,).
 
     The factor 1/sqrt(h) keeps the initial outputs of order one. Without it, about one network in
     ten starts with every output beyond the clip, and then never learns.
@@ -145,9 +146,10 @@ def initial_parameters(case, model):
 def learning_rates(case):
     """Learning rate of each of the 310 iterations: constant, then linear decay.
 
-    The points have the paper's 1e-3. One step of Adam moves an output by up to the learning rate
-    times d h, so images of d = 784 pixels have 1e-3 / h, pooled ones accordingly more. The last
-    ten epochs decay linearly: epoch e of the decay has the factor ``1 - e / 11``.
+    For points the rate is the paper's 1e-3. One step of Adam changes an output by up to the rate
+    times d h. So for images of d = 784 pixels the rate is 1e-3 / h, and for pooled images it is
+    larger in proportion to 784 / d. In the last ten epochs it decays linearly: epoch e of the decay
+    has the factor ``1 - e / 11``.
     """
     largest = 1e-3
     if case.data == IMAGES:
@@ -162,7 +164,7 @@ def learning_rates(case):
 
 
 def epochs_of_training(case):
-    """Epochs 0 to 31 of training with full-batch Adam, one after the other.
+    """Yield the epochs 0 to 31 of training with full-batch Adam, one after the other.
 
     Parameters
     ----------
@@ -184,14 +186,14 @@ def epochs_of_training(case):
 
 @functools.lru_cache(maxsize=16)
 def trained_parameters(case):
-    """Parameters after the last epoch, shape (D,)."""
+    """Return the parameters after the last epoch, shape (D,)."""
     *_, (_, theta) = epochs_of_training(case)
     return theta
 
 
 @functools.cache
 def readings_along_training(case, epochs):
-    """Readings of `case` after the given epochs; only numbers are kept, no matrices.
+    """Return the readings of `case` after the given epochs; only numbers are kept, no matrices.
 
     Parameters
     ----------

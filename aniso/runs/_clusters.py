@@ -81,12 +81,12 @@ def _require_workers(client, name):
 
 
 def _require_greeting(host, port):
-    # a client would go on trying, and believe any bytes; a scheduler sends the length of its
+    # a client would try again and again, and accept any bytes; a scheduler sends the length of its
     # first message at once
     with socket.create_connection((host, port), _SECONDS_TO_CONNECT) as connection:
         length = int.from_bytes(connection.recv(8, socket.MSG_WAITALL), "little")
     if not 0 < length <= _LONGEST_GREETING:
-        raise OSError("what answers there is no Dask scheduler")
+        raise OSError("the program at this address is no Dask scheduler")
 
 
 def optional(module, extra, name):

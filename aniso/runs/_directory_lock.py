@@ -20,6 +20,7 @@ def acquire(folder, seconds):
     Parameters
     ----------
     folder : Path
+        Run directory.
     seconds : float
         How long to wait for another process.
 

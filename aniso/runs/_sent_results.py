@@ -1,7 +1,8 @@
 """Results of functions in other processes, in a form that every process can read.
 
-A pool of processes breaks where a value or an exception can be pickled but not unpickled. Every
-exception whose ``__init__`` takes other arguments than it hands to its base class is of this kind.
+A pool of processes breaks if a value or an exception can be pickled but not unpickled. This is so
+for every exception whose ``__init__`` takes other arguments than the ``__init__`` of its base class
+gets from it.
 """
 
 import pickle
@@ -25,7 +26,9 @@ def called_and_pickled(function, unit):
     Parameters
     ----------
     function : callable
+        Computes one unit of work.
     unit : object
+        Its argument.
 
     Returns
     -------
@@ -34,12 +37,13 @@ def called_and_pickled(function, unit):
     Raises
     ------
     CancelledError
-        If the unit was asked to stop, in the place of a KeyboardInterrupt that would end the
-        process around it.
+        If `function` raises KeyboardInterrupt, because the unit was asked to stop. A
+        KeyboardInterrupt itself would end the worker process.
     RuntimeError
-        In the place of an exception that can't be pickled or unpickled, with its class and text.
+        If `function` raises an exception that can't be pickled or unpickled. The message gives the
+        class and the text of that exception.
     Exception
-        As `function`, or of pickle if the value can't be pickled.
+        Any other exception of `function`. An exception of pickle, if the value can't be pickled.
     """
     try:
         with one_blas_thread():

@@ -10,9 +10,9 @@ name                              where the units run
                                   started by ``mpiexec -n 9 python -m mpi4py.futures -m ...``
 ================================  =================================================================
 
-Any other ``concurrent.futures.Executor`` serves too. A unit is a picklable argument of a function
-of a module. Its randomness comes from its own seed, and linear algebra uses one thread, so that
-results depend neither on the executor nor on the number of workers nor on their order.
+Any other ``concurrent.futures.Executor`` works too. A unit is a picklable argument of a function
+of a module. It has its own random seed, and linear algebra uses one thread. So results do not
+depend on the executor, the number of workers or their order.
 """
 
 import contextlib
@@ -53,11 +53,11 @@ def run_units(function, units, executor="processes", *, on_done=None):
     Parameters
     ----------
     function : callable
-        Of a module, so that other processes can import it.
+        Function of a module, so that other processes can import it.
     units : sequence
         Picklable arguments.
     executor : str or concurrent.futures.Executor
-        A name, or an executor, which is left open.
+        A name, or an executor; an executor is not closed.
     on_done : callable, optional
         ``on_done(outcome)`` in this process whenever a unit has ended.
 
@@ -68,17 +68,17 @@ def run_units(function, units, executor="processes", *, on_done=None):
     Raises
     ------
     InputError
-        If the name is unknown, the package behind it is missing, or its cluster does not answer.
+        If the name is unknown, its package is not installed, or its cluster does not answer.
     KeyboardInterrupt
         After Ctrl-C; units in processes of this machine have then stopped.
 
     Notes
     -----
-    A unit that raises, or whose value can't be pickled, fails alone. A pool that breaks, as pools
-    of processes do where a worker dies, is replaced where it was opened by name. The units that
-    were at work in it then run one at a time, so that a deadly unit costs itself alone; it is given
-    up after three deaths. Units on a cluster go on after Ctrl-C until
-    :func:`aniso.runs.run_directory.ask_to_stop` reaches them.
+    If a unit raises, or its value can't be pickled, the other units still run. A pool of processes
+    breaks when a worker dies. It is replaced if it was opened by name. The units that ran in it
+    then run one at a time, so that a unit that kills its process does not harm the others. Such a
+    unit fails after three deaths. Units on a cluster continue after Ctrl-C until
+    :func:`aniso.runs.run_directory.ask_to_stop` stops them.
 
     Examples
     --------
@@ -195,14 +195,16 @@ def require_reachable(name):
     Parameters
     ----------
     name : str
+        Name of the executor.
 
     Raises
     ------
     InputError
+        If the name is unknown, or its cluster does not answer.
 
     Notes
     -----
-    Of ``mpi`` only the package is looked for: its workers, once met, wait for work.
+    For ``mpi`` only the presence of the package is tested: its workers would then wait for work.
     """
     if name == "mpi":
         _clusters.optional("mpi4py.futures", "mpi", name)

@@ -16,16 +16,16 @@ _LONGEST_CHAIN = 40  # of symbolic links, as in Linux
 
 
 def require_writable(name, path, *, devices=False):
-    """Return the path after checking that it can be written; nothing is left behind.
+    """Return the path after checking that it can be written; no file is created.
 
     Parameters
     ----------
     name : str
-        For the message.
+        Name of the argument, for the message.
     path : path-like
-        A symbolic link stands for what it leads to.
+        Path of the file; a symbolic link is followed.
     devices : bool
-        Whether it may be a character device or a named pipe, which nobody reads again.
+        Whether the path may be a character device or a named pipe, which cannot be read again.
 
     Returns
     -------
@@ -125,13 +125,13 @@ def _renamed(path, mode):
 
 @contextlib.contextmanager
 def _passed_on(path, mode):
-    # all at once at the end: what draws and archives wants to go back in its file
+    # write all at once at the end, because drawing and archiving code seeks in its file
     stream = io.BytesIO() if "b" in mode else io.StringIO()
     yield stream
     content = stream.getvalue()
     descriptor = _descriptor(path)
     if descriptor is not None:
-        # the same place in the file as what has been printed, and after it
+        # at the same place in the file as the printed text, and after it
         sys.stdout.flush()
     with open(path if descriptor is None else os.dup(descriptor), "wb") as device:
         device.write(content if "b" in mode else content.encode("utf-8"))
@@ -143,13 +143,13 @@ _REFUSED = ("block device", "socket", _LOOP)
 
 
 def _destination(path):
-    """Return the path to write to, and the kind of what is there: None for a file or nothing."""
+    """Return the path to write to, and its kind: None for a file or a path that does not exist."""
     if _descriptor(path) is not None:
         return path, "open file"
     target = Path(os.path.realpath(path))
     try:
         mode = os.stat(path).st_mode
-    except OSError as error:  # nothing yet, or what writing will say
+    except OSError as error:  # no file yet, or an error that writing will raise
         return target, _LOOP if error.errno == errno.ELOOP else None
     kinds = {
         stat.S_IFDIR: "folder",
@@ -162,7 +162,7 @@ def _destination(path):
 
 
 def _descriptor(path):
-    """Return the number of an open file of this process that the path stands for, or None."""
+    """Return the number of the open file of this process that the path names, or None."""
     for _ in range(_LONGEST_CHAIN):
         path = os.path.abspath(path)
         named = re.fullmatch(rf"(?:/dev|/proc/(?:self|{os.getpid()}))/fd/(\d+)", path)

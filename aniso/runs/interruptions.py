@@ -1,7 +1,7 @@
-"""Ctrl-C and SIGTERM as requests that a computation answers where it can stop without loss.
+"""Ctrl-C and SIGTERM as requests: a computation stops at a point where nothing is lost.
 
-Outside :func:`deferred` a request raises KeyboardInterrupt at once, as Ctrl-C does. A signal that
-comes a second time never waits.
+Outside :func:`deferred` a request raises KeyboardInterrupt at once, as Ctrl-C does. A second signal
+of the same kind raises at once in any case.
 """
 
 import contextlib
@@ -35,14 +35,14 @@ def handled(*, waiting=False, signals=SIGNALS):
     Parameters
     ----------
     waiting : bool
-        True: neither raises; :func:`requested` tells of them.
+        If true, no signal raises; :func:`requested` returns whether one has come.
     signals : tuple of signal.Signals
-        Those that ask a process to stop.
+        Signals that request a stop.
 
     Notes
     -----
-    Handlers belong to the main thread; in any other the context does nothing. A signal that is
-    ignored stays ignored.
+    Only the main thread can set handlers; in another thread the context does nothing. A signal that
+    is ignored stays ignored.
 
     Examples
     --------

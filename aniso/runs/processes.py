@@ -1,4 +1,4 @@
-"""Processes on this machine that stop their work on request and never outlive their parent."""
+"""Processes on this machine that stop on request and end with their parent."""
 
 import _thread
 import contextlib
@@ -25,13 +25,13 @@ class Processes(ProcessPoolExecutor):
     Parameters
     ----------
     num_processes : int
-        The most that run at a time; each starts with the first function that needs it.
+        Largest number of processes at a time. A process starts when a function needs it.
 
     Notes
     -----
-    Where the block of the pool ends by an exception, Ctrl-C included, functions that run are asked
-    to stop by :mod:`aniso.runs.interruptions`, and the others never start. Where this process dies,
-    they are asked to stop too. A function that does not answer is ended two minutes later.
+    The ``with`` block may end by an exception, for instance by Ctrl-C. Then running functions get a
+    request to stop, see :mod:`aniso.runs.interruptions`, and the other functions never start. The
+    same happens when this process dies. A function that does not stop is killed after two minutes.
 
     Examples
     --------

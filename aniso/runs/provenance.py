@@ -1,4 +1,4 @@
-"""Where numbers come from: versions and machine, to stand beside every stored result."""
+"""Provenance of numbers: the versions and the machine, stored with every result."""
 
 import importlib.metadata
 import os

@@ -2,9 +2,9 @@
 
     run.json               parameters, seed, environments (versions and machines that worked on it)
     progress.json          step, number of steps, time of writing
-    stop                   there while somebody asks the process at work to stop
+    stop                   present while a stop of the working process is requested
     checkpoint-000120.npz  state after 120 steps; the last two are kept
-    result.npz             final arrays, with details; the last checkpoint stays beside it
+    result.npz             final arrays, with details; the last checkpoint is kept too
 
 Every file is whole or absent; arrays carry a checksum by which later damage is found. A directory
 belongs to one set of parameters and one process at a time.
@@ -32,18 +32,19 @@ _SECONDS_BETWEEN_LOOKS = 1.0
 
 
 class DamagedFile(UserWarning):
-    """A stored file is damaged; the run goes on from the state before it."""
+    """A stored file is damaged; the run continues from the state before it."""
 
 
 @dataclass(frozen=True)
 class Stored:
-    """Arrays with details, equal to those that were saved.
+    """Arrays and details of a run, as they were saved.
 
     Attributes
     ----------
     step : int
-        Steps that had been done.
+        Number of steps before the save.
     arrays : dict of str to ndarray
+        Saved arrays by name.
     details : dict
         Plain data.
     """
@@ -68,8 +69,9 @@ class RunDirectory:
     Raises
     ------
     InputError
-        If the parameters are no plain data; or if the directory belongs to others (the message
-        shows the difference), is damaged, in use for a minute, or can't be made, locked or written.
+        If the parameters are no plain data, or differ from the parameters of the directory; the
+        message shows the difference. If the directory is damaged, is in use for more than a minute,
+        or can't be made, locked or written.
 
     Warns
     -----
@@ -253,7 +255,7 @@ def ask_to_stop(folders):
     Parameters
     ----------
     folders : sequence of path-like
-        Absent ones are passed over. The next opening of a directory forgets the request.
+        Run directories; absent ones are ignored. Opening a directory again clears the request.
     """
     for folder in folders:
         with contextlib.suppress(OSError):
@@ -266,10 +268,10 @@ def stored_arrays(folder, parameters, seed, compute):
     Parameters
     ----------
     folder, parameters, seed
-        As of :class:`RunDirectory`.
+        As in :class:`RunDirectory`.
     compute : callable
-        ``compute() -> dict of str to ndarray``. The function is not part of the identity of the
-        run: everything that its arrays depend on belongs into `parameters`.
+        ``compute() -> dict of str to ndarray``. A change of the function is not
+        noticed: `parameters` must hold everything that determines the arrays.
 
     Returns
     -------

@@ -42,9 +42,9 @@ def row_sum(row):
 def add_moments(panel, dimension, active, centre, scratch, first, second, fourth):
     """Add sums of d, ``d_i d_j`` and ``(d_i d_j)^2``, d = x - c, over the active lanes.
 
-    `panel` (D or more, LANES), `centre` (D,), `scratch` (D or more, LANES) is overwritten,
-    `first` (D,), `second` (D, D) and `fourth` (D, D), or (0, 0) to leave it out, are added to;
-    lower triangles only.
+    `panel` (D or more, LANES) holds x and `centre` (D,) holds c. The sums are added to `first`
+    (D,), `second` (D, D) and `fourth` (D, D), lower triangles only. A `fourth` of shape (0, 0) is
+    left out. `scratch` (D or more, LANES) is overwritten.
     """
     for i in range(dimension):
         for lane in range(LANES):

@@ -81,7 +81,7 @@ def advance_cell(
 
     `recorded` (T,) are steps. For the records see :mod:`aniso.langevin._kernels.records`; for calls
     in slices :func:`aniso.langevin._kernels.linear.advance_cell`. Where a state is not finite,
-    `failure` takes the number of the path in all, and the kernel returns.
+    `failure` takes the number of the path in the ensemble, and the kernel returns.
     """
     seed, first_path, num_paths, start = paths.seed, paths.first, paths.count, paths.start
     position, panel, failure = progress.position, progress.panel, progress.failure

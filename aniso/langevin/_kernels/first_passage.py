@@ -90,12 +90,13 @@ def exit_paths(
 ):
     """Find the first exits of paths under Euler-Maruyama with constant noise.
 
-    In `equation`, `form` is 1 where the noise is diagonal, and `observed_parameters` are those of
-    the region. A path ends as censored after `max_steps`. Two steps make a round, whose 2 r normals
-    are consecutive in the path's stream. `failure` (3,) takes 1, the path in all and the step where
-    a state is not a number. For the records see :mod:`aniso.langevin._kernels.records`.
+    In `equation`, `form` is 1 for diagonal noise, and `observed_parameters` are the parameters of
+    the region. A path is censored after `max_steps`. Two steps make a round, whose 2 r normals are
+    consecutive in the path's stream. If a state is not a number, `failure` (3,) takes 1, the number
+    of the path in the ensemble, and the step. For the records see
+    :mod:`aniso.langevin._kernels.records`.
 
-    The kernel returns after `num_rounds` rounds, and the next call goes on from `lanes`. The cell
+    The kernel returns after `num_rounds` rounds, and the next call continues from `lanes`. The cell
     is finished once ``lanes.position[1]`` is 0.
     """
     drift_parameters, region_parameters = equation.drift_parameters, equation.observed_parameters

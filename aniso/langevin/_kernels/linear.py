@@ -19,9 +19,9 @@ def advance_cell(matrix, hessian, size, num_normals, recorded, paths, sums, prog
     :mod:`aniso.langevin._kernels.records`.
 
     The kernel advances one block of LANES paths after the other and returns after `num_steps`
-    steps, or where a state is not finite at a record or at the end of the call: `failure` then
-    takes the path within the cell. The next call goes on from `progress`. The cell is finished once
-    ``position[0]`` is the number of its paths or more.
+    steps. It also returns if a state is not finite at a record or at the end of the call; `failure`
+    then takes the path within the cell. The next call continues from `progress`. The cell is
+    finished once ``position[0]`` reaches the number of its paths.
     """
     seed, first_path, num_paths, start = paths.seed, paths.first, paths.count, paths.start
     position, state, failure = progress.position, progress.panel, progress.failure

@@ -9,7 +9,7 @@ import numpy as np
 
 
 class Paths(NamedTuple):
-    """Paths of a cell: key of the streams, number of the first path, count, start (D,)."""
+    """Paths of a cell: seed of the streams, number of the first path, count, start (D,)."""
 
     seed: np.uint64
     first: np.uint64
@@ -18,11 +18,11 @@ class Paths(NamedTuple):
 
 
 class Progress(NamedTuple):
-    """State from which the next call of a kernel goes on.
+    """State from which the next call of a kernel continues.
 
-    `position` (3,) holds the first path of the present block of LANES paths, its step and the
-    number of its next record. `panel` (D, LANES) holds its states. `failure` (3,) takes 1, the path
-    and the step where a state is not finite.
+    `position` (3,) describes the present block of LANES paths: its first path, its step and the
+    number of its next record. `panel` (D, LANES) holds the states of the block. If a state is not
+    finite, `failure` (3,) takes 1, the path and the step.
     """
 
     position: np.ndarray
@@ -33,10 +33,11 @@ class Progress(NamedTuple):
 class Sums(NamedTuple):
     """Sums over the paths at T recorded steps.
 
-    With d = theta - `centre` (T, D): `first` (T, D) holds the sums of d, `second` (T, D, D) those
-    of ``d_i d_j``, `fourth` (T, D, D) those of ``(d_i d_j)^2``, or (T, 0, 0) for none. `observable`
-    (T, 3) holds count, mean and sum of squared deviations of an observable. `snapshots`
-    (paths, T, D) takes the states, (0, T, D) for none.
+    Let d = theta - `centre`, with `centre` (T, D). `first` (T, D) holds the sums of d and `second`
+    (T, D, D) the sums of ``d_i d_j``. `fourth` (T, D, D) holds the sums of ``(d_i d_j)^2``; its
+    shape (T, 0, 0) leaves them out. `observable` (T, 3) holds count, mean and sum of squared
+    deviations of an observable. `snapshots` (paths, T, D) takes the states; its shape (0, T, D)
+    leaves them out.
     """
 
     centre: np.ndarray
@@ -48,11 +49,11 @@ class Sums(NamedTuple):
 
 
 class Equation(NamedTuple):
-    """Numbers of a drift and a noise, beside their functions.
+    """Numbers of a drift and a noise; their functions are separate arguments.
 
-    `factor` is F, padded, with `rank` true columns, or (D, 1) with standard deviations where the
-    noise is diagonal; `form` says which. `observed_parameters` belong to the amplitude of the noise
-    or to the margin of a region.
+    `factor` is the padded F with `rank` true columns. For diagonal noise it is (D, 1) and holds
+    standard deviations. `form` distinguishes both. `observed_parameters` are the parameters of the
+    amplitude of the noise, or of the margin of a region.
     """
 
     drift_parameters: np.ndarray
@@ -73,9 +74,10 @@ class Steps(NamedTuple):
 
 
 class Batches(NamedTuple):
-    """How batches are drawn from N examples.
+    """Scheme by which batches are drawn from N examples.
 
-    `order` (N, LANES) holds the shuffled examples of the epoch `epoch_in_order` (1,), -1 for none.
+    `order` (N, LANES) holds, for each lane, the shuffled examples of one epoch. `epoch_in_order`
+    (1,) is the number of that epoch, or -1 before the first one is shuffled.
     """
 
     num_examples: int
@@ -98,11 +100,12 @@ class Exits(NamedTuple):
 
 
 class Lanes(NamedTuple):
-    """State of lanes that follow paths of their own.
+    """State of lanes, each of which follows its own path.
 
-    `position` (2,) holds how many paths have begun and how many of them have not ended. A lane has
-    its path within the cell, `index` (-1 for none), its `path` in all, its `round_number`, its
-    `state` (D, LANES) and its `margin` (2, LANES).
+    `position` (2,) holds the number of paths that have begun, and how many of these have not ended.
+    For each lane, `index` (LANES,) is its path within the cell, -1 for none, and `path` the number
+    of that path in the ensemble. A lane also has a `round_number`, a column of `state` (D, LANES)
+    and a column of `margin` (2, LANES).
     """
 
     position: np.ndarray
@@ -116,9 +119,9 @@ class Lanes(NamedTuple):
 class Runs(NamedTuple):
     """Runs of the two-basin toy in its rotated axes.
 
-    `ends` (n, 2) takes the last iterates. `iterates` (n, steps + 1, 2) and `alignments`
-    (n, steps + 1), Tr(H Sigma) with the covariance Sigma of the added noise, are filled where they
-    are not of length 0.
+    `ends` (n, 2) takes the last iterates and `iterates` (n, steps + 1, 2) all iterates.
+    `alignments` (n, steps + 1) takes Tr(H Sigma); Sigma is the covariance of the added noise. If
+    `iterates` or `alignments` has length 0, the kernel leaves it out.
     """
 
     ends: np.ndarray

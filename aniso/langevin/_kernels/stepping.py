@@ -29,10 +29,10 @@ def advance_cell(drift, potential, amplitude, equation, steps, paths, sums, prog
     """Advance the paths of a cell by a scheme and add them to sums at the recorded steps.
 
     In `equation` a full factor is multiplied by sqrt(step size) already, and
-    `observed_parameters` are those of the amplitude. For the records see
+    `observed_parameters` are the parameters of the amplitude. For the records see
     :mod:`aniso.langevin._kernels.records`; for calls in slices
     :func:`aniso.langevin._kernels.linear.advance_cell`. Where a state is not finite, `failure`
-    takes the number of the path in all, and the kernel returns.
+    takes the number of the path in the ensemble, and the kernel returns.
     """
     drift_parameters, amplitude_parameters = equation.drift_parameters, equation.observed_parameters
     noise_form, factor, rank = equation.form, equation.factor, equation.rank

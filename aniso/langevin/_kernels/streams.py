@@ -1,9 +1,9 @@
 """Independent random streams, one per path, from the counter-based generator Philox 4x32-10.
 
-A stream is a function of (seed, path, block) and has no state: its block number b is the 128 bits
-``Philox(counter = (path, b), key = seed)``, which Box and Muller's map turns into two standard
-normals. Whoever needs the normals of a path at a step asks for their blocks, so a result cannot
-depend on the number of threads, on the order of the work, or on where a run was resumed.
+A stream is a function of (seed, path, block) and has no state. Its block number b is the 128 bits
+``Philox(counter = (path, b), key = seed)``. Box and Muller's map turns them into two standard
+normals. The normals of a path at a step are computed from their block numbers alone. So a result
+does not depend on the number of threads, on the order of the work, or on interruptions.
 
 ======================  =========================================================================
 word of the counter     holds
@@ -56,7 +56,7 @@ _28, _2 = _U(28), _U(2)
 
 @njit(**INLINE)
 def philox(c0, c1, c2, c3, k0, k1):
-    """Two 64-bit words from a counter of four and a key of two 32-bit words (all uint64)."""
+    """Return two 64-bit words from a counter of four and a key of two 32-bit words (all uint64)."""
     for _ in range(10):
         a = c0 * _MULTIPLY_A
         b = c2 * _MULTIPLY_B
@@ -84,7 +84,7 @@ def words(seed, path, block, purpose):
 
 @njit(**INLINE)
 def box_muller(first, second):
-    """Two independent standard normals from two 64-bit words."""
+    """Return two independent standard normals from two 64-bit words."""
     # logarithm of u in (0, 1]: u = 2^k m with m in [sqrt(1/2), sqrt(2))
     u = 2.0 - np.uint64((first >> _12) | _ONE_BITS).view(np.float64)
     bits = np.float64(u).view(np.uint64) + _TO_SQRT_HALF
@@ -123,7 +123,7 @@ def box_muller(first, second):
 
 @njit(**INLINE)
 def unit_uniform(word):
-    """A uniform number in [0, 1) from a 64-bit word, 52 bits."""
+    """Return a uniform number in [0, 1) from a 64-bit word, 52 bits."""
     return np.uint64((word >> _12) | _ONE_BITS).view(np.float64) - 1.0
 
 
@@ -167,7 +167,7 @@ def normals(seed, path, num_normals, first_block=0):
 
     Examples
     --------
-    The second block of path 3 is the same wherever one begins.
+    The second block of path 3 does not depend on `first_block`.
 
     >>> bool((normals(7, 3, 4)[2:] == normals(7, 3, 2, first_block=1)).all())
     True
@@ -189,7 +189,7 @@ def _fill_path(seed, path, first_block, out):
 
 
 def seed_word(seed):
-    """The seed as the 64-bit key of Philox.
+    """Return the seed as the 64-bit key of Philox.
 
     Examples
     --------

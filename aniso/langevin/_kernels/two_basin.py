@@ -67,9 +67,9 @@ def run_cell(dynamics, learning_rate, trace, data, num_steps, paths, runs, posit
     """Advance the runs of a cell; `data` (2, N) and the start of `paths` are in rotated axes.
 
     The kernel advances one block of LANES runs after the other and returns after `budget` steps.
-    The next call goes on from `position` (2,), the block's first run and its step, and `panel`
-    (2, LANES), its iterates. The cell is finished once ``position[0]`` is the number of its runs or
-    more. For the records see :mod:`aniso.langevin._kernels.records`.
+    The next call continues from `position` (2,), the block's first run and its step, and `panel`
+    (2, LANES), its iterates. The cell is finished once ``position[0]`` reaches the number of its
+    runs. For the records see :mod:`aniso.langevin._kernels.records`.
     """
     data_a, data_b, count = data[0], data[1], data.shape[1]
     num_paths, seed = paths.count, paths.seed

@@ -1,8 +1,8 @@
 """Loss and gradient of one datum of the two-basin toy, in its rotated axes.
 
-With a = (w_1 - w_2) / sqrt 2 and b = (w_1 + w_2) / sqrt 2 relative to the datum, the loss is the
-smaller of ``s = 10 a^2 + 100 (b - sqrt 2)^2`` and ``f = a^2 + (b + sqrt 2)^2``. See the two-basin
-toy in docs/theory/motion.md.
+Let a = (w_1 - w_2) / sqrt 2 and b = (w_1 + w_2) / sqrt 2, with w relative to the datum. The loss is
+the smaller of ``s = 10 a^2 + 100 (b - sqrt 2)^2`` and ``f = a^2 + (b + sqrt 2)^2``. See the
+two-basin toy in docs/theory/motion.md.
 """
 
 import math

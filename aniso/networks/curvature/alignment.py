@@ -73,8 +73,11 @@ def summary(network, gradients, hessian_diagonal, total, by_layer):
     network : Network
     gradients : GradientFactors
     hessian_diagonal : ndarray, shape (D,)
+        Diagonal of H.
     total : float
+        Tr(H Sigma).
     by_layer : ndarray, shape (layers,)
+        Alignment of the diagonal block of each layer.
 
     Returns
     -------

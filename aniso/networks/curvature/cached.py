@@ -1,4 +1,4 @@
-"""A network of NumPy linearised at one theta, with factors that are kept where they pay."""
+"""A network of NumPy linearised at one theta, with factors that are kept where they save time."""
 
 from functools import cached_property, partial
 
@@ -23,12 +23,12 @@ class CachedLinearisation(Linearisation):
     (:mod:`aniso.networks.curvature.gauss_newton`), and B as one matrix
     (:mod:`aniso.networks.curvature.cross_layer`). Otherwise, or where these do not fit into the
     memory budget, a Hessian product is a pass of tangents. Factors of G and of the Fisher matrix
-    serve smooth networks too.
+    are used for smooth networks too.
 
     Parameters
     ----------
     network : Network
-        Of NumPy.
+        Network with NumPy arrays.
     theta : array_like, shape (D,)
         Copied.
     strategy : {"auto", "factors", "tangents"}
@@ -175,7 +175,7 @@ class CachedLinearisation(Linearisation):
         return self._may_cache and self._costs.cache_pays_for_block(num_vectors(vectors))
 
     def _takes_factors(self, name, vectors):
-        # the roots are made where they are asked for
+        # the roots are computed at their first use
         if self.strategy == "factors":
             return True
         count = num_vectors(vectors)

@@ -7,7 +7,7 @@ import numpy as np
 
 from aniso import memory
 
-# Chunks are dealt to this many groups, each with its own sums: results don't depend on threads.
+# Chunks form this many groups, each with its own sums: results don't depend on threads.
 _GROUPS = 4
 _GROUP_BYTES = 1_200_000_000
 _WORK_BYTES = 60_000_000
@@ -61,9 +61,9 @@ class Costs:
     ----------
     network : Network
     assembly : Assembly
-        Of the cross-layer blocks.
+        Assembly of the cross-layer blocks.
     plan : gauss_newton.Plan
-        Of the factors of G; its examples are those that contribute to H.
+        Plan of the factors of G; its examples are the examples that contribute to H.
     """
 
     def __init__(self, network, assembly, plan):
@@ -124,11 +124,11 @@ class Costs:
     # ---- which route is cheaper
 
     def cache_pays(self, count):
-        """Return whether the cache pays for `count` products with single vectors."""
+        """Return whether the cache makes `count` products with single vectors cheaper."""
         return count * self._cached_product + self._preparation < self._by_tangents(count)
 
     def cache_pays_for_forms(self):
-        """Return whether the cache pays for the forms ``c^T H c`` of all centred gradients.
+        """Return whether the cache makes the forms ``c^T H c`` of all centred gradients cheaper.
 
         A form is half a product; each gradient takes one, and one more for each layer.
         """
@@ -138,14 +138,17 @@ class Costs:
         return self.assembly.multiplications() < products
 
     def cache_pays_for_block(self, count):
-        """Return whether a cache that is not formed yet pays for one block of `count` vectors."""
+        """Return whether forming a cache makes the product with `count` vectors cheaper."""
         if not self.fits(self._block_bytes(count)):
             return False
         costs = count * self._cached_product + self._preparation + self._filling(self.plan)
         return costs < self._by_tangents(count)
 
     def factors_pay(self, plan, count):
-        """Return whether the factors of `plan` alone pay for one block of `count` vectors."""
+        """Return whether the factors of G make the product with `count` vectors cheaper.
+
+        `plan` describes these factors. Cross-layer blocks are not needed.
+        """
         held = plan.num_entries() * self.network.dtype.itemsize + self._block_bytes(count)
         if held > self._memory_limit():
             return False
@@ -153,15 +156,16 @@ class Costs:
         return costs < self._by_tangents(count)
 
     def dense_pays(self, count, *, cached, may_cache):
-        """Return whether the dense Hessian pays for `count` products.
+        """Return whether the dense Hessian makes `count` products cheaper.
 
         Parameters
         ----------
         count : int
+            Number of products to come.
         cached : bool
-            Whether single products take the cache.
+            Whether single products use the cache.
         may_cache : bool
-            Whether the dense matrix may be made of the cache.
+            Whether the dense matrix may be computed from the cache.
         """
         network, dimension = self.network, self.network.num_parameters
         num_bytes = dimension**2 * network.dtype.itemsize + self.peak_bytes

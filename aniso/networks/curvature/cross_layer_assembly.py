@@ -155,6 +155,7 @@ class Assembly:
         Parameters
         ----------
         sums : dict of Pair to ndarray
+            Sums by pair of layers, changed in place.
         parameters, trail, delta
             As for :func:`aniso.networks.routing.stages`.
         tables : dict

@@ -95,7 +95,7 @@ def lower_triangle_tasks(factors, matrix, layer=None):
 
 
 def work_entries(layout):
-    """Return the most numbers of work space that one task takes.
+    """Return the largest work space of a task, in numbers.
 
     Examples
     --------
@@ -180,7 +180,7 @@ def _stored_stored(factors, matrix, late, panel, early):
 
 
 def _stored_factored(factors, matrix, stored, panel, factored):
-    # rows of the later layer, columns of the earlier one, whichever is stored
+    # rows of the later layer, columns of the earlier one; either may be stored
     def task():
         first = _columns(factors, stored)
         rows = factors.rows[:, :, first + panel.start : first + panel.stop]

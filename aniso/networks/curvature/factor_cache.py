@@ -17,7 +17,9 @@ class OutputRoots:
     Attributes
     ----------
     examples : ndarray of int, shape (n,)
+        Numbers of the examples.
     roots : ndarray, shape (n, C, r)
+        L_i of each of these examples.
     plan : gauss_newton.Plan
         Of the factors of ``(1/N) sum_i J_i^T S_i J_i``.
     """

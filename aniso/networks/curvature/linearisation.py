@@ -13,9 +13,9 @@ from aniso.networks.parameter_blocks import blocks_of
 class Linearisation:
     """Second-order quantities of a network at fixed parameters, by passes of tangents.
 
-    Made by :meth:`aniso.networks.Network.linearise`. This class works in every array library and
+    It is made by :meth:`aniso.networks.Network.linearise`. It works in every array library and
     keeps nothing but diagonals. With NumPy its subclass
-    :class:`aniso.networks.curvature.cached.CachedLinearisation` keeps factors where they pay.
+    :class:`aniso.networks.curvature.cached.CachedLinearisation` keeps factors where they save time.
 
     Parameters
     ----------
@@ -28,6 +28,7 @@ class Linearisation:
     ----------
     network : Network
     theta : array, shape (D,)
+        Point in parameter space.
     strategy : {"factors", "tangents"}
         How Hessian products are formed.
     num_bytes, peak_bytes : int
@@ -246,7 +247,7 @@ class Linearisation:
     # ---- operators
 
     def hessian_operator(self, num_products=0):  # noqa: ARG002
-        """Return H as a SciPy `LinearOperator` with block products.
+        """Return the Hessian H as a SciPy `LinearOperator`; it multiplies blocks (D, K).
 
         Parameters
         ----------
@@ -257,13 +258,13 @@ class Linearisation:
         return self._operator(self.hessian_product, "hessian_diagonal")
 
     def generalized_gauss_newton_operator(self):
-        """Return G as a SciPy `LinearOperator` with block products."""
+        """Return the Gauss-Newton matrix G as a SciPy `LinearOperator` for blocks (D, K)."""
         return self._operator(
             self.generalized_gauss_newton_product, "generalized_gauss_newton_diagonal"
         )
 
     def fisher_operator(self):
-        """Return F as a SciPy `LinearOperator` with block products."""
+        """Return the Fisher matrix F as a SciPy `LinearOperator`; it multiplies blocks (D, K)."""
         return self._operator(self.fisher_product, "fisher_diagonal")
 
     def _operator(self, product, diagonal):

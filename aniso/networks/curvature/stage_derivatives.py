@@ -20,7 +20,10 @@ class UnitDerivatives:
         self.spread = None  # the diagonal matrix of slopes, until another layer mixes it
 
     def accumulate(self, total, follower, adjacent):
-        """Add the products with the deltas of a later stage to `total`."""
+        """Add to `total` the products of the derivative with the deltas of the stage `follower`.
+
+        `adjacent` is true where no other linear layer lies between both stages.
+        """
         delta = np.ascontiguousarray(follower.deltas.T)
         count = len(delta)
         if adjacent:
@@ -30,7 +33,10 @@ class UnitDerivatives:
         accumulate_product(total, weights.reshape(count, -1).T, self.inputs)
 
     def advance(self, follower, table):
-        """Pass the derivative on through the linear layer of the next stage."""
+        """Multiply the derivative by the linear layer and the slopes of the stage `follower`.
+
+        `table` is the matrix of that layer, one row for each output before pooling.
+        """
         if self.spread is None:
             spread = table * self.slope[:, None, :]
         else:
@@ -51,7 +57,10 @@ class PatchDerivatives:
         self.rows = None  # (n, entries, units * own) once another layer has mixed the patches
 
     def accumulate(self, total, follower, adjacent):
-        """Add the products with the deltas of a later stage to `total`."""
+        """Add to `total` the products of the derivative with the deltas of the stage `follower`.
+
+        `adjacent` is true where no other linear layer lies between both stages.
+        """
         if isinstance(self.assembly.layers[follower.position], CONVOLUTIONS):
             self._accumulate_windows(total, follower)
             return
@@ -91,10 +100,13 @@ class PatchDerivatives:
                     total[place * layer.kernel[1] + column] += own
 
     def advance(self, follower, table):
-        """Pass the derivative on through the linear layer of the next stage."""
+        """Multiply the derivative by the linear layer and the slopes of the stage `follower`.
+
+        `table` is the matrix of that layer, one row for each output before pooling.
+        """
         layer = self.assembly.layers[follower.position]
         if isinstance(layer, CONVOLUTIONS):
-            # rows of the convolution's map behind each entry; flat entries take the zero row
+            # row of the convolution's matrix for each entry; flat entries take the zero row
             index = np.where(follower.slope == 0, len(table) - 1, follower.index)
             slope = follower.slope.reshape(self.count, -1)
             rows = table.take(index.reshape(self.count, -1), axis=0)

@@ -1,8 +1,9 @@
 """Hessian and Gauss-Newton products by passes of tangents, for any layers and without a cache.
 
 A block of vectors takes one pass forward with tangents and one pass back (Pearlmutter's
-R-operator). Blocks are as long as the processor's cache and the memory budget allow, or as keeps an
-accelerator busy. See "Hessian beyond Gauss-Newton" in docs/theory/networks.md.
+R-operator). The processor's cache and the memory budget limit the length of a block. On an
+accelerator a block is large enough to use all cores. See "Hessian beyond Gauss-Newton" in
+docs/theory/networks.md.
 """
 
 from array_api_compat import array_namespace
@@ -17,6 +18,7 @@ def products(network, theta, rows, output_matrices, second_order):
     ----------
     network : Network
     theta : ndarray, shape (D,)
+        Point in parameter space.
     rows : ndarray, shape (K, D)
         The vectors.
     output_matrices : callable
@@ -84,7 +86,7 @@ def _linearised(network, parameters, chunk, output_matrices):
 
 
 def blocks(network, count):
-    """Return slices of `count` tangents; those of one slice pass through a chunk together."""
+    """Return slices of ``range(count)``: tangents that pass through a chunk together."""
     in_chunk = network.bytes_per_example * network.chunk_size
     step = max(1, network.data.tangent_bytes // in_chunk)
     return [slice(i, min(i + step, count)) for i in range(0, count, step)]

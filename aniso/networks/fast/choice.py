@@ -17,7 +17,7 @@ _LEAST_INPUTS, _LEAST_OUTPUTS, _LEAST_LENGTH = 16, 48, 4
 def fused(layers, input_shape):
     """Return the layers with every convolution in its fastest form.
 
-    A convolution of few channels with 2x2 pooling behind it becomes one
+    A convolution of few channels, followed by 2x2 pooling, becomes one
     :class:`aniso.networks.fast.pooled.PooledConvolution`, if kernels are compiled. A convolution of
     many channels with a 3x3 kernel becomes a
     :class:`aniso.networks.fast.winograd.WinogradConvolution`. Both compute the same outputs.

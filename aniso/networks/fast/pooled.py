@@ -1,13 +1,13 @@
 """Convolution fused with 2x2 max pooling, for kernels with stride 1.
 
-Forward. A pooling cell contains four outputs of the convolution. Together they see a *tile* of
+Forward. A pooling cell contains four outputs of the convolution. They depend on a *tile* of
 (k + 1) x (k + 1) pixels, k the size of the kernel. One product of a matrix (4 channels, tile) with
 all tiles as columns gives the four outputs of every cell. It takes ((k + 1) / k)^2 times the
 multiplications of the plain convolution, but up to 2.8 times fewer copies. Pooling is then the
 maximum of four contiguous arrays.
 
-Backward. Only the output that won its cell has a non-zero delta: a quarter of the outputs, and half
-of these behind a ReLU. Compiled kernels visit their windows alone.
+Backward. Only the largest output of a cell has a non-zero delta: a quarter of the outputs, and half
+of these after a ReLU. Compiled kernels visit only the windows of these outputs.
 
 :func:`aniso.networks.fast.choice.fused` uses this layer where it is faster.
 """
@@ -121,7 +121,7 @@ class PooledConvolution(Layer):
         return windows.unpadded(images, self.convolution.padding)
 
     def forward(self, parameters, prepared):
-        """Return the maxima of the cells; the memory has the winners, the first of equals."""
+        """Return the maxima of the cells; the memory has their slots, the first of equal ones."""
         weights, biases = parameters
         slots = (self._tiled(weights) @ prepared.columns).reshape(4, len(biases), -1)
         cells = np.empty(slots.shape[1:], slots.dtype)
@@ -131,11 +131,11 @@ class PooledConvolution(Layer):
         return cells.reshape(shape), PooledMemory(prepared, winners.reshape(shape))
 
     def backward(self, parameters, memory, delta):
-        """Return ``W^T delta`` of the winners, summed over the windows that share a pixel."""
+        """Return ``W^T delta`` of the maximal outputs, summed over windows that share a pixel."""
         return _over_blocks(lambda own: self._image_deltas(parameters[0], memory, own), delta)
 
     def gradient(self, memory, delta):
-        """Return the deltas of the winners times their windows, and the sums of delta."""
+        """Return the deltas of the maximal outputs times their windows, and the sums of delta."""
         images, winners = memory.prepared.inputs, memory.winners
         weights = _over_blocks(
             lambda own: self._weight_gradients(images, winners, own, 1)[0], delta
@@ -152,7 +152,7 @@ class PooledConvolution(Layer):
         return np.concatenate([weights.reshape(*biases.shape[:-1], -1), biases], axis=-1)
 
     def tangent(self, parameters, memory, directions, inputs_tangent):
-        """Return the tangents of the winners; the trace is x'."""
+        """Return the tangents of the largest outputs; the trace is the tangent of the inputs."""
         prepared = memory.prepared
         slots = self._tiled(directions[0]) @ prepared.columns
         if inputs_tangent is not None:
@@ -179,7 +179,7 @@ class PooledConvolution(Layer):
         return inputs, (weights, None)
 
     def unit_deltas(self, memory, delta):
-        """Return deltas at the convolution's outputs (O, down, across, n), 0 but for winners."""
+        """Return deltas at the convolution's outputs (O, down, across, n), 0 if not maximal."""
         prepared = memory.prepared
         shape = self.convolution.output_shape(prepared.shape)
         result = np.zeros((*shape, prepared.count), delta.dtype)
@@ -190,7 +190,7 @@ class PooledConvolution(Layer):
         return result
 
     def start_route(self, memory):
-        """Return the number of the output unit that won each cell, (O, down, across, n)."""
+        """Return the number of the maximal output unit of each cell, (O, down, across, n)."""
         prepared = memory.prepared
         height, width = self.convolution.output_shape(prepared.shape)[1:]
         num_outputs = len(memory.winners)
@@ -222,7 +222,7 @@ class PooledConvolution(Layer):
 
 
 class PooledMemory(NamedTuple):
-    """Tiles with the inputs, and the slot that won each cell, (O, down, across, n)."""
+    """Tiles with the inputs, and the slot of the maximum of each cell, (O, down, across, n)."""
 
     prepared: windows.Windows
     winners: np.ndarray

@@ -1,7 +1,8 @@
-"""Compiled kernels of a convolution with 2x2 max pooling behind it.
+"""Compiled kernels of a convolution followed by 2x2 max pooling.
 
-One output in four wins its pooling cell, and behind a ReLU about half of these have delta 0. The
-backward kernels visit the windows with a delta alone: an eighth of all multiplications.
+One output in four is the maximum of its pooling cell, and after a ReLU about half of these have
+delta 0. The backward kernels visit only windows with a non-zero delta: an eighth of all
+multiplications.
 
 A kernel copies the image of an example into *strips*. Strip q holds the columns
 q .. q + kernel width of all rows, channels last. So every window of the convolution is one run of
@@ -12,9 +13,9 @@ entries that are not used.
 All arrays are contiguous:
 
 =======================  ==========================================================================
-images                   (C, H, W, n), padded as the convolution says
+images                   (C, H, W, n), with the padding of the convolution
 cells, deltas, winners   (O, P, Q, n), examples last; a winner is the number ``2 * row + column``
-                         of the slot within its pooling window
+                         of the largest slot of a pooling window
 weights                  (O, padded length), a row over (row, column, channel)
 =======================  ==========================================================================
 """
@@ -38,7 +39,7 @@ PADDING = 16
 def pool(slots, biases, cells, winners):
     """Write maxima of slots (4, O, m) plus biases to cells (O, m), and the winners.
 
-    The first of equal slots wins, and NaN before any number.
+    Of equal slots the first is taken, and a NaN before any number.
     """
     _, num_outputs, count = slots.shape
     for output in range(num_outputs):

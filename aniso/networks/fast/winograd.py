@@ -9,7 +9,7 @@ take 16 multiplications instead of 36. Over all tiles these are sixteen matrix p
 numbers a pixel are copied instead of 9. The formula is linear in g and in d, so that all rules of
 the layer follow from it.
 
-The entries of B, G and A are 0, 1, -1 and 1/2. The result differs from that of the plain
+The entries of B, G and A are 0, 1, -1 and 1/2. The result differs from the plain
 convolution by a few units in the last place. NumPy only;
 :func:`aniso.networks.fast.choice.fused` uses the layer where it is faster.
 
@@ -243,11 +243,11 @@ class WinogradConvolution(Layer):
         return self.convolution.start_route(self._plain_memory(memory))
 
     def unit_patches(self, memory, index):
-        """Return the windows behind output units, as the convolution does."""
+        """Return the input windows of output units, as the convolution does."""
         return self.convolution.unit_patches(self._plain_memory(memory), index)
 
     def input_rows(self, parameters, input_shape):
-        """Return the map of the convolution in its inputs as a matrix."""
+        """Return the convolution as a matrix that acts on flat inputs, (units out, units in)."""
         return self.convolution.input_rows(parameters, input_shape)
 
     # ---- counts

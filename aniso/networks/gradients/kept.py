@@ -1,8 +1,9 @@
 """Per-example gradients kept as factors.
 
-In a dense layer the gradient of example i is the outer product of its deltas and the layer's
-inputs, extended by a 1 for the bias. Deltas and inputs are kept. Gradients of other layers are kept
-as rows. Products, Gram matrices and norms come from these factors; no (N, D) array is formed.
+In a dense layer the gradient of example i is an outer product. Its factors are the deltas, and the
+layer's inputs with an additional 1 for the bias. Deltas and inputs are kept. Gradients of other
+layers are kept as rows. Products, Gram matrices and norms come from these factors; no (N, D) array
+is formed.
 """
 
 import numpy as np
@@ -50,6 +51,7 @@ class GradientFactors(ExampleGradients):
     network : Network
         Of NumPy.
     theta : ndarray, shape (D,)
+        Point in parameter space.
 
     Attributes
     ----------

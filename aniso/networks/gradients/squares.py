@@ -62,7 +62,9 @@ def weighted_squares(deltas, columns, weights):
     Parameters
     ----------
     deltas : array, shape (O, P, n)
+        Deltas at O units, P places and n examples.
     columns : array, shape (Q, P, n)
+        Inputs of the Q weights of a unit, at P places and n examples.
     weights : array, shape (n,)
         Of either sign.
 

@@ -7,7 +7,7 @@ gradient of the example is ``g_i = J_i^T delta_i``. Therefore
     sum_i w_i g_i      = sum_i J_i^T (w_i delta_i)    one backward pass with weighted deltas,
     |g_i|^2, g_i^2                                    one backward pass, layer by layer,
 
-The memory is that of the passes over one chunk of examples, for any N and D.
+The memory is needed for passes over one chunk of examples alone, for any N and D.
 """
 
 from functools import cached_property
@@ -34,6 +34,7 @@ def gradients_at(network, theta):
     ----------
     network : Network
     theta : array, shape (D,)
+        Point in parameter space.
 
     Returns
     -------
@@ -60,7 +61,7 @@ def gradients_at(network, theta):
 class StreamedGradients(ExampleGradients):
     """Gradients g_i of all examples at one theta, recomputed whenever they are needed.
 
-    The interface is that of :class:`aniso.networks.gradients.kept.GradientFactors`, without the
+    The interface agrees with :class:`aniso.networks.gradients.kept.GradientFactors`, except for the
     N x N Gram matrix.
 
     Parameters

@@ -1,6 +1,6 @@
 """Activations, elementwise: value, slope and curvature of each.
 
-Values and slopes equal those of :mod:`aniso.problems.activations`. At a kink the slope is
+Values and slopes agree with :mod:`aniso.problems.activations`. At a kink the slope is
 autograd's. Second derivatives and GELU are defined here.
 """
 
@@ -102,7 +102,7 @@ RULES = {
     "elu": Rule(
         lambda z, xp: xp.where(z > 0, z, xp.expm1(_not_positive(z, xp))),
         lambda z, xp: xp.exp(_not_positive(z, xp)),
-        # at z = 0 the curvature is that of the exponential, as in autograd
+        # at z = 0 the curvature is taken from the exponential side, as in autograd
         lambda z, xp: xp.where(z > 0, _zero(z, xp), xp.exp(_not_positive(z, xp))),
     ),
     "gelu": Rule(

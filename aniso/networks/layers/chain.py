@@ -1,7 +1,7 @@
 """A chain of layers as a part of a layer.
 
 The passes through a whole network (:mod:`aniso.networks.passes`) stop at its first parameters. The
-passes through a chain go on to its inputs, which may be outputs of other layers.
+passes through a chain continue to its inputs, which may be outputs of other layers.
 """
 
 import math
@@ -17,6 +17,7 @@ class Chain:
     Parameters
     ----------
     layers : tuple of Layer
+        Layers in the order of application.
     input_shape : tuple of int
         Shape of one example's inputs.
     """
@@ -136,7 +137,7 @@ class Chain:
         return moved, [array for own in reversed(parts) for array in own]
 
     def second_order_form(self, parameters, trail, directions, inputs_tangent, delta):
-        """Return the sum of the layers' forms, (K,), or None."""
+        """Return the chain's term of ``v^T H v`` beyond Gauss-Newton, (K,); None if it is zero."""
         fixed, _ = self.deltas(parameters, trail, delta)
         split, moving = self._split(parameters), self._split(directions)
         moved, total = inputs_tangent, None
@@ -162,7 +163,7 @@ class Chain:
         return result
 
     def _through(self, split, trail, stop, pull_back):
-        # squares of the layers below, beside those of the layer that has the entries
+        # squares of the layers below, and of the layer that has the entries
         by_layer = self._by_layer
 
         def pulled(units, weights):

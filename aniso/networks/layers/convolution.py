@@ -56,7 +56,7 @@ class Convolution(Layer):
 
     @classmethod
     def examples(cls):
-        """Return cases of the tests: plain, strided and padded, kernel of the size of the image."""
+        """Return test cases: plain, with stride and padding, and a kernel as large as the image."""
         return [
             (cls(2, 2), (1, 3, 4)),
             (cls(3, (3, 2), stride=(2, 1), padding=(1, 0)), (2, 4, 3)),
@@ -252,7 +252,7 @@ class Convolution(Layer):
         return rows.reshape(count * num_windows, -1).take(place, axis=0)
 
     def input_rows(self, parameters, input_shape):
-        """Return the linear map in the inputs as a Toeplitz matrix (units out, units in)."""
+        """Return the Toeplitz matrix that acts on flat inputs, (units out, units in)."""
         weights = parameters[0]
         counts = self.output_shape(input_shape)[1:]
         shape = self._padded_shape(input_shape)

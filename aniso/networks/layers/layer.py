@@ -6,7 +6,7 @@ matrix product. A block of K tangents has a leading axis, (K, \\*shape, n). Rule
 the array API standard. They run in the library and on the device of their arguments.
 
 ===============  ==================================================================================
-rule             what it computes
+rule             result
 ===============  ==================================================================================
 ``forward``      outputs, and a *memory*, which the other rules read
 ``backward``     transposed derivative in the inputs, applied to deltas (..., \\*output_shape, n);
@@ -36,7 +36,7 @@ from aniso.arrays import functions
 
 
 class Layer:
-    """Base class of layers; its defaults are those of a layer without parameters.
+    """Base class of layers; by default a layer has no parameters.
 
     Attributes
     ----------
@@ -45,7 +45,8 @@ class Layer:
     linear_in_parameters : bool
         Whether outputs are linear in all parameters of the layer together.
     routed : bool
-        Whether every output is one of the inputs times a slope; then ``route`` gives both.
+        Whether every output is one of the inputs times a slope. If so, ``route`` returns the index
+        of the input and the slope.
     """
 
     piecewise_linear = True
@@ -143,10 +144,10 @@ class Layer:
         curvatures : array, shape (\*shape, n)
             ``rho''(z) delta``.
         pull_back : callable
-            Of unit deltas at z, (U, \*shape, n), and weights (U, n). It returns two arrays. The
-            first, (U, P) or None, has the weighted sums over examples of squared gradients in the
-            parameters of this layer below z. The second has the deltas at the layer's inputs,
-            (U, \*input_shape, n).
+            Function of unit deltas at z, (U, \*shape, n), and weights (U, n). It returns two
+            arrays. The first, (U, P) or None, has the weighted sums over examples of squared
+            gradients in the parameters of this layer below z. The second has the deltas at the
+            layer's inputs, (U, \*input_shape, n).
         """
         return []
 

@@ -1,4 +1,4 @@
-"""Max pooling over windows, without padding; the first of equal entries wins."""
+"""Max pooling over windows, without padding; the first of equal entries is the maximum."""
 
 import math
 from dataclasses import dataclass
@@ -71,12 +71,12 @@ class MaxPooling(Layer):
         return window_slices(self.size, self.stride, counts)
 
     def plain(self, parameters, inputs):  # noqa: ARG002
-        """Return the maximum of shifted images by autograd's NumPy, examples first."""
+        """Return the maxima of the windows by autograd's NumPy, shape (n, *output_shape)."""
         shifts = [inputs[:, :, rows, columns] for rows, columns in self._windows(inputs.shape[1:])]
         return anp.max(anp.stack(shifts), axis=0)
 
     def forward(self, parameters, prepared):  # noqa: ARG002
-        """Return the maxima; the memory is the number of the largest entry of each window."""
+        """Return the maxima, and as memory the place of the largest entry of each window."""
         xp = array_namespace(prepared)
         windows, where = self._windows(prepared.shape[:-1]), places.device(prepared)
         best = winner = None
@@ -126,12 +126,12 @@ class MaxPooling(Layer):
         return routed_index, routed_slope
 
     def memory_entries(self, input_shape):
-        """Return about twice the number of outputs."""
+        """Return the numbers kept of one example: about two for each output."""
         return 2 * math.prod(self.output_shape(input_shape))
 
 
 class PoolingMemory(NamedTuple):
-    """Shape of one example's inputs, and the number of the largest entry of each window."""
+    """Shape of one example's inputs, and the place of the largest entry of each window."""
 
     shape: tuple
     winner: object

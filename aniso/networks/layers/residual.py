@@ -24,7 +24,7 @@ class Residual(Layer):
     layers : Layer or tuple of Layer
         F, applied one after the other.
     shortcut : Layer or tuple of Layer, optional
-        S, the identity if not given. Outputs of S must have the shape of those of F. If F changes
+        S, the identity if not given. S and F must have outputs of the same shape. If F changes
         the shape of its inputs, ``Convolution(channels, 1, stride=...)`` is the usual S.
 
     Raises
@@ -34,9 +34,9 @@ class Residual(Layer):
 
     Notes
     -----
-    The parameters are those of F, layer by layer, then those of S. A block counts as one layer in
-    quantities by layer. A network with residual blocks has no cached factors of the Hessian; its
-    products are passes of tangents. An activation behind the sum is a layer of the stack.
+    The parameters of F come first, layer by layer, then the parameters of S. A block counts as one
+    layer in quantities by layer. A network with residual blocks has no cached factors of the
+    Hessian; its products are passes of tangents. An activation after the sum is a separate layer.
 
     Examples
     --------
@@ -93,7 +93,7 @@ class Residual(Layer):
         return Chain(self.layers, input_shape), Chain(self.shortcut, input_shape)
 
     def output_shape(self, input_shape):
-        """Return the shape of the outputs of F, which must be that of S."""
+        """Return the shape of the outputs, which must be the same for F and S."""
         main, side = self._branches(input_shape)
         if main.output_shape != side.output_shape:
             raise checks.InputError(
@@ -104,12 +104,12 @@ class Residual(Layer):
         return main.output_shape
 
     def parameter_shapes(self, input_shape):
-        """Return the shapes of F, layer by layer, then those of S."""
+        """Return the parameter shapes of F, layer by layer, then the parameter shapes of S."""
         main, side = self._branches(input_shape)
         return (*main.parameter_shapes, *side.parameter_shapes)
 
     def leaves(self, input_shape):
-        """Return the layers that own the parameters: those of F, then those of S."""
+        """Return the layers that own parameters: first the layers of F, then the layers of S."""
         main, side = self._branches(input_shape)
         return [*main.leaves, *side.leaves]
 
@@ -248,7 +248,7 @@ class Residual(Layer):
         return sum(chain.forward_multiplications for chain in self._branches(input_shape))
 
     def memory_entries(self, input_shape):
-        """Return the numbers that both branches keep, and the sum."""
+        """Return the numbers kept of one example: by both branches, and for their sum."""
         entries = sum(chain.memory_entries for chain in self._branches(input_shape))
         return entries + 2 * math.prod(self.output_shape(input_shape))
 

@@ -22,6 +22,7 @@ class Stack:
     Parameters
     ----------
     layers : tuple of Layer
+        Layers in the order of application.
     input_shape : tuple of int
         Shape of one example's inputs.
 
@@ -199,6 +200,7 @@ class Stack:
         Parameters
         ----------
         rng : numpy.random.Generator
+            Source of the random numbers.
         standard_deviation : float, optional
             If given, weights and biases are normal with this scale, truncated at twice its value
             (0.02 in the published FashionMNIST script). If not, weights and biases of a layer are
@@ -223,6 +225,7 @@ def require_stack(name, value):
     Raises
     ------
     InputError
+        If it is no :class:`Stack`.
     """
     if not isinstance(value, Stack):
         raise checks.InputError(
