@@ -4,6 +4,7 @@ import _thread
 import contextlib
 import multiprocessing
 import multiprocessing.connection
+import multiprocessing.context
 import os
 import signal
 import threading
@@ -19,6 +20,17 @@ _STOP = getattr(signal, "SIGUSR1", signal.SIGTERM)  # Windows has no other
 _REQUESTS = tuple({*interruptions.SIGNALS, _STOP})
 
 
+class _Process(multiprocessing.context.SpawnProcess):
+    """A process that a broken pool can end: workers do not heed SIGTERM between functions."""
+
+    def terminate(self):
+        self.kill()
+
+
+class _Context(multiprocessing.context.SpawnContext):
+    Process = _Process
+
+
 class Processes(ProcessPoolExecutor):
     """A pool of spawned processes with one BLAS thread each.
 
@@ -32,6 +44,7 @@ class Processes(ProcessPoolExecutor):
     The ``with`` block may end by an exception, for instance by Ctrl-C. Then running functions get a
     request to stop, see :mod:`aniso.runs.interruptions`, and the other functions never start. The
     same happens when this process dies. A function that does not stop is killed after two minutes.
+    Where one worker dies, the pool is broken and the others are killed.
 
     Examples
     --------
@@ -41,7 +54,7 @@ class Processes(ProcessPoolExecutor):
     """
 
     def __init__(self, num_processes):
-        context = multiprocessing.get_context("spawn")
+        context = _Context()
         # the workers see when the end of this process is closed, on request or by death
         self.end_of_workers, self.own_end = context.Pipe(duplex=False)
         super().__init__(
