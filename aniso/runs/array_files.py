@@ -34,7 +34,7 @@ def save_arrays(path, arrays, text, *, compressed=True):
     save(buffer, **{_DETAILS: np.array(text)}, **arrays)
     with zipfile.ZipFile(buffer, "a") as archive:
         archive.comment = bytes(_DIGITS)
-    content = buffer.getbuffer()[:-_DIGITS]
+    content = memoryview(buffer.getvalue())[:-_DIGITS]
     with files.atomic_writer(path, "wb") as stream:
         stream.write(content)
         stream.write(_checksum(content))
