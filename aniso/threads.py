@@ -12,7 +12,7 @@ import queue
 import threading
 import weakref
 from collections import deque
-from concurrent.futures import Future
+from concurrent.futures import Future, wait
 
 from aniso import checks
 
@@ -152,11 +152,17 @@ class Workers:
         return self._pool
 
 
+_SECONDS_BETWEEN_LOOKS = 0.5
+
+
 def _taken(begun):
     """Wait for the first task of a deque, remove it and return its result."""
-    result = begun[0].result()
+    task = begun[0]
+    while not task.done():
+        # a signal that another thread received does not end a wait without a limit
+        wait([task], timeout=_SECONDS_BETWEEN_LOOKS)
     begun.popleft()
-    return result
+    return task.result()
 
 
 class _Pool:
