@@ -1,13 +1,52 @@
-"""Closed forms of linear motion: the diffusion, the chain of SGD, and their entropy production."""
+"""Closed forms of linear motion: diffusion, chain of SGD, entropy production, and stability.
+
+============================  ==================================================================
+stability of SGD              `stability_threshold`, `second_moment_growth`,
+                              `directional_threshold`, `threshold_along`
+stability of optimisers       `sharpness_limit`, `adam_preconditioner`, `preconditioned_hessian`,
+                              `preconditioned_sharpness`
+batch sharpness               `batch_sharpness_mean_of_ratios`, `batch_sharpness_ratio_of_means`,
+                              `batch_sharpness_with_shared_hessian`, `batch_sharpness_of_draws`
+============================  ==================================================================
+
+>>> import numpy as np
+>>> from aniso import closed_forms, matrices
+>>> curvatures = matrices.curvatures_from_factors([[2.0, 0.0], [0.0, 1.0]])  # H = diag(2, 1/2)
+>>> round(closed_forms.stability_threshold(curvatures, 1, replacement=True).learning_rate, 12)
+0.5
+"""
 
 import lazy_loader
 
 __getattr__, __dir__, __all__ = lazy_loader.attach(
     __name__,
-    submodules=["chain", "diffusion", "non_equilibrium"],
+    submodules=[
+        "batch_sharpness",
+        "chain",
+        "diffusion",
+        "directional_stability",
+        "non_equilibrium",
+        "optimiser_limits",
+        "stability",
+    ],
     submod_attrs={
         "_eigenbasis": ["check_definite"],
         "_exponential_sums": ["exponential_integral"],
+        "batch_sharpness": [
+            "BatchSharpness",
+            "batch_sharpness_mean_of_ratios",
+            "batch_sharpness_of_draws",
+            "batch_sharpness_ratio_of_means",
+            "batch_sharpness_with_shared_hessian",
+        ],
         "diffusion": ["BeyondQuadraticModel"],
+        "directional_stability": ["directional_threshold", "threshold_along"],
+        "optimiser_limits": [
+            "adam_preconditioner",
+            "preconditioned_hessian",
+            "preconditioned_sharpness",
+            "sharpness_limit",
+        ],
+        "stability": ["StabilityThreshold", "second_moment_growth", "stability_threshold"],
     },
 )

@@ -25,6 +25,7 @@ __getattr__, __dir__, __all__ = lazy_loader.attach(
     submodules=[
         "adam",
         "batch_noise",
+        "batch_sharpness",
         "batches",
         "generator_states",
         "hessian_pairs",
@@ -38,6 +39,7 @@ __getattr__, __dir__, __all__ = lazy_loader.attach(
     ],
     submod_attrs={
         "adam": ["adam_iterates"],
+        "batch_sharpness": ["sample_batch_sharpness"],
         "loop": ["DescentResult", "simulate_descent"],
         "measurements": ["Measurements", "accuracy"],
         "settings": ["Settings", "as_published", "as_stated"],

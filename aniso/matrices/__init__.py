@@ -13,6 +13,7 @@ noise of equal trace        `isotropic_equivalent`, `diagonal_part`, `leading_pa
                             `hessian_part`, `hessian_magnitude_part`, `optimal_noise`
 operators                   `SymmetricOperator`, `GradientCovariance`, `FactoredCovariance`,
                             `DiagonalCovariance`
+Hessians of the examples    `example_curvatures`, `curvatures_from_factors`
 ==========================  ====================================================================
 
 >>> import numpy as np
@@ -30,6 +31,8 @@ __getattr__, __dir__, __all__ = lazy_loader.attach(
         "centred_squares",
         "convention",
         "covariance_arrays",
+        "curvature_span",
+        "curvatures",
         "eigenpairs",
         "exact_traces",
         "factored",
@@ -48,6 +51,8 @@ __getattr__, __dir__, __all__ = lazy_loader.attach(
         "block_alignment": ["BlockAlignment", "alignment_by_block"],
         "convention": ["Convention", "UnknownConvention", "convention_of", "minibatch_scale"],
         "covariance_arrays": ["CovarianceArray"],
+        "curvature_span": ["CurvatureSpan"],
+        "curvatures": ["ExampleCurvatures", "curvatures_from_factors", "example_curvatures"],
         "eigenpairs": ["EigenPairs", "extreme_eigenvalues", "leading_eigenpairs"],
         "factored": ["DiagonalCovariance", "FactoredCovariance"],
         "gradients": ["ArrayGradients", "ExampleGradients", "example_gradients"],

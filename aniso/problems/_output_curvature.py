@@ -10,6 +10,7 @@ from functools import partial
 import numpy as np
 
 from aniso import checks, matrices, memory
+from aniso.arrays import transfer
 
 _CHUNK_BYTES = 128 * 2**20
 
@@ -59,13 +60,45 @@ def fisher(problem, theta, blocks):
     return _through_jacobians(problem, theta, blocks, weights)
 
 
-def _through_jacobians(problem, theta, blocks, weights):
-    num_examples, num_outputs = weights.shape[:2]
+def example_curvatures(problem, theta):
+    """Gauss-Newton matrices of the examples, ``J_i^T S_i J_i``.
+
+    Parameters
+    ----------
+    problem : Problem
+        With outputs; a network may be on another device.
+    theta : array, shape (D,)
+        Point in parameter space.
+
+    Returns
+    -------
+    matrices.ExampleCurvatures
+
+    Raises
+    ------
+    MissingFaculty
+        If the problem has no outputs.
+    AllocationRefused
+        If the Jacobians, 8 N C D bytes, do not fit.
+    """
+    problem, theta = problem.on_host(), transfer.to_numpy(theta)
+    weights = np.asarray(problem.output_hessians(theta), dtype=np.float64)
+    _require_jacobians(*weights.shape[:2], theta.size)
+    jacobians = np.asarray(problem.jacobians(theta), dtype=np.float64)
+    return matrices.curvatures_from_factors(jacobians, weights)
+
+
+def _require_jacobians(num_examples, num_outputs, size):
     memory.require(
-        2 * 8 * num_examples * num_outputs * theta.size,
+        2 * 8 * num_examples * num_outputs * size,
         f"the Jacobians of {num_examples} examples",
         "use problem.subset of fewer examples",
     )
+
+
+def _through_jacobians(problem, theta, blocks, weights):
+    num_examples = len(weights)
+    _require_jacobians(*weights.shape[:2], theta.size)
     jacobians = problem.jacobians(theta)
     # An example without curvature, as one whose output is clipped, takes no part in any product.
     active = weights.any(axis=(1, 2))

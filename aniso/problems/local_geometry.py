@@ -158,6 +158,26 @@ class LocalGeometry:
         """
         return _output_curvature.fisher(self.problem, self.theta, self.blocks)
 
+    @cached_property
+    def example_curvatures(self):
+        """Gauss-Newton matrices ``J_i^T S_i J_i`` of the examples, for the stability of SGD.
+
+        At a minimum with the loss zero they are the Hessians of the examples.
+        :func:`aniso.closed_forms.stability_threshold` takes them.
+
+        Returns
+        -------
+        matrices.ExampleCurvatures
+
+        Raises
+        ------
+        MissingFaculty
+            If the problem has no outputs.
+        AllocationRefused
+            If the Jacobians, 8 N C D bytes, do not fit.
+        """
+        return _output_curvature.example_curvatures(self.problem, self.theta)
+
     # ---- both
 
     def by_block(self):

@@ -1,0 +1,294 @@
+"""Batch sharpness, two quantities that the literature gives one name.
+
+    mean of ratios     E[ g_B^T H_B g_B / |g_B|^2 ]
+    ratio of means     E[ g_B^T H_B g_B ] / E |g_B|^2
+
+g_B and H_B are gradient and Hessian of a batch. Neither is the limit of stability, which is
+``2/eta*`` of :func:`aniso.closed_forms.stability_threshold`. See "Batch sharpness" in
+docs/theory/stability.md.
+"""
+
+import itertools
+import math
+from dataclasses import dataclass
+
+import numpy as np
+
+from aniso import checks
+from aniso.closed_forms.stability import require_curvatures
+from aniso.estimates import Estimate
+from aniso.matrices import alignment, convention, curvature_span, minibatch_scale, operands
+
+
+@dataclass(frozen=True)
+class BatchSharpness:
+    """Both batch sharpnesses, from the same batches.
+
+    Attributes
+    ----------
+    mean_of_ratios : Estimate
+        ``E[g_B^T H_B g_B / |g_B|^2]``.
+    ratio_of_means : Estimate
+        ``E[g_B^T H_B g_B] / E|g_B|^2``.
+    """
+
+    mean_of_ratios: Estimate
+    ratio_of_means: Estimate
+
+
+def batch_sharpness_of_draws(curvatures, square_norms):
+    """Return both batch sharpnesses from independent batches, with standard errors.
+
+    Parameters
+    ----------
+    curvatures, square_norms : array_like, shape (n,)
+        ``g_B^T H_B g_B`` and ``|g_B|^2 > 0`` of each batch, from any framework; n >= 2.
+
+    Returns
+    -------
+    BatchSharpness
+
+    Raises
+    ------
+    InputError
+        If an argument breaks its rule, or a batch has a zero gradient.
+
+    Notes
+    -----
+    The standard error of the ratio of means comes from the residuals ``c_k - R s_k`` (delta
+    method). Its bias is of order 1/n, below the standard error of order ``1/sqrt(n)``.
+
+    Examples
+    --------
+    >>> made = batch_sharpness_of_draws([1.0, 27.0], [1.0, 9.0])
+    >>> made.mean_of_ratios.value, made.ratio_of_means.value
+    (2.0, 2.8)
+    """
+    curvatures = checks.array("curvatures", curvatures, shape=(None,))
+    square_norms = checks.array("square_norms", square_norms, shape=curvatures.shape)
+    count = curvatures.size
+    if count < 2:
+        raise checks.InputError(f"curvatures has {count} entries; expected at least two batches")
+    if not square_norms.min() > 0:
+        raise checks.InputError(
+            f"square_norms has the entry {float(square_norms.min())} at index "
+            f"{int(square_norms.argmin())}; expected positive numbers, because the sharpness along "
+            "a zero gradient is not defined: choose another theta or a larger batch"
+        )
+    ratio = float(curvatures.mean() / square_norms.mean())
+    residuals = curvatures - ratio * square_norms
+    error = float(residuals.std(ddof=1) / (math.sqrt(count) * square_norms.mean()))
+    return BatchSharpness(
+        Estimate.from_samples(curvatures / square_norms), Estimate(ratio, error, count)
+    )
+
+
+def batch_sharpness_with_shared_hessian(hessian, gradient, minibatch_covariance):
+    """Ratio of means where every batch has one Hessian, ``(g^T H g + Tr(HS)) / (|g|^2 + Tr S)``.
+
+    Parameters
+    ----------
+    hessian : array_like (D, D) or LinearOperator
+        H, the same for every batch. The mean Hessian gives the interaction-aware sharpness.
+    gradient : array_like, shape (D,)
+        Mean gradient g.
+    minibatch_covariance : array_like (D, D) or GradientCovariance
+        S, the covariance of the gradient of a batch.
+
+    Returns
+    -------
+    float
+
+    Raises
+    ------
+    InputError
+        If an argument breaks its rule, S has another convention, or all gradients are zero.
+
+    Notes
+    -----
+    Exact: ``E g_B g_B^T = g g^T + S``. The interaction-aware sharpness is of Lee & Jang 2023.
+
+    Examples
+    --------
+    At a minimum it is ``Tr(HS)/Tr S``, here (2 * 1 + 1 * 3)/4:
+
+    >>> batch_sharpness_with_shared_hessian(np.diag([2.0, 1.0]), [0.0, 0.0], np.diag([1.0, 3.0]))
+    1.25
+    """
+    hessian = operands.symmetric("hessian", hessian)
+    gradient = checks.array("gradient", gradient, shape=(hessian.shape[0],))
+    convention.check_stage("minibatch_covariance", minibatch_covariance, "mini-batch")
+    covariance = operands.covariance(
+        "minibatch_covariance", minibatch_covariance, size=hessian.shape[0]
+    )
+    trace = float(np.trace(covariance) if operands.is_dense(covariance) else covariance.trace())
+    square_norm = float(gradient @ gradient) + trace
+    _require_gradients(square_norm)
+    curvature = float(gradient @ (hessian @ gradient)) + alignment(hessian, covariance)
+    return curvature / square_norm
+
+
+def batch_sharpness_ratio_of_means(curvatures, per_example_gradients, batch_size, *, replacement):
+    """Exact ratio of means of all batches, ``E[g_B^T H_B g_B] / E|g_B|^2``.
+
+    Parameters
+    ----------
+    curvatures : ExampleCurvatures
+        Hessians H_i of the examples.
+    per_example_gradients : array_like, shape (N, D)
+        Row i is g_i.
+    batch_size : int
+        B; at most N without replacement.
+    replacement : bool
+        Whether a batch may contain an example twice. No default: the two differ.
+
+    Returns
+    -------
+    float
+
+    Raises
+    ------
+    InputError
+        If an argument breaks its rule, or all gradients are zero.
+
+    Notes
+    -----
+    2 N^2 r D flops in matrix products. The expectation of ``sum_abc g_a^T H_b g_c`` over the draws
+    of a batch needs the means over equal and over different indices alone.
+
+    Examples
+    --------
+    In one dimension with ``g_i = h_i theta`` and single examples, ``E h^3 / E h^2``:
+
+    >>> from aniso.matrices import example_curvatures
+    >>> one = example_curvatures([[[1.0]], [[3.0]]])
+    >>> round(batch_sharpness_ratio_of_means(one, [[1.0], [3.0]], 1, replacement=True), 12)
+    2.8
+    """
+    gradients = _checked(curvatures, per_example_gradients, batch_size, replacement=replacement)
+    count = len(gradients)
+    means = _means_of_three(curvatures, gradients)
+    curvature = _of_three_draws(means, count, batch_size, replacement=replacement)
+    mean = gradients.mean(axis=0)
+    own, other = float(np.mean((gradients**2).sum(axis=1))), float(mean @ mean)
+    if not replacement and count > 1:
+        other = (count * other - own) / (count - 1)
+    square_norm = (own + (batch_size - 1) * other) / batch_size
+    _require_gradients(square_norm)
+    return curvature / square_norm
+
+
+def batch_sharpness_mean_of_ratios(
+    curvatures, per_example_gradients, batch_size, *, replacement, max_batches=20_000
+):
+    """Exact mean of ratios over all batches, ``E[g_B^T H_B g_B / |g_B|^2]``.
+
+    Parameters
+    ----------
+    curvatures, per_example_gradients, batch_size, replacement
+        As for :func:`batch_sharpness_ratio_of_means`.
+    max_batches : int
+        Largest number of different batches that may be enumerated.
+
+    Returns
+    -------
+    float
+
+    Raises
+    ------
+    InputError
+        If an argument breaks its rule, there are more batches, or a batch has a zero gradient.
+
+    Notes
+    -----
+    No closed form exists, so that every batch is visited. For more batches
+    :func:`aniso.descent.sample_batch_sharpness` samples them.
+
+    Examples
+    --------
+    In one dimension with ``g_i = h_i theta`` and single examples, ``E h``:
+
+    >>> from aniso.matrices import example_curvatures
+    >>> one = example_curvatures([[[1.0]], [[3.0]]])
+    >>> round(batch_sharpness_mean_of_ratios(one, [[1.0], [3.0]], 1, replacement=True), 12)
+    2.0
+    """
+    gradients = _checked(curvatures, per_example_gradients, batch_size, replacement=replacement)
+    count = len(gradients)
+    number = math.comb(count + batch_size - 1 if replacement else count, batch_size)
+    if number > checks.integer("max_batches", max_batches, low=1):
+        raise checks.InputError(
+            f"batch_size={batch_size} of N={count} examples makes {number} batches; expected at "
+            f"most max_batches={max_batches}: use descent.sample_batch_sharpness, or raise it"
+        )
+    choose = itertools.combinations_with_replacement if replacement else itertools.combinations
+    total = orders = 0.0
+    for batch in choose(range(count), batch_size):
+        members, repeats = np.unique(batch, return_counts=True)
+        shares = repeats / batch_size
+        gradient = shares @ gradients[members]
+        square_norm = float(gradient @ gradient)
+        if not square_norm > 0:
+            raise checks.InputError(
+                f"the batch of the examples {[int(i) for i in batch]} has a zero gradient, along "
+                "which no sharpness is defined; expected another theta or a larger batch"
+            )
+        images = curvatures.rows[members] @ gradient
+        weights = None if curvatures.weights is None else curvatures.weights[members]
+        turned = curvature_span.weighted(weights, images[:, :, None])[:, :, 0]
+        weight = 1.0 / math.prod(map(math.factorial, repeats.tolist()))  # orders of the draws
+        total += weight * float(shares @ np.einsum("ia,ia->i", images, turned)) / square_norm
+        orders += weight
+    return total / orders
+
+
+def _checked(curvatures, per_example_gradients, batch_size, *, replacement):
+    """Return the gradients, shape (N, D)."""
+    require_curvatures(curvatures)
+    shape = (curvatures.num_examples, curvatures.num_parameters)
+    gradients = checks.array("per_example_gradients", per_example_gradients, shape=shape)
+    minibatch_scale(shape[0], batch_size, replacement=replacement)  # refuses a size out of range
+    return gradients
+
+
+def _means_of_three(curvatures, gradients):
+    """Means of ``g_i^T H_i g_i``, ``g_i^T H_j g_i``, ``g_i^T H_i g_j`` and ``g_i^T H_j g_k``.
+
+    The indices i, j and k are independent, and each runs over all examples.
+    """
+    rows, weights, count = curvatures.rows, curvatures.weights, len(gradients)
+    own = np.einsum("iad,id->ia", rows, gradients)
+    left = curvature_span.weighted(weights, own[:, :, None])[:, :, 0]
+    at_mean = rows @ gradients.mean(axis=0)
+    around_mean = curvature_span.weighted(weights, at_mean[:, :, None])[:, :, 0]
+    outer = 0.0
+    for start, stop in operands.ranges(count, rows.shape[0] * rows.shape[1]):
+        images = rows @ gradients[start:stop].T
+        outer += float(np.vdot(images, curvature_span.weighted(weights, images)))
+    return (
+        float(np.vdot(left, own)) / count,
+        outer / count**2,
+        float(np.vdot(left, at_mean)) / count,
+        float(np.vdot(around_mean, at_mean)) / count,
+    )
+
+
+def _of_three_draws(means, count, size, *, replacement):
+    """Return ``E[g_B^T H_B g_B]`` of batches of `size` draws from the means over all indices."""
+    one, outer, inner, free = means
+    if not replacement and count > 1:
+        # the same means over indices that differ
+        if count > 2:
+            free = count**2 * free - count * (outer + 2 * inner) + 2 * one
+            free /= (count - 1) * (count - 2)
+        outer, inner = ((count * mean - one) / (count - 1) for mean in (outer, inner))
+    pairs = (size - 1) * (outer + 2 * inner)
+    return (one + pairs + (size - 1) * (size - 2) * free) / size**2
+
+
+def _require_gradients(square_norm):
+    if not square_norm > 0:
+        raise checks.InputError(
+            "every gradient is zero, so that no direction has a batch sharpness; expected a theta "
+            "at which examples have gradients"
+        )

@@ -1,0 +1,113 @@
+"""Stability of SGD along one direction: an upper bound on the threshold of the learning rate.
+
+Along a unit vector u let ``h_i = u^T H_i u`` have the mean a and the variance s^2, and let
+``w^2 = u^T H^2 u - a^2``. The second moment ``M = u u^T`` in the Rayleigh quotient of the exact
+threshold gives
+
+    eta* <= 2 a / (a^2 + p s^2)                                            plain SGD
+    eta* <= 2 a (1 - b) / (p s^2 + a^2 (1 - b)/(1 + b) - 2 b w^2/(1 - b^2))    heavy ball
+
+with p = 1/B, or (N - B)/(B (N - 1)) without replacement, and the momentum b. Where the denominator
+is not positive the direction bounds nothing. See "Stability along one direction" in
+docs/theory/stability.md.
+"""
+
+import math
+
+import numpy as np
+
+from aniso import checks
+from aniso.closed_forms.stability import checked_momentum, require_curvatures
+from aniso.matrices import minibatch_scale
+
+
+def directional_threshold(curvatures, direction, batch_size, *, replacement, momentum=0.0):
+    """Upper bound on the threshold of SGD from one direction, ``2 a / (a^2 + p s^2)``.
+
+    Parameters
+    ----------
+    curvatures : ExampleCurvatures
+        Hessians H_i of the examples.
+    direction : array_like, shape (D,)
+        u, of any length but zero.
+    batch_size : int
+        B; at most N without replacement.
+    replacement : bool
+        Whether a batch may contain an example twice. No default: the two differ.
+    momentum : float
+        Momentum b of the heavy ball, 0 <= b < 1.
+
+    Returns
+    -------
+    float
+        At least the exact threshold; inf where the direction gives no bound.
+
+    Raises
+    ------
+    InputError
+        If an argument breaks its rule, or the mean curvature along u is not positive.
+
+    Examples
+    --------
+    >>> from aniso.matrices import example_curvatures
+    >>> one = example_curvatures([[[1.0]], [[3.0]]])  # a = 2, s^2 = 1
+    >>> directional_threshold(one, [1.0], 1, replacement=True)
+    0.8
+    """
+    require_curvatures(curvatures)
+    along = curvatures.along(direction)
+    unit = np.asarray(direction, dtype=float) / np.linalg.norm(direction)
+    image = curvatures.mean_product(unit)
+    spread = float(np.linalg.norm(image - (unit @ image) * unit) ** 2)
+    return threshold_along(
+        along, batch_size, replacement=replacement, momentum=momentum, spread=spread
+    )
+
+
+def threshold_along(example_curvatures_along, batch_size, *, replacement, momentum=0.0, spread=0.0):
+    """Threshold from the curvatures of the examples along one direction.
+
+    In one dimension, and along an eigenvector that all H_i share, it is the exact threshold. Along
+    any other direction it is an upper bound.
+
+    Parameters
+    ----------
+    example_curvatures_along : array_like, shape (N,)
+        ``h_i = u^T H_i u``, of any framework.
+    batch_size, replacement, momentum
+        As for :func:`directional_threshold`.
+    spread : float
+        ``w^2 = u^T H^2 u - a^2 >= 0``, zero for an eigenvector u of H. Only momentum needs it.
+
+    Returns
+    -------
+    float
+
+    Raises
+    ------
+    InputError
+        If an argument breaks its rule, or the mean curvature is not positive.
+
+    Examples
+    --------
+    Without noise the heavy ball is stable up to ``2 (1 + b) / a``:
+
+    >>> threshold_along([2.0, 2.0], 1, replacement=True, momentum=0.5)
+    1.5
+    """
+    along = checks.array("example_curvatures_along", example_curvatures_along, shape=(None,))
+    if along.size == 0:
+        raise checks.InputError("example_curvatures_along is empty; expected N >= 1 numbers")
+    fraction = minibatch_scale(along.size, batch_size, replacement=replacement)
+    momentum = checked_momentum(momentum)
+    spread = checks.number("spread", spread, low=0)
+    mean = float(along.mean())
+    if not mean > 0:
+        raise checks.InputError(
+            f"the mean curvature along the direction is {mean:.6g}; expected a positive one, "
+            "because otherwise the direction has no threshold"
+        )
+    noise = fraction * float(np.mean((along - mean) ** 2))
+    excess = noise + mean**2 * (1 - momentum) / (1 + momentum)
+    excess -= 2 * momentum * spread / (1 - momentum**2)
+    return 2 * mean * (1 - momentum) / excess if excess > 0 else math.inf
