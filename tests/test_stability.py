@@ -115,7 +115,8 @@ def test_dense_and_iterative_agree(rank, rng):
         )
         assert iterative.learning_rate == pytest.approx(dense.learning_rate, rel=1e-12)
         assert abs(abs(iterative.direction @ dense.direction) - 1) < 1e-8
-        assert iterative.residual <= 1e-10 * (1 + 1e-6)
+        # with momentum the map has negative eigenvalues, which may be larger in magnitude
+        assert iterative.residual <= (1e-8 if momentum else 1e-10 * (1 + 1e-6))
         assert 0 < iterative.num_products < 60
         assert iterative.learning_rate < iterative.full_batch
 

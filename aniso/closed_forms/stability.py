@@ -113,7 +113,8 @@ def stability_threshold(
         "dense": the map is formed as a matrix of n (n + 1)/2 rows. "iterative": Lanczos with
         products of n x n matrices. "auto": dense up to n = 23.
     tolerance : float, optional
-        Largest relative residual of the eigenpair; 1e-10 if not given.
+        Largest residual of the eigenpair, relative to the norm of the map, which is mu unless
+        there is momentum or an indefinite H_i; 1e-10 if not given.
     max_products : int
         Bound on the iteration.
 
