@@ -16,6 +16,8 @@ from aniso.langevin import (
     regions,
 )
 from aniso.matrices import (
+    curvatures_from_factors,
+    example_curvatures,
     factored,
     gradient_covariance,
     indicators,
@@ -89,6 +91,10 @@ def of_geometry(at):
     return at.gradient, at.noise.to_dense(), products(at.hessian), at.theta
 
 
+def of_curvatures(curvatures):
+    return curvatures.mean_product(np.ones(SIZE)), curvatures.along(np.ones(SIZE)), curvatures.rows
+
+
 def of_drift(drift):
     return drifts.at(drift, np.full(drift.dimension, 0.3)), drift.hessian
 
@@ -153,6 +159,16 @@ def region_function(theta, parameters, out):
 
 # name: arrays that the caller has, what is made of them, what is read of it
 MAKERS = {
+    "ExampleCurvatures of factors": (
+        lambda rng: (rng.standard_normal((4, 2, SIZE)), np.tile(np.eye(2), (4, 1, 1))),
+        curvatures_from_factors,
+        of_curvatures,
+    ),
+    "ExampleCurvatures": (
+        lambda rng: (np.array([symmetric(rng), symmetric(rng)]),),
+        example_curvatures,
+        of_curvatures,
+    ),
     "AutogradProblem": (data, lambda x, y: AutogradProblem(logistic, x, y), of_objective),
     "AutogradModel": (
         data,

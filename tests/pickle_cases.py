@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from aniso import datasets, descent, langevin, networks, threads
+from aniso import closed_forms, datasets, descent, langevin, networks, threads
 from aniso.arrays import places
 from aniso.datasets import sets
 from aniso.descent import batches, run_state
@@ -38,6 +38,7 @@ from aniso.langevin import (
     two_basin_dynamics,
 )
 from aniso.matrices import (
+    curvatures_from_factors,
     eigenpairs,
     factored,
     gradient_covariance,
@@ -346,6 +347,22 @@ CASES = {
         product_and_trace,
     ),
     "commutator": Case(lambda: indicators.Commutator(COVARIANCE, np.diag([1.0, 2.0])), product),
+    "example curvatures": Case(
+        lambda: curvatures_from_factors([VECTOR, VECTOR[::-1]]), lambda c: c.mean_product(VECTOR)
+    ),
+    "span of curvatures": Case(
+        lambda: curvatures_from_factors([VECTOR]).span, lambda span: span.eigenvalues
+    ),
+    "stability threshold": Case(
+        lambda: closed_forms.stability_threshold(
+            curvatures_from_factors([VECTOR, VECTOR[::-1]]), 1, replacement=True
+        ),
+        lambda threshold: threshold.direction,
+    ),
+    "batch sharpness": Case(
+        lambda: closed_forms.batch_sharpness_of_draws([1.0, 2.0], [1.0, 1.0]),
+        lambda sharpness: sharpness.ratio_of_means.value,
+    ),
     "eigenpairs": Case(lambda: eigenpairs.leading_eigenpairs(COVARIANCE, 1), lambda p: p.vectors),
     "block eigenpairs": Case(
         lambda: eigenpairs.leading_eigenpairs(COVARIANCE, 1, method="block"), lambda p: p.values
@@ -547,6 +564,7 @@ NEVER_HELD = (
         "Work": "how the cells of one run are computed",
         "RecordedNode": "an operation of a loss while its gradients are formed",
         "Run": "an experiment of langevin between its checks and its cells",
+        "PackedMap": "the map of second moments while its eigenvalue is computed",
         "Rule": "an entry of a table in its module",
         "Stage": "a layer during one pass",
         "Processes": "a pool of processes while units run",

@@ -58,6 +58,7 @@ def test_every_operator_and_everything_at_a_theta_is_among_the_makers():
         "_Counted": "lives within a call",
         "_Deflated": "lives within a call",
         "_RealOperator": "wraps an operator that its caller gave",
+        "PackedMap": "lives within a call",
         "InjectedNoise": "lives within a step",
         "_HessianOperator": "reads the theta of its geometry",
         "_NetworkMatrix": "reads the theta of its geometry",
