@@ -16,7 +16,7 @@ Packages, in the order of their imports
   aniso.runs           run directories, executors, interruptions
   aniso.datasets       FashionMNIST, CIFAR-10, SVHN
   aniso.matrices       Hessian and gradient covariance: alignment, spectra
-  aniso.closed_forms   moments of SGD and of its diffusion on a quadratic loss
+  aniso.closed_forms   moments and stability of SGD on a quadratic loss
   aniso.problems       losses, and problems of your own
   aniso.networks       layer networks with exact curvature and gradient noise
   aniso.langevin       simulated ensembles of stochastic motion

@@ -15,6 +15,7 @@ GROUPS = {
     "proposition3": "aniso.propositions.proposition3",
     "dynamics": "aniso.propositions.dynamics",
     "curvature": "aniso.propositions.network_claims",
+    "stability": "aniso.propositions.stability",
 }
 
 
