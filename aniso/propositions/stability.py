@@ -11,23 +11,19 @@ from aniso.propositions.settings import Task
 
 TITLE = "Stability: the exact threshold of SGD, bounds, batch sharpness and optimisers"
 
-LEGEND = (
-    symbols.shared("θ", "N", "D", "E", "H")
-    | {
-        "H_i": "Hessian of the loss of example i",
-        "H_B": "mean Hessian of a batch",
-        "B": "batch size",
-        "g_B": "gradient of a batch",
-        "η, η*": "learning rate, and its exact threshold",
-        "ρ": "spectral radius of the map of second moments in one step, by enumeration",
-        "β": "momentum",
-        "u": "a direction",
-        "h": "curvature of an example in one dimension",
-        "λ": "eigenvalue of the preconditioned Hessian",
-        "r": "rank of each H_i",
-    }
-    | symbols.shared("SGD", "ε")
-)
+LEGEND = symbols.shared("θ", "N", "D", "E", "H") | {
+    "H_i": "Hessian of the loss of example i",
+    "H_B": "mean Hessian of a batch",
+    "B": "batch size",
+    "g_B": "gradient of a batch",
+    "η, η*": "learning rate, and its exact threshold",
+    "ρ": "spectral radius of the map of second moments in one step, by enumeration",
+    "β": "momentum",
+    "u": "a direction",
+    "h": "curvature of an example in one dimension",
+    "λ": "eigenvalue of the preconditioned Hessian",
+    "r": "rank of each H_i",
+}
 
 _STABILITY = "docs/theory/stability.md"
 _THRESHOLD = f"{_STABILITY}, Mean-square threshold of SGD"
