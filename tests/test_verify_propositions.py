@@ -114,6 +114,17 @@ def test_wrong_arguments_end_with_status_two_before_any_work(arguments, message,
     assert message in capsys.readouterr().err
 
 
+def test_groups_on_request_run_only_where_they_are_named(planned, capsys):
+    planned(lambda: [one_check(2.0)])
+    title = propositions.title("stability")
+    assert command.main([]) == 0
+    shown = capsys.readouterr().out
+    assert propositions.title("curvature") in shown
+    assert title not in shown
+    assert command.main(["--only", "stability"]) == 0
+    assert title in capsys.readouterr().out
+
+
 def test_outputs_that_cannot_be_written_are_refused_before_any_work(tmp_path, planned, capsys):
     planned(lambda: pytest.fail("work was done"))
     (tmp_path / "file").write_text("kept")

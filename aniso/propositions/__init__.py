@@ -1,7 +1,8 @@
 """Checks of the theory: Definition 1, Propositions 1 to 3, the dynamics and the networks.
 
 `GROUPS` names the groups of the verification command in their order. The module of a group has
-``TITLE``, ``LEGEND`` and ``tasks(settings)``; one line in `GROUPS` adds it.
+``TITLE``, ``LEGEND`` and ``tasks(settings)``; one line in `GROUPS` adds it. A group in `ON_REQUEST`
+runs where ``--only`` names it.
 """
 
 import importlib
@@ -17,6 +18,8 @@ GROUPS = {
     "curvature": "aniso.propositions.network_claims",
     "stability": "aniso.propositions.stability",
 }
+ON_REQUEST = ("stability",)
+"""Groups that are not part of a run of all groups."""
 
 
 def tasks(group, settings):
