@@ -60,7 +60,7 @@ class CurvatureSpan:
 
         Notes
         -----
-        A product with a triangle, n^2 R flops, and n^2 R flops for r = 1, else twice as many.
+        Two products with a triangle, 2 n^2 R flops.
         """
         count, rank, dimension = self.coordinates.shape
         rows = self.coordinates.reshape(count * rank, dimension)
@@ -75,7 +75,9 @@ class CurvatureSpan:
         inner += inner.transpose(0, 2, 1)
         if self.weights is not None:
             inner = self.weights @ inner @ self.weights
-        return rows.T @ (inner @ self.coordinates).reshape(rows.shape) / count
+        values, vectors = np.linalg.eigh(inner)
+        turned = vectors.transpose(0, 2, 1) @ self.coordinates
+        return _signed_gram(turned.reshape(rows.shape), values.reshape(-1) / count)
 
     def __repr__(self):
         ends = "" if self.dimension == 0 else f", largest eigenvalue {self.eigenvalues[-1]:.6g}"

@@ -31,6 +31,10 @@ class ExampleCurvatures:
     ----------
     rows, weights
         As given, read-only.
+
+    Notes
+    -----
+    Holds 8 N r D bytes.
     """
 
     def __init__(self, rows, weights=None):
@@ -193,8 +197,7 @@ def example_curvatures(hessians):
     order = order[:, :rank]
     values = np.take_along_axis(values, order, axis=1)
     rows = np.take_along_axis(vectors, order[:, None, :], axis=2).transpose(0, 2, 1)
-    weights = values[:, :, None] * np.eye(rank)
-    return ExampleCurvatures(checks.frozen(np.ascontiguousarray(rows)), checks.frozen(weights))
+    return _with_roots(np.ascontiguousarray(rows), values[:, :, None] * np.eye(rank))
 
 
 def curvatures_from_factors(factors, weights=None):
@@ -210,6 +213,8 @@ def curvatures_from_factors(factors, weights=None):
     Returns
     -------
     ExampleCurvatures
+        Where every S_i is positive semi-definite, their roots are multiplied into the factors, and
+        `weights` is None.
 
     Raises
     ------
@@ -244,4 +249,15 @@ def curvatures_from_factors(factors, weights=None):
     if rank > 1:
         for index, weight in enumerate(weights):
             checks.symmetric_matrix(f"weights[{index}]", weight)
-    return ExampleCurvatures(rows, weights)
+    return _with_roots(rows, weights)
+
+
+def _with_roots(rows, weights):
+    """Return curvatures ``(L_i^T F_i)^T (L_i^T F_i)``, ``S_i = L_i L_i^T``, where these exist."""
+    values, vectors = np.linalg.eigh(weights)
+    limit = 8 * values.shape[1] * np.finfo(np.float64).eps * np.abs(values).max(axis=1)
+    if (values < -limit[:, None]).any():
+        return ExampleCurvatures(rows, weights)
+    rank = max(1, int((values > limit[:, None]).sum(axis=1).max()))
+    roots = vectors[:, :, -rank:] * np.sqrt(np.maximum(values[:, None, -rank:], 0.0))
+    return ExampleCurvatures(checks.frozen(roots.transpose(0, 2, 1) @ rows))
