@@ -3,6 +3,7 @@
 import itertools
 
 import numpy as np
+import scipy.optimize
 
 
 def batches(num_examples, batch_size, replacement):
@@ -42,3 +43,22 @@ def hessians_of(rows, weights=None):
     rows = rows[:, None, :] if rows.ndim == 2 else rows
     weights = np.tile(np.eye(rows.shape[1]), (len(rows), 1, 1)) if weights is None else weights
     return np.array([f.T @ s @ f for f, s in zip(rows, weights, strict=True)])
+
+
+def threshold_by_roots(rows, fraction):
+    """Threshold of ``H_i = f_i f_i^T``, by a matrix of N x N numbers that depends on the rate.
+
+    ``2 C - eta (1 - p) H x H - eta (p/N) V V^T`` is singular, V the columns ``f_i x f_i``, where
+    ``eta (p/N) V^T (2 C - eta (1 - p) H x H)^{-1} V`` has the largest eigenvalue 1.
+    """
+    count = len(rows)
+    left, singular, _ = np.linalg.svd(rows, full_matrices=False)
+    coordinates, values = left * singular, singular**2 / count
+    pairs = coordinates[:, None, :] * coordinates
+
+    def excess(rate):
+        weights = values[:, None] + values - rate * (1 - fraction) * np.outer(values, values)
+        matrix = np.einsum("abi,ij,abj->ab", pairs, 1 / weights, pairs, optimize=True)
+        return rate * fraction / count * np.linalg.eigvalsh(matrix)[-1] - 1
+
+    return scipy.optimize.brentq(excess, 1e-9, (2 - 1e-9) / values[0], xtol=1e-15, rtol=1e-14)

@@ -2,9 +2,9 @@
 
 import numpy as np
 import pytest
-from reference_stability import hessians_of, spectral_radius
+from reference_stability import batches, hessians_of, spectral_radius, threshold_by_roots
 
-from aniso import checks
+from aniso import checks, memory
 from aniso.closed_forms import second_moment_growth, stability, stability_threshold
 from aniso.estimates import NotConverged
 from aniso.matrices import curvatures_from_factors, example_curvatures
@@ -121,6 +121,29 @@ def test_dense_and_iterative_agree(rank, rng):
         assert iterative.learning_rate < iterative.full_batch
 
 
+def test_the_iteration_agrees_with_the_root_of_another_matrix(rng):
+    count = 60
+    rows = rng.standard_normal((count, 300)) * np.arange(1, 301) ** -0.6
+    curvatures = curvatures_from_factors(rows)
+    for size, replacement in ((1, True), (8, False)):
+        fraction = 1 / size if replacement else (count - size) / (size * (count - 1))
+        made = stability_threshold(curvatures, size, replacement=replacement)
+        assert made.learning_rate == pytest.approx(threshold_by_roots(rows, fraction), rel=1e-10)
+
+
+def test_a_running_mean_has_the_threshold_of_the_heavy_ball_over_one_minus_momentum(rng):
+    curvatures, hessians = single_rows(rng)
+    beta, size, identity = 0.6, 2, np.eye(3)
+    ball = stability_threshold(curvatures, size, replacement=False, momentum=beta).learning_rate
+    rate, total = ball / (1 - beta), 0.0
+    chosen = batches(NUM_EXAMPLES, size, False)
+    for batch in chosen:  # the state is theta and the running mean
+        mean = np.hstack([(1 - beta) * hessians[batch].mean(axis=0), beta * identity])
+        step = np.vstack([np.hstack([identity, 0 * identity]) - rate * mean, mean])
+        total = total + np.kron(step, step)
+    assert abs(np.abs(np.linalg.eigvals(total / len(chosen))).max() - 1) < CONDITIONS
+
+
 def test_directions_that_no_example_bends_change_nothing(rng):
     rows = rng.standard_normal((3, 2))
     padded = np.concatenate([rows, np.zeros((3, 5))], axis=1)
@@ -224,3 +247,9 @@ def test_an_iteration_that_stops_early_is_no_result(rng):
     with pytest.raises(NotConverged, match="within 3 products") as caught:
         stability_threshold(curvatures, 1, replacement=True, method="iterative", max_products=3)
     assert caught.value.partial.residuals[0] > 0
+
+
+def test_a_span_that_does_not_fit_is_refused(monkeypatch):
+    monkeypatch.setattr(memory, "available_bytes", lambda: 1000)
+    with pytest.raises(memory.AllocationRefused, match="the span of 20 factors of 30 parameters"):
+        stability_threshold(curvatures_from_factors(np.ones((20, 30))), 1, replacement=True)
