@@ -12,7 +12,7 @@ from scipy.sparse.linalg import LinearOperator, aslinearoperator
 
 import aniso
 from aniso import checks, escape, networks
-from aniso.closed_forms import chain, diffusion, non_equilibrium
+from aniso.closed_forms import batch_sharpness, chain, diffusion, non_equilibrium
 from aniso.escape import (
     efficiency,
     kramers,
@@ -166,6 +166,10 @@ FUNCTIONS = {
     ),
     chain.chain_stationary_escaping_efficiency: (
         lambda c: chain.chain_stationary_escaping_efficiency(HESSIAN, c, 0.1),
+        "mini-batch",
+    ),
+    batch_sharpness.batch_sharpness_with_shared_hessian: (
+        lambda c: batch_sharpness.batch_sharpness_with_shared_hessian(HESSIAN, START, c),
         "mini-batch",
     ),
     non_equilibrium.entropy_production: (

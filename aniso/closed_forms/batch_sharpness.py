@@ -17,7 +17,14 @@ import numpy as np
 from aniso import checks
 from aniso.closed_forms.stability import require_curvatures
 from aniso.estimates import Estimate
-from aniso.matrices import alignment, convention, curvature_span, minibatch_scale, operands
+from aniso.matrices import (
+    alignment,
+    convention,
+    curvature_span,
+    exact_traces,
+    minibatch_scale,
+    operands,
+)
 
 
 @dataclass(frozen=True)
@@ -121,8 +128,7 @@ def batch_sharpness_with_shared_hessian(hessian, gradient, minibatch_covariance)
     covariance = operands.covariance(
         "minibatch_covariance", minibatch_covariance, size=hessian.shape[0]
     )
-    trace = float(np.trace(covariance) if operands.is_dense(covariance) else covariance.trace())
-    square_norm = float(gradient @ gradient) + trace
+    square_norm = float(gradient @ gradient) + exact_traces.trace(covariance)
     _require_gradients(square_norm)
     curvature = float(gradient @ (hessian @ gradient)) + alignment(hessian, covariance)
     return curvature / square_norm

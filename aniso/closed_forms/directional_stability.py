@@ -51,7 +51,7 @@ def directional_threshold(curvatures, direction, batch_size, *, replacement, mom
     --------
     >>> from aniso.matrices import example_curvatures
     >>> one = example_curvatures([[[1.0]], [[3.0]]])  # a = 2, s^2 = 1
-    >>> directional_threshold(one, [1.0], 1, replacement=True)
+    >>> round(directional_threshold(one, [1.0], 1, replacement=True), 12)
     0.8
     """
     require_curvatures(curvatures)

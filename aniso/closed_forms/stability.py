@@ -152,7 +152,8 @@ def stability_threshold(
     >>> one = example_curvatures([[[1.0]], [[3.0]]])
     >>> round(stability_threshold(one, 1, replacement=True).learning_rate, 12)
     0.8
-    >>> stability_threshold(one, 2, replacement=False).learning_rate  # the full batch, 2/a
+    >>> full = stability_threshold(one, 2, replacement=False)  # the full batch, 2/a
+    >>> round(full.learning_rate, 12)
     1.0
     """
     fraction, span = _checked(curvatures, batch_size, replacement)

@@ -176,7 +176,7 @@ def example_curvatures(hessians):
     Examples
     --------
     >>> curvatures = example_curvatures([[[1.0]], [[3.0]]])
-    >>> curvatures.along([1.0])
+    >>> curvatures.along([1.0]).round(12)
     array([1., 3.])
     >>> curvatures
     <ExampleCurvatures: N = 2, D = 1, rank <= 1 each>
