@@ -32,7 +32,8 @@ class StabilityThreshold:
     Attributes
     ----------
     learning_rate : float
-        eta*; above it the second moment grows without bound.
+        eta*, the end of the stable range. Without momentum the second moment grows without bound
+        at every larger rate.
     error_bound : float
         The exact value lies between ``learning_rate - error_bound`` and ``learning_rate``, up to
         rounding. It comes from the measured residual of the eigenpair.
@@ -173,13 +174,8 @@ def stability_threshold(
         value, residual, num_products = 2 * (1 - momentum) / full_batch, 0.0, 0
         moment = np.diag(np.eye(len(values))[-1])
     else:
-        pairs = _leading(
-            operator,
-            operator.packed(np.diag(1 / scales.diagonal())),
-            method,
-            tolerance,
-            max_products,
-        )
+        start = operator.packed(np.diag(1 / scales.diagonal()))  # M = I
+        pairs = _leading(operator, start, method, tolerance, max_products)
         value, num_products = float(pairs.values[0]), pairs.num_products
         residual = float(pairs.residuals[0]) / value
         moment = operator.unpacked(pairs.vectors[:, 0]) * scales
