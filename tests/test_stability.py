@@ -7,7 +7,11 @@ from reference_stability import batches, hessians_of, spectral_radius, threshold
 from aniso import checks, memory
 from aniso.closed_forms import second_moment_growth, stability, stability_threshold
 from aniso.estimates import NotConverged
-from aniso.matrices import curvatures_from_factors, example_curvatures
+from aniso.matrices import (
+    curvatures_from_factors,
+    curvatures_from_kernel,
+    example_curvatures,
+)
 
 NUM_EXAMPLES = 4
 SAMPLINGS = [(size, True) for size in (1, 2, 3)] + [(size, False) for size in (1, 2, 3, 4)]
@@ -131,6 +135,20 @@ def test_the_iteration_agrees_with_the_root_of_another_matrix(rng):
         assert made.learning_rate == pytest.approx(threshold_by_roots(rows, fraction), rel=1e-10)
 
 
+@pytest.mark.parametrize("rank", [1, 2])
+def test_the_scalar_products_of_the_factors_decide(rank, rng):
+    rows = rng.standard_normal((5, rank, 50))
+    weights = np.array([np.diag(rng.uniform(0.5, 2.0, rank)) for _ in range(5)])
+    kernel = np.einsum("iad,jbd->iajb", rows, rows)
+    kernel = kernel[:, 0, :, 0] if rank == 1 else kernel
+    for size, momentum in ((1, 0.0), (3, 0.5)):
+        options = {"replacement": False, "momentum": momentum}
+        expected = stability_threshold(curvatures_from_factors(rows, weights), size, **options)
+        made = stability_threshold(curvatures_from_kernel(kernel, weights), size, **options)
+        assert made.learning_rate == pytest.approx(expected.learning_rate, rel=1e-10)
+        assert made.dimension == 5 * rank
+
+
 def test_a_running_mean_has_the_threshold_of_the_heavy_ball_over_one_minus_momentum(rng):
     curvatures, hessians = single_rows(rng)
     beta, size, identity = 0.6, 2, np.eye(3)
@@ -192,6 +210,7 @@ def test_one_example_with_all_the_curvature():
 @pytest.mark.parametrize(
     ("curvatures", "message"),
     [
+        (curvatures_from_kernel(np.zeros((2, 2))), "every example's Hessian is zero"),
         (curvatures_from_factors(np.zeros((2, 3))), "every example's Hessian is zero"),
         (example_curvatures([[[1.0]], [[-3.0]]]), "negative eigenvalue -1"),
         (
@@ -231,6 +250,8 @@ def test_arguments_that_break_their_rule_are_refused(arguments, message):
             lambda: curvatures_from_factors(np.ones((1, 2, 2)), [[[1.0, 2.0], [0.0, 1.0]]]),
             r"weights\[0\] is not symmetric",
         ),
+        (lambda: curvatures_from_kernel(np.ones((2, 3))), "kernel has shape"),
+        (lambda: curvatures_from_kernel([[1.0, 2.0], [2.0, 1.0]]), "kernel is not positive semi"),
         (lambda: example_curvatures(np.eye(2)), "hessians has shape"),
         (lambda: example_curvatures([[[1.0, 2.0], [0.0, 1.0]]]), r"hessians\[0\] is not symmetric"),
         (lambda: example_curvatures([[[1.0]]]).along([0.0]), "direction is zero"),

@@ -13,7 +13,8 @@ noise of equal trace        `isotropic_equivalent`, `diagonal_part`, `leading_pa
                             `hessian_part`, `hessian_magnitude_part`, `optimal_noise`
 operators                   `SymmetricOperator`, `GradientCovariance`, `FactoredCovariance`,
                             `DiagonalCovariance`
-Hessians of the examples    `example_curvatures`, `curvatures_from_factors`
+Hessians of the examples    `example_curvatures`, `curvatures_from_factors`,
+                            `curvatures_from_kernel`
 ==========================  ====================================================================
 
 >>> import numpy as np
@@ -31,6 +32,7 @@ __getattr__, __dir__, __all__ = lazy_loader.attach(
         "centred_squares",
         "convention",
         "covariance_arrays",
+        "curvature_factors",
         "curvature_span",
         "curvatures",
         "eigenpairs",
@@ -52,7 +54,12 @@ __getattr__, __dir__, __all__ = lazy_loader.attach(
         "convention": ["Convention", "UnknownConvention", "convention_of", "minibatch_scale"],
         "covariance_arrays": ["CovarianceArray"],
         "curvature_span": ["CurvatureSpan"],
-        "curvatures": ["ExampleCurvatures", "curvatures_from_factors", "example_curvatures"],
+        "curvatures": ["ExampleCurvatures"],
+        "curvature_factors": [
+            "curvatures_from_factors",
+            "curvatures_from_kernel",
+            "example_curvatures",
+        ],
         "eigenpairs": ["EigenPairs", "extreme_eigenvalues", "leading_eigenpairs"],
         "factored": ["DiagonalCovariance", "FactoredCovariance"],
         "gradients": ["ArrayGradients", "ExampleGradients", "example_gradients"],

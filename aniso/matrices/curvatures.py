@@ -17,8 +17,9 @@ from aniso.matrices.curvature_span import span_of, weighted
 class ExampleCurvatures:
     """Hessians H_i of the loss of each example at one theta.
 
-    It is made by :func:`example_curvatures` or :func:`curvatures_from_factors`. A problem with
-    outputs gives its Gauss-Newton ones as ``problem.at(theta).example_curvatures``.
+    It is made by :func:`aniso.matrices.example_curvatures`,
+    :func:`aniso.matrices.curvatures_from_factors` or :func:`aniso.matrices.curvatures_from_kernel`.
+    A problem with outputs gives its Gauss-Newton ones as ``problem.at(theta).example_curvatures``.
 
     Parameters
     ----------
@@ -149,115 +150,3 @@ def positive_diagonal(preconditioner, size):
             "positive numbers, for instance sqrt(v) + floor"
         )
     return diagonal
-
-
-def example_curvatures(hessians):
-    """Return the curvatures of the examples from their Hessians, an array.
-
-    Parameters
-    ----------
-    hessians : array_like, shape (N, D, D)
-        H_i, symmetric. They may be indefinite where their mean is not.
-
-    Returns
-    -------
-    ExampleCurvatures
-
-    Raises
-    ------
-    InputError
-        If the array is not finite, not (N, D, D) with N, D >= 1, or an H_i is not symmetric.
-
-    Notes
-    -----
-    N eigendecompositions of D x D matrices, for small D. For larger D use
-    :func:`curvatures_from_factors`.
-
-    Examples
-    --------
-    >>> curvatures = example_curvatures([[[1.0]], [[3.0]]])
-    >>> curvatures.along([1.0]).round(12)
-    array([1., 3.])
-    >>> curvatures
-    <ExampleCurvatures: N = 2, D = 1, rank <= 1 each>
-    """
-    hessians = checks.array("hessians", hessians, shape=(None, None, None))
-    count, dimension, columns = hessians.shape
-    if count == 0 or dimension == 0 or dimension != columns:
-        raise checks.InputError(
-            f"hessians has shape {hessians.shape}; expected (N, D, D) with N, D >= 1"
-        )
-    for index, hessian in enumerate(hessians):
-        checks.symmetric_matrix(f"hessians[{index}]", hessian)
-    values, vectors = np.linalg.eigh(hessians)
-    limit = 8 * dimension * np.finfo(np.float64).eps * np.abs(values).max(axis=1, keepdims=True)
-    values = np.where(np.abs(values) > limit, values, 0.0)
-    order = np.argsort(-np.abs(values), axis=1, kind="stable")
-    rank = max(1, int((values != 0).sum(axis=1).max()))
-    order = order[:, :rank]
-    values = np.take_along_axis(values, order, axis=1)
-    rows = np.take_along_axis(vectors, order[:, None, :], axis=2).transpose(0, 2, 1)
-    return _with_roots(np.ascontiguousarray(rows), values[:, :, None] * np.eye(rank))
-
-
-def curvatures_from_factors(factors, weights=None):
-    """Return the curvatures of the examples from factors, ``H_i = F_i^T S_i F_i``.
-
-    Parameters
-    ----------
-    factors : array_like, shape (N, D) or (N, r, D)
-        F_i: one row, or r rows, for each example. Copied, unless it is read-only already.
-    weights : array_like, shape (N,) or (N, r, r), optional
-        Symmetric S_i; the identity if not given.
-
-    Returns
-    -------
-    ExampleCurvatures
-        Where every S_i is positive semi-definite, their roots are multiplied into the factors, and
-        `weights` is None.
-
-    Raises
-    ------
-    InputError
-        If an array is not finite or has another shape, or an S_i is not symmetric.
-
-    Examples
-    --------
-    Least squares with the loss ``(x^T theta - y)^2 / 2`` has ``H_i = x_i x_i^T``:
-
-    >>> curvatures = curvatures_from_factors([[1.0, 0.0], [1.0, 1.0]])
-    >>> curvatures.along([0.0, 1.0])
-    array([0., 1.])
-    """
-    rows = checks.array("factors", factors)
-    if rows.ndim == 2:
-        rows = rows[:, None, :]
-    if rows.ndim != 3 or 0 in rows.shape:
-        raise checks.InputError(
-            f"factors has shape {np.shape(factors)}; expected (N, D) or (N, r, D), all >= 1"
-        )
-    if weights is None:
-        return ExampleCurvatures(rows)
-    count, rank = rows.shape[:2]
-    weights = checks.array("weights", weights)
-    if rank == 1 and weights.ndim == 1:
-        weights = weights[:, None, None]
-    if weights.shape != (count, rank, rank):
-        raise checks.InputError(
-            f"weights has shape {weights.shape}; expected ({count}, {rank}, {rank})"
-        )
-    if rank > 1:
-        for index, weight in enumerate(weights):
-            checks.symmetric_matrix(f"weights[{index}]", weight)
-    return _with_roots(rows, weights)
-
-
-def _with_roots(rows, weights):
-    """Return curvatures ``(L_i^T F_i)^T (L_i^T F_i)``, ``S_i = L_i L_i^T``, where these exist."""
-    values, vectors = np.linalg.eigh(weights)
-    limit = 8 * values.shape[1] * np.finfo(np.float64).eps * np.abs(values).max(axis=1)
-    if (values < -limit[:, None]).any():
-        return ExampleCurvatures(rows, weights)
-    rank = max(1, int((values > limit[:, None]).sum(axis=1).max()))
-    roots = vectors[:, :, -rank:] * np.sqrt(np.maximum(values[:, None, -rank:], 0.0))
-    return ExampleCurvatures(checks.frozen(roots.transpose(0, 2, 1) @ rows))
