@@ -21,7 +21,7 @@ FOLDERS = """
     arrays runs
     datasets matrices
     closed_forms problems
-    networks langevin
+    networks langevin frameworks
     escape descent
     propositions diagnostics
     __main__ verify_propositions
