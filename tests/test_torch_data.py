@@ -25,7 +25,10 @@ def loader(**settings):
 
 
 def as_dicts():
-    return [{"input": INPUTS[:3], "label": TARGETS[:3]}, {"input": INPUTS[3:], "label": TARGETS[3:]}]
+    return [
+        {"input": INPUTS[:3], "label": TARGETS[:3]},
+        {"input": INPUTS[3:], "label": TARGETS[3:]},
+    ]
 
 
 def dict_loss(outputs, batch):

@@ -240,7 +240,7 @@ def test_a_wrong_second_derivative_leaves_first_order_alone():
     theta = problem.initial_theta
     assert problem.at(theta).noise.trace() > 0
     assert "first order only" in repr(problem)
-    with pytest.raises(checks.InputError, match="do not exist: forward: .*; backward: wrong"):
+    with pytest.raises(checks.InputError, match=r"do not exist: forward: .*; backward: wrong"):
         problem.hessian_product(theta, theta)
 
 
@@ -282,7 +282,9 @@ def test_parameters_are_chosen_by_name():
     assert problem.blocks == {"last": slice(0, 3), "norm": slice(3, 19)}
     with torch.no_grad():
         model.last.bias += 1
-    np.testing.assert_allclose(problem.theta_of(model)[:3] - problem.initial_theta[:3], 1, rtol=1e-6)
+    np.testing.assert_allclose(
+        problem.theta_of(model)[:3] - problem.initial_theta[:3], 1, rtol=1e-6
+    )
     with pytest.raises(checks.InputError, match="matches none of"):
         frameworks.from_torch(model, CROSS_ENTROPY, torch_cases.data(), parameters="head.*")
     with pytest.raises(checks.InputError, match="expected"):

@@ -81,6 +81,10 @@ def check(vectors, loss, inputs, targets):
     inputs, targets : nested tensors
         All examples.
 
+    Returns
+    -------
+    CheckedModel
+
     Raises
     ------
     InputError
@@ -234,9 +238,7 @@ def _ways(model, trial, theta, few, tolerance):
             reasons.append(f"{name}: {type(error).__name__}, {str(error).splitlines()[0]}")
             continue
         size = float(products.abs().max()) + float(reference.abs().max())
-        right = exact is None and _all_columns_near(
-            expected, products, _SLACK[trial.dtype] * size
-        )
+        right = exact is None and _all_columns_near(expected, products, _SLACK[trial.dtype] * size)
         again = exact is not None and _near(products, exact, tolerance * size)
         if (right or again) and _is_symmetric(products, directions, tolerance * size):
             exact, ways = products, [*ways, name]

@@ -81,7 +81,9 @@ def _is_pair(data):
     if isinstance(data, list):
         # a list of two dicts, or of two pairs, is a list of batches
         return isinstance(data[0], (*arrays, dict)) and isinstance(data[1], arrays)
-    return isinstance(data[1], (*arrays, dict)) and isinstance(data[0], (*arrays, dict, tuple, list))
+    return isinstance(data[1], (*arrays, dict)) and isinstance(
+        data[0], (*arrays, dict, tuple, list)
+    )
 
 
 def _checked(batch):

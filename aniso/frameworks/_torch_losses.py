@@ -77,6 +77,10 @@ def of_loss(loss, outputs, targets, tolerance):
     tolerance : float
         Relative error of the values.
 
+    Returns
+    -------
+    ExampleLosses
+
     Raises
     ------
     InputError
@@ -115,7 +119,7 @@ def of_loss(loss, outputs, targets, tolerance):
         made = ExampleLosses(reduction, method, loss)
         try:
             values = made(outputs, targets)
-        except Exception:  # noqa: S112  the next method is slower and more general
+        except Exception:
             continue
         if values.shape == singles.shape and near(values, singles):
             return made

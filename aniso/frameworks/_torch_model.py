@@ -160,7 +160,13 @@ def _called_with(model, inputs):
 
 
 def selected(model, patterns):
-    """Return the names of the parameters that match, in the order of the model's parameters."""
+    """Return the names of the parameters that match, in the order of the model's parameters.
+
+    Examples
+    --------
+    >>> selected(torch.nn.Linear(2, 1), "b*")
+    ('bias',)
+    """
     patterns = [patterns] if isinstance(patterns, str) else list(patterns)
     parameters = dict(model.named_parameters())
     if patterns == ["*"]:
@@ -232,3 +238,8 @@ def _one_place(model):
             "covariances have no right digits; expected float32 or float64: model.float()"
         )
     return parameters[0].device, parameters[0].dtype
+
+
+def array(tensor):
+    """Return a tensor as a NumPy array, on the host."""
+    return tensor.detach().cpu().numpy()

@@ -40,9 +40,7 @@ def project_twice_backward(losses, theta, columns):
     values = losses(point)
     dual = torch.zeros_like(values, requires_grad=True)
     (mixed,) = torch.autograd.grad(values, point, dual, create_graph=True)
-    parts = [
-        torch.autograd.grad(mixed, dual, column, retain_graph=True)[0] for column in columns.T
-    ]
+    parts = [torch.autograd.grad(mixed, dual, column, retain_graph=True)[0] for column in columns.T]
     return torch.stack(parts, dim=1)
 
 
@@ -92,6 +90,10 @@ def rows_together(loss_of_one, theta, batch):
     theta : tensor, shape (D,)
     batch : nested tensors
         Examples along the first axes.
+
+    Returns
+    -------
+    tensor, shape (n, D)
     """
     return vmap(grad(loss_of_one), (None, 0))(theta, batch)
 
@@ -106,6 +108,4 @@ def rows_one_by_one(losses, theta):
 
 
 def _pulled_back(value, point, *, retain_graph=False):
-    return torch.autograd.grad(
-        value, point, retain_graph=retain_graph, materialize_grads=True
-    )
+    return torch.autograd.grad(value, point, retain_graph=retain_graph, materialize_grads=True)

@@ -1,4 +1,4 @@
-"""Nested data of a batch: tensors in tuples, lists and dicts, with examples along the first axis."""
+"""Nested data of a batch: tensors in tuples, lists and dicts, examples along the first axes."""
 
 from torch.utils._pytree import tree_flatten, tree_unflatten
 

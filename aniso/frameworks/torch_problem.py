@@ -6,21 +6,21 @@ from functools import cached_property, partial
 
 import numpy as np
 
-from aniso import checks, matrices
+from aniso import checks
 from aniso.frameworks import _trees
-from aniso.problems import Problem
-from aniso.problems.problem_checks import checked_indices, checked_vectors, finite
+from aniso.problems import Problem, problem_checks
 
 try:
     import torch
 
-    from aniso.frameworks import _torch_checks, _torch_data, _torch_losses, _torch_products
-    from aniso.frameworks._torch_model import VectorModel, differentiable
+    from aniso.frameworks import _torch_checks, _torch_data, _torch_products
+    from aniso.frameworks._torch_gradients import TorchGradients
+    from aniso.frameworks._torch_model import VectorModel, array, differentiable
 except ModuleNotFoundError as error:
     if error.name != "torch":
         raise
-    raise checks.InputError(
-        "PyTorch is not installed; expected it for from_torch: pip install torch"
+    raise ModuleNotFoundError(
+        "PyTorch is not installed; expected it for from_torch: pip install torch", name="torch"
     ) from error
 
 _CHUNKS = (32, 128, 512, 2048)
@@ -146,7 +146,7 @@ class TorchProblem(Problem):
         theta = self._point(theta)
         with differentiable(self._vectors.device), torch.no_grad():
             parts = [self._losses(theta, chunk) for chunk in self._chunks()]
-        return finite("a loss", _array(torch.cat(parts)))
+        return problem_checks.finite("a loss", array(torch.cat(parts)))
 
     def gradient(self, theta):
         """Gradient of the mean loss, shape (D,)."""
@@ -160,7 +160,9 @@ class TorchProblem(Problem):
                 part, losses = self._gradient(theta, chunk)
                 total = total + part
                 value += float(losses.double().sum())
-        return value / self.num_examples, finite("the gradient of the loss", _array(total))
+        return value / self.num_examples, problem_checks.finite(
+            "the gradient of the loss", array(total)
+        )
 
     def example_gradients(self, theta):
         """Gradients of the examples, which are recomputed chunk by chunk where they are needed.
@@ -187,17 +189,23 @@ class TorchProblem(Problem):
                 "losses, gradient and noise are there"
             )
         point = self._point(theta)
-        vectors, columns = checked_vectors(vectors, self.num_parameters)
+        vectors, columns = problem_checks.checked_vectors(vectors, self.num_parameters)
         with differentiable(self._vectors.device):
             parts = []
             for start in range(0, columns.shape[1], _BLOCK):
-                block = self._vectors.vector(np.ascontiguousarray(columns[:, start : start + _BLOCK]))
-                parts.append(_array(self._hessian_block(point, block)))
-        return finite("a Hessian product", np.concatenate(parts, axis=1)).reshape(vectors.shape)
+                block = self._vectors.vector(
+                    np.ascontiguousarray(columns[:, start : start + _BLOCK])
+                )
+                parts.append(array(self._hessian_block(point, block)))
+        return problem_checks.finite("a Hessian product", np.concatenate(parts, axis=1)).reshape(
+            vectors.shape
+        )
 
     def subset(self, indices):
         """Return the same problem on some of the examples, in the order of `indices`."""
-        indices = torch.as_tensor(checked_indices(indices, self.num_examples).astype(np.int64))
+        indices = torch.as_tensor(
+            problem_checks.checked_indices(indices, self.num_examples).astype(np.int64)
+        )
         indices = indices.to(self._vectors.device)
         inputs, targets = _torch_data.taken((self._inputs, self._targets), indices)
         part = TorchProblem(self._vectors, self._checked, inputs, targets, self._given_chunk)
@@ -255,7 +263,7 @@ class TorchProblem(Problem):
         InputError
             If a parameter is missing or has another shape.
         """
-        return _array(self._vectors.theta_of(model)).astype(self.dtype)
+        return array(self._vectors.theta_of(model)).astype(self.dtype)
 
     @cached_property
     def chunk_size(self):
@@ -325,73 +333,6 @@ class TorchProblem(Problem):
             call = partial(self._hessian_chunk, way, theta, chunk, columns)
             speeds[name] = _seconds(call, self._vectors.device) if len(tried) > 1 else 0.0
         return min(speeds, key=speeds.get)
-
-
-class TorchGradients(matrices.ExampleGradients):
-    """Gradients of the examples of a :class:`TorchProblem` at one theta, recomputed when needed.
-
-    Parameters
-    ----------
-    problem : TorchProblem
-    theta : ndarray, shape (D,)
-        Point in parameter space.
-    """
-
-    def __init__(self, problem, theta):
-        self.problem, self.theta = problem, checks.held(theta)
-        self.shape, self.dtype = (problem.num_examples, problem.num_parameters), problem.dtype
-
-    def project(self, vectors):
-        """Inner products ``G V``: (D, K) -> (N, K); one forward-mode pass for each vector."""
-        problem = self.problem
-        if problem._checked.projection_way == "rows":
-            return np.concatenate(
-                [self.rows(chunk.start, chunk.stop) @ vectors for chunk in problem._chunks()]
-            )
-        point, columns = problem._point(self.theta), problem._vectors.vector(vectors)
-        way = _torch_products.PROJECTIONS[problem._checked.projection_way]
-        with differentiable(problem._vectors.device):
-            parts = [
-                way(lambda t, chunk=chunk: problem._losses(t, chunk), point, columns)
-                for chunk in problem._chunks()
-            ]
-        return _array(torch.cat(parts))
-
-    def combine(self, weights):
-        """Weighted sums ``W G``: (K, N) -> (K, D); one pass back for each row."""
-        problem = self.problem
-        point, weights = problem._point(self.theta), problem._vectors.vector(weights)
-        with differentiable(problem._vectors.device):
-            total = sum(
-                _torch_products.combine(
-                    lambda t, chunk=chunk: problem._losses(t, chunk), point, weights[:, chunk]
-                )
-                for chunk in problem._chunks()
-            )
-        return _array(total)
-
-    def rows(self, start, stop):
-        """Gradients of the examples start..stop, shape (stop - start, D)."""
-        problem = self.problem
-        point, size = problem._point(self.theta), problem.chunk_size
-        with differentiable(problem._vectors.device):
-            parts = [
-                _array(
-                    problem._checked.rows_of(
-                        problem._vectors, point, problem._batch(slice(first, min(first + size, stop)))
-                    )
-                )
-                for first in range(start, stop, size)
-            ]
-        return finite("a per-example gradient", np.concatenate(parts))
-
-    def mean(self):
-        """Gradient of the mean loss, shape (D,)."""
-        return self.problem.gradient(self.theta)
-
-
-def _array(tensor):
-    return tensor.detach().cpu().numpy()
 
 
 def _seconds(call, device):
