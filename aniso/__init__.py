@@ -72,9 +72,10 @@ InputError, NotConverged   an argument breaks its rule; an iteration stopped ear
 =========================  ======================================================================
 
 The packages hold the rest: :mod:`~aniso.matrices`, :mod:`~aniso.closed_forms`,
-:mod:`~aniso.problems`, :mod:`~aniso.networks`, :mod:`~aniso.langevin`, :mod:`~aniso.escape`,
-:mod:`~aniso.descent`, :mod:`~aniso.datasets`, :mod:`~aniso.arrays`, :mod:`~aniso.runs`,
-:mod:`~aniso.propositions`. Everything loads when it is first used.
+:mod:`~aniso.problems`, :mod:`~aniso.frameworks`, :mod:`~aniso.networks`,
+:mod:`~aniso.langevin`, :mod:`~aniso.escape`, :mod:`~aniso.descent`, :mod:`~aniso.datasets`,
+:mod:`~aniso.arrays`, :mod:`~aniso.runs`, :mod:`~aniso.propositions`. Everything loads when it is
+first used.
 
 Conventions
 -----------
@@ -116,6 +117,7 @@ __getattr__, _dir, __all__ = lazy_loader.attach(
         "datasets",
         "descent",
         "escape",
+        "frameworks",
         "langevin",
         "matrices",
         "networks",

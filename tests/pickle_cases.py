@@ -4,6 +4,7 @@ Objects of other classes are found inside these.
 """
 
 import copy
+import importlib.util
 import os
 import tempfile
 from typing import NamedTuple
@@ -544,6 +545,20 @@ CASES |= {
     f"network activation {name}": Case(lambda name=name: network(name), gradient)
     for name in ("relu", "leaky_relu", "abs", "hard_tanh", "tanh", "softplus", "gelu")
 }
+
+
+def torch_gradients():
+    import torch
+
+    from aniso import frameworks
+
+    model = torch.nn.Linear(2, 1, dtype=torch.float64)
+    made = frameworks.from_torch(model, torch.nn.MSELoss(), (torch.ones(3, 2), torch.ones(3, 1)))
+    return made.example_gradients(np.ones(3))
+
+
+if importlib.util.find_spec("torch"):
+    CASES["gradients of a PyTorch problem"] = Case(torch_gradients, mean_and_norms)
 
 
 def layer_classes(base=None):

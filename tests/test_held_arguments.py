@@ -1,9 +1,8 @@
 """Whatever is made at a theta, from data or from settings, holds what it was made from."""
 
-import importlib
 import inspect
-import pkgutil
 
+import every_module
 import numpy as np
 import pytest
 from held_cases import AT_A_THETA, INPUTS, LABELS, MAKERS, STACK, changed, made_for
@@ -60,6 +59,7 @@ def test_every_operator_and_everything_at_a_theta_is_among_the_makers():
         "_RealOperator": "wraps an operator that its caller gave",
         "PackedMap": "lives within a call",
         "InjectedNoise": "lives within a step",
+        "TorchGradients": "copies theta; the contract of problems tests it",
         "_HessianOperator": "reads the theta of its geometry",
         "_NetworkMatrix": "reads the theta of its geometry",
         "RunState": "gets the copy that simulate_descent makes",
@@ -67,9 +67,9 @@ def test_every_operator_and_everything_at_a_theta_is_among_the_makers():
     }
     made = {cls.__name__ for name in MAKERS for cls in type(made_for(name)).__mro__}
     modules = [
-        importlib.import_module(module.name)
-        for module in pkgutil.walk_packages(aniso.__path__, "aniso.")
-        if "propositions" not in module.name and not module.name.endswith("__main__")
+        module
+        for module in every_module.modules(aniso)
+        if "propositions" not in module.__name__ and not module.__name__.endswith("__main__")
     ]
     classes = {
         cls

@@ -1,16 +1,15 @@
 """Compiled functions on disk: never older than their sources, and not needed."""
 
 import ast
-import importlib
 import inspect
 import os
-import pkgutil
 import shutil
 import subprocess
 import sys
 import types
 from pathlib import Path
 
+import every_module
 import numba
 import numpy as np
 import pytest
@@ -151,8 +150,7 @@ def test_a_full_disk_costs_a_warning(package):
 
 def compiled_functions():
     """Every compiled function of the package, with the module that defines it."""
-    for found in pkgutil.walk_packages(aniso.__path__, "aniso."):
-        module = importlib.import_module(found.name)
+    for module in every_module.modules(aniso):
         for value in vars(module).values():
             source = getattr(value, "py_func", None)
             if isinstance(source, types.FunctionType) and source.__module__ == module.__name__:

@@ -1,9 +1,8 @@
 """Every public function that takes a covariance takes every kind of it, and no other convention."""
 
-import importlib
 import inspect
-import pkgutil
 
+import every_module
 import numpy as np
 import pytest
 import scipy.sparse
@@ -341,12 +340,11 @@ def test_what_is_no_covariance_is_refused(function):
 
 def test_every_function_that_takes_a_covariance_is_tested():
     found = set()
-    for module in pkgutil.walk_packages(aniso.__path__, "aniso."):
-        if module.name.startswith(("aniso.propositions", "aniso.verify")):
+    for module in every_module.modules(aniso):
+        if module.__name__.startswith(("aniso.propositions", "aniso.verify")):
             continue
-        content = importlib.import_module(module.name)
-        for name, value in vars(content).items():
-            own = callable(value) and getattr(value, "__module__", None) == module.name
+        for name, value in vars(module).items():
+            own = callable(value) and getattr(value, "__module__", None) == module.__name__
             if name.startswith("_") or not own:
                 continue
             try:
@@ -355,7 +353,7 @@ def test_every_function_that_takes_a_covariance_is_tested():
                 continue
             names = {"covariance", "diffusion_covariance", "minibatch_covariance"}
             if names & set(parameters):
-                found.add(f"{module.name}.{name}")
+                found.add(f"{module.__name__}.{name}")
     tested = {f"{function.__module__}.{function.__name__}" for function in FUNCTIONS}
     results = {name for name in found if name.rpartition(".")[2][0].isupper()} - tested
     assert found - results == tested | set(OTHERS)

@@ -3,14 +3,13 @@
 Found by a walk over the package, so that a new class is asked for too.
 """
 
-import importlib
 import inspect
 import pickle
-import pkgutil
 import subprocess
 import sys
 from pathlib import Path
 
+import every_module
 import executor_units
 import numpy as np
 import pickle_cases
@@ -32,12 +31,11 @@ ROUNDING = 1e-12
 
 def all_classes():
     for package in (aniso, analysis):
-        for found in pkgutil.walk_packages(package.__path__, f"{package.__name__}."):
-            if found.name.endswith("__main__"):
+        for module in every_module.modules(package):
+            if module.__name__.endswith("__main__"):
                 continue
-            module = importlib.import_module(found.name)
             for value in vars(module).values():
-                if inspect.isclass(value) and value.__module__ == found.name:
+                if inspect.isclass(value) and value.__module__ == module.__name__:
                     yield value
 
 

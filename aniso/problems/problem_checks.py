@@ -128,10 +128,13 @@ def require_independent_examples(rows, gradient):
 
 
 def symmetrised(matrix):
-    """``(A + A^T) / 2`` of a matrix that is symmetric to 1e-6 of its largest entry."""
+    """``(A + A^T) / 2`` of a matrix that is symmetric to 1e-6 of its largest entry.
+
+    In single precision 1e-3 of the largest entry is enough.
+    """
     scale = np.abs(matrix).max()
     worst = np.abs(matrix - matrix.T).max()
-    if worst > 1e-6 * scale:
+    if worst > (1e-6 if matrix.dtype == np.float64 else 1e-3) * scale:
         raise checks.InputError(
             f"the Hessian is not symmetric: entries differ by {worst:.3g} at scale {scale:.3g}; "
             "expected a twice differentiable loss; problem.check(theta, rng) names "

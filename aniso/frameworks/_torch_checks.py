@@ -1,0 +1,302 @@
+"""Checks of a PyTorch model before its derivatives are used, on a few examples.
+
+PyTorch returns wrong second derivatives for some models in some ways, and raises in others. Each
+way is compared with differences, in double precision, and only right ones are used.
+"""
+
+import copy
+from dataclasses import dataclass, replace
+
+import torch
+
+from aniso import checks
+from aniso.frameworks import _torch_data, _torch_losses, _torch_products, _trees
+from aniso.frameworks._torch_model import differentiable
+
+_NUM_EXAMPLES = 8
+_TOLERANCES = {torch.float64: 1e-9, torch.float32: 1e-4}
+_STEPS = {torch.float64: (1e-4, 1e-5, 1e-6), torch.float32: (3e-2, 1e-2, 3e-3)}
+# errors of differences: of the step's second order, and of rounding
+_SLACK = {torch.float64: 1e-5, torch.float32: 2e-2}
+_SEED = 0
+
+
+@dataclass(frozen=True)
+class CheckedModel:
+    """What was found about the derivatives of a model with a loss.
+
+    Attributes
+    ----------
+    losses : ExampleLosses
+        Losses of single examples.
+    factor : float
+        Constant by which they are multiplied, so that their mean is the given loss.
+    hessian_ways : tuple of str
+        Right ways to multiply with the Hessian, keys of HESSIAN_PRODUCTS.
+    projection_way : str
+        Key of PROJECTIONS, or "rows".
+    rows_together : bool
+        Whether the gradients of many examples are right when computed together.
+    reason : str
+        Why there is no way for the Hessian; empty where there is one.
+    """
+
+    losses: _torch_losses.ExampleLosses
+    factor: float
+    hessian_ways: tuple = ()
+    projection_way: str = "backward"
+    rows_together: bool = False
+    reason: str = ""
+
+    def moved(self, vectors):
+        """Return the same for a model in another precision or on another device."""
+        return replace(self, losses=replace(self.losses, loss=_moved(self.losses.loss, vectors)))
+
+    def losses_of(self, vectors, theta, inputs, targets):
+        """Losses of the examples of a batch, shape (n,)."""
+        return self.factor * self.losses(vectors.outputs(theta, inputs), targets)
+
+    def rows_of(self, vectors, theta, batch):
+        """Gradients of the examples of a batch, shape (n, D)."""
+        if not self.rows_together:
+            return _torch_products.rows_one_by_one(
+                lambda point: self.losses_of(vectors, point, *batch), theta
+            )
+
+        def loss_of_one(point, example):
+            inputs, targets = _trees.mapped(lambda part: part[None], example)
+            return self.losses_of(vectors, point, inputs, targets)[0]
+
+        return _torch_products.rows_together(loss_of_one, theta, batch)
+
+
+def check(vectors, loss, inputs, targets):
+    """Return the :class:`CheckedModel` of a model, a loss and data.
+
+    Parameters
+    ----------
+    vectors : VectorModel
+    loss : callable
+        ``(outputs, targets) -> tensor``.
+    inputs, targets : nested tensors
+        All examples.
+
+    Returns
+    -------
+    CheckedModel
+
+    Raises
+    ------
+    InputError
+        If outputs or losses are not finite, random or constant, or the gradient is wrong.
+    InteractingExamples
+        If examples depend on each other.
+    """
+    try:
+        return _checked(vectors, in_double(vectors), loss, inputs, targets)
+    except checks.InputError:
+        if vectors.dtype == torch.float64:
+            raise
+    except (RuntimeError, TypeError):
+        pass
+    # a model that is written for its own precision
+    return _checked(vectors, vectors, loss, inputs, targets)
+
+
+def in_double(vectors):
+    """Return a model in double precision, on the CPU where its device has none."""
+    device = vectors.device if vectors.device.type in ("cpu", "cuda") else "cpu"
+    return vectors.in_precision(torch.float64, device)
+
+
+def _checked(vectors, trial, loss, inputs, targets):
+    """Check the model `trial`, the same as `vectors` in the precision of the check."""
+    num_examples = _trees.count("data", (inputs, targets))
+    few = _torch_data.taken((inputs, targets), slice(0, min(_NUM_EXAMPLES, num_examples)))
+    few = _torch_data.placed(few, trial.device, trial.dtype)
+    theta, tolerance = trial.theta_of(), _TOLERANCES[trial.dtype]
+    with differentiable(trial.device):
+        with torch.no_grad():
+            outputs = _outputs(trial, theta, few[0])
+            _require_independent(trial, theta, few[0], outputs, tolerance)
+            trial_loss = _moved(loss, trial)
+            _torch_losses.require_all_labels(loss, outputs, targets)
+            found = _torch_losses.of_loss(trial_loss, outputs, few[1], tolerance)
+        own = _torch_losses.ExampleLosses(found.reduction, found.method, _moved(loss, vectors))
+        weight = own.total_weight(_torch_data.placed(targets, vectors.device, vectors.dtype))
+        model = CheckedModel(found, num_examples / weight)
+        _require_gradient(model, trial, theta, few)
+        ways = _ways(model, trial, theta, few, tolerance)
+    return CheckedModel(own, num_examples / weight, **ways)
+
+
+def _moved(loss, vectors):
+    """Return a copy of a loss in the precision and on the device of a model."""
+    if not isinstance(loss, torch.nn.Module):
+        return loss
+    return copy.deepcopy(loss).to(vectors.device, vectors.dtype)
+
+
+def _outputs(trial, theta, inputs):
+    """Return the outputs of a few examples, refused where two calls differ."""
+    count = _trees.count("the inputs", inputs)
+    outputs, second = trial.outputs(theta, inputs), trial.outputs(theta, inputs)
+    for first, other in zip(_trees.leaves(outputs), _trees.leaves(second), strict=True):
+        if not isinstance(first, torch.Tensor) or first.ndim == 0 or len(first) != count:
+            raise checks.InputError(
+                f"the model returned {_described(first)} for {count} examples; expected tensors "
+                "whose first axis counts the examples, by forward=(model, inputs) -> outputs"
+            )
+        if not bool(torch.isfinite(first).all()):
+            raise checks.InputError(
+                "outputs of the model are not finite at its parameters; expected finite numbers"
+            )
+        if not torch.equal(first, other):
+            raise checks.InputError(
+                "two calls of the model at the same parameters differ: it draws random numbers or "
+                "keeps a state; expected model.eval(), or gradients of batches by from_draws"
+            )
+    return outputs
+
+
+def _described(value):
+    if isinstance(value, torch.Tensor):
+        return f"a tensor of shape {tuple(value.shape)}"
+    return f"a {type(value).__name__}"
+
+
+def _require_independent(trial, theta, inputs, outputs, tolerance):
+    for index in range(_trees.count("the inputs", inputs)):
+        alone = trial.outputs(theta, _torch_data.taken(inputs, slice(index, index + 1)))
+        for one, whole in zip(_trees.leaves(alone), _trees.leaves(outputs), strict=True):
+            scale = float(whole.abs().max()) + float(whole.abs().mean())
+            row = whole[index : index + 1]
+            if one.shape != row.shape or float((one - row).abs().max()) > tolerance * scale:
+                raise checks.InteractingExamples(
+                    "the output for an example changes with the other examples of its batch; "
+                    "expected a model without coupling, as batch normalisation in eval mode, or "
+                    "gradients of whole batches by from_draws"
+                )
+
+
+def _require_gradient(model, trial, theta, few):
+    """Refuse a gradient that differences of the loss contradict, and a loss without one."""
+
+    def losses(point):
+        return model.losses_of(trial, point, *few)
+
+    with torch.no_grad():
+        at_theta = losses(theta)
+    if not losses(theta.clone().requires_grad_()).requires_grad:
+        raise checks.InputError(
+            "the loss has no gradient in the parameters: it does not depend on them, or a step "
+            "detaches it; expected a differentiable loss"
+        )
+    weights = torch.full_like(at_theta, 1 / len(at_theta))
+    slope, _ = _torch_products.gradient(losses, theta, weights)
+    if not bool(torch.isfinite(slope).all()):
+        raise checks.InputError(
+            "the gradient is not finite at the model's parameters; expected a differentiable loss"
+        )
+    for direction in _directions(theta, slope):
+        differences = []
+        for step in _STEPS[trial.dtype]:
+            with torch.no_grad():
+                ahead, back = losses(theta + step * direction), losses(theta - step * direction)
+            differences.append((ahead - back) @ weights / (2 * step))
+        size = float(slope.norm() * direction.norm()) + float(at_theta.abs().max()) * 1e-6
+        if not _any_near(differences, slope @ direction, _SLACK[trial.dtype] * size):
+            raise checks.InputError(
+                "the gradient that PyTorch returns disagrees with differences of the loss: "
+                f"{float(slope @ direction):.6g}, {float(differences[1]):.6g}; expected right "
+                "derivatives, also of custom autograd functions"
+            )
+
+
+def _ways(model, trial, theta, few, tolerance):
+    """Return the right ways of all derivatives as arguments of :class:`CheckedModel`."""
+
+    def losses(point):
+        return model.losses_of(trial, point, *few)
+
+    count = _trees.count("data", few)
+    reference = _torch_products.rows_one_by_one(losses, theta)
+    directions = torch.stack(_directions(theta, reference.mean(dim=0)), dim=1)
+    found = {"projection_way": "rows"}
+    for name, way in _torch_products.PROJECTIONS.items():
+        if _agrees(way, (losses, theta, directions), reference @ directions, tolerance):
+            found["projection_way"] = name
+            break
+    together = replace(model, rows_together=True)
+    found["rows_together"] = _agrees(together.rows_of, (trial, theta, few), reference, tolerance)
+    expected = _difference_products(losses, theta, directions, count, trial.dtype)
+    ways, reasons, exact = [], [], None
+    for name, way in _torch_products.HESSIAN_PRODUCTS.items():
+        try:
+            products = way(losses, theta, directions, 1 / count)
+        except Exception as error:
+            reasons.append(f"{name}: {type(error).__name__}, {str(error).splitlines()[0]}")
+            continue
+        size = float(products.abs().max()) + float(reference.abs().max())
+        right = exact is None and _all_columns_near(expected, products, _SLACK[trial.dtype] * size)
+        again = exact is not None and _near(products, exact, tolerance * size)
+        if (right or again) and _is_symmetric(products, directions, tolerance * size):
+            exact, ways = products, [*ways, name]
+        else:
+            reasons.append(f"{name}: wrong")
+    return {**found, "hessian_ways": tuple(ways), "reason": "" if ways else "; ".join(reasons)}
+
+
+def _directions(theta, slope):
+    """Return directions with a part along the gradient and a fixed random part."""
+    generator = torch.Generator().manual_seed(_SEED)
+    made = []
+    for sign in (1.0, -1.0):
+        drawn = torch.randn(theta.shape, generator=generator, dtype=torch.float64).to(theta)
+        along = slope / slope.norm() if float(slope.norm()) > 0 else torch.zeros_like(slope)
+        made.append(drawn / drawn.norm() + sign * along)
+    return made
+
+
+def _difference_products(losses, theta, directions, count, dtype):
+    """Return Hessian products by differences of gradients, one estimate for each step."""
+    weights = torch.full((count,), 1 / count, dtype=theta.dtype, device=theta.device)
+    made = []
+    for step in _STEPS[dtype]:
+        columns = []
+        for direction in directions.T:
+            ahead, _ = _torch_products.gradient(losses, theta + step * direction, weights)
+            back, _ = _torch_products.gradient(losses, theta - step * direction, weights)
+            columns.append((ahead - back) / (2 * step))
+        made.append(torch.stack(columns, dim=1))
+    return made
+
+
+def _agrees(way, arguments, expected, tolerance):
+    try:
+        found = way(*arguments)
+    except Exception:
+        return False
+    return _near(found, expected, tolerance * (1e-30 + float(expected.abs().max())))
+
+
+def _near(first, second, tolerance):
+    return first.shape == second.shape and bool((first - second).abs().max() <= tolerance)
+
+
+def _any_near(candidates, value, tolerance):
+    # a kink between two points spoils one step, not all
+    return any(bool((part - value).abs().max() <= tolerance) for part in candidates)
+
+
+def _all_columns_near(candidates, products, tolerance):
+    return all(
+        _any_near([part[:, k] for part in candidates], products[:, k], tolerance)
+        for k in range(products.shape[1])
+    )
+
+
+def _is_symmetric(products, directions, tolerance):
+    mixed = directions.T @ products
+    size = float(directions.norm() ** 2)
+    return bool((mixed - mixed.T).abs().max() <= tolerance * size)

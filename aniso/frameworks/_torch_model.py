@@ -1,0 +1,245 @@
+"""A copy of a PyTorch model as a function of one parameter vector."""
+
+import contextlib
+import copy
+import fnmatch
+import inspect
+
+import numpy as np
+import torch
+from torch.func import functional_call
+from torch.nn.attention import SDPBackend, sdpa_kernel
+
+from aniso import checks
+
+_PRECISIONS = {"float32": torch.float32, "float64": torch.float64}
+_STOCHASTIC = torch.nn.modules.dropout._DropoutNd
+_BATCH_NORM = torch.nn.modules.batchnorm._BatchNorm
+
+
+class VectorModel:
+    """A model whose selected parameters are one vector, in the order of `model.parameters()`.
+
+    Parameters
+    ----------
+    model : torch.nn.Module
+        Copied: later changes of it have no effect, and it is never changed.
+    patterns : str or sequence of str
+        Names of the parameters that move, with wildcards. The pattern "*" alone takes all that
+        require gradients. Other parameters keep their present values.
+    forward : callable, optional
+        ``(model, inputs) -> outputs``; by default the model is called with its inputs.
+    dtype : {"float32", "float64"}, optional
+        Precision of parameters and floating-point buffers; that of the model if not given.
+
+    Attributes
+    ----------
+    names : tuple of str
+        Names of the parameters that move.
+    num_parameters : int
+        D.
+    dtype : torch.dtype
+    device : torch.device
+    """
+
+    def __init__(self, model, patterns, forward, dtype):
+        _require_module(model)
+        self.device, own = _one_place(model)
+        self.dtype = own if dtype is None else _PRECISIONS[dtype]
+        self.names = selected(model, patterns)
+        self._prefix = "model."
+        self._forward = forward or _called_with
+        self._module = _Caller(_copied(model), self._forward)
+        self._module.to(self.dtype)
+        self._module.requires_grad_(requires_grad=False)
+        parameters = dict(self._module.model.named_parameters())
+        self.shapes = [tuple(parameters[name].shape) for name in self.names]
+        self.sizes = [parameters[name].numel() for name in self.names]
+        self.num_parameters = sum(self.sizes)
+        self._buffers = {
+            name: buffer.detach().clone() for name, buffer in self._module.named_buffers()
+        }
+
+    def in_precision(self, dtype, device):
+        """Return the same model in another precision, on another device."""
+        other = copy.copy(self)
+        other._module = _Caller(copy.deepcopy(self._module.model), self._forward)
+        other._module.to(device, dtype)
+        other._buffers = {
+            name: buffer.detach().clone() for name, buffer in other._module.named_buffers()
+        }
+        other.dtype, other.device = dtype, torch.device(device)
+        return other
+
+    def outputs(self, theta, inputs):
+        """Outputs of the model at a vector theta (D,), a tensor in this model's precision."""
+        parts = theta.split(self.sizes)
+        parameters = {
+            self._prefix + name: part.reshape(shape)
+            for name, part, shape in zip(self.names, parts, self.shapes, strict=True)
+        }
+        # a model may write into its buffers
+        parameters.update({name: buffer.clone() for name, buffer in self._buffers.items()})
+        return functional_call(self._module, parameters, (inputs,))
+
+    def theta_of(self, model=None):
+        """Parameters of a model of the same kind as a vector, shape (D,); of the copy if None."""
+        source = self._module.model if model is None else model
+        _require_module(source)
+        parameters = dict(source.named_parameters())
+        for name, shape in zip(self.names, self.shapes, strict=True):
+            found = tuple(parameters[name].shape) if name in parameters else None
+            if found != shape:
+                raise checks.InputError(
+                    f"parameter {name!r} of the model has shape {found}; expected {shape}, that "
+                    "of the model from which the problem was made"
+                )
+        return torch.cat([parameters[name].detach().reshape(-1) for name in self.names])
+
+    def blocks(self, kind):
+        """Parts of theta by name, a dict of str to slice, by module or by parameter."""
+        made, start, last = {}, 0, None
+        for name, size in zip(self.names, self.sizes, strict=True):
+            stop, module = start + size, name.rpartition(".")[0] or "model"
+            if kind == "parameters" or (module in made and module != last):
+                made[name] = slice(start, stop)
+            else:
+                made[module] = slice(made[module].start if module in made else start, stop)
+            start, last = stop, module
+        return made
+
+    def vector(self, array):
+        """Return an array as a tensor in the precision and on the device of the model."""
+        # PyTorch shares the memory of an array, which must be contiguous and writable
+        own = np.require(array, requirements=["C", "W"])
+        return torch.as_tensor(own, dtype=self.dtype, device=self.device)
+
+
+@contextlib.contextmanager
+def differentiable(device):
+    """Run in a state where second derivatives exist; the caller's settings come back at the end.
+
+    Attention runs in its plain form, which alone has them. Mixed precision and TF32 are off.
+    """
+    with contextlib.ExitStack() as stack:
+        stack.enter_context(torch.inference_mode(mode=False))
+        stack.enter_context(torch.enable_grad())
+        stack.enter_context(sdpa_kernel(SDPBackend.MATH))
+        stack.enter_context(torch.autocast(device.type, enabled=False))
+        if device.type == "cuda":
+            stack.enter_context(torch.backends.cudnn.flags(enabled=True, allow_tf32=False))
+        yield
+
+
+class _Caller(torch.nn.Module):
+    """A module that calls another one in a given way."""
+
+    def __init__(self, model, forward):
+        super().__init__()
+        self.model, self._call = model, forward
+        self.train(model.training)
+        # train() of this module reaches the modules inside, which keep their own modes
+        for copied, given in zip(self.model.modules(), model.modules(), strict=True):
+            copied.training = given.training
+
+    def forward(self, inputs):
+        return self._call(self.model, inputs)
+
+
+def _called_with(model, inputs):
+    """Call a model with a tensor, with a tuple of arguments, or with a dict of named ones."""
+    if isinstance(inputs, dict):
+        accepted = inspect.signature(model.forward).parameters
+        if any(part.kind is part.VAR_KEYWORD for part in accepted.values()):
+            return model(**inputs)
+        named = {name: value for name, value in inputs.items() if name in accepted}
+        return model(**named) if named else model(inputs)
+    if isinstance(inputs, (tuple, list)):
+        return model(*inputs)
+    return model(inputs)
+
+
+def selected(model, patterns):
+    """Return the names of the parameters that match, in the order of the model's parameters.
+
+    Examples
+    --------
+    >>> selected(torch.nn.Linear(2, 1), "b*")
+    ('bias',)
+    """
+    patterns = [patterns] if isinstance(patterns, str) else list(patterns)
+    parameters = dict(model.named_parameters())
+    if patterns == ["*"]:
+        names = [name for name, value in parameters.items() if value.requires_grad]
+        if not names:
+            raise checks.InputError(
+                "no parameter of the model requires a gradient; expected parameters=PATTERN, names "
+                "of those that move"
+            )
+        return tuple(names)
+    for pattern in patterns:
+        if not fnmatch.filter(parameters, pattern):
+            raise checks.InputError(
+                f"parameters={pattern!r} matches none of {', '.join(parameters)}; expected names "
+                "of parameters, with wildcards"
+            )
+    return tuple(
+        name for name in parameters if any(fnmatch.fnmatchcase(name, part) for part in patterns)
+    )
+
+
+def _require_module(model):
+    if not isinstance(model, torch.nn.Module):
+        raise checks.InputError(
+            f"model is a {type(model).__name__}; expected a torch.nn.Module: from_torch(model, "
+            "loss, data)"
+        )
+
+
+def _copied(model):
+    for name, module in model.named_modules():
+        coupled = isinstance(module, _BATCH_NORM) and (
+            module.training or module.running_mean is None
+        )
+        drawn = isinstance(module, _STOCHASTIC) and module.training and module.p > 0
+        if coupled or drawn:
+            raise checks.InputError(
+                f"module {name or 'model'!r} ({type(module).__name__}) "
+                + (
+                    "normalises over its batch, so that no example has a gradient of its own"
+                    if coupled
+                    else "draws random numbers, so that the loss is no function of theta"
+                )
+                + "; expected model.eval(), or gradients of whole batches by from_draws"
+            )
+    try:
+        return copy.deepcopy(model)
+    except Exception as error:
+        raise checks.InputError(
+            f"model can't be copied ({type(error).__name__}: {error}); expected a module that "
+            "copy.deepcopy copies: clear tensors with a history that it keeps as attributes"
+        ) from error
+
+
+def _one_place(model):
+    parameters = list(model.parameters())
+    if not parameters:
+        raise checks.InputError("model has no parameters; expected at least one")
+    devices = sorted({str(part.device) for part in parameters})
+    dtypes = sorted({str(part.dtype) for part in parameters})
+    if len(devices) > 1 or len(dtypes) > 1:
+        raise checks.InputError(
+            f"parameters of the model are on {', '.join(devices)} in {', '.join(dtypes)}; expected "
+            "one device and one precision: model.to(device, dtype)"
+        )
+    if parameters[0].dtype not in _PRECISIONS.values():
+        raise checks.InputError(
+            f"parameters of the model are {dtypes[0]}, in which second derivatives and centred "
+            "covariances have no right digits; expected float32 or float64: model.float()"
+        )
+    return parameters[0].device, parameters[0].dtype
+
+
+def array(tensor):
+    """Return a tensor as a NumPy array, on the host."""
+    return tensor.detach().cpu().numpy()

@@ -1,0 +1,349 @@
+"""A PyTorch model, a loss and data as a problem."""
+
+import time
+import warnings
+from functools import cached_property, partial
+
+import numpy as np
+
+from aniso import checks
+from aniso.frameworks import _trees
+from aniso.problems import Problem, problem_checks
+
+try:
+    import torch
+
+    from aniso.frameworks import _torch_checks, _torch_data, _torch_products
+    from aniso.frameworks._torch_gradients import TorchGradients
+    from aniso.frameworks._torch_model import VectorModel, array, differentiable
+except ModuleNotFoundError as error:
+    if error.name != "torch":
+        raise
+    raise ModuleNotFoundError(
+        "PyTorch is not installed; expected it for from_torch: pip install torch", name="torch"
+    ) from error
+
+_CHUNKS = (32, 128, 512, 2048)
+"""Numbers of examples that are tried as the size of a chunk."""
+_BLOCK = 16
+"""Hessian products with more vectors are computed this many at a time."""
+
+
+def from_torch(
+    model,
+    loss,
+    data,
+    *,
+    parameters="*",
+    forward=None,
+    blocks="modules",
+    chunk_size=None,
+    dtype=None,
+):
+    """Return the problem of a PyTorch model: the mean of its loss over the examples of the data.
+
+    Parameters
+    ----------
+    model : torch.nn.Module
+        Copied, and never changed: its mode, buffers, gradients and parameters stay as they are.
+        Layers that couple examples or draw random numbers are refused in training mode.
+    loss : callable
+        ``loss(outputs, targets) -> tensor``, a module or a function. It returns the mean over the
+        batch, the sum, or one number for each example; the values tell which.
+    data : pair of tensors or arrays, dict, or DataLoader
+        ``(inputs, targets)`` with examples along the first axes, or batches of this kind. Inputs
+        may be a tuple (arguments of the model) or a dict (named arguments). Where a batch is a
+        dict alone, the loss gets the dict as its targets. An example is one entry of the first
+        axis: of sequences, the whole sequence.
+    parameters : str or sequence of str
+        Names of the parameters that move, with wildcards; "*" takes all that require gradients.
+    forward : callable, optional
+        ``forward(model, inputs) -> outputs`` where the model is not called with its inputs.
+    blocks : {"modules", "parameters"} or dict of str to slice
+        Parts of theta for quantities by block.
+    chunk_size : int, optional
+        Examples of one pass; found by a short timing if not given.
+    dtype : {"float32", "float64"}, optional
+        Precision of the computation; that of the model if not given.
+
+    Returns
+    -------
+    TorchProblem
+
+    Raises
+    ------
+    InputError
+        If an argument breaks its rule, or derivatives of the model are wrong in PyTorch.
+    InteractingExamples
+        If the loss of an example depends on the other examples of its batch.
+
+    Notes
+    -----
+    Before it is returned, the problem is checked on at most eight examples in double precision:
+    gradients against differences of losses, Hessian products against differences of gradients, in
+    every way that PyTorch offers. Wrong ways are not used. The caller's random states are restored.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from aniso import frameworks
+    >>> model = torch.nn.Linear(1, 1, bias=False, dtype=torch.float64)
+    >>> x, y = torch.tensor([[1.0], [2.0]]), torch.tensor([[1.0], [0.0]])
+    >>> problem = frameworks.from_torch(model, torch.nn.MSELoss(), (x, y))
+    >>> problem.losses([1.0]), problem.gradient([1.0]), problem.hessian([1.0])
+    (array([0., 4.]), array([4.]), array([[5.]]))
+    """
+    if dtype is not None:
+        checks.one_of("dtype", dtype, ["float32", "float64"])
+    if chunk_size is not None:
+        checks.integer("chunk_size", chunk_size, low=1)
+    if not isinstance(blocks, dict):
+        checks.one_of("blocks", blocks, ["modules", "parameters"])
+    with _torch_data.unchanged_generators():
+        vectors = VectorModel(model, parameters, forward, dtype)
+        inputs, targets = _torch_data.read(data)
+        with warnings.catch_warnings():
+            # PyTorch itself still uses what it deprecates
+            warnings.filterwarnings("ignore", "`torch.jit.script", FutureWarning)
+            warnings.filterwarnings("ignore", "`torch.jit.script", DeprecationWarning)
+            checked = _torch_checks.check(vectors, loss, inputs, targets)
+        inputs, targets = _torch_data.placed((inputs, targets), vectors.device, vectors.dtype)
+        problem = TorchProblem(vectors, checked, inputs, targets, chunk_size)
+        problem.blocks = blocks if isinstance(blocks, dict) else vectors.blocks(blocks)
+    return problem
+
+
+class TorchProblem(Problem):
+    """Mean loss of a PyTorch model over examples; :func:`from_torch` makes it.
+
+    Attributes
+    ----------
+    num_examples, num_parameters : int
+        N, and D in the order of ``torch.nn.utils.parameters_to_vector``.
+    initial_theta : ndarray, shape (D,)
+        Parameters of the model when the problem was made; read-only.
+    blocks : dict of str to slice
+        Parts of theta by name.
+    dtype : numpy.dtype
+        Precision of the computation.
+    chunk_size : int
+        Examples of one pass.
+    """
+
+    def __init__(self, vectors, checked, inputs, targets, chunk_size):
+        self._vectors, self._checked = vectors, checked
+        self._inputs, self._targets = inputs, targets
+        self.num_examples = _trees.count("data", (inputs, targets))
+        self.num_parameters = vectors.num_parameters
+        self.dtype = np.dtype(str(vectors.dtype).removeprefix("torch."))
+        self.blocks = vectors.blocks("modules")
+        self._given_chunk, self._fastest = chunk_size, {}
+
+    # ---- the six members
+
+    def losses(self, theta):
+        """Losses of the examples, l_i, shape (N,)."""
+        theta = self._point(theta)
+        with differentiable(self._vectors.device), torch.no_grad():
+            parts = [self._losses(theta, chunk) for chunk in self._chunks()]
+        return problem_checks.finite("a loss", array(torch.cat(parts)))
+
+    def gradient(self, theta):
+        """Gradient of the mean loss, shape (D,)."""
+        return self.loss_and_gradient(theta)[1]
+
+    def loss_and_gradient(self, theta):
+        """Mean loss, float, and its gradient, shape (D,), from one pass."""
+        theta, total, value = self._point(theta), 0.0, 0.0
+        with differentiable(self._vectors.device):
+            for chunk in self._chunks():
+                part, losses = self._gradient(theta, chunk)
+                total = total + part
+                value += float(losses.double().sum())
+        return value / self.num_examples, problem_checks.finite(
+            "the gradient of the loss", array(total)
+        )
+
+    def example_gradients(self, theta):
+        """Gradients of the examples, which are recomputed chunk by chunk where they are needed.
+
+        Returns
+        -------
+        matrices.ExampleGradients
+            A product with a vector costs about two gradients and never forms N x D numbers.
+        """
+        return TorchGradients(self, self.check_theta(theta))
+
+    def hessian_product(self, theta, vectors):
+        """Hessian of the mean loss times vectors, shape (D,) or (D, K), the shape of `vectors`.
+
+        Raises
+        ------
+        InputError
+            If PyTorch has no right second derivative of this model; the reason is named.
+        """
+        if not self._checked.hessian_ways:
+            raise checks.InputError(
+                f"second derivatives of this model do not exist: {self._checked.reason}; expected "
+                "a model and a loss that PyTorch differentiates twice; first-order quantities, "
+                "losses, gradient and noise are there"
+            )
+        point = self._point(theta)
+        vectors, columns = problem_checks.checked_vectors(vectors, self.num_parameters)
+        with differentiable(self._vectors.device):
+            parts = []
+            for start in range(0, columns.shape[1], _BLOCK):
+                block = self._vectors.vector(
+                    np.ascontiguousarray(columns[:, start : start + _BLOCK])
+                )
+                parts.append(array(self._hessian_block(point, block)))
+        return problem_checks.finite("a Hessian product", np.concatenate(parts, axis=1)).reshape(
+            vectors.shape
+        )
+
+    def subset(self, indices):
+        """Return the same problem on some of the examples, in the order of `indices`."""
+        indices = torch.as_tensor(
+            problem_checks.checked_indices(indices, self.num_examples).astype(np.int64)
+        )
+        indices = indices.to(self._vectors.device)
+        inputs, targets = _torch_data.taken((self._inputs, self._targets), indices)
+        part = TorchProblem(self._vectors, self._checked, inputs, targets, self._given_chunk)
+        part.blocks, part._fastest = self.blocks, dict(self._fastest)
+        if "chunk_size" in self.__dict__:
+            part.chunk_size = self.chunk_size
+        return part
+
+    def check(self, theta, rng):
+        """Compare all derivatives with finite differences, in double precision.
+
+        Parameters
+        ----------
+        theta : array_like, shape (D,)
+            Point in parameter space.
+        rng : numpy.random.Generator
+            Draws the directions.
+
+        Returns
+        -------
+        problems.derivative_check.DerivativeReport
+        """
+        if self.dtype == np.float64:
+            return super().check(theta, rng)
+        vectors = _torch_checks.in_double(self._vectors)
+        inputs, targets = _torch_data.placed(
+            (self._inputs, self._targets), vectors.device, vectors.dtype
+        )
+        double = TorchProblem(
+            vectors, self._checked.moved(vectors), inputs, targets, self._given_chunk
+        )
+        return double.check(theta, rng)
+
+    # ---- of PyTorch alone
+
+    @property
+    def initial_theta(self):
+        """Parameters of the model when the problem was made, shape (D,), a new array."""
+        return self.theta_of()
+
+    def theta_of(self, model=None):
+        """Parameters of a model as theta, for instance after some training.
+
+        Parameters
+        ----------
+        model : torch.nn.Module, optional
+            Of the same kind as the model of the problem; this one at its start if not given.
+
+        Returns
+        -------
+        ndarray, shape (D,)
+
+        Raises
+        ------
+        InputError
+            If a parameter is missing or has another shape.
+        """
+        return array(self._vectors.theta_of(model)).astype(self.dtype)
+
+    @cached_property
+    def chunk_size(self):
+        """Examples of one pass: as given, or the fastest of a few sizes."""
+        if self._given_chunk is not None or self.num_examples <= _CHUNKS[1]:
+            return min(self._given_chunk or self.num_examples, self.num_examples)
+        theta, speeds = self._vectors.theta_of().to(self._vectors.dtype), {}
+        with differentiable(self._vectors.device):
+            for size in _CHUNKS:
+                chunk = slice(0, min(size, self.num_examples))
+                seconds = _seconds(partial(self._gradient, theta, chunk), self._vectors.device)
+                speeds[size] = seconds / (chunk.stop - chunk.start)
+                if size >= self.num_examples or speeds[size] > 1.5 * min(speeds.values()):
+                    break
+        return min(min(speeds, key=speeds.get), self.num_examples)
+
+    def __repr__(self):
+        checked = self._checked
+        kind = {"none": "one a example", "sum": "a sum, divided by N"}.get(
+            checked.losses.reduction, f"a {checked.losses.reduction}"
+        )
+        second = "" if checked.hessian_ways else ", first order only"
+        return (
+            f"<TorchProblem: N = {self.num_examples}, D = {self.num_parameters}, {self.dtype} on "
+            f"{self._vectors.device}, loss: {kind}{second}>"
+        )
+
+    # ---- passes over chunks
+
+    def _point(self, theta):
+        return self._vectors.vector(self.check_theta(theta))
+
+    def _chunks(self):
+        for start in range(0, self.num_examples, self.chunk_size):
+            yield slice(start, min(start + self.chunk_size, self.num_examples))
+
+    def _batch(self, chunk):
+        return _torch_data.taken((self._inputs, self._targets), chunk)
+
+    def _losses(self, theta, chunk):
+        return self._checked.losses_of(self._vectors, theta, *self._batch(chunk))
+
+    def _gradient(self, theta, chunk):
+        count = chunk.stop - chunk.start
+        weights = torch.full(
+            (count,), 1 / self.num_examples, dtype=theta.dtype, device=theta.device
+        )
+        return _torch_products.gradient(lambda point: self._losses(point, chunk), theta, weights)
+
+    def _hessian_block(self, theta, columns):
+        ways = self._checked.hessian_ways
+        key = min(columns.shape[1], 4)  # vmap over few vectors does not pay
+        if key not in self._fastest:
+            self._fastest[key] = self._fastest_way(ways, theta, columns, key)
+        way = _torch_products.HESSIAN_PRODUCTS[self._fastest[key]]
+        return sum(self._hessian_chunk(way, theta, chunk, columns) for chunk in self._chunks())
+
+    def _hessian_chunk(self, way, theta, chunk, columns):
+        weight = 1 / self.num_examples
+        return way(lambda point: self._losses(point, chunk), theta, columns, weight)
+
+    def _fastest_way(self, ways, theta, columns, key):
+        tried = [name for name in ways if name != "block" or key >= 4]
+        chunk, speeds = next(self._chunks()), {}
+        for name in tried:
+            way = _torch_products.HESSIAN_PRODUCTS[name]
+            call = partial(self._hessian_chunk, way, theta, chunk, columns)
+            speeds[name] = _seconds(call, self._vectors.device) if len(tried) > 1 else 0.0
+        return min(speeds, key=speeds.get)
+
+
+def _seconds(call, device):
+    """Seconds of the second call, after one that warms up."""
+    call()
+    begin = _now(device)
+    call()
+    return _now(device) - begin
+
+
+def _now(device):
+    if device.type != "cpu":
+        getattr(torch, device.type).synchronize()
+    return time.perf_counter()
