@@ -1,12 +1,33 @@
 """Checks of the theory: Definition 1, Propositions 1 to 3, the dynamics and the networks.
 
 `GROUPS` names the groups of the verification command in their order. The module of a group has
-``TITLE``, ``LEGEND`` and ``tasks(settings)``; one line in `GROUPS` adds it.
+``TITLE``, ``LEGEND`` and ``tasks(settings)``; one line in `GROUPS` adds it. A group in `ON_REQUEST`
+runs where ``--only`` names it.
+
+For a network of your own, of any depth: `order_constants`, `fisher_gauss_newton_order` and
+`deep_alignment_bound` compare its Fisher matrix, Gauss-Newton matrix and noise.
 """
 
 import importlib
 
+import lazy_loader
+
 from aniso import checks
+
+_attribute, __dir__, __all__ = lazy_loader.attach(
+    __name__,
+    submod_attrs={
+        "deep_alignment": ["AlignmentBound", "deep_alignment_bound"],
+        "fisher_order": [
+            "FisherOrder",
+            "OrderConstants",
+            "fisher_gauss_newton_order",
+            "order_constants",
+        ],
+    },
+)
+__getattr__ = _attribute
+__all__ += ["GROUPS", "ON_REQUEST", "legend", "tasks", "title"]
 
 GROUPS = {
     "definition1": "aniso.propositions.definition1",
@@ -15,7 +36,10 @@ GROUPS = {
     "proposition3": "aniso.propositions.proposition3",
     "dynamics": "aniso.propositions.dynamics",
     "curvature": "aniso.propositions.network_claims",
+    "deep": "aniso.propositions.deep",
 }
+ON_REQUEST = ("deep",)
+"""Groups that are not part of a run of all groups."""
 
 
 def tasks(group, settings):

@@ -17,7 +17,7 @@ from aniso.propositions.settings import SCALES, Settings
 from aniso.runs import files, processes, provenance
 
 # Groups that use no network along training; the other groups share those readings.
-_APART = ("definition1", "dynamics")
+_APART = ("definition1", "dynamics", "deep")
 
 
 def main(arguments=None):
@@ -39,7 +39,7 @@ def main(arguments=None):
     with contextlib.ExitStack() as stack:
         try:
             settings = Settings(options.scale, options.seed)
-            groups = [name for name in propositions.GROUPS if name in (options.only or [name])]
+            groups = _chosen(options.only)
             # The folder comes first, since the file may lie in it.
             if options.plot is not None:
                 _require_figures(groups)
@@ -49,6 +49,12 @@ def main(arguments=None):
         except checks.InputError as error:
             parser.error(str(error))
         return _verify(groups, settings, options)
+
+
+def _chosen(only):
+    """Return the named groups in their order; without names those that are not on request."""
+    wanted = only or [name for name in propositions.GROUPS if name not in propositions.ON_REQUEST]
+    return [name for name in propositions.GROUPS if name in wanted]
 
 
 def _verify(groups, settings, options):
@@ -191,8 +197,11 @@ def _parser():
         nargs="+",
         metavar="GROUP",
         choices=tuple(propositions.GROUPS),
-        help="groups to run: " + ", ".join(propositions.GROUPS) + " (default: all); "
-        "their numbers are those of the whole run",
+        help="groups to run: "
+        + ", ".join(propositions.GROUPS)
+        + " (default: all but "
+        + ", ".join(propositions.ON_REQUEST)
+        + "); their numbers are those of the whole run",
     )
     scale = parser.add_mutually_exclusive_group()
     help_texts = {"quick": "small sizes, less than a minute", "full": "heavy sizes, many minutes"}
