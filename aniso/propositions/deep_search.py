@@ -283,10 +283,10 @@ def searches(settings):
 
 def _search(settings, statement, network, margin, false_claim, planted, *, with_direction=False):
     rng = settings.rng(f"deep/{statement.name}/{network.description}")
-    num_starts = settings.pick(20, 100, 2000)
+    num_starts = settings.pick(20, 60, 2000)
     starts = network.starts(rng, num_starts, with_direction=with_direction)
     effort = {"num_descents": settings.pick(1, 2, 40)}
-    long, short = ({"max_iterations": count} for count in (settings.pick(15, 50, 200), 10))
+    long, short = ({"max_iterations": count} for count in (settings.pick(15, 40, 200), 10))
     return falsification.verdicts(
         statement.at(f"{network.description}, {len(starts)} points", 1e-9),
         false_claim,

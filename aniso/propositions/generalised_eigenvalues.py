@@ -104,7 +104,7 @@ class Factor:
         small = unit
         if unit.shape[1] > unit.shape[0]:
             # the transposed triangle of a QR decomposition has the same left singular vectors
-            small = scipy.linalg.qr(unit.T, mode="r", check_finite=False)[0][: len(unit)].T
+            small = scipy.linalg.qr(unit.T, mode="raw", check_finite=False)[1].T
         left, values, _ = np.linalg.svd(small, full_matrices=False)
         kept = values > _SMALLEST_SINGULAR_VALUE * values[0]
         left, values = left[:, kept], values[kept]
