@@ -150,7 +150,13 @@ FALSEHOODS = [
 
 
 @pytest.mark.usefixtures("small")
-@pytest.mark.parametrize(("task", "names", "planted"), FALSEHOODS)
+@pytest.mark.parametrize(
+    ("task", "names", "planted"),
+    [
+        pytest.param(*case, marks=[pytest.mark.needs_jit] if case[0] in IMAGES else [])
+        for case in FALSEHOODS
+    ],
+)
 def test_a_planted_falsehood_fails(task, names, planted, monkeypatch):
     before = verdicts(task)
     monkeypatch.setattr(*planted)
@@ -160,6 +166,7 @@ def test_a_planted_falsehood_fails(task, names, planted, monkeypatch):
         assert "fails" in after[name]
 
 
+@pytest.mark.needs_jit
 @pytest.mark.usefixtures("small")
 def test_every_check_has_a_planted_falsehood_a_legend_and_a_source(searched):
     planted = {name for _, names, _ in FALSEHOODS for name in names}
@@ -272,6 +279,7 @@ def test_the_margin_of_the_softmax_is_that_of_the_matrices(activation, rng):
     assert deep_search.softmax_margin(network, x) == pytest.approx(1 - ratio / highest, rel=1e-8)
 
 
+@pytest.mark.needs_jit
 def test_the_report_says_where_the_constants_are_vacuous(monkeypatch):
     monkeypatch.setattr(deep_training, "plan", lambda *_: (8, (0, 4, 30)))
     for name, words in (

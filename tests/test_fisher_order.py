@@ -5,8 +5,10 @@ import itertools
 import numpy as np
 import pytest
 import scipy.linalg
+from place_cases import every_foreign_place
 
 from aniso import checks, matrices, networks, problems, propositions
+from aniso.arrays import transfer
 from aniso.memory import AllocationRefused
 from aniso.problems import AutogradModel, losses
 from aniso.propositions import generalised_eigenvalues, proposition3, trained_networks
@@ -143,6 +145,19 @@ def test_a_huge_loss_keeps_its_digits(rng):
     assert abs((v @ fisher @ v) / (v @ curvature @ v) / expected - 1) > 1e-3
 
 
+def test_a_network_that_has_learnt_every_label_is_compared_too(rng):
+    """Losses below 1e-12: the curvature of a confident prediction is no rounding."""
+    problem, theta = draw(SOFTMAX, (3, 5, 6, 3), 10, rng)
+    last = list(problem.blocks.values())[-1]
+    theta[last] *= 200 / np.sort(np.ptp(problem.outputs(theta), axis=1))[0]
+    labels = problem.outputs(theta).argmax(axis=1)
+    learnt = networks.Network(problem.model, SOFTMAX, problem.inputs, labels)
+    order = propositions.fisher_gauss_newton_order(learnt.at(theta))
+    assert order.largest <= order.constants.highest * (1 + 1e-12)
+    bound = propositions.deep_alignment_bound(learnt.at(theta))
+    assert bound.lower <= bound.coefficient <= bound.upper * (1 + 1e-9)
+
+
 def line(targets=((0.0,), (0.0,))):
     """f = theta x at x = 1 and 2, squared loss: g_i = 2 x (theta x - y)."""
 
@@ -235,6 +250,19 @@ def test_one_hidden_layer_gives_the_constant_of_proposition3():
     assert bound.guaranteed == pytest.approx(promised, rel=1e-9)
     assert bound.coefficient == pytest.approx(readings.projection_coefficient, rel=1e-6)
     assert bound.constants.ratio == pytest.approx(readings.weight_ratio)
+
+
+@every_foreign_place
+def test_a_network_on_another_device_gives_the_same_numbers(place, rng):
+    problem, theta = draw(SOFTMAX, (3, 4, 3), 8, rng)
+    inputs, labels = (transfer.to_device(a, place) for a in (problem.inputs, problem.targets))
+    there = networks.Network(problem.model, SOFTMAX, inputs, labels)
+    at, expected = there.at(transfer.to_device(theta, place)), problem.at(theta)
+    order, own = (propositions.fisher_gauss_newton_order(point) for point in (at, expected))
+    assert order.largest == pytest.approx(own.largest, rel=1e-10)
+    bound, known = (propositions.deep_alignment_bound(point) for point in (at, expected))
+    assert bound.coefficient == pytest.approx(known.coefficient, rel=1e-8)
+    assert bound.guaranteed == pytest.approx(known.guaranteed, rel=1e-8)
 
 
 def test_a_problem_without_outputs_is_refused_by_name():

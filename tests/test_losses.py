@@ -88,6 +88,21 @@ def test_roots_and_whitened_gradients(loss, num_outputs, rng):
     np.testing.assert_allclose(np.square(whitened).sum(axis=-1), forms, rtol=1e-8, atol=1e-12)
 
 
+def test_the_softmax_hessian_of_a_confident_prediction_keeps_its_digits():
+    """p_0 rounds to 1, so that p_0 (1 - p_0) would be 0, and S indefinite."""
+    found = SoftmaxCrossEntropy().hessian(np.array([[40.0, 0.0, -1.0]]), np.array([0]))[0]
+    small = np.exp([-40.0, -41.0])  # up to terms of the order exp(-40)
+    expected = [
+        [small.sum(), -small[0], -small[1]],
+        [-small[0], small[0], 0.0],
+        [-small[1], 0.0, small[1]],
+    ]
+    np.testing.assert_allclose(found, expected, rtol=1e-13, atol=1e-33)
+    assert np.linalg.eigvalsh(found)[0] > -1e-15 * small.sum()
+    gradient = SoftmaxCrossEntropy().gradient(np.array([[40.0, 0.0, -1.0]]), np.array([0]))[0]
+    np.testing.assert_allclose(gradient, [-small.sum(), *small], rtol=1e-13)
+
+
 def test_whitened_gradients_keep_their_digits():
     outputs = np.array([[60.0, 0.0, -3.0], [0.0, 650.0, -3.0], [1.0, 1.0, 1.0]])
     for label in range(3):

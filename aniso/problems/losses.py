@@ -229,9 +229,12 @@ class SoftmaxCrossEntropy:
         return link_functions.log_sum_exp(outputs) - _functions(outputs).sum(own, axis=-1)
 
     def gradient(self, outputs, targets):
-        """``p - e_y``, shape (..., n, C)."""
+        """``p - e_y``, to relative accuracy, shape (..., n, C)."""
         _same_trailing("targets", targets.shape, outputs.shape[-2:-1])
-        return link_functions.softmax(outputs) - link_functions.one_hot(targets, outputs.shape[-1])
+        own = link_functions.one_hot(targets, outputs.shape[-1])
+        others = link_functions.softmax(outputs) * (1 - own)
+        # p_y - 1 is minus the sum of the others, without a difference
+        return others - own * _functions(outputs).sum(others, axis=-1)[..., None]
 
     def hessian(self, outputs, targets):  # noqa: ARG002
         """``diag(p) - p p^T``, shape (..., n, C, C)."""
@@ -278,9 +281,11 @@ class SoftmaxCrossEntropy:
         return _functions(outputs).argmax(outputs + noise, axis=-1)
 
     def fisher_information(self, outputs):
-        """``E[grad grad^T] = diag(p) - p p^T``, shape (..., n, C, C)."""
-        p = link_functions.softmax(outputs)
-        return p[..., :, None] * (_identity(outputs) - p[..., None, :])
+        """``E[grad grad^T] = diag(p) - p p^T``, to relative accuracy, shape (..., n, C, C)."""
+        p, xp = link_functions.softmax(outputs), _functions(outputs)
+        # p_c (1 - p_c) is the sum of p_c p_d over the other classes, without the difference 1 - p_c
+        products = p[..., :, None] * p[..., None, :] * (1 - _identity(outputs))
+        return xp.sum(products, axis=-1)[..., None] * _identity(outputs) - products
 
     def check_targets(self, targets, num_examples, num_outputs):
         """Return integer labels in 0..C-1, shape (N,); the model must have C >= 2 outputs."""
