@@ -14,7 +14,7 @@ import lazy_loader
 
 from aniso import checks
 
-_attribute, __dir__, __all__ = lazy_loader.attach(
+__getattr__, __dir__, __all__ = lazy_loader.attach(
     __name__,
     submod_attrs={
         "deep_alignment": ["AlignmentBound", "deep_alignment_bound"],
@@ -26,7 +26,6 @@ _attribute, __dir__, __all__ = lazy_loader.attach(
         ],
     },
 )
-__getattr__ = _attribute
 __all__ += ["GROUPS", "ON_REQUEST", "legend", "tasks", "title"]
 
 GROUPS = {

@@ -17,7 +17,7 @@ from aniso.propositions.settings import SCALES, Settings
 from aniso.runs import files, processes, provenance
 
 # Groups that use no network along training; the other groups share those readings.
-_APART = ("definition1", "dynamics", "deep")
+_APART = ("definition1", "dynamics")
 
 
 def main(arguments=None):
