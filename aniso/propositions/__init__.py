@@ -14,7 +14,7 @@ import lazy_loader
 
 from aniso import checks
 
-__getattr__, __dir__, __all__ = lazy_loader.attach(
+__getattr__, _, __all__ = lazy_loader.attach(
     __name__,
     submod_attrs={
         "deep_alignment": ["AlignmentBound", "deep_alignment_bound"],
@@ -39,6 +39,10 @@ GROUPS = {
 }
 ON_REQUEST = ("deep",)
 """Groups that are not part of a run of all groups."""
+
+
+def __dir__():
+    return sorted(__all__)
 
 
 def tasks(group, settings):
