@@ -63,7 +63,13 @@ from aniso.problems.autograd_problem import AutogradProblem
 from aniso.propositions import (
     check,
     constants,
+    deep_alignment,
+    deep_search,
+    deep_training,
+    exact_losses,
     falsification,
+    fisher_order,
+    generalised_eigenvalues,
     report,
     small_networks,
     trained_networks,
@@ -272,6 +278,23 @@ def a_snapshot():
     model = networks.one_hidden_layer(2, 3, "abs")
     problem = networks.Network(model, losses.LogisticLoss(), inputs, np.arange(9) % 2)
     return constants.snapshot(problem, np.cos(np.arange(model.num_parameters)))
+
+
+def a_small_geometry():
+    inputs = np.random.default_rng(4).normal(size=(9, 2))
+    model = networks.multilayer_perceptron((2, 3, 1), "tanh")
+    problem = networks.Network(model, losses.LogisticLoss(), inputs, np.arange(9) % 2)
+    return problem.at(np.cos(np.arange(model.num_parameters)))
+
+
+def an_image_reading():
+    order = fisher_order.fisher_gauss_newton_order(a_small_geometry())
+    bound = deep_alignment.deep_alignment_bound(a_small_geometry())
+    return deep_training.ImageReading(3, 0.5, 0.1, order, 2.0, bound, 7.0)
+
+
+def a_factor():
+    return generalised_eigenvalues.Factor(np.diag([1.0, 2.0]), np.array([3.0, 2.0]), np.arange(2))
 
 
 def text(value):
@@ -528,6 +551,20 @@ CASES = {
     "worst case": Case(
         lambda: falsification.WorstCase(0.5, VECTOR, (1.0,), 3), lambda found: found.point
     ),
+    "order constants": Case(
+        lambda: fisher_order.order_constants(a_small_geometry()), lambda c: c.of_examples
+    ),
+    "Fisher order": Case(
+        lambda: fisher_order.fisher_gauss_newton_order(a_small_geometry()), lambda o: o.largest
+    ),
+    "alignment bound": Case(
+        lambda: deep_alignment.deep_alignment_bound(a_small_geometry()), lambda b: b.guaranteed
+    ),
+    "factor of the curvature": Case(a_factor, lambda f: f.extremes(reached_below=True).largest),
+    "extremes": Case(lambda: a_factor().extremes(reached_below=True), lambda e: e.direction),
+    "reading of images": Case(an_image_reading, lambda r: r.bound.upper),
+    "output case": Case(lambda: exact_losses.OutputCase([1], [[2]], 3), text),
+    "deep network": Case(lambda: deep_search.DeepNetwork("tanh"), text),
     "small network": Case(lambda: small_networks.SmallNetwork("logistic"), text),
     "snapshot": Case(a_snapshot, lambda found: found.hessian),
     "readings": Case(lambda: a_snapshot().readings(), text),

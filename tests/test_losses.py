@@ -1,5 +1,7 @@
 """Losses against scalar references, their derivatives against autograd, their labels by draws."""
 
+import math
+
 import numpy as np
 import pytest
 import reference_problems as reference
@@ -68,15 +70,65 @@ def test_derivatives_equal_autograd(loss, num_outputs, rng):
 
 
 @every_loss
+def test_roots_and_whitened_gradients(loss, num_outputs, rng):
+    outputs, targets = draw(loss, num_outputs, rng)
+    root, whitened = loss.hessian_root(outputs), loss.whitened_gradient(outputs, targets)
+    assert_equal_up_to_rounding(
+        root @ np.swapaxes(root, -1, -2),
+        loss.hessian(outputs, targets),
+        num_terms=num_outputs + 2,
+        scale=2.0,
+    )
+    gradient = (root @ whitened[..., None])[..., 0]
+    expected = loss.gradient(outputs, targets)
+    assert_equal_up_to_rounding(gradient, expected, num_terms=num_outputs + 2, scale=20.0)
+    # w has the least norm: r^T S^+ r
+    inverse = np.linalg.pinv(loss.hessian(outputs, targets), rcond=1e-12, hermitian=True)
+    forms = np.einsum("nc,ncd,nd->n", expected, inverse, expected)
+    np.testing.assert_allclose(np.square(whitened).sum(axis=-1), forms, rtol=1e-8, atol=1e-12)
+
+
+def test_the_softmax_hessian_of_a_confident_prediction_keeps_its_digits():
+    """p_0 rounds to 1, so that p_0 (1 - p_0) would be 0, and S indefinite."""
+    found = SoftmaxCrossEntropy().hessian(np.array([[40.0, 0.0, -1.0]]), np.array([0]))[0]
+    small = np.exp([-40.0, -41.0])  # up to terms of the order exp(-40)
+    expected = [
+        [small.sum(), -small[0], -small[1]],
+        [-small[0], small[0], 0.0],
+        [-small[1], 0.0, small[1]],
+    ]
+    np.testing.assert_allclose(found, expected, rtol=1e-13, atol=1e-33)
+    assert np.linalg.eigvalsh(found)[0] > -1e-15 * small.sum()
+    gradient = SoftmaxCrossEntropy().gradient(np.array([[40.0, 0.0, -1.0]]), np.array([0]))[0]
+    np.testing.assert_allclose(gradient, [-small.sum(), *small], rtol=1e-13)
+
+
+def test_whitened_gradients_keep_their_digits():
+    outputs = np.array([[60.0, 0.0, -3.0], [0.0, 650.0, -3.0], [1.0, 1.0, 1.0]])
+    for label in range(3):
+        targets = np.full(3, label)
+        squares = np.square(SoftmaxCrossEntropy().whitened_gradient(outputs, targets)).sum(axis=1)
+        # (1 - p_y) / p_y, a sum of positive terms
+        exact = [
+            sum(math.exp(f - row[label]) for c, f in enumerate(row) if c != label)
+            for row in outputs
+        ]
+        np.testing.assert_allclose(squares, exact, rtol=2e-13)
+    logistic = LogisticLoss().whitened_gradient(np.array([[-60.0], [650.0]]), np.array([0, 0]))
+    np.testing.assert_allclose(logistic[:, 0], [math.exp(-30), math.exp(325)], rtol=1e-15)
+
+
+@every_loss
 def test_leading_axes_are_separate_calls(loss, num_outputs, rng):
     outputs, targets = draw(loss, num_outputs, rng)
     block = np.stack([outputs, 0.5 * outputs, outputs + 1])
-    for name in ("__call__", "gradient", "hessian"):
+    for name in ("__call__", "gradient", "hessian", "whitened_gradient"):
         function = getattr(loss, name)
         expected = np.stack([function(part, targets) for part in block])
         assert np.array_equal(function(block, targets), expected)
-    expected = np.stack([loss.fisher_information(part) for part in block])
-    assert np.array_equal(loss.fisher_information(block), expected)
+    for name in ("fisher_information", "hessian_root"):
+        function = getattr(loss, name)
+        assert np.array_equal(function(block), np.stack([function(part) for part in block]))
 
 
 @every_loss

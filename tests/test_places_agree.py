@@ -33,10 +33,11 @@ def test_losses_agree_everywhere(loss, num_outputs, place, rng):
     if isinstance(loss, losses.ClippedSquaredLoss):
         targets = (targets > 0.5).astype(np.int64)
     own, labels = (transfer.to_device(a, place) for a in (outputs, targets))
-    for name in ("__call__", "gradient", "hessian"):
+    for name in ("__call__", "gradient", "hessian", "whitened_gradient"):
         function = getattr(loss, name)
         agree(function(own, labels), function(outputs, targets))
     agree(loss.fisher_information(own), loss.fisher_information(outputs))
+    agree(loss.hessian_root(own), loss.hessian_root(outputs))
     drawn = loss.sample_targets(own, seeds.generator(5))
     assert places.place_of(drawn) == place
     agree(drawn, loss.sample_targets(outputs, seeds.generator(5)))

@@ -46,6 +46,14 @@ class SquaredLoss:
         """``2 I``, shape (..., n, C, C)."""
         return self.fisher_information(outputs)
 
+    def hessian_root(self, outputs):
+        """``sqrt(2) I``, a root L of the Hessian, ``S = L L^T``, shape (..., n, C, C)."""
+        return self.fisher_information(outputs) / math.sqrt(2)
+
+    def whitened_gradient(self, outputs, targets):
+        """w with ``r = L w``, so that ``|w|^2 = r^T S^+ r = 2 l``, shape (..., n, C)."""
+        return self.gradient(outputs, targets) / math.sqrt(2)
+
     def sample_targets(self, outputs, rng):
         """``y = f + z / sqrt(2)``, z standard normal, shape (..., n, C)."""
         checks.generator("rng", rng)
@@ -114,6 +122,14 @@ class ClippedSquaredLoss:
         """2 where active, else 0, shape (..., n, 1, 1)."""
         return self.fisher_information(outputs)
 
+    def hessian_root(self, outputs):
+        """``sqrt(2)`` where active, else 0, shape (..., n, 1, 1)."""
+        return self.fisher_information(outputs) / math.sqrt(2)
+
+    def whitened_gradient(self, outputs, targets):
+        """w with ``r = L w``; where active ``w^2 = r^2 / S = 2 l``, shape (..., n, 1)."""
+        return self.gradient(outputs, targets) / math.sqrt(2)
+
     def sample_targets(self, outputs, rng):
         """``y = clip(f) + z / sqrt(2)``, z standard normal, shape (..., n)."""
         checks.generator("rng", rng)
@@ -163,6 +179,16 @@ class LogisticLoss:
         """``p (1 - p)``, shape (..., n, 1, 1)."""
         return self.fisher_information(outputs)
 
+    def hessian_root(self, outputs):
+        """``L = sqrt(p (1 - p))``, to relative accuracy, shape (..., n, 1, 1)."""
+        return _functions(outputs).sqrt(self.fisher_information(outputs))
+
+    def whitened_gradient(self, outputs, targets):
+        """w with ``r = L w``, so that ``w^2 = r^2 / S = exp(l) - 1``, shape (..., n, 1)."""
+        _same_trailing("targets", targets.shape, _single(outputs)[-1:])
+        sign = (1.0 - 2.0 * _real(targets))[..., None]
+        return sign * _functions(outputs).exp(sign * outputs / 2)
+
     def sample_targets(self, outputs, rng):
         """Return labels y, 1 with probability p, int64, shape (..., n)."""
         checks.generator("rng", rng)
@@ -203,13 +229,49 @@ class SoftmaxCrossEntropy:
         return link_functions.log_sum_exp(outputs) - _functions(outputs).sum(own, axis=-1)
 
     def gradient(self, outputs, targets):
-        """``p - e_y``, shape (..., n, C)."""
+        """``p - e_y``, to relative accuracy, shape (..., n, C)."""
         _same_trailing("targets", targets.shape, outputs.shape[-2:-1])
-        return link_functions.softmax(outputs) - link_functions.one_hot(targets, outputs.shape[-1])
+        own = link_functions.one_hot(targets, outputs.shape[-1])
+        others = link_functions.softmax(outputs) * (1 - own)
+        # p_y - 1 is minus the sum of the others, without a difference
+        return others - own * _functions(outputs).sum(others, axis=-1)[..., None]
 
     def hessian(self, outputs, targets):  # noqa: ARG002
         """``diag(p) - p p^T``, shape (..., n, C, C)."""
         return self.fisher_information(outputs)
+
+    def hessian_root(self, outputs):
+        """Root L of the Hessian, ``S = L L^T``, shape (..., n, C, C).
+
+        Column k, that of the most probable class, is 0: the rank of S is C - 1. With q = sqrt(p),
+        ``L_cj = q_j (delta_cj - (p_c + q_k delta_ck) / (1 + q_k))`` for j != k. Each column is
+        accurate relative to its own size, however small.
+        """
+        xp = _functions(outputs)
+        amplitudes, largest, leading = _amplitudes(outputs)
+        mirror = (amplitudes**2 + largest * leading) / (1 + largest)
+        columns = (amplitudes * (1 - leading))[..., None, :]
+        return columns * (
+            xp.broadcast_to(_identity(outputs), mirror.shape + mirror.shape[-1:])
+            - mirror[..., :, None]
+        )
+
+    def whitened_gradient(self, outputs, targets):
+        """w with ``r = L w``, so that ``|w|^2 = r^T S^+ r = exp(l) - 1``, shape (..., n, C).
+
+        With L, q and k of `hessian_root`: ``w_j = q_j / q_k`` if the label is k, else
+        ``w_j = q_j / (1 + q_k) - delta_jy / q_y``, and ``w_k = 0``.
+        """
+        _same_trailing("targets", targets.shape, outputs.shape[-2:-1])
+        xp = _functions(outputs)
+        amplitudes, largest, leading = _amplitudes(outputs)
+        own = xp.broadcast_to(
+            link_functions.one_hot(targets, outputs.shape[-1]), tuple(outputs.shape)
+        )
+        is_leading = xp.sum(own * leading, axis=-1, keepdims=True)
+        scaled = amplitudes / (largest + 1 - is_leading)
+        root_of_label = xp.exp(self(outputs, targets) / 2)[..., None]
+        return (1 - leading) * (scaled - own * root_of_label)
 
     def sample_targets(self, outputs, rng):
         """Return labels y drawn from the softmax, int64, shape (..., n)."""
@@ -219,9 +281,11 @@ class SoftmaxCrossEntropy:
         return _functions(outputs).argmax(outputs + noise, axis=-1)
 
     def fisher_information(self, outputs):
-        """``E[grad grad^T] = diag(p) - p p^T``, shape (..., n, C, C)."""
-        p = link_functions.softmax(outputs)
-        return p[..., :, None] * (_identity(outputs) - p[..., None, :])
+        """``E[grad grad^T] = diag(p) - p p^T``, to relative accuracy, shape (..., n, C, C)."""
+        p, xp = link_functions.softmax(outputs), _functions(outputs)
+        # p_c (1 - p_c) is the sum of p_c p_d over the other classes, without the difference 1 - p_c
+        products = p[..., :, None] * p[..., None, :] * (1 - _identity(outputs))
+        return xp.sum(products, axis=-1)[..., None] * _identity(outputs) - products
 
     def check_targets(self, targets, num_examples, num_outputs):
         """Return integer labels in 0..C-1, shape (N,); the model must have C >= 2 outputs."""
@@ -233,6 +297,14 @@ class SoftmaxCrossEntropy:
         return checks.class_labels(
             "targets", targets, num_classes=num_outputs, num_examples=num_examples
         )
+
+
+def _amplitudes(outputs):
+    """Roots of the probabilities, the largest of them, and the one-hot vector of its class."""
+    xp = _functions(outputs)
+    amplitudes = xp.exp((outputs - link_functions.log_sum_exp(outputs)[..., None]) / 2)
+    leading = link_functions.one_hot(xp.argmax(outputs, axis=-1), outputs.shape[-1])
+    return amplitudes, xp.max(amplitudes, axis=-1, keepdims=True), leading
 
 
 def _functions(array):

@@ -3,11 +3,30 @@
 `GROUPS` names the groups of the verification command in their order. The module of a group has
 ``TITLE``, ``LEGEND`` and ``tasks(settings)``; one line in `GROUPS` adds it. A group in `ON_REQUEST`
 runs where ``--only`` names it.
+
+For a network of your own, of any depth: `order_constants`, `fisher_gauss_newton_order` and
+`deep_alignment_bound` compare its Fisher matrix, Gauss-Newton matrix and noise.
 """
 
 import importlib
 
+import lazy_loader
+
 from aniso import checks
+
+__getattr__, _, __all__ = lazy_loader.attach(
+    __name__,
+    submod_attrs={
+        "deep_alignment": ["AlignmentBound", "deep_alignment_bound"],
+        "fisher_order": [
+            "FisherOrder",
+            "OrderConstants",
+            "fisher_gauss_newton_order",
+            "order_constants",
+        ],
+    },
+)
+__all__ += ["GROUPS", "ON_REQUEST", "legend", "tasks", "title"]
 
 GROUPS = {
     "definition1": "aniso.propositions.definition1",
@@ -16,10 +35,15 @@ GROUPS = {
     "proposition3": "aniso.propositions.proposition3",
     "dynamics": "aniso.propositions.dynamics",
     "curvature": "aniso.propositions.network_claims",
+    "deep": "aniso.propositions.deep",
     "stability": "aniso.propositions.stability",
 }
-ON_REQUEST = ("stability",)
+ON_REQUEST = ("deep", "stability")
 """Groups that are not part of a run of all groups."""
+
+
+def __dir__():
+    return sorted(__all__)
 
 
 def tasks(group, settings):
