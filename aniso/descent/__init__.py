@@ -34,6 +34,7 @@ __getattr__, __dir__, __all__ = lazy_loader.attach(
         "settings",
         "sharpness",
         "start_witness",
+        "stationarity",
         "structures",
     ],
     submod_attrs={
@@ -41,6 +42,7 @@ __getattr__, __dir__, __all__ = lazy_loader.attach(
         "loop": ["DescentResult", "simulate_descent"],
         "measurements": ["Measurements", "accuracy"],
         "settings": ["Settings", "as_published", "as_stated"],
+        "stationarity": ["StationarityTest", "stationarity_test"],
         "structures": ["DYNAMICS"],
     },
 )
