@@ -143,7 +143,8 @@ def outliers_beyond_bulk(eigenvalues, density, *, share=0.5, confidence=0.95):
     The rule: go up from the quantile at `share`. The edge is the first point at which the upper
     band of the density falls below half the height of a single eigenvalue,
     ``1 / (2 D width sqrt(2 pi))``. So no eigenvalue lies within 1.18 widths of the edge. The answer
-    depends on the width, which sets the least gap; the rule states it.
+    depends on the width, which sets the least gap; the rule states it. For the lower edge, give the
+    eigenvalues and the density of the matrix times -1.
 
     Examples
     --------

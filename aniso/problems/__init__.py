@@ -25,6 +25,7 @@ __getattr__, __dir__, __all__ = lazy_loader.attach(
         "problem",
         "problem_checks",
         "quadratic",
+        "second_difference",
         "two_basin",
         "update_sharpness",
     ],
@@ -37,11 +38,8 @@ __getattr__, __dir__, __all__ = lazy_loader.attach(
         "problem": ["FACULTIES", "MissingFaculty", "Problem", "require_problem"],
         "problem_checks": ["LossFailed"],
         "quadratic": ["noise_rows", "quadratic_problem"],
+        "second_difference": ["directional_sharpness"],
         "two_basin": ["two_basin_data", "two_basin_gradient", "two_basin_problem"],
-        "update_sharpness": [
-            "CriticalSharpness",
-            "critical_sharpness",
-            "directional_sharpness",
-        ],
+        "update_sharpness": ["CriticalSharpness", "critical_sharpness"],
     },
 )

@@ -1,4 +1,4 @@
-"""Sharpness along an update from values of the loss alone: directional and critical."""
+"""Critical sharpness: where the loss along an update returns to its value."""
 
 import math
 from dataclasses import dataclass
@@ -6,10 +6,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from aniso import checks
-from aniso.arrays import transfer
 from aniso.estimates import NotConverged
-from aniso.problems.problem import require_problem
-from aniso.problems.problem_checks import LossFailed
+from aniso.problems._updates import checked_update, finite_loss, loss_or_infinity
 
 _STATES = ("bracketed", "rising at the start", "no return")
 
@@ -93,7 +91,7 @@ def critical_sharpness(
     growth : float
         Ratio > 1 of successive trials. A return that lasts for less than this ratio may be missed.
     tolerance : float
-        Relative width of the bracket at which bisection ends.
+        Relative width of the bracket at which the search ends.
     max_losses : int
         Largest number of evaluations of the loss, at least 4.
 
@@ -108,13 +106,14 @@ def critical_sharpness(
         If an argument breaks its rule, the update is zero, or the loss at theta is not finite.
     NotConverged
         If the loss rises at the smallest trial ("rising at the start"), or stays below its start
-        up to the last trial ("no return"), or the evaluations run out within the bisection.
+        up to the last trial ("no return"), or the evaluations run out within the bracket.
         `partial` is the search so far.
 
     Notes
     -----
     Forward passes alone. Trials grow by `growth` while the loss stays below its start; where the
-    first trial is above, they shrink. On a quadratic ``eta_c = 2 g^T u / u^T H u``, so that the
+    first trial is above, they shrink. Within the bracket, secants of
+    ``(L(theta - eta u) - L(theta)) / eta`` are mixed with bisection. On a quadratic ``eta_c = 2 g^T u / u^T H u``, so that the
     critical sharpness equals the directional one for u = g. A loss that is not finite counts as
     above. Formulas: docs/theory/estimates.md.
 
@@ -125,25 +124,28 @@ def critical_sharpness(
     >>> round(critical_sharpness(bowl, [1.0, 0.0]).sharpness, 4)
     4.0
     """
-    problem, theta, update = _checked(problem, theta, update)
+    problem, theta, update = checked_update(problem, theta, update)
     trial = checks.number("first_learning_rate", first_learning_rate, low=0, strict=True)
     growth = checks.number("growth", growth, low=1, strict=True)
     tolerance = checks.number("tolerance", tolerance, low=0, high=1, strict=True)
     max_losses = checks.integer("max_losses", max_losses, low=4)
-    start = _finite_loss(problem, theta)
+    start = finite_loss(problem, theta)
     used = 1
 
-    def rises(learning_rate):
+    def risen(learning_rate):
+        # the rise over the learning rate, which is linear in it for a quadratic
         nonlocal used
         used += 1
-        return not _loss(problem, theta - learning_rate * update) < start
+        return (loss_or_infinity(problem, theta - learning_rate * update) - start) / learning_rate
 
     def stopped(state, low, high, advice):
         partial = CriticalSharpness(math.nan, low, high, state, used, math.nan)
         return NotConverged(f"{state}: {advice}", partial)
 
-    first, upward = trial, not rises(trial)
+    first, rise = trial, risen(trial)
+    upward = rise < 0
     low, high = (trial, math.inf) if upward else (0.0, trial)
+    rises = [rise, math.inf] if upward else [-math.inf, rise]
     # a step that leaves theta as it is ends the search for a fall
     smallest = np.finfo(float).eps * _relative_size(theta, update)
     while low == 0.0 or high == math.inf:
@@ -166,10 +168,12 @@ def critical_sharpness(
                 f"{max(first, trial):.3g} do not bracket a return to the loss {start:.6g}; "
                 "expected another first_learning_rate, or more max_losses",
             )
-        if rises(trial):
-            high = trial
+        rise = risen(trial)
+        if rise < 0:
+            low, rises[0] = trial, rise
         else:
-            low = trial
+            high, rises[1] = trial, rise
+    side = -1
     while high - low > tolerance * high:
         if used >= max_losses:
             raise NotConverged(
@@ -177,108 +181,38 @@ def critical_sharpness(
                 f"more, for a relative width of {tolerance:g}",
                 _bracketed(problem, theta, update, start, low, high, used),
             )
-        middle = (low + high) / 2
-        if rises(middle):
-            high = middle
+        trial, side = _next_trial(low, high, rises, 0.4 * tolerance * high * side), -side
+        if used % 3 == 0:
+            trial = (low + high) / 2
+        rise = risen(trial)
+        if rise < 0:
+            low, rises[0] = trial, rise
         else:
-            low = middle
+            high, rises[1] = trial, rise
     return _bracketed(problem, theta, update, start, low, high, used)
-
-
-def directional_sharpness(problem, theta, update=None, *, step=None):
-    """Directional sharpness ``u^T H u / |u|^2`` from three values of the loss.
-
-    ``(L(theta + h v) - 2 L(theta) + L(theta - h v)) / h^2``, v = u / |u|.
-
-    Parameters
-    ----------
-    problem, theta, update
-        As for :func:`critical_sharpness`.
-    step : float, optional
-        h > 0, in units of theta. If not given, ``eps^(1/4) max(1, |theta|)``.
-
-    Returns
-    -------
-    value, error : float
-        The error is an estimate: the change from half the step for the remainder of order h^2, and
-        ``4 eps max|L| / h^2`` for the rounding of the losses.
-
-    Raises
-    ------
-    InputError
-        If an argument breaks its rule, the update is zero, or a loss is not finite.
-
-    Notes
-    -----
-    Five forward passes. The value is extrapolated from h and h/2 and is of order 4 in h. With
-    products of H, ``v @ (at.hessian @ v)`` is exact.
-
-    Examples
-    --------
-    >>> from aniso.problems import quadratic_problem
-    >>> bowl = quadratic_problem([[4.0, 0.0], [0.0, 1.0]], [0.0, 0.0], [[0.0, 0.0]])
-    >>> value, error = directional_sharpness(bowl, [1.0, 0.0])
-    >>> abs(value - 4) <= error < 1e-3
-    True
-    """
-    problem, theta, update = _checked(problem, theta, update)
-    if step is None:
-        step = np.finfo(float).eps ** 0.25 * max(1.0, float(np.linalg.norm(theta)))
-    step = checks.number("step", step, low=0, strict=True)
-    along = update / np.linalg.norm(update)
-    middle = _finite_loss(problem, theta)
-    values, largest = [], abs(middle)
-    for width in (step, step / 2):
-        ends = [_finite_loss(problem, theta + sign * width * along) for sign in (1, -1)]
-        largest = max(largest, *map(abs, ends))
-        values.append((ends[0] - 2 * middle + ends[1]) / width**2)
-    rounding = 4 * np.finfo(float).eps * largest / (step / 2) ** 2
-    value = values[1] + (values[1] - values[0]) / 3
-    return float(value), float(abs(values[1] - values[0]) / 3 + 5 / 3 * rounding)
-
-
-def _checked(problem, theta, update):
-    problem = require_problem("problem", problem).on_host()
-    checks.refuse_loss_of_meaning("theta", theta)
-    theta = problem.check_theta(transfer.to_numpy(theta))
-    if update is None:
-        update = problem.gradient(theta)
-    else:
-        checks.refuse_loss_of_meaning("update", update)
-        update = checks.array("update", transfer.to_numpy(update), shape=theta.shape)
-    if not np.any(update):
-        raise checks.InputError("update is 0; expected a direction that is not zero")
-    return problem, theta, np.asarray(update, dtype=np.float64)
-
-
-def _loss(problem, theta):
-    # far steps may leave the range of floats: such a loss is above any other
-    if not np.isfinite(theta).all():
-        return math.inf
-    with np.errstate(over="ignore", invalid="ignore"):
-        try:
-            return float(problem.loss(theta))
-        except LossFailed:
-            raise
-        except checks.InputError:
-            return math.inf
-
-
-def _finite_loss(problem, theta):
-    value = float(problem.loss(theta))
-    if not math.isfinite(value):
-        raise checks.InputError(f"the loss is {value}; expected a finite loss at theta and nearby")
-    return value
 
 
 def _relative_size(theta, update):
     return max(float(np.linalg.norm(theta)), 1e-300) / float(np.linalg.norm(update))
 
 
+def _next_trial(low, high, rises, offset):
+    # the secant's root, moved to one side of it and to the other, so that both ends close in
+    middle = (low + high) / 2
+    if not np.isfinite(rises).all() or rises[0] == rises[1]:
+        return middle
+    trial = low - rises[0] * (high - low) / (rises[1] - rises[0]) + offset
+    return trial if low < trial < high else middle
+
+
 def _bracketed(problem, theta, update, start, low, high, used):
     middle = (low + high) / 2
     # slope of the loss at the return, from the curve between half the bracket's end and the end
-    below = _loss(problem, theta - 0.5 * low * update)
+    below = loss_or_infinity(problem, theta - 0.5 * low * update)
     slope = abs(start - below) / (high - 0.5 * low)
-    rounding = 2 * np.finfo(float).eps * max(abs(start), abs(below)) / slope if slope else math.inf
+    rounding = (
+        2 * float(np.finfo(problem.dtype).eps) * max(abs(start), abs(below)) / slope
+        if slope
+        else math.inf
+    )
     return CriticalSharpness(middle, low, high, _STATES[0], used + 1, rounding)
