@@ -86,6 +86,28 @@ def test_a_multiple_has_cosine_one_and_its_own_coefficient(rng):
     assert tilted.cosine < 1 - 1e-6
 
 
+def test_probes_estimate_the_cosine_with_an_error_that_covers(rng):
+    hessian, rows = random_symmetric(rng, 12), rng.normal(size=(30, 12)) * np.arange(1, 13)
+    covariance = matrices.gradient_covariance(rows)
+    hessian += 0.2 * np.asarray(covariance.to_dense())
+    truth = matrices.frobenius_alignment(hessian, covariance).cosine
+    runs, hits, narrow = 300, 0, 0
+    for _ in range(runs):
+        made = matrices.cosine_alignment_hutchinson(hessian, covariance, 60, rng)
+        hits += abs(made.z_score(truth)) <= 1.645
+        narrow += abs(made.z_score(truth)) <= 0.5
+    # binomial error 0.0175; the cosine of 60 probes is a little skewed
+    assert hits > (0.9 - 4 * 0.0175 - 0.03) * runs
+    assert narrow < 0.6 * runs
+    same = matrices.cosine_alignment_hutchinson(3 * covariance, covariance, 5, rng)
+    np.testing.assert_allclose([same.value, same.standard_error], [1, 0], atol=1e-7)
+    for pair in ((np.zeros((2, 2)), np.eye(2)), (np.eye(2), np.zeros((2, 2)))):
+        with pytest.raises(checks.InputError, match="zero to its rounding"):
+            matrices.cosine_alignment_hutchinson(*pair, 3, rng)
+    with pytest.raises(checks.InputError, match="num_probes=2"):
+        matrices.cosine_alignment_hutchinson(hessian, covariance, 2, rng)
+
+
 def test_a_zero_matrix_has_no_angle():
     silent = matrices.gradient_covariance(np.ones((3, 2)))
     for pair in ((np.zeros((2, 2)), np.eye(2)), (np.eye(2), silent)):

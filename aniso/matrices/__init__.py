@@ -5,7 +5,8 @@ gradients, covariances      `gradient_covariance`, `empirical_fisher`, `minibatc
                             `diffusion_covariance`, `example_gradients`
 alignment                   `alignment`, `trace_ratio`, `projection_coefficient`, `escape_rate`,
                             `alignment_by_block`, `relative_commutator`
-in the Frobenius product    `frobenius_alignment`, `frobenius_norm`
+in the Frobenius product    `frobenius_alignment`, `frobenius_norm`,
+                            `cosine_alignment_hutchinson`
 parameter by parameter      `noise_power_laws`, `fit_power_law`
 subspaces                   `subspace_overlap`, `principal_cosines`, `captured_share`,
                             `leading_shares`
@@ -69,7 +70,12 @@ __getattr__, __dir__, __all__ = lazy_loader.attach(
         "covariance_arrays": ["CovarianceArray"],
         "eigenpairs": ["EigenPairs", "extreme_eigenvalues", "leading_eigenpairs"],
         "factored": ["DiagonalCovariance", "FactoredCovariance"],
-        "frobenius": ["FrobeniusAlignment", "frobenius_alignment", "frobenius_norm"],
+        "frobenius": [
+            "FrobeniusAlignment",
+            "cosine_alignment_hutchinson",
+            "frobenius_alignment",
+            "frobenius_norm",
+        ],
         "gradients": ["ArrayGradients", "ExampleGradients", "example_gradients"],
         "implicit_regularisers": [
             "label_noise_regulariser",

@@ -3,8 +3,12 @@
 import math
 from dataclasses import dataclass
 
+import numpy as np
+
 from aniso import checks
+from aniso.estimates import Estimate
 from aniso.matrices import exact_traces, operands
+from aniso.matrices.stochastic_alignment import rademacher
 
 
 @dataclass(frozen=True, repr=False)
@@ -140,14 +144,85 @@ def frobenius_alignment(hessian, covariance, *, max_products=operands.MAX_PRODUC
     norms = {}
     for name, matrix in (("hessian", hessian), ("covariance", covariance)):
         norms[name] = _norm(matrix, max_products)
-        zero = name == "covariance" and exact_traces.significant_trace(matrix) == 0
-        if norms[name] == 0 or zero:
-            raise checks.InputError(
-                f"the Frobenius norm of {name} is {norms[name]:g}, zero to its rounding; expected "
-                "a matrix that is not zero: there is no angle to it"
-            )
+        trace = 1.0
+        if name == "covariance":
+            trace = exact_traces.significant_trace(matrix, max_products=max_products)
+        _require_size(name, norms[name] if trace else 0.0)
     aligned = exact_traces.trace_of_product(hessian, covariance, max_products=max_products)
     return FrobeniusAlignment(aligned, norms["hessian"], norms["covariance"])
+
+
+def cosine_alignment_hutchinson(hessian, covariance, num_probes, rng):
+    """Estimate the cosine ``Tr(H Sigma) / (|H|_F |Sigma|_F)`` from random probes.
+
+    Parameters
+    ----------
+    hessian : array_like (D, D) or LinearOperator
+        Symmetric.
+    covariance : array_like (D, D), LinearOperator or GradientCovariance
+        Symmetric positive semi-definite.
+    num_probes : int
+        At least 3; one product of both matrices each.
+    rng : numpy.random.Generator
+        Source of the random numbers.
+
+    Returns
+    -------
+    Estimate
+        The standard error is the jackknife's over the probes. The bias is of order one over their
+        number.
+
+    Raises
+    ------
+    InputError
+        If an argument breaks its rule, or a matrix is zero.
+
+    Notes
+    -----
+    With signs z the means of ``(H z)^T (Sigma z)``, ``|H z|^2`` and ``|Sigma z|^2`` are unbiased
+    for ``Tr(H Sigma)``, ``|H|_F^2`` and ``|Sigma|_F^2``. The same probes serve all three, so that
+    proportional matrices give 1 without error.
+
+    Examples
+    --------
+    >>> hessian = [[2.0, 1.0], [1.0, 2.0]]
+    >>> found = cosine_alignment_hutchinson(hessian, hessian, 4, np.random.default_rng(0))
+    >>> round(found.value, 12), round(found.standard_error, 12)
+    (1.0, 0.0)
+    """
+    hessian = operands.symmetric("hessian", hessian)
+    dimension = hessian.shape[0]
+    covariance = operands.covariance("covariance", covariance, size=dimension)
+    num_probes = checks.integer("num_probes", num_probes, low=3)
+    checks.generator("rng", rng)
+    samples = np.empty((3, num_probes))
+    for start, stop in operands.ranges(num_probes, dimension):
+        probes = rademacher(rng, (dimension, stop - start))
+        curved, noisy = (np.asarray(m @ probes, np.float64) for m in (hessian, covariance))
+        for row, pair in enumerate(((curved, noisy), (curved, curved), (noisy, noisy))):
+            samples[row, start:stop] = np.einsum("ij,ij->j", *pair)
+    operands.finite_products(samples)
+    total = samples.sum(axis=1)
+    for name, size in (("hessian", total[1]), ("covariance", total[2])):
+        _require_size(name, math.sqrt(size / num_probes))
+    left_out = _cosines(total[:, None] - samples)
+    spread = float(np.sum((left_out - left_out.mean()) ** 2))
+    error = math.sqrt((num_probes - 1) / num_probes * spread)
+    return Estimate(float(_cosines(total)), error, num_probes)
+
+
+def _cosines(sums):
+    with np.errstate(invalid="ignore", divide="ignore"):
+        cosines = sums[0] / np.sqrt(np.maximum(sums[1], 0.0)) / np.sqrt(np.maximum(sums[2], 0.0))
+    return np.nan_to_num(np.clip(cosines, -1.0, 1.0))
+
+
+def _require_size(name, size):
+    if size == 0:
+        raise checks.InputError(
+            f"the Frobenius norm of {name} is zero to its rounding; expected a matrix that is not "
+            "zero: there is no angle to it"
+        )
 
 
 def _norm(matrix, max_products):

@@ -113,9 +113,9 @@ def critical_sharpness(
     -----
     Forward passes alone. Trials grow by `growth` while the loss stays below its start; where the
     first trial is above, they shrink. Within the bracket, secants of
-    ``(L(theta - eta u) - L(theta)) / eta`` are mixed with bisection. On a quadratic ``eta_c = 2 g^T u / u^T H u``, so that the
-    critical sharpness equals the directional one for u = g. A loss that is not finite counts as
-    above. Formulas: docs/theory/estimates.md.
+    ``(L(theta - eta u) - L(theta)) / eta`` are mixed with bisection. A loss that is not finite
+    counts as above. On a quadratic ``eta_c = 2 g^T u / u^T H u``, so that the critical sharpness
+    equals the directional one for u = g. Formulas: docs/theory/estimates.md.
 
     Examples
     --------
