@@ -115,8 +115,9 @@ def stationarity_test(
     loss. The error of the difference is the larger of two: that of
     :func:`aniso.estimates.correlated_mean`, and that of the block means with their correlation.
     Student's distribution has ``T / (5 tau)`` degrees of freedom, at most 31. A mode slower than
-    the whole run can not be told from a lack of stationarity. Source: Yaida 2019; derivation:
-    docs/theory/motion.md.
+    the whole run can not be told from a lack of stationarity. The gradient in the products is the
+    full one: with ``theta . g_B`` the differences sum to ``(|theta_0|^2 - |theta_T|^2)/(2 eta)`` in
+    any run. Source: Yaida 2019; derivation: docs/theory/motion.md.
 
     Examples
     --------

@@ -132,9 +132,9 @@ def expected_loss_change(
 
     Notes
     -----
-    Exact for a quadratic loss whose examples share H or not. For another loss the error is of order
-    eta^3. Cost: one product of H, and those of :func:`aniso.matrices.alignment`. Derivation:
-    docs/theory/noise.md. Source: McCandlish et al. 2018.
+    Exact for a quadratic mean loss, whether its examples share H or not. For another loss the error
+    is of order eta^3. Cost: one product of H, and those of :func:`aniso.matrices.alignment`.
+    Derivation: docs/theory/noise.md. Source: McCandlish et al. 2018.
 
     Examples
     --------
