@@ -126,3 +126,56 @@ def loglog_slope(x, y):
     residuals = v - v.mean() - slope * centred
     error = math.sqrt(float(residuals @ residuals) / (x.size - 2) / float(centred @ centred))
     return Estimate(slope, error, int(x.size))
+
+
+def correlated_mean(samples):
+    """Mean of a stationary series, with the standard error that its autocorrelation leaves.
+
+    Parameters
+    ----------
+    samples : array_like, shape (T,), T >= 4
+        Successive values.
+
+    Returns
+    -------
+    mean : Estimate
+        Its number of samples is the whole part of T / tau, at least 1.
+    autocorrelation_time : float
+        ``tau = 1 + 2 sum_k rho_k``, at least 1, in steps of the series.
+
+    Raises
+    ------
+    InputError
+        If the series is too short or not finite.
+
+    Notes
+    -----
+    The squared error is ``s^2 tau / T``. The sum runs up to the first lag k with
+    ``k >= 5 tau / 2`` (Sokal's window), so tau has the relative variance ``10 tau / T``. Where T is
+    less than 50 tau, do not trust the error: a trend over the whole series is then possible.
+    An anticorrelated series gets tau = 1, which overstates its error. Formulas:
+    docs/theory/estimates.md.
+
+    Examples
+    --------
+    >>> mean, time = correlated_mean(np.tile([1.0, 1.0, 3.0, 3.0], 100))
+    >>> mean.value, time
+    (2.0, 1.0)
+    """
+    samples = checks.array("samples", samples, shape=(None,))
+    count = samples.size
+    if count < 4:
+        raise checks.InputError(f"samples has {count} entries; expected at least 4")
+    mean = float(samples.mean())
+    deviations = samples - mean
+    transform = np.fft.rfft(deviations, 2 * count)
+    covariances = np.fft.irfft(transform.real**2 + transform.imag**2)[:count] / count
+    if not covariances[0] > 0:
+        return Estimate(mean, 0.0, count), 1.0
+    times = 2 * np.cumsum(covariances / covariances[0]) - 1
+    inside = np.flatnonzero(np.arange(count) >= 2.5 * times)
+    time = max(1.0, float(times[inside[0]] if inside.size else times[-1]))
+    time = min(time, count / 2)
+    # the deviations are from the mean of the series, which takes off tau / T of the variance
+    variance = covariances[0] / (1 - time / count) * time / count
+    return Estimate(mean, math.sqrt(variance), max(1, int(count / time))), time

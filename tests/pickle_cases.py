@@ -10,6 +10,7 @@ import tempfile
 from typing import NamedTuple
 
 import numpy as np
+import pickle_cases_quantities
 
 from aniso import closed_forms, datasets, descent, langevin, networks, threads
 from aniso.arrays import places
@@ -572,6 +573,7 @@ CASES = {
         lambda: trained_networks.TrainingCase("synthetic", "logistic", "relu", 8, 0), text
     ),
 }
+CASES |= {name: Case(*each) for name, each in pickle_cases_quantities.QUANTITIES.items()}
 CASES |= {
     f"activation {name}": Case(
         lambda name=name: activations.named(name), lambda found: found.value(VECTOR)

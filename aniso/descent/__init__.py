@@ -35,6 +35,7 @@ __getattr__, __dir__, __all__ = lazy_loader.attach(
         "settings",
         "sharpness",
         "start_witness",
+        "stationarity",
         "structures",
     ],
     submod_attrs={
@@ -43,6 +44,7 @@ __getattr__, __dir__, __all__ = lazy_loader.attach(
         "loop": ["DescentResult", "simulate_descent"],
         "measurements": ["Measurements", "accuracy"],
         "settings": ["Settings", "as_published", "as_stated"],
+        "stationarity": ["StationarityTest", "stationarity_test"],
         "structures": ["DYNAMICS"],
     },
 )

@@ -166,6 +166,15 @@ def _gradient_norm(at, plan, rng):  # noqa: ARG001
     return {"gradient_norm": float(np.linalg.norm(at.gradient))}
 
 
+def _stationarity(at, plan, rng):  # noqa: ARG001
+    theta, gradient = (np.asarray(transfer.to_numpy(each)) for each in (at.theta, at.gradient))
+    return {
+        "position_gradient": float(theta @ gradient),
+        "gradient_square_norm": float(gradient @ gradient),
+        "example_noise_trace": exact_traces.significant_trace(at.noise),
+    }
+
+
 def _noise(at, plan, rng):  # noqa: ARG001
     return {"example_noise_trace": exact_traces.significant_trace(at.noise)}
 
@@ -235,11 +244,13 @@ QUANTITIES = {
     "curvature": _curvature,
     "leading": _leading,
     "sharpness": _sharpness,
+    "stationarity": _stationarity,
 }
 """Quantities by name.
 
 "noise" is Tr Sigma_1. "curvature" is Tr H, Tr(H Sigma_1), the isotropic Tr H Tr Sigma_1 / D and
 their ratio, NaN where Tr H or Tr Sigma_1 is not positive; of a network also by layer, without the
 ratio. "leading" is lambda_1 and the projection coefficient. "sharpness" is the expected sharpness
-with its error bar.
+with its error bar. "stationarity" is theta . grad L, |grad L|^2 and Tr Sigma_1, for
+:func:`aniso.descent.stationarity_test`.
 """

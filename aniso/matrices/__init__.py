@@ -5,8 +5,19 @@ gradients, covariances      `gradient_covariance`, `empirical_fisher`, `minibatc
                             `diffusion_covariance`, `example_gradients`
 alignment                   `alignment`, `trace_ratio`, `projection_coefficient`, `escape_rate`,
                             `alignment_by_block`, `relative_commutator`
-subspaces                   `subspace_overlap`, `principal_cosines`, `captured_share`
-eigenvalues                 `leading_eigenpairs`, `extreme_eigenvalues`, `lanczos_quadrature`
+in the Frobenius product    `frobenius_alignment`, `frobenius_norm`,
+                            `cosine_alignment_hutchinson`
+parameter by parameter      `noise_power_laws`, `fit_power_law`
+subspaces                   `subspace_overlap`, `principal_cosines`, `captured_share`,
+                            `leading_shares`
+one step of SGD             `expected_loss_change`, `minibatch_regulariser`,
+                            `label_noise_regulariser`, `label_noise_regulariser_estimated`
+noise scales                `simple_noise_scale`, `curvature_noise_scale`,
+                            `elementwise_noise_scale`, `noise_scale_of_batches`
+eigenvalues                 `leading_eigenpairs`, `extreme_eigenvalues`
+spectra                     `lanczos_quadrature`, `density_of_eigenvalues`,
+                            `outliers_beyond_bulk`, `outliers_beyond_noise`,
+                            `marchenko_pastur_density`, `marchenko_pastur_edges`
 traces with an error bar    `hutchinson`, `hutch_plus_plus`, `xtrace`, `alignment_hutchinson`,
                             `alignment_by_examples`
 noise of equal trace        `isotropic_equivalent`, `diagonal_part`, `leading_part`,
@@ -38,12 +49,21 @@ __getattr__, __dir__, __all__ = lazy_loader.attach(
         "eigenpairs",
         "exact_traces",
         "factored",
+        "frobenius",
         "gradients",
+        "implicit_regularisers",
         "indicators",
+        "marchenko_pastur",
         "noise",
+        "noise_power_law",
+        "noise_scale_batches",
+        "noise_scales",
+        "one_step_loss",
         "operands",
         "operators",
+        "shares",
         "spectral_density",
+        "spectral_outliers",
         "stochastic_alignment",
         "stochastic_traces",
         "structures",
@@ -62,7 +82,18 @@ __getattr__, __dir__, __all__ = lazy_loader.attach(
         ],
         "eigenpairs": ["EigenPairs", "extreme_eigenvalues", "leading_eigenpairs"],
         "factored": ["DiagonalCovariance", "FactoredCovariance"],
+        "frobenius": [
+            "FrobeniusAlignment",
+            "cosine_alignment_hutchinson",
+            "frobenius_alignment",
+            "frobenius_norm",
+        ],
         "gradients": ["ArrayGradients", "ExampleGradients", "example_gradients"],
+        "implicit_regularisers": [
+            "label_noise_regulariser",
+            "label_noise_regulariser_estimated",
+            "minibatch_regulariser",
+        ],
         "indicators": [
             "Commutator",
             "alignment",
@@ -71,6 +102,7 @@ __getattr__, __dir__, __all__ = lazy_loader.attach(
             "relative_commutator",
             "trace_ratio",
         ],
+        "marchenko_pastur": ["marchenko_pastur_density", "marchenko_pastur_edges"],
         "noise": [
             "GradientCovariance",
             "diffusion_covariance",
@@ -78,9 +110,20 @@ __getattr__, __dir__, __all__ = lazy_loader.attach(
             "gradient_covariance",
             "minibatch_covariance",
         ],
+        "noise_power_law": ["BlockPowerLaws", "PowerLaw", "fit_power_law", "noise_power_laws"],
+        "noise_scale_batches": ["noise_scale_of_batches"],
+        "noise_scales": [
+            "NoiseScale",
+            "curvature_noise_scale",
+            "elementwise_noise_scale",
+            "simple_noise_scale",
+        ],
+        "one_step_loss": ["LossChange", "expected_loss_change"],
         "operands": ["dense_covariance", "unit_columns"],
         "operators": ["PlacedOperator", "SymmetricOperator"],
-        "spectral_density": ["lanczos_quadrature"],
+        "shares": ["LeadingShares", "leading_shares"],
+        "spectral_density": ["SpectralDensity", "density_of_eigenvalues", "lanczos_quadrature"],
+        "spectral_outliers": ["SpectralOutliers", "outliers_beyond_bulk", "outliers_beyond_noise"],
         "stochastic_alignment": ["alignment_by_examples", "alignment_hutchinson"],
         "stochastic_traces": ["hutch_plus_plus", "hutchinson", "xtrace"],
         "structures": [

@@ -10,6 +10,7 @@ import scipy.sparse
 from scipy.sparse.linalg import LinearOperator, aslinearoperator
 
 from aniso import _array_hints, checks, memory
+from aniso.arrays import transfer
 from aniso.matrices import convention
 from aniso.matrices._symmetry import (
     finite_products,
@@ -36,6 +37,7 @@ __all__ = [
     "symmetry_tolerance",
     "to_dense",
     "unit_columns",
+    "vector",
 ]
 
 MAX_PRODUCTS = 10_000
@@ -317,3 +319,22 @@ def unit_columns(dimension, start, stop):
     columns = np.zeros((dimension, stop - start))
     columns[np.arange(start, stop), np.arange(stop - start)] = 1.0
     return columns
+
+
+def vector(name, value, size):
+    """Return a finite vector (D,) of any array library as a NumPy array.
+
+    Raises
+    ------
+    InputError
+        If the length is not `size`, or an entry is not a finite number.
+
+    Examples
+    --------
+    >>> vector("gradient", [1.0, 2.0], 3)
+    Traceback (most recent call last):
+        ...
+    aniso.checks.InputError: gradient has shape (2,); expected (3,)
+    """
+    checks.refuse_loss_of_meaning(name, value)
+    return checks.array(name, transfer.to_numpy(value), shape=(size,))

@@ -10,26 +10,36 @@ from dataclasses import dataclass
 
 import numpy as np
 import scipy.linalg
+import scipy.stats
 
 from aniso import checks, memory
 from aniso.estimates import Estimate
 from aniso.matrices import operands
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class SpectralDensity:
-    """Density of eigenvalues, normalised to integral 1, with its standard error.
+    """Density of eigenvalues, normalised to integral 1, with its standard error and bands.
 
     Attributes
     ----------
     points : ndarray, shape (n,)
         Where it was evaluated.
     values, standard_errors : ndarray, shape (n,)
-        Mean over the probes, and the standard error of that mean.
+        Mean over the probes, and the standard error of that mean; 0 of known eigenvalues.
     width : float
         Standard deviation of the Gaussian that smooths it.
     nodes, weights : ndarray, shape (probes, steps)
         Quadrature of every probe; weights sum to 1.
+    dimension : int
+        D, the number of eigenvalues.
+    exact : bool
+        Whether it was made of all eigenvalues instead of probes.
+
+    Examples
+    --------
+    >>> density_of_eigenvalues([0.0, 1.0, 2.0, 3.0], width=0.5)
+    <SpectralDensity: D = 4, eigenvalues from 0 to 3, mean 1.5, width 0.5>
     """
 
     points: np.ndarray
@@ -38,6 +48,28 @@ class SpectralDensity:
     width: float
     nodes: np.ndarray
     weights: np.ndarray
+    dimension: int
+    exact: bool = False
+
+    def band(self, confidence=0.95):
+        """Band of the density over the probes, at each point, by Student's distribution.
+
+        Parameters
+        ----------
+        confidence : float
+            Probability within (0, 1) of covering the expected density at any one point.
+
+        Returns
+        -------
+        low, high : ndarray, shape (n,)
+            The values plus and minus the half width, not below 0; the values of known eigenvalues.
+        """
+        confidence = checks.number("confidence", confidence, low=0, high=1, strict=True)
+        if self.exact:
+            return self.values.copy(), self.values.copy()
+        quantile = float(scipy.stats.t.ppf(0.5 + confidence / 2, len(self.nodes) - 1))
+        half = quantile * self.standard_errors
+        return np.maximum(self.values - half, 0.0), self.values + half
 
     def mean_of(self, function):
         """Estimate ``(1/D) sum_i function(lambda_i)``, function elementwise.
@@ -51,11 +83,57 @@ class SpectralDensity:
         -------
         Estimate
         """
-        return Estimate.from_samples((self.weights * function(self.nodes)).sum(axis=1))
+        samples = (self.weights * function(self.nodes)).sum(axis=1)
+        if self.exact:
+            return Estimate(float(samples[0]), 0.0, 1)
+        return Estimate.from_samples(samples)
 
     def share_above(self, threshold):
         """Estimate the share of eigenvalues above `threshold`."""
         return self.mean_of(lambda t: (t > threshold).astype(float))
+
+    def __repr__(self):
+        mean = self.mean_of(lambda t: t)
+        probes = "" if self.exact else f", {len(self.nodes)} probes, {self.nodes.shape[1]} steps"
+        shown = f"{mean.value:.6g}" if self.exact else str(mean)
+        return (
+            f"<SpectralDensity: D = {self.dimension}, eigenvalues from {self.nodes.min():.4g} to "
+            f"{self.nodes.max():.4g}, mean {shown}, width {self.width:.3g}{probes}>"
+        )
+
+
+def density_of_eigenvalues(eigenvalues, *, points=None, width=None):
+    """Return the smoothed density of known eigenvalues, exact.
+
+    Parameters
+    ----------
+    eigenvalues : array_like, shape (D,)
+        All eigenvalues, in any order.
+    points : array_like, shape (n,), optional
+        As for :func:`lanczos_quadrature`.
+    width : float, optional
+        As for :func:`lanczos_quadrature`.
+
+    Returns
+    -------
+    SpectralDensity
+
+    Raises
+    ------
+    InputError
+        If an argument breaks its rule.
+
+    Examples
+    --------
+    >>> density_of_eigenvalues([1.0], points=[1.0], width=1.0).values.round(6)  # 1 / sqrt(2 pi)
+    array([0.398942])
+    """
+    eigenvalues = checks.array("eigenvalues", eigenvalues, shape=(None,))
+    if eigenvalues.size == 0:
+        raise checks.InputError("eigenvalues is empty; expected at least one")
+    nodes = checks.held(np.sort(eigenvalues)[None])
+    weights = np.full(nodes.shape, 1 / nodes.size)
+    return _smoothed(nodes, weights, nodes.size, points, width, exact=True)
 
 
 def lanczos_quadrature(matrix, *, num_probes, num_steps, rng, points=None, width=None):
@@ -64,7 +142,8 @@ def lanczos_quadrature(matrix, *, num_probes, num_steps, rng, points=None, width
     Parameters
     ----------
     matrix : array_like (D, D) or LinearOperator
-        Symmetric; products are taken with all probes at once.
+        Symmetric: a Hessian, a Gauss-Newton or Fisher matrix, a covariance of gradients. Products
+        are taken with all probes at once.
     num_probes : int
         Independent Gaussian probes, at least 2, so that there is an error.
     num_steps : int
@@ -110,6 +189,10 @@ def lanczos_quadrature(matrix, *, num_probes, num_steps, rng, points=None, width
         "use fewer probes or steps",
     )
     nodes, weights = _quadratures(matrix, rng.standard_normal((num_probes, dimension)), num_steps)
+    return _smoothed(nodes, weights, dimension, points, width)
+
+
+def _smoothed(nodes, weights, dimension, points, width, *, exact=False):
     spread = float(nodes.max() - nodes.min())
     if width is None:
         width = 0.01 * spread if spread > 0 else 1.0
@@ -117,11 +200,20 @@ def lanczos_quadrature(matrix, *, num_probes, num_steps, rng, points=None, width
     if points is None:
         points = np.linspace(nodes.min() - 3 * width, nodes.max() + 3 * width, 512)
     points = checks.held(checks.array("points", points, shape=(None,)))
-    kernels = np.exp(-0.5 * ((points[:, None, None] - nodes) / width) ** 2)
-    kernels /= width * np.sqrt(2 * np.pi)
-    samples = np.einsum("pks,ks->pk", kernels, weights)
-    error = samples.std(axis=1, ddof=1) / np.sqrt(num_probes)
-    return SpectralDensity(points, samples.mean(axis=1), error, width, nodes, weights)
+    samples = np.empty((len(points), len(nodes)))
+    # the kernels of a few points at a time: 32 MiB
+    step = max(1, 2**22 // nodes.size)
+    for start in range(0, len(points), step):
+        part = points[start : start + step, None, None]
+        kernels = np.exp(-0.5 * ((part - nodes) / width) ** 2)
+        kernels /= width * np.sqrt(2 * np.pi)
+        samples[start : start + step] = np.einsum("pks,ks->pk", kernels, weights)
+    error = np.zeros(len(points))
+    if not exact:
+        error = samples.std(axis=1, ddof=1) / np.sqrt(len(nodes))
+    return SpectralDensity(
+        points, samples.mean(axis=1), error, width, nodes, weights, dimension, exact
+    )
 
 
 def _quadratures(matrix, probes, num_steps):

@@ -58,8 +58,8 @@ def principal_cosines(first, second):
     >>> principal_cosines([[1.0], [0.0]], [[0.6], [0.8]])
     array([0.6])
     """
-    first = _orthonormal("first", first, None)
-    second = _orthonormal("second", second, first.shape[0])
+    first = orthonormal("first", first, None)
+    second = orthonormal("second", second, first.shape[0])
     return np.minimum(np.linalg.svd(first.T @ second, compute_uv=False), 1.0)
 
 
@@ -89,12 +89,40 @@ def captured_share(covariance, basis):
     0.75
     """
     covariance = operands.covariance("covariance", covariance)
-    basis = _orthonormal("basis", basis, covariance.shape[0])
+    basis = orthonormal("basis", basis, covariance.shape[0])
     total = exact_traces.nonzero_trace("covariance", covariance)
     return float(np.sum(quadratic_form(covariance, basis))) / total
 
 
-def _orthonormal(name, value, dimension):
+def orthonormal(name, value, dimension):
+    """Return orthonormal columns as a float array, shape (D, k).
+
+    Parameters
+    ----------
+    name : str
+        Name of the argument, for messages.
+    value : array_like, shape (D, k)
+        Columns.
+    dimension : int or None
+        The D that is expected; None for any.
+
+    Returns
+    -------
+    ndarray, shape (D, k)
+
+    Raises
+    ------
+    InputError
+        If there is no column, or the columns are not orthonormal to 1e-8.
+
+    Examples
+    --------
+    >>> orthonormal("basis", [[2.0], [0.0]], 2)
+    Traceback (most recent call last):
+        ...
+    aniso.checks.InputError: the columns of basis are not orthonormal: U.T @ U differs from the \
+identity by 3.0e+00; expected orthonormal columns, for instance numpy.linalg.qr(U)[0]
+    """
     value = checks.array(name, value, shape=(dimension, None))
     if value.shape[1] == 0:
         raise checks.InputError(f"{name} has shape {value.shape}; expected at least one column")

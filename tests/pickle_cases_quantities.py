@@ -1,0 +1,52 @@
+"""Cases of pickling: results of the quantities of matrices, problems and runs."""
+
+import numpy as np
+
+from aniso import descent, matrices, problems
+
+ROWS = np.array([[1.0, 0.0], [3.0, 1.0], [2.0, -1.0], [4.0, 1.5]]) + 9.0
+HESSIAN = np.array([[2.0, 0.5], [0.5, 1.0]])
+
+
+def exact_outliers():
+    spectrum = np.array([0.0, 0.1, 0.2, 5.0])
+    density = matrices.density_of_eigenvalues(spectrum, width=0.1)
+    return matrices.outliers_beyond_bulk(spectrum, density)
+
+
+# by name: how the object is made, and what is asked of it
+QUANTITIES = {
+    "loss change": (
+        lambda: matrices.expected_loss_change([1.0, 2.0], HESSIAN, HESSIAN, 0.1),
+        lambda made: made.total,
+    ),
+    "noise scale": (
+        lambda: matrices.curvature_noise_scale(ROWS, HESSIAN),
+        lambda made: [*made.interval(), made.of_examples],
+    ),
+    "leading shares": (
+        lambda: matrices.leading_shares(
+            [1.0, 2.0], HESSIAN, matrices.leading_eigenpairs(HESSIAN, 2)
+        ),
+        lambda made: made.noise,
+    ),
+    "Frobenius alignment": (
+        lambda: matrices.frobenius_alignment(HESSIAN, np.eye(2)),
+        lambda made: made.cosine,
+    ),
+    "power laws": (
+        lambda: matrices.noise_power_laws(np.diag(np.arange(1.0, 13)), np.eye(12)),
+        lambda made: made["theta"].high,
+    ),
+    "spectral outliers": (exact_outliers, lambda made: made.values),
+    "critical sharpness": (
+        lambda: problems.critical_sharpness(
+            problems.quadratic_problem(HESSIAN, [0.0, 0.0], ROWS), [1.0, 2.0]
+        ),
+        lambda made: made.sharpness,
+    ),
+    "stationarity test": (
+        lambda: descent.stationarity_test(np.tile([0.9, 1.1], 100), np.full(200, 20.0), 0.1),
+        lambda made: made.high,
+    ),
+}
