@@ -38,6 +38,7 @@ __getattr__, __dir__, __all__ = lazy_loader.attach(
         "regions",
         "schemes",
         "two_basin_dynamics",
+        "underdamped",
     ],
     submod_attrs={
         "ensembles": ["simulate_ensemble", "simulate_paths"],
@@ -46,5 +47,6 @@ __getattr__, __dir__, __all__ = lazy_loader.attach(
         "linear_chain": ["ChainStatistics", "simulate_linear_chain"],
         "problems": ["LangevinProblem", "NonFiniteState"],
         "recording": ["EnsembleStatistics"],
+        "underdamped": ["heavy_ball_equation", "underdamped_problem"],
     },
 )
