@@ -4,6 +4,8 @@ import itertools
 
 import numpy as np
 import reference_langevin as reference
+import scipy.sparse
+import scipy.sparse.linalg
 
 EXAMPLES = 2
 """Purpose of the blocks from which examples are drawn."""
@@ -85,3 +87,30 @@ def exit_shares(moves, inside, num_steps, momentum=0.0):
                 after[x, m] = after.get((x, m), 0.0) + part
         states = after
     return shares
+
+
+def mean_exit_time(gradients, rate, low, high, start, num_cells):
+    """Mean exit time of a chain on the line, from ``T(x) = eta + (1/N) sum_i T(x - eta g_i(x))``.
+
+    ``gradients(x)`` is (n, N). T is linear between the centres of `num_cells` cells; 0 outside.
+    """
+    width = (high - low) / num_cells
+    centres = low + width * (np.arange(num_cells) + 0.5)
+    reached = centres[:, None] - rate * gradients(centres)
+    inside = (reached > low) & (reached < high)
+    place = (reached - low) / width - 0.5
+    left = np.clip(np.floor(place).astype(int), 0, num_cells - 2)
+    share = place - left
+    rows = np.broadcast_to(np.arange(num_cells)[:, None], reached.shape)
+    moved = (
+        sum(
+            scipy.sparse.csc_matrix(
+                ((weight * inside).ravel(), (rows.ravel(), column.ravel())), (num_cells, num_cells)
+            )
+            for weight, column in ((1 - share, left), (share, left + 1))
+        )
+        / reached.shape[1]
+    )
+    system = scipy.sparse.identity(num_cells, format="csc") - moved
+    times = scipy.sparse.linalg.spsolve(system, np.full(num_cells, rate))
+    return float(np.interp(start, centres, times))

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from aniso import checks
+from aniso.closed_forms import checked_momentum
 from aniso.langevin import drift_functions, example_sets, function_trials, functions
 from aniso.langevin._kernels import example_chain, records, streams
 
@@ -120,12 +121,7 @@ def validated(examples, learning_rate, batch_size, sampling, start, momentum=0.0
         raise checks.InputError(
             f"batch_size={size}; expected a divisor of N={examples.num_examples} with epochs"
         )
-    momentum = checks.number("momentum", momentum, low=0)
-    if momentum >= 1:
-        raise checks.InputError(
-            f"momentum={momentum!r}; expected a number with 0 <= momentum < 1: at 1 the sum of the "
-            "gradients never forgets"
-        )
+    momentum = checked_momentum(momentum)
     start = np.array(checks.array("start", start, shape=(examples.dimension,)))
     points = function_trials.points_around(start)
     function_trials.require_sound(
