@@ -43,7 +43,14 @@ def aniso(threads, scale):
     import numba
 
     from aniso import langevin
-    from aniso.langevin import drifts, noises, regions, two_basin_dynamics
+    from aniso.langevin import (
+        drifts,
+        example_chains,
+        example_sets,
+        noises,
+        regions,
+        two_basin_dynamics,
+    )
 
     hessian, factor, start = linear_problem()
     data = toy_data()
@@ -119,6 +126,43 @@ def aniso(threads, scale):
 
         return run
 
+    @numba.njit
+    def robust(theta, index, parameters, out):
+        for lane in range(theta.shape[1]):
+            distance = theta[0, lane] - parameters[index[lane]]
+            out[0, lane] = distance * np.exp(-0.5 * distance**2)
+
+    rng = np.random.default_rng(2)
+    clusters = rng.choice([-1.5, 1.5], 200) + 0.5 * rng.standard_normal(200)
+    sgd_problems = {
+        "1d": (
+            example_sets.custom(robust, 200, 1, parameters=clusters),
+            regions.interval(-50.0, 50.0), 0.01, [-1.4],
+        ),
+        "10d": (
+            example_sets.least_squares(rng.standard_normal((200, 10)), rng.standard_normal(200)),
+            regions.sublevel_set(np.eye(10) + 0.1, 1e6), 0.01, np.zeros(10),
+        ),
+    }  # fmt: skip
+
+    def of_sgd(size, sampling, *, exits):
+        # the same steps: no chain leaves
+        examples, region, rate, begin = sgd_problems[size]
+        num_paths = 4096 // scale
+        settings = rate, 4, sampling, begin
+
+        def run():
+            if exits:
+                return langevin.simulate_sgd_exits(
+                    examples, region, *settings, 300 * rate, num_paths, 1, num_threads=threads
+                ).num_steps
+            example_chains.simulate_sgd(
+                examples, *settings, [300], num_paths, 1, num_threads=threads
+            )
+            return 300 * num_paths
+
+        return run
+
     double_well = drifts.of_polynomial([0, 0, -0.5, 0, 0.25])
     return {
         "ou_10d": ensemble(quadratic),
@@ -129,6 +173,10 @@ def aniso(threads, scale):
         "figure_2": figure,
         "first_passage": exits(double_well),
         "first_passage_own_drift": exits(drifts.of_function(own_double_well, 1)),
+        **{f"sgd_{'exits' if exits else 'ensemble'}_{size}_{sampling}":
+               of_sgd(size, sampling, exits=exits)
+           for size in sgd_problems for sampling in ("replacement", "no_replacement", "epochs")
+           for exits in (False, True)},
         **{f"paths_{n}": ensemble(quadratic, num_paths=n, num_steps=200)
            for n in (64, 256, 1024, 4096, 16384)},
         **{f"dimension_{d}": in_dimension(d) for d in (1, 2, 5, 10, 20, 50, 100, 200)},

@@ -530,6 +530,10 @@ CASES = {
         text,
     ),
     "kramers": Case(lambda: kramers.kramers_time(2.0, -1.0, 0.25, 0.25), text),
+    "phase covariance": Case(
+        lambda: closed_forms.heavy_ball_stationary_covariance(np.eye(2), COVARIANCE, 0.1, 0.5),
+        lambda found: found.to_dense(),
+    ),
     "exponent": Case(
         lambda: quasi_potential.exit_from_ball(np.eye(2), COVARIANCE, 1.0), lambda e: e.point
     ),
@@ -619,6 +623,7 @@ NEVER_HELD = (
         "RecordedNode": "an operation of a loss while its gradients are formed",
         "Run": "an experiment of langevin between its checks and its cells",
         "PackedMap": "the map of second moments while its eigenvalue is computed",
+        "ExampleMotion": "a motion on examples between its checks and its cells",
         "Rule": "an entry of a table in its module",
         "Stage": "a layer during one pass",
         "Processes": "a pool of processes while units run",
@@ -631,6 +636,7 @@ NEVER_HELD = (
         ("Batches", "Equation", "Exits", "Lanes", "Paths", "Progress", "Runs", "Steps", "Sums"),
         "a record of arguments of a compiled kernel",
     )
+    | dict.fromkeys(("ChainExits", "ChainLanes"), "a record of exits of chains in a kernel")
     | dict.fromkeys(
         (
             "ActivationMemory",

@@ -202,3 +202,21 @@ def test_the_process_that_compiles_rounds_as_those_that_load(package):
     assert compiled == loaded
     assert np.isfinite([float.fromhex(value) for value in loaded]).all()
     assert not numba.config.DISABLE_JIT
+
+
+def test_a_closure_is_not_kept(package):
+    # what its cells hold cannot be compared between processes, and its files would gather
+    (package / "closed.py").write_text("""
+from aniso.arrays.kernel_cache import njit
+from kept.inner import add
+def made(function):
+    @njit()
+    def closed(x):
+        return function(x)
+    return closed
+""")
+    code = "from kept.closed import made, add\nprint(made(add)(1))"
+    assert run(package, code) == (["2"], "")
+    kept = [path.name for path in package.rglob("*.nbi")]
+    assert [name for name in kept if name.startswith("inner.")]
+    assert not [name for name in kept if name.startswith("closed.")]

@@ -11,7 +11,8 @@ from scipy.sparse.linalg import LinearOperator, aslinearoperator
 
 import aniso
 from aniso import checks, escape, networks
-from aniso.closed_forms import batch_sharpness, chain, diffusion, non_equilibrium
+from aniso.closed_forms import batch_sharpness, chain, diffusion, heavy_ball, non_equilibrium
+from aniso.closed_forms import underdamped as closed_underdamped
 from aniso.escape import (
     efficiency,
     kramers,
@@ -20,7 +21,14 @@ from aniso.escape import (
     simulation,
     two_basin_exit,
 )
-from aniso.langevin import drifts, linear_chain, modified_equations, noises, regions
+from aniso.langevin import (
+    drifts,
+    linear_chain,
+    modified_equations,
+    noises,
+    regions,
+    underdamped,
+)
 from aniso.matrices import (
     block_alignment,
     gradient_covariance,
@@ -171,6 +179,22 @@ FUNCTIONS = {
         lambda c: batch_sharpness.batch_sharpness_with_shared_hessian(HESSIAN, START, c),
         "mini-batch",
     ),
+    heavy_ball.heavy_ball_stationary_covariance: (
+        lambda c: heavy_ball.heavy_ball_stationary_covariance(HESSIAN, c, 0.1, 0.5),
+        "mini-batch",
+    ),
+    heavy_ball.heavy_ball_covariance_at: (
+        lambda c: heavy_ball.heavy_ball_covariance_at(HESSIAN, c, 0.1, 0.5, 3),
+        "mini-batch",
+    ),
+    closed_underdamped.underdamped_stationary_covariance: (
+        lambda c: closed_underdamped.underdamped_stationary_covariance(HESSIAN, c, 0.1, 0.5),
+        "diffusion",
+    ),
+    closed_underdamped.underdamped_covariance_at: (
+        lambda c: closed_underdamped.underdamped_covariance_at(HESSIAN, c, 0.1, 0.5, 0.3),
+        "diffusion",
+    ),
     non_equilibrium.entropy_production: (
         lambda c: non_equilibrium.entropy_production(HESSIAN, c),
         "diffusion",
@@ -216,6 +240,12 @@ FUNCTIONS = {
     modified_equations.second_order: (
         lambda c: problem_numbers(
             modified_equations.second_order(drifts.of_quadratic(HESSIAN), c, 0.1, START)
+        ),
+        "mini-batch",
+    ),
+    underdamped.heavy_ball_equation: (
+        lambda c: problem_numbers(
+            underdamped.heavy_ball_equation(drifts.of_quadratic(HESSIAN), c, 0.1, 0.5, START)
         ),
         "mini-batch",
     ),

@@ -77,14 +77,25 @@ def exits(problem, method):
     return run
 
 
-def sgd(sampling):
+def sgd(sampling, momentum=0.0):
     def run(**options):
         found = example_chains.simulate_sgd(
-            EXAMPLES, 0.1, 2, sampling, [0.0, 0.0], STEPS, PATHS, 7, **options
+            EXAMPLES, 0.1, 2, sampling, [0.0, 0.0], STEPS, PATHS, 7, momentum=momentum, **options
         )
         return found.mean, found.covariance
 
     return run
+
+
+def sgd_exits(**options):
+    found = langevin.simulate_sgd_exits(
+        EXAMPLES,
+        regions.half_space([1.0, 1.0], 0.45),
+        *(0.1, 2, "epochs", [0.0, 0.0], STEPS[-1] / 10, PATHS, 7),
+        momentum=0.4,
+        **options,
+    )
+    return found.times, found.points, found.exited
 
 
 def svag(**options):
@@ -122,7 +133,9 @@ RESUMABLE = {
     "paths": stored_paths,
     "sgd with replacement": sgd("replacement"),
     "sgd in epochs": sgd("epochs"),
+    "sgd with momentum": sgd("epochs", 0.4),
     "svag": svag,
+    "exits of sgd": sgd_exits,
     "exits by bridge": exits(GENERAL, "bridge"),
     "exits on the grid": exits(DIAGONAL, "grid"),
 }
@@ -300,6 +313,10 @@ kinds = {
         general, far, 0.01, 0.01 * n, 100, 1, num_threads=threads),
     "sgd": lambda n: example_chains.simulate_sgd(
         examples, 0.01, 2, "epochs", start, [n], 100, 1, num_threads=threads),
+    "sgd with momentum": lambda n: example_chains.simulate_sgd(
+        examples, 0.01, 2, "epochs", start, [n], 100, 1, momentum=0.5, num_threads=threads),
+    "sgd exits": lambda n: langevin.simulate_sgd_exits(
+        examples, far, 0.01, 2, "epochs", start, 0.01 * n, 100, 1, num_threads=threads),
     "linear chain": lambda n: langevin.simulate_linear_chain(
         hessian, hessian, 0.01, [n], 100, 1, num_threads=threads),
     "two basins": lambda n: two_basin_dynamics.simulate_two_basin(

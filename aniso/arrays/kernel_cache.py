@@ -95,8 +95,9 @@ class _Cache(caching.FunctionCache):
 
 def _cache_of(function):
     source = Path(function.__code__.co_filename)
-    if not source.exists():
-        # typed at a prompt, or imported from an archive: there is no folder to compare with
+    if not source.exists() or function.__closure__:
+        # typed at a prompt, or imported from an archive: there is no folder to compare with;
+        # and what a closure holds is not the same object in another process
         return caching.NullCache()
     try:
         return _Cache(function)

@@ -1,21 +1,6 @@
-"""Closed forms of linear motion: diffusion, chain of SGD, entropy production, and stability.
+"""Closed forms of linear motion: diffusion, chain of SGD, momentum, entropy, and stability.
 
-============================  ==================================================================
-stability of SGD              `stability_threshold`, `second_moment_growth`,
-                              `directional_threshold`, `threshold_along`
-stability of optimisers       `sharpness_limit`, `adam_preconditioner`, `preconditioned_hessian`,
-                              `preconditioned_sharpness`
-batch sharpness               `batch_sharpness_mean_of_ratios`, `batch_sharpness_ratio_of_means`,
-                              `batch_sharpness_with_shared_hessian`, `batch_sharpness_of_draws`
-============================  ==================================================================
-
->>> import numpy as np
->>> from aniso import closed_forms, matrices
->>> curvatures = matrices.curvatures_from_factors([[2.0, 0.0], [0.0, 1.0]])  # H = diag(2, 1/2)
->>> round(closed_forms.stability_threshold(curvatures, 1, replacement=True).learning_rate, 12)
-0.5
-"""
-
+============================  ===========================================================
 import lazy_loader
 
 __getattr__, __dir__, __all__ = lazy_loader.attach(
@@ -25,9 +10,12 @@ __getattr__, __dir__, __all__ = lazy_loader.attach(
         "chain",
         "diffusion",
         "directional_stability",
+        "heavy_ball",
         "non_equilibrium",
         "optimiser_limits",
+        "phase_covariance",
         "stability",
+        "underdamped",
     ],
     submod_attrs={
         "_eigenbasis": ["check_definite"],
@@ -48,5 +36,12 @@ __getattr__, __dir__, __all__ = lazy_loader.attach(
             "sharpness_limit",
         ],
         "stability": ["StabilityThreshold", "second_moment_growth", "stability_threshold"],
+        "heavy_ball": [
+            "checked_momentum",
+            "heavy_ball_covariance_at",
+            "heavy_ball_stationary_covariance",
+        ],
+        "phase_covariance": ["PhaseCovariance"],
+        "underdamped": ["underdamped_covariance_at", "underdamped_stationary_covariance"],
     },
 )

@@ -11,6 +11,7 @@ __getattr__, __dir__, __all__ = lazy_loader.attach(
         "minimum_action",
         "quadrature",
         "quasi_potential",
+        "sgd_exit_time",
         "simulation",
         "two_basin_exit",
     ],
@@ -26,6 +27,7 @@ __getattr__, __dir__, __all__ = lazy_loader.attach(
             "exit_through_plane",
             "quasi_potential_at",
         ],
+        "sgd_exit_time": ["simulate_sgd_mean_exit_time"],
         "simulation": [
             "ChainAndEquation",
             "simulate_chain_and_equation",

@@ -3,24 +3,12 @@
 import numpy as np
 
 from aniso import checks
-from aniso.langevin import (
-    drift_functions,
-    example_sets,
-    function_trials,
-    functions,
-    problems,
-    recording,
-)
-from aniso.langevin._kernels import example_chain, records, streams
+from aniso.langevin import example_motion, problems, recording
+from aniso.langevin._kernels import example_chain, heavy_ball_chain, records, streams
+from aniso.langevin.example_motion import SAMPLINGS
 from aniso.langevin.linear_chain import record_grid
 
-SAMPLINGS = {
-    "replacement": example_chain.REPLACEMENT,
-    "no_replacement": example_chain.NO_REPLACEMENT,
-    "epochs": example_chain.EPOCHS,
-}
-"""Sampling schemes of a batch. "replacement": independent draws. "no_replacement": no example twice
-in a batch. "epochs": the next batch of a shuffled order; each epoch uses all examples once."""
+__all__ = ["SAMPLINGS", "simulate_sgd", "simulate_svag"]
 
 
 def simulate_sgd(
@@ -33,10 +21,14 @@ def simulate_sgd(
     num_paths,
     seed,
     *,
+    momentum=0.0,
     num_threads=None,
     checkpoint=None,
 ):
     """Simulate SGD, ``theta <- theta - eta g_B(theta)``, with g_B the mean gradient of a batch.
+
+    With momentum it is heavy ball: ``m <- beta m + g_B(theta)``, ``theta <- theta - eta m``, from
+    m = 0.
 
     Parameters
     ----------
@@ -52,11 +44,13 @@ def simulate_sgd(
         theta of every chain at step 0.
     record_steps, num_paths, seed, num_threads, checkpoint
         As in :func:`aniso.langevin.simulate_ensemble`.
+    momentum : float
+        beta, ``0 <= beta < 1``.
 
     Returns
     -------
     EnsembleStatistics
-        `times` are steps times the learning rate.
+        Moments of theta. `times` are steps times the learning rate, whatever the momentum.
 
     Raises
     ------
@@ -65,19 +59,31 @@ def simulate_sgd(
     NonFiniteState
         If a chain leaves the finite numbers.
 
+    Notes
+    -----
+    There are two conventions of momentum. This one takes the whole gradient, as PyTorch does
+    without dampening. With ``m <- beta m + (1 - beta) g_B`` the same motion has the learning rate
+    ``eta / (1 - beta)``.
+
     Examples
     --------
     With one example every batch is the same, and nothing is random.
 
-    >>> chain = simulate_sgd(
-    ...     example_sets.least_squares([[1.0]], [2.0]), 0.5, 1, "replacement", [0.0], [2], 4, seed=1
-    ... )
+    >>> one = example_sets.least_squares([[1.0]], [2.0])
+    >>> chain = simulate_sgd(one, 0.5, 1, "replacement", [0.0], [2], 4, seed=1)
     >>> float(chain.mean[0, 0]), float(chain.covariance[0, 0, 0])
     (1.5, 0.0)
+
+    With momentum m is -2 and then ``0.5 * (-2) + (1 - 2) = -2``, so that theta is 1 and then 2.
+
+    >>> chain = simulate_sgd(one, 0.5, 1, "replacement", [0.0], [2], 4, seed=1, momentum=0.5)
+    >>> float(chain.mean[0, 0])
+    2.0
     """
-    run = _run(
-        examples, learning_rate, batch_size, sampling, np.ones(1), 1, start, record_steps, seed
+    motion = example_motion.validated(
+        examples, learning_rate, batch_size, sampling, start, momentum
     )
+    run = _run(motion, np.ones(1), 1, record_steps, seed)
     num_paths = checks.integer("num_paths", num_paths, low=2)
     return recording.moments(run, num_paths, num_threads=num_threads, checkpoint=checkpoint)
 
@@ -143,104 +149,51 @@ def simulate_svag(
             "sampling='epochs'; expected 'replacement' or 'no_replacement': SVAG's two batches "
             "are independent"
         )
+    motion = example_motion.validated(examples, learning_rate, batch_size, sampling, start)
     weights = example_chain.svag_weights(num_times)
-    run = _run(
-        examples,
-        learning_rate,
-        batch_size,
-        sampling,
-        weights,
-        num_times,
-        start,
-        record_steps,
-        seed,
-    )
+    run = _run(motion, weights, num_times, record_steps, seed)
     num_paths = checks.integer("num_paths", num_paths, low=2)
     return recording.moments(run, num_paths, num_threads=num_threads, checkpoint=checkpoint)
 
 
-def _run(
-    examples, learning_rate, batch_size, sampling, weights, num_times, start, record_steps, seed
-):
-    if not isinstance(examples, example_sets.Examples):
-        raise checks.InputError("examples is none of aniso.langevin.example_sets; expected one")
-    learning_rate = checks.number("learning_rate", learning_rate, low=0, strict=True)
-    size = checks.integer(
-        "batch_size", batch_size, low=1, high=examples.num_examples, high_name="N"
-    )
-    code = SAMPLINGS[checks.one_of("sampling", sampling, list(SAMPLINGS))]
-    if sampling == "epochs" and examples.num_examples % size:
-        raise checks.InputError(
-            f"batch_size={size}; expected a divisor of N={examples.num_examples} with epochs"
-        )
-    start = checks.array("start", start, shape=(examples.dimension,))
+def _run(motion, weights, num_times, record_steps, seed):
     steps = record_grid("record_steps", record_steps)
     key = streams.seed_word(seed)
-    points = function_trials.points_around(start)
-    function_trials.require_sound(
-        "gradient",
-        examples.gradient,
-        functions.EXAMPLE_FUNCTION,
-        points,
-        examples.parameters,
-        num_rows=examples.dimension,
-        num_examples=examples.num_examples,
-    )
-    if examples.potential is not None:
-        function_trials.require_sound(
-            "potential",
-            examples.potential,
-            functions.ROW_FUNCTION,
-            points,
-            examples.parameters,
-            finite=False,
-        )
-    gradient = functions.pointer(examples.gradient, functions.EXAMPLE_FUNCTION)
-    potential = functions.pointer(
-        examples.potential or drift_functions.no_potential, functions.ROW_FUNCTION
-    )
-    step_size = learning_rate / num_times
-
-    num_ordered = examples.num_examples if sampling == "epochs" else 1
+    parameters = motion.examples.parameters
+    step_size = motion.learning_rate / num_times
+    dimension = motion.examples.dimension
 
     def scratch():
-        order = np.zeros((num_ordered, streams.LANES), np.int64)
-        return {"_order": order, "_epoch_in_order": np.full(1, -1)}
+        if not motion.momentum:
+            return motion.scratch()
+        return {"velocity": np.zeros((dimension, streams.LANES)), **motion.scratch()}
 
     def cell(first_path, count, num_steps, arrays, sums):
         failure = np.zeros(3, np.int64)
+        shared = (motion.gradient, motion.potential, parameters, motion.batches(arrays))
+        paths = records.Paths(key, np.uint64(first_path), count, motion.start)
+        progress = records.Progress(arrays["position"], arrays["panel"], failure)
         with np.errstate(all="ignore"):
-            example_chain.advance_cell(
-                gradient,
-                potential,
-                examples.parameters,
-                records.Batches(
-                    examples.num_examples, size, code, arrays["_order"], arrays["_epoch_in_order"]
-                ),
-                weights,
-                step_size,
-                steps,
-                records.Paths(key, np.uint64(first_path), count, start),
-                sums,
-                records.Progress(arrays["position"], arrays["panel"], failure),
-                num_steps,
-            )
+            if motion.momentum:
+                heavy_ball_chain.advance_cell(
+                    *shared,
+                    step_size,
+                    motion.momentum,
+                    steps,
+                    paths,
+                    sums,
+                    progress,
+                    arrays["velocity"],
+                    num_steps,
+                )
+            else:
+                example_chain.advance_cell(
+                    *shared, weights, step_size, steps, paths, sums, progress, num_steps
+                )
         if failure[0]:
             raise problems.NonFiniteState(int(failure[1]), int(failure[2]))
         return arrays["position"][0] >= count
 
-    identity = (
-        examples.num_examples,
-        examples.gradient,
-        examples.parameters,
-        examples.potential,
-        step_size,
-        size,
-        sampling,
-        weights,
-        start,
-        steps,
-        int(key),
-    )
-    has_loss = examples.potential is not None
-    return recording.Run(cell, examples.dimension, steps, step_size, has_loss, identity, scratch)
+    has_loss = motion.examples.potential is not None
+    identity = (*motion.identity, weights, num_times, steps, int(key))
+    return recording.Run(cell, dimension, steps, step_size, has_loss, identity, scratch)

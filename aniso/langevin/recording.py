@@ -74,7 +74,8 @@ class Run:
     identity : tuple
         All that the result depends on, for the fingerprint of a checkpoint.
     scratch : callable
-        Makes further arrays of a cell, a dict by names that begin with an underscore.
+        Makes further arrays of a cell, a dict by name. Those whose names begin with an underscore
+        can be recomputed.
     """
 
     cell: object

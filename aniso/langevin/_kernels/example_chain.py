@@ -15,13 +15,13 @@ REPLACEMENT, NO_REPLACEMENT, EPOCHS = range(3)
 
 
 @njit(**INLINE)
-def _below(word, bound):
+def below(word, bound):
     """Return a whole number in 0 .. bound - 1 from the upper 52 bits of a word."""
     return min(np.int64(bound * streams.unit_uniform(np.uint64(word))), bound - 1)
 
 
 @njit(**KERNEL)
-def _draw(seed, first_path, batch, batches, chosen):
+def draw_batches(seed, first_path, batch, batches, chosen):
     """Write the examples of batch number `batch` of every lane into `chosen` (size, LANES).
 
     With replacement each draw is independent; without, it is Floyd's algorithm. In epochs a batch
@@ -41,7 +41,7 @@ def _draw(seed, first_path, batch, batches, chosen):
                     order[i, lane] = i
                 for i in range(num_examples - 1, 0, -1):
                     word = streams.words(seed, path, epoch + np.uint64(i), np.uint64(EXAMPLES))[0]
-                    j = _below(word, i + 1)
+                    j = below(word, i + 1)
                     order[i, lane], order[j, lane] = order[j, lane], order[i, lane]
         for draw in range(size):
             for lane in range(LANES):
@@ -53,10 +53,10 @@ def _draw(seed, first_path, batch, batches, chosen):
             path = first_path + np.uint64(lane)
             word = streams.words(seed, path, block, np.uint64(EXAMPLES))[0]
             if sampling == REPLACEMENT:
-                chosen[draw, lane] = _below(word, num_examples)
+                chosen[draw, lane] = below(word, num_examples)
                 continue
             last = num_examples - size + draw
-            candidate = _below(word, last + 1)
+            candidate = below(word, last + 1)
             for earlier in range(draw):
                 if chosen[earlier, lane] == candidate:
                     candidate = last
@@ -105,7 +105,7 @@ def advance_cell(
                     for lane in range(LANES):
                         moved[i, lane] = x[i, lane]
                 for k in range(len(weights)):
-                    _draw(seed, block_path, step * len(weights) + k, batches, chosen)
+                    draw_batches(seed, block_path, step * len(weights) + k, batches, chosen)
                     scale = learning_rate * weights[k] / batch_size
                     for draw in range(batch_size):
                         gradient(x, chosen[draw], parameters, one)
