@@ -13,7 +13,7 @@ import numpy as np
 from aniso import datasets, descent, langevin, networks, threads
 from aniso.arrays import places
 from aniso.datasets import sets
-from aniso.descent import batches, run_state
+from aniso.descent import batches, run_state, schedules
 from aniso.descent import structures as structures_of_descent
 from aniso.escape import (
     efficiency,
@@ -201,6 +201,16 @@ def settings():
 
 def bowl():
     return quadratic.quadratic_problem(np.diag([3.0, 1.0]), np.zeros(2), rows() / 9)
+
+
+def every_schedule():
+    table = schedules.Tabulated((1.0, 0.5))
+    return schedules.Steps((3,)), schedules.Cosine(4), schedules.WarmUp(2, table)
+
+
+def every_update():
+    decays = descent.CoupledDecay(0.1), descent.DecoupledDecay(0.1)
+    return descent.HeavyBall(0.9), descent.Adam(), *decays
 
 
 def measured():
@@ -405,6 +415,8 @@ CASES = {
     "place": Case(lambda: places.NUMPY, text),
     # descent
     "settings": Case(settings, text),
+    "schedules": Case(every_schedule, text),
+    "updates": Case(every_update, text),
     "measurements": Case(measured, text),
     "descent": Case(descended, lambda found: found.theta),
     "injected noise": Case(

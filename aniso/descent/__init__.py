@@ -3,7 +3,8 @@
     theta_{t+1} = theta_t - eta (grad L(theta_t) + eps_t),    E eps_t = 0
 
 The dynamics differ in the covariance of eps_t, one function each in
-:data:`aniso.descent.structures.STRUCTURES`.
+:data:`aniso.descent.structures.STRUCTURES`. Momentum, Adam and weight decay are in
+:mod:`~aniso.descent.updates`, learning rates that change in :mod:`~aniso.descent.schedules`.
 
 >>> import numpy as np
 >>> from aniso import descent
@@ -31,10 +32,12 @@ __getattr__, __dir__, __all__ = lazy_loader.attach(
         "loop",
         "measurements",
         "run_state",
+        "schedules",
         "settings",
         "sharpness",
         "start_witness",
         "structures",
+        "updates",
     ],
     submod_attrs={
         "adam": ["adam_iterates"],
@@ -42,5 +45,6 @@ __getattr__, __dir__, __all__ = lazy_loader.attach(
         "measurements": ["Measurements", "accuracy"],
         "settings": ["Settings", "as_published", "as_stated"],
         "structures": ["DYNAMICS"],
+        "updates": ["Adam", "CoupledDecay", "DecoupledDecay", "HeavyBall"],
     },
 )
