@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from aniso import datasets, descent, langevin, networks, threads
+from aniso import datasets, descent, escape, langevin, networks, threads
 from aniso.arrays import places
 from aniso.datasets import sets
 from aniso.descent import batches, run_state, schedules
@@ -211,6 +211,12 @@ def every_schedule():
 def every_update():
     decays = descent.CoupledDecay(0.1), descent.DecoupledDecay(0.1)
     return descent.HeavyBall(0.9), descent.Adam(), *decays
+
+
+def forecast():
+    at = bowl().at(np.ones(2))
+    batch = noise.minibatch_covariance(at.noise, 2, replacement=True)
+    return escape.forecast(at, batch, 0.1, 3, np.random.default_rng(0), level=99.0, num_paths=9)
 
 
 def measured():
@@ -510,6 +516,7 @@ CASES = {
     "efficiency": Case(
         lambda: efficiency.by_slope(np.eye(2), COVARIANCE, TIMES), lambda c: c.values
     ),
+    "forecast": Case(forecast, text),
     # what is stored, and what it costs
     "stored": Case(lambda: run_directory.Stored(3, {"x": VECTOR}, {}), lambda s: s.arrays["x"]),
     "outcome": Case(lambda: executors.run_units(abs, [-1], "serial")[0], text),
@@ -563,6 +570,10 @@ NEVER_HELD = (
         "Stage": "a layer during one pass",
         "Processes": "a pool of processes while units run",
     }
+    | dict.fromkeys(
+        ("Boundary", "ExampleChain", "ModelRemainder", "Moments", "SimulatedExits"),
+        "a part of a forecast while it is made",
+    )
     | dict.fromkeys(
         ("PatchDerivatives", "UnitDerivatives"),
         "derivatives of a stage while the cross-layer matrix is assembled",

@@ -7,7 +7,7 @@ __getattr__, __dir__, __all__ = lazy_loader.attach(
     submodules=["chain", "diffusion", "non_equilibrium"],
     submod_attrs={
         "_eigenbasis": ["check_definite"],
-        "_exponential_sums": ["exponential_integral"],
+        "_exponential_sums": ["exponential_integral", "geometric_sum"],
         "diffusion": ["BeyondQuadraticModel"],
     },
 )
