@@ -1,5 +1,6 @@
 """Where a forecast of escape ends, and where nothing can be said."""
 
+import autograd.numpy as anp
 import numpy as np
 import pytest
 import seeds
@@ -125,6 +126,23 @@ def test_a_model_that_is_wrong_after_one_step_says_nothing(rng):
     at = quartic(500.0).at(np.array([0.0]))
     with pytest.raises(checks.InputError, match="nothing can be said: after one step"):
         escape.forecast(at, batch_noise(at), 0.5, 5, rng, level=9.0)
+
+
+def test_a_loss_that_overflows_is_no_quadratic(rng):
+    def loss(theta, inputs, targets):  # noqa: ARG001
+        return anp.exp(theta[..., 0, None] ** 2) - inputs * theta[..., 0, None]
+
+    at = AutogradProblem(loss, [90.0, -90.0], [0.0, 0.0]).at(np.array([0.0]))
+    with pytest.raises(checks.InputError, match=r"after one step .* the remainder .* is inf"):
+        escape.forecast(at, batch_noise(at), 0.5, 5, rng, level=9.0)
+
+
+def test_a_steep_ridge_without_noise_overflows_nowhere(rng):
+    rows = np.array([[1.0, 0.0], [-1.0, 0.0]])
+    at = quadratic_problem(np.diag([1.0, -4.0]), np.zeros(2), rows).at(np.array([0.0, 1e-9]))
+    found = escape.forecast(at, batch_noise(at), 0.3, 10_000, rng, level=9.0, num_paths=9)
+    assert found.valid_until == int(200 / (2 * 0.3 * 4.0))
+    assert np.isfinite(found.chain.loss).all()
 
 
 def test_noise_in_the_curvature_ends_the_forecast(rng):

@@ -2,7 +2,9 @@
 
 import numpy as np
 
+from aniso import checks
 from aniso.escape._reduced_exits import symmetric_root
+from aniso.problems import LossFailed
 
 _NUM_PAIRS_OF_POINTS = 4
 _NUM_TIMES = 8
@@ -49,9 +51,8 @@ class ModelRemainder:
         tuple of float
             (remainder, quadratic term); the first is inf where the loss is not finite.
         """
-        with np.errstate(over="ignore", invalid="ignore"):
-            losses = [self.problem.loss(self.theta + self.model.vectors @ x) for x in points]
-        differences = np.abs(np.array(losses, float) - self.model.loss - self.model.rise(points))
+        losses = np.array([self._loss(self.theta + self.model.vectors @ x) for x in points])
+        differences = np.abs(losses - self.model.loss - self.model.rise(points))
         differences = np.where(np.isfinite(differences), differences, np.inf)
         remainder = np.maximum(differences - self.rounding, 0.0).mean()
         quadratic = 0.5 * (points**2 @ np.abs(self.model.eigenvalues)).mean()
@@ -65,14 +66,14 @@ class ModelRemainder:
         """
         moments = self.moments_after(num_steps)
         points = moments.mean + self.normals @ symmetric_root(moments.covariance)
-        change = 1.0
-        if self.start:
+        share, change = _share(*self.at(points)), 1.0
+        if self.start and np.isfinite(share):
             found = [
                 self._curved_noise(self.problem.at(self.theta + self.model.vectors @ x).noise)
                 for x in points[[0, _NUM_PAIRS_OF_POINTS]]
             ]
             change = float(np.mean(found)) / self.start
-        return _share(*self.at(points)), change
+        return share, change
 
     def share_at_boundary(self, boundary, points):
         """Remainder over the rise of the loss at points that are moved to the boundary.
@@ -112,6 +113,16 @@ class ModelRemainder:
             else:
                 bad, beyond = middle, found
         return good, here, beyond
+
+    def _loss(self, theta):
+        """Loss at a point; inf where the problem refuses the point or its loss overflows."""
+        try:
+            with np.errstate(over="ignore", invalid="ignore"):
+                return float(self.problem.loss(theta))
+        except LossFailed:
+            raise
+        except checks.InputError:
+            return np.inf
 
     def _curved_noise(self, noise):
         vectors = self.model.vectors

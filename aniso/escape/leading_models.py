@@ -20,7 +20,9 @@ _ALL_DIRECTIONS = 48
 _NUM_NEGATIVE = 4
 # relative to the largest magnitude: what is smaller counts as flat
 _FLAT = 1e-6
-_EIGEN_TOLERANCE = 1e-6
+# residuals relative to the norm of H; eigenvalues near 0 hardly converge further
+_TOLERANCE, _TOLERANCE_NEGATIVE = 1e-4, 1e-3
+_BLOCK_SIZE = 16
 _NUM_PROBES = 64
 # share of the curvature-weighted noise that may stay outside of a subspace of automatic size
 _SHARE_OUTSIDE = 0.1
@@ -165,7 +167,7 @@ def leading_model(geometry, noise, rng, *, num_pairs=None):
     if num_pairs is not None:
         num_pairs = checks.integer("num_pairs", num_pairs, low=1, high=size, high_name="D")
     if size <= local_geometry.DENSE_DIMENSION:
-        hessian = geometry.hessian.to_dense()
+        hessian = np.asarray(geometry.hessian.to_dense(), dtype=np.float64)
         values, vectors = np.linalg.eigh(hessian)
         pairs = values[::-1], vectors[:, ::-1]
 
@@ -173,15 +175,14 @@ def leading_model(geometry, noise, rng, *, num_pairs=None):
             return _selected(*pairs, count, size)
     else:
         hessian = geometry.hessian
-        negative = matrices.leading_eigenpairs(
-            hessian, _NUM_NEGATIVE + 1, which="smallest", tolerance=_EIGEN_TOLERANCE
-        )
+        negative = _pairs(hessian, _NUM_NEGATIVE + 1, "smallest", _TOLERANCE_NEGATIVE)
 
         def subspace(count):
-            largest = matrices.leading_eigenpairs(hessian, count + 1, tolerance=_EIGEN_TOLERANCE)
+            largest = _pairs(hessian, count + 1, "largest", _TOLERANCE)
             values = np.concatenate([largest.values, negative.values[::-1]])
             joined = np.hstack([largest.vectors, negative.vectors[:, ::-1]])
-            return _selected(values, joined, count, size)
+            error = 10 * float(negative.residuals.max())
+            return _selected(values, joined, count, size, error)
 
     sizes = [num_pairs] if num_pairs is not None else [size]
     if num_pairs is None and size > _ALL_DIRECTIONS:
@@ -204,19 +205,26 @@ def _require_batch_noise(noise, size):
         raise checks.InputError(f"noise has shape {noise.shape}; expected ({size}, {size})")
 
 
-def _selected(values, vectors, count, dimension):
+def _pairs(hessian, count, which, tolerance):
+    block = min(_BLOCK_SIZE, hessian.shape[0])
+    return matrices.leading_eigenpairs(
+        hessian, count, which=which, method="block", tolerance=tolerance, block_size=block
+    )
+
+
+def _selected(values, vectors, count, dimension, error=0.0):
     """Return eigenvalues, eigenvectors and the bounds of the other eigenvalues.
 
     The values are the largest ones, at least count + 1 of them or all, and then the smallest ones,
-    in decreasing order.
+    in decreasing order. Negative ones count beyond their error.
     """
-    scale = float(np.abs(values).max())
+    flat = max(_FLAT * float(np.abs(values).max()), error)
     lowest = np.arange(len(values) - min(_NUM_NEGATIVE, len(values) - count), len(values))
-    chosen = np.concatenate([np.arange(count), lowest[values[lowest] < -_FLAT * scale]])
+    chosen = np.concatenate([np.arange(count), lowest[values[lowest] < -flat]])
     others = np.setdiff1d(np.arange(len(values)), chosen)
     bounds = (0.0, 0.0)
     if len(chosen) < dimension:
-        bounds = float(values[others].min()), float(values[others].max())
+        bounds = float(values[others].min()) - error, float(values[others].max()) + error
     return values[chosen], vectors[:, chosen], bounds
 
 
