@@ -145,6 +145,15 @@ def test_a_steep_ridge_without_noise_overflows_nowhere(rng):
     assert np.isfinite(found.chain.loss).all()
 
 
+def test_a_mean_exit_time_beyond_all_numbers_is_left_out(rng):
+    at = quadratic_problem([[1.0]], [0.0], [[1e-3], [-1e-3]]).at(np.array([0.0]))
+    found = escape.forecast(at, batch_noise(at), 0.1, 5, rng, level=9.0, num_paths=9)
+    assert found.equation.exact_mean is None
+    assert found.equation.mean_time.mean is None
+    assert found.equation.probability[-1].value < 1e-9
+    assert found.equation.probability[-1].standard_error == pytest.approx(1 / 11)
+
+
 def test_noise_in_the_curvature_ends_the_forecast(rng):
     # slopes of the gradient 0 and 4: a step multiplies the mean square by (1 - 2 eta)^2 + 4 eta^2
     def loss(theta, inputs, targets):

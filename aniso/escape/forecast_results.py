@@ -28,7 +28,8 @@ class MotionForecast:
         Change of the last probability when half as many points of time are used; 0 for a chain,
         whose time is discrete.
     exact_mean : quadrature.QuadratureExitTime or None
-        Mean exit time by quadrature, in steps. Only for the equation in one dimension.
+        Mean exit time by quadrature, in steps. Only for the equation in one dimension, and
+        None where the time is too long for a number.
     """
 
     loss: np.ndarray

@@ -15,7 +15,7 @@ from aniso.escape._model_remainder import ModelRemainder
 from aniso.escape.censoring import estimate_mean_exit_time
 from aniso.escape.forecast_results import EscapeForecast, MotionForecast
 from aniso.escape.leading_models import leading_model
-from aniso.estimates import Estimate
+from aniso.estimates import Estimate, NotConverged
 from aniso.matrices import convention
 
 _NUM_RECORDS = 24
@@ -154,28 +154,21 @@ def forecast(
         of_examples, states, spread = examples.exits(*arguments, seeds[4])
     first = np.argsort(boundary.margin(states, offsets[-1]), kind="stable")
     at_boundary = measured.share_at_boundary(boundary, states[first[:_NUM_BOUNDARY_POINTS]])
-    if at_boundary > 1:
-        where = f"level={level:g}" if level is not None else f"radius={radius:g}"
-        raise checks.InputError(
-            f"nothing can be said about the exit: at {where} the remainder of the quadratic model "
-            f"is {at_boundary:.3g} of the rise of the loss; expected at most 1: choose a nearer "
-            "boundary, or simulate with aniso.simulate_descent"
-        )
+    _require_boundary_within(at_boundary, level, radius)
     fine = np.arange(exits.SUBSTEPS * until + 1) / exits.SUBSTEPS
     fine = _offsets(boundary, moments.outside_rise_of_equation, learning_rate, fine)
     equation = exits.equation_exits(boundary, learning_rate, fine, num_paths, seeds[3])
     steps = np.unique(np.rint(np.geomspace(1, until, _NUM_RECORDS)).astype(int))
     steps = np.concatenate([[0], steps])
     usual, lower, upper = moments.outside_rise(model, learning_rate, steps)
-    curves = {
-        "chain": _curve(model, partial(moments.chain_moments, model, learning_rate), steps, usual),
-        "equation": _curve(
-            model,
-            partial(moments.equation_moments, model, learning_rate),
-            steps,
-            moments.outside_rise_of_equation(model, learning_rate, steps),
-        ),
-    }
+    in_time = moments.outside_rise_of_equation(model, learning_rate, steps)
+    of_chain, of_equation = (
+        _curve(model, partial(moments_at, model, learning_rate), steps, rise)
+        for moments_at, rise in (
+            (moments.chain_moments, usual),
+            (moments.equation_moments, in_time),
+        )
+    )
     motion_of_examples = None
     if examples is not None:
         loss, _ = _curve(model, after, steps, usual)
@@ -183,8 +176,8 @@ def forecast(
     return EscapeForecast(
         steps,
         motion_of_examples,
-        _motion(chain, steps, 1.0, curves["chain"]),
-        _motion(equation, steps, 0.0, curves["equation"], _exact_mean(boundary, learning_rate)),
+        _motion(chain, steps, 1.0, of_chain),
+        _motion(equation, steps, 0.0, of_equation, _exact_mean(boundary, learning_rate)),
         usual - lower,
         upper - usual,
         level,
@@ -276,6 +269,16 @@ def _require_noise_inside(boundary, learning_rate, num_steps, tolerance):
     return share
 
 
+def _require_boundary_within(remainder, level, radius):
+    if remainder > 1:
+        where = f"level={level:g}" if level is not None else f"radius={radius:g}"
+        raise checks.InputError(
+            f"nothing can be said about the exit: at {where} the remainder of the quadratic model "
+            f"is {remainder:.3g} of the rise of the loss; expected at most 1: choose a nearer "
+            "boundary, or simulate with aniso.simulate_descent"
+        )
+
+
 def _curve(model, moments_after, steps, outside):
     found = [moments.expected_rise(model, moments_after(int(count))) for count in steps]
     means, deviations = np.array(found).T
@@ -314,7 +317,10 @@ def _exact_mean(boundary, learning_rate):
     ends = boundary.scales(np.array([[-1.0], [1.0]]))
     if variance == 0 or not np.isfinite(ends).all():
         return None
-    found = quadrature.mean_exit_time(
-        lambda x: -slope - curvature * x, variance, 0.0, -float(ends[0]), float(ends[1])
-    )
+    try:
+        found = quadrature.mean_exit_time(
+            lambda x: -slope - curvature * x, variance, 0.0, -float(ends[0]), float(ends[1])
+        )
+    except (checks.InputError, NotConverged):
+        return None  # beyond the largest number, for weak noise
     return quadrature.QuadratureExitTime(found.value / learning_rate, found.error / learning_rate)
