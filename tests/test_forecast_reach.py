@@ -8,6 +8,7 @@ from forecast_cases import batch_noise, bowl, quartic, regression
 
 from aniso import checks, escape, matrices
 from aniso.closed_forms import chain
+from aniso.escape import _example_chain
 from aniso.problems import AutogradProblem, quadratic_problem
 
 # ---- how far the model reaches
@@ -166,6 +167,24 @@ def test_noise_in_the_curvature_ends_the_forecast(rng):
     assert f"{growth:.4g} a step" in found.limit
     stable = escape.forecast(at, batch_noise(at), 0.45, 50, rng, level=9.0, num_paths=20)
     assert stable.valid_until == 50
+
+
+def test_without_the_examples_the_change_of_the_noise_ends_the_forecast(monkeypatch):
+    at = regression(np.random.default_rng(2), 6).at(np.array([0.5, 0.1]))
+    given = {"level": at.loss + 50.0, "num_paths": 9}
+    whole = escape.forecast(at, batch_noise(at), 0.05, 60, seeds.generator(1), **given)
+    assert whole.examples is not None
+    assert (whole.valid_until, whole.noise_change) == (60, 1.0)
+    monkeypatch.setattr(_example_chain, "LARGEST_NUMBER", 5)
+    part = escape.forecast(at, batch_noise(at), 0.05, 60, seeds.generator(1), **given)
+    assert part.examples is None
+    assert 0 < part.valid_until < 60
+    assert abs(part.noise_change - 1) <= 0.25
+    assert "the noise" in part.limit
+    strict = escape.forecast(
+        at, batch_noise(at), 0.05, 60, seeds.generator(1), tolerance=0.1, **given
+    )
+    assert strict.valid_until <= part.valid_until
 
 
 def test_structured_noise_is_taken_as_constant_and_the_same_seed_gives_the_same(rng):
