@@ -12,10 +12,10 @@ from typing import NamedTuple
 import numpy as np
 import pickle_cases_quantities
 
-from aniso import closed_forms, datasets, descent, langevin, networks, threads
+from aniso import closed_forms, datasets, descent, escape, langevin, networks, threads
 from aniso.arrays import places
 from aniso.datasets import sets
-from aniso.descent import batches, run_state
+from aniso.descent import batches, run_state, schedules
 from aniso.descent import structures as structures_of_descent
 from aniso.escape import (
     efficiency,
@@ -210,6 +210,22 @@ def settings():
 
 def bowl():
     return quadratic.quadratic_problem(np.diag([3.0, 1.0]), np.zeros(2), rows() / 9)
+
+
+def every_schedule():
+    table = schedules.Tabulated((1.0, 0.5))
+    return schedules.Steps((3,)), schedules.Cosine(4), schedules.WarmUp(2, table)
+
+
+def every_update():
+    decays = descent.CoupledDecay(0.1), descent.DecoupledDecay(0.1)
+    return descent.HeavyBall(0.9), descent.Adam(), *decays
+
+
+def forecast():
+    at = bowl().at(np.ones(2))
+    batch = noise.minibatch_covariance(at.noise, 2, replacement=True)
+    return escape.forecast(at, batch, 0.1, 3, np.random.default_rng(0), level=99.0, num_paths=9)
 
 
 def measured():
@@ -447,6 +463,8 @@ CASES = {
     "place": Case(lambda: places.NUMPY, text),
     # descent
     "settings": Case(settings, text),
+    "schedules": Case(every_schedule, text),
+    "updates": Case(every_update, text),
     "measurements": Case(measured, text),
     "descent": Case(descended, lambda found: found.theta),
     "injected noise": Case(
@@ -544,6 +562,7 @@ CASES = {
     "efficiency": Case(
         lambda: efficiency.by_slope(np.eye(2), COVARIANCE, TIMES), lambda c: c.values
     ),
+    "forecast": Case(forecast, text),
     # what is stored, and what it costs
     "stored": Case(lambda: run_directory.Stored(3, {"x": VECTOR}, {}), lambda s: s.arrays["x"]),
     "outcome": Case(lambda: executors.run_units(abs, [-1], "serial")[0], text),
@@ -628,6 +647,10 @@ NEVER_HELD = (
         "Stage": "a layer during one pass",
         "Processes": "a pool of processes while units run",
     }
+    | dict.fromkeys(
+        ("Boundary", "ExampleChain", "ModelRemainder", "Moments", "SimulatedExits"),
+        "a part of a forecast while it is made",
+    )
     | dict.fromkeys(
         ("PatchDerivatives", "UnitDerivatives"),
         "derivatives of a stage while the cross-layer matrix is assembled",

@@ -187,13 +187,12 @@ def test_power_iterations_on_a_flat_loss_keep_the_magnitude(rng):
 @pytest.mark.parametrize("sampling", settings.SAMPLINGS)
 def test_minibatch_gradients_have_the_stated_mean_and_variance(sampling, rng):
     objective, theta = bowl(rng), np.ones(4)
-    sampler = batches.BatchSampler(NUM_EXAMPLES, 3, sampling)
     rows = objective.per_example_gradients(theta)
     full = rows.mean(axis=0)
     # of an epoch's batches only the first is taken: they are not independent
     noises = []
     for _ in range(6000):
-        sampler.position = NUM_EXAMPLES
+        sampler = batches.BatchSampler(NUM_EXAMPLES, 3, sampling)
         noises.append(rows[sampler.draw(rng)].mean(axis=0) - full)
     noises = np.array(noises)
     for coordinate in range(4):

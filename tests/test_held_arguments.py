@@ -62,6 +62,7 @@ def test_every_operator_and_everything_at_a_theta_is_among_the_makers():
         "TorchGradients": "copies theta; the contract of problems tests it",
         "_HessianOperator": "reads the theta of its geometry",
         "_NetworkMatrix": "reads the theta of its geometry",
+        "ModelRemainder": "gets the copy that forecast makes",
         "RunState": "gets the copy that simulate_descent makes",
         "DescentResult": "made of what simulate_descent computed",
     }

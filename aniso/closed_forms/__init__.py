@@ -19,7 +19,7 @@ __getattr__, __dir__, __all__ = lazy_loader.attach(
     ],
     submod_attrs={
         "_eigenbasis": ["check_definite"],
-        "_exponential_sums": ["exponential_integral"],
+        "_exponential_sums": ["exponential_integral", "geometric_sum"],
         "batch_sharpness": [
             "BatchSharpness",
             "batch_sharpness_mean_of_ratios",

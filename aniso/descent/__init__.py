@@ -3,7 +3,8 @@
     theta_{t+1} = theta_t - eta (grad L(theta_t) + eps_t),    E eps_t = 0
 
 The dynamics differ in the covariance of eps_t, one function each in
-:data:`aniso.descent.structures.STRUCTURES`.
+:data:`aniso.descent.structures.STRUCTURES`. Momentum, Adam and weight decay are in
+:mod:`~aniso.descent.updates`, learning rates that change in :mod:`~aniso.descent.schedules`.
 
 >>> import numpy as np
 >>> from aniso import descent
@@ -32,11 +33,13 @@ __getattr__, __dir__, __all__ = lazy_loader.attach(
         "loop",
         "measurements",
         "run_state",
+        "schedules",
         "settings",
         "sharpness",
         "start_witness",
         "stationarity",
         "structures",
+        "updates",
     ],
     submod_attrs={
         "adam": ["adam_iterates"],
@@ -46,5 +49,6 @@ __getattr__, __dir__, __all__ = lazy_loader.attach(
         "settings": ["Settings", "as_published", "as_stated"],
         "stationarity": ["StationarityTest", "stationarity_test"],
         "structures": ["DYNAMICS"],
+        "updates": ["Adam", "CoupledDecay", "DecoupledDecay", "HeavyBall"],
     },
 )

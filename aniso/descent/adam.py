@@ -3,6 +3,7 @@
 import numpy as np
 
 from aniso import checks
+from aniso.descent.updates import Adam
 
 
 def adam_iterates(problem, theta, learning_rates, *, decay_rates=(0.9, 0.999), floor=1e-8):
@@ -50,11 +51,8 @@ def adam_iterates(problem, theta, learning_rates, *, decay_rates=(0.9, 0.999), f
     [[2.9, -0.9]]
     """
     theta = checks.array("theta", theta, shape=(None,))
-    first, second = (
-        checks.number("decay_rates", rate, low=0, high=1 - 1e-12) for rate in decay_rates
-    )
-    floor = checks.number("floor", floor, low=0)
-    mean, square = np.zeros_like(theta), np.zeros_like(theta)
+    adam = Adam(decay_rates, floor)
+    state = adam.start(len(theta))
     for count, learning_rate in enumerate(learning_rates, start=1):
         gradient = problem.gradient(theta)
         if not np.isfinite(gradient).all():
@@ -62,8 +60,6 @@ def adam_iterates(problem, theta, learning_rates, *, decay_rates=(0.9, 0.999), f
                 f"the gradient is not finite at iteration {count} of Adam; "
                 "a smaller learning rate may help"
             )
-        mean = first * mean + (1 - first) * gradient
-        square = second * square + (1 - second) * gradient**2
-        direction = (mean / (1 - first**count)) / (np.sqrt(square / (1 - second**count)) + floor)
+        direction, state = adam.direction(gradient, state, count)
         theta = theta - checks.number("learning_rate", learning_rate, low=0) * direction
         yield theta

@@ -1,4 +1,4 @@
-"""Mini-batches: with replacement, without, or by epochs, with a state that can be stored."""
+"""Mini-batches: drawn anew, by epochs or round one order, with a state that can be stored."""
 
 import numpy as np
 
@@ -10,14 +10,21 @@ class BatchSampler:
     ----------
     num_examples, batch_size : int
         N and m.
-    sampling : {"with_replacement", "without_replacement", "epochs"}
+    sampling : {"with_replacement", "without_replacement", "epochs", "cyclic"}
 
     Attributes
     ----------
     order : ndarray of int, shape (N,)
-        Order of the present epoch ("epochs" only; empty before the first and otherwise).
+        Order of the present epoch, or of all epochs ("epochs" and "cyclic" only; empty before the
+        first batch and otherwise).
     position : int
         Number of indices of the order already drawn.
+
+    Notes
+    -----
+    "epochs" shuffles before every epoch, and leaves out the last ``N mod m`` examples of an order.
+    "cyclic" shuffles once. A batch may hold the end and the beginning of the order, so that every
+    N indices in a row hold each example once.
 
     Examples
     --------
@@ -37,8 +44,17 @@ class BatchSampler:
             return rng.integers(self.num_examples, size=self.batch_size)
         if self.sampling == "without_replacement":
             return rng.choice(self.num_examples, self.batch_size, replace=False)
+        if self.sampling == "cyclic":
+            return self._next_in_the_circle(rng)
         if self.position + self.batch_size > len(self.order):
             self.order, self.position = rng.permutation(self.num_examples), 0
         batch = self.order[self.position : self.position + self.batch_size]
         self.position += self.batch_size
         return batch
+
+    def _next_in_the_circle(self, rng):
+        if len(self.order) == 0:
+            self.order = rng.permutation(self.num_examples)
+        places = (self.position + np.arange(self.batch_size)) % self.num_examples
+        self.position = (self.position + self.batch_size) % self.num_examples
+        return self.order[places]

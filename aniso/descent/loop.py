@@ -15,6 +15,7 @@ from aniso.descent.measurements import Measurements
 from aniso.descent.run_state import RunState, columns
 from aniso.descent.settings import Settings
 from aniso.descent.structures import STRUCTURES
+from aniso.descent.updates import advanced
 from aniso.problems import LossFailed, require_problem
 from aniso.runs import interruptions
 
@@ -59,6 +60,8 @@ class DescentResult:
 
 def simulate_descent(problem, theta, settings, rng, *, measurements=None, run=None, progress=None):
     """Run ``theta <- theta - eta (grad L(theta) + eps)`` with the noise of the settings.
+
+    The settings may add momentum or Adam, weight decay and a schedule of the learning rate.
 
     Parameters
     ----------
@@ -213,10 +216,20 @@ class _Loop:
             direction, square_norm, trace = self._gaussian(due)
         if recorded:
             self._record(square_norm, trace)
-        moved = state.theta - settings.learning_rate * direction
-        if not np.isfinite(moved).all():
-            return f"theta is not finite after step {state.step + 1}{self._last_loss()}"
-        state.theta, state.step = moved, state.step + 1
+        moved, memory = advanced(
+            state.theta,
+            direction,
+            settings.learning_rate_at(state.step),
+            settings.update,
+            settings.decay,
+            state.update_state,
+            state.step + 1,
+        )
+        # an infinite square of Adam would leave theta where it is
+        for name, array in {"theta": moved, **memory}.items():
+            if not np.isfinite(array).all():
+                return f"{name} is not finite after step {state.step + 1}{self._last_loss()}"
+        state.theta, state.update_state, state.step = moved, memory, state.step + 1
         return ""
 
     def _minibatch(self, recorded):

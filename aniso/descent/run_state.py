@@ -38,6 +38,7 @@ class RunState:
         self.settings, self.measurements = settings, measurements
         self.sampler = BatchSampler(num_examples, settings.batch_size, settings.sampling)
         self.start_vectors = None
+        self.update_state = {} if settings.update is None else settings.update.start(len(theta))
         self.records = []
 
     def arrays(self):
@@ -45,6 +46,7 @@ class RunState:
         arrays = {"theta": self.theta, "order": self.sampler.order}
         if self.start_vectors is not None:
             arrays["start_vectors"] = self.start_vectors
+        arrays |= {f"update_{k}": v for k, v in self.update_state.items()}
         return arrays | {f"record_{k}": v for k, v in columns(self.records).items()}
 
     def details(self):
@@ -80,6 +82,7 @@ class RunState:
         self.rng = restored(details["rng"])
         self.measurement_rng = restored(details["measurement_rng"])
         self.start_vectors = arrays.get("start_vectors")
+        self.update_state = {name: arrays[f"update_{name}"] for name in self.update_state}
         recorded = {
             k.removeprefix("record_"): v for k, v in arrays.items() if k.startswith("record_")
         }

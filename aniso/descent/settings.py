@@ -1,11 +1,13 @@
 """Settings of one run: all options that change the mathematics."""
 
-from dataclasses import asdict, dataclass, fields
+from dataclasses import dataclass, fields
 
 from aniso import checks
+from aniso.descent.schedules import Schedule, require_schedule
 from aniso.descent.structures import DYNAMICS, NEEDS_COVARIANCE
+from aniso.descent.updates import Adam, CoupledDecay, DecoupledDecay, HeavyBall
 
-SAMPLINGS = ("with_replacement", "without_replacement", "epochs")
+SAMPLINGS = ("with_replacement", "without_replacement", "epochs", "cyclic")
 
 
 @dataclass(frozen=True)
@@ -18,15 +20,16 @@ class Settings:
         A name in :data:`aniso.descent.DYNAMICS`. "sgd" is noise of actual mini-batches,
         "sgd_gaussian" Gaussian noise of the same covariance.
     learning_rate : float
-        eta > 0.
+        eta >= 0; of every step, or before the factor of the schedule.
     num_steps : int
         Iterations.
     batch_size : int or None
         m; needed by every noise but "gld_constant".
-    sampling : {"with_replacement", "without_replacement", "epochs"} or None
+    sampling : {"with_replacement", "without_replacement", "epochs", "cyclic"} or None
         How batches are drawn; needed with `batch_size`, no default because the noise differs by
         the factor (N - m)/(N - 1). "epochs" goes through a new random order without replacement;
-        the last ``N mod m`` examples of an order are left out.
+        the last ``N mod m`` examples of an order are left out. "cyclic" goes round one random
+        order again and again.
     standard_deviation : float or None
         sigma of "gld_constant", on the gradient.
     num_pairs : int
@@ -52,6 +55,12 @@ class Settings:
         From 1e-4 on, a network computes its products in single precision.
     divergence_loss : float
         A recorded loss above it ends the run as diverged.
+    update : updates.HeavyBall, updates.Adam or None
+        How a step uses the gradient and its noise; None for ``theta - eta (grad L + eps)``.
+    decay : updates.CoupledDecay, updates.DecoupledDecay or None
+        Weight decay. The recorded loss is that of the problem, without a penalty.
+    schedule : schedules.Schedule or None
+        Factor of the learning rate by step; None for a constant one.
 
     Examples
     --------
@@ -77,10 +86,15 @@ whose noise it imitates
     power_iterations: int | None = None
     eigen_tolerance: float = 1e-2
     divergence_loss: float = 1e6
+    update: HeavyBall | Adam | None = None
+    decay: CoupledDecay | DecoupledDecay | None = None
+    schedule: Schedule | None = None
 
     def __post_init__(self):
         for name, value in self._checked():
             object.__setattr__(self, name, value)
+        if self.schedule is not None:
+            self.schedule.check_steps(self.num_steps)
         if self.dynamics in NEEDS_COVARIANCE or self.dynamics == "sgd":
             if self.batch_size is None:
                 raise checks.InputError(
@@ -123,6 +137,10 @@ whose noise it imitates
                 yield name, checks.integer(name, value, low=least[name])
             elif name in ranges:
                 yield name, checks.number(name, value, **ranges[name])
+            elif name in _KINDS:
+                yield name, _of_kind(name, value)
+            elif name == "schedule":
+                yield name, require_schedule(name, value)
             else:
                 yield name, checks.flag(name, value)
 
@@ -149,9 +167,30 @@ whose noise it imitates
         """Whether the imitated batch is drawn with replacement."""
         return self.sampling == "with_replacement"
 
+    def learning_rate_at(self, step):
+        """Return the learning rate of a step, from 0 on."""
+        return self.learning_rate * (1.0 if self.schedule is None else self.schedule.factor(step))
+
     def parameters(self):
-        """Return the settings as plain data, for a run directory."""
-        return asdict(self)
+        """Return the settings as plain data, for a run directory.
+
+        Update, decay and schedule are left out where they are None.
+        """
+        given = {field.name: getattr(self, field.name) for field in fields(self)}
+        parts = {name: given.pop(name) for name in (*_KINDS, "schedule")}
+        return given | {n: part.identity() for n, part in parts.items() if part is not None}
+
+
+_KINDS = {"update": (HeavyBall, Adam), "decay": (CoupledDecay, DecoupledDecay)}
+
+
+def _of_kind(name, value):
+    if not isinstance(value, _KINDS[name]):
+        first, second = (kind.__name__ for kind in _KINDS[name])
+        raise checks.InputError(
+            f"{name}={value!r}; expected None, descent.{first}(...) or descent.{second}(...)"
+        )
+    return value
 
 
 def as_stated(dynamics, **settings):

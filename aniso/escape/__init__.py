@@ -7,7 +7,10 @@ __getattr__, __dir__, __all__ = lazy_loader.attach(
     submodules=[
         "censoring",
         "efficiency",
+        "forecast_results",
+        "forecasts",
         "kramers",
+        "leading_models",
         "minimum_action",
         "quadrature",
         "quasi_potential",
@@ -19,6 +22,9 @@ __getattr__, __dir__, __all__ = lazy_loader.attach(
         "minimum_action": ["MinimumAction", "exit_over_boundary", "minimise_action"],
         "censoring": ["MeanExitTime"],
         "efficiency": ["EfficiencyCurve", "by_closed_form", "by_simulation", "by_slope"],
+        "forecast_results": ["EscapeForecast", "MotionForecast"],
+        "forecasts": ["forecast"],
+        "leading_models": ["LeadingModel", "leading_model"],
         "kramers": ["AsymptoticExitTime", "eyring_kramers_time", "kramers_time"],
         "quasi_potential": [
             "ExitExponent",

@@ -1,0 +1,141 @@
+"""How far the quadratic model reaches: its remainder, measured by evaluations of the loss."""
+
+import numpy as np
+
+from aniso import checks
+from aniso.escape._reduced_exits import symmetric_root
+from aniso.problems import LossFailed
+
+_NUM_PAIRS_OF_POINTS = 4
+_NUM_TIMES = 8
+# a difference of losses below this many roundings of the loss is no remainder
+_ROUNDINGS = 64.0
+
+
+class ModelRemainder:
+    """Remainder of a leading model relative to its quadratic term.
+
+    Parameters
+    ----------
+    problem : problems.Problem
+        On the host.
+    theta : ndarray, shape (D,)
+    model : LeadingModel
+    moments_after : callable
+        From a number of steps to the moments of x.
+    noise_at_start : GradientCovariance or None
+        Covariance of one example at theta, where the model takes it as constant; None where it is
+        not that of the examples.
+    rng : numpy.random.Generator
+        Draws the directions, in pairs of opposite sign. The same ones are used at all times.
+    """
+
+    def __init__(self, problem, theta, model, moments_after, noise_at_start, rng):
+        self.problem, self.theta, self.model = problem, theta, model
+        self.moments_after = moments_after
+        half = rng.standard_normal((_NUM_PAIRS_OF_POINTS, len(model.eigenvalues)))
+        self.normals = np.concatenate([half, -half])
+        self.rounding = _ROUNDINGS * float(np.finfo(problem.dtype).eps) * abs(model.loss)
+        self.start = None if noise_at_start is None else self._curved_noise(noise_at_start)
+
+    def at(self, points):
+        """Mean ``|L(theta + V x) - model|`` beyond rounding, and mean ``sum |lambda_i| x_i^2 / 2``.
+
+        Parameters
+        ----------
+        points : ndarray, shape (n, k)
+            x.
+
+        Returns
+        -------
+        tuple of float
+            (remainder, quadratic term); the first is inf where the loss is not finite.
+        """
+        losses = np.array([self._loss(self.theta + self.model.vectors @ x) for x in points])
+        differences = np.abs(losses - self.model.loss - self.model.rise(points))
+        differences = np.where(np.isfinite(differences), differences, np.inf)
+        remainder = np.maximum(differences - self.rounding, 0.0).mean()
+        quadratic = 0.5 * (points**2 @ np.abs(self.model.eigenvalues)).mean()
+        return float(remainder), float(quadratic)
+
+    def after(self, num_steps):
+        """Remainder over quadratic term, and noise over noise at the start, after n steps.
+
+        The remainder is measured at 8 points of the chain, the noise at 2 of them, where it is
+        taken as constant: as ``sum_i |lambda_i| s_i``. Else its ratio is 1.
+        """
+        moments = self.moments_after(num_steps)
+        points = moments.mean + self.normals @ symmetric_root(moments.covariance)
+        share, change = _share(*self.at(points)), 1.0
+        if self.start and np.isfinite(share):
+            found = [
+                self._curved_noise(self.problem.at(self.theta + self.model.vectors @ x).noise)
+                for x in points[[0, _NUM_PAIRS_OF_POINTS]]
+            ]
+            change = float(np.mean(found)) / self.start
+        return share, change
+
+    def share_at_boundary(self, boundary, points):
+        """Remainder over the rise of the loss at points that are moved to the boundary.
+
+        Each point is moved along its ray from the start; nan if no ray reaches the boundary. For a
+        ball the quadratic term takes the place of the rise.
+        """
+        scales = boundary.scales(points)
+        reached = np.isfinite(scales)
+        if not reached.any():
+            return np.nan
+        remainder, quadratic = self.at(points[reached] * scales[reached, None])
+        return _share(remainder, quadratic if boundary.rise is None else boundary.rise)
+
+    def steps_within(self, tolerance, num_steps):
+        """Steps up to which remainder and change of the noise stay within the tolerance.
+
+        Returns
+        -------
+        tuple
+            (steps, what :meth:`after` returned there, what it returned beyond or None). It is asked
+            at up to eight numbers of steps that grow geometrically, then by bisection.
+        """
+        counts = np.unique(np.rint(np.geomspace(1, num_steps, _NUM_TIMES)).astype(int))
+        good, here, beyond = 0, (0.0, 1.0), None
+        for count in counts:
+            found = self.after(int(count))
+            if not _within(found, tolerance):
+                beyond, bad = found, int(count)
+                break
+            good, here = int(count), found
+        while beyond is not None and bad - good > max(1, good // 10):
+            middle = (good + bad) // 2
+            found = self.after(middle)
+            if _within(found, tolerance):
+                good, here = middle, found
+            else:
+                bad, beyond = middle, found
+        return good, here, beyond
+
+    def _loss(self, theta):
+        """Loss at a point; inf where the problem refuses the point or its loss overflows."""
+        try:
+            with np.errstate(over="ignore", invalid="ignore"):
+                return float(self.problem.loss(theta))
+        except LossFailed:
+            raise
+        except checks.InputError:
+            return np.inf
+
+    def _curved_noise(self, noise):
+        vectors = self.model.vectors
+        variances = np.sum(vectors * np.asarray(noise @ vectors), axis=0)
+        return float(np.abs(self.model.eigenvalues) @ variances)
+
+
+def _within(found, tolerance):
+    share, change = found
+    return share <= tolerance and abs(change - 1) <= tolerance
+
+
+def _share(remainder, quadratic):
+    if remainder == 0:
+        return 0.0
+    return remainder / quadratic if quadratic > 0 else np.inf
