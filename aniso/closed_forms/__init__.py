@@ -1,6 +1,23 @@
 """Closed forms of linear motion: diffusion, chain of SGD, momentum, entropy, and stability.
 
-============================  ===========================================================
+============================  ==================================================================
+stability of SGD              `stability_threshold`, `second_moment_growth`,
+                              `directional_threshold`, `threshold_along`
+stability of optimisers       `sharpness_limit`, `adam_preconditioner`, `preconditioned_hessian`,
+                              `preconditioned_sharpness`
+batch sharpness               `batch_sharpness_mean_of_ratios`, `batch_sharpness_ratio_of_means`,
+                              `batch_sharpness_with_shared_hessian`, `batch_sharpness_of_draws`
+momentum                      `heavy_ball_covariance_at`, `heavy_ball_stationary_covariance`,
+                              `underdamped_covariance_at`, `underdamped_stationary_covariance`
+============================  ==================================================================
+
+>>> import numpy as np
+>>> from aniso import closed_forms, matrices
+>>> curvatures = matrices.curvatures_from_factors([[2.0, 0.0], [0.0, 1.0]])  # H = diag(2, 1/2)
+>>> round(closed_forms.stability_threshold(curvatures, 1, replacement=True).learning_rate, 12)
+0.5
+"""
+
 import lazy_loader
 
 __getattr__, __dir__, __all__ = lazy_loader.attach(
