@@ -74,8 +74,8 @@ InputError, NotConverged   an argument breaks its rule; an iteration stopped ear
 The packages hold the rest: :mod:`~aniso.matrices`, :mod:`~aniso.closed_forms`,
 :mod:`~aniso.problems`, :mod:`~aniso.frameworks`, :mod:`~aniso.networks`,
 :mod:`~aniso.langevin`, :mod:`~aniso.escape`, :mod:`~aniso.descent`, :mod:`~aniso.datasets`,
-:mod:`~aniso.arrays`, :mod:`~aniso.runs`, :mod:`~aniso.propositions`. Everything loads when it is
-first used.
+:mod:`~aniso.arrays`, :mod:`~aniso.runs`, :mod:`~aniso.propositions`, :mod:`~aniso.diagnostics`.
+Everything loads when it is first used.
 
 Conventions
 -----------
@@ -116,6 +116,7 @@ __getattr__, _dir, __all__ = lazy_loader.attach(
         "closed_forms",
         "datasets",
         "descent",
+        "diagnostics",
         "escape",
         "frameworks",
         "langevin",

@@ -1,0 +1,12 @@
+"""What a researcher asks of a problem at one theta: readings with errors, sources and words."""
+
+import lazy_loader
+
+__getattr__, __dir__, __all__ = lazy_loader.attach(
+    __name__,
+    submodules=["diagnosis", "reading"],
+    submod_attrs={
+        "diagnosis": ["Diagnosis"],
+        "reading": ["Reading"],
+    },
+)

@@ -1,0 +1,130 @@
+"""The readings of a problem at one theta, as a frozen mapping."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from types import MappingProxyType
+
+from aniso import checks
+from aniso.diagnostics.reading import Reading
+
+SCHEMA_NAME = "aniso.diagnosis"
+SCHEMA_VERSION = 1
+
+
+@dataclass(frozen=True, repr=False)
+class Diagnosis(Mapping):
+    """Readings by name, in the order in which they are told.
+
+    Attributes
+    ----------
+    readings : mapping of str to Reading
+    refused : mapping of str to str
+        Quantities that could not be computed, and the reason with its number.
+    blocks : mapping of str to mapping of str to float
+        By block of theta: columns such as "Tr H", "Tr Sigma", "Tr(H Sigma)", "ratio", "share".
+    settings : mapping
+        What was asked: batch_size, replacement, learning_rate, quantities, relative_error, seed.
+    problem : mapping
+        What was measured: kind, num_examples, num_parameters, dtype, loss, used_examples.
+    environment : mapping
+        Versions and processor.
+    seconds : float
+        Wall-clock time of the measurement.
+
+    Examples
+    --------
+    >>> diagnosis = Diagnosis({"alignment": Reading("alignment", 2.0, {"probes": 0.5})})
+    >>> diagnosis["alignment"].value, diagnosis.scalars("noise/")
+    (2.0, {'noise/alignment': 2.0, 'noise/alignment_error': 0.5})
+    >>> Diagnosis.from_json(diagnosis.to_json()) == diagnosis
+    True
+    """
+
+    readings: Mapping
+    refused: Mapping = field(default_factory=dict)
+    blocks: Mapping = field(default_factory=dict)
+    settings: Mapping = field(default_factory=dict)
+    problem: Mapping = field(default_factory=dict)
+    environment: Mapping = field(default_factory=dict)
+    seconds: float = 0.0
+
+    def __post_init__(self):
+        for name in ("readings", "refused", "blocks", "settings", "problem", "environment"):
+            object.__setattr__(self, name, MappingProxyType(dict(getattr(self, name))))
+
+    def __getitem__(self, name):
+        if name in self.refused:
+            raise KeyError(f"{name} was refused: {self.refused[name]}")
+        return self.readings[name]
+
+    def __iter__(self):
+        return iter(self.readings)
+
+    def __len__(self):
+        return len(self.readings)
+
+    def scalars(self, prefix=""):
+        """Readings and their standard errors as flat floats, for a logger.
+
+        Parameters
+        ----------
+        prefix : str
+            Put before each name.
+
+        Returns
+        -------
+        dict of str to float
+        """
+        made = {}
+        for name, reading in self.items():
+            made[prefix + name] = reading.value
+            if reading.errors:
+                made[f"{prefix}{name}_error"] = reading.standard_error
+        return made
+
+    def to_dict(self):
+        """Return the diagnosis as JSON-ready data."""
+        return {
+            "schema": SCHEMA_NAME,
+            "schema_version": SCHEMA_VERSION,
+            "readings": [reading.as_dict() for reading in self.values()],
+            "refused": dict(self.refused),
+            "blocks": {name: dict(columns) for name, columns in self.blocks.items()},
+            "settings": dict(self.settings),
+            "problem": dict(self.problem),
+            "environment": dict(self.environment),
+            "seconds": self.seconds,
+        }
+
+    def to_json(self):
+        """Return the diagnosis as JSON text."""
+        return json.dumps(self.to_dict(), indent=1, allow_nan=False, ensure_ascii=False)
+
+    @classmethod
+    def from_json(cls, text):
+        """Return the diagnosis of :meth:`to_json`.
+
+        Raises
+        ------
+        InputError
+            If the text is no diagnosis of this version.
+        """
+        try:
+            data = json.loads(text)
+            found = data["schema"], data["schema_version"]
+        except (ValueError, TypeError, KeyError) as error:
+            raise checks.InputError(
+                f"the text is no diagnosis ({type(error).__name__}: {error}); expected what "
+                "to_json wrote"
+            ) from error
+        if found != (SCHEMA_NAME, SCHEMA_VERSION):
+            raise checks.InputError(
+                f"the text is {found[0]!r} version {found[1]!r}; expected "
+                f"{SCHEMA_NAME!r} version {SCHEMA_VERSION}"
+            )
+        readings = [Reading.from_dict(part) for part in data["readings"]]
+        rest = ("refused", "blocks", "settings", "problem", "environment", "seconds")
+        return cls(
+            {reading.name: reading for reading in readings}, **{name: data[name] for name in rest}
+        )

@@ -1,0 +1,116 @@
+"""One number of a diagnosis, with its errors, formula, source and a sentence."""
+
+import math
+from dataclasses import asdict, dataclass, field
+
+from aniso import checks
+from aniso.estimates import Estimate
+
+
+@dataclass(frozen=True)
+class Reading:
+    """A quantity of a problem at one theta.
+
+    Attributes
+    ----------
+    name : str
+        Key in the registry, for instance "alignment".
+    value : float
+    errors : dict of str to float
+        Standard errors by cause: "probes" of random probes, "examples" of a random subset of the
+        examples, "iteration" of an iteration that stopped. Empty for an exact number.
+    formula : str
+        For instance "Tr(H Σ)".
+    source : str
+        Paper or heading of the theory pages.
+    assumptions : tuple of str
+        What must hold for the number to mean what it says.
+    sentence : str
+        What the number says about this problem, for a reader in a hurry.
+    details : dict
+        Further numbers, strings and lists of numbers, for instance counts of products.
+
+    Examples
+    --------
+    >>> reading = Reading("alignment", 2.0, {"probes": 0.3, "examples": 0.4}, "Tr(H Σ)")
+    >>> reading.standard_error, f"{reading:.1f}"
+    (0.5, '2.0 ± 0.5')
+    """
+
+    name: str
+    value: float
+    errors: dict = field(default_factory=dict)
+    formula: str = ""
+    source: str = ""
+    assumptions: tuple = ()
+    sentence: str = ""
+    details: dict = field(default_factory=dict)
+
+    def __post_init__(self):
+        object.__setattr__(self, "value", float(self.value))
+        errors = {
+            checks.one_of("error", name, list(CAUSES)): float(size)
+            for name, size in self.errors.items()
+        }
+        object.__setattr__(self, "errors", errors)
+        object.__setattr__(self, "assumptions", tuple(self.assumptions))
+
+    @property
+    def standard_error(self):
+        """Root of the sum of the squared errors, which are independent; 0 for an exact number."""
+        return math.sqrt(sum(size**2 for size in self.errors.values()))
+
+    @property
+    def estimate(self):
+        """The reading as an :class:`aniso.estimates.Estimate`."""
+        return Estimate(self.value, self.standard_error, int(self.details.get("num_samples", 1)))
+
+    def as_dict(self):
+        """Return the reading as JSON-ready data; numbers that JSON lacks are strings."""
+        return {name: _plain(value) for name, value in asdict(self).items()}
+
+    @classmethod
+    def from_dict(cls, data):
+        """Return the reading of :meth:`as_dict`."""
+        return cls(**{name: _read(value) for name, value in data.items()})
+
+    def __float__(self):
+        return self.value
+
+    def __format__(self, specification):
+        return str(self) if not specification else format(self.estimate, specification)
+
+    def __str__(self):
+        if not self.errors:
+            return f"{self.value:.6g}"
+        return str(self.estimate)
+
+
+CAUSES = {
+    "probes": "random probes",
+    "examples": "random subset of the examples",
+    "iteration": "an iteration that stopped at its tolerance",
+}
+"""Causes of errors, and their meaning."""
+
+_NUMBERS = {"nan": math.nan, "inf": math.inf, "-inf": -math.inf}
+
+
+def _plain(value):
+    if isinstance(value, float) and not math.isfinite(value):
+        return {"number": str(value)}
+    if isinstance(value, dict):
+        return {str(name): _plain(part) for name, part in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_plain(part) for part in value]
+    return value
+
+
+def _read(value):
+    if isinstance(value, dict):
+        if set(value) == {"number"}:
+            return _NUMBERS[value["number"]]
+        return {name: _read(part) for name, part in value.items()}
+    if isinstance(value, list):
+        return [_read(part) for part in value]
+    return value
