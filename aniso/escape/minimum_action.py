@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 import scipy.optimize
 
-from aniso import checks, estimates
+from aniso import _arguments, checks, estimates
 from aniso.matrices import operands
 
 
@@ -102,6 +102,7 @@ def minimise_action(
     >>> round(result.action, 4)
     0.25
     """
+    _arguments.require_function("drift", drift, ("points",), " of an array (n, D), vectorised")
     covariance = operands.dense_covariance(
         "diffusion_covariance", diffusion_covariance, "diffusion"
     )

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from aniso import checks
+from aniso import _arguments, checks
 from aniso.langevin import drift_functions, functions
 from aniso.langevin._kernels.two_basin_loss import rotated
 
@@ -209,7 +209,13 @@ def at(drift, theta):
     Returns
     -------
     numpy.ndarray, shape (D,)
+
+    Raises
+    ------
+    InputError
+        If `drift` is no Drift, or theta is not a finite vector of its dimension.
     """
+    _arguments.require_instance("drift", drift, Drift, "of_quadratic(hessian)")
     theta = checks.array("theta", theta, shape=(drift.dimension,))
     panel = np.repeat(theta[:, None], drift_functions.LANES, axis=1)
     out = np.full_like(panel, np.nan)

@@ -138,6 +138,7 @@ def simulate_svag(
     0.5
     """
     num_times = checks.integer("num_times", num_times, low=1)
+    checks.one_of("sampling", sampling, list(SAMPLINGS))
     if sampling == "epochs":
         raise checks.InputError(
             "sampling='epochs'; expected 'replacement' or 'no_replacement': SVAG's two batches "
@@ -163,7 +164,10 @@ def _run(
     examples, learning_rate, batch_size, sampling, weights, num_times, start, record_steps, seed
 ):
     if not isinstance(examples, example_sets.Examples):
-        raise checks.InputError("examples is none of aniso.langevin.example_sets; expected one")
+        raise checks.InputError(
+            f"examples is a {type(examples).__name__}; expected a result of "
+            "langevin.example_sets, for instance least_squares(inputs, targets)"
+        )
     learning_rate = checks.number("learning_rate", learning_rate, low=0, strict=True)
     size = checks.integer(
         "batch_size", batch_size, low=1, high=examples.num_examples, high_name="N"

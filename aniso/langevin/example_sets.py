@@ -152,7 +152,9 @@ def custom(gradient, num_examples, dimension, *, parameters=(), potential=None):
         ``gradient(theta, index, parameters, out)``, compiled with ``numba.njit``: writes into
         column l of out (D, L) the gradient of example index[l] at column l of theta.
     num_examples, dimension : int
+        N and D.
     parameters : array_like, shape (P,)
+        Numbers that both functions read.
     potential : callable, optional
         Mean loss ``(theta, parameters, out (L,))``.
 
@@ -163,13 +165,13 @@ def custom(gradient, num_examples, dimension, *, parameters=(), potential=None):
     Raises
     ------
     InputError
-        If a function is not compiled.
+        If a function is not compiled or takes other arguments, or a count is not positive.
     """
+    functions.require_callable("gradient", gradient, ("theta", "index", "parameters", "out"))
+    if potential is not None:
+        functions.require_callable("potential", potential)
     for name, function in (("gradient", gradient), ("potential", potential)):
-        if function is None and name == "potential":
-            continue
-        functions.require_callable(name, function)
-        if not functions.is_compiled(function):
+        if function is not None and not functions.is_compiled(function):
             raise checks.InputError(
                 f"{name} is a plain Python function; expected one compiled with numba.njit"
             )

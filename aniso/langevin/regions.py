@@ -13,7 +13,7 @@ from functools import partial
 
 import numpy as np
 
-from aniso import checks
+from aniso import _arguments, checks
 from aniso.arrays import (
     njit,
 )
@@ -106,7 +106,9 @@ def custom(function, dimension, *, parameters=()):
         ``function(theta, parameters, out)``: row 0 of out (2, L) takes the margin, positive
         inside; row 1 its variance per unit of time, ``grad m^T Sigma grad m``.
     dimension : int
+        D.
     parameters : array_like, shape (P,)
+        Numbers that the function gets as its second argument.
 
     Returns
     -------
@@ -137,13 +139,20 @@ def margin(region, theta, covariance):
         The region.
     theta : array_like, shape (D,)
         Point in parameter space.
-    covariance : numpy.ndarray, shape (D, D)
+    covariance : array_like, shape (D, D)
         Sigma of the noise.
 
     Returns
     -------
     tuple of float
+
+    Raises
+    ------
+    InputError
+        If `region` is no Region, or an array has another shape or is not finite.
     """
+    _arguments.require_instance("region", region, Region, "ball(centre, radius)")
+    covariance = checks.array("covariance", covariance, shape=(region.dimension,) * 2)
     theta = checks.array("theta", theta, shape=(region.dimension,))
     panel = np.repeat(theta[:, None], LANES, axis=1)
     out = np.full((2, LANES), np.nan)
