@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from aniso import _arguments, checks
-from aniso.langevin import drift_functions, functions
+from aniso.langevin import drift_functions, function_trials, functions
 from aniso.langevin._kernels.two_basin_loss import rotated
 
 
@@ -198,24 +198,36 @@ def of_function(function, dimension, *, parameters=(), potential=None):
 
 
 def at(drift, theta):
-    """Return the drift at one point, shape (D,), computed as the kernels compute it.
+    """Return the drift at one point or at many, computed as the kernels compute it.
 
     Parameters
     ----------
     drift : Drift
-    theta : array_like, shape (D,)
-        Point in parameter space.
+        The drift.
+    theta : array_like, shape (D,) or (n, D)
+        One point, or one point a row. Many points are computed by the compiled function.
 
     Returns
     -------
-    numpy.ndarray, shape (D,)
+    numpy.ndarray, shape (D,) or (n, D)
 
     Raises
     ------
     InputError
-        If `drift` is no Drift, or theta is not a finite vector of its dimension.
+        If `drift` is no Drift, or theta is not finite or of another shape.
+
+    Examples
+    --------
+    >>> at(of_quadratic([[2.0]]), [[1.0], [3.0]]).tolist()
+    [[-2.0], [-6.0]]
     """
     _arguments.require_instance("drift", drift, Drift, "of_quadratic(hessian)")
+    if np.ndim(theta) == 2:
+        points = checks.array("theta", theta, shape=(None, drift.dimension))
+        function, size = drift.function, drift.dimension
+        return function_trials.evaluate(
+            function, functions.PANEL_FUNCTION, points, drift.parameters, size
+        ).T
     theta = checks.array("theta", theta, shape=(drift.dimension,))
     panel = np.repeat(theta[:, None], drift_functions.LANES, axis=1)
     out = np.full_like(panel, np.nan)

@@ -34,6 +34,6 @@ __getattr__, __dir__, __all__ = lazy_loader.attach(
         "problem": ["FACULTIES", "MissingFaculty", "Problem", "require_problem"],
         "problem_checks": ["LossFailed"],
         "quadratic": ["noise_rows", "quadratic_problem"],
-        "two_basin": ["two_basin_data", "two_basin_gradient", "two_basin_problem"],
+        "two_basin": ["two_basin_data", "two_basin_problem"],
     },
 )
