@@ -244,3 +244,23 @@ def collect(parameters, units, values):
             sigma = parameters["sigma_grid"][int(value["chosen"])]
             arrays["standard_deviation"][place[:2]] = sigma
     return arrays
+
+
+FIELDS = {
+    "revision": REVISION,
+    "scales": SCALES,
+    "costs": {
+        "small": "10 s, 40 FashionMNIST images, 12 iterations",
+        "medium": "100 min of one core (50 min on two), 500 images, 1,500 iterations, three seeds",
+        "paper": "1.4e19 flops a data set and seed, three days at 50 Tflop/s: for a graphics "
+        "processor",
+    },
+    "make_units": make_units,
+    "compute_unit": compute_unit,
+    "collect": collect,
+    "prepare": prepare,
+    "steps_of": steps_of,
+    "takes_device": True,
+    "runs": "vgg",
+}
+"""What the figures of these runs have in common, by the names of the fields of a Figure."""
