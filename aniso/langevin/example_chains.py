@@ -79,7 +79,9 @@ def simulate_sgd(
         examples, learning_rate, batch_size, sampling, np.ones(1), 1, start, record_steps, seed
     )
     num_paths = checks.integer("num_paths", num_paths, low=2)
-    return recording.moments(run, num_paths, num_threads=num_threads, checkpoint=checkpoint)
+    return recording.simulate_moments(
+        run, num_paths, num_threads=num_threads, checkpoint=checkpoint
+    )
 
 
 def simulate_svag(
@@ -157,7 +159,9 @@ def simulate_svag(
         seed,
     )
     num_paths = checks.integer("num_paths", num_paths, low=2)
-    return recording.moments(run, num_paths, num_threads=num_threads, checkpoint=checkpoint)
+    return recording.simulate_moments(
+        run, num_paths, num_threads=num_threads, checkpoint=checkpoint
+    )
 
 
 def _run(

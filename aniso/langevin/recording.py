@@ -113,8 +113,8 @@ def _arrays(sums):
     return {name: array for name, array in sums._asdict().items() if name != "centre"}
 
 
-def moments(run, num_paths, *, num_threads=None, checkpoint=None):
-    """Statistics of `num_paths` paths at the recorded steps.
+def simulate_moments(run, num_paths, *, num_threads=None, checkpoint=None):
+    """Simulate `num_paths` paths, and return their statistics at the recorded steps.
 
     Parameters
     ----------
@@ -163,8 +163,8 @@ def moments(run, num_paths, *, num_threads=None, checkpoint=None):
     return _statistics(run, state, centre, num_paths)
 
 
-def paths(run, num_paths, *, num_threads=None, checkpoint=None):
-    """States of every path at the recorded steps.
+def simulate_states(run, num_paths, *, num_threads=None, checkpoint=None):
+    """Simulate `num_paths` paths, and return the states of each at the recorded steps.
 
     Parameters
     ----------
