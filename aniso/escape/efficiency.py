@@ -121,7 +121,8 @@ def simulate_efficiency(
     Parameters
     ----------
     hessian, diffusion_covariance, times
-        As in :func:`efficiency_by_slope`; the times have to increase and be multiples of the step size.
+        As in :func:`efficiency_by_slope`; the times have to increase and be multiples of the step
+        size.
     step_size : float
         Time h of one step.
     num_paths, seed, num_threads
