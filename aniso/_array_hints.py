@@ -63,6 +63,7 @@ def not_flat_parameters(theta, num_parameters=None):
     Parameters
     ----------
     theta : object
+        Parameters as given.
     num_parameters : int, optional
         D, if known.
 

@@ -117,11 +117,15 @@ def evaluate(function, signature, points, parameters, num_rows):
     Parameters
     ----------
     function : callable
+        A built-in function, or one of the user.
     signature : numba signature
         Of a function of theta and parameters.
     points : numpy.ndarray, shape (n, D)
+        One point a row.
     parameters : numpy.ndarray
+        Second argument of the function.
     num_rows : int
+        Rows of its `out`.
 
     Examples
     --------

@@ -182,6 +182,7 @@ def parameter_array(name, value):
     Parameters
     ----------
     name : str
+        Name of the argument, for messages.
     value : array_like, shape (P,)
         Of any strides and any real type; a copy is taken.
 

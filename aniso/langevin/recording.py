@@ -32,6 +32,7 @@ class EnsembleStatistics:
     loss : tuple of estimates.Estimate, length T, or None
         Mean of the drift's potential; None where it has none.
     num_paths : int
+        Number of independent paths.
     """
 
     steps: np.ndarray
@@ -68,7 +69,9 @@ class Run:
     dimension : int
         D.
     steps : numpy.ndarray, shape (T,)
+        Recorded steps.
     step_size : float
+        Time of one step.
     has_loss : bool
         Whether the observable is a loss.
     identity : tuple
@@ -119,8 +122,11 @@ def simulate_moments(run, num_paths, *, num_threads=None, checkpoint=None):
     Parameters
     ----------
     run : Run
+        The validated experiment.
     num_paths : int
+        Number of independent paths.
     num_threads : int, optional
+        Threads over cells of paths; all cores if not given. The result does not depend on it.
     checkpoint : path-like, optional
         File from which to resume and in which to save.
 
@@ -169,8 +175,11 @@ def simulate_states(run, num_paths, *, num_threads=None, checkpoint=None):
     Parameters
     ----------
     run : Run
+        The validated experiment.
     num_paths : int
+        Number of independent paths.
     num_threads : int, optional
+        Threads over cells of paths; all cores if not given. The result does not depend on it.
     checkpoint : path-like, optional
         File from which to resume and in which to save.
 

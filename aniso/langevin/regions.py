@@ -167,7 +167,9 @@ def require_sound(region, start, factor, *, bridged):
     Parameters
     ----------
     region : Region
+        The region.
     start : numpy.ndarray, shape (D,)
+        Start of the paths, inside the region.
     factor : numpy.ndarray, shape (D, r)
         F with ``F F^T = Sigma``, the covariance of the noise.
     bridged : bool

@@ -99,6 +99,7 @@ def of_shape(problem, member, value, symbols, shape):
     Parameters
     ----------
     problem : Problem
+        Loss over the examples, and its derivatives.
     member : str
         Name of the member, for the message.
     value : array or object with a shape

@@ -22,12 +22,14 @@ class LocalGeometry:
     Parameters
     ----------
     problem : Problem
+        Loss over the examples, and its derivatives.
     theta : array_like, shape (D,)
         Point in parameter space. It is copied, so later changes of the array have no effect.
 
     Attributes
     ----------
     problem : Problem
+        Loss over the examples, and its derivatives.
     theta : ndarray, shape (D,)
         Read-only.
 

@@ -19,7 +19,9 @@ def dense_matrix(factors, bilinear):
     Parameters
     ----------
     factors : GaussNewton
+        Cached factors of G.
     bilinear : Bilinear or None
+        Part of H beyond Gauss-Newton; None where it is zero.
 
     Returns
     -------
@@ -60,6 +62,7 @@ def lower_triangle_tasks(factors, matrix, layer=None):
     Parameters
     ----------
     factors : GaussNewton
+        Cached factors of G.
     matrix : ndarray, shape (D, D), or (P, P) for one layer
         Written by the tasks.
     layer : ParameterBlock, optional

@@ -20,6 +20,7 @@ def gauss_newton_diagonal(network, parameters, factors):
     Parameters
     ----------
     network : Network
+        The network.
     parameters : list of tuple of ndarray
         Unpacked theta.
     factors : ndarray, shape (N, C, r)
@@ -58,6 +59,7 @@ def activation_diagonal(network, parameters):
     Parameters
     ----------
     network : Network
+        The network.
     parameters : list of tuple of ndarray
         Unpacked theta.
 

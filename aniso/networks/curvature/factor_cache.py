@@ -71,6 +71,7 @@ def cached_product(factors, bilinear, rows):
     Parameters
     ----------
     factors : GaussNewton
+        Cached factors of G.
     bilinear : Bilinear or None
         B, if it is wanted.
     rows : ndarray, shape (K, D)
