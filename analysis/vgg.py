@@ -158,7 +158,7 @@ def compute_unit(unit, folder, foundation):  # noqa: ARG001 (as every figure)
 
 
 def steps_of(unit):
-    """Return the steps of a unit: GLD const runs once for each sigma."""
+    """Return the number of steps of a unit; GLD const takes them once for each sigma."""
     runs = len(unit["sigma_grid"]) if unit["dynamics"] == "gld_constant" else 1
     return runs * unit["num_steps"]
 

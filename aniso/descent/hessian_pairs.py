@@ -57,9 +57,19 @@ def hessian_eigenpairs(at, settings, num_pairs, which="largest", start=None):
 
 
 def power_iteration(at, num_iterations):
-    """Leading eigenvector of the Hessian after a number of power iterations, (D,), of norm 1.
+    """Return an approximate leading eigenvector of the Hessian, by power iterations.
 
-    A vector that the Hessian takes to zero is an eigenvector, and ends the iteration.
+    Parameters
+    ----------
+    at : problems.LocalGeometry
+        Curvature at the present theta.
+    num_iterations : int
+        Number of products with H.
+
+    Returns
+    -------
+    ndarray, shape (D,)
+        Of norm 1. A vector in the null space of H is an eigenvector, and ends the iteration.
     """
     vector = eigenpairs.quasi_random_vector(at.num_parameters)
     vector = vector / np.linalg.norm(vector)

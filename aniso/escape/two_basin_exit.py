@@ -37,6 +37,11 @@ def sharp_basin_boundary(data, num_points=400):
     -------
     numpy.ndarray, shape (num_points, 2)
 
+    Raises
+    ------
+    InputError
+        If the data are not finite or of another shape, or there are fewer than four points.
+
     Examples
     --------
     The point nearest to the flat minimum lies on the diagonal, at 9 / 11.

@@ -49,6 +49,10 @@ def of_quadratic(hessian):
     hessian : array_like, shape (D, D)
         H, any symmetric matrix.
 
+    Returns
+    -------
+    Drift
+
     Raises
     ------
     InputError
@@ -77,6 +81,15 @@ def of_two_basin(data):
     data : array_like, shape (N, 2)
         The data, as from :func:`aniso.problems.two_basin.two_basin_data`.
 
+    Returns
+    -------
+    Drift
+
+    Raises
+    ------
+    InputError
+        If the data are empty, not finite or of another shape.
+
     Examples
     --------
     Without spread in the data the sharp minimum is (1, 1), with eigenvalue 200 along (1, 1).
@@ -104,6 +117,16 @@ def of_table(grid, values):
         Evenly spaced, increasing.
     values : array_like, shape (n,)
         The potential at the points of the grid.
+
+    Returns
+    -------
+    Drift
+
+    Raises
+    ------
+    InputError
+        If the grid has fewer than four points, does not increase or is not evenly spaced, or an
+        entry is not finite.
 
     Notes
     -----
@@ -148,6 +171,11 @@ def of_polynomial(coefficients):
     -------
     Drift
 
+    Raises
+    ------
+    InputError
+        If there is no coefficient, or one is not finite.
+
     Examples
     --------
     The double well ``x^4 / 4 - x^2 / 2``.
@@ -179,6 +207,16 @@ def of_function(function, dimension, *, parameters=(), potential=None):
     potential : callable, optional
         ``potential(theta, parameters, out)`` writes the loss, or any other observable whose mean
         is wanted, into out (L,).
+
+    Returns
+    -------
+    Drift
+
+    Raises
+    ------
+    InputError
+        If a function takes other arguments, or the dimension is not positive. A simulation
+        refuses functions that break the rules of :mod:`aniso.langevin.functions`.
 
     Examples
     --------

@@ -182,7 +182,7 @@ def custom(gradient, num_examples, dimension, *, parameters=(), potential=None):
 
 @njit(**KERNEL)
 def least_squares_gradient(theta, index, parameters, out):
-    """``(x_i . theta - y_i) x_i``; parameters: N, inputs (N, D), targets (N,)."""
+    """Write ``(x_i . theta - y_i) x_i``; parameters: N, inputs (N, D), targets (N,)."""
     dimension, lanes = theta.shape
     num_examples = int(parameters[0])
     for lane in range(lanes):
@@ -196,7 +196,7 @@ def least_squares_gradient(theta, index, parameters, out):
 
 @njit(**KERNEL)
 def least_squares_potential(theta, parameters, out):
-    """Mean of ``(x_i . theta - y_i)^2 / 2``."""
+    """Write the mean of ``(x_i . theta - y_i)^2 / 2``."""
     dimension, lanes = theta.shape
     num_examples = int(parameters[0])
     for lane in range(lanes):
@@ -213,7 +213,7 @@ def least_squares_potential(theta, parameters, out):
 
 @njit(**KERNEL)
 def two_basin_gradient(theta, index, parameters, out):
-    """Gradient of ``min(s, f)`` of a datum; parameters as in the drift of the toy."""
+    """Write the gradient of ``min(s, f)`` of a datum; parameters as in the drift of the toy."""
     lanes = theta.shape[1]
     num_data = parameters.shape[0] // 2
     for lane in range(lanes):
@@ -226,7 +226,7 @@ def two_basin_gradient(theta, index, parameters, out):
 
 @njit(**KERNEL)
 def shifted_quadratic_gradient(theta, index, parameters, out):
-    """``H (theta - c_i)``; parameters: H (D, D), centres (N, D)."""
+    """Write ``H (theta - c_i)``; parameters: H (D, D), centres (N, D)."""
     dimension, lanes = theta.shape
     for i in range(dimension):
         for lane in range(lanes):

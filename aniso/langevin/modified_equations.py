@@ -145,7 +145,7 @@ def modified_drift(drift, learning_rate):
 
 @njit(**KERNEL)
 def modified_two_basin_drift(theta, parameters, out):
-    """``-(g + (eta / 2) H g)`` of the toy; parameters: eta, then the data in rotated axes."""
+    """Write ``-(g + (eta / 2) H g)`` of the toy; parameters: eta, then the data in rotated axes."""
     learning_rate = parameters[0]
     num_data = (parameters.shape[0] - 1) // 2
     for lane in range(LANES):

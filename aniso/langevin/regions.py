@@ -42,7 +42,21 @@ class Region(functions.CarriesFunctions):
 
 
 def interval(low, high):
-    """Return the interval (low, high) on the line; one end may be infinite.
+    """Return the interval (low, high) on the line, with the distance to the nearer end as margin.
+
+    Parameters
+    ----------
+    low, high : float
+        Ends; one of them may be infinite.
+
+    Returns
+    -------
+    Region
+
+    Raises
+    ------
+    InputError
+        If low is not below high, or both ends are infinite.
 
     Examples
     --------
@@ -57,7 +71,23 @@ def interval(low, high):
 
 
 def half_space(normal, offset):
-    """Return the half-space ``normal . theta < offset``.
+    """Return the half-space ``normal . theta < offset``, margin ``offset - normal . theta``.
+
+    Parameters
+    ----------
+    normal : array_like, shape (D,)
+        Normal vector of the boundary, of any length.
+    offset : float
+        Value of ``normal . theta`` on the boundary.
+
+    Returns
+    -------
+    Region
+
+    Raises
+    ------
+    InputError
+        If the normal is zero, or a number is not finite.
 
     Examples
     --------
@@ -74,6 +104,22 @@ def half_space(normal, offset):
 def ball(centre, radius):
     """Return the ball ``|theta - c| < radius`` with the margin ``(radius^2 - |theta - c|^2) / 2``.
 
+    Parameters
+    ----------
+    centre : array_like, shape (D,)
+        c.
+    radius : float
+        Not negative.
+
+    Returns
+    -------
+    Region
+
+    Raises
+    ------
+    InputError
+        If the radius is negative, or a number is not finite.
+
     Examples
     --------
     >>> margin(ball([0.0, 0.0], 2.0), [1.0, 0.0], np.eye(2))
@@ -85,7 +131,23 @@ def ball(centre, radius):
 
 
 def sublevel_set(hessian, level):
-    """Return the basin ``theta^T H theta / 2 < level`` of a quadratic loss.
+    """Return the basin ``L < level`` of the loss ``L = theta^T H theta / 2``, margin ``level - L``.
+
+    Parameters
+    ----------
+    hessian : array_like, shape (D, D)
+        H, symmetric.
+    level : float
+        Loss on the boundary, above the loss 0 of the minimum.
+
+    Returns
+    -------
+    Region
+
+    Raises
+    ------
+    InputError
+        If H is not symmetric or the level is not positive.
 
     Examples
     --------
@@ -266,7 +328,7 @@ def _given_parameters(parameters, covariance):  # noqa: ARG001
 
 @njit(**KERNEL)
 def interval_margin(theta, parameters, out):
-    """Distance to the nearer end; parameters: low, high, variance."""
+    """Write the distance to the nearer end; parameters: low, high, variance."""
     for lane in range(LANES):
         x = theta[0, lane]
         out[0, lane] = min(x - parameters[0], parameters[1] - x)
@@ -275,7 +337,7 @@ def interval_margin(theta, parameters, out):
 
 @njit(**KERNEL)
 def quadratic_margin(theta, parameters, out):
-    """``c - b . x - x^T A x / 2``; parameters: c, b (D,), A (D, D), Sigma (D, D)."""
+    """Write ``c - b . x - x^T A x / 2``; parameters: c, b (D,), A (D, D), Sigma (D, D)."""
     dimension = theta.shape[0]
     matrix = 1 + dimension
     covariance = matrix + dimension * dimension

@@ -136,6 +136,11 @@ def vgg11(input_shape=(3, 32, 32), width=1.0, num_classes=10):
     -------
     Stack
 
+    Raises
+    ------
+    InputError
+        If an argument breaks its rule.
+
     Notes
     -----
     A pooling is left out where the image is too small: 16 x 16 images have four of the five, 8 x 8

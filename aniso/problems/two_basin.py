@@ -72,7 +72,16 @@ def two_basin_data(rng, num_examples=100):
 
 
 def two_basin_problem(data):
-    """Mean of :class:`TwoBasinLoss` over data of shape (N, 2), an AutogradProblem with D = 2.
+    """Return the mean of :class:`TwoBasinLoss` over data, a problem with D = 2.
+
+    Parameters
+    ----------
+    data : array_like, shape (N, 2)
+        One datum a row, as from :func:`two_basin_data`.
+
+    Returns
+    -------
+    AutogradProblem
 
     Raises
     ------

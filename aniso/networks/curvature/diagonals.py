@@ -24,7 +24,7 @@ def gauss_newton_diagonal(network, parameters, factors):
     parameters : list of tuple of ndarray
         Unpacked theta.
     factors : ndarray, shape (N, C, r)
-        L_i.
+        L_i, square roots of the Hessians S_i of the losses in the outputs.
 
     Returns
     -------

@@ -44,11 +44,11 @@ class OutputRoots:
         Parameters
         ----------
         network : Network
-            On all examples.
+            The network on all examples.
         parameters : list of tuple of ndarray
             Unpacked theta.
         assembly : Assembly, optional
-            Of the cross-layer blocks, if these are wanted.
+            Shapes of the cross-layer blocks, if these are wanted.
 
         Returns
         -------
