@@ -97,21 +97,6 @@ def lower_triangle_tasks(factors, matrix, layer=None):
     return tasks
 
 
-def work_entries(layout):
-    """Return the largest work space of a task, in numbers.
-
-    Examples
-    --------
-    >>> from aniso.networks.curvature.gauss_newton import Plan
-    >>> work_entries(Plan(stored=(), factored=(), rank=1, num_rows=10))
-    0
-    """
-    panel = min(_PANEL, layout.num_stored)
-    spread = [layout.num_rows * block.num_units * panel for block in layout.factored]
-    pairs = [min(2 * _GROUP_ENTRIES, layout.num_rows * block.size) for block in layout.factored]
-    return max([0, *spread, *pairs])
-
-
 class _Placed:
     """A matrix whose first row and column have the number `origin`."""
 
