@@ -109,6 +109,11 @@ def loglog_slope(x, y):
         The slope; its standard error comes from the residuals of the fit (n - 2 degrees of
         freedom).
 
+    Raises
+    ------
+    InputError
+        If there are fewer than three points, a number is not positive, or all x are equal.
+
     Examples
     --------
     >>> round(loglog_slope([1, 2, 4], [3, 12, 48]).value, 12)

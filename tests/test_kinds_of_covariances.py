@@ -67,7 +67,7 @@ def both_exits(covariance):
 
 
 def simulated(covariance):
-    curve = efficiency.by_simulation(
+    curve = efficiency.simulate_efficiency(
         HESSIAN, covariance, [0.5, 1.0], step_size=0.5, num_paths=64, seed=1
     )
     return curve.values
@@ -200,12 +200,15 @@ FUNCTIONS = {
         "diffusion",
     ),
     non_equilibrium.circulation: (lambda c: non_equilibrium.circulation(HESSIAN, c), "diffusion"),
-    efficiency.by_slope: (lambda c: efficiency.by_slope(HESSIAN, c, [1.0]).values, "diffusion"),
-    efficiency.by_closed_form: (
-        lambda c: efficiency.by_closed_form(HESSIAN, c, [1.0]).values,
+    efficiency.efficiency_by_slope: (
+        lambda c: efficiency.efficiency_by_slope(HESSIAN, c, [1.0]).values,
         "diffusion",
     ),
-    efficiency.by_simulation: (simulated, "diffusion"),
+    efficiency.efficiency_by_closed_form: (
+        lambda c: efficiency.efficiency_by_closed_form(HESSIAN, c, [1.0]).values,
+        "diffusion",
+    ),
+    efficiency.simulate_efficiency: (simulated, "diffusion"),
     quasi_potential.quasi_potential_at: (
         lambda c: quasi_potential.quasi_potential_at(HESSIAN, c, START),
         "diffusion",
@@ -387,4 +390,4 @@ def test_every_function_that_takes_a_covariance_is_tested():
     tested = {f"{function.__module__}.{function.__name__}" for function in FUNCTIONS}
     results = {name for name in found if name.rpartition(".")[2][0].isupper()} - tested
     assert found - results == tested | set(OTHERS)
-    assert escape.by_slope is efficiency.by_slope
+    assert escape.efficiency_by_slope is efficiency.efficiency_by_slope

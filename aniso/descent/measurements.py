@@ -113,6 +113,13 @@ class Measurements:
         Returns
         -------
         dict of str to float or ndarray
+
+        Raises
+        ------
+        InputError
+            If theta is not a finite vector of the right length.
+        MissingFaculty
+            If a quantity needs outputs and the problem has none.
         """
         at = problem.at(theta)
         record = {"loss": at.loss}
@@ -137,10 +144,28 @@ def _require_outputs(problem, quantity):
 
 
 def accuracy(problem, theta):
-    """Share of examples whose largest output is the output of their label.
+    """Accuracy, the share of examples whose largest output is the output of their label.
 
-    With one output, the label 1 is predicted above the middle of the outputs of the two labels:
-    1/2 for squared losses, 0 for the logistic one.
+    Parameters
+    ----------
+    problem : problems.Problem
+        A problem with outputs and class labels.
+    theta : array_like, shape (D,)
+        Point in parameter space.
+
+    Returns
+    -------
+    float
+
+    Raises
+    ------
+    MissingFaculty
+        If the problem has no outputs.
+
+    Notes
+    -----
+    With one output the label 1 is predicted where the output is above a threshold: 1/2 for squared
+    losses, 0 for the logistic loss.
     """
     outputs = problem.outputs(theta)
     if outputs.shape[1] > 1:

@@ -18,6 +18,7 @@ def leading_pairs(covariance, num_pairs):
     Parameters
     ----------
     covariance : FactoredCovariance
+        Covariance given by its rows.
     num_pairs : int
         As in :meth:`aniso.matrices.FactoredCovariance.leading_eigenpairs`.
 

@@ -39,7 +39,7 @@ __getattr__, __dir__, __all__ = lazy_loader.attach(
         "problem_checks": ["LossFailed"],
         "quadratic": ["noise_rows", "quadratic_problem"],
         "second_difference": ["directional_sharpness"],
-        "two_basin": ["two_basin_data", "two_basin_gradient", "two_basin_problem"],
         "update_sharpness": ["CriticalSharpness", "critical_sharpness"],
+        "two_basin": ["two_basin_data", "two_basin_problem"],
     },
 )

@@ -5,7 +5,7 @@ from functools import cached_property
 import numpy as np
 
 from aniso import checks, matrices
-from aniso.problems import _output_curvature
+from aniso.problems import _members, _output_curvature
 
 DENSE_DIMENSION = 2000
 """Largest D whose Hessian is kept as an array once a quantity needs all of it."""
@@ -22,19 +22,22 @@ class LocalGeometry:
     Parameters
     ----------
     problem : Problem
+        Loss over the examples, and its derivatives.
     theta : array_like, shape (D,)
         Point in parameter space. It is copied, so later changes of the array have no effect.
 
     Attributes
     ----------
     problem : Problem
+        Loss over the examples, and its derivatives.
     theta : ndarray, shape (D,)
         Read-only.
 
     Raises
     ------
     InputError
-        If theta is not a finite vector of the right length.
+        If `problem` is no problem, or theta is not a finite vector of the right length. At a
+        quantity, if a member of the problem returns an array of another shape than it should.
 
     Examples
     --------
@@ -51,6 +54,8 @@ class LocalGeometry:
     """
 
     def __init__(self, problem, theta):
+        if isinstance(problem, type) or not hasattr(problem, "check_theta"):
+            raise checks.InputError(_members.not_a_problem("problem", problem))
         self.problem, self.theta = problem, checks.held(problem.check_theta(theta))
 
     @property
@@ -77,12 +82,16 @@ class LocalGeometry:
 
     @cached_property
     def _gradient(self):
-        return self.problem.gradient(self.theta)
+        gradient = self.problem.gradient(self.theta)
+        return _members.of_shape(self.problem, "gradient", gradient, "(D,)", self.theta.shape)
 
     @cached_property
     def example_gradients(self):
         """Gradients of the examples, a :class:`aniso.matrices.ExampleGradients`."""
-        return matrices.example_gradients(self.problem.example_gradients(self.theta))
+        gradients = self.problem.example_gradients(self.theta)
+        shape = self.problem.num_examples, self.num_parameters
+        _members.of_shape(self.problem, "example_gradients", gradients, "(N, D)", shape)
+        return matrices.example_gradients(gradients)
 
     # ---- noise
 
@@ -220,7 +229,9 @@ class _HessianOperator(matrices.SymmetricOperator):
         geometry = self._geometry
         if "_hessian_matrix" in geometry.__dict__:
             return geometry._hessian_matrix @ vectors
-        return geometry.problem.hessian_product(geometry.theta, vectors)
+        product = geometry.problem.hessian_product(geometry.theta, vectors)
+        shape = vectors.shape
+        return _members.of_shape(geometry.problem, "hessian_product", product, "(D, K)", shape)
 
     def _kept_diagonal(self):
         return self._geometry._hessian_matrix.diagonal().copy()
