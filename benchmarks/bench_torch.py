@@ -181,10 +181,10 @@ def measured(functions, rounds):
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--quick", action="store_true", help="one round, 400 examples")
+    parser.add_argument("--quick", action="store_true", help="400 examples")
     parser.add_argument("--json", metavar="FILE")
     settings = parser.parse_args()
-    count, rounds = (400, 1) if settings.quick else (1200, 3)
+    count, rounds = (400, 3) if settings.quick else (1200, 3)
     torch.set_num_threads(2)
     images = datasets.fashion_mnist()
     results = []

@@ -240,7 +240,7 @@ def test_a_wrong_second_derivative_leaves_first_order_alone():
     theta = problem.initial_theta
     assert problem.at(theta).noise.trace() > 0
     assert "first order only" in repr(problem)
-    with pytest.raises(checks.InputError, match=r"do not exist: forward: .*; backward: wrong"):
+    with pytest.raises(checks.InputError, match=r"do not exist: backward: wrong; forward: "):
         problem.hessian_product(theta, theta)
 
 
