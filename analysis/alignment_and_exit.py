@@ -128,20 +128,20 @@ def _exits(unit, hessian, covariance):
         ]
     }
     arguments = (unit["horizon"], unit["num_paths"], unit["seed"])
-    for name, step_size, more in (
-        ("exit", unit["step_size"], {}),
-        ("chain", unit["learning_rate"], {"method": "grid"}),
+    both = (regions.sublevel_set(hessian, level), regions.ball(np.zeros(size), radius))
+    for name, simulate, step_size in (
+        ("exit", escape.simulate_mean_exit_time, unit["step_size"]),
+        ("chain", escape.simulate_mean_chain_exit_time, unit["learning_rate"]),
     ):
-        means = [
-            escape.simulate_mean_exit_time(problem, region, step_size, *arguments, **more).mean
-            for region in (
-                regions.sublevel_set(hessian, level),
-                regions.ball(np.zeros(size), radius),
-            )
-        ]
+        means = [simulate(problem, region, step_size, *arguments).mean for region in both]
         found[name] = [np.nan if m is None else m.value for m in means]
-        found[f"{name}_error"] = [np.nan if m is None else m.standard_error for m in means]
+        found[f"{name}_error"] = [np.nan if m is None else _error(m) for m in means]
     return found
+
+
+def _error(mean):
+    """Error of sampling, and of the step where the mean has one."""
+    return getattr(mean, "combined_error", mean.standard_error)
 
 
 def collect(parameters, units, values):
@@ -291,7 +291,7 @@ FIGURE = Figure(
     name="alignment_and_exit",
     title="Quadratic: Tr(H Sigma) and the exit from two regions, at equal trace",
     claim="The structure of larger Tr(H Sigma) leaves first",
-    revision=1,
+    revision=2,
     scales=SCALES,
     costs=COSTS,
     make_units=make_units,

@@ -6,6 +6,7 @@ __getattr__, __dir__, __all__ = lazy_loader.attach(
     __name__,
     submodules=[
         "censoring",
+        "discretisation",
         "efficiency",
         "kramers",
         "minimum_action",
@@ -17,6 +18,7 @@ __getattr__, __dir__, __all__ = lazy_loader.attach(
     submod_attrs={
         "minimum_action": ["MinimumAction", "exit_over_boundary", "minimise_action"],
         "censoring": ["MeanExitTime"],
+        "discretisation": ["extrapolate_mean_exit_time"],
         "efficiency": ["EfficiencyCurve", "by_closed_form", "by_simulation", "by_slope"],
         "kramers": ["AsymptoticExitTime", "eyring_kramers_time", "kramers_time"],
         "quasi_potential": [
@@ -30,6 +32,7 @@ __getattr__, __dir__, __all__ = lazy_loader.attach(
             "ChainAndEquation",
             "simulate_chain_and_equation",
             "simulate_exit_points",
+            "simulate_mean_chain_exit_time",
             "simulate_mean_exit_time",
         ],
         "two_basin_exit": ["exit_from_sharp_basin"],

@@ -84,6 +84,7 @@ def simulate_exits(
     seed,
     *,
     method="bridge",
+    substeps=1,
     num_threads=None,
     checkpoint=None,
 ):
@@ -104,6 +105,9 @@ def simulate_exits(
         As in :func:`aniso.langevin.simulate_ensemble`; one path is enough.
     method : {"bridge", "grid", "shift"}
         Method of detecting an exit, see :data:`METHODS`.
+    substeps : int
+        Number of fine increments that make up the Wiener increment of a step: runs with
+        (h, substeps) and (h / 2, substeps / 2) follow the same Wiener process.
 
     Returns
     -------
@@ -152,6 +156,7 @@ def simulate_exits(
             f"step_size={step_size!r}, horizon={horizon!r}; expected 0 < step_size <= horizon"
         )
     num_paths = checks.integer("num_paths", num_paths, low=1)
+    substeps = checks.integer("substeps", substeps, low=1)
     code = METHODS[checks.one_of("method", method, list(METHODS))]
     key = streams.seed_word(seed)
     threads = thread_count(num_threads)
@@ -221,6 +226,7 @@ def simulate_exits(
                 step_size,
                 code,
                 max_steps,
+                substeps,
                 records.Paths(key, np.uint64(first_path), count, problem.start),
                 records.Exits(steps, fractions, points),
                 records.Lanes(*lanes),
@@ -263,6 +269,7 @@ def simulate_exits(
             step_size,
             code,
             max_steps,
+            substeps,
             int(key),
         ),
         cell_size=-(-num_paths // threads) if checkpoint is None else _RESUMABLE_CELL,

@@ -39,6 +39,40 @@ def _fill_lanes(seed, path, round_number, rows, out):
             out[2 * pair, lane], out[2 * pair + 1, lane] = streams.box_muller(a, b)
 
 
+@njit(**KERNEL)
+def _fill_coarse_lanes(seed, path, round_number, rank, substeps, fine_round, fine, out):
+    """Write the normals of one round whose increments consist of `substeps` fine ones each."""
+    for i in range(2 * rank):
+        for lane in range(LANES):
+            out[i, lane] = 0.0
+    scale = substeps**-0.5
+    for part in range(substeps):
+        for lane in range(LANES):
+            fine_round[lane] = round_number[lane] * np.uint64(substeps) + np.uint64(part)
+        _fill_lanes(seed, path, fine_round, 2 * rank, fine)
+        for half in range(2):
+            first = (2 * part + half) // substeps * rank
+            for i in range(rank):
+                for lane in range(LANES):
+                    out[first + i, lane] += scale * fine[half * rank + i, lane]
+
+
+@njit(**KERNEL)
+def _stays(seed, path, step, substeps, probability):
+    """Whether a bridge with that probability of a crossing has stayed inside.
+
+    The smallest of n uniform numbers decides for n fine steps: they decide alike in a finer run.
+    """
+    smallest = 1.0
+    for j in range(substeps):
+        block = np.uint64((step - 1) * substeps + j + 1)
+        word = streams.words(seed, path, block, np.uint64(UNIFORMS))[0]
+        smallest = min(smallest, streams.unit_uniform(word))
+    if substeps == 1:
+        return smallest >= probability
+    return (1.0 - smallest) ** substeps <= 1.0 - probability
+
+
 @njit(**INLINE)
 def _suspects(before, after, shift, scale, bridge, exponent):
     """Return the number of lanes that are, or may have been, outside; fill `exponent`."""
@@ -86,15 +120,27 @@ def _move_to_boundary(region, parameters, point, panel, out):
 
 @njit(**KERNEL)
 def exit_paths(
-    drift, region, equation, step_size, method, max_steps, paths, exits, lanes, failure, num_rounds
+    drift,
+    region,
+    equation,
+    step_size,
+    method,
+    max_steps,
+    substeps,
+    paths,
+    exits,
+    lanes,
+    failure,
+    num_rounds,
 ):
     """Find the first exits of paths under Euler-Maruyama with constant noise.
 
     In `equation`, `form` is 1 for diagonal noise, and `observed_parameters` are the parameters of
     the region. A path is censored after `max_steps`. Two steps make a round, whose 2 r normals are
-    consecutive in the path's stream. If a state is not a number, `failure` (3,) takes 1, the number
-    of the path in the ensemble, and the step. For the records see
-    :mod:`aniso.langevin._kernels.records`.
+    consecutive in the path's stream. An increment consists of `substeps` fine ones, so that a run
+    with half the step and half the substeps follows the same Wiener process. If a state is not a
+    number, `failure` (3,) takes 1, the number of the path in the ensemble, and the step. For the
+    records see :mod:`aniso.langevin._kernels.records`.
 
     The kernel returns after `num_rounds` rounds, and the next call continues from `lanes`. The cell
     is finished once ``lanes.position[1]`` is 0.
@@ -111,7 +157,8 @@ def exit_paths(
     force, zero = np.zeros((dimension, LANES)), np.zeros((dimension, LANES))
     wiener = np.zeros((max(rank, factor.shape[1]), LANES))
     noise = np.zeros((max(dimension, factor.shape[0]), LANES))
-    normals = np.zeros((2 * rank, LANES))
+    normals, fine = np.zeros((2 * rank, LANES)), np.zeros((2 * rank, LANES))
+    fine_round = np.zeros(LANES, np.uint64)
     before, after = margin.copy(), np.zeros((2, LANES))
     exponent = np.zeros(LANES)
     scratch, margins = np.zeros((dimension, LANES)), np.zeros((2, LANES))
@@ -133,7 +180,10 @@ def exit_paths(
         region(x, region_parameters, before)
     while live > 0 and num_rounds > 0:
         num_rounds -= 1
-        _fill_lanes(seed, path, round_number, 2 * rank, normals)
+        if substeps == 1:
+            _fill_lanes(seed, path, round_number, 2 * rank, normals)
+        else:
+            _fill_coarse_lanes(seed, path, round_number, rank, substeps, fine_round, fine, normals)
         freed = 0
         for half in range(2):
             for i in range(rank):
@@ -154,12 +204,8 @@ def exit_paths(
                         continue
                     step = 2 * np.int64(round_number[lane]) + half + 1
                     outside = value < 0.0
-                    if not outside:
-                        word = streams.words(
-                            seed, path[lane], np.uint64(step), np.uint64(UNIFORMS)
-                        )[0]
-                        if streams.unit_uniform(word) >= math.exp(-value):
-                            continue
+                    if not outside and _stays(seed, path[lane], step, substeps, math.exp(-value)):
+                        continue
                     # where the straight line, or its reflection, meets the boundary
                     edge = shift * math.sqrt(before[1, lane])
                     near, far = before[0, lane] - edge, abs(after[0, lane] - edge)
