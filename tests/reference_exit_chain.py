@@ -19,14 +19,20 @@ def mean_exit_time(drift, variance, start, low, high, step, method, *, wall=None
 
     ``T(x) = h E[part of the step inside] + int p(x, y) S(x, y) T(y) dy`` with the probability S to
     be inside all along the step. Below `low` nothing happens: the drift has to prevent it, or a
-    path is mirrored at `wall`, which is `low` then.
+    path is mirrored at `wall`, which is `low` then. A variance that is a function is taken where a
+    step begins.
     """
-    spread = np.sqrt(step * variance)
+    if not callable(variance):
+        constant = variance
+        variance = lambda x: np.full_like(x, constant)  # noqa: E731
+    wide = np.sqrt(step * variance(np.linspace(low, high, 101)))
+    spread = wide.min()
     edge = SHIFT * spread if method == "shift" else 0.0
     top = high - edge
     y, weight = panels(low, top, 1.5 * spread)
-    beyond, weight_beyond = panels(top, top + 10 * spread, 1.5 * spread)
+    beyond, weight_beyond = panels(top, top + 10 * wide.max(), 1.5 * spread)
     x = np.append(y, start)
+    spread = np.sqrt(step * variance(x))[:, None]
 
     def density(target):
         away = target - (x + step * drift(x))[:, None]

@@ -10,6 +10,14 @@ from aniso.arrays import (
 from aniso.langevin._kernels import panels, streams
 from aniso.langevin._kernels.accumulators import all_finite
 from aniso.langevin._kernels.panel_steps import combine, copy_panel, scale_panel, scale_rows
+from aniso.langevin._kernels.state_noise import (
+    DIAGONAL,
+    FULL,
+    NOT_FINITE,
+    NOT_SEMIDEFINITE,
+    noise_increments,
+    reflect,
+)
 from aniso.langevin._kernels.streams import INLINE, KERNEL, LANES, UNIFORMS
 
 GRID, BRIDGE, SHIFT = range(3)
@@ -122,7 +130,10 @@ def _move_to_boundary(region, parameters, point, panel, out):
 def exit_paths(
     drift,
     region,
+    amplitude,
+    amplitude_parameters,
     equation,
+    walls,
     step_size,
     method,
     max_steps,
@@ -133,20 +144,24 @@ def exit_paths(
     failure,
     num_rounds,
 ):
-    """Find the first exits of paths under Euler-Maruyama with constant noise.
+    """Find the first exits of paths under Euler-Maruyama.
 
-    In `equation`, `form` is 1 for diagonal noise, and `observed_parameters` are the parameters of
-    the region. A path is censored after `max_steps`. Two steps make a round, whose 2 r normals are
-    consecutive in the path's stream. An increment consists of `substeps` fine ones, so that a run
-    with half the step and half the substeps follows the same Wiener process. If a state is not a
-    number, `failure` (3,) takes 1, the number of the path in the ensemble, and the step. For the
-    records see :mod:`aniso.langevin._kernels.records`.
+    In `equation`, `observed_parameters` are the parameters of the region. Noise that depends on
+    theta is computed by `amplitude` from `amplitude_parameters`; `factor` has as many rows as it
+    writes. Steps are mirrored at `walls` (2, D); its shape (2, 0) means none.
+
+    A path is censored after `max_steps`. Two steps make a round, whose 2 r normals are consecutive
+    in the path's stream. An increment consists of `substeps` fine ones, so that a run with half the
+    step and half the substeps follows the same Wiener process. If a state is not a number, or
+    Sigma is no covariance, `failure` (3,) takes the flag, the number of the path in the ensemble,
+    and the step; `lanes` then hold the states. For the records see
+    :mod:`aniso.langevin._kernels.records`.
 
     The kernel returns after `num_rounds` rounds, and the next call continues from `lanes`. The cell
     is finished once ``lanes.position[1]`` is 0.
     """
     drift_parameters, region_parameters = equation.drift_parameters, equation.observed_parameters
-    factor, is_diagonal, rank = equation.factor, equation.form == 1, equation.rank
+    factor, form, rank = equation.factor, equation.form, equation.rank
     seed, first_path, num_paths, start = paths.seed, paths.first, paths.count, paths.start
     exit_step, exit_fraction, exit_point = exits.step, exits.fraction, exits.point
     position, index, path = lanes.position, lanes.index, lanes.path
@@ -157,6 +172,8 @@ def exit_paths(
     force, zero = np.zeros((dimension, LANES)), np.zeros((dimension, LANES))
     wiener = np.zeros((max(rank, factor.shape[1]), LANES))
     noise = np.zeros((max(dimension, factor.shape[0]), LANES))
+    spread = np.zeros((factor.shape[0], LANES))
+    work, broken = np.zeros((dimension + 1, LANES)), np.zeros(LANES, np.bool_)
     normals, fine = np.zeros((2 * rank, LANES)), np.zeros((2 * rank, LANES))
     fine_round = np.zeros(LANES, np.uint64)
     before, after = margin.copy(), np.zeros((2, LANES))
@@ -190,12 +207,25 @@ def exit_paths(
                 for lane in range(LANES):
                     wiener[i, lane] = normals[half * rank + i, lane]
             drift(x, drift_parameters, force)
-            if is_diagonal:
+            if form == DIAGONAL:
                 scale_rows(scales, root, wiener, noise[:dimension])
-            else:
+            elif form == FULL:
                 panels.multiply(factor, wiener, noise)
                 scale_panel(root, noise)
+            else:
+                amplitude(x, amplitude_parameters, spread)
+                bad = noise_increments(
+                    form, spread, rank, root, wiener, work, broken, noise[:dimension]
+                )
+                for lane in range(LANES if bad > 0 else 0):
+                    if broken[lane] and index[lane] >= 0:
+                        failure[0], failure[1] = NOT_SEMIDEFINITE, np.int64(path[lane])
+                        failure[2] = 2 * np.int64(round_number[lane]) + half
+                        copy_panel(x, state)
+                        return
             combine(x, step_size, force, 0.0, zero, noise, y)
+            if walls.shape[1] > 0:
+                reflect(y, walls)
             region(y, region_parameters, after)
             if _suspects(before, after, shift, step_size, bridge, exponent) > 0:
                 for lane in range(LANES):
@@ -227,7 +257,7 @@ def exit_paths(
                 for lane in range(LANES):
                     # a NaN fails every comparison, so look for it
                     if np.isnan(before[0, lane]) and index[lane] >= 0:
-                        failure[0] = 1
+                        failure[0] = NOT_FINITE
                         failure[1] = np.int64(path[lane])
                         failure[2] = 2 * np.int64(round_number[lane]) + half + 1
                         return
