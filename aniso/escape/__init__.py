@@ -9,6 +9,7 @@ __getattr__, __dir__, __all__ = lazy_loader.attach(
         "discretisation",
         "efficiency",
         "kramers",
+        "metrics",
         "minimum_action",
         "quadrature",
         "quasi_potential",
@@ -27,6 +28,7 @@ __getattr__, __dir__, __all__ = lazy_loader.attach(
             "exit_through_level",
             "exit_through_plane",
             "quasi_potential_at",
+            "quasi_potential_on_line",
         ],
         "simulation": [
             "ChainAndEquation",

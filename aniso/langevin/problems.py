@@ -181,6 +181,10 @@ def require_scheme(scheme, problem):
     scheme : aniso.langevin.schemes.Scheme
     problem : LangevinProblem
 
+    Returns
+    -------
+    aniso.langevin.schemes.Scheme
+
     Raises
     ------
     InputError
