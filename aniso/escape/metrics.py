@@ -72,22 +72,22 @@ def of_function(function, size):
     return lambda points: np.linalg.inv(covariances(function, points, size))
 
 
-def whitening(covariance):
-    """Return the matrix W of coordinates W theta in which a covariance is the identity.
+def whitening(matrix):
+    """Return the matrix W of coordinates W theta in which the matrix is the identity.
 
     Raises
     ------
     InputError
-        If the covariance is singular.
+        If the matrix, the covariance of the noise, is not positive definite.
 
     Examples
     --------
     >>> whitening(np.array([[4.0]])).tolist()
     [[0.5]]
     """
-    if np.linalg.eigvalsh(covariance)[0] <= 0:
+    if np.linalg.eigvalsh(matrix)[0] <= 0:
         raise checks.InputError(
             "diffusion_covariance is singular; expected a positive definite one: without noise in "
             "a direction the action of a path may be infinite"
         )
-    return np.linalg.inv(np.linalg.cholesky(covariance))
+    return np.linalg.inv(np.linalg.cholesky(matrix))

@@ -119,7 +119,8 @@ def minimise_action(
     max_rounds = checks.integer("max_rounds", max_rounds, low=1)
     if (start == end).all():
         raise checks.InputError("start and end are the same point; expected two points")
-    if callable(diffusion_covariance):
+    # operators are callable too, but have a shape
+    if callable(diffusion_covariance) and not hasattr(diffusion_covariance, "shape"):
         metric = metrics.of_function(diffusion_covariance, size)
         covariance = metrics.covariances(diffusion_covariance, start[None], size)[0]
     else:
