@@ -77,6 +77,64 @@ class Estimate:
         return f"{self.value:.6g} ± {self.standard_error:.2g}"
 
 
+@dataclass(frozen=True)
+class ExtrapolatedEstimate(Estimate):
+    """Estimate extrapolated to step size 0, with an error of its discretisation.
+
+    Attributes
+    ----------
+    discretisation_error : float
+        Distance from the extrapolated value to that of the smallest step. The sampling error is
+        `standard_error`.
+
+    Examples
+    --------
+    >>> estimate = ExtrapolatedEstimate(2.0, 0.5, 100, 0.25)
+    >>> print(estimate)
+    2 ± 0.75 (sampling 0.5, discretisation 0.25)
+    >>> estimate.z_score(3.5)
+    -2.0
+    """
+
+    discretisation_error: float = 0.0
+
+    @property
+    def combined_error(self):
+        """Sum of the standard error of sampling and the discretisation error."""
+        return self.standard_error + self.discretisation_error
+
+    def z_score(self, reference):
+        """``(value - reference) / combined_error``; 0 for an exact hit without error.
+
+        Examples
+        --------
+        >>> ExtrapolatedEstimate(2.0, 0.5, 100, 0.5).z_score(1.0)
+        1.0
+        """
+        return Estimate(self.value, self.combined_error, self.num_samples).z_score(reference)
+
+    def scaled(self, factor):
+        """Return the estimate of `factor` times the quantity."""
+        return ExtrapolatedEstimate(
+            self.value * factor,
+            self.standard_error * abs(factor),
+            self.num_samples,
+            self.discretisation_error * abs(factor),
+        )
+
+    def __format__(self, specification):
+        """Format value and combined error alike; without a specification as ``str`` does."""
+        if not specification:
+            return str(self)
+        return f"{self.value:{specification}} ± {self.combined_error:{specification}}"
+
+    def __str__(self):
+        return (
+            f"{self.value:.6g} ± {self.combined_error:.2g} (sampling {self.standard_error:.2g}, "
+            f"discretisation {self.discretisation_error:.2g})"
+        )
+
+
 class NotConverged(RuntimeError):
     """An iteration stopped before it reached its tolerance; `partial` is its last result.
 

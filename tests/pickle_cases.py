@@ -37,7 +37,9 @@ from aniso.langevin import (
     noises,
     regions,
     schemes,
+    state_noises,
     two_basin_dynamics,
+    walls,
 )
 from aniso.matrices import (
     curvatures_from_factors,
@@ -491,6 +493,15 @@ CASES = {
         ),
         moments_of,
     ),
+    "noise of theta between walls": Case(
+        lambda: langevin.LangevinProblem(
+            drifts.of_quadratic([[1.0]]),
+            state_noises.diagonal(noises.no_amplitude, 1),
+            [1.0],
+            walls.reflecting_box([0.5], [2.0]),
+        ),
+        moments_of,
+    ),
     "two-basin drift": Case(lambda: drifts.of_two_basin(rows()), drifts_at),
     "polynomial drift": Case(lambda: drifts.of_polynomial([0.0, 0.0, 1.0]), drifts_at),
     "interval": Case(lambda: regions.interval(-1.0, 2.0), exit_times),
@@ -638,6 +649,7 @@ def environment(path):
 NEVER_HELD = (
     {
         "Chain": "the layers of a residual block at one shape of inputs",
+        "NoiseArguments": "the noise of one run, as its kernel takes it",
         "Work": "how the cells of one run are computed",
         "RecordedNode": "an operation of a loss while its gradients are formed",
         "Run": "an experiment of langevin between its checks and its cells",

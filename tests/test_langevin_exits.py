@@ -207,7 +207,7 @@ def test_regions_refuse_what_is_none():
 
 
 @pytest.mark.skipif(not FAST, reason="without compilation everything is plain")
-def test_plain_functions_and_state_dependent_noise_are_refused():
+def test_plain_functions_are_refused():
     def plain(_theta, _parameters, out):
         out[0] = 1.0
 
@@ -216,7 +216,3 @@ def test_plain_functions_and_state_dependent_noise_are_refused():
     drift = langevin.LangevinProblem(drifts.of_function(plain, 1), noises.diagonal([1.0]), [0.0])
     with pytest.raises(checks.InputError, match="one compiled with numba"):
         langevin.simulate_exits(drift, regions.interval(-1, 1), 0.1, 1.0, 2, 1)
-    noise = noises.state_dependent(numba.njit(plain), 1)
-    problem = langevin.LangevinProblem(drifts.of_quadratic([[1.0]]), noise, [0.0])
-    with pytest.raises(checks.InputError, match="constant noise"):
-        langevin.simulate_exits(problem, regions.interval(-1, 1), 0.1, 1.0, 2, 1)

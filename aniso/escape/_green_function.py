@@ -5,8 +5,9 @@ integral of ``e^phi`` from a to b and, between absorbing ends a and b,
 
     G(x, z) = S(a, min(x, z)) S(max(x, z), b) / S(a, b).
 
-For a natural boundary on the left, ``G(x, z) = S(max(x, z), b)``. All terms are positive, so that
-nothing cancels. Sums are kept as logarithms, so that nothing overflows or vanishes.
+For a natural or a reflecting boundary on the left, ``G(x, z) = S(max(x, z), b)``. All terms are
+positive, so that nothing cancels. Sums are kept as logarithms, so that nothing overflows or
+vanishes.
 """
 
 import itertools
@@ -21,7 +22,7 @@ _EPS = np.finfo(float).eps
 _GROWTH = 10  # largest number of panels over that at the beginning
 
 
-def log_mean_exit_time(drift, variance, start, corners, natural, num_panels, target):
+def log_mean_exit_time(drift, variance, start, corners, left_end, num_panels, target):
     """Logarithm of the mean exit time from (corners[0], corners[-1]), and its error bound.
 
     Parameters
@@ -32,8 +33,8 @@ def log_mean_exit_time(drift, variance, start, corners, natural, num_panels, tar
         One of the corners.
     corners : numpy.ndarray, shape (k,)
         Increasing; no panel reaches across one of them.
-    natural : bool
-        Whether the left end is a natural boundary, otherwise it is absorbing.
+    left_end : {"absorbing", "reflecting", "natural"}
+        Kind of the left end; the right one is absorbing.
     num_panels : int
         Panels at the beginning. They are bisected up to ten times as many.
     target : float
@@ -65,7 +66,7 @@ def log_mean_exit_time(drift, variance, start, corners, natural, num_panels, tar
     edges = np.concatenate([corners[:1], *pieces])
     values = _evaluate(drift, variance, edges[:-1], edges[1:])
     while True:
-        logarithm, errors, rounding = _integrate(edges, values, start, natural)
+        logarithm, errors, rounding = _integrate(edges, values, start, left_end)
         wide = np.diff(edges) > 32 * _EPS * np.maximum(np.abs(edges[1:]), np.abs(edges[:-1]))
         doubtful = wide & ~(errors <= target / num_panels)
         if not doubtful.any() or len(edges) + doubtful.sum() > _GROWTH * num_panels:
@@ -107,7 +108,7 @@ def _values(name, function, x):
     return np.broadcast_to(values, x.size).reshape(x.shape)
 
 
-def _integrate(edges, values, start, natural):
+def _integrate(edges, values, start, end):
     """Logarithm of T, its relative error from each panel, and from rounding and cut-off."""
     half, before = 0.5 * np.diff(edges), int(np.searchsorted(edges, start))
     slope, speed = (array[:, :_ORDER] for array in values)
@@ -126,7 +127,7 @@ def _integrate(edges, values, start, natural):
     log_left = np.logaddexp(from_left[:-1, None], part_left)
     log_right = np.logaddexp(to_right[1:, None], part_right)
     # probabilities to leave on the right and on the left, at the nodes and at the start
-    if natural:
+    if end != "absorbing":
         exit_right, exit_left = np.zeros_like(phi), np.full_like(phi, -np.inf)
         start_right, start_left = 0.0, -np.inf
     else:
@@ -161,7 +162,9 @@ def _integrate(edges, values, start, natural):
     rounding = _EPS * float(
         np.abs(phi_edge).sum() + 8 * np.abs(half * (np.abs(slope) @ _WEIGHTS)).sum() + 4 * len(half)
     )
-    beyond = (edges[-1] - edges[0]) * math.exp(integrand[0, 0] - logarithm) if natural else 0.0
+    beyond = 0.0
+    if end == "natural":
+        beyond = (edges[-1] - edges[0]) * math.exp(integrand[0, 0] - logarithm)
     return logarithm, errors, rounding + beyond
 
 

@@ -6,6 +6,7 @@ import numpy as np
 import scipy.optimize
 
 from aniso import _arguments, checks, estimates
+from aniso.escape import metrics
 from aniso.matrices import operands
 
 
@@ -56,15 +57,15 @@ def minimise_action(
 ):
     """Find the path of least action from a stable point to another point.
 
-    The action of ``dX = f(X) dt + sqrt(eps) Sigma^{1/2} dW``, minimised over all durations, is
-    ``int |x'| |f(x)| - x' . f(x) ds`` in the metric of Sigma^{-1}.
+    It is the action of ``dX = f(X) dt + sqrt(eps) Sigma(X)^{1/2} dW`` minimised over all durations.
 
     Parameters
     ----------
     drift : callable
         f, vectorised over points: (n, D) -> (n, D); ``-grad L``.
-    diffusion_covariance : array_like, shape (D, D), or any other covariance
-        Sigma, positive definite.
+    diffusion_covariance : array_like, shape (D, D), or any other covariance, or callable
+        Sigma, positive definite. A function of theta is vectorised over points: (n, D) ->
+        (n, D, D).
     start, end : array_like, shape (D,)
         A stable point, and the point to be reached.
     num_points : int
@@ -83,16 +84,17 @@ def minimise_action(
     Raises
     ------
     InputError
-        If an argument breaks its rule.
+        If an argument breaks its rule, or Sigma is not positive definite at a point of a path; the
+        message names the point.
     NotConverged
         If the rounds are used up; `partial` holds the last path.
 
     Notes
     -----
     The integral is discretised by the midpoint rule, error O(num_points^-2), and minimised by
-    L-BFGS. The gradient uses central differences for the Jacobian of f, so the method is meant for
-    a few dimensions. The minimum is a local one near the first guess. Source: Heymann and
-    Vanden-Eijnden (2008).
+    L-BFGS. The gradient uses central differences for the derivatives of f and Sigma, so the method
+    is meant for a few dimensions. The minimum is a local one near the first guess. Source: Heymann
+    and Vanden-Eijnden (2008).
 
     Examples
     --------
@@ -102,29 +104,40 @@ def minimise_action(
     >>> result = minimise_action(double_well, [[2.0]], [-1.0], [0.0])
     >>> round(result.action, 4)
     0.25
+
+    Along ``-Sigma grad V`` the action is 2 V, whatever Sigma: here twice 1 / 2.
+
+    >>> variance = lambda x: (1 + x**2)[:, :, None]
+    >>> result = minimise_action(lambda x: -(1 + x**2) * x, variance, [0.0], [1.0])
+    >>> round(result.action, 3)
+    1.0
     """
     _arguments.require_function("drift", drift, ("points",), " of an array (n, D), vectorised")
-    covariance = operands.dense_covariance(
-        "diffusion_covariance", diffusion_covariance, "diffusion"
-    )
-    size = len(covariance)
-    start = checks.array("start", start, shape=(size,))
+    start = checks.array("start", start, shape=(None,))
+    size = len(start)
     end = checks.array("end", end, shape=(size,))
     num_points = checks.integer("num_points", num_points, low=5)
     max_rounds = checks.integer("max_rounds", max_rounds, low=1)
-    if np.linalg.eigvalsh(covariance)[0] <= 0:
-        raise checks.InputError(
-            "diffusion_covariance is singular; expected a positive definite one: without noise in "
-            "a direction the action of a path may be infinite"
-        )
     if (start == end).all():
         raise checks.InputError("start and end are the same point; expected two points")
-    whiten = np.linalg.inv(np.linalg.cholesky(covariance))
+    # operators are callable too, but have a shape
+    if callable(diffusion_covariance) and not hasattr(diffusion_covariance, "shape"):
+        metric = metrics.of_function(diffusion_covariance, size)
+        covariance = metrics.covariances(diffusion_covariance, start[None], size)[0]
+    else:
+        metric = None
+        covariance = operands.dense_covariance(
+            "diffusion_covariance", diffusion_covariance, "diffusion", size=size
+        )
+    whiten = metrics.whitening(covariance)
     back = np.linalg.inv(whiten)
 
-    # in whitened coordinates the metric is Euclidean
+    # coordinates in which Sigma is the identity, at the start if it is a function
     def force(points):
         return np.asarray(drift(points @ back.T)) @ whiten.T
+
+    def inverse(points):
+        return None if metric is None else back.T @ metric(points @ back.T) @ back
 
     if initial_path is None:
         initial_path = np.linspace(start, end, num_points)
@@ -136,20 +149,21 @@ def minimise_action(
             f"drift gives shape {given.shape} for points of shape {path.shape}, or numbers that "
             "are not finite; expected finite numbers, one row per point"
         )
-    path = _spread_out(path)
+    path = _spread_out(path, inverse)
     action = np.inf
     for _ in range(max_rounds):
         solution = scipy.optimize.minimize(
             _action_and_gradient,
             path[1:-1].ravel(),
-            args=(path[0], path[-1], force),
+            args=(path[0], path[-1], force, inverse),
             jac=True,
             method="L-BFGS-B",
             options={"maxiter": 200, "maxcor": 20},
         )
         inner = solution.x.reshape(-1, size)
-        path = _spread_out(np.vstack([path[:1], inner, path[-1:]]))
-        previous, action = action, _action_and_gradient(path[1:-1], path[0], path[-1], force)[0]
+        path = _spread_out(np.vstack([path[:1], inner, path[-1:]]), inverse)
+        previous = action
+        action = _action_and_gradient(path[1:-1], path[0], path[-1], force, inverse)[0]
         change = abs(previous - action) / max(abs(action), 1e-300)
         result = MinimumAction(float(action), path @ back.T, float(change))
         if change <= tolerance:
@@ -203,18 +217,19 @@ def exit_over_boundary(drift, diffusion_covariance, start, boundary, **options):
     return min(results, key=lambda result: result.action)
 
 
-def _action_and_gradient(inner, first, last, force):
+def _action_and_gradient(inner, first, last, force, inverse):
     """Midpoint rule of the geometric action and its gradient in the inner points."""
     size = len(first)
     path = np.vstack([first[None], np.reshape(inner, (-1, size)), last[None]])
     step, middle = np.diff(path, axis=0), 0.5 * (path[1:] + path[:-1])
-    f = force(middle)
-    length = np.sqrt(np.sum(step**2, axis=1) + 1e-300)
-    speed = np.sqrt(np.sum(f**2, axis=1) + 1e-300)
-    action = np.sum(length * speed - np.sum(step * f, axis=1))
-    # derivatives in the step and, through f, in the middle
-    by_step = step * (speed / length)[:, None] - f
-    by_force = f * (length / speed)[:, None] - step
+    f, a = force(middle), inverse(middle)
+    step_a, f_a = _lowered(a, step), _lowered(a, f)
+    length = np.sqrt(np.sum(step * step_a, axis=1) + 1e-300)
+    speed = np.sqrt(np.sum(f * f_a, axis=1) + 1e-300)
+    action = np.sum(length * speed - np.sum(step * f_a, axis=1))
+    # derivatives in the step and, through f and Sigma^{-1}, in the middle
+    by_step = step_a * (speed / length)[:, None] - f_a
+    by_force = f_a * (length / speed)[:, None] - step_a
     width = 1e-6 * max(1.0, np.abs(path).max())
     by_middle = np.empty_like(step)
     for j in range(size):
@@ -222,18 +237,33 @@ def _action_and_gradient(inner, first, last, force):
         shift[j] = width
         slope = (force(middle + shift) - force(middle - shift)) / (2 * width)
         by_middle[:, j] = np.sum(by_force * slope, axis=1)
+        if a is not None:
+            change = (inverse(middle + shift) - inverse(middle - shift)) / (2 * width)
+            by_middle[:, j] += (
+                0.5 * (speed / length) * np.sum(step * _lowered(change, step), axis=1)
+                + 0.5 * (length / speed) * np.sum(f * _lowered(change, f), axis=1)
+                - np.sum(step * _lowered(change, f), axis=1)
+            )
     gradient = np.zeros_like(path)
     gradient[1:] += by_step + 0.5 * by_middle
     gradient[:-1] += 0.5 * by_middle - by_step
     return action, gradient[1:-1].ravel()
 
 
+def _lowered(matrices, vectors):
+    """Products of matrices (n, D, D) and vectors (n, D); None stands for the identity."""
+    return vectors if matrices is None else np.einsum("nij,nj->ni", matrices, vectors)
+
+
 def _shown(point):
     return np.array2string(point, precision=4, threshold=6, edgeitems=3)
 
 
-def _spread_out(path):
-    """Return the same curve with its points at equal distances."""
-    length = np.concatenate([[0.0], np.cumsum(np.linalg.norm(np.diff(path, axis=0), axis=1))])
+def _spread_out(path, inverse):
+    """Return the same curve with its points at equal distances in the metric of the noise."""
+    step = np.diff(path, axis=0)
+    metric = inverse(0.5 * (path[1:] + path[:-1]))
+    lengths = np.sqrt(np.sum(step * _lowered(metric, step), axis=1))
+    length = np.concatenate([[0.0], np.cumsum(lengths)])
     even = np.linspace(0.0, length[-1], len(path))
     return np.column_stack([np.interp(even, length, column) for column in path.T])

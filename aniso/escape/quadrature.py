@@ -26,13 +26,23 @@ class QuadratureExitTime:
 
 
 def mean_exit_time(
-    drift, variance, start, low, high, *, breakpoints=(), num_panels=800, tolerance=1e-6
+    drift,
+    variance,
+    start,
+    low,
+    high,
+    *,
+    reflecting=None,
+    breakpoints=(),
+    num_panels=800,
+    tolerance=1e-6,
 ):
     """Mean first exit time from (low, high) of ``dx = f(x) dt + s(x) dW`` (Ito).
 
     ``T(x) = int G(x, z) 2 e^{-phi(z)} / s(z)^2 dz`` with ``phi' = -2 f / s^2`` and, S(a, b) the
     integral of e^phi from a to b, Green's function
-    ``G(x, z) = S(low, min(x, z)) S(max(x, z), high) / S(low, high)``.
+    ``G(x, z) = S(low, min(x, z)) S(max(x, z), high) / S(low, high)``. With a reflecting or natural
+    left end ``G(x, z) = S(max(x, z), high)``.
 
     Parameters
     ----------
@@ -45,6 +55,8 @@ def mean_exit_time(
     low, high : float
         Absorbing ends; one of them may be infinite and is then a natural boundary, towards which
         the loss has to rise.
+    reflecting : {"low", "high"}, optional
+        A finite end that reflects instead.
     breakpoints : sequence of float
         Where f or s^2 jump or bend: no panel reaches across. Other jumps are found by bisection.
     num_panels : int
@@ -60,7 +72,7 @@ def mean_exit_time(
     Raises
     ------
     InputError
-        If the start is not inside, or both ends are infinite. If the drift is not finite, the
+        If the start is not inside, or no finite end absorbs. If the drift is not finite, the
         variance is not positive, or the result overflows.
     NotConverged
         If the error bound exceeds the tolerance; `partial` holds the result.
@@ -80,6 +92,11 @@ def mean_exit_time(
     >>> round(mean_exit_time(np.zeros_like, 1.0, 0.5, -1.0, 1.0).value, 12)
     0.75
 
+    The same with a reflecting end at 0 and an exit at 1: a path of (-1, 1), folded.
+
+    >>> round(mean_exit_time(np.zeros_like, 1.0, 0.5, 0.0, 1.0, reflecting="low").value, 12)
+    0.75
+
     A parabola between a near and a far end; a finite-difference solution gives 11.926972.
 
     >>> round(mean_exit_time(lambda x: -x, 0.05, 2.0, -0.3, 3.0).value, 6)
@@ -94,11 +111,19 @@ def mean_exit_time(
         raise checks.InputError(f"start={start}; expected low={low} < start < high={high}")
     if np.isinf(low) and np.isinf(high):
         raise checks.InputError("low and high are infinite; expected one end to leave through")
+    if reflecting is not None:
+        checks.one_of("reflecting", reflecting, ["low", "high"])
+        wall, exit_end = (low, high) if reflecting == "low" else (high, low)
+        if np.isinf(wall) or np.isinf(exit_end):
+            raise checks.InputError(
+                f"reflecting={reflecting!r} with low={low} and high={high}; expected two finite "
+                "ends, one to reflect and one to leave through"
+            )
     num_panels = checks.integer("num_panels", num_panels, low=8)
     tolerance = checks.number("tolerance", tolerance, low=0, strict=True)
     breakpoints = checks.array("breakpoints", breakpoints, shape=(None,))
-    if np.isinf(high):
-        # mirror the line, so that the natural boundary is on the left
+    if np.isinf(high) or reflecting == "high":
+        # mirror the line, so that the natural or reflecting boundary is on the left
         given, spread = drift, variance
         drift = lambda x: -given(-x)  # noqa: E731
         variance = (lambda x: spread(-x)) if callable(spread) else spread
@@ -108,10 +133,11 @@ def mean_exit_time(
         variance = lambda x: np.full_like(x, number)  # noqa: E731
     natural = np.isinf(low)
     left = _negligible_end(drift, variance, start, high - start) if natural else low
+    kind = "natural" if natural else "reflecting" if reflecting else "absorbing"
     corners = np.unique([left, start, high, *breakpoints])
     corners = corners[(corners >= left) & (corners <= high)]
     logarithm, relative_error = _green_function.log_mean_exit_time(
-        drift, variance, start, corners, natural, num_panels, max(1e-4 * tolerance, 1e-13)
+        drift, variance, start, corners, kind, num_panels, max(1e-4 * tolerance, 1e-13)
     )
     if logarithm > math.log(np.finfo(float).max):
         raise checks.InputError(

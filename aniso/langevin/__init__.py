@@ -1,7 +1,8 @@
 """Ensembles of the stochastic motion that the theory talks about, with independent streams.
 
-Drifts are in :mod:`~aniso.langevin.drifts`, noises in :mod:`~aniso.langevin.noises`, schemes in
-:mod:`~aniso.langevin.schemes`, regions in :mod:`~aniso.langevin.regions`.
+Drifts are in :mod:`~aniso.langevin.drifts`, noises in :mod:`~aniso.langevin.noises` and
+:mod:`~aniso.langevin.state_noises`, schemes in :mod:`~aniso.langevin.schemes`, regions in
+:mod:`~aniso.langevin.regions`, reflecting walls in :mod:`~aniso.langevin.walls`.
 
 Kernels are compiled at their first call and kept in ``__pycache__``. They are compiled again when a
 source file of their folder changes, see :mod:`aniso.arrays.kernel_cache`.
@@ -27,6 +28,7 @@ __getattr__, __dir__, __all__ = lazy_loader.attach(
         "first_passage",
         "function_trials",
         "functions",
+        "kernel_arguments",
         "linear_chain",
         "linear_schemes",
         "modified_equations",
@@ -37,8 +39,10 @@ __getattr__, __dir__, __all__ = lazy_loader.attach(
         "region_margins",
         "regions",
         "schemes",
+        "state_noises",
         "two_basin_dynamics",
         "underdamped",
+        "walls",
     ],
     submod_attrs={
         "ensembles": ["simulate_ensemble", "simulate_paths"],

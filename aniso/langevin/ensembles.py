@@ -10,8 +10,8 @@ from aniso import checks
 from aniso.langevin import (
     drift_functions,
     functions,
+    kernel_arguments,
     linear_schemes,
-    noises,
     problems,
     recording,
     schemes,
@@ -37,7 +37,7 @@ def simulate_ensemble(
     Parameters
     ----------
     problem : LangevinProblem
-        Drift, noise and start.
+        Drift, noise, start and reflecting walls.
     scheme : str
         A name in :data:`aniso.langevin.schemes.SCHEMES`.
     step_size : float
@@ -62,7 +62,8 @@ def simulate_ensemble(
     ------
     InputError
         If an argument breaks its rule, the scheme is not meant for the problem, or a function of
-        the problem fails its trial (:mod:`aniso.langevin.function_trials`). With `checkpoint` also
+        the problem fails its trial (:mod:`aniso.langevin.function_trials`). If Sigma(theta) is not
+        positive semi-definite at a theta that a path reaches. With `checkpoint` also
         if a function uses an object that can't be identified, or the file holds another experiment.
     NonFiniteState
         If the state of a path overflows or becomes NaN; the message names path and step.
@@ -160,6 +161,9 @@ def _validated(problem, scheme, step_size, record_steps, seed, substeps=1):
         noise.factor,
         noise.amplitude,
         noise.parameters,
+        noise.kind,
+        noise.rank,
+        None if problem.walls is None else problem.walls.ends,
     )
     if problem.is_linear and substeps == 1:
         cell = _linear_cell(problem, chosen, step_size, steps, seed)
@@ -241,22 +245,10 @@ def _first_break(run, size, before, failure, first_path, count):
 def _general_cell(problem, scheme, step_size, steps, seed, substeps):
     function, potential, is_compiled = problems.compiled_or_plain(problem)
     drift, noise = problem.drift, problem.noise
-    amplitude = noise.amplitude or noises.no_amplitude
-    if noise.factor is None:
-        form, factor = stepping.STATE_DEPENDENT, np.zeros((problem.dimension, 1))
-    elif noise.is_diagonal:
-        form, factor = stepping.DIAGONAL, np.diag(noise.factor)[:, None].copy()
-    else:
-        form, factor = stepping.FULL, panels.padded(np.sqrt(step_size) * noise.factor)
-    equation = records.Equation(
-        drift.parameters,
-        np.zeros(0) if noise.parameters is None else noise.parameters,
-        form,
-        factor,
-        problem.dimension if noise.is_diagonal else noise.factor.shape[1],
-    )
+    form, factor, rank, amplitude, parameters = kernel_arguments.of_noise(noise, np.sqrt(step_size))
+    equation = records.Equation(drift.parameters, parameters, form, factor, rank)
+    walls = kernel_arguments.of_walls(problem.walls)
     scheme_steps = records.Steps(scheme.code, scheme.normals, substeps, step_size, steps)
-    amplitude = functions.pointer(amplitude, functions.PANEL_FUNCTION)
     kernel = stepping.advance_cell
     if not is_compiled:
         kernel = getattr(kernel, "py_func", kernel)
@@ -269,6 +261,7 @@ def _general_cell(problem, scheme, step_size, steps, seed, substeps):
                 potential,
                 amplitude,
                 equation,
+                walls,
                 steps,
                 records.Paths(seed, np.uint64(first_path), count, problem.start),
                 sums,
@@ -276,7 +269,8 @@ def _general_cell(problem, scheme, step_size, steps, seed, substeps):
                 num_steps,
             )
         if failure[0]:
-            raise problems.NonFiniteState(int(failure[1]), int(failure[2]))
+            lane = (int(failure[1]) - first_path) % streams.LANES
+            raise problems.broken_path(problem, failure, arrays["panel"][:, lane])
         return arrays["position"][0] >= count
 
     if not is_compiled:

@@ -5,8 +5,16 @@ from dataclasses import dataclass
 import numpy as np
 
 from aniso import checks, estimates, memory
-from aniso.langevin import cells, checkpoints, functions, problems, regions
-from aniso.langevin._kernels import first_passage, panels, records, streams
+from aniso.langevin import (
+    cells,
+    checkpoints,
+    functions,
+    kernel_arguments,
+    problems,
+    regions,
+    state_noises,
+)
+from aniso.langevin._kernels import first_passage, records, streams
 from aniso.threads import thread_count
 
 METHODS = {
@@ -84,6 +92,7 @@ def simulate_exits(
     seed,
     *,
     method="bridge",
+    substeps=1,
     num_threads=None,
     checkpoint=None,
 ):
@@ -92,7 +101,7 @@ def simulate_exits(
     Parameters
     ----------
     problem : LangevinProblem
-        With constant noise; its start lies inside the region.
+        Its start lies inside the region.
     region : Region
         From :mod:`aniso.langevin.regions`.
     step_size : float
@@ -104,6 +113,9 @@ def simulate_exits(
         As in :func:`aniso.langevin.simulate_ensemble`; one path is enough.
     method : {"bridge", "grid", "shift"}
         Method of detecting an exit, see :data:`METHODS`.
+    substeps : int
+        Number of fine increments that make up the Wiener increment of a step: runs with
+        (h, substeps) and (h / 2, substeps / 2) follow the same Wiener process.
 
     Returns
     -------
@@ -112,14 +124,22 @@ def simulate_exits(
     Raises
     ------
     InputError
-        If an argument breaks its rule, the noise depends on theta, or the drift is not compiled. If
-        the start lies outside the region, or with "shift" outside the region with its boundary
-        moved inwards.
+        If an argument breaks its rule, or the drift is not compiled. If the start lies outside the
+        region, or with "shift" outside the region with its boundary moved inwards. If Sigma(theta)
+        is not positive semi-definite at a theta that a path reaches. With "bridge" and "shift" also
+        if the region's variance is not that of the noise across its boundary.
     NonFiniteState
         If a path leaves the finite numbers.
 
     Notes
     -----
+    Noise that depends on theta is constant during a step (Ito), so the bridge takes the variance of
+    the margin where the step begins. The regions of :mod:`aniso.langevin.regions` know one
+    covariance: there "bridge" and "shift" need noise that is constant across the boundary, for
+    instance ``n^T Sigma n`` for a half-space with normal n. A region of your own may give the
+    variance as a function of theta. Elsewhere method "grid" is left, late by O(sqrt h).
+    :func:`aniso.escape.simulate_mean_exit_time` tells that error.
+
     Each path has its own random stream, so the result does not depend on threads or lanes. A step
     of a path takes about 3 ns in one dimension. Source: formulas of the Brownian bridge as in
     Gobet, "Weak approximation of killed diffusion using Euler schemes" (2000).
@@ -143,8 +163,6 @@ def simulate_exits(
             f"region is {region!r}; expected one of aniso.langevin.regions in "
             f"{problem.dimension} dimensions"
         )
-    if problem.noise.factor is None:
-        raise checks.InputError("exits need constant noise; the noise depends on theta")
     step_size = checks.number("step_size", step_size)
     horizon = checks.number("horizon", horizon)
     if step_size <= 0 or horizon < step_size:
@@ -152,6 +170,7 @@ def simulate_exits(
             f"step_size={step_size!r}, horizon={horizon!r}; expected 0 < step_size <= horizon"
         )
     num_paths = checks.integer("num_paths", num_paths, low=1)
+    substeps = checks.integer("substeps", substeps, low=1)
     code = METHODS[checks.one_of("method", method, list(METHODS))]
     key = streams.seed_word(seed)
     threads = thread_count(num_threads)
@@ -160,8 +179,13 @@ def simulate_exits(
             "the drift is a plain Python function; exit times need one compiled with numba.njit"
         )
     drift, _, _ = problems.compiled_or_plain(problem)
-    covariance = problem.noise.covariance
-    regions.require_sound(region, problem.start, problem.noise.factor, bridged=method != "grid")
+    noise = problem.noise
+    if noise.kind in state_noises.FORMS:
+        state_noises.require_sound(noise, problem.start)
+    elif noise.factor is None:
+        problems.require_own_component(noise, problem.start, derivative=False)
+    covariance = state_noises.covariance_at(noise, problem.start)
+    regions.require_sound(region, problem.start, noise, bridged=method != "grid")
     inside, variance = regions.margin(region, problem.start, covariance)
     if not inside > 0:
         raise checks.InputError(
@@ -181,20 +205,12 @@ def simulate_exits(
         "simulate fewer paths at a time",
     )
     max_steps = 2 * int(np.ceil(horizon / step_size / 2 - 1e-9))
-    diagonal = problem.noise.is_diagonal
-    factor = (
-        np.diag(problem.noise.factor)[:, None].copy()
-        if diagonal
-        else panels.padded(problem.noise.factor)
-    )
+    form, factor, rank, amplitude, noise_parameters = kernel_arguments.of_noise(noise)
     region_function = functions.pointer(region.function, functions.PANEL_FUNCTION)
     equation = records.Equation(
-        problem.drift.parameters,
-        region.parameters_for(covariance),
-        int(diagonal),
-        factor,
-        problem.dimension if diagonal else problem.noise.factor.shape[1],
+        problem.drift.parameters, region.parameters_for(covariance), form, factor, rank
     )
+    walls = kernel_arguments.of_walls(problem.walls)
 
     def begin(first_path, count):  # noqa: ARG001
         lanes = streams.LANES
@@ -217,10 +233,14 @@ def simulate_exits(
             first_passage.exit_paths(
                 drift,
                 region_function,
+                amplitude,
+                noise_parameters,
                 equation,
+                walls,
                 step_size,
                 code,
                 max_steps,
+                substeps,
                 records.Paths(key, np.uint64(first_path), count, problem.start),
                 records.Exits(steps, fractions, points),
                 records.Lanes(*lanes),
@@ -228,7 +248,8 @@ def simulate_exits(
                 num_rounds,
             )
         if failure[0]:
-            raise problems.NonFiniteState(int(failure[1]), int(failure[2]))
+            lane = int(np.argmax((arrays["path"] == failure[1]) & (arrays["index"] >= 0)))
+            raise problems.broken_path(problem, failure, arrays["panel"][:, lane])
         broken = ~np.isfinite(points).all(axis=1)
         if broken.any():
             # an infinite state lies outside of most regions, but hasn't left through the boundary
@@ -258,11 +279,15 @@ def simulate_exits(
             num_paths,
             problem.drift.function,
             region.function,
+            noise.amplitude,
+            noise_parameters,
             problem.start,
             *equation,
+            walls,
             step_size,
             code,
             max_steps,
+            substeps,
             int(key),
         ),
         cell_size=-(-num_paths // threads) if checkpoint is None else _RESUMABLE_CELL,

@@ -11,6 +11,9 @@ drift           theta, parameters (P,), out (D, L)      the drift, minus the gra
 potential       theta, parameters (P,), out (L,)        the loss, or any observable
 amplitude       theta, parameters (P,), out (2 D, L)    row i the amplitude g_i, row D + i its
                                                         derivative in theta_i
+noise           theta, parameters (P,), out (rows, L)   D standard deviations, or a factor F_ij in
+                                                        row i r + j, or a covariance Sigma_ij in
+                                                        row i D + j
 region          theta, parameters (P,), out (2, L)      row 0 a margin, positive inside, row 1 its
                                                         variance per unit of time
 example         theta, index (L,), parameters (P,),     the gradient of example index[lane] in each

@@ -1,7 +1,8 @@
 """Forms of the noise ``Sigma^{1/2} dW``: constant (full, low-rank, diagonal), or diagonal in theta.
 
 A noise is a factor F with ``F F^T = Sigma``, or the standard deviations of independent components,
-or a compiled function that computes these from theta.
+or a compiled function that computes these from theta. Noise whose entries depend on all of theta is
+made by :mod:`aniso.langevin.state_noises`.
 """
 
 from collections.abc import Callable
@@ -31,10 +32,13 @@ class Noise(functions.CarriesFunctions):
     is_diagonal : bool
         Whether component i of theta is driven by its own Wiener process.
     amplitude : callable or None
-        Standard deviations and derivatives as functions of theta, see
-        :mod:`aniso.langevin.functions`; None where the noise is constant.
+        Function of theta, see :mod:`aniso.langevin.functions`; None where the noise is constant.
     parameters : numpy.ndarray, shape (P,)
         Second argument of `amplitude`.
+    kind : {"constant", "own component", "diagonal", "factor", "covariance"}
+        What `amplitude` computes; the last three are of :mod:`aniso.langevin.state_noises`.
+    rank : int or None
+        Number of Wiener processes where the noise depends on theta.
     """
 
     dimension: int
@@ -42,6 +46,8 @@ class Noise(functions.CarriesFunctions):
     is_diagonal: bool = False
     amplitude: Callable | None = None
     parameters: np.ndarray = None
+    kind: str = "constant"
+    rank: int | None = None
 
     def __post_init__(self):
         functions.hold_arrays(self, "factor", "parameters")
@@ -170,7 +176,7 @@ def state_dependent(amplitude, dimension, *, parameters=()):
     """
     functions.require_callable("amplitude", amplitude)
     dimension = checks.integer("dimension", dimension, low=1)
-    return Noise(dimension, None, True, amplitude, parameters)
+    return Noise(dimension, None, True, amplitude, parameters, "own component", dimension)
 
 
 @njit(**KERNEL)

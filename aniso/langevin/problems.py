@@ -5,9 +5,11 @@ from dataclasses import dataclass
 import numpy as np
 
 from aniso import checks
-from aniso.langevin import function_trials, functions
+from aniso.langevin import function_trials, functions, state_noises
+from aniso.langevin._kernels import state_noise
 from aniso.langevin.drifts import Drift
 from aniso.langevin.noises import Noise
+from aniso.langevin.walls import Walls, require_inside
 
 
 @dataclass(frozen=True)
@@ -22,11 +24,13 @@ class LangevinProblem:
         ``Sigma^{1/2} dW``, made by a function of :mod:`aniso.langevin.noises`.
     start : array_like, shape (D,)
         theta of every path at time 0.
+    walls : aniso.langevin.walls.Walls, optional
+        Box with reflecting sides, made by :func:`aniso.langevin.walls.reflecting_box`.
 
     Raises
     ------
     InputError
-        If the dimensions disagree.
+        If the dimensions disagree, or the start lies outside the walls.
 
     Examples
     --------
@@ -39,6 +43,7 @@ class LangevinProblem:
     drift: Drift
     noise: Noise
     start: np.ndarray
+    walls: Walls | None = None
 
     def __post_init__(self):
         if not isinstance(self.drift, Drift) or not isinstance(self.noise, Noise):
@@ -52,6 +57,8 @@ class LangevinProblem:
             )
         checks.array("start", self.start, shape=(self.drift.dimension,))
         functions.hold_arrays(self, "start")
+        if self.walls is not None:
+            require_inside(self.walls, self.start)
 
     @property
     def dimension(self):
@@ -60,8 +67,29 @@ class LangevinProblem:
 
     @property
     def is_linear(self):
-        """Whether the drift is linear and the noise constant, so that moments are exact."""
-        return self.drift.hessian is not None and self.noise.factor is not None
+        """Whether drift and noise are those of a quadratic loss without walls: exact moments."""
+        constant = self.noise.factor is not None and self.walls is None
+        return constant and self.drift.hessian is not None
+
+
+def broken_path(problem, failure, theta):
+    """Return the error for the `failure` of a kernel: flag, path and step.
+
+    Parameters
+    ----------
+    problem : LangevinProblem
+    failure : numpy.ndarray, shape (3,)
+    theta : numpy.ndarray, shape (D,)
+        State of the path before that step.
+
+    Returns
+    -------
+    NonFiniteState or InputError
+    """
+    flag, path, step = failure.tolist()
+    if flag == state_noise.NOT_SEMIDEFINITE:
+        return state_noises.not_semidefinite(problem.noise, theta, path, step)
+    return NonFiniteState(path, step)
 
 
 class NonFiniteState(ArithmeticError):
@@ -146,18 +174,40 @@ def _require_derivative(slopes, amplitude, given, point):
 
 
 def require_scheme(scheme, problem):
-    """Return the scheme, after checking that it is meant for this form of noise.
+    """Return the scheme, after checking that it is meant for the noise and the walls of a problem.
+
+    Parameters
+    ----------
+    scheme : aniso.langevin.schemes.Scheme
+    problem : LangevinProblem
+
+    Returns
+    -------
+    aniso.langevin.schemes.Scheme
 
     Raises
     ------
     InputError
-        If not.
+        If not, or if the function of the noise fails its trial.
     """
     if scheme.name == "exact" and not problem.is_linear:
         raise checks.InputError(
-            "scheme='exact' needs a quadratic loss with constant noise; expected another scheme, "
-            "for instance 'sra1'"
+            "scheme='exact' needs a quadratic loss with constant noise and no walls; expected "
+            "another scheme, for instance 'euler_maruyama'"
         )
+    if scheme.name != "euler_maruyama" and problem.walls is not None:
+        raise checks.InputError(
+            f"scheme={scheme.name!r} knows no walls; expected 'euler_maruyama', whose steps are "
+            "mirrored"
+        )
+    if problem.noise.kind in state_noises.FORMS:
+        if scheme.name != "euler_maruyama":
+            raise checks.InputError(
+                f"scheme={scheme.name!r} is not meant for noise whose {problem.noise.kind} depends "
+                "on all of theta; expected 'euler_maruyama'"
+            )
+        state_noises.require_sound(problem.noise, problem.start)
+        return scheme
     if problem.noise.factor is None:
         if scheme.strong_order_diagonal is None:
             raise checks.InputError(

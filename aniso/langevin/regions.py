@@ -17,7 +17,7 @@ from aniso import _arguments, checks
 from aniso.arrays import (
     njit,
 )
-from aniso.langevin import function_trials, functions
+from aniso.langevin import covariance_factor, function_trials, functions, state_noises
 from aniso.langevin._kernels.streams import KERNEL, LANES
 
 
@@ -223,8 +223,8 @@ def margin(region, theta, covariance):
     return float(out[0, 0]), float(out[1, 0])
 
 
-def require_sound(region, start, factor, *, bridged):
-    """Refuse a user's region that fails its trial at the start, around it or on its boundary.
+def require_sound(region, start, noise, *, bridged):
+    """Refuse a region that fails its trial at the start, around it or on its boundary.
 
     Parameters
     ----------
@@ -232,33 +232,41 @@ def require_sound(region, start, factor, *, bridged):
         The region.
     start : numpy.ndarray, shape (D,)
         Start of the paths, inside the region.
-    factor : numpy.ndarray, shape (D, r)
-        F with ``F F^T = Sigma``, the covariance of the noise.
+    noise : aniso.langevin.noises.Noise
+        Noise of the paths, which may depend on theta.
     bridged : bool
         Whether the variance of the margin matters.
 
     Raises
     ------
     InputError
-        If the function fails a trial of :func:`aniso.langevin.function_trials.require_sound`. If
-        row 1 differs from ``grad m^T Sigma grad m``, taken by differences of the margin, by more
-        than a thousandth. Points at which the margin has a kink are left out.
+        If the function of a user fails a trial of
+        :func:`aniso.langevin.function_trials.require_sound`. If row 1 differs from
+        ``grad m^T Sigma(theta) grad m``, taken by differences of the margin, by more than a
+        thousandth. Points at which the margin has a kink are left out.
     """
-    if functions.is_built_in(region.function):
+    built_in = functions.is_built_in(region.function)
+    if built_in and (not bridged or noise.factor is not None):
         return
     points = function_trials.points_around(start)
-    parameters = region.parameters_for(factor @ factor.T)
+    parameters = region.parameters_for(state_noises.covariance_at(noise, start))
     arguments = (region.function, functions.PANEL_FUNCTION)
     function_trials.require_sound("region", *arguments, points, parameters, num_rows=2)
     if not bridged:
         return
-    # a thousandth of the distance of the points, along each column of F
     points = np.concatenate([points, _near_the_edge(arguments, points, parameters)])
     scale = 1e-4 * max(1.0, np.abs(start).max())
-    lengths = np.linalg.norm(factor, axis=0)
-    columns = factor[:, lengths > 0].T
-    width = scale / lengths.max(initial=1e-300)
     for point in points:
+        factor = noise.factor
+        if factor is None:
+            sigma = state_noises.covariance_at(noise, point)
+            if not np.isfinite(sigma).all() or state_noises.smallest_share(sigma) < 0:
+                continue  # outside of where the noise is defined
+            factor = covariance_factor.full(sigma)
+        # a thousandth of the distance of the points, along each column of F
+        lengths = np.linalg.norm(factor, axis=0)
+        columns = factor[:, lengths > 0].T
+        width = scale / lengths.max(initial=1e-300)
         places = np.concatenate([[point], point + width * columns, point - width * columns])
         (here, *moved), (given, *_) = function_trials.evaluate(*arguments, places, parameters, 2)
         right, left = np.split(np.array(moved), 2)
@@ -272,10 +280,16 @@ def require_sound(region, start, factor, *, bridged):
         if np.sum((forward - backward) ** 2) > 1e-3 * size + rounding:
             continue
         if abs(given - variance) > 1e-3 * size + rounding:
+            remedy = (
+                " (noise that varies across the boundary needs method='grid', or a region of "
+                "regions.custom that gives this variance)"
+            )
             raise checks.InputError(
                 f"region {region.function.__name__!r} gives the variance {given:.6g} in row 1 of "
                 f"out at theta={point.tolist()}; differences of its margin and the covariance of "
                 f"the noise give {variance:.6g}; expected grad m^T Sigma grad m there"
+                + remedy
+                * built_in
             )
 
 

@@ -10,6 +10,14 @@ from aniso.arrays import (
 from aniso.langevin._kernels import panels, streams
 from aniso.langevin._kernels.accumulators import all_finite
 from aniso.langevin._kernels.panel_steps import combine, copy_panel, scale_panel, scale_rows
+from aniso.langevin._kernels.state_noise import (
+    DIAGONAL,
+    FULL,
+    NOT_FINITE,
+    NOT_SEMIDEFINITE,
+    noise_increments,
+    reflect,
+)
 from aniso.langevin._kernels.streams import INLINE, KERNEL, LANES, UNIFORMS
 
 GRID, BRIDGE, SHIFT = range(3)
@@ -37,6 +45,40 @@ def _fill_lanes(seed, path, round_number, rows, out):
                 k1,
             )
             out[2 * pair, lane], out[2 * pair + 1, lane] = streams.box_muller(a, b)
+
+
+@njit(**KERNEL)
+def _fill_coarse_lanes(seed, path, round_number, rank, substeps, fine_round, fine, out):
+    """Write the normals of one round whose increments consist of `substeps` fine ones each."""
+    for i in range(2 * rank):
+        for lane in range(LANES):
+            out[i, lane] = 0.0
+    scale = substeps**-0.5
+    for part in range(substeps):
+        for lane in range(LANES):
+            fine_round[lane] = round_number[lane] * np.uint64(substeps) + np.uint64(part)
+        _fill_lanes(seed, path, fine_round, 2 * rank, fine)
+        for half in range(2):
+            first = (2 * part + half) // substeps * rank
+            for i in range(rank):
+                for lane in range(LANES):
+                    out[first + i, lane] += scale * fine[half * rank + i, lane]
+
+
+@njit(**KERNEL)
+def _stays(seed, path, step, substeps, probability):
+    """Whether a bridge with that probability of a crossing has stayed inside.
+
+    The smallest of n uniform numbers decides for n fine steps: they decide alike in a finer run.
+    """
+    smallest = 1.0
+    for j in range(substeps):
+        block = np.uint64((step - 1) * substeps + j + 1)
+        word = streams.words(seed, path, block, np.uint64(UNIFORMS))[0]
+        smallest = min(smallest, streams.unit_uniform(word))
+    if substeps == 1:
+        return smallest >= probability
+    return (1.0 - smallest) ** substeps <= 1.0 - probability
 
 
 @njit(**INLINE)
@@ -86,21 +128,40 @@ def _move_to_boundary(region, parameters, point, panel, out):
 
 @njit(**KERNEL)
 def exit_paths(
-    drift, region, equation, step_size, method, max_steps, paths, exits, lanes, failure, num_rounds
+    drift,
+    region,
+    amplitude,
+    amplitude_parameters,
+    equation,
+    walls,
+    step_size,
+    method,
+    max_steps,
+    substeps,
+    paths,
+    exits,
+    lanes,
+    failure,
+    num_rounds,
 ):
-    """Find the first exits of paths under Euler-Maruyama with constant noise.
+    """Find the first exits of paths under Euler-Maruyama.
 
-    In `equation`, `form` is 1 for diagonal noise, and `observed_parameters` are the parameters of
-    the region. A path is censored after `max_steps`. Two steps make a round, whose 2 r normals are
-    consecutive in the path's stream. If a state is not a number, `failure` (3,) takes 1, the number
-    of the path in the ensemble, and the step. For the records see
+    In `equation`, `observed_parameters` are the parameters of the region. Noise that depends on
+    theta is computed by `amplitude` from `amplitude_parameters`; `factor` has as many rows as it
+    writes. Steps are mirrored at `walls` (2, D); its shape (2, 0) means none.
+
+    A path is censored after `max_steps`. Two steps make a round, whose 2 r normals are consecutive
+    in the path's stream. An increment consists of `substeps` fine ones, so that a run with half the
+    step and half the substeps follows the same Wiener process. If a state is not a number, or
+    Sigma is no covariance, `failure` (3,) takes the flag, the number of the path in the ensemble,
+    and the step; `lanes` then hold the states. For the records see
     :mod:`aniso.langevin._kernels.records`.
 
     The kernel returns after `num_rounds` rounds, and the next call continues from `lanes`. The cell
     is finished once ``lanes.position[1]`` is 0.
     """
     drift_parameters, region_parameters = equation.drift_parameters, equation.observed_parameters
-    factor, is_diagonal, rank = equation.factor, equation.form == 1, equation.rank
+    factor, form, rank = equation.factor, equation.form, equation.rank
     seed, first_path, num_paths, start = paths.seed, paths.first, paths.count, paths.start
     exit_step, exit_fraction, exit_point = exits.step, exits.fraction, exits.point
     position, index, path = lanes.position, lanes.index, lanes.path
@@ -111,7 +172,10 @@ def exit_paths(
     force, zero = np.zeros((dimension, LANES)), np.zeros((dimension, LANES))
     wiener = np.zeros((max(rank, factor.shape[1]), LANES))
     noise = np.zeros((max(dimension, factor.shape[0]), LANES))
-    normals = np.zeros((2 * rank, LANES))
+    spread = np.zeros((factor.shape[0], LANES))
+    work, broken = np.zeros((dimension + 1, LANES)), np.zeros(LANES, np.bool_)
+    normals, fine = np.zeros((2 * rank, LANES)), np.zeros((2 * rank, LANES))
+    fine_round = np.zeros(LANES, np.uint64)
     before, after = margin.copy(), np.zeros((2, LANES))
     exponent = np.zeros(LANES)
     scratch, margins = np.zeros((dimension, LANES)), np.zeros((2, LANES))
@@ -133,19 +197,35 @@ def exit_paths(
         region(x, region_parameters, before)
     while live > 0 and num_rounds > 0:
         num_rounds -= 1
-        _fill_lanes(seed, path, round_number, 2 * rank, normals)
+        if substeps == 1:
+            _fill_lanes(seed, path, round_number, 2 * rank, normals)
+        else:
+            _fill_coarse_lanes(seed, path, round_number, rank, substeps, fine_round, fine, normals)
         freed = 0
         for half in range(2):
             for i in range(rank):
                 for lane in range(LANES):
                     wiener[i, lane] = normals[half * rank + i, lane]
             drift(x, drift_parameters, force)
-            if is_diagonal:
+            if form == DIAGONAL:
                 scale_rows(scales, root, wiener, noise[:dimension])
-            else:
+            elif form == FULL:
                 panels.multiply(factor, wiener, noise)
                 scale_panel(root, noise)
+            else:
+                amplitude(x, amplitude_parameters, spread)
+                bad = noise_increments(
+                    form, spread, rank, root, wiener, work, broken, noise[:dimension]
+                )
+                for lane in range(LANES if bad > 0 else 0):
+                    if broken[lane] and index[lane] >= 0:
+                        failure[0], failure[1] = NOT_SEMIDEFINITE, np.int64(path[lane])
+                        failure[2] = 2 * np.int64(round_number[lane]) + half
+                        copy_panel(x, state)
+                        return
             combine(x, step_size, force, 0.0, zero, noise, y)
+            if walls.shape[1] > 0:
+                reflect(y, walls)
             region(y, region_parameters, after)
             if _suspects(before, after, shift, step_size, bridge, exponent) > 0:
                 for lane in range(LANES):
@@ -154,12 +234,8 @@ def exit_paths(
                         continue
                     step = 2 * np.int64(round_number[lane]) + half + 1
                     outside = value < 0.0
-                    if not outside:
-                        word = streams.words(
-                            seed, path[lane], np.uint64(step), np.uint64(UNIFORMS)
-                        )[0]
-                        if streams.unit_uniform(word) >= math.exp(-value):
-                            continue
+                    if not outside and _stays(seed, path[lane], step, substeps, math.exp(-value)):
+                        continue
                     # where the straight line, or its reflection, meets the boundary
                     edge = shift * math.sqrt(before[1, lane])
                     near, far = before[0, lane] - edge, abs(after[0, lane] - edge)
@@ -181,7 +257,7 @@ def exit_paths(
                 for lane in range(LANES):
                     # a NaN fails every comparison, so look for it
                     if np.isnan(before[0, lane]) and index[lane] >= 0:
-                        failure[0] = 1
+                        failure[0] = NOT_FINITE
                         failure[1] = np.int64(path[lane])
                         failure[2] = 2 * np.int64(round_number[lane]) + half + 1
                         return

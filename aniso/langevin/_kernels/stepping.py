@@ -18,21 +18,33 @@ from aniso.langevin._kernels.panel_steps import (
     subtract_ito_correction,
     variates,
 )
+from aniso.langevin._kernels.state_noise import (
+    DIAGONAL,
+    FULL,
+    NOT_FINITE,
+    NOT_SEMIDEFINITE,
+    OWN_COMPONENT,
+    noise_increments,
+    reflect,
+)
 from aniso.langevin._kernels.streams import KERNEL, LANES
 from aniso.langevin.schemes import HEUN, MILSTEIN, SRA1
 
-FULL, DIAGONAL, STATE_DEPENDENT = range(3)
-
 
 @njit(**KERNEL)
-def advance_cell(drift, potential, amplitude, equation, steps, paths, sums, progress, num_steps):
+def advance_cell(
+    drift, potential, amplitude, equation, walls, steps, paths, sums, progress, num_steps
+):
     """Advance the paths of a cell by a scheme and add them to sums at the recorded steps.
 
     In `equation` a full factor is multiplied by sqrt(step size) already, and
-    `observed_parameters` are the parameters of the amplitude. For the records see
+    `observed_parameters` are the parameters of the amplitude. A factor of noise that depends on
+    theta has as many rows as the amplitude writes. Steps are mirrored at `walls` (2, D); its shape
+    (2, 0) means none. For the records see
     :mod:`aniso.langevin._kernels.records`; for calls in slices
-    :func:`aniso.langevin._kernels.linear.advance_cell`. Where a state is not finite, `failure`
-    takes the number of the path in the ensemble, and the kernel returns.
+    :func:`aniso.langevin._kernels.linear.advance_cell`. Where a state is not finite, or Sigma is
+    no covariance, `failure` takes the number of the path in the ensemble, `panel` the states, and
+    the kernel returns.
     """
     drift_parameters, amplitude_parameters = equation.drift_parameters, equation.observed_parameters
     noise_form, factor, rank = equation.form, equation.factor, equation.rank
@@ -46,11 +58,13 @@ def advance_cell(drift, potential, amplitude, equation, steps, paths, sums, prog
     force, other_force = np.zeros((dimension, LANES)), np.zeros((dimension, LANES))
     predictor, zero = np.zeros((dimension, LANES)), np.zeros((dimension, LANES))
     rows = max(dimension, factor.shape[0])
+    work, broken = np.zeros((dimension + 1, LANES)), np.zeros(LANES, np.bool_)
     noise, other_noise = np.zeros((rows, LANES)), np.zeros((rows, LANES))
     scratch = np.zeros((rank * normals + 1, LANES))
     columns = max(rank + 1, factor.shape[1])
     wiener, area = np.zeros((columns, LANES)), np.zeros((columns, LANES))
-    spread = np.zeros((2 * dimension, LANES))
+    spread_rows = 2 * dimension if noise_form <= OWN_COMPONENT else factor.shape[0]
+    spread = np.zeros((spread_rows, LANES))
     observed = np.zeros(LANES)
     scales = factor[:, 0].copy()
     milstein = 1.0 if scheme == MILSTEIN else 0.0
@@ -71,16 +85,27 @@ def advance_cell(drift, potential, amplitude, equation, steps, paths, sums, prog
                     panels.multiply(factor, wiener, noise)
                 elif noise_form == DIAGONAL:
                     scale_rows(scales, root, wiener, noise[:dimension])
-                else:
+                elif noise_form == OWN_COMPONENT:
                     amplitude(x, amplitude_parameters, spread)
                     multiplicative_noise(spread, root, wiener, milstein, noise[:dimension])
+                else:
+                    amplitude(x, amplitude_parameters, spread)
+                    bad = noise_increments(
+                        noise_form, spread, rank, root, wiener, work, broken, noise[:dimension]
+                    )
+                    for lane in range(active if bad > 0 else 0):
+                        if broken[lane]:
+                            failure[0] = NOT_SEMIDEFINITE
+                            failure[1], failure[2] = np.int64(block_path) + lane, step
+                            copy_panel(x, panel)
+                            return
                 # the step
                 if scheme == HEUN:
-                    if noise_form == STATE_DEPENDENT:
+                    if noise_form == OWN_COMPONENT:
                         subtract_ito_correction(spread, force)
                     combine(x, step_size, force, 0.0, zero, noise, predictor)
                     drift(predictor, drift_parameters, other_force)
-                    if noise_form == STATE_DEPENDENT:
+                    if noise_form == OWN_COMPONENT:
                         amplitude(predictor, amplitude_parameters, spread)
                         subtract_ito_correction(spread, other_force)
                         multiplicative_noise(spread, root, wiener, 0.0, other_noise[:dimension])
@@ -99,11 +124,13 @@ def advance_cell(drift, potential, amplitude, equation, steps, paths, sums, prog
                     combine(x, third, force, 2.0 * third, other_force, noise, x)
                 else:
                     advance(x, step_size, force, noise)
+                if walls.shape[1] > 0:
+                    reflect(x, walls)
                 step += 1
                 if not accumulators.all_finite(x, dimension):
                     lane = accumulators.first_broken_lane(x, dimension, active)
                     if lane >= 0:
-                        failure[0] = 1
+                        failure[0] = NOT_FINITE
                         failure[1] = np.int64(block_path) + lane
                         failure[2] = step
                         return
