@@ -7,8 +7,10 @@ alignment                   `alignment`, `trace_ratio`, `projection_coefficient`
                             `alignment_by_block`, `relative_commutator`
 subspaces                   `subspace_overlap`, `principal_cosines`, `captured_share`
 eigenvalues                 `leading_eigenpairs`, `extreme_eigenvalues`, `lanczos_quadrature`
-traces with an error bar    `hutchinson`, `hutch_plus_plus`, `xtrace`, `alignment_hutchinson`,
-                            `alignment_by_examples`
+traces with an error bar    `estimate_alignment`, `alignment_deflated`, `alignment_hutchinson`,
+                            `alignment_by_examples`, `estimate_alignment_by_block`,
+                            `estimate_trace_ratio`, `estimate_projection_coefficient`,
+                            `trace_deflated`, `hutchinson`, `hutch_plus_plus`, `xtrace`
 noise of equal trace        `isotropic_equivalent`, `diagonal_part`, `leading_part`,
                             `hessian_part`, `hessian_magnitude_part`, `optimal_noise`
 operators                   `SymmetricOperator`, `GradientCovariance`, `FactoredCovariance`,
@@ -30,7 +32,10 @@ __getattr__, __dir__, __all__ = lazy_loader.attach(
         "centred_squares",
         "convention",
         "covariance_arrays",
+        "deflated_traces",
         "eigenpairs",
+        "estimated_blocks",
+        "estimated_indicators",
         "exact_traces",
         "factored",
         "gradients",
@@ -43,12 +48,16 @@ __getattr__, __dir__, __all__ = lazy_loader.attach(
         "stochastic_traces",
         "structures",
         "subspaces",
+        "trace_estimate",
     ],
     submod_attrs={
         "block_alignment": ["BlockAlignment", "alignment_by_block"],
         "convention": ["Convention", "UnknownConvention", "convention_of", "minibatch_scale"],
         "covariance_arrays": ["CovarianceArray"],
+        "deflated_traces": ["alignment_deflated", "trace_deflated"],
         "eigenpairs": ["EigenPairs", "extreme_eigenvalues", "leading_eigenpairs"],
+        "estimated_blocks": ["BlockAlignmentEstimate", "estimate_alignment_by_block"],
+        "estimated_indicators": ["estimate_projection_coefficient", "estimate_trace_ratio"],
         "factored": ["DiagonalCovariance", "FactoredCovariance"],
         "gradients": ["ArrayGradients", "ExampleGradients", "example_gradients"],
         "indicators": [
@@ -69,7 +78,11 @@ __getattr__, __dir__, __all__ = lazy_loader.attach(
         "operands": ["dense_covariance", "unit_columns"],
         "operators": ["PlacedOperator", "SymmetricOperator"],
         "spectral_density": ["lanczos_quadrature"],
-        "stochastic_alignment": ["alignment_by_examples", "alignment_hutchinson"],
+        "stochastic_alignment": [
+            "alignment_by_examples",
+            "alignment_hutchinson",
+            "estimate_alignment",
+        ],
         "stochastic_traces": ["hutch_plus_plus", "hutchinson", "xtrace"],
         "structures": [
             "diagonal_part",
@@ -81,5 +94,6 @@ __getattr__, __dir__, __all__ = lazy_loader.attach(
             "optimal_noise",
         ],
         "subspaces": ["captured_share", "principal_cosines", "subspace_overlap"],
+        "trace_estimate": ["TraceEstimate"],
     },
 )
