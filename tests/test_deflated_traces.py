@@ -37,10 +37,10 @@ def counted(matrix):
     numbers = []
 
     def product(vectors):
-        numbers.append(vectors.shape[1])
+        numbers.append(1 if vectors.ndim == 1 else vectors.shape[1])
         return matrix @ vectors
 
-    return LinearOperator(matrix.shape, matvec=None, matmat=product, dtype=float), numbers
+    return LinearOperator(matrix.shape, matvec=product, matmat=product, dtype=float), numbers
 
 
 def reached(*arguments, **options):
