@@ -51,7 +51,10 @@ trace_ratio                alignment relative to isotropic noise of equal trace
 projection_coefficient     noise along the leading eigenvector of H
 alignment_by_block         traces, alignment and ratio for each block of theta
 leading_eigenpairs         largest eigenvalues and eigenvectors, with their residuals
-alignment_hutchinson       estimate of ``Tr(H Sigma)`` with its standard error
+estimate_alignment         estimate of ``Tr(H Sigma)`` with its error, from few Hessian products
+expected_loss_change       what one step of SGD does to the loss: slope, curvature, noise
+simple_noise_scale         ``Tr Sigma / |g|^2``, with an interval
+stability_threshold        learning rate up to which SGD is mean-square stable
 -------------------------  ----------------------------------------------------------------------
 motion and escape
 -------------------------------------------------------------------------------------------------
@@ -59,6 +62,7 @@ simulate_descent           GD, SGD or a Langevin dynamics on a problem, with rec
 LangevinProblem            drift, noise and start of a stochastic differential equation
 simulate_ensemble          moments of many paths
 simulate_mean_exit_time    mean first-passage time of many paths
+forecast                   loss and escape from where a network stands, and up to when
 kramers_time               mean exit time of one dimension at low noise
 quasi_potential_at         exponent of rare exits from a quadratic basin
 minimise_action            the likeliest path out of a basin
@@ -128,9 +132,11 @@ __getattr__, _dir, __all__ = lazy_loader.attach(
     ],
     submod_attrs={
         "checks": ["InputError"],
+        "closed_forms": ["stability_threshold"],
         "datasets": ["cifar10", "fashion_mnist", "svhn"],
         "descent": ["simulate_descent"],
         "escape": [
+            "forecast",
             "kramers_time",
             "minimise_action",
             "quasi_potential_at",
@@ -141,12 +147,14 @@ __getattr__, _dir, __all__ = lazy_loader.attach(
         "matrices": [
             "alignment",
             "alignment_by_block",
-            "alignment_hutchinson",
             "diffusion_covariance",
+            "estimate_alignment",
+            "expected_loss_change",
             "gradient_covariance",
             "leading_eigenpairs",
             "minibatch_covariance",
             "projection_coefficient",
+            "simple_noise_scale",
             "trace_ratio",
         ],
         "networks": [
