@@ -540,8 +540,20 @@ def torch_gradients():
     return made.example_gradients(np.ones(3))
 
 
+def tensor_operator():
+    import torch
+
+    from aniso import frameworks
+
+    operator = torch_operators.Applied(torch.eye(2, dtype=torch.float64))
+    return frameworks.from_matrices(operator, per_example_gradients=np.eye(2))
+
+
 if importlib.util.find_spec("torch"):
+    import torch_operators
+
     CASES["gradients of a PyTorch problem"] = Case(torch_gradients, mean_and_norms)
+    CASES["operator of tensors"] = Case(tensor_operator, lambda at: at.hessian @ VECTOR[:2])
 
 
 def layer_classes(base=None):

@@ -57,6 +57,8 @@ def test_every_operator_and_everything_at_a_theta_is_among_the_makers():
         "_Counted": "lives within a call",
         "_Deflated": "lives within a call",
         "_RealOperator": "wraps an operator that its caller gave",
+        "GivenMatrix": "keeps copies of arrays, and operators that its caller gave",
+        "TensorOperator": "wraps an operator that its caller gave",
         "InjectedNoise": "lives within a step",
         "TorchGradients": "copies theta; the contract of problems tests it",
         "_HessianOperator": "reads the theta of its geometry",

@@ -1,19 +1,27 @@
 """Problems of other frameworks: PyTorch models, JAX functions, drawn gradients, given matrices.
 
-Each function returns a :class:`aniso.problems.Problem`, so that every quantity of aniso is there
-for a model of one's own.
+One function returns a :class:`aniso.problems.Problem`, so that every quantity of aniso is there
+for a model of one's own. One returns the geometry at a fixed theta, with the members of a
+:class:`aniso.problems.LocalGeometry` that were given.
 
-====================  =============================================================
-:func:`from_torch`    a PyTorch module, a loss and data
-====================  =============================================================
+=====================  =============================================================
+:func:`from_torch`     a PyTorch module, a loss and data: a problem
+:func:`from_matrices`  matrices and operators of another program: a geometry
+=====================  =============================================================
 """
 
 import lazy_loader
 
 __getattr__, __dir__, __all__ = lazy_loader.attach(
     __name__,
-    submodules=["torch_problem"],
+    submodules=[
+        "given_matrices",
+        "matrix_geometry",
+        "torch_problem",
+    ],
     submod_attrs={
+        "given_matrices": ["from_matrices"],
+        "matrix_geometry": ["MatrixGeometry"],
         "torch_problem": ["TorchProblem", "from_torch"],
     },
 )
