@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from aniso import datasets, descent, langevin, networks, threads
+from aniso import datasets, descent, frameworks, langevin, networks, threads
 from aniso.arrays import places
 from aniso.datasets import sets
 from aniso.descent import batches, run_state
@@ -505,6 +505,9 @@ CASES = {
     "dataset": Case(lambda: datasets.fashion_mnist(), lambda d: d.train_labels),
     "official files": Case(lambda: sets.FASHION_MNIST, text),
     # propositions
+    "drawn geometry": Case(
+        lambda: frameworks.from_draws(iter(np.eye(3)), 3), lambda at: at.noise @ np.arange(3.0)
+    ),
     "task result": Case(lambda: report.TaskResult("g", "n", (a_check(),), 0.5), text),
     "settings of propositions": Case(lambda: proposition_settings.Settings("quick", 0), text),
     "task": Case(lambda: proposition_settings.Task("name", bowl), lambda task: task.name),

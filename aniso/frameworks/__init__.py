@@ -1,11 +1,12 @@
 """Problems of other frameworks: PyTorch models, JAX functions, drawn gradients, given matrices.
 
 One function returns a :class:`aniso.problems.Problem`, so that every quantity of aniso is there
-for a model of one's own. One returns the geometry at a fixed theta, with the members of a
+for a model of one's own. Two return the geometry at a fixed theta, with the members of a
 :class:`aniso.problems.LocalGeometry` that were given.
 
 =====================  =============================================================
 :func:`from_torch`     a PyTorch module, a loss and data: a problem
+:func:`from_draws`     gradients that your own training step draws: a geometry
 :func:`from_matrices`  matrices and operators of another program: a geometry
 =====================  =============================================================
 """
@@ -15,11 +16,13 @@ import lazy_loader
 __getattr__, __dir__, __all__ = lazy_loader.attach(
     __name__,
     submodules=[
+        "drawn_gradients",
         "given_matrices",
         "matrix_geometry",
         "torch_problem",
     ],
     submod_attrs={
+        "drawn_gradients": ["DrawnGeometry", "from_draws"],
         "given_matrices": ["from_matrices"],
         "matrix_geometry": ["MatrixGeometry"],
         "torch_problem": ["TorchProblem", "from_torch"],

@@ -5,6 +5,7 @@ from scipy.sparse.linalg import LinearOperator
 
 from aniso import checks, matrices, memory
 from aniso.arrays import places, transfer
+from aniso.frameworks._foreign_arrays import on_host
 from aniso.matrices import covariance_arrays, operands
 
 _NUM_VECTORS = 8
@@ -146,7 +147,7 @@ def symmetric(name, value, *, size=None):
     if _multiplies_tensors(value):
         value = TensorOperator(value)
     elif places.is_foreign(value):
-        value = transfer.to_numpy(value) if _is_tensor(value) else np.asarray(value)
+        value = on_host(name, value)
     elif not operands.is_operator(value) and hasattr(value, "to_scipy"):
         value = value.to_scipy()
     if not operands.is_operator(value):
@@ -195,10 +196,6 @@ def _probed(operator):
     rng = np.random.Generator(np.random.Philox(key=0))
     vectors = rng.standard_normal((operator.shape[0], _NUM_VECTORS))
     return vectors, np.asarray(operator @ vectors)
-
-
-def _is_tensor(value):
-    return type(value).__module__.partition(".")[0] == "torch"
 
 
 def _multiplies_tensors(value):

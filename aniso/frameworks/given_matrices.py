@@ -3,8 +3,8 @@
 import numpy as np
 
 from aniso import checks, matrices
-from aniso.arrays import places, transfer
 from aniso.frameworks import _given_operators
+from aniso.frameworks._foreign_arrays import on_host
 from aniso.frameworks.matrix_geometry import MatrixGeometry
 
 _AGREEMENT = 1e-3  # of a gradient and the mean of the rows, in single precision
@@ -104,9 +104,7 @@ def from_matrices(
 
 
 def _rows(gradients, size):
-    if places.is_foreign(gradients):
-        gradients = _array(gradients)
-    rows = matrices.example_gradients(gradients)
+    rows = matrices.example_gradients(on_host("per_example_gradients", gradients))
     if rows.shape[1] != size:
         raise checks.InputError(
             f"per_example_gradients has shape {rows.shape}; expected (N, {size}), D of the Hessian"
@@ -155,7 +153,7 @@ def _noise(covariance, convention, size, blocks):
 
 
 def _gradient(gradient, rows, size):
-    gradient = checks.array("gradient", _array(gradient), shape=(size,))
+    gradient = checks.array("gradient", on_host("gradient", gradient), shape=(size,))
     if rows is None:
         return gradient
     difference = float(np.abs(gradient - rows.mean()).max())
@@ -166,14 +164,6 @@ def _gradient(gradient, rows, size):
             "expected the gradient of the mean loss of the same examples"
         )
     return gradient
-
-
-def _array(value):
-    if not places.is_foreign(value):
-        return value
-    if type(value).__module__.partition(".")[0] == "torch":
-        return transfer.to_numpy(value)
-    return np.asarray(value)
 
 
 def _number(value):
