@@ -552,6 +552,18 @@ def tensor_operator():
     return frameworks.from_matrices(operator, per_example_gradients=np.eye(2))
 
 
+def jax_gradients():
+    import jax_cases
+
+    from aniso import frameworks
+
+    with jax_cases.double():
+        made = frameworks.from_jax(jax_cases.line, jax_cases.LINE, (VECTOR, VECTOR))
+    return made.example_gradients(np.ones(2))
+
+
+if importlib.util.find_spec("jax"):
+    CASES["gradients of a JAX problem"] = Case(jax_gradients, mean_and_norms)
 if importlib.util.find_spec("torch"):
     import torch_operators
 

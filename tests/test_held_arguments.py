@@ -60,6 +60,7 @@ def test_every_operator_and_everything_at_a_theta_is_among_the_makers():
         "GivenMatrix": "keeps copies of arrays, and operators that its caller gave",
         "TensorOperator": "wraps an operator that its caller gave",
         "InjectedNoise": "lives within a step",
+        "JaxGradients": "copies theta; the contract of problems tests it",
         "TorchGradients": "copies theta; the contract of problems tests it",
         "_HessianOperator": "reads the theta of its geometry",
         "_NetworkMatrix": "reads the theta of its geometry",
