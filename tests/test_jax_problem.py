@@ -22,9 +22,7 @@ X, Y = np.array([1.0, 2.0, -1.0]), np.array([0.0, 1.0, 1.0])
 @functools.cache
 def problem_in_double():
     with jax_cases.double():
-        return frameworks.from_jax(
-            jax_cases.mean, jax_cases.params(), jax_cases.data(), chunk_size=3
-        )
+        return frameworks.from_jax(jax_cases.mean, jax_cases.params(), jax_cases.data())
 
 
 def reference(theta):

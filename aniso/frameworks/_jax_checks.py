@@ -43,6 +43,16 @@ class CheckedLoss:
     projects: bool
     reason: str
 
+    def require_second_order(self):
+        """Return the way to multiply with the Hessian; refuse where there is none."""
+        if self.hessian_way is None:
+            raise checks.InputError(
+                f"second derivatives of this loss do not exist: {self.reason}; expected a loss "
+                "that JAX differentiates twice; first-order quantities, losses, gradient and noise "
+                "are there"
+            )
+        return self.hessian_way
+
 
 def check(loss, parameters, theta, data, dtype):
     """Return the :class:`CheckedLoss` of a loss at theta, shape (D,).

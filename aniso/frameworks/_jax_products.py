@@ -30,6 +30,13 @@ def padded(vectors, start, stop, width):
     return made
 
 
+def _by_column(function, columns):
+    """Apply a function of a vector to columns (D, K) together; a single one without vmap."""
+    if columns.shape[1] == 1:
+        return function(columns[:, 0])[:, None]
+    return jax.vmap(function, 1, 1)(columns)
+
+
 class Products:
     """Derivatives of the losses of a batch at theta, compiled at their first use.
 
@@ -80,7 +87,7 @@ class Products:
             def along(column):
                 return jax.jvp(lambda t: self._vector(t, batch), (theta,), (column,))[1]
 
-            return jax.vmap(along, 1, 1)(columns)
+            return _by_column(along, columns)
 
         return jax.jit(forward)
 
@@ -90,7 +97,7 @@ class Products:
 
         def backward(theta, batch, weights):
             _, pull = jax.vjp(lambda t: self._vector(t, batch), theta)
-            return jax.vmap(lambda row: pull(row)[0])(weights)
+            return _by_column(lambda row: pull(row)[0], weights.T).T
 
         return jax.jit(backward)
 
@@ -100,7 +107,7 @@ class Products:
 
         def product(theta, batch, columns):
             slope = jax.grad(lambda t: self._total(t, batch))
-            return jax.vmap(lambda v: jax.jvp(slope, (theta,), (v,))[1], 1, 1)(columns)
+            return _by_column(lambda v: jax.jvp(slope, (theta,), (v,))[1], columns)
 
         return jax.jit(product)
 
@@ -111,6 +118,6 @@ class Products:
         def product(theta, batch, columns):
             slope = jax.grad(lambda t: self._total(t, batch))
             along = jax.grad(lambda t, v: jnp.vdot(slope(t), v))
-            return jax.vmap(lambda v: along(theta, v), 1, 1)(columns)
+            return _by_column(lambda v: along(theta, v), columns)
 
         return jax.jit(product)

@@ -1,5 +1,7 @@
 """A JAX function of a pytree of parameters, with data, as a problem."""
 
+import math
+
 import numpy as np
 
 from aniso import checks, matrices
@@ -18,8 +20,8 @@ except ModuleNotFoundError as error:
         "JAX is not installed; expected it for from_jax: pip install jax", name="jax"
     ) from error
 
-_CHUNK = 512
-"""Examples of one pass, if no number is given."""
+_CHUNK = 1024
+"""Largest number of examples of one pass, if none is given."""
 
 
 def from_jax(loss, params, data, *, blocks="keys", chunk_size=None):
@@ -39,7 +41,7 @@ def from_jax(loss, params, data, *, blocks="keys", chunk_size=None):
     blocks : {"keys", "leaves"} or dict of str to slice
         Parts of theta: one for each top-level key of params, one for each array, or your own.
     chunk_size : int, optional
-        Examples of one pass; at most 512 if not given.
+        Examples of one pass; equal parts of at most 1024 if not given.
 
     Returns
     -------
@@ -58,8 +60,8 @@ def from_jax(loss, params, data, *, blocks="keys", chunk_size=None):
     problem keeps it, and the caller's setting is never changed. Second-order quantities in single
     precision have four to six digits.
 
-    Before it is returned, the problem is checked on at most eight examples in double precision:
-    gradients against differences of losses, Hessian products against differences of gradients.
+    It is checked on at most eight examples in double precision first: gradients against
+    differences of losses, Hessian products against differences of gradients.
 
     Examples
     --------
@@ -112,10 +114,10 @@ class JaxProblem(Problem):
     def __init__(self, parameters, checked, data, dtype, chunk_size):
         self._parameters, self._checked, self._data = parameters, checked, data
         self.num_examples, self.dtype = _jax_data.count(data), np.dtype(dtype)
-        self.num_parameters = parameters.num_parameters
+        self.num_parameters, self._given_chunk = parameters.num_parameters, chunk_size
         self.blocks = parameters.blocks("keys")
-        self._given_chunk = chunk_size
-        self.chunk_size = min(chunk_size or _CHUNK, self.num_examples)
+        equal = math.ceil(self.num_examples / math.ceil(self.num_examples / _CHUNK))
+        self.chunk_size = min(chunk_size or equal, self.num_examples)
 
     # ---- the six members
 
@@ -157,20 +159,14 @@ class JaxProblem(Problem):
         InputError
             If JAX has no right second derivative of this loss; the reason is named.
         """
-        checked = self._checked
-        if checked.hessian_way is None:
-            raise checks.InputError(
-                f"second derivatives of this loss do not exist: {checked.reason}; expected a loss "
-                "that JAX differentiates twice; first-order quantities, losses, gradient and noise "
-                "are there"
-            )
+        way = self._checked.require_second_order()
         theta = self.check_theta(theta)
         vectors, columns = problem_checks.checked_vectors(vectors, self.num_parameters)
         columns = columns.astype(self.dtype)
         made = np.zeros(columns.shape)
         for start, stop, width in _jax_products.blocks(columns.shape[1]):
             block = _jax_products.padded(columns, start, stop, width)
-            for _, part in self._passes(checked.hessian_way, theta, block):
+            for _, part in self._passes(way, theta, block):
                 made[:, start:stop] += np.asarray(part)[:, : stop - start]
         made = (made / self.num_examples).astype(self.dtype)
         return problem_checks.finite("a Hessian product", made).reshape(vectors.shape)
@@ -183,24 +179,11 @@ class JaxProblem(Problem):
         return self._on(data, self.dtype)
 
     def check(self, theta, rng):
-        """Compare all derivatives with finite differences, in double precision.
-
-        Parameters
-        ----------
-        theta : array_like, shape (D,)
-            Point in parameter space.
-        rng : numpy.random.Generator
-            Draws the directions.
-
-        Returns
-        -------
-        problems.derivative_check.DerivativeReport
-        """
+        """Compare all derivatives with finite differences, in double precision; see `Problem`."""
         if self.dtype == np.float64:
             return super().check(theta, rng)
-        host = jax.tree_util.tree_map(np.asarray, self._data)
         with precision(np.float64):
-            data = _jax_data.placed(host, np.float64)
+            data = _jax_data.placed(jax.tree_util.tree_map(np.asarray, self._data), np.float64)
         return self._on(data, np.float64).check(theta, rng)
 
     # ---- of JAX alone
@@ -231,14 +214,13 @@ class JaxProblem(Problem):
 
     def params_of(self, theta):
         """Return the pytree of a theta, shape (D,), in the precision of the problem."""
+        theta = self.check_theta(theta).astype(self.dtype)
         with precision(self.dtype):
-            return self._parameters.tree(jax.numpy.asarray(self.check_theta(theta), self.dtype))
+            return self._parameters.tree(jax.numpy.array(theta))
 
     def __repr__(self):
-        losses = self._checked.products.losses_of_batch
-        kind = {"none": "one for each example", "sum": "a sum, divided by N"}.get(
-            losses.reduction, f"a {losses.reduction}"
-        )
+        kinds = {"none": "one for each example", "sum": "a sum, divided by N", "mean": "a mean"}
+        kind = kinds[self._checked.products.losses_of_batch.reduction]
         second = "" if self._checked.hessian_way else ", first order only"
         return (
             f"<JaxProblem: N = {self.num_examples}, D = {self.num_parameters}, {self.dtype} on "
