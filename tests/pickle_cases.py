@@ -12,7 +12,16 @@ from typing import NamedTuple
 import numpy as np
 import pickle_cases_quantities
 
-from aniso import closed_forms, datasets, descent, escape, langevin, networks, threads
+from aniso import (
+    closed_forms,
+    datasets,
+    descent,
+    escape,
+    frameworks,
+    langevin,
+    networks,
+    threads,
+)
 from aniso.arrays import places
 from aniso.datasets import sets
 from aniso.descent import batches, run_state, schedules
@@ -580,6 +589,9 @@ CASES = {
     "dataset": Case(lambda: datasets.fashion_mnist(), lambda d: d.train_labels),
     "official files": Case(lambda: sets.FASHION_MNIST, text),
     # propositions
+    "drawn geometry": Case(
+        lambda: frameworks.from_draws(iter(np.eye(3)), 3), lambda at: at.noise @ np.arange(3.0)
+    ),
     "task result": Case(lambda: report.TaskResult("g", "n", (a_check(),), 0.5), text),
     "settings of propositions": Case(lambda: proposition_settings.Settings("quick", 0), text),
     "task": Case(lambda: proposition_settings.Task("name", bowl), lambda task: task.name),
@@ -630,8 +642,32 @@ def torch_gradients():
     return made.example_gradients(np.ones(3))
 
 
+def tensor_operator():
+    import torch
+
+    from aniso import frameworks
+
+    operator = torch_operators.Applied(torch.eye(2, dtype=torch.float64))
+    return frameworks.from_matrices(operator, per_example_gradients=np.eye(2))
+
+
+def jax_gradients():
+    import jax_cases
+
+    from aniso import frameworks
+
+    with jax_cases.double():
+        made = frameworks.from_jax(jax_cases.line, jax_cases.LINE, (VECTOR, VECTOR))
+    return made.example_gradients(np.ones(2))
+
+
+if importlib.util.find_spec("jax"):
+    CASES["gradients of a JAX problem"] = Case(jax_gradients, mean_and_norms)
 if importlib.util.find_spec("torch"):
+    import torch_operators
+
     CASES["gradients of a PyTorch problem"] = Case(torch_gradients, mean_and_norms)
+    CASES["operator of tensors"] = Case(tensor_operator, lambda at: at.hessian @ VECTOR[:2])
 
 
 def layer_classes(base=None):

@@ -10,7 +10,7 @@ import seeds
 from scipy.sparse.linalg import LinearOperator, aslinearoperator
 
 import aniso
-from aniso import checks, escape, networks
+from aniso import checks, escape, frameworks, matrices, networks
 from aniso.closed_forms import batch_sharpness, chain, diffusion, heavy_ball, non_equilibrium
 from aniso.closed_forms import underdamped as closed_underdamped
 from aniso.escape import (
@@ -21,6 +21,7 @@ from aniso.escape import (
     simulation,
     two_basin_exit,
 )
+from aniso.frameworks import given_matrices
 from aniso.langevin import (
     drifts,
     linear_chain,
@@ -74,6 +75,13 @@ def simulated(covariance):
         HESSIAN, covariance, [0.5, 1.0], step_size=0.5, num_paths=64, seed=1
     )
     return curve.values
+
+
+def given_alignment(covariance):
+    known = matrices.convention_of(covariance) is not None
+    convention = None if known else matrices.Convention(4)
+    at = frameworks.from_matrices(HESSIAN, covariance=covariance, convention=convention)
+    return at.by_block().alignment
 
 
 def chain_moments(covariance):
@@ -274,6 +282,7 @@ FUNCTIONS = {
         lambda c: kramers.eyring_kramers_time(np.eye(2), np.diag([-1.0, 1.0]), 2.0, c).value,
         "diffusion",
     ),
+    given_matrices.from_matrices: (given_alignment, None),
     minimum_action.minimise_action: (action, "diffusion"),
     minimum_action.exit_over_boundary: (action_over_boundary, "diffusion"),
     two_basin_exit.exit_from_sharp_basin: (sharp_basin, "diffusion"),

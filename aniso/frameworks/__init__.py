@@ -1,19 +1,33 @@
 """Problems of other frameworks: PyTorch models, JAX functions, drawn gradients, given matrices.
 
-Each function returns a :class:`aniso.problems.Problem`, so that every quantity of aniso is there
-for a model of one's own.
+Two functions return a :class:`aniso.problems.Problem`, so that every quantity of aniso is there
+for a model of one's own. Two return the geometry at a fixed theta, with the members of a
+:class:`aniso.problems.LocalGeometry` that were given.
 
-====================  =============================================================
-:func:`from_torch`    a PyTorch module, a loss and data
-====================  =============================================================
+=====================  =============================================================
+:func:`from_torch`     a PyTorch module, a loss and data: a problem
+:func:`from_jax`       a JAX function, a pytree of parameters and data: a problem
+:func:`from_draws`     gradients that your own training step draws: a geometry
+:func:`from_matrices`  matrices and operators of another program: a geometry
+=====================  =============================================================
 """
 
 import lazy_loader
 
 __getattr__, __dir__, __all__ = lazy_loader.attach(
     __name__,
-    submodules=["torch_problem"],
+    submodules=[
+        "drawn_gradients",
+        "given_matrices",
+        "jax_problem",
+        "matrix_geometry",
+        "torch_problem",
+    ],
     submod_attrs={
+        "drawn_gradients": ["DrawnGeometry", "from_draws"],
+        "given_matrices": ["from_matrices"],
+        "jax_problem": ["JaxProblem", "from_jax"],
+        "matrix_geometry": ["MatrixGeometry"],
         "torch_problem": ["TorchProblem", "from_torch"],
     },
 )
