@@ -64,6 +64,16 @@ class Diagnosis(Mapping):
     def __len__(self):
         return len(self.readings)
 
+    def __repr__(self):
+        from aniso.diagnostics import table
+
+        return table.as_text(self)
+
+    def _repr_html_(self):
+        from aniso.diagnostics import page
+
+        return page.as_table(self)
+
     def scalars(self, prefix=""):
         """Readings and their standard errors as flat floats, for a logger.
 
@@ -100,6 +110,42 @@ class Diagnosis(Mapping):
     def to_json(self):
         """Return the diagnosis as JSON text."""
         return json.dumps(self.to_dict(), indent=1, allow_nan=False, ensure_ascii=False)
+
+    def to_dataframe(self):
+        """Return one row for each reading, see :func:`aniso.diagnostics.frames.as_dataframe`."""
+        from aniso.diagnostics import frames
+
+        return frames.as_dataframe(self)
+
+    def to_xarray(self):
+        """Return a data set of the readings, see :func:`aniso.diagnostics.frames.as_dataset`."""
+        from aniso.diagnostics import frames
+
+        return frames.as_dataset(self)
+
+    def plot(self, axes=None):
+        """Draw the readings, see :func:`aniso.diagnostics.plots.plot_readings`."""
+        from aniso.diagnostics import plots
+
+        return plots.plot_readings(self, axes)
+
+    def plot_spectrum(self, axes=None):
+        """Draw the eigenvalues, see :func:`aniso.diagnostics.plots.plot_spectrum`."""
+        from aniso.diagnostics import plots
+
+        return plots.plot_spectrum(self, axes)
+
+    def plot_blocks(self, axes=None):
+        """Draw ratio and share by block, see :func:`aniso.diagnostics.plots.plot_blocks`."""
+        from aniso.diagnostics import plots
+
+        return plots.plot_blocks(self, axes)
+
+    def to_html(self, file):
+        """Write one page for a browser, see :func:`aniso.diagnostics.page.write_page`."""
+        from aniso.diagnostics import page
+
+        return page.write_page(self, file)
 
     @classmethod
     def from_json(cls, text):
