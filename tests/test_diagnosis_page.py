@@ -11,7 +11,7 @@ from aniso.diagnostics import Diagnosis, Reading, page
 VOID = {"meta", "br", "img", "link"}
 # "use" shows a mark of the same drawing, and takes nothing but "#name"
 ELEMENTS = """
-    html head meta title style body header main section footer h1 h2 h3 p small sup span div
+    html head meta title style body header main section footer h1 h2 h3 p small sub sup span div
     table thead tbody tr th td dl dt dd figure figcaption svg g defs path use clippath rect
 """
 ADDRESSES = {"href", "xlink:href", "src", "srcset", "action", "data", "poster"}
@@ -23,12 +23,14 @@ class Page(html.parser.HTMLParser):
     def __init__(self, text):
         super().__init__()
         self.open, self.faults, self.texts, self.tags = [], [], [], []
+        self.glued = False  # a raised or lowered text belongs to the one before
         self.feed(text)
         self.close()
         self.faults += [f"<{tag}> is not closed" for tag in self.open]
 
     def handle_starttag(self, tag, attributes):
         self.tags.append(tag)
+        self.glued = tag in ("sub", "sup")
         if tag not in ELEMENTS.split():
             self.faults.append(f"<{tag}> is no part of the page")
         for name, value in attributes:
@@ -46,11 +48,15 @@ class Page(html.parser.HTMLParser):
         self.open.remove(tag)
 
     def handle_endtag(self, tag):
+        self.glued = tag in ("sub", "sup")
         if not self.open or self.open.pop() != tag:
             self.faults.append(f"</{tag}> closes nothing")
 
     def handle_data(self, text):
-        self.texts.append(text)
+        if self.glued and self.texts:
+            self.texts[-1] += text
+        else:
+            self.texts.append(text)
 
     def words(self):
         return " ".join(" ".join(self.texts).split())
@@ -101,7 +107,8 @@ def test_the_page_tells_everything(texts):
     words = found.words()
     for name, reading in diagnosis.items():
         assert name.replace("_", " ") in words
-        for told in (reading.formula, reading.sentence, reading.source, *reading.assumptions):
+        assert reading.formula.replace("_", "") in words
+        for told in (reading.sentence, reading.source, *reading.assumptions):
             assert " ".join(told.split()) in words
     assert "6.44 ± 0.19" in words
     assert "from random subset of the examples" in words
@@ -116,6 +123,20 @@ def test_the_page_tells_everything(texts):
     # both causes of the error of the alignment, with their sizes
     sizes = diagnosis["alignment"].errors
     assert f"{sizes['probes']:.2g} from random probes" in words
+
+
+def test_formulas_numbers_and_settings_are_set_in_type():
+    reading = Reading("a_b", -1.5e-9, {"probes": 2e-10}, "|P_k g_B|² <&> H^{-1/2} {x_")
+    blocks = {"first": {"size": 3, "share": 0.25, "share error": 0.01}, "rest": {"share": 0.75}}
+    settings = {"optimizer": {"momentum": 0.9, "nesterov": False}, "quantities": ["loss", "a_b"]}
+    text = page.as_page(Diagnosis({"a_b": reading}, blocks=blocks, settings=settings))
+    assert "|P<sub>k</sub> g<sub>B</sub>|² &lt;&amp;&gt; H<sup>-1/2</sup> {x_<" in text
+    assert "(−1.50 ± 0.20)×10<sup>−9</sup>" in text
+    words = Page(text).words()
+    assert Page(text).faults == []
+    assert "optimizer momentum 0.9, nesterov no" in words
+    assert "quantities loss, a_b" in words
+    assert "Block size share first 3 0.250 ± 0.010 rest – 0.75" in words
 
 
 def test_what_is_absent_leaves_no_heading(texts):

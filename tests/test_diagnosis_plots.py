@@ -105,7 +105,7 @@ def test_a_threshold_far_away_is_named_and_does_not_press_the_spectrum():
 
 def test_blocks_show_ratio_and_share_with_their_errors():
     blocks = {
-        "first": {"ratio": 4.0, "ratio_error": 1.0, "share": 0.5},
+        "first": {"ratio": 4.0, "ratio error": 1.0, "share": 0.5},
         "between blocks": {"share": -0.25},
     }
     axes = plots.plot_blocks(Diagnosis({}, blocks=blocks), Figure())

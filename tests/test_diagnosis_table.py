@@ -26,6 +26,7 @@ from aniso.diagnostics._rounding import rounded
         (1.7e308, 1.7e308, "(1.7 ± 1.7)×10³⁰⁸"),
         (1584.96, 1e-9, "1584.96 ± 1×10⁻⁹"),
         (1.048857467e-4, 3.04e-10, "0.00010488575 ± 3×10⁻¹⁰"),
+        (1.2345678e19, 1.3e13, "1.2345678×10¹⁹ ± 1.3×10¹³"),
         (-0.0, 0.0, "0"),
         (2.0, math.inf, "2 ± ∞"),
         (2.0, math.nan, "2 ± unknown"),
@@ -75,6 +76,19 @@ def test_the_table_has_every_reading_and_every_reason():
     for name, reason in diagnosis.refused.items():
         assert f"{name}: {reason}" in told
     assert "N = 400, D = 499, batches of 10 without replacement, η = 0.5" in told
+
+
+def test_sentences_stay_as_long_as_there_is_room():
+    words = "Noise and gradient are equally large at a batch of many examples, and so on."
+    shown = {}
+    for count in (8, 19, 30):
+        each = {f"q{i}": Reading(f"q{i}", 2.5, {"probes": 0.5}, "Tr H", sentence=words) for i in
+                range(count)}  # fmt: skip
+        lines = lines_of(Diagnosis(each))
+        assert sum("2.50 ± 0.50" in line for line in lines) == count
+        assert sum("Tr H" in line for line in lines) == count
+        shown[count] = " ".join(" ".join(lines).split()).count("Noise and gradient")
+    assert shown == {8: 8, 19: 19, 30: 0}
 
 
 @pytest.mark.parametrize(

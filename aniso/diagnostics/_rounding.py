@@ -3,7 +3,7 @@
 import math
 from decimal import Decimal
 
-_MOST_DECIMALS, _MOST_DIGITS = 8, 12
+_MOST_DECIMALS, _MOST_DIGITS = 6, 12
 _SUPERSCRIPTS = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
 _NOT_FINITE = {"nan": "undefined", "inf": "∞", "-inf": "-∞"}
 
@@ -33,28 +33,30 @@ def rounded(value, error=0.0):
     largest = max(abs(value), error if math.isfinite(error) else 0.0)
     power = _power(float(f"{largest:.5e}"))
     if -5 < power < 6:
-        return _pair(value, error)
-    # 10**-power may overflow as a float
-    text = _pair(*(float(Decimal(part).scaleb(-power)) for part in (value, error)))
-    if error:
-        text = f"({text})"
-    return f"{text}×10{str(power).translate(_SUPERSCRIPTS)}"
+        power = 0
+    scaled = _scaled(value, power)
+    if error == 0:
+        return _times(f"{scaled:.6g}", power)
+    if not math.isfinite(error):
+        return f"{_times(f'{scaled:.6g}', power)} ± {'∞' if error > 0 else 'unknown'}"
+    shown = float(f"{_scaled(error, power):.1e}")  # first, since 0.0996 becomes 0.10
+    decimals = 1 - _power(shown)
+    if decimals > _MOST_DECIMALS:
+        digits = min(max(_power(abs(scaled)) + decimals + 1, 1), _MOST_DIGITS)
+        return f"{_times(f'{scaled:.{digits}g}', power)} ± {rounded(float(f'{error:.1e}'))}"
+    places = max(decimals, 0)
+    pair = f"{round(scaled, decimals) + 0.0:.{places}f} ± {shown:.{places}f}"
+    return _times(f"({pair})" if power else pair, power)
 
 
 def _power(size):
     return math.floor(math.log10(size)) if size > 0 else 0
 
 
-def _pair(value, error):
-    value += 0.0  # no -0
-    if error == 0:
-        return f"{value:.6g}"
-    if not math.isfinite(error):
-        return f"{value:.6g} ± {'∞' if error > 0 else 'unknown'}"
-    error = float(f"{error:.1e}")  # first, since 0.0996 becomes 0.10
-    decimals = 1 - _power(error)
-    if decimals > _MOST_DECIMALS:
-        digits = _power(abs(value)) + decimals + 1
-        return f"{value:.{min(max(digits, 1), _MOST_DIGITS)}g} ± {rounded(error)}"
-    shown = max(decimals, 0)
-    return f"{round(value, decimals) + 0.0:.{shown}f} ± {error:.{shown}f}"
+def _scaled(value, power):
+    # a power of ten may overflow as a float; adding 0 leaves no -0
+    return float(Decimal(value).scaleb(-power)) + 0.0
+
+
+def _times(text, power):
+    return f"{text}×10{str(power).translate(_SUPERSCRIPTS)}" if power else text

@@ -1,7 +1,7 @@
 """A diagnosis as a page for a browser and as a table for a notebook, all texts escaped."""
 
 import functools
-import json
+import html
 import re
 from collections.abc import Mapping
 
@@ -16,6 +16,7 @@ from aniso.diagnostics.table import headline
 from aniso.runs import files
 
 _PLAIN = str.maketrans("-⁻⁰¹²³⁴⁵⁶⁷⁸⁹", "−−0123456789")
+_ERROR = " error"
 _CAPTIONS = {
     plots.plot_readings: "Readings with bars of one standard error, which may be shorter than "
     "the mark. Hollow marks are negative numbers at their absolute values.",
@@ -82,7 +83,7 @@ def as_page(diagnosis):
         causes=CAUSES,
         figures=list(_figures(diagnosis)),
         blocks=diagnosis.blocks,
-        columns=list(dict.fromkeys(name for row in diagnosis.blocks.values() for name in row)),
+        columns=_columns(diagnosis.blocks),
         refused=diagnosis.refused,
         sheets={title: sheet for title, sheet in sheets.items() if sheet},
         version=aniso.__version__,
@@ -138,8 +139,9 @@ def _environment():
     )
     environment.filters |= {
         "number": lambda reading: _typeset(rounded(reading.value, reading.standard_error)),
-        "plain": lambda value: _typeset(rounded(float(f"{value:.4g}"))),
+        "cell": _cell,
         "error": lambda size: _typeset(rounded(float(f"{size:.1e}"))),
+        "formula": _formula,
         "words": lambda name: name.replace("_", " "),
         "symbols": lambda name: name.replace("Sigma", "Σ"),
         "entry": _entry,
@@ -153,12 +155,36 @@ def _typeset(text):
     return raised.translate(_PLAIN)
 
 
+def _formula(text):
+    """Return a formula as markup, with its ``_i`` and ``^{-1/2}`` lowered and raised."""
+    marked = re.sub("_([A-Za-z0-9]+)", r"<sub>\1</sub>", html.escape(text))
+    return re.sub(r"\^\{([^{}<>]*)\}", r"<sup>\1</sup>", marked)
+
+
+def _columns(blocks):
+    """Return the columns of the blocks; errors stand beside their numbers."""
+    names = dict.fromkeys(name for block in blocks.values() for name in block)
+    errors = {name + _ERROR for name in names}
+    return [name for name in names if name not in errors]
+
+
+def _cell(block, column):
+    """Return a number of a block with its error, four digits where it has none."""
+    if column not in block:
+        return "–"
+    error = block.get(column + _ERROR, 0.0)
+    value = block[column]
+    return _typeset(rounded(value, error) if error else rounded(float(f"{value:.4g}")))
+
+
 def _entry(value):
     """Return a setting in words."""
     if value is None:
         return "none"
     if isinstance(value, bool):
         return "yes" if value else "no"
-    if isinstance(value, (Mapping, list, tuple)):
-        return json.dumps(value, ensure_ascii=False, default=str)
+    if isinstance(value, Mapping):
+        return ", ".join(f"{name} {_entry(part)}" for name, part in value.items())
+    if isinstance(value, (list, tuple)):
+        return ", ".join(_entry(part) for part in value)
     return str(value)

@@ -21,13 +21,15 @@ from aniso.diagnostics._marks import (
 )
 
 _MOST_BLOCKS = 30
+_RATIOS = {"ratio", "share", "coefficient", "signal", "blocks", "density"}
+"""Words in names of numbers that have no unit."""
 
 
 def plot_readings(diagnosis, axes=None):
     """Draw the readings with bars of one standard error, on a logarithmic axis.
 
-    Ratios stand below the other quantities. A hollow mark is a negative number, drawn at its
-    absolute value. Zeros and numbers that are not finite are written instead.
+    Ratios and shares stand below the other quantities. A hollow mark is a negative number, drawn at
+    its absolute value. Zeros and numbers that are not finite are written instead.
 
     Parameters
     ----------
@@ -64,7 +66,7 @@ def plot_readings(diagnosis, axes=None):
         if gap:
             axes.axhline(len(others), color=RULE, lw=0.7)
         axes.set_xlabel("value ± standard error")
-        kinds = ((BLUE, "o", "quantity", others), (RED, "D", "ratio", ratios))
+        kinds = ((BLUE, "o", "quantity", others), (RED, "D", "ratio or share", ratios))
         handles = [mark(colour, marker, label) for colour, marker, label, some in kinds if some]
         add_legend(axes, handles, any(reading.value < 0 for reading in diagnosis.values()))
     return axes
@@ -136,7 +138,7 @@ def plot_blocks(diagnosis, axes=None):
     Parameters
     ----------
     diagnosis : Diagnosis
-        Its blocks have the columns "ratio" and "share", with "ratio_error" and "share_error" where
+        Its blocks have the columns "ratio" and "share", with "ratio error" and "share error" where
         there are errors. Of more than 30 blocks those of the largest shares are drawn.
     axes : matplotlib.axes.Axes or Figure, optional
         Where to draw. An empty figure gets axes and a fitting size; so does a new one of pyplot if
@@ -160,7 +162,7 @@ def plot_blocks(diagnosis, axes=None):
     with rc_context(STYLE):
         axes = axes_of(axes, 0.34 * len(chosen))
         numbers = [
-            (columns[name], columns.get(f"{name}_error", 0.0), row + offset, colour, marker)
+            (columns[name], columns.get(f"{name} error", 0.0), row + offset, colour, marker)
             for row, columns in enumerate(chosen.values())
             for name, marker, colour, offset in series
             if name in columns
@@ -183,8 +185,15 @@ def plot_blocks(diagnosis, axes=None):
 
 
 def is_ratio(reading):
-    """Return whether a reading is a quotient, by its formula."""
-    return " / " in reading.formula
+    """Return whether a reading has no unit, by the words of its name.
+
+    Examples
+    --------
+    >>> from aniso.diagnostics import Reading
+    >>> is_ratio(Reading("trace_ratio", 2.0)), is_ratio(Reading("hessian_trace", 2.0))
+    (True, False)
+    """
+    return not _RATIOS.isdisjoint(reading.name.split("_"))
 
 
 def density_details(diagnosis):

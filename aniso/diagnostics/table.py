@@ -14,7 +14,7 @@ COLUMNS, LINES = 100, 45
 _LONGEST = 240  # characters of a cell
 _FEW_REFUSED = 10  # lines that refused quantities keep where there is no room
 _FRAME = 7  # lines of the headline, the head of the table and the titles
-_NARROW = {"quantity": 26, "value": 26, "formula": 22}  # most columns of each
+_NAME, _VALUE, _FORMULA = 26, 26, 22  # most columns of each
 
 
 def as_text(diagnosis):
@@ -27,20 +27,20 @@ def as_text(diagnosis):
     Returns
     -------
     str
-        Where it would be longer than a screen, sentences are cut first, then rows are left out;
-        their number is stated.
+        Where it would be longer than a screen, formulas move below the names. Then sentences are
+        cut, and then left out. At last rows are left out, and their number is stated.
     """
     head = _cut(f"<Diagnosis: {headline(diagnosis)}>", 2 * COLUMNS)
     readings, refused = list(diagnosis.values()), list(diagnosis.refused.items())
-    for wrapped in (True, False):
-        lines = _rendered([head, *_parts(readings, refused, wrapped)])
+    for layout, wrapped in ((_wide, True), (_stacked, True), (_cut_short, False), (_bare, False)):
+        lines = _rendered([head, *_parts(layout, readings, refused, wrapped)])
         if len(lines) <= LINES:
             return "\n".join(lines)
     refused = refused[: max(_FEW_REFUSED, LINES - _FRAME - len(readings))]
     kept = len(readings)
     while True:
         left_out = _left_out(len(readings) - kept, len(diagnosis.refused) - len(refused))
-        lines = _rendered([head, *_parts(readings[:kept], refused, False), left_out])
+        lines = _rendered([head, *_parts(_bare, readings[:kept], refused, False), left_out])
         if len(lines) <= LINES or kept < 2:
             return "\n".join(lines)
         kept = max(1, kept - (len(lines) - LINES))
@@ -101,41 +101,75 @@ def duration(seconds):
     return f"{minutes} min {rest} s" if minutes < 60 else f"{minutes // 60} h {minutes % 60} min"
 
 
-def _parts(readings, refused, wrapped):
+def _parts(layout, readings, refused, wrapped):
     """Return what is printed below the headline."""
     if readings:
-        table = Table(box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False, show_edge=False)
-        rows = [_cells(reading) for reading in readings]
-        # the narrow columns take what they need up to a limit, the sentences have the rest
-        for number, (title, widest) in enumerate(_NARROW.items()):
-            width = max(len(title), *(row[number].cell_len for row in rows))
-            width = min(width, widest)
-            table.add_column(title, min_width=width, max_width=width, no_wrap=True)
-        table.add_column("meaning", no_wrap=not wrapped, overflow=_overflow(wrapped))
-        for row in rows:
-            table.add_row(*row)
-        yield table
+        yield layout(readings)
     if refused:
+        overflow = "fold" if wrapped else "ellipsis"
         yield Text("refused" if not readings else "\nrefused")
         for name, reason in refused:
             line = _cut(f"{name}: {reason}")
-            line.no_wrap, line.overflow = not wrapped, _overflow(wrapped)
+            line.no_wrap, line.overflow = not wrapped, overflow
             yield Padding(line, (0, 0, 0, 2))
 
 
-def _cells(reading):
-    value = rounded(reading.value, reading.standard_error)
-    return [_cut(cell) for cell in (reading.name, value, reading.formula, reading.sentence)]
+def _wide(readings):
+    """Four columns; sentences take as many lines as they need."""
+    rows = [(*_numbers(each), _cut(each.formula), _cut(each.sentence)) for each in readings]
+    limits = {"quantity": _NAME, "value": _VALUE, "formula": _FORMULA}
+    return _table(rows, limits, "meaning")
 
 
-def _overflow(wrapped):
-    return "fold" if wrapped else "ellipsis"
+def _stacked(readings, longest=_LONGEST):
+    """Three columns, with the formula below the name."""
+    rows = []
+    for each in readings:
+        name, value = _numbers(each)
+        for line in (name, formula := _cut(f"  {each.formula}")):
+            line.truncate(_NAME, overflow="ellipsis")
+        rows.append((Text("\n").join([name, formula]), value, _cut(each.sentence, longest)))
+    return _table(rows, {"quantity": _NAME, "value": _VALUE}, "meaning")
+
+
+def _cut_short(readings):
+    """As :func:`_stacked`, with sentences that as a rule take two lines."""
+    widest = max(_numbers(each)[1].cell_len for each in readings)
+    return _stacked(readings, 2 * (COLUMNS - _NAME - min(widest, _VALUE) - 2) - 12)
+
+
+def _bare(readings):
+    """Three columns without sentences, a line for each reading."""
+    rows = [(*_numbers(each), _cut(each.formula)) for each in readings]
+    return _table(rows, {"quantity": _NAME, "value": _VALUE}, "formula", no_wrap=True)
+
+
+def _numbers(reading):
+    return _cut(reading.name), _cut(rounded(reading.value, reading.standard_error))
+
+
+def _table(rows, limits, last, *, no_wrap=False):
+    """Return a table whose first columns are as wide as they need up to a limit."""
+    table = Table(box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False, show_edge=False)
+    for number, (title, limit) in enumerate(limits.items()):
+        lines = [line.cell_len for row in rows for line in row[number].split()]
+        width = min(max(len(title), *lines), limit)
+        table.add_column(title, min_width=width, max_width=width, no_wrap=True)
+    table.add_column(last, no_wrap=no_wrap, overflow="ellipsis" if no_wrap else "fold")
+    for row in rows:
+        table.add_row(*row)
+    return table
 
 
 def _cut(text, longest=_LONGEST):
     """Return a text without line breaks and control characters, shortened."""
     plain = "".join(letter if letter.isprintable() else " " for letter in text)
-    return Text(plain if len(plain) <= longest else f"{plain[: longest - 1]}…")
+    if len(plain) > longest:
+        plain = plain[: longest - 1]
+        space = plain.rfind(" ")
+        # after a whole word, if there is one nearby
+        plain = f"{plain[:space]} …" if space > 0.7 * longest else f"{plain}…"
+    return Text(plain)
 
 
 def _left_out(readings, refused):
