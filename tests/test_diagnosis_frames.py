@@ -1,5 +1,6 @@
-"""A diagnosis as tables of pandas and xarray, and the remedy where they are absent."""
+"""A diagnosis as text and as tables of pandas and xarray, with the remedy without them."""
 
+import copy
 import json
 import math
 import sys
@@ -19,6 +20,16 @@ def test_an_absent_package_is_named_with_its_remedy(method, package, monkeypatch
     with pytest.raises(ModuleNotFoundError, match=r"pip install 'aniso\[tables\]'") as caught:
         getattr(diagnosis_cases.bare(), method)()
     assert f"{method} needs {package}" in str(caught.value)
+
+
+def test_texts_and_copies_keep_every_number():
+    for diagnosis in (diagnosis_cases.realistic(), diagnosis_cases.bare()):
+        assert Diagnosis.from_json(diagnosis.to_json()) == diagnosis
+        assert copy.deepcopy(diagnosis) == diagnosis
+    strange = Diagnosis.from_json(diagnosis_cases.hostile().to_json())
+    assert math.isnan(strange.blocks["empty"]["share"])
+    assert strange["endless"].value == -math.inf
+    assert strange.settings == diagnosis_cases.hostile().settings
 
 
 def test_the_data_frame_has_a_row_for_each_reading_and_each_refusal():

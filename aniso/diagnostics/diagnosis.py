@@ -6,10 +6,11 @@ from dataclasses import dataclass, field
 from types import MappingProxyType
 
 from aniso import checks
-from aniso.diagnostics.reading import Reading
+from aniso.diagnostics.reading import Reading, plain, read
 
 SCHEMA_NAME = "aniso.diagnosis"
 SCHEMA_VERSION = 1
+_MAPPINGS = ("readings", "refused", "blocks", "settings", "problem", "environment")
 
 
 @dataclass(frozen=True, repr=False)
@@ -50,8 +51,12 @@ class Diagnosis(Mapping):
     seconds: float = 0.0
 
     def __post_init__(self):
-        for name in ("readings", "refused", "blocks", "settings", "problem", "environment"):
+        for name in _MAPPINGS:
             object.__setattr__(self, name, MappingProxyType(dict(getattr(self, name))))
+
+    def __reduce__(self):
+        # views of mappings can't be pickled
+        return type(self), (*(dict(getattr(self, name)) for name in _MAPPINGS), self.seconds)
 
     def __getitem__(self, name):
         if name in self.refused:
@@ -94,16 +99,16 @@ class Diagnosis(Mapping):
         return made
 
     def to_dict(self):
-        """Return the diagnosis as JSON-ready data."""
+        """Return the diagnosis as JSON-ready data, where NaN and infinities are marked."""
         return {
             "schema": SCHEMA_NAME,
             "schema_version": SCHEMA_VERSION,
             "readings": [reading.as_dict() for reading in self.values()],
             "refused": dict(self.refused),
-            "blocks": {name: dict(columns) for name, columns in self.blocks.items()},
-            "settings": dict(self.settings),
-            "problem": dict(self.problem),
-            "environment": dict(self.environment),
+            "blocks": plain({name: dict(columns) for name, columns in self.blocks.items()}),
+            "settings": plain(dict(self.settings)),
+            "problem": plain(dict(self.problem)),
+            "environment": plain(dict(self.environment)),
             "seconds": self.seconds,
         }
 
@@ -170,7 +175,5 @@ class Diagnosis(Mapping):
                 f"{SCHEMA_NAME!r} version {SCHEMA_VERSION}"
             )
         readings = [Reading.from_dict(part) for part in data["readings"]]
-        rest = ("refused", "blocks", "settings", "problem", "environment", "seconds")
-        return cls(
-            {reading.name: reading for reading in readings}, **{name: data[name] for name in rest}
-        )
+        rest = {name: read(data[name]) for name in (*_MAPPINGS[1:], "seconds")}
+        return cls({reading.name: reading for reading in readings}, **rest)
