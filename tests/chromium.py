@@ -10,7 +10,7 @@ import sys
 import threading
 
 NAMES = ("chromium", "chromium-browser", "google-chrome")
-SECONDS = 60
+SECONDS = 300
 FLAGS = [
     "--headless=new",
     "--no-sandbox",  # which root has not
