@@ -3,6 +3,7 @@
 import numpy as np
 
 from aniso import descent, matrices, problems
+from aniso.diagnostics import Diagnosis, Reading
 
 ROWS = np.array([[1.0, 0.0], [3.0, 1.0], [2.0, -1.0], [4.0, 1.5]]) + 9.0
 HESSIAN = np.array([[2.0, 0.5], [0.5, 1.0]])
@@ -45,6 +46,11 @@ QUANTITIES = {
         ),
         lambda made: made.sharpness,
     ),
+    "diagnosis": (
+        lambda: Diagnosis({"loss": Reading("loss", 2.0)}, {"rank": "absent"}, seconds=1.5),
+        lambda made: [made["loss"].value, len(made.refused), made.seconds],
+    ),
+    "reading": (lambda: Reading("loss", 2.0, {"probes": 0.5}), lambda made: made.standard_error),
     "stationarity test": (
         lambda: descent.stationarity_test(np.tile([0.9, 1.1], 100), np.full(200, 20.0), 0.1),
         lambda made: made.high,

@@ -29,9 +29,17 @@ FOLDERS = """
 # Packages that only the named modules import.
 CONFINED = {
     "jax": ["frameworks.*"],
+    "jinja2": ["diagnostics.page"],
     "torch": ["frameworks.*"],
-    "matplotlib": ["propositions.plots"],
+    "matplotlib": [
+        "diagnostics._marks",
+        "diagnostics._svg",
+        "diagnostics.plots",
+        "propositions.plots",
+    ],
     "numba": ["arrays.kernel_cache", "langevin.*", "networks.fast.pooled_kernel"],
+    "pandas": ["diagnostics.frames"],
+    "xarray": ["diagnostics.frames"],
 }
 FORBIDDEN_NAMES = {"utils", "helpers", "misc", "common"}
 
@@ -191,7 +199,8 @@ def test_what_is_imported_is_declared(modules):
         requirement.split(">")[0].strip().replace("-", "_")
         for requirement in project["dependencies"]
     }
-    optional = {"torch", "jax"}  # in the extra "test-all"; frameworks alone imports them
+    # in the extra "test-all"; frameworks and diagnostics.frames alone import them
+    optional = {"torch", "jax", "pandas", "xarray"}
     assert list(undeclared_packages(modules, declared | optional)) == []
     assert list(undeclared_packages(modules, declared - {"numpy"})) != []
 

@@ -4,7 +4,7 @@ import lazy_loader
 
 __getattr__, __dir__, __all__ = lazy_loader.attach(
     __name__,
-    submodules=["diagnosis", "reading"],
+    submodules=["diagnosis", "frames", "page", "plots", "reading", "table"],
     submod_attrs={
         "diagnosis": ["Diagnosis"],
         "reading": ["Reading"],

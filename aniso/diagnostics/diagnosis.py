@@ -6,10 +6,11 @@ from dataclasses import dataclass, field
 from types import MappingProxyType
 
 from aniso import checks
-from aniso.diagnostics.reading import Reading
+from aniso.diagnostics.reading import Reading, plain, read
 
 SCHEMA_NAME = "aniso.diagnosis"
 SCHEMA_VERSION = 1
+_MAPPINGS = ("readings", "refused", "blocks", "settings", "problem", "environment")
 
 
 @dataclass(frozen=True, repr=False)
@@ -50,8 +51,12 @@ class Diagnosis(Mapping):
     seconds: float = 0.0
 
     def __post_init__(self):
-        for name in ("readings", "refused", "blocks", "settings", "problem", "environment"):
+        for name in _MAPPINGS:
             object.__setattr__(self, name, MappingProxyType(dict(getattr(self, name))))
+
+    def __reduce__(self):
+        # views of mappings can't be pickled
+        return type(self), (*(dict(getattr(self, name)) for name in _MAPPINGS), self.seconds)
 
     def __getitem__(self, name):
         if name in self.refused:
@@ -63,6 +68,16 @@ class Diagnosis(Mapping):
 
     def __len__(self):
         return len(self.readings)
+
+    def __repr__(self):
+        from aniso.diagnostics import table
+
+        return table.as_text(self)
+
+    def _repr_html_(self):
+        from aniso.diagnostics import page
+
+        return page.as_table(self)
 
     def scalars(self, prefix=""):
         """Readings and their standard errors as flat floats, for a logger.
@@ -84,22 +99,58 @@ class Diagnosis(Mapping):
         return made
 
     def to_dict(self):
-        """Return the diagnosis as JSON-ready data."""
+        """Return the diagnosis as JSON-ready data, where NaN and infinities are marked."""
         return {
             "schema": SCHEMA_NAME,
             "schema_version": SCHEMA_VERSION,
             "readings": [reading.as_dict() for reading in self.values()],
             "refused": dict(self.refused),
-            "blocks": {name: dict(columns) for name, columns in self.blocks.items()},
-            "settings": dict(self.settings),
-            "problem": dict(self.problem),
-            "environment": dict(self.environment),
+            "blocks": plain({name: dict(columns) for name, columns in self.blocks.items()}),
+            "settings": plain(dict(self.settings)),
+            "problem": plain(dict(self.problem)),
+            "environment": plain(dict(self.environment)),
             "seconds": self.seconds,
         }
 
     def to_json(self):
         """Return the diagnosis as JSON text."""
         return json.dumps(self.to_dict(), indent=1, allow_nan=False, ensure_ascii=False)
+
+    def to_dataframe(self):
+        """Return one row for each reading, see :func:`aniso.diagnostics.frames.as_dataframe`."""
+        from aniso.diagnostics import frames
+
+        return frames.as_dataframe(self)
+
+    def to_xarray(self):
+        """Return a data set of the readings, see :func:`aniso.diagnostics.frames.as_dataset`."""
+        from aniso.diagnostics import frames
+
+        return frames.as_dataset(self)
+
+    def plot(self, axes=None):
+        """Draw the readings, see :func:`aniso.diagnostics.plots.plot_readings`."""
+        from aniso.diagnostics import plots
+
+        return plots.plot_readings(self, axes)
+
+    def plot_spectrum(self, axes=None):
+        """Draw the eigenvalues, see :func:`aniso.diagnostics.plots.plot_spectrum`."""
+        from aniso.diagnostics import plots
+
+        return plots.plot_spectrum(self, axes)
+
+    def plot_blocks(self, axes=None):
+        """Draw ratio and share by block, see :func:`aniso.diagnostics.plots.plot_blocks`."""
+        from aniso.diagnostics import plots
+
+        return plots.plot_blocks(self, axes)
+
+    def to_html(self, file):
+        """Write one page for a browser, see :func:`aniso.diagnostics.page.write_page`."""
+        from aniso.diagnostics import page
+
+        return page.write_page(self, file)
 
     @classmethod
     def from_json(cls, text):
@@ -124,7 +175,5 @@ class Diagnosis(Mapping):
                 f"{SCHEMA_NAME!r} version {SCHEMA_VERSION}"
             )
         readings = [Reading.from_dict(part) for part in data["readings"]]
-        rest = ("refused", "blocks", "settings", "problem", "environment", "seconds")
-        return cls(
-            {reading.name: reading for reading in readings}, **{name: data[name] for name in rest}
-        )
+        rest = {name: read(data[name]) for name in (*_MAPPINGS[1:], "seconds")}
+        return cls({reading.name: reading for reading in readings}, **rest)

@@ -67,12 +67,12 @@ class Reading:
 
     def as_dict(self):
         """Return the reading as JSON-ready data; numbers that JSON lacks are strings."""
-        return {name: _plain(value) for name, value in asdict(self).items()}
+        return {name: plain(value) for name, value in asdict(self).items()}
 
     @classmethod
     def from_dict(cls, data):
         """Return the reading of :meth:`as_dict`."""
-        return cls(**{name: _read(value) for name, value in data.items()})
+        return cls(**{name: read(value) for name, value in data.items()})
 
     def __float__(self):
         return self.value
@@ -96,21 +96,29 @@ CAUSES = {
 _NUMBERS = {"nan": math.nan, "inf": math.inf, "-inf": -math.inf}
 
 
-def _plain(value):
+def plain(value):
+    """Return data of dicts, lists and numbers as JSON takes it; NaN and infinities are marked.
+
+    Examples
+    --------
+    >>> plain({"a": (1.0, math.inf)}), read(plain({"a": (1.0, math.inf)}))
+    ({'a': [1.0, {'number': 'inf'}]}, {'a': [1.0, inf]})
+    """
     if isinstance(value, float) and not math.isfinite(value):
         return {"number": str(value)}
     if isinstance(value, dict):
-        return {str(name): _plain(part) for name, part in value.items()}
+        return {str(name): plain(part) for name, part in value.items()}
     if isinstance(value, (list, tuple)):
-        return [_plain(part) for part in value]
+        return [plain(part) for part in value]
     return value
 
 
-def _read(value):
+def read(value):
+    """Return the data that :func:`plain` was given, tuples as lists."""
     if isinstance(value, dict):
         if set(value) == {"number"}:
             return _NUMBERS[value["number"]]
-        return {name: _read(part) for name, part in value.items()}
+        return {name: read(part) for name, part in value.items()}
     if isinstance(value, list):
-        return [_read(part) for part in value]
+        return [read(part) for part in value]
     return value
