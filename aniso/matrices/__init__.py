@@ -22,8 +22,9 @@ traces with an error bar    `hutchinson`, `hutch_plus_plus`, `xtrace`, `alignmen
                             `alignment_by_examples`
 noise of equal trace        `isotropic_equivalent`, `diagonal_part`, `leading_part`,
                             `hessian_part`, `hessian_magnitude_part`, `optimal_noise`
+conventions                 `convention_of`, `minibatch_scale`, `dense_covariance`
 operators                   `SymmetricOperator`, `GradientCovariance`, `FactoredCovariance`,
-                            `DiagonalCovariance`
+                            `DiagonalCovariance`, `from_eigenpairs`, `unit_columns`
 Hessians of the examples    `example_curvatures`, `curvatures_from_factors`,
                             `curvatures_from_kernel`
 ==========================  ====================================================================
