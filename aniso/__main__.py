@@ -16,18 +16,20 @@ Packages, in the order of their imports
   aniso.runs           run directories, executors, interruptions
   aniso.datasets       FashionMNIST, CIFAR-10, SVHN
   aniso.matrices       Hessian and gradient covariance: alignment, spectra
-  aniso.closed_forms   moments and stability of SGD on a quadratic loss
+  aniso.closed_forms   moments of SGD on a quadratic loss; its stability
   aniso.problems       losses, and problems of your own
   aniso.networks       layer networks with exact curvature and gradient noise
+  aniso.frameworks     models and losses of PyTorch and other frameworks
   aniso.langevin       simulated ensembles of stochastic motion
-  aniso.escape         escaping efficiency and mean exit times
+  aniso.escape         escaping efficiency, exit times, forecasts of escape
   aniso.descent        SGD and gradient Langevin dynamics in one loop
   aniso.propositions   Definition 1 and Propositions 1 to 3 as checks
+  aniso.diagnostics    readings of a problem at one theta, with errors
 
 Where to start
   help(aniso)             conventions and names
   help(aniso.problems)    a loss of your own, its curvature and its noise
-  docs/theory.md          the formulas with conditions, proofs and sources
+  docs/README.md          pages by question, and the theory
 """
 
 

@@ -175,7 +175,8 @@ def aniso(threads, scale):
         "first_passage_own_drift": exits(drifts.of_function(own_double_well, 1)),
         **{f"sgd_{'exits' if exits else 'ensemble'}_{size}_{sampling}":
                of_sgd(size, sampling, exits=exits)
-           for size in sgd_problems for sampling in ("replacement", "no_replacement", "epochs")
+           for size in sgd_problems
+           for sampling in ("with_replacement", "without_replacement", "epochs")
            for exits in (False, True)},
         **{f"paths_{n}": ensemble(quadratic, num_paths=n, num_steps=200)
            for n in (64, 256, 1024, 4096, 16384)},

@@ -288,7 +288,7 @@ def drifts_at(drift):
 
 def chain(examples):
     found = example_chains.simulate_sgd(
-        examples, 0.1, 1, "replacement", np.full(examples.dimension, 0.5), [2], 20, seed=1
+        examples, 0.1, 1, "with_replacement", np.full(examples.dimension, 0.5), [2], 20, seed=1
     )
     return found.mean
 

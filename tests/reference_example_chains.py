@@ -31,10 +31,10 @@ def batch(seed, path, step, num_examples, size, sampling):
         return order[within * size : (within + 1) * size]
     chosen = []
     for draw in range(size):
-        bound = num_examples if sampling == "replacement" else num_examples - size + draw + 1
+        bound = num_examples if sampling == "with_replacement" else num_examples - size + draw + 1
         candidate = whole_number(word(step * size + draw), bound)
         # Floyd: each subset equally likely
-        repeated = sampling == "no_replacement" and candidate in chosen
+        repeated = sampling == "without_replacement" and candidate in chosen
         chosen.append(bound - 1 if repeated else candidate)
     return chosen
 

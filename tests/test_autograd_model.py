@@ -298,3 +298,18 @@ def test_a_model_that_couples_its_batch_has_no_gradients_of_single_examples(rng)
     problem = AutogradModel(CentredHiddenLayer(), LogisticLoss(), inputs, labels)
     with pytest.raises(checks.InteractingExamples, match="mini-batches"):
         problem.example_gradients(rng.standard_normal(16))
+
+
+def test_blocks_by_name_come_from_the_model_or_the_caller_and_stay_with_a_subset():
+    class Line:
+        num_parameters, num_outputs, blocks = 2, 1, {"all": slice(0, 2)}
+
+        def outputs(self, theta, inputs):
+            return theta[0] * inputs + theta[1]
+
+    data = SquaredLoss(), [[1.0], [2.0]], [1.0, 0.0]
+    blocks = {"slope": slice(0, 1), "offset": slice(1, 2)}
+    for given, expected in ((None, ("all",)), (blocks, ("slope", "offset"))):
+        problem = AutogradModel(Line(), *data, blocks=given)
+        for one in (problem, problem.subset([0, 1])):
+            assert one.at(np.ones(2)).by_block().names == expected

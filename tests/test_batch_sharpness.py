@@ -149,3 +149,24 @@ def test_the_standard_error_of_a_ratio_is_that_of_repeated_draws(rng):
 def test_arguments_that_break_their_rule_are_refused(make, message):
     with pytest.raises(checks.InputError, match=message):
         make()
+
+
+def test_the_gradients_of_a_geometry_are_taken_as_they_are(rng):
+    problem = AutogradProblem(least_squares, rng.standard_normal((4, 3)), rng.standard_normal(4))
+    at = problem.at(rng.standard_normal(3))
+    rows = problem.example_gradients(at.theta)
+    curvatures = example_curvatures(2 * outer(problem.inputs))
+    for function in (batch_sharpness_ratio_of_means, batch_sharpness_mean_of_ratios):
+        exact = function(curvatures, rows, 2, replacement=False)
+        assert function(curvatures, at.example_gradients, 2, replacement=False) == exact
+        fewer = problem.subset([0, 1, 2]).at(at.theta).example_gradients
+        with pytest.raises(checks.InputError, match=r"has shape \(3, 3\); expected \(4, 3\)"):
+            function(curvatures, fewer, 2, replacement=False)
+
+
+def least_squares(theta, inputs, targets):
+    return (anp.dot(inputs, theta) - targets) ** 2
+
+
+def outer(rows):
+    return rows[:, :, None] * rows[:, None, :]

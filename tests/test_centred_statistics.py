@@ -82,7 +82,7 @@ def test_a_chain_of_examples_with_an_offset():
             example_sets.custom(pull, 3, 1, parameters=[-1.0, 0.0, 2.5], potential=potential),
             0.3,
             1,
-            "replacement",
+            "with_replacement",
             [0.5],
             [7],
             num_paths,

@@ -37,7 +37,7 @@ def gradients(theta):
     return distance * np.exp(-0.5 * distance**2)
 
 
-def chain_time(rate, batch_size=1, sampling="replacement", num_paths=20_000):
+def chain_time(rate, batch_size=1, sampling="with_replacement", num_paths=20_000):
     found = escape.simulate_sgd_mean_exit_time(
         EXAMPLES,
         regions.interval(LOW, HIGH),
@@ -130,7 +130,7 @@ def test_noise_held_constant_misses_by_a_factor(scale, factor):
 
 
 def test_epochs_stay_far_longer_than_batches_without_replacement():
-    single = chain_time(1.2, 4, "no_replacement", num_paths=400)
+    single = chain_time(1.2, 4, "without_replacement", num_paths=400)
     epochs = chain_time(1.2, 4, "epochs", num_paths=100)
     assert epochs.value / single.value > 3
 
@@ -169,7 +169,7 @@ def test_moments_within_the_well_agree_although_exits_do_not():
         [MINIMUM],
     )
     equation = langevin.simulate_ensemble(problem, "milstein", 0.3, [40], 1000, SEED)
-    settings = (EXAMPLES, 0.3, 1, "replacement", [MINIMUM], [40], 20_000, SEED)
+    settings = (EXAMPLES, 0.3, 1, "with_replacement", [MINIMUM], [40], 20_000, SEED)
     chain = example_chains.simulate_sgd(*settings)
     for name in ("mean", "covariance"):
         error = np.hypot(getattr(equation, f"{name}_error"), getattr(chain, f"{name}_error"))

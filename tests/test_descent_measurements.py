@@ -1,5 +1,7 @@
 """What a run records: against dense matrices, and where the loss or theta gives out."""
 
+import re
+
 import numpy as np
 import pytest
 from descent_cases import HESSIAN, NUM_EXAMPLES, Bare, bowl, chosen, covariance_of, network
@@ -216,3 +218,17 @@ def test_expected_sharpness_of_a_quadratic(antithetic, rng):
     assert_within_sampling_error(found, 0.01 * 6.6 / 2)
     with pytest.raises(AssertionError, match="sampling"):
         assert_within_sampling_error(found, 0.01 * 6.6)  # without the factor 1/2
+
+
+def test_the_table_of_the_docstring_holds_what_each_quantity_records(rng):
+    objective = network(rng)
+    theta = rng.standard_normal(objective.num_parameters)
+    table = descent.Measurements.__doc__.split("names in the records")[1].split("Examples")[0]
+    told = dict(re.findall(r'^    "(\w+)" +(.*?)(?=^    ["=])', table, re.M | re.S))
+    assert list(told) == ["loss", *descent.measurements.QUANTITIES]
+    for quantity, text in told.items():
+        plan = descent.Measurements((0,), [quantity], objective)
+        recorded = {"loss"} | set(plan.at(objective, theta, rng))
+        words = set(re.findall(r"\w+", text.split(", for")[0]))
+        assert recorded - words <= {"loss"}
+        assert {word for word in words if "_" in word} - recorded <= {"Sigma_1"}

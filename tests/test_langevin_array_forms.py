@@ -83,7 +83,7 @@ def numbers_of(drift, noise=None, start=None, region=None):
 def chain_of(examples, start=(0.0, 1.0)):
     size = examples.dimension
     return example_chains.simulate_sgd(
-        examples, 0.01, 1, "replacement", np.array(start)[:size], [3], 4, seed=1
+        examples, 0.01, 1, "with_replacement", np.array(start)[:size], [3], 4, seed=1
     ).mean.ravel()
 
 

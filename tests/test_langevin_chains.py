@@ -29,7 +29,7 @@ def one_hot(_theta, index, _parameters, out):
 
 def batches(sampling, size):
     """All equally likely batches of four examples."""
-    if sampling == "replacement":
+    if sampling == "with_replacement":
         return list(itertools.product(range(4), repeat=size))
     return list(itertools.combinations(range(4), size))
 
@@ -64,7 +64,7 @@ def scores(ensemble, mean, covariance):
     )
 
 
-@pytest.mark.parametrize("sampling", ["replacement", "no_replacement"])
+@pytest.mark.parametrize("sampling", ["with_replacement", "without_replacement"])
 def test_sgd_has_the_moments_of_all_its_batches(sampling):
     chain = example_chains.simulate_sgd(
         example_sets.least_squares(INPUTS, TARGETS),
@@ -78,7 +78,10 @@ def test_sgd_has_the_moments_of_all_its_batches(sampling):
     )
     assert scores(chain, *exact_moments(sampling, 2, 0.15, [1.0], 6)) < 5
     if FAST:
-        other = {"replacement": "no_replacement", "no_replacement": "replacement"}[sampling]
+        other = {
+            "with_replacement": "without_replacement",
+            "without_replacement": "with_replacement",
+        }[sampling]
         assert scores(chain, *exact_moments(other, 2, 0.15, [1.0], 6)) > 5
     theta, covariance = chain.mean[0], chain.covariance[0]
     residual = INPUTS @ theta - TARGETS
@@ -95,7 +98,7 @@ def test_svag_has_the_moments_of_all_its_pairs_of_batches():
         example_sets.least_squares(INPUTS, TARGETS),
         0.3,
         1,
-        "replacement",
+        "with_replacement",
         times,
         START,
         [6],
@@ -103,9 +106,9 @@ def test_svag_has_the_moments_of_all_its_pairs_of_batches():
         SEED,
     )
     assert chain.times[0] == pytest.approx(0.6)
-    assert scores(chain, *exact_moments("replacement", 1, 0.3 / times, weights, 6)) < 5
+    assert scores(chain, *exact_moments("with_replacement", 1, 0.3 / times, weights, 6)) < 5
     if FAST:
-        assert scores(chain, *exact_moments("replacement", 1, 0.3 / times, [1.0], 6)) > 5
+        assert scores(chain, *exact_moments("with_replacement", 1, 0.3 / times, [1.0], 6)) > 5
 
 
 def test_an_epoch_uses_every_example_once():
@@ -120,7 +123,9 @@ def test_an_epoch_uses_every_example_once():
 
 
 @pytest.mark.needs_jit  # a z-score needs its thousands of paths
-@pytest.mark.parametrize(("sampling", "batch"), [("replacement", 1), ("no_replacement", 3)])
+@pytest.mark.parametrize(
+    ("sampling", "batch"), [("with_replacement", 1), ("without_replacement", 3)]
+)
 def test_every_example_is_drawn_equally_often(sampling, batch):
     paths, steps = (20_000, 3) if FAST else (100, 1)
     chain = example_chains.simulate_sgd(
@@ -136,7 +141,7 @@ def test_every_example_is_drawn_equally_often(sampling, batch):
     assert np.abs((chain.mean[0] + steps / 5) / chain.mean_error[0]).max() < 4.5
     share = 1 / 5
     variance = share * (1 - share) / batch * steps
-    if sampling == "no_replacement":
+    if sampling == "without_replacement":
         variance *= (5 - batch) / (5 - 1)
     z = (np.diag(chain.covariance[0]) - variance) / np.diag(chain.covariance_error[0])
     assert np.abs(z).max() < 4.5
@@ -170,7 +175,9 @@ def test_the_toy_s_examples_average_to_its_drift():
     data = RNG.standard_normal((5, 2)) / 30
     examples, drift = example_sets.two_basin_toy(data), drifts.of_two_basin(data)
     for theta in ([1.0, 1.0], [0.2, -0.1], [-1.0, -1.0]):
-        chain = example_chains.simulate_sgd(examples, 1.0, 5, "no_replacement", theta, [1], 2, SEED)
+        chain = example_chains.simulate_sgd(
+            examples, 1.0, 5, "without_replacement", theta, [1], 2, SEED
+        )
         np.testing.assert_allclose(
             chain.mean[0] - theta, drifts.at(drift, theta), rtol=0, atol=1e-12
         )
@@ -184,7 +191,7 @@ def test_shifted_quadratics_have_additive_noise():
         example_sets.shifted_quadratics(hessian, centres),
         0.2,
         3,
-        "no_replacement",
+        "without_replacement",
         START,
         [1],
         2,
@@ -197,7 +204,7 @@ def test_shifted_quadratics_have_additive_noise():
 def test_a_chain_that_diverges_is_named():
     examples = example_sets.least_squares([[1e100]], [1.0])
     with pytest.raises(langevin.NonFiniteState, match="path 0 is not finite after step 2"):
-        example_chains.simulate_sgd(examples, 1.0, 1, "replacement", [1.0], [9], 2, SEED)
+        example_chains.simulate_sgd(examples, 1.0, 1, "with_replacement", [1.0], [9], 2, SEED)
 
 
 @pytest.mark.parametrize(
@@ -218,7 +225,7 @@ def test_bad_input_is_refused(change, message):
         "examples": example_sets.least_squares(INPUTS, TARGETS),
         "learning_rate": 0.1,
         "batch_size": 2,
-        "sampling": "replacement",
+        "sampling": "with_replacement",
         "start": START,
         "record_steps": [1],
         "num_paths": 5,

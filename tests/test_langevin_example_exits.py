@@ -52,9 +52,9 @@ def walk(sampling, batch_size, horizon, momentum=0.0, values=SIGNS, width=2.0):
 
 def all_moves(sampling):
     """Mean gradients of all equally likely pairs of examples, or of the two pairs of an epoch."""
-    if sampling == "replacement":
+    if sampling == "with_replacement":
         return [(sum(pair) / 2,) for pair in itertools.product(SIGNS, repeat=2)]
-    if sampling == "no_replacement":
+    if sampling == "without_replacement":
         return [(sum(pair) / 2,) for pair in itertools.combinations(SIGNS, 2)]
     return [(sum(p[:2]) / 2, sum(p[2:]) / 2) for p in itertools.permutations(SIGNS)]
 
@@ -70,12 +70,12 @@ def worst_score(exits, shares):
 
 
 @pytest.mark.needs_jit
-@pytest.mark.parametrize("sampling", ["replacement", "no_replacement", "epochs"])
+@pytest.mark.parametrize("sampling", ["with_replacement", "without_replacement", "epochs"])
 def test_exits_have_the_law_of_all_their_batches(sampling):
     exits = walk(sampling, 2, 12.0, width=1.0)
     laws = {
         name: reference.exit_shares(all_moves(name), lambda x: abs(x) < 1, 12)
-        for name in ("replacement", "no_replacement", "epochs")
+        for name in ("with_replacement", "without_replacement", "epochs")
     }
     assert worst_score(exits, laws.pop(sampling)) < z_limit(13)
     # planted falsehoods: the law of another sampling, and a boundary that belongs to the inside
@@ -88,11 +88,13 @@ def test_exits_have_the_law_of_all_their_batches(sampling):
 def test_epochs_never_leave_where_single_batches_do():
     # an epoch of +1, +1, -1, -1 comes back, and reaches 1 in between
     assert not walk("epochs", 2, 40.0).exited.any()
-    assert walk("no_replacement", 2, 40.0).exited.mean() > 0.9
+    assert walk("without_replacement", 2, 40.0).exited.mean() > 0.9
 
 
 @pytest.mark.needs_jit
-@pytest.mark.parametrize(("sampling", "mean"), [("replacement", 8.0), ("no_replacement", 12.0)])
+@pytest.mark.parametrize(
+    ("sampling", "mean"), [("with_replacement", 8.0), ("without_replacement", 12.0)]
+)
 def test_the_mean_exit_time_of_a_symmetric_walk_is_the_square_over_the_variance(sampling, mean):
     # steps of variance 1/2 with replacement, 1/3 without
     exits = walk(sampling, 2, 400.0)
@@ -107,7 +109,7 @@ def test_the_mean_exit_time_of_a_symmetric_walk_is_the_square_over_the_variance(
 def test_momentum_has_the_law_of_all_sequences():
     values, num_steps = np.array([1.0, -1.0]), 8
     moves = [(1.0,), (-1.0,)]
-    exits = walk("replacement", 1, float(num_steps), 0.5, values, 2.75)
+    exits = walk("with_replacement", 1, float(num_steps), 0.5, values, 2.75)
     law = reference.exit_shares(moves, lambda x: abs(x) < 2.75, num_steps, 0.5)
     assert worst_score(exits, law) < z_limit(num_steps + 1)
     assert law[0] > 0.01
@@ -117,7 +119,7 @@ def test_momentum_has_the_law_of_all_sequences():
         assert worst_score(exits, other) > z_limit(num_steps + 1)
 
 
-@pytest.mark.parametrize("sampling", ["replacement", "no_replacement", "epochs"])
+@pytest.mark.parametrize("sampling", ["with_replacement", "without_replacement", "epochs"])
 @pytest.mark.parametrize("momentum", [0.0, 0.6])
 def test_chains_leave_when_the_reference_does(sampling, momentum):
     # more chains than lanes, so that lanes are taken again
@@ -217,7 +219,7 @@ def test_a_state_that_is_not_finite_is_no_exit(value):
     examples = example_sets.custom(breaks, 1, 1, parameters=[value == np.inf])
     with pytest.raises(langevin.NonFiniteState, match="path 0 is not finite after step 5"):
         langevin.simulate_sgd_exits(
-            examples, regions.interval(-9, 9), 0.2, 1, "replacement", [0.0], 9.0, 3, SEED
+            examples, regions.interval(-9, 9), 0.2, 1, "with_replacement", [0.0], 9.0, 3, SEED
         )
 
 
@@ -232,7 +234,7 @@ def test_a_margin_that_is_not_a_number_is_no_exit():
     examples = example_sets.custom(given, 1, 1, parameters=[-1.0])
     with pytest.raises(langevin.NonFiniteState, match="path 0 is not finite after step 4"):
         langevin.simulate_sgd_exits(
-            examples, regions.custom(strip, 1), 0.2, 1, "replacement", [0.0], 9.0, 3, SEED
+            examples, regions.custom(strip, 1), 0.2, 1, "with_replacement", [0.0], 9.0, 3, SEED
         )
 
 
@@ -262,7 +264,7 @@ def test_bad_input_is_refused(change, message):
         "region": regions.ball([0.0, 0.0], 1.0),
         "learning_rate": 0.1,
         "batch_size": 2,
-        "sampling": "replacement",
+        "sampling": "with_replacement",
         "start": [0.0, 0.0],
         "horizon": 1.0,
         "num_paths": 5,

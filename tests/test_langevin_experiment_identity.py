@@ -257,7 +257,7 @@ def test_every_function_of_an_experiment_counts(library, tmp_path):
     def gradient(lib):
         examples = example_sets.custom(reach(lib, "g", "theta, index, parameters, out"), 2, 1)
         example_chains.simulate_sgd(
-            examples, 0.1, 1, "replacement", [0.0], [1], 2, 1, checkpoint=tmp_path / "g"
+            examples, 0.1, 1, "with_replacement", [0.0], [1], 2, 1, checkpoint=tmp_path / "g"
         )
 
     for run in (amplitude, potential, region, gradient):
@@ -280,7 +280,7 @@ def test_the_number_of_examples_counts(tmp_path):
     def run(num_examples):
         examples = example_sets.custom(gradient, num_examples, 1)
         return example_chains.simulate_sgd(
-            examples, 0.1, 1, "replacement", [0.0], [1], 9, 1, checkpoint=tmp_path / "run.npz"
+            examples, 0.1, 1, "with_replacement", [0.0], [1], 9, 1, checkpoint=tmp_path / "run.npz"
         )
 
     run(3)

@@ -206,7 +206,7 @@ def test_a_wrong_gradient_of_examples_is_refused(function, message):
 
     examples = example_sets.custom(gradient, 5, 1, parameters=[3.0])
     with pytest.raises(checks.InputError, match=message):
-        example_chains.simulate_sgd(examples, 0.1, 1, "replacement", [0.0], [3], 4, seed=1)
+        example_chains.simulate_sgd(examples, 0.1, 1, "with_replacement", [0.0], [3], 4, seed=1)
 
 
 def test_the_last_example_is_tried_too():
@@ -217,4 +217,4 @@ def test_the_last_example_is_tried_too():
 
     examples = example_sets.custom(gradient, 6, 1, parameters=np.ones(5))
     with pytest.raises(checks.InputError, match="index 5 is out of bounds"):
-        example_chains.simulate_sgd(examples, 0.1, 1, "replacement", [0.0], [3], 4, seed=1)
+        example_chains.simulate_sgd(examples, 0.1, 1, "with_replacement", [0.0], [3], 4, seed=1)

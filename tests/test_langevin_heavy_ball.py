@@ -42,11 +42,11 @@ def worst_score(ensemble, mean, covariance):
 
 
 @pytest.mark.needs_jit
-@pytest.mark.parametrize("sampling", ["replacement", "no_replacement"])
+@pytest.mark.parametrize("sampling", ["with_replacement", "without_replacement"])
 def test_momentum_has_the_moments_of_all_batches(sampling):
     batches = {
-        "replacement": list(itertools.product(range(4), repeat=2)),
-        "no_replacement": list(itertools.combinations(range(4), 2)),
+        "with_replacement": list(itertools.product(range(4), repeat=2)),
+        "without_replacement": list(itertools.combinations(range(4), 2)),
     }
     chain = example_chains.simulate_sgd(
         EXAMPLES, 0.1, 2, sampling, START, [1, 8], 100_000, SEED, momentum=0.6
@@ -67,7 +67,7 @@ def test_momentum_has_the_moments_of_all_batches(sampling):
     assert score(own, 0.5) > z_limit(5)
 
 
-@pytest.mark.parametrize("sampling", ["replacement", "no_replacement", "epochs"])
+@pytest.mark.parametrize("sampling", ["with_replacement", "without_replacement", "epochs"])
 def test_without_momentum_it_is_plain_sgd(sampling):
     arguments = (EXAMPLES, 0.1, 2, sampling, START, [0, 5], 70, SEED)
     plain = example_chains.simulate_sgd(*arguments)
@@ -81,7 +81,7 @@ def test_without_momentum_it_is_plain_sgd(sampling):
 
 def test_the_deterministic_chain_is_heavy_ball_by_hand():
     chain = example_chains.simulate_sgd(
-        EXAMPLES, 0.1, 4, "no_replacement", START, [0, 1, 2, 9], 2, SEED, momentum=0.9
+        EXAMPLES, 0.1, 4, "without_replacement", START, [0, 1, 2, 9], 2, SEED, momentum=0.9
     )
     states = reference.chain(
         lambda theta: (INPUTS @ theta - TARGETS)[:, None] * INPUTS,

@@ -100,7 +100,7 @@ def sgd_exits(**options):
 
 def svag(**options):
     found = example_chains.simulate_svag(
-        EXAMPLES, 0.1, 2, "replacement", 3, [0.0, 0.0], STEPS, PATHS, 7, **options
+        EXAMPLES, 0.1, 2, "with_replacement", 3, [0.0, 0.0], STEPS, PATHS, 7, **options
     )
     return found.mean, found.covariance
 
@@ -131,7 +131,7 @@ RESUMABLE = {
     "noise of the state": ensemble(STATE_DEPENDENT, "euler_maruyama"),
     "linear": ensemble(LINEAR, "exact"),
     "paths": stored_paths,
-    "sgd with replacement": sgd("replacement"),
+    "sgd with replacement": sgd("with_replacement"),
     "sgd in epochs": sgd("epochs"),
     "sgd with momentum": sgd("epochs", 0.4),
     "svag": svag,

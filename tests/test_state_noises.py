@@ -208,7 +208,7 @@ def test_what_is_not_meant_is_refused():
         with pytest.raises(checks.InputError, match=message):
             call()
     # a built-in region has one covariance: the bridge would be wrong
-    with pytest.raises(checks.InputError, match=r"grad m there .*method='grid'"):
+    with pytest.raises(checks.InputError, match=r"varies across the boundary.* take method='grid'"):
         langevin.simulate_exits(problem, regions.ball([0, 0], 1.0), 0.1, 9.0, 3, SEED)
 
 

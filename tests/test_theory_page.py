@@ -1,4 +1,4 @@
-"""The pages of the theory: what they name exists, and their links lead somewhere."""
+"""The pages of the documentation: what they name exists, and their links lead somewhere."""
 
 import ast
 import functools
@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[1]
-PAGES = [ROOT / "docs" / "theory.md", *sorted((ROOT / "docs" / "theory").glob("*.md"))]
+PAGES = sorted((ROOT / "docs").rglob("*.md"))
 ITEMS = ("Source", "Used by", "Checked by")
 
 
@@ -125,6 +125,19 @@ def test_headings_are_stable_anchors_and_links_lead_to_them(texts):
         # plain letters give the same anchor everywhere
         assert [heading for heading in found if not heading.isascii()] == []
         assert list(broken_links(path, texts)) == []
+
+
+def unlisted(index, pages):
+    """How-to pages that the index has no link to."""
+    return sorted(path.name for path in pages if f"](how-to/{path.name}" not in index)
+
+
+def test_the_index_links_to_every_how_to_page(texts):
+    pages = [path for path in PAGES if path.parent.name == "how-to"]
+    index = texts[ROOT / "docs" / "README.md"]
+    assert len(pages) >= 7
+    assert unlisted(index, pages) == []
+    assert unlisted(index.replace("how-to/stability", "elsewhere"), pages) == ["stability.md"]
 
 
 def test_faults_are_found(tmp_path):

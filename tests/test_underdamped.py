@@ -198,7 +198,7 @@ def test_simulated_momentum_has_the_closed_form(rng):
     covariance = hessian @ (centres.T @ centres / 5) @ hessian * 3 / 8
     chain = example_chains.simulate_sgd(
         example_sets.shifted_quadratics(hessian, centres),
-        *(0.2, 2, "no_replacement", [0.0, 0.0], [12], 100_000, SEED),
+        *(0.2, 2, "without_replacement", [0.0, 0.0], [12], 100_000, SEED),
         momentum=MOMENTUM,
     )
     expected = closed_forms.heavy_ball_covariance_at(hessian, covariance, 0.2, MOMENTUM, 12)

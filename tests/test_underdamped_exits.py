@@ -19,7 +19,7 @@ def test_the_chain_with_momentum_leaves_as_the_equation_with_mass():
     chain = escape.simulate_sgd_mean_exit_time(
         example_sets.shifted_quadratics([[1.0]], [[-1.0], [1.0]]),
         regions.interval(-bound, bound),
-        *(rate, 1, "replacement", [0.0], 1e4 * h, num_paths, SEED),
+        *(rate, 1, "with_replacement", [0.0], 1e4 * h, num_paths, SEED),
         momentum=momentum,
     )
     well = drifts.of_quadratic([[1.0]])

@@ -1,15 +1,20 @@
 """Closed forms of linear motion: diffusion, chain of SGD, momentum, entropy, and stability.
 
-============================  ==================================================================
+============================  ====================================================================
+the diffusion                 `diffusion.covariance_at`, `diffusion.stationary_covariance`,
+                              `diffusion.escaping_efficiency`
+the chain of SGD              `chain.chain_covariance_at`, `chain.chain_stationary_covariance`,
+                              `chain.chain_escaping_efficiency`
+momentum and mass             `heavy_ball_covariance_at`, `heavy_ball_stationary_covariance`,
+                              `underdamped_covariance_at`, `underdamped_stationary_covariance`
+currents, entropy production  `non_equilibrium.circulation`, `non_equilibrium.entropy_production`
 stability of SGD              `stability_threshold`, `second_moment_growth`,
                               `directional_threshold`, `threshold_along`
 stability of optimisers       `sharpness_limit`, `adam_preconditioner`, `preconditioned_hessian`,
                               `preconditioned_sharpness`
 batch sharpness               `batch_sharpness_mean_of_ratios`, `batch_sharpness_ratio_of_means`,
                               `batch_sharpness_with_shared_hessian`, `batch_sharpness_of_draws`
-momentum                      `heavy_ball_covariance_at`, `heavy_ball_stationary_covariance`,
-                              `underdamped_covariance_at`, `underdamped_stationary_covariance`
-============================  ==================================================================
+============================  ====================================================================
 
 >>> import numpy as np
 >>> from aniso import closed_forms, matrices

@@ -14,10 +14,12 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from aniso import checks
+from aniso import checks, memory
+from aniso.arrays import transfer
 from aniso.closed_forms.stability import require_curvatures
 from aniso.estimates import Estimate
 from aniso.matrices import (
+    ExampleGradients,
     alignment,
     convention,
     curvature_span,
@@ -41,6 +43,12 @@ class BatchSharpness:
 
     mean_of_ratios: Estimate
     ratio_of_means: Estimate
+
+    def __repr__(self):
+        return (
+            f"<BatchSharpness: mean of ratios {self.mean_of_ratios}, ratio of means "
+            f"{self.ratio_of_means}, from {self.ratio_of_means.num_samples} batches>"
+        )
 
 
 def batch_sharpness_of_draws(curvatures, square_norms):
@@ -70,6 +78,8 @@ def batch_sharpness_of_draws(curvatures, square_norms):
     >>> made = batch_sharpness_of_draws([1.0, 27.0], [1.0, 9.0])
     >>> made.mean_of_ratios.value, made.ratio_of_means.value
     (2.0, 2.8)
+    >>> made
+    <BatchSharpness: mean of ratios 2 ± 1, ratio of means 2.8 ± 0.36, from 2 batches>
     """
     curvatures = checks.array("curvatures", curvatures, shape=(None,))
     square_norms = checks.array("square_norms", square_norms, shape=curvatures.shape)
@@ -141,8 +151,8 @@ def batch_sharpness_ratio_of_means(curvatures, per_example_gradients, batch_size
     ----------
     curvatures : ExampleCurvatures
         Hessians H_i of the examples.
-    per_example_gradients : array_like, shape (N, D)
-        Row i is g_i.
+    per_example_gradients : array_like, shape (N, D), or ExampleGradients
+        Row i is g_i; for instance ``at.example_gradients``.
     batch_size : int
         B; at most N without replacement.
     replacement : bool
@@ -156,6 +166,8 @@ def batch_sharpness_ratio_of_means(curvatures, per_example_gradients, batch_size
     ------
     InputError
         If an argument breaks its rule, or all gradients are zero.
+    AllocationRefused
+        If the gradients do not fit.
 
     Notes
     -----
@@ -204,6 +216,8 @@ def batch_sharpness_mean_of_ratios(
     ------
     InputError
         If an argument breaks its rule, there are more batches, or a batch has a zero gradient.
+    AllocationRefused
+        If the gradients do not fit.
 
     Notes
     -----
@@ -252,6 +266,17 @@ def _checked(curvatures, per_example_gradients, batch_size, *, replacement):
     """Return the gradients, shape (N, D)."""
     require_curvatures(curvatures)
     shape = (curvatures.num_examples, curvatures.num_parameters)
+    if isinstance(per_example_gradients, ExampleGradients):
+        if per_example_gradients.shape != shape:
+            raise checks.InputError(
+                f"per_example_gradients has shape {per_example_gradients.shape}; expected {shape}"
+            )
+        memory.require(
+            8 * shape[0] * shape[1],
+            "the gradients of all examples",
+            "use descent.sample_batch_sharpness",
+        )
+        per_example_gradients = transfer.to_numpy(per_example_gradients.rows(0, shape[0]))
     gradients = checks.array("per_example_gradients", per_example_gradients, shape=shape)
     minibatch_scale(shape[0], batch_size, replacement=replacement)  # refuses a size out of range
     return gradients

@@ -138,7 +138,8 @@ def stability_threshold(
     Assumes a minimum of all examples together, independent batches and the linearised motion. At
     any other minimum the same threshold separates bounded from unbounded second moments.
 
-    A product costs 2 n^2 R flops for R factors in a span of dimension n; the span costs R^2 D. The
+    A product costs 2 n^2 R flops for R factors in a span of dimension n; the span costs R^2 D. With
+    ten classes and D = 11,330 that is seconds for 60 examples, minutes for 300: take a subset. The
     iteration starts from the identity, which overlaps with the leading eigenvector for certain,
     since that is positive semi-definite. The error of the value is of second order in the residual.
 

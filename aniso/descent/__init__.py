@@ -3,8 +3,19 @@
     theta_{t+1} = theta_t - eta (grad L(theta_t) + eps_t),    E eps_t = 0
 
 The dynamics differ in the covariance of eps_t, one function each in
-:data:`aniso.descent.structures.STRUCTURES`. Momentum, Adam and weight decay are in
-:mod:`~aniso.descent.updates`, learning rates that change in :mod:`~aniso.descent.schedules`.
+:data:`aniso.descent.structures.STRUCTURES`.
+
+============================  ====================================================================
+a run                         `simulate_descent`, `Settings`, `DYNAMICS`, `as_stated`,
+                              `as_published`
+what is recorded              `Measurements`, `accuracy`
+momentum, weight decay        `HeavyBall`, `Adam`, `CoupledDecay`, `DecoupledDecay`
+learning rates that change    `schedules.Cosine`, `schedules.Steps`, `schedules.WarmUp`,
+                              `schedules.tabulated`
+is a run stationary?          `stationarity_test`
+sharpness by sampling         `sample_batch_sharpness`, `sharpness.expected_sharpness`
+Adam by itself                `adam_iterates`
+============================  ====================================================================
 
 >>> import numpy as np
 >>> from aniso import descent

@@ -30,7 +30,7 @@ class Measurements:
     steps : tuple of int
         Iterations t at which theta_t is measured; 0 is the start, num_steps the end.
     quantities : tuple of str
-        Names in :data:`QUANTITIES`; "loss" is always recorded.
+        Names of the table below; "loss" is always recorded.
     test_problem : problems.Problem or None
         The same network on test data, for "test".
     radius, num_draws : float, int
@@ -40,6 +40,31 @@ class Measurements:
     ------
     InputError
         If an argument breaks its rule.
+
+    Notes
+    -----
+    Sigma_1 is the covariance of one example's gradient. Names that begin with "layer" are there for
+    a problem with blocks.
+
+    ================  ==============================================================================
+    quantity          names in the records
+    ================  ==============================================================================
+    "loss"            loss
+    "accuracy"        accuracy
+    "test"            test_loss, test_accuracy
+    "gradient_norm"   gradient_norm
+    "noise"           example_noise_trace, Tr Sigma_1
+    "curvature"       hessian_trace, example_noise_trace, alignment Tr(H Sigma_1),
+                      isotropic_alignment Tr H Tr Sigma_1 / D, trace_ratio of the two,
+                      layer_alignment, layer_isotropic_alignment, layer_hessian_trace,
+                      layer_noise_trace
+    "alignment"       estimated_alignment, an estimate of Tr(H Sigma_1) to 1 % from some twenty
+                      Hessian products, estimated_alignment_error, estimated_alignment_products
+    "leading"         leading_eigenvalue, leading_residual, projection_coefficient
+    "sharpness"       expected_sharpness, expected_sharpness_error
+    "stationarity"    position_gradient theta . g, gradient_square_norm, example_noise_trace, for
+                      :func:`aniso.descent.stationarity_test`
+    ================  ==============================================================================
 
     Examples
     --------
@@ -61,7 +86,9 @@ class Measurements:
         checked = {
             "steps": tuple(sorted({checks.integer("steps", step, low=0) for step in steps})),
             "quantities": tuple(
-                checks.one_of("quantities", name, list(QUANTITIES)) for name in quantities
+                name
+                for name in quantities
+                if checks.one_of("quantities", name, ["loss", *QUANTITIES]) != "loss"
             ),
             "radius": checks.number("radius", self.radius, low=0),
             "num_draws": checks.integer("num_draws", self.num_draws, low=2),
@@ -285,12 +312,4 @@ QUANTITIES = {
     "sharpness": _sharpness,
     "stationarity": _stationarity,
 }
-"""Quantities by name.
-
-"noise" is Tr Sigma_1. "curvature" is Tr H, Tr(H Sigma_1), the isotropic Tr H Tr Sigma_1 / D and
-their ratio, NaN where Tr H or Tr Sigma_1 is not positive; of a network also by layer, without the
-ratio. "alignment" is an estimate of Tr(H Sigma_1) to 1 % with its error, from some twenty Hessian
-products. "leading" is lambda_1 and the projection coefficient. "sharpness" is the expected
-sharpness with its error bar. "stationarity" is theta . grad L, |grad L|^2 and Tr Sigma_1, for
-:func:`aniso.descent.stationarity_test`.
-"""
+"""Quantities by name; the docstring of :class:`Measurements` says what each records."""

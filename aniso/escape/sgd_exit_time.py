@@ -58,7 +58,7 @@ def simulate_sgd_mean_exit_time(
     ...         out[0, lane] = 2 * index[lane] - 1
     >>> found = simulate_sgd_mean_exit_time(
     ...     example_sets.custom(signs, 2, 1), regions.interval(-3, 3),
-    ...     0.5, 1, "replacement", [0.0], 500.0, 4000, seed=1,
+    ...     0.5, 1, "with_replacement", [0.0], 500.0, 4000, seed=1,
     ... )
     >>> found.num_censored, bool(abs(found.mean.z_score(18.0)) < 5)  # steps of half the size
     (0, True)

@@ -24,6 +24,11 @@ class ChainAndEquation:
     chain: MeanExitTime
     equation: MeanExitTime
 
+    def __repr__(self):
+        parts = {"chain": self.chain, "equation": self.equation}
+        lines = [f"  {name}, {part}" for name, part in parts.items()]
+        return "\n".join(["ChainAndEquation", *(line.replace("\n", "\n  ") for line in lines)])
+
 
 def simulate_mean_exit_time(
     problem,
@@ -255,6 +260,11 @@ def simulate_chain_and_equation(
     ... )
     >>> both.chain.mean.value > both.equation.mean.value
     True
+    >>> both
+    ChainAndEquation
+      chain, MeanExitTime: ...
+      equation, MeanExitTime: ... ± ... (sampling ..., discretisation ...)
+      ...
     """
     covariance = operands.dense_covariance(
         "minibatch_covariance", minibatch_covariance, "mini-batch"

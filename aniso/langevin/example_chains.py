@@ -38,7 +38,7 @@ def simulate_sgd(
         eta > 0.
     batch_size : int
         1 <= batch_size <= N.
-    sampling : {"replacement", "no_replacement", "epochs"}
+    sampling : {"with_replacement", "without_replacement", "epochs"}
         See :data:`SAMPLINGS`; "epochs" needs N to be a multiple of the batch size.
     start : array_like, shape (D,)
         theta of every chain at step 0.
@@ -69,14 +69,15 @@ def simulate_sgd(
     --------
     With one example every batch is the same, and nothing is random.
 
+    >>> from aniso.langevin import example_sets
     >>> one = example_sets.least_squares([[1.0]], [2.0])
-    >>> chain = simulate_sgd(one, 0.5, 1, "replacement", [0.0], [2], 4, seed=1)
+    >>> chain = simulate_sgd(one, 0.5, 1, "with_replacement", [0.0], [2], 4, seed=1)
     >>> float(chain.mean[0, 0]), float(chain.covariance[0, 0, 0])
     (1.5, 0.0)
 
     With momentum m is -2 and then ``0.5 * (-2) + (1 - 2) = -2``, so that theta is 1 and then 2.
 
-    >>> chain = simulate_sgd(one, 0.5, 1, "replacement", [0.0], [2], 4, seed=1, momentum=0.5)
+    >>> chain = simulate_sgd(one, 0.5, 1, "with_replacement", [0.0], [2], 4, seed=1, momentum=0.5)
     >>> float(chain.mean[0, 0])
     2.0
     """
@@ -115,7 +116,7 @@ def simulate_svag(
     ----------
     examples, learning_rate, batch_size, start, num_paths, seed, num_threads, checkpoint
         As in :func:`simulate_sgd`.
-    sampling : {"replacement", "no_replacement"}
+    sampling : {"with_replacement", "without_replacement"}
         Sampling scheme of each of the two batches.
     num_times : int
         l >= 1; SGD at l = 1.
@@ -138,9 +139,10 @@ def simulate_svag(
 
     Examples
     --------
+    >>> from aniso.langevin import example_sets
     >>> chain = simulate_svag(
     ...     example_sets.least_squares([[1.0]], [2.0]),
-    ...     0.5, 1, "replacement", 2, [0.0], [1], 4, seed=1,
+    ...     0.5, 1, "with_replacement", 2, [0.0], [1], 4, seed=1,
     ... )
     >>> float(chain.mean[0, 0])
     0.5
@@ -149,8 +151,8 @@ def simulate_svag(
     checks.one_of("sampling", sampling, list(SAMPLINGS))
     if sampling == "epochs":
         raise checks.InputError(
-            "sampling='epochs'; expected 'replacement' or 'no_replacement': SVAG's two batches "
-            "are independent"
+            "sampling='epochs'; expected 'with_replacement' or 'without_replacement': SVAG's two "
+            "batches are independent"
         )
     motion = example_motion.validated(examples, learning_rate, batch_size, sampling, start)
     weights = example_chain.svag_weights(num_times)

@@ -7,6 +7,7 @@ from aniso.langevin import (
     cells,
     checkpoints,
     example_motion,
+    noises,
     problems,
     region_margins,
     regions,
@@ -49,7 +50,7 @@ def simulate_sgd_exits(
         eta > 0.
     batch_size : int
         1 <= batch_size <= N.
-    sampling : {"replacement", "no_replacement", "epochs"}
+    sampling : {"with_replacement", "without_replacement", "epochs"}
         See :data:`aniso.langevin.example_motion.SAMPLINGS`; "epochs" needs N to be a multiple of
         the batch size.
     start : array_like, shape (D,)
@@ -96,7 +97,7 @@ def simulate_sgd_exits(
     ...         out[0, lane] = 2 * index[lane] - 1
     >>> exits = simulate_sgd_exits(
     ...     example_sets.custom(signs, 2, 1), regions.interval(-3, 3),
-    ...     1.0, 1, "replacement", [0.0], 1000.0, 4000, seed=1,
+    ...     1.0, 1, "with_replacement", [0.0], 1000.0, 4000, seed=1,
     ... )
     >>> bool(abs(exits.times.mean() - 9) < 5 * exits.times.std() / 4000**0.5)
     True
@@ -210,7 +211,8 @@ def _require_start_inside(region, motion):
             f"region is {region!r}; expected one of aniso.langevin.regions in {dimension} "
             "dimensions"
         )
-    regions.require_sound(region, start, np.zeros((dimension, 1)), bridged=False)
+    still = noises.diagonal(np.zeros(dimension))  # a chain has no noise between its iterates
+    regions.require_sound(region, start, still, bridged=False)
     inside, _ = regions.margin(region, start, np.zeros((dimension, dimension)))
     if not inside > 0:
         raise checks.InputError(

@@ -10,12 +10,13 @@ from aniso.langevin import drift_functions, example_sets, function_trials, funct
 from aniso.langevin._kernels import example_chain, records, streams
 
 SAMPLINGS = {
-    "replacement": example_chain.REPLACEMENT,
-    "no_replacement": example_chain.NO_REPLACEMENT,
+    "with_replacement": example_chain.REPLACEMENT,
+    "without_replacement": example_chain.NO_REPLACEMENT,
     "epochs": example_chain.EPOCHS,
 }
-"""Sampling schemes of a batch. "replacement": independent draws. "no_replacement": no example twice
-in a batch. "epochs": the next batch of a shuffled order; each epoch uses all examples once."""
+"""Sampling schemes of a batch. "with_replacement": independent draws. "without_replacement": no
+example twice in a batch. "epochs": the next batch of a shuffled order; each epoch uses all examples
+once. The names are those of :class:`aniso.descent.Settings`."""
 
 
 @dataclass(frozen=True)
@@ -105,7 +106,7 @@ def validated(examples, learning_rate, batch_size, sampling, start, momentum=0.0
     Examples
     --------
     >>> motion = validated(
-    ...     example_sets.least_squares([[1.0]], [2.0]), 0.5, 1, "replacement", [0.0]
+    ...     example_sets.least_squares([[1.0]], [2.0]), 0.5, 1, "with_replacement", [0.0]
     ... )
     >>> motion.batch_size, motion.momentum
     (1, 0.0)

@@ -280,16 +280,17 @@ def require_sound(region, start, noise, *, bridged):
         if np.sum((forward - backward) ** 2) > 1e-3 * size + rounding:
             continue
         if abs(given - variance) > 1e-3 * size + rounding:
-            remedy = (
-                " (noise that varies across the boundary needs method='grid', or a region of "
-                "regions.custom that gives this variance)"
-            )
+            if built_in:
+                raise checks.InputError(
+                    f"the noise varies across the boundary: the variance of the region's margin is "
+                    f"{given:.6g} at the start and {variance:.6g} at theta={point.tolist()}; "
+                    "expected one variance: take method='grid', or a region of regions.custom that "
+                    "gives grad m^T Sigma(theta) grad m in row 1 of out"
+                )
             raise checks.InputError(
                 f"region {region.function.__name__!r} gives the variance {given:.6g} in row 1 of "
                 f"out at theta={point.tolist()}; differences of its margin and the covariance of "
                 f"the noise give {variance:.6g}; expected grad m^T Sigma grad m there"
-                + remedy
-                * built_in
             )
 
 

@@ -24,8 +24,9 @@ traces with an error bar    `estimate_alignment`, `alignment_deflated`, `alignme
                             `trace_deflated`, `hutchinson`, `hutch_plus_plus`, `xtrace`
 noise of equal trace        `isotropic_equivalent`, `diagonal_part`, `leading_part`,
                             `hessian_part`, `hessian_magnitude_part`, `optimal_noise`
+conventions                 `convention_of`, `minibatch_scale`, `dense_covariance`
 operators                   `SymmetricOperator`, `GradientCovariance`, `FactoredCovariance`,
-                            `DiagonalCovariance`
+                            `DiagonalCovariance`, `from_eigenpairs`, `unit_columns`
 Hessians of the examples    `example_curvatures`, `curvatures_from_factors`,
                             `curvatures_from_kernel`
 ==========================  ====================================================================

@@ -25,12 +25,12 @@ __all__ = [
 ]
 
 
-def simple_noise_scale(gradients):
+def simple_noise_scale(per_example_gradients):
     """Simple noise scale ``Tr S_1 / |g|^2``, in examples.
 
     Parameters
     ----------
-    gradients : array_like, shape (N, D), or ExampleGradients
+    per_example_gradients : array_like, shape (N, D), or ExampleGradients
         Gradients of N >= 3 examples, for instance ``at.example_gradients``.
 
     Returns
@@ -59,16 +59,16 @@ def simple_noise_scale(gradients):
     >>> scale.noise.value, round(scale.signal.value, 12)  # 14 / 3 and 4 - 14 / 12
     (4.666666666666667, 2.833333333333)
     """
-    covariance, gradient = _noise_and_mean(gradients)
+    covariance, gradient = _noise_and_mean(per_example_gradients)
     return _quadratic_scale("simple", covariance, gradient, lambda rows: rows)
 
 
-def curvature_noise_scale(gradients, hessian, *, max_products=operands.MAX_PRODUCTS):
+def curvature_noise_scale(per_example_gradients, hessian, *, max_products=operands.MAX_PRODUCTS):
     """Curvature-weighted noise scale ``Tr(H S_1) / g^T H g``, in examples.
 
     Parameters
     ----------
-    gradients : array_like, shape (N, D), or ExampleGradients
+    per_example_gradients : array_like, shape (N, D), or ExampleGradients
         Gradients of N >= 3 examples.
     hessian : array_like (D, D) or LinearOperator
         Symmetric.
@@ -99,7 +99,7 @@ def curvature_noise_scale(gradients, hessian, *, max_products=operands.MAX_PRODU
     ...     np.diag([3.0, 0.0])).of_examples  # 3 * 1 over 3 * 2^2
     0.25
     """
-    covariance, gradient = _noise_and_mean(gradients)
+    covariance, gradient = _noise_and_mean(per_example_gradients)
     hessian = operands.symmetric("hessian", hessian, size=len(gradient))
     if not operands.is_dense(hessian):
         max_products = checks.integer("max_products", max_products, low=1)
@@ -114,12 +114,12 @@ def curvature_noise_scale(gradients, hessian, *, max_products=operands.MAX_PRODU
     )
 
 
-def elementwise_noise_scale(gradients):
+def elementwise_noise_scale(per_example_gradients):
     """Elementwise noise scale ``(sum_j sqrt(S_1)_jj / sum_j |g_j|)^2``, in examples.
 
     Parameters
     ----------
-    gradients : array_like, shape (N, D), or ExampleGradients
+    per_example_gradients : array_like, shape (N, D), or ExampleGradients
         Gradients of N >= 3 examples.
 
     Returns
@@ -148,7 +148,7 @@ def elementwise_noise_scale(gradients):
     >>> elementwise_noise_scale([[1.0], [3.0], [1.0], [3.0]]).of_examples  # (1 / 2)^2
     0.25
     """
-    covariance, gradient = _noise_and_mean(gradients)
+    covariance, gradient = _noise_and_mean(per_example_gradients)
     count = covariance.num_rows
     squares = count * np.asarray(covariance.diagonal(), dtype=np.float64)
     left_out = np.empty((2, count))

@@ -2,6 +2,16 @@
 
 A :class:`Stack` of layers is an architecture. A :class:`Network` is a stack with a loss and data.
 
+============================  ====================================================================
+architectures                 `multilayer_perceptron`, `one_hidden_layer`,
+                              `fashion_mnist_network`, `vgg11`
+layers                        `Dense`, `Convolution`, `Activation`, `MaxPooling`,
+                              `AveragePooling`, `Flatten`, `Residual`, `FixedLinear`, `signed_sum`
+first weights                 `initialisation.he_normal`
+a network on data             `Network`, its geometry `NetworkGeometry`,
+                              gradients as factors `StreamedGradients`
+============================  ====================================================================
+
 >>> import numpy as np
 >>> from aniso.problems import losses
 >>> from aniso import networks

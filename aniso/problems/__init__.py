@@ -2,6 +2,17 @@
 
 :class:`Problem` is the concept; :meth:`Problem.at` returns the :class:`LocalGeometry`.
 
+============================  ====================================================================
+a loss or model of your own   `AutogradProblem`, `AutogradModel`, `Problem`
+losses of outputs             `SquaredLoss`, `ClippedSquaredLoss`, `LogisticLoss`,
+                              `SoftmaxCrossEntropy`
+toys                          `quadratic_problem`, `noise_rows`, `two_basin_problem`,
+                              `two_basin_data`
+from values of the loss       `directional_sharpness`, `critical_sharpness`
+errors from the examples      `jackknife_over_examples`
+refusals                      `require_problem`, `MissingFaculty`, `LossFailed`, `FACULTIES`
+============================  ====================================================================
+
 >>> from aniso import problems
 >>> bowl = problems.quadratic_problem([[2.0]], [0.0], [[1.0], [-1.0]])
 >>> at = bowl.at([3.0])

@@ -21,13 +21,16 @@ class AutogradModel(AutogradProblem):
     model : object
         With ``outputs(theta, inputs) -> (n, C)``, written with ``autograd.numpy``, and the integers
         `num_parameters` (D) and `num_outputs` (C). `input_shape`, a tuple, is optional: inputs of
-        another shape are refused. A :class:`aniso.networks.Stack` is such a model.
+        another shape are refused. So is `blocks`, see below. A :class:`aniso.networks.Stack` is
+        such a model.
     output_loss : loss
         One of :mod:`aniso.problems.losses`.
     inputs : array_like, shape (N, ...)
         Copied, as the targets are.
     targets : array_like, shape (N,) or (N, C)
         As ``output_loss.check_targets`` expects.
+    blocks : dict of str to slice, optional
+        Parts of theta by name, as for :class:`AutogradProblem`; ``model.blocks`` if not given.
 
     Raises
     ------
@@ -56,7 +59,7 @@ class AutogradModel(AutogradProblem):
            [2., 2.]]))
     """
 
-    def __init__(self, model, output_loss, inputs, targets):
+    def __init__(self, model, output_loss, inputs, targets, *, blocks=None):
         _require_parts("model", model, ("outputs", "num_parameters", "num_outputs"))
         _require_parts("output_loss", output_loss, ("gradient", "hessian", "check_targets"))
         shape = getattr(model, "input_shape", None)
@@ -70,7 +73,7 @@ class AutogradModel(AutogradProblem):
             inputs,
             targets,
             num_parameters=model.num_parameters,
-            blocks=getattr(model, "blocks", None),
+            blocks=getattr(model, "blocks", None) if blocks is None else blocks,
         )
 
     def outputs(self, theta):
@@ -113,6 +116,7 @@ class AutogradModel(AutogradProblem):
             self.output_loss,
             checks.frozen(self.inputs[indices]),
             checks.frozen(self.targets[indices]),
+            blocks=self.blocks,
         )
         part._independent = self._independent
         return part

@@ -161,10 +161,10 @@ def fisher_gauss_newton_order(geometry):
     Notes
     -----
     Works in the span of the n <= N C factors: 2 n D min(n, D) flops and decompositions of size
-    min(n, D). Nothing of size D x D is formed where n < D. The errors are of the size of rounding
-    relative to the bound on the same side. Directions whose singular value, with rows of unit
-    length, is below 1e-11 of the largest are left out. Formulas: docs/theory/deep.md, Generalised
-    eigenvalues in the span of the factors.
+    min(n, D). With ten classes 300 examples take minutes: take a subset. Nothing of size D x D is
+    formed where n < D. The errors are of the size of rounding relative to the bound on the same
+    side. Directions whose singular value, with rows of unit length, is below 1e-11 of the largest
+    are left out. Formulas: docs/theory/deep.md, Generalised eigenvalues in the span of the factors.
 
     Examples
     --------

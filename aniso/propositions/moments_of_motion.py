@@ -233,7 +233,7 @@ def _sampling_in_epochs(settings):
     variances = {}
     # mid-epoch, after enough epochs for the steep direction only; from the minimum both
     steps = num_examples * 40 + num_examples // 2
-    for sampling in ("replacement", "epochs"):
+    for sampling in ("with_replacement", "epochs"):
         run = example_chains.simulate_sgd(
             examples,
             rate,
@@ -253,7 +253,7 @@ def _sampling_in_epochs(settings):
     for direction, (statement, relation, bound) in enumerate(
         ((LOW_CURVATURE, "<=", 0.1), (HIGH_CURVATURE, ">=", 0.7))
     ):
-        (epochs, error), (independent, other) = variances["epochs"], variances["replacement"]
+        (epochs, error), (independent, other) = variances["epochs"], variances["with_replacement"]
         ratio = epochs[direction] / independent[direction]
         spread = ratio * np.hypot(
             error[direction] / epochs[direction], other[direction] / independent[direction]
