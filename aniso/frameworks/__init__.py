@@ -5,6 +5,7 @@ for a model of one's own.
 
 ====================  =============================================================
 :func:`from_torch`    a PyTorch module, a loss and data
+:func:`sharded`       examples that many processes hold, by ``torch.distributed``
 ====================  =============================================================
 """
 
@@ -12,8 +13,9 @@ import lazy_loader
 
 __getattr__, __dir__, __all__ = lazy_loader.attach(
     __name__,
-    submodules=["torch_problem"],
+    submodules=["sharded_problem", "torch_problem"],
     submod_attrs={
+        "sharded_problem": ["LostRank", "RankFailed", "ShardedProblem", "own_examples", "sharded"],
         "torch_problem": ["TorchProblem", "from_torch"],
     },
 )

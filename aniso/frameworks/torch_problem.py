@@ -2,6 +2,7 @@
 
 import time
 import warnings
+from dataclasses import replace
 from functools import cached_property, partial
 
 import numpy as np
@@ -208,7 +209,10 @@ class TorchProblem(Problem):
         )
         indices = indices.to(self._vectors.device)
         inputs, targets = _torch_data.taken((self._inputs, self._targets), indices)
-        part = TorchProblem(self._vectors, self._checked, inputs, targets, self._given_chunk)
+        return self._with(self._checked, inputs, targets)
+
+    def _with(self, checked, inputs, targets):
+        part = TorchProblem(self._vectors, checked, inputs, targets, self._given_chunk)
         part.blocks, part._fastest = self.blocks, dict(self._fastest)
         if "chunk_size" in self.__dict__:
             part.chunk_size = self.chunk_size
@@ -240,6 +244,20 @@ class TorchProblem(Problem):
         return double.check(theta, rng)
 
     # ---- of PyTorch alone
+
+    @property
+    def reduction(self):
+        """What the given loss does with a batch: "none", "mean", "sum" or "weighted mean"."""
+        return self._checked.losses.reduction
+
+    @property
+    def mean_weight(self):
+        """Mean weight of the examples in a weighted mean, by which losses are divided; else 1."""
+        return 1 / self._checked.factor
+
+    def with_mean_weight(self, weight):
+        """Return the same problem with losses that are divided by another mean weight."""
+        return self._with(replace(self._checked, factor=1 / weight), self._inputs, self._targets)
 
     @property
     def initial_theta(self):
