@@ -21,6 +21,7 @@ from problem_contract import check_problem
 from torch import distributed
 
 from aniso import frameworks, matrices, problems  # noqa: F401
+from aniso.diagnostics import Diagnosis, Monitor, Reading
 
 KIND = "layer normalisation"
 TIMEOUT_S = 20
@@ -79,10 +80,20 @@ def quantities(problem):
     }
 
 
-def briefly(rank, folder):
-    """One gradient."""
-    problem = own_problem(KIND)
-    np.savez(folder / f"brief {rank}.npz", gradient=problem.gradient(problem.initial_theta))
+def measure(problem, theta, *, rng, learning_rate, optimizer):  # noqa: ARG001
+    """Tr(H Sigma) by two probes, and the number of this call on this rank."""
+    measure.calls += 1
+    at = problem.at(theta)
+    found = matrices.alignment_hutchinson(at.hessian, at.noise, 2, rng)
+    alignment = Reading("alignment", found.value, {"probes": found.standard_error})
+    return Diagnosis({"alignment": alignment, "call": Reading("call", measure.calls)})
+
+
+measure.calls = 0
+
+
+def monitor(problem, folder):
+    return Monitor(folder / "run", problem, steps=range(4), seed=7, measure=measure)
 
 
 def weighted_loss():
@@ -143,21 +154,38 @@ def fail(rank, folder):
 
 
 def lose(rank, folder):
-    """The last rank is killed between two products; the others must end with an error."""
+    """The last rank is killed between two steps of a run; the others must end with an error."""
     problem = own_problem(KIND)
-    theta = problem.initial_theta
-    problem.gradient(theta)
+    theta, watched = problem.initial_theta, monitor(problem, folder)
+    for step in (0, 1):
+        watched.at_step(step, theta)
     (folder / f"begun {rank}").touch()
     if rank == problem.ranks.size - 1:
         os.kill(os.getpid(), signal.SIGKILL)
     begin = time.monotonic()
     try:
-        for _ in range(1000):
-            problem.hessian_product(theta, theta)
+        for step in range(2, 1000):
+            watched.at_step(step, theta)
     except frameworks.LostRank as error:
         told = {"error": str(error), "seconds": time.monotonic() - begin}
         (folder / f"told {rank}.json").write_text(json.dumps(told))
         os._exit(3)
+
+
+def go_on(rank, folder):
+    """The run whose rank was killed, to its end."""
+    problem = own_problem(KIND)
+    watched = monitor(problem, folder)
+    begun_with = len(watched.steps)
+    for step in range(6):
+        watched.at_step(step, problem.initial_theta)
+    series = watched.series("alignment")
+    np.savez(
+        folder / f"went on {rank}.npz",
+        begun_with=begun_with,
+        calls=watched.series("call").values,
+        alignment=[series.values, series.errors],
+    )
 
 
 # ---- the launcher
@@ -199,10 +227,10 @@ def launch(names, size, folder):
 
 PROGRAMS = {
     "agree": agree,
-    "briefly": briefly,
     "keep": keep_the_contract,
     "fail": fail,
     "lose": lose,
+    "go on": go_on,
 }
 
 if __name__ == "__main__":

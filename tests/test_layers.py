@@ -30,7 +30,8 @@ FOLDERS = """
 CONFINED = {
     "jax": ["frameworks.*"],
     "torch": ["frameworks.*"],
-    "matplotlib": ["propositions.plots"],
+    "xarray": ["diagnostics.*"],
+    "matplotlib": ["propositions.plots", "diagnostics.plots_of_runs"],
     "numba": ["arrays.kernel_cache", "langevin.*", "networks.fast.pooled_kernel"],
 }
 FORBIDDEN_NAMES = {"utils", "helpers", "misc", "common"}
@@ -191,7 +192,7 @@ def test_what_is_imported_is_declared(modules):
         requirement.split(">")[0].strip().replace("-", "_")
         for requirement in project["dependencies"]
     }
-    optional = {"torch", "jax"}  # in the extra "test-all"; frameworks alone imports them
+    optional = {"torch", "jax", "xarray"}  # in extras, see CONFINED
     assert list(undeclared_packages(modules, declared | optional)) == []
     assert list(undeclared_packages(modules, declared - {"numpy"})) != []
 

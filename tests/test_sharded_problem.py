@@ -123,21 +123,36 @@ def test_a_killed_rank_ends_all_within_the_timeout(ranks):
     assert (folder / f"begun {size - 1}").exists()
     for rank in range(size - 1):
         told = json.loads((folder / f"told {rank}.json").read_text())
-        assert told["error"].startswith(f"rank {rank} of {size} lost another rank in hessian_prod")
+        assert told["error"].startswith(f"rank {rank} of {size} lost another rank in ")
         assert "start the program again" in told["error"]
         assert told["seconds"] < rank_programs.TIMEOUT_S + 5
 
 
-def test_torchrun_starts_it(tmp_path, expected):
+def test_a_run_whose_rank_was_killed_goes_on_by_torchrun(ranks):
+    size, folder = ranks
+    if size != 2:
+        return
     ended = program(
         *("-m", "torch.distributed.run", "--nproc-per-node", 2),
         *("--master-addr", "127.0.0.1", "--master-port", rank_programs.free_port()),
-        *(TESTS / "rank_programs.py", "briefly", tmp_path),
+        *(TESTS / "rank_programs.py", "go on", folder),
     )
     assert ended.returncode == 0, ended.stderr
+    problem = rank_programs.full_problem(rank_programs.KIND)
+    theta = problem.initial_theta
+    alone = [
+        rank_programs.measure(
+            problem, theta, rng=np.random.default_rng([7, step]), learning_rate=None, optimizer=None
+        )["alignment"]
+        for step in range(4)
+    ]
+    expected = [[each.value for each in alone], [each.standard_error for each in alone]]
     for rank in (0, 1):
-        with np.load(tmp_path / f"brief {rank}.npz") as found:
-            np.testing.assert_allclose(found["gradient"], expected["gradient"], atol=1e-14)
+        with np.load(folder / f"went on {rank}.npz") as found:
+            assert found["begun_with"] == 2
+            # two calls before the death, two afterwards
+            np.testing.assert_array_equal(found["calls"], [1, 2, 1, 2])
+            np.testing.assert_allclose(found["alignment"], expected, rtol=1e-10)
 
 
 def test_without_a_group_it_is_refused():

@@ -4,9 +4,13 @@ import lazy_loader
 
 __getattr__, __dir__, __all__ = lazy_loader.attach(
     __name__,
-    submodules=["diagnosis", "reading"],
+    submodules=["checkpoints", "diagnosis", "monitor", "plots_of_runs", "reading", "run_record"],
     submod_attrs={
+        "_step_store": ["OtherTheta"],
+        "checkpoints": ["CheckpointsFailed", "measure_checkpoints"],
         "diagnosis": ["Diagnosis"],
+        "monitor": ["Monitor"],
         "reading": ["Reading"],
+        "run_record": ["RunRecord", "Series", "read_record"],
     },
 )
