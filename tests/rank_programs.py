@@ -20,7 +20,7 @@ import torch_cases
 from problem_contract import check_problem
 from torch import distributed
 
-from aniso import frameworks, matrices, problems  # noqa: F401
+from aniso import checks, frameworks, matrices, problems  # noqa: F401
 from aniso.diagnostics import Diagnosis, Monitor, Reading
 
 KIND = "layer normalisation"
@@ -126,12 +126,12 @@ def fail(rank, folder):
     drawn = np.random.default_rng(rank).standard_normal(theta.size)
     rounded = theta * (1 + 1e-14 * rank)
 
-    def broken(_):
-        raise ZeroDivisionError("no gradient here")
+    def broken(_, kind=ZeroDivisionError):
+        raise kind("no gradient here")
 
-    def with_a_broken_share():
+    def with_a_broken_share(kind):
         own = problem.local.gradient
-        problem.local.gradient = broken if rank == 1 else own
+        problem.local.gradient = (lambda _: broken(_, kind)) if rank == 1 else own
         try:
             return problem.gradient(theta)
         finally:
@@ -140,7 +140,8 @@ def fail(rank, folder):
     trials = {
         "other vectors": lambda: problem.hessian_product(theta, drawn),
         "another call": lambda: (problem.losses if rank else problem.gradient)(theta),
-        "a broken share": with_a_broken_share,
+        "a broken share": lambda: with_a_broken_share(ZeroDivisionError),
+        "a refusing share": lambda: with_a_broken_share(checks.InputError),
         "a broken first rank": lambda: problem.on_first(lambda: broken(0)),
         "other rounding": lambda: problem.gradient(rounded).tobytes().hex(),
         "of the first rank": lambda: problem.on_first(lambda: f"told by {rank}"),

@@ -103,6 +103,8 @@ def test_a_failure_on_one_rank_reaches_all(ranks):
         return
     first, second = (json.loads((folder / f"failed {rank}.json").read_text()) for rank in (0, 1))
     for told in (first, second):
+        # a refusal is the same on all ranks, which go on
+        assert told["a refusing share"] == "InputError: no gradient here (on rank 1)"
         assert "RankFailed: the ranks have different arguments" in told["other vectors"]
         assert "same seed on every rank" in told["other vectors"]
         assert "compute different things: rank 0: ['gradient'" in told["another call"]

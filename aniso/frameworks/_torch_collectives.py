@@ -10,11 +10,12 @@ import numpy as np
 import torch
 from torch import distributed
 
-from aniso import checks
+from aniso import checks, memory
 
 _SAME = 1e-6
 """Largest relative difference of the same numbers on processors of different kinds."""
 _MOST_ARRAYS = 2
+_REFUSALS = (memory.AllocationRefused, checks.InputError)
 
 
 class LostRank(RuntimeError):
@@ -120,6 +121,8 @@ class Ranks:
 
         Raises
         ------
+        InputError, AllocationRefused
+            On every rank, if `compute` raised it on some.
         Exception
             That of `compute` on the rank where it was raised.
         RankFailed
@@ -140,10 +143,20 @@ class Ranks:
         return total[:-1].reshape(shape)
 
     def _raise_failure(self, what, failure):
-        told = self.objects(None if failure is None else f"{type(failure).__name__}: {failure}")
+        own = None
+        if failure is not None:
+            kinds = [kind.__name__ for kind in _REFUSALS if isinstance(failure, kind)]
+            own = "".join(kinds[:1]), f"{type(failure).__name__}: {failure}", str(failure)
+        told = {rank: each for rank, each in enumerate(self.objects(own)) if each is not None}
+        # a refusal of one rank is the refusal of all: they go on together
+        kinds = {kind for kind, *_ in told.values()}
+        for kind in _REFUSALS:
+            if kinds == {kind.__name__}:
+                rank, (_, _, text) = next(iter(told.items()))
+                raise kind(f"{text} (on rank {rank})") from failure
         if failure is not None:
             raise failure
-        failed = "; ".join(f"rank {rank}: {text}" for rank, text in enumerate(told) if text)
+        failed = "; ".join(f"rank {rank}: {text}" for rank, (_, text, _) in told.items())
         raise RankFailed(f"{what} failed on {failed}")
 
     def objects(self, value):

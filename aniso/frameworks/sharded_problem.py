@@ -198,7 +198,7 @@ class ShardedProblem(Problem):
         Raises
         ------
         InputError
-            As the problem of a rank raises it; on the other ranks RankFailed.
+            On every rank, if the problem of one raises it.
         """
         theta = self.check_theta(theta)
         vectors, _ = problem_checks.checked_vectors(vectors, len(theta))
