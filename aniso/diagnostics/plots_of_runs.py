@@ -62,7 +62,10 @@ _PANELS = (
     _Panel("alignment", {"alignment": "Tr(HΣ)"}),
     _Panel(
         "alignment over that of isotropic noise",
-        {"trace_ratio": "Tr(HΣ) / Tr(H Σ̄)", "projection_coefficient": "along the leading vector"},
+        {
+            "trace_ratio": "D Tr(HΣ) / (Tr H Tr Σ)",
+            "projection_coefficient": "along the leading vector",
+        },
         limit="isotropic",
     ),
 )
