@@ -24,7 +24,7 @@ FOLDERS = """
     networks langevin frameworks
     escape descent
     propositions diagnostics
-    __main__ verify_propositions
+    __main__ diagnose verify_propositions
 """
 # Packages that only the named modules import.
 CONFINED = {
