@@ -91,7 +91,7 @@ def compute_unit(unit, folder, foundation):  # noqa: ARG001 (as every figure)
 def _measured(unit):
     hessian, covariances = structures(unit)
     covariance = covariances[KEYS.index(unit["structure"])]
-    simulated = escape.by_simulation(
+    simulated = escape.simulate_efficiency(
         hessian,
         covariance,
         TIMES,
@@ -103,7 +103,7 @@ def _measured(unit):
         "covariances": covariance,
         "slope": 0.5 * np.sum(hessian * covariance),
         "plateau": 0.25 * np.trace(covariance),
-        "curve": escape.by_closed_form(hessian, covariance, TIMES).values,
+        "curve": escape.efficiency_by_closed_form(hessian, covariance, TIMES).values,
         "simulated": simulated.values,
         "simulated_error": [e.standard_error for e in simulated.efficiency],
     }

@@ -43,6 +43,7 @@ class Claim:
     measured : str
         The measured numbers, as text.
     verdict : Verdict
+        Whether the difference decides for the claim, against it, or neither.
     """
 
     name: str
@@ -66,6 +67,7 @@ def difference_text(difference, error):
     Parameters
     ----------
     difference, error : float
+        The difference and its standard error.
 
     Returns
     -------
@@ -100,6 +102,7 @@ def beside(value, threshold, digits=3):
     Parameters
     ----------
     value, threshold : float
+        Number to show, and the number from which it differs.
     digits : int
         The fewest.
 
@@ -127,6 +130,7 @@ def judged(
     Parameters
     ----------
     name, statement : str
+        Short name of the claim, and the claim in words.
     difference, standard_error : float
         The difference and its sampling error, 0 for an exact difference.
     measured : str
@@ -176,6 +180,7 @@ def described(name, statement, measured):
     Parameters
     ----------
     name, statement, measured : str
+        Short name, subject, and the numbers as text.
 
     Returns
     -------
@@ -195,6 +200,7 @@ def over_seeds(values, own_error=0.0):
     Parameters
     ----------
     values : array_like, shape (seeds,)
+        One value for each seed.
     own_error : float
         Sampling error of one value.
 

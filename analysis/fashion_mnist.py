@@ -22,7 +22,9 @@ def training_network(num_train, seed, dtype=np.float32, perceptron=None):
     Parameters
     ----------
     num_train, seed : int
+        Number of images, and seed of the random labels.
     dtype : dtype
+        Precision of the passes.
     perceptron : dict, optional
         "pooling" of the images and "hidden" units, of one layer, in the place of the paper's
         network: a task of seconds.
@@ -44,6 +46,7 @@ def require_test_images(num_test):
     Raises
     ------
     InputError
+        If they are neither in the package nor in the cache.
     """
     datasets.fashion_mnist(subset=num_test <= 2000)
 

@@ -8,12 +8,6 @@ from matplotlib.figure import Figure as Canvas
 from analysis import figure_command, figure_style, vgg, vgg_claims
 from analysis.figure import Figure
 
-COSTS = {
-    "small": "10 s, 40 FashionMNIST images, 12 iterations",
-    "medium": "100 min of one core (50 min on two), 500 images, 1,500 iterations, three seeds",
-    "paper": "1.4e19 flops a data set and seed, three days at 50 Tflop/s: for a graphics processor",
-}
-
 
 def judge(parameters, arrays):
     """Judge the caption's claim for each data set, at the last iteration."""
@@ -57,19 +51,10 @@ FIGURE = Figure(
     name="fig1_generalization",
     title="VGG-11 from random weights: test accuracy",
     claim="SGD and GLD diag generalise better than GD, GLD const and GLD dynamic",
-    revision=vgg.REVISION,
-    scales=vgg.SCALES,
-    costs=COSTS,
-    make_units=vgg.make_units,
-    compute_unit=vgg.compute_unit,
-    collect=vgg.collect,
     judge=judge,
     draw=draw,
-    prepare=vgg.prepare,
-    steps_of=vgg.steps_of,
-    takes_device=True,
-    runs="vgg",
     bands=figure_style.SEEDS,
+    **vgg.FIELDS,
 )
 
 if __name__ == "__main__":

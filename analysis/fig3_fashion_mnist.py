@@ -86,6 +86,7 @@ def prepare(parameters):
     Raises
     ------
     InputError
+        If they are neither in the package nor in the cache.
     """
     fashion_mnist.require_test_images(parameters["num_test"])
     return {}

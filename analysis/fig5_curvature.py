@@ -148,11 +148,11 @@ def _isotropic_coefficient(arrays):
 
 
 def conditioning(arrays):
-    """Return how fast the spectrum falls, by seed: a dictionary of arrays (seeds,).
+    """Return measures of how fast the spectrum falls, a dictionary of arrays (seeds,).
 
-    "exponent" is the largest d with ``lambda_i <= lambda_1 D^(-d)`` for all i > 20; "count" the
-    eigenvalues above ``lambda_1 D^(-1/2)`` among those computed; "share" the sum of
-    the first 20 in units of Tr H.
+    "following" is the magnitude of the 21st eigenvalue. "exponent" is the largest d with
+    ``lambda_i <= lambda_1 D^(-d)`` for all i > 20. "count" is the number of computed eigenvalues
+    above ``lambda_1 D^(-1/2)``. "share" is the sum of the first 20, divided by Tr H.
     """
     dimension, values = float(arrays["num_parameters"]), arrays["eigenvalues"]
     following = np.abs(values[:, min(_LEADING, values.shape[1] - 1)])

@@ -6,7 +6,6 @@ import numpy as np
 from matplotlib.figure import Figure as Canvas
 
 from analysis import figure_command, figure_style, vgg, vgg_claims
-from analysis.fig1_generalization import COSTS
 from analysis.figure import Figure
 
 
@@ -53,19 +52,10 @@ FIGURE = Figure(
     name="fig6_sharpness",
     title="VGG-11 from random weights: expected sharpness",
     claim="SGD and GLD diag end at flatter minima than GD, GLD const and GLD dynamic",
-    revision=vgg.REVISION,
-    scales=vgg.SCALES,
-    costs=COSTS,
-    make_units=vgg.make_units,
-    compute_unit=vgg.compute_unit,
-    collect=vgg.collect,
     judge=judge,
     draw=draw,
-    prepare=vgg.prepare,
-    steps_of=vgg.steps_of,
-    takes_device=True,
-    runs="vgg",
     bands=figure_style.SEEDS,
+    **vgg.FIELDS,
 )
 
 if __name__ == "__main__":

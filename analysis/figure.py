@@ -58,6 +58,7 @@ class Figure:
     table : callable, optional
         ``(parameters, arrays) -> str``, Markdown that is written beside the drawing.
     foundation : Foundation, optional
+        Work that comes before the units of a seed.
     prepare : callable, optional
         ``(parameters) -> dict``, before any work: digests and sources of the data, with which
         stored runs must agree. InputError where data are missing.

@@ -36,6 +36,7 @@ def main(figure, arguments=None):
     Parameters
     ----------
     figure : analysis.figure.Figure
+        Description of the figure.
     arguments : sequence of str, optional
         Arguments of the command line; ``sys.argv[1:]`` if not given.
 

@@ -15,7 +15,9 @@ def compute(figure, scale, parameters, executor, runs):
     Parameters
     ----------
     figure : analysis.figure.Figure
+        Description of the figure.
     scale : str
+        One of :data:`analysis.figure.SCALES`.
     parameters : dict
         Of the scale, with the digests of the data.
     executor : str

@@ -20,6 +20,7 @@ def load(data, parameters):
     data : Path
         The ``.npz``; its description is the ``.json`` of the same name.
     parameters : dict
+        Parameters that the stored arrays must have been made with.
 
     Returns
     -------
@@ -59,9 +60,13 @@ def save(figure, scale, data, parameters, stored):
     Parameters
     ----------
     figure : Figure
+        Description of the figure.
     scale : str
+        One of :data:`analysis.figure.SCALES`.
     data : Path
+        The ``.npz`` to write.
     parameters : dict
+        Parameters that the arrays were made with.
     stored : dict
         "arrays", "seconds" and "diverged".
     """

@@ -130,9 +130,13 @@ def plot_seeds(axes, steps, curves, logarithmic=False, **line):
     Parameters
     ----------
     axes : matplotlib.axes.Axes
+        Axes to draw on.
     steps : ndarray, shape (records,)
+        Recorded steps.
     curves : ndarray, shape (seeds, records)
+        Recorded values, one seed a row.
     logarithmic : bool
+        Whether the vertical axis is logarithmic.
     **line
         Style of the line; "color" is needed.
     """
@@ -161,10 +165,15 @@ def plot_dynamics(axes, steps, curves, dynamics, logarithmic=False):
     Parameters
     ----------
     axes : matplotlib.axes.Axes
+        Axes to draw on.
     steps : ndarray, shape (records,)
+        Recorded steps.
     curves : ndarray, shape (seeds, dynamics, records)
+        Recorded values.
     dynamics : sequence of str
+        Names of the dynamics, in the order of `curves`.
     logarithmic : bool
+        Whether the vertical axis is logarithmic.
     """
     for number, name in enumerate(dynamics):
         period = len(_WIDTHS) if name in _WIDTHS and len(steps) >= _FEW_RECORDS else 1

@@ -13,6 +13,7 @@ def add_output(parser, what):
     Parameters
     ----------
     parser : argparse.ArgumentParser
+        Parser that gets the option.
     what : str
         Kind of output, for the help text.
     """
@@ -31,6 +32,7 @@ def add_runs(parser):
     Parameters
     ----------
     parser : argparse.ArgumentParser
+        Parser that gets the option.
     """
     parser.add_argument(
         "--runs",

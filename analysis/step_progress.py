@@ -80,11 +80,13 @@ def shown(label, folders, num_steps, console=None):
     Parameters
     ----------
     label : str
+        Text before the bar.
     folders : sequence of path-like
         Run directory of each unit.
     num_steps : sequence of int or None
         Steps of each unit; None counts units.
     console : rich.console.Console, optional
+        Where to draw; standard error if not given.
 
     Yields
     ------

@@ -158,7 +158,7 @@ def compute_unit(unit, folder, foundation):  # noqa: ARG001 (as every figure)
 
 
 def steps_of(unit):
-    """Return the steps of a unit: GLD const runs once for each sigma."""
+    """Return the number of steps of a unit; GLD const takes them once for each sigma."""
     runs = len(unit["sigma_grid"]) if unit["dynamics"] == "gld_constant" else 1
     return runs * unit["num_steps"]
 
@@ -244,3 +244,23 @@ def collect(parameters, units, values):
             sigma = parameters["sigma_grid"][int(value["chosen"])]
             arrays["standard_deviation"][place[:2]] = sigma
     return arrays
+
+
+FIELDS = {
+    "revision": REVISION,
+    "scales": SCALES,
+    "costs": {
+        "small": "10 s, 40 FashionMNIST images, 12 iterations",
+        "medium": "100 min of one core (50 min on two), 500 images, 1,500 iterations, three seeds",
+        "paper": "1.4e19 flops a data set and seed, three days at 50 Tflop/s: for a graphics "
+        "processor",
+    },
+    "make_units": make_units,
+    "compute_unit": compute_unit,
+    "collect": collect,
+    "prepare": prepare,
+    "steps_of": steps_of,
+    "takes_device": True,
+    "runs": "vgg",
+}
+"""What the figures of these runs have in common, by the names of the fields of a Figure."""

@@ -36,6 +36,7 @@ def compare(ends, first, second, own_error):
     ends : ndarray, shape (seeds, dynamics)
         NaN where a run diverged.
     first, second : str
+        Names of the dynamics.
     own_error : float
         Sampling error of one seed's difference.
 
@@ -71,6 +72,7 @@ def compared(parameters, arrays, quantity, own_error, claim):
     Parameters
     ----------
     parameters, arrays : dict
+        Parameters of the figure, and its collected arrays.
     quantity : str
         Name of the records, of which the last counts.
     own_error : callable

@@ -5,6 +5,17 @@ import numbers
 
 import numpy as np
 
+# Parts of the names of arguments, and the member of a local geometry that such an argument is.
+_MEMBERS = {
+    "covariance": "noise",
+    "noise": "noise",
+    "gradients": "example_gradients",
+    "gradient": "gradient",
+    "hessian": "hessian",
+    "matrix": "hessian",
+    "theta": "theta",
+}
+
 
 def not_an_array(name, value, *, error=None):
     """Return the message for a value that NumPy can't turn into an array of numbers.
@@ -52,6 +63,7 @@ def not_flat_parameters(theta, num_parameters=None):
     Parameters
     ----------
     theta : object
+        Parameters as given.
     num_parameters : int, optional
         D, if known.
 
@@ -95,7 +107,7 @@ numpy.concatenate([numpy.ravel(part) for part in theta.values()])
 
 
 def takes_its_place(name, value):
-    """Return the remedy for an operator of another package than SciPy, None for other values.
+    """Return the remedy for an operator of another package, or an object with matrices, or None.
 
     Examples
     --------
@@ -106,6 +118,47 @@ def takes_its_place(name, value):
             f"{name} is a {type(value).__name__}; expected an array or a SciPy LinearOperator: "
             f"{name}.to_scipy() is one"
         )
+    member = member_to_give(name, value)
+    if member is not None:
+        return (
+            f"{name} is a {type(value).__name__}; expected an array or a SciPy LinearOperator, for "
+            f"instance {member}"
+        )
+    return None
+
+
+def member_to_give(name, value):
+    """Return the member of a problem or of its local geometry that an argument means, or None.
+
+    Parameters
+    ----------
+    name : str
+        Name of the argument: of a covariance, a Hessian, gradients or parameters.
+    value : object
+        A problem, its local geometry, or anything else.
+
+    Returns
+    -------
+    str or None
+
+    Examples
+    --------
+    >>> from aniso import problems
+    >>> at = problems.quadratic_problem([[2.0]], [0.0], [[1.0], [-1.0]]).at([3.0])
+    >>> member_to_give("covariance", at), member_to_give("matrix", at.problem)
+    ('at.noise', 'problem.at(theta).hessian')
+    """
+    # members of the class, because those of the object would be computed
+    kind = type(value)
+    if hasattr(kind, "hessian_for") and hasattr(kind, "by_block"):
+        geometry = "at"
+    elif hasattr(kind, "hessian_product") and hasattr(kind, "example_gradients"):
+        geometry = "problem.at(theta)"
+    else:
+        return None
+    for part, member in _MEMBERS.items():
+        if part in name:
+            return f"{geometry}.{member}"
     return None
 
 
@@ -114,6 +167,10 @@ def _is_array(part):
 
 
 def _remedy(name, value):
+    member = member_to_give(name, value)
+    if member is not None:
+        dense = member.endswith(("noise", "hessian"))
+        return f"{member}.to_dense() is one" if dense else f"{member} is one"
     if hasattr(value, "detach"):
         return f"{name}.detach().cpu().numpy()"
     if hasattr(value, "state_dict"):
@@ -128,4 +185,46 @@ def _remedy(name, value):
         return f"{name}.to_scipy() @ numpy.eye({value.shape[-1]}) forms it"
     if hasattr(value, "matvec"):
         return f"{name} @ numpy.eye({value.shape[-1]}) forms it"
+    if callable(value) and not isinstance(value, type) and not hasattr(value, "shape"):
+        return f"call it, and give what it returns: {name}(...)"
     return None
+
+
+def not_labels(name, given, num_classes):
+    """Return the remedy for an array of class labels in another form, "" if it has none.
+
+    Parameters
+    ----------
+    name : str
+        Name of the argument.
+    given : array
+        The labels as given.
+    num_classes : int
+        C.
+
+    Returns
+    -------
+    str
+
+    Examples
+    --------
+    >>> not_labels("targets", np.eye(3), 3)
+    '; targets holds one-hot rows: numpy.argmax(targets, axis=1) gives the labels'
+    >>> not_labels("targets", np.array([1, 2, 3]), 3)
+    '; targets counts from 1: targets - 1 counts from 0'
+    >>> not_labels("targets", np.array([-1, 1]), 2)
+    '; targets has the signs -1 and 1: (targets + 1) // 2 gives the labels 0 and 1'
+    """
+    if given.ndim == 2 and given.shape[1] == 1:
+        return f"; {name} is a column: {name}[:, 0] gives the labels"
+    if given.ndim == 2 and ((given == 0) | (given == 1)).all() and (given.sum(axis=1) == 1).all():
+        return f"; {name} holds one-hot rows: numpy.argmax({name}, axis=1) gives the labels"
+    if given.ndim == 2 and given.shape[1] == num_classes:
+        return f"; {name} has a number for each class: numpy.argmax({name}, axis=1) gives labels"
+    if given.ndim != 1 or given.size == 0:
+        return ""
+    if num_classes == 2 and np.isin(given, (-1, 1)).all():
+        return f"; {name} has the signs -1 and 1: ({name} + 1) // 2 gives the labels 0 and 1"
+    if given.min() == 1 and given.max() == num_classes:
+        return f"; {name} counts from 1: {name} - 1 counts from 0"
+    return ""

@@ -465,7 +465,19 @@ def class_labels(name, value, *, num_classes, num_examples=None):
         ...
     aniso.checks.InputError: targets has the label 2 at index 1; expected integers in 0..1
     """
-    given = array(name, value, shape=(num_examples,))
+    kind = as_given(name, value).dtype
+    if kind.kind in "US":
+        raise InputError(
+            f"{name} has dtype {kind}; expected integers in 0..{num_classes - 1}; "
+            f"numpy.unique({name}, return_inverse=True)[1] numbers the classes"
+        )
+    given = array(name, value)
+    wanted = "any" if num_examples is None else num_examples
+    if given.ndim != 1 or (num_examples is not None and len(given) != num_examples):
+        raise InputError(
+            f"{name} has shape {given.shape}; expected ({wanted},), one label an example"
+            + _array_hints.not_labels(name, given, num_classes)
+        )
     wrong = (given != np.floor(given)) | (given < 0) | (given >= num_classes)
     if wrong.any():
         index = int(np.argmax(wrong))
@@ -473,7 +485,7 @@ def class_labels(name, value, *, num_classes, num_examples=None):
         shown = int(label) if label == np.floor(label) else float(label)
         raise InputError(
             f"{name} has the label {shown} at index {index}; expected integers in "
-            f"0..{num_classes - 1}"
+            f"0..{num_classes - 1}" + _array_hints.not_labels(name, given, num_classes)
         )
     return given.astype(np.int64)
 

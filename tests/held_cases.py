@@ -297,7 +297,7 @@ MAKERS = {
     ),
     "efficiency curve": (
         lambda rng: (*matrices(rng), *positive(rng)),
-        efficiency.by_closed_form,
+        efficiency.efficiency_by_closed_form,
         lambda made: (made.times, made.values),
     ),
     "drifts.of_quadratic": (matrix, drifts.of_quadratic, of_drift),

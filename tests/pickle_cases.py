@@ -509,7 +509,7 @@ CASES = {
         lambda found: found.propagator,
     ),
     "order": Case(
-        lambda: convergence.convergence_study(walk(), "stochastic_heun"),
+        lambda: convergence.measure_convergence(walk(), "stochastic_heun"),
         lambda found: np.array(found.is_exact),
     ),
     "linear chain": Case(
@@ -560,7 +560,7 @@ CASES = {
     ),
     "quadrature": Case(lambda: quadrature.mean_exit_time(bend, 0.25, -1.0, -np.inf, 0.0), text),
     "efficiency": Case(
-        lambda: efficiency.by_slope(np.eye(2), COVARIANCE, TIMES), lambda c: c.values
+        lambda: efficiency.efficiency_by_slope(np.eye(2), COVARIANCE, TIMES), lambda c: c.values
     ),
     "forecast": Case(forecast, text),
     # what is stored, and what it costs

@@ -120,7 +120,7 @@ OPERATOR = OfAnotherPackage()
             lambda: checks.array("a", NETWORK.example_gradients(np.zeros(4))),
             "matrices.gradient_covariance takes",
         ),
-        (lambda: noise.gradient_covariance(NETWORK), "network.example_gradients"),
+        (lambda: noise.gradient_covariance(NETWORK), r"at\(theta\)\.example_gradients"),
     ],
 )
 def test_a_matrix_of_another_kind_is_refused_with_how_to_make_an_array(call, remedy):

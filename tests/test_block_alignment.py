@@ -150,9 +150,9 @@ def test_blocks_that_do_not_cover_theta_are_refused(blocks, rule):
 
 def test_too_many_products_are_refused_with_the_estimator(rng):
     operator = aslinearoperator(np.eye(DIMENSION))
-    with pytest.raises(checks.InputError, match=r"12 products .* matrices\.alignment_hutchinson"):
+    with pytest.raises(checks.InputError, match=r"12 products .* matrices\.estimate_alignment"):
         matrices.alignment_by_block(operator, np.eye(DIMENSION), BLOCKS, max_products=11)
     *_, known = curvatures(np.eye(DIMENSION))
     few = matrices.gradient_covariance(rng.standard_normal((2, DIMENSION)))
-    with pytest.raises(checks.InputError, match=r"8 products .* matrices\.alignment_by_examples"):
+    with pytest.raises(checks.InputError, match=r"8 products .* matrices\.estimate_alignment"):
         matrices.alignment_by_block(known, few, BLOCKS, max_products=7)

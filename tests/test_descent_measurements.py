@@ -98,7 +98,7 @@ def test_many_parameters_take_operators_in_the_place_of_arrays(rng, monkeypatch)
     plan = descent.Measurements((0,), ("curvature", "leading"))
     dense = plan.at(objective, theta, rng)
     noise = covariance_of("gld_hessian", objective, theta, rng).to_dense()
-    monkeypatch.setattr(hessian_pairs, "_DENSE_DIMENSION", 2)
+    monkeypatch.setattr(hessian_pairs, "_DENSE_REFRESH_DIMENSION", 2)
     monkeypatch.setattr(local_geometry, "DENSE_DIMENSION", 2)
     sparse = plan.at(objective, theta, rng)
     for name, value in dense.items():
@@ -117,7 +117,7 @@ def test_eigenpairs_of_a_network_have_the_residuals_asked_for(
     objective = network(rng)
     theta = rng.standard_normal(objective.num_parameters)
     hessian = objective.hessian(theta)
-    monkeypatch.setattr(hessian_pairs, "_DENSE_DIMENSION", 2)
+    monkeypatch.setattr(hessian_pairs, "_DENSE_REFRESH_DIMENSION", 2)
     made = chosen("gld_hessian", eigen_tolerance=tolerance)
     pairs = hessian_pairs.hessian_eigenpairs(objective.at(theta), made, num_pairs)
     # measured in double precision, whichever the products had; twice as the iteration allows

@@ -83,7 +83,7 @@ def test_eigenvectors_start_where_the_interrupted_run_left_them(
     dynamics, rng, tmp_path, monkeypatch
 ):
     # by Lanczos, whose vectors depend on the start within their tolerance
-    monkeypatch.setattr(hessian_pairs, "_DENSE_DIMENSION", 2)
+    monkeypatch.setattr(hessian_pairs, "_DENSE_REFRESH_DIMENSION", 2)
     monkeypatch.setattr(loop, "SECONDS_BETWEEN_CHECKPOINTS", 0.0)
     objective = network(rng)
     start = rng.standard_normal(objective.num_parameters)

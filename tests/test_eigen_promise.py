@@ -19,6 +19,7 @@ from aniso.matrices import (
     indicators,
     operands,
     spectral_density,
+    stochastic_alignment,
     stochastic_traces,
 )
 from aniso.problems import losses
@@ -58,8 +59,10 @@ def uses_of(operator, rng):
     for estimator in ESTIMATORS:
         yield lambda estimator=estimator: estimator(operator, 30, rng)
         yield lambda estimator=estimator: estimator(operator, 2 * DIMENSION, rng)
-    yield lambda: stochastic_traces.alignment_hutchinson(operator, small, 8, rng)
-    yield lambda: stochastic_traces.alignment_hutchinson(small, operator, 8, rng)
+    yield lambda: stochastic_alignment.alignment_hutchinson(operator, small, 8, rng)
+    yield lambda: stochastic_alignment.alignment_hutchinson(small, operator, 8, rng)
+    yield lambda: stochastic_alignment.estimate_alignment(operator, small, rng)
+    yield lambda: stochastic_alignment.estimate_alignment(small, operator, rng)
     yield lambda: indicators.alignment(operator, small)
     yield lambda: indicators.projection_coefficient(operator, small)
 

@@ -69,12 +69,9 @@ def test_a_wrong_covariance_in_time_is_seen(monkeypatch):
 
 def test_wrong_weights_of_svag_are_seen(monkeypatch):
     # with half the noise the chain tends to another equation, and the error stays
-    real = orders_of_convergence.linear_schemes.LinearStep
-    monkeypatch.setattr(
-        orders_of_convergence.linear_schemes,
-        "LinearStep",
-        lambda propagator, factor: real(
-            propagator, factor if factor.shape[1] < 6 else 0.7 * factor
-        ),
-    )
+    class Weaker(orders_of_convergence.linear_schemes.LinearStep):
+        def __init__(self, propagator, factor):
+            super().__init__(propagator, factor if factor.shape[1] < 6 else 0.7 * factor)
+
+    monkeypatch.setattr(orders_of_convergence.linear_schemes, "LinearStep", Weaker)
     assert failures("modified equations") == {"SVAG tends to the equation"}

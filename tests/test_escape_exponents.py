@@ -170,14 +170,14 @@ def test_minimum_action_reports_what_it_reached_and_refuses():
 def test_three_ways_to_the_efficiency():
     hessian, covariance = np.diag([2.0, 0.5, -0.3]), np.diag([1.0, 2.0, 0.5])
     times = [0.0, 0.5, 1.0, 2.0]
-    slope = escape.by_slope(hessian, covariance, times)
+    slope = escape.efficiency_by_slope(hessian, covariance, times)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", diffusion.BeyondQuadraticModel)
-        closed = escape.by_closed_form(hessian, covariance, times)
+        closed = escape.efficiency_by_closed_form(hessian, covariance, times)
     decay = [scipy.linalg.expm(-2 * hessian * t) for t in times]
     expected = [0.25 * np.trace((np.eye(3) - d) @ covariance) for d in decay]
     np.testing.assert_allclose(closed.values, expected, rtol=1e-12)
-    simulated = escape.by_simulation(
+    simulated = escape.simulate_efficiency(
         hessian,
         covariance,
         times,
@@ -188,9 +188,9 @@ def test_three_ways_to_the_efficiency():
     for estimate, value in zip(simulated.efficiency, closed.values, strict=True):
         assert abs(estimate.z_score(value)) < 4.5
     # planted: the slope is the efficiency at short times only
-    early = escape.by_closed_form(hessian, covariance, [1e-4]).values
+    early = escape.efficiency_by_closed_form(hessian, covariance, [1e-4]).values
     np.testing.assert_allclose(
-        escape.by_slope(hessian, covariance, [1e-4]).values, early, rtol=1e-3
+        escape.efficiency_by_slope(hessian, covariance, [1e-4]).values, early, rtol=1e-3
     )
     if FAST:
         assert abs(simulated.efficiency[3].z_score(slope.values[3])) > 4.5
@@ -205,9 +205,9 @@ def test_a_curve_carries_the_time_of_its_quadratic_model():
         with warnings.catch_warnings(record=True) as caught:
             warnings.simplefilter("always")
             curves = [
-                escape.by_closed_form(hessian, covariance, times),
-                escape.by_slope(hessian, covariance, times),
-                escape.by_simulation(hessian, covariance, times[:1], **options),
+                escape.efficiency_by_closed_form(hessian, covariance, times),
+                escape.efficiency_by_slope(hessian, covariance, times),
+                escape.simulate_efficiency(hessian, covariance, times[:1], **options),
             ]
         for curve in curves:
             assert curve.meaningful_until == pytest.approx(math.log(8) / 0.6)
@@ -215,7 +215,9 @@ def test_a_curve_carries_the_time_of_its_quadratic_model():
         beyond = [w for w in caught if w.category is diffusion.BeyondQuadraticModel]
         assert len(beyond) == len(times) - 1
     assert curves[0].values[1] < -1e50
-    assert escape.by_closed_form(np.eye(2), np.eye(2), [1e6]).meaningful_until == math.inf
+    assert (
+        escape.efficiency_by_closed_form(np.eye(2), np.eye(2), [1e6]).meaningful_until == math.inf
+    )
 
 
 def test_efficiency_refuses():
@@ -224,9 +226,9 @@ def test_efficiency_refuses():
         (([[1.0]], [[1.0]], []), "at least one time"),
         (([[1.0]], [[1.0]], [-1.0]), "none of them negative"),
     ):
-        for call in (escape.by_slope, escape.by_closed_form):
+        for call in (escape.efficiency_by_slope, escape.efficiency_by_closed_form):
             with pytest.raises(checks.InputError, match=message):
                 call(*arguments)
     for times, step, message in (([0.3], 0.2, "multiples"), ([0.2], 0.0, "step_size=0.0")):
         with pytest.raises(checks.InputError, match=message):
-            escape.by_simulation([[1.0]], [[1.0]], times, step_size=step, num_paths=9, seed=1)
+            escape.simulate_efficiency([[1.0]], [[1.0]], times, step_size=step, num_paths=9, seed=1)

@@ -95,7 +95,7 @@ def test_an_object_without_gradients_is_refused_with_what_it_lacks(rng):
             return vectors
 
     for wrong, text in [
-        (network, r"network\.example_gradients\(theta\)"),
+        (network, r"problem\.at\(theta\)\.example_gradients"),
         (Partial(), "lacks dtype, combine, rows"),
         ("abc", "per_example_gradients"),
     ]:

@@ -167,9 +167,9 @@ def test_an_ambiguous_leading_eigenvector_is_refused_unless_chosen():
 def test_a_price_beyond_the_limit_is_refused_with_the_estimator(hessian, gradients):
     operator = aslinearoperator(hessian)
     one = gradient_noise.gradient_covariance(gradients)
-    with pytest.raises(checks.InputError, match=r"needs 5 products.*alignment_by_examples"):
+    with pytest.raises(checks.InputError, match=r"needs 5 products.*estimate_alignment"):
         indicators.alignment(operator, one, max_products=4)
-    with pytest.raises(checks.InputError, match=r"needs 9 products.*alignment_hutchinson"):
+    with pytest.raises(checks.InputError, match=r"needs 9 products.*estimate_alignment"):
         indicators.alignment(operator, operator, max_products=8)
     with pytest.raises(checks.InputError, match=r"needs 9 products.*hutch_plus_plus"):
         indicators.trace_ratio(operator, one, max_products=8)

@@ -105,7 +105,7 @@ def test_orders_on_a_linear_problem(scheme, strong, weak):
     problem = langevin.LangevinProblem(
         drifts.of_quadratic([[1.0, 0.2], [0.2, 0.5]]), noises.low_rank([[1.0], [0.3]]), START
     )
-    study = convergence.convergence_study(problem, scheme, coarsest=32)
+    study = convergence.measure_convergence(problem, scheme, coarsest=32)
     assert study.is_exact
     for measured, promised in ((study.strong, strong), (study.weak, weak)):
         assert measured.verdict == "resolved"
@@ -129,7 +129,7 @@ def test_strong_orders_by_simulation(drift, noise, scheme, strong):
         drift = drifts.of_function(geometric_drift, 1, parameters=[-0.5])
         noise = noises.state_dependent(geometric_amplitude, 1, parameters=[0.4])
     problem = langevin.LangevinProblem(drift, noise, [1.2])
-    study = convergence.convergence_study(problem, scheme, coarsest=16, seed=SEED)
+    study = convergence.measure_convergence(problem, scheme, coarsest=16, seed=SEED)
     assert not study.is_exact
     assert study.strong.verdict == "resolved"
     # the ladder bends by the next half order, and 20 000 paths leave 0.03
@@ -138,7 +138,7 @@ def test_strong_orders_by_simulation(drift, noise, scheme, strong):
 
 def test_what_cannot_be_resolved_is_called_so():
     problem = langevin.LangevinProblem(drifts.of_function(cubic, 1), noises.diagonal([0.5]), [1.2])
-    study = convergence.convergence_study(
+    study = convergence.measure_convergence(
         problem, "sra1", coarsest=16 if FAST else 1, num_levels=3, num_paths=100, seed=SEED
     )
     assert study.weak.order is None
@@ -146,7 +146,7 @@ def test_what_cannot_be_resolved_is_called_so():
     flat = langevin.LangevinProblem(
         drifts.of_quadratic(np.zeros((1, 1))), noises.diagonal([1.0]), [0.0]
     )
-    study = convergence.convergence_study(flat, "euler_maruyama")
+    study = convergence.measure_convergence(flat, "euler_maruyama")
     assert "rounding level" in study.strong.verdict
     for change, message in (
         ({"scheme": "exact", "problem": flat}, "has no order"),
@@ -155,6 +155,6 @@ def test_what_cannot_be_resolved_is_called_so():
         ({"problem": 1}, "LangevinProblem"),
     ):
         with pytest.raises(checks.InputError, match=message):
-            convergence.convergence_study(
+            convergence.measure_convergence(
                 **({"problem": problem, "scheme": "euler_maruyama"} | change)
             )

@@ -106,7 +106,7 @@ def test_slopes_are_those_of_autograd_on_kinks_too(name, rng):
 @pytest.mark.parametrize(
     ("make", "message"),
     [
-        (lambda: networks.one_hidden_layer(0, 3), "input_shape=0"),
+        (lambda: networks.one_hidden_layer(0, 3), "num_inputs=0"),
         (lambda: networks.one_hidden_layer(2, 2.5), "=2.5"),
         (lambda: networks.one_hidden_layer(2, 3, "swish"), "activation='swish'; expected one of"),
         (lambda: networks.multilayer_perceptron((3,)), "at least"),

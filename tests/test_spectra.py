@@ -108,7 +108,7 @@ def test_extreme_eigenvalues(matrix, monkeypatch):
         made = eigenpairs.extreme_eigenvalues(form)
         np.testing.assert_allclose(made, (-9.5, 10), atol=1e-9)
     # A large array is iterated on like an operator.
-    monkeypatch.setattr(eigenpairs, "_DENSE_DIMENSION", 10)
+    monkeypatch.setattr(eigenpairs, "_LAPACK_DIMENSION", 10)
     np.testing.assert_allclose(eigenpairs.extreme_eigenvalues(matrix), (-9.5, 10), atol=1e-9)
     assert eigenpairs.leading_eigenpairs(matrix, 2).num_products > 0
     assert eigenpairs.leading_eigenpairs(matrix, 100).num_products == 0

@@ -14,9 +14,9 @@ from scipy.sparse.linalg import LinearOperator, aslinearoperator
 from tolerances import assert_equal_up_to_rounding, assert_within_sampling_error
 
 from aniso import checks, estimates, memory
-from aniso.matrices import noise, stochastic_traces
+from aniso.matrices import noise, stochastic_alignment, stochastic_traces
 from aniso.matrices.factored import DiagonalCovariance
-from aniso.matrices.stochastic_alignment import rademacher
+from aniso.matrices.stochastic_traces import rademacher
 
 DIMENSION = 60
 ESTIMATORS = [
@@ -190,7 +190,7 @@ def test_alignment_from_probes(matrix, gradients, rng):
         dense = covariance if isinstance(covariance, np.ndarray) else covariance @ np.eye(DIMENSION)
         expected = np.trace(matrix @ dense)
         values, errors = replicate(
-            stochastic_traces.alignment_hutchinson, rng, aslinearoperator(matrix), covariance, 10
+            stochastic_alignment.alignment_hutchinson, rng, aslinearoperator(matrix), covariance, 10
         )
         standard = values.std(ddof=1) / np.sqrt(REPLICATIONS)
         assert_within_sampling_error(values.mean(), expected, standard)
@@ -203,7 +203,7 @@ def test_variance_of_the_probes_is_as_documented(matrix, gradients, rng):
     mixed = (matrix @ dense + dense @ matrix) / 2
     num_probes = 20_000
     for given, core in [(covariance, inner), (dense, mixed)]:
-        made = stochastic_traces.alignment_hutchinson(matrix, given, num_probes, rng)
+        made = stochastic_alignment.alignment_hutchinson(matrix, given, num_probes, rng)
         variance = 2 * (np.sum(core**2) - np.sum(np.diag(core) ** 2))
         # The sample variance of 20,000 numbers of kurtosis at most 15.
         ratio = made.standard_error**2 * num_probes / variance
@@ -216,7 +216,7 @@ def test_alignment_by_examples_is_unbiased_with_its_correction(matrix, gradients
     centred = gradients - gradients.mean(axis=0)
     forms = np.einsum("ij,jk,ik->i", centred, matrix, centred)
     values, errors = replicate(
-        stochastic_traces.alignment_by_examples, rng, matrix, gradients, num_sampled
+        stochastic_alignment.alignment_by_examples, rng, matrix, gradients, num_sampled
     )
     standard = values.std(ddof=1) / np.sqrt(REPLICATIONS)
     assert_within_sampling_error(values.mean(), forms.mean(), standard)
@@ -238,7 +238,7 @@ def test_all_examples_are_exact_in_any_convention(matrix, gradients, rng):
     one = noise.gradient_covariance(gradients)
     batch = noise.minibatch_covariance(one, 5, replacement=False)
     for given, dense in [(gradients, one.to_dense()), (batch, batch.to_dense())]:
-        made = stochastic_traces.alignment_by_examples(aslinearoperator(matrix), given, 40, rng)
+        made = stochastic_alignment.alignment_by_examples(aslinearoperator(matrix), given, 40, rng)
         assert made.standard_error == 0
         expected = np.trace(matrix @ dense)
         assert_equal_up_to_rounding(made.value, expected, num_terms=40 * DIMENSION)
@@ -246,11 +246,11 @@ def test_all_examples_are_exact_in_any_convention(matrix, gradients, rng):
 
 def test_alignment_arguments_are_refused(matrix, gradients, rng):
     with pytest.raises(checks.InputError, match="num_sampled <= N=40"):
-        stochastic_traces.alignment_by_examples(matrix, gradients, 41, rng)
+        stochastic_alignment.alignment_by_examples(matrix, gradients, 41, rng)
     with pytest.raises(checks.InputError, match=r"expected \(60, 60\)"):
-        stochastic_traces.alignment_by_examples(matrix, gradients[:, :5], 4, rng)
+        stochastic_alignment.alignment_by_examples(matrix, gradients[:, :5], 4, rng)
     with pytest.raises(checks.InputError, match="2 <= num_probes"):
-        stochastic_traces.alignment_hutchinson(matrix, np.eye(DIMENSION), 1, rng)
+        stochastic_alignment.alignment_hutchinson(matrix, np.eye(DIMENSION), 1, rng)
 
 
 def test_uniform_signs(rng):

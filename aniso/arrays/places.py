@@ -153,6 +153,7 @@ def place_of(array):
     Parameters
     ----------
     array : array or anything that NumPy makes one of
+        Array of any supported library, a number or a list.
 
     Returns
     -------

@@ -5,12 +5,15 @@ import numpy as np
 from aniso import checks
 from aniso.matrices import convention, operands
 
+# Name of the argument that holds the covariance, by its convention.
+_NAMES = {"diffusion": "covariance", "mini-batch": "minibatch_covariance"}
+
 
 def rotated_covariance(hessian, covariance, stage):
     """Eigenvalues and eigenvectors of H, and ``U^T Sigma U``, shape (D, D)."""
     hessian, covariance = _operands(hessian, covariance, stage)
     if not operands.is_dense(covariance):
-        covariance = checks.covariance_matrix("covariance", operands.to_dense(covariance))
+        covariance = checks.covariance_matrix(_NAMES[stage], operands.to_dense(covariance))
     values, vectors = np.linalg.eigh(hessian)
     return values, vectors, vectors.T @ covariance @ vectors
 
@@ -22,8 +25,8 @@ def projected_variances(hessian, covariance, stage):
     variances = np.sum(vectors * operands.finite_products(covariance @ vectors), axis=0)
     if variances.min() < -1e-8 * np.abs(variances).max():
         raise checks.InputError(
-            "covariance is not positive semi-definite: along an eigenvector of hessian it is "
-            f"{float(variances.min())}; expected a covariance matrix"
+            f"{_NAMES[stage]} is not positive semi-definite: along an eigenvector of hessian it "
+            f"is {float(variances.min())}; expected a covariance matrix"
         )
     return values, np.maximum(variances, 0.0)
 
@@ -82,5 +85,6 @@ def check_definite(values, consequence=_NO_STATIONARY_STATE):
 
 def _operands(hessian, covariance, stage):
     hessian = checks.symmetric_matrix("hessian", hessian)
-    convention.check_stage("covariance", covariance, stage)
-    return hessian, operands.covariance("covariance", covariance, size=len(hessian))
+    name = _NAMES[stage]
+    convention.check_stage(name, covariance, stage)
+    return hessian, operands.covariance(name, covariance, size=len(hessian))

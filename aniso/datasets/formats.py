@@ -72,6 +72,7 @@ def cifar_images(records, name):
     Raises
     ------
     InputError
+        If the length is no multiple of a record, or a label is above 9.
 
     Examples
     --------
@@ -107,6 +108,7 @@ def svhn_images(content, name):
     Raises
     ------
     InputError
+        If the content is no such file, or its arrays have other shapes or labels.
     """
     from scipy import io as scipy_io
 

@@ -28,7 +28,19 @@ def batch_covariance(at, settings, rng):
 
 
 def exact_batch_covariance(at, settings):
-    """Covariance of the mean gradient of a mini-batch, from the per-example gradients."""
+    """Return the covariance of the mean gradient of a mini-batch, from the per-example gradients.
+
+    Parameters
+    ----------
+    at : problems.LocalGeometry
+        Gradients at the present theta.
+    settings : Settings
+        Size of the batch, and whether it is drawn with replacement.
+
+    Returns
+    -------
+    GradientCovariance
+    """
     return noise.minibatch_covariance(
         at.noise, settings.batch_size, replacement=settings.replacement
     )

@@ -11,6 +11,8 @@ class BatchSampler:
     num_examples, batch_size : int
         N and m.
     sampling : {"with_replacement", "without_replacement", "epochs", "cyclic"}
+        Independent draws; distinct indices in each batch; a new random order for each pass over
+        the data; or one random order, gone round again and again.
 
     Attributes
     ----------

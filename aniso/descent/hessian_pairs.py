@@ -5,8 +5,9 @@ import numpy as np
 from aniso.matrices import eigenpairs
 
 _EXTRA_VECTORS = 4
-# beyond, a few block products cost less than the dense matrix of every refresh
-_DENSE_DIMENSION = 400
+# A refresh recomputes the matrix: beyond, a few block products cost less than D products. Where
+# the matrix is kept for several quantities, problems.local_geometry.DENSE_DIMENSION counts.
+_DENSE_REFRESH_DIMENSION = 400
 
 
 def hessian_eigenpairs(at, settings, num_pairs, which="largest", start=None):
@@ -40,7 +41,7 @@ def hessian_eigenpairs(at, settings, num_pairs, which="largest", start=None):
     """
     size = at.num_parameters
     num_pairs = min(num_pairs, size)
-    if size <= _DENSE_DIMENSION:
+    if size <= _DENSE_REFRESH_DIMENSION:
         return eigenpairs.leading_eigenpairs(at.hessian.to_dense(), num_pairs, which=which)
     # one vector alone takes products from scratch; of more vectors a few spare ones help
     block_size = 1 if num_pairs == 1 else min(size, num_pairs + _EXTRA_VECTORS)
@@ -56,9 +57,19 @@ def hessian_eigenpairs(at, settings, num_pairs, which="largest", start=None):
 
 
 def power_iteration(at, num_iterations):
-    """Leading eigenvector of the Hessian after a number of power iterations, (D,), of norm 1.
+    """Return an approximate leading eigenvector of the Hessian, by power iterations.
 
-    A vector that the Hessian takes to zero is an eigenvector, and ends the iteration.
+    Parameters
+    ----------
+    at : problems.LocalGeometry
+        Curvature at the present theta.
+    num_iterations : int
+        Number of products with H.
+
+    Returns
+    -------
+    ndarray, shape (D,)
+        Of norm 1. A vector in the null space of H is an eigenvector, and ends the iteration.
     """
     vector = eigenpairs.quasi_random_vector(at.num_parameters)
     vector = vector / np.linalg.norm(vector)

@@ -13,6 +13,7 @@ import numpy as np
 from aniso import checks
 from aniso.arrays import transfer
 from aniso.descent.sharpness import expected_sharpness, require_pairs
+from aniso.estimates import NotConverged
 from aniso.matrices import eigenpairs, exact_traces
 from aniso.problems import local_geometry, losses, require_problem
 
@@ -113,6 +114,13 @@ class Measurements:
         Returns
         -------
         dict of str to float or ndarray
+
+        Raises
+        ------
+        InputError
+            If theta is not a finite vector of the right length.
+        MissingFaculty
+            If a quantity needs outputs and the problem has none.
         """
         at = problem.at(theta)
         record = {"loss": at.loss}
@@ -137,10 +145,28 @@ def _require_outputs(problem, quantity):
 
 
 def accuracy(problem, theta):
-    """Share of examples whose largest output is the output of their label.
+    """Accuracy, the share of examples whose largest output is the output of their label.
 
-    With one output, the label 1 is predicted above the middle of the outputs of the two labels:
-    1/2 for squared losses, 0 for the logistic one.
+    Parameters
+    ----------
+    problem : problems.Problem
+        A problem with outputs and class labels.
+    theta : array_like, shape (D,)
+        Point in parameter space.
+
+    Returns
+    -------
+    float
+
+    Raises
+    ------
+    MissingFaculty
+        If the problem has no outputs.
+
+    Notes
+    -----
+    With one output the label 1 is predicted where the output is above a threshold: 1/2 for squared
+    losses, 0 for the logistic loss.
     """
     outputs = problem.outputs(theta)
     if outputs.shape[1] > 1:
@@ -198,6 +224,18 @@ def _curvature(at, plan, rng):  # noqa: ARG001
     return record
 
 
+def _alignment(at, plan, rng):  # noqa: ARG001
+    try:
+        found = at.estimate_alignment(rng)
+    except NotConverged as missed:  # the record keeps the error that was reached
+        found = missed.partial
+    return {
+        "estimated_alignment": found.value,
+        "estimated_alignment_error": found.standard_error,
+        "estimated_alignment_products": found.num_products,
+    }
+
+
 def _ratio(numerator, denominator):
     # NaN where the sign or the size of the denominator leaves the ratio without meaning
     return float(numerator / denominator) if denominator > 0 else np.nan
@@ -242,6 +280,7 @@ QUANTITIES = {
     "gradient_norm": _gradient_norm,
     "noise": _noise,
     "curvature": _curvature,
+    "alignment": _alignment,
     "leading": _leading,
     "sharpness": _sharpness,
     "stationarity": _stationarity,
@@ -250,7 +289,8 @@ QUANTITIES = {
 
 "noise" is Tr Sigma_1. "curvature" is Tr H, Tr(H Sigma_1), the isotropic Tr H Tr Sigma_1 / D and
 their ratio, NaN where Tr H or Tr Sigma_1 is not positive; of a network also by layer, without the
-ratio. "leading" is lambda_1 and the projection coefficient. "sharpness" is the expected sharpness
-with its error bar. "stationarity" is theta . grad L, |grad L|^2 and Tr Sigma_1, for
+ratio. "alignment" is an estimate of Tr(H Sigma_1) to 1 % with its error, from some twenty Hessian
+products. "leading" is lambda_1 and the projection coefficient. "sharpness" is the expected
+sharpness with its error bar. "stationarity" is theta . grad L, |grad L|^2 and Tr Sigma_1, for
 :func:`aniso.descent.stationarity_test`.
 """

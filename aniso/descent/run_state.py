@@ -20,7 +20,9 @@ class RunState:
     rng : numpy.random.Generator
         Source of the random numbers; measurements use a separate child generator.
     settings : Settings
+        Dynamics, step size, batches and number of steps.
     measurements : Measurements
+        Quantities to record, and when.
     num_examples : int
         N.
     witnesses : dict of str to dict
@@ -66,6 +68,7 @@ class RunState:
         Parameters
         ----------
         stored : runs.run_directory.Stored
+            Arrays and details of the checkpoint.
 
         Raises
         ------

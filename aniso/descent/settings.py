@@ -164,7 +164,7 @@ whose noise it imitates
 
     @property
     def replacement(self):
-        """Whether the imitated batch is drawn with replacement."""
+        """Whether the batch whose noise is imitated is drawn with replacement."""
         return self.sampling == "with_replacement"
 
     def learning_rate_at(self, step):
@@ -221,9 +221,10 @@ def as_stated(dynamics, **settings):
 def as_published(dynamics, **settings):
     """Return settings as in the published scripts, where they differ from the paper.
 
-    Sigma_t from the disjoint batches of one shuffled epoch (ddof 1) and batches by epoch; the
-    leading noise truncated, not rescaled, and added on one step in ten; the Hessian's eigenvalues
-    largest in magnitude, by absolute value; 30 power iterations for the first eigenvector.
+    Sigma_t is estimated from the disjoint batches of one shuffled epoch (ddof 1), and batches are
+    drawn by epoch. The leading noise is truncated, not rescaled, and added on one step in ten. The
+    eigenvalues of H are those largest in magnitude, each by its absolute value. The first
+    eigenvector is the result of 30 power iterations.
 
     Parameters
     ----------

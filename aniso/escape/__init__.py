@@ -21,10 +21,15 @@ __getattr__, __dir__, __all__ = lazy_loader.attach(
     submod_attrs={
         "minimum_action": ["MinimumAction", "exit_over_boundary", "minimise_action"],
         "censoring": ["MeanExitTime"],
-        "efficiency": ["EfficiencyCurve", "by_closed_form", "by_simulation", "by_slope"],
         "forecast_results": ["EscapeForecast", "MotionForecast"],
         "forecasts": ["forecast"],
         "leading_models": ["LeadingModel", "leading_model"],
+        "efficiency": [
+            "EfficiencyCurve",
+            "efficiency_by_closed_form",
+            "simulate_efficiency",
+            "efficiency_by_slope",
+        ],
         "kramers": ["AsymptoticExitTime", "eyring_kramers_time", "kramers_time"],
         "quasi_potential": [
             "ExitExponent",

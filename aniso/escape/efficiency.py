@@ -56,7 +56,7 @@ class EfficiencyCurve:
         return np.array([estimate.value for estimate in self.efficiency])
 
 
-def by_slope(hessian, diffusion_covariance, times):
+def efficiency_by_slope(hessian, diffusion_covariance, times):
     """Compute the efficiency to first order in t, ``(t / 2) Tr(H Sigma)``.
 
     Parameters
@@ -74,7 +74,7 @@ def by_slope(hessian, diffusion_covariance, times):
 
     Examples
     --------
-    >>> by_slope([[2.0]], [[3.0]], [0.0, 0.5])
+    >>> efficiency_by_slope([[2.0]], [[3.0]], [0.0, 0.5])
     EfficiencyCurve: E[L_t] - L_0 at 2 times, meaningful until inf
       t = 0: 0 ± 0
       t = 0.5: 1.5 ± 0
@@ -83,13 +83,13 @@ def by_slope(hessian, diffusion_covariance, times):
     return _exact(hessian, covariance, times, 0.5 * times * np.sum(hessian * covariance))
 
 
-def by_closed_form(hessian, diffusion_covariance, times):
+def efficiency_by_closed_form(hessian, diffusion_covariance, times):
     """Compute the exact efficiency, ``Tr((I - e^{-2 H t}) Sigma) / 4``.
 
     Parameters
     ----------
     hessian, diffusion_covariance, times
-        As in :func:`by_slope`.
+        As in :func:`efficiency_by_slope`.
 
     Returns
     -------
@@ -97,7 +97,7 @@ def by_closed_form(hessian, diffusion_covariance, times):
 
     Examples
     --------
-    >>> round(float(by_closed_form([[2.0]], [[3.0]], [50.0]).values[0]), 12)
+    >>> round(float(efficiency_by_closed_form([[2.0]], [[3.0]], [50.0]).values[0]), 12)
     0.75
     """
     hessian, covariance, times = _checked(hessian, diffusion_covariance, times)
@@ -105,7 +105,7 @@ def by_closed_form(hessian, diffusion_covariance, times):
     return _exact(hessian, covariance, times, values)
 
 
-def by_simulation(
+def simulate_efficiency(
     hessian,
     diffusion_covariance,
     times,
@@ -121,7 +121,8 @@ def by_simulation(
     Parameters
     ----------
     hessian, diffusion_covariance, times
-        As in :func:`by_slope`; the times have to increase and be multiples of the step size.
+        As in :func:`efficiency_by_slope`; the times have to increase and be multiples of the step
+        size.
     step_size : float
         Time h of one step.
     num_paths, seed, num_threads
@@ -141,7 +142,7 @@ def by_simulation(
 
     Examples
     --------
-    >>> curve = by_simulation([[2.0]], [[3.0]], [9.0], step_size=3.0, num_paths=4000, seed=1)
+    >>> curve = simulate_efficiency([[2.0]], [[3.0]], [9.0], step_size=3.0, num_paths=4000, seed=1)
     >>> abs(curve.efficiency[0].z_score(0.75)) < 5
     True
     """

@@ -75,6 +75,9 @@ def kramers_time(curvature_minimum, curvature_saddle, barrier, variance):
     >>> round(time.value / (math.pi * math.exp(8.0)), 12), time.barrier_ratio, time.is_valid
     (1.0, 8.0, True)
     """
+    checks.number("curvature_minimum", curvature_minimum, low=0, strict=True)
+    checks.number("curvature_saddle", curvature_saddle, high=0, strict=True)
+    checks.number("variance", variance, low=0, strict=True)
     return eyring_kramers_time([[curvature_minimum]], [[curvature_saddle]], barrier, [[variance]])
 
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 import scipy.optimize
 
-from aniso import checks, estimates
+from aniso import _arguments, checks, estimates
 from aniso.matrices import operands
 
 
@@ -54,9 +54,10 @@ def minimise_action(
     tolerance=1e-6,
     max_rounds=60,
 ):
-    """Find the path that minimises ``int |x'| |f(x)| - x' . f(x) ds`` in the metric of Sigma^{-1}.
+    """Find the path of least action from a stable point to another point.
 
-    It is the action of ``dX = f(X) dt + sqrt(eps) Sigma^{1/2} dW`` minimised over all durations.
+    The action of ``dX = f(X) dt + sqrt(eps) Sigma^{1/2} dW``, minimised over all durations, is
+    ``int |x'| |f(x)| - x' . f(x) ds`` in the metric of Sigma^{-1}.
 
     Parameters
     ----------
@@ -102,6 +103,7 @@ def minimise_action(
     >>> round(result.action, 4)
     0.25
     """
+    _arguments.require_function("drift", drift, ("points",), " of an array (n, D), vectorised")
     covariance = operands.dense_covariance(
         "diffusion_covariance", diffusion_covariance, "diffusion"
     )
@@ -176,6 +178,11 @@ def exit_over_boundary(drift, diffusion_covariance, start, boundary, **options):
     MinimumAction
         The path to the point of least action. Paths that use up their rounds count with the
         action they have reached: `change` tells whether the one returned had converged.
+
+    Raises
+    ------
+    InputError
+        If the boundary is empty, or an argument of :func:`minimise_action` breaks its rule.
 
     Examples
     --------

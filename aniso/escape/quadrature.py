@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from aniso import checks, estimates
+from aniso import _arguments, checks, estimates
 from aniso.escape import _green_function
 
 
@@ -85,7 +85,10 @@ def mean_exit_time(
     >>> round(mean_exit_time(lambda x: -x, 0.05, 2.0, -0.3, 3.0).value, 6)
     11.926972
     """
-    low, high = float(low), float(high)
+    _arguments.require_function("drift", drift, ("points",), " of an array (n,), vectorised")
+    if callable(variance):
+        _arguments.require_function("variance", variance, ("points",), ", or a number")
+    low, high = _end("low", low), _end("high", high)
     start = checks.number("start", start)
     if not low < start < high:
         raise checks.InputError(f"start={start}; expected low={low} < start < high={high}")
@@ -125,6 +128,11 @@ def mean_exit_time(
             result,
         )
     return result
+
+
+def _end(name, value):
+    infinite = isinstance(value, float) and math.isinf(value)
+    return float(value) if infinite else checks.number(name, value)
 
 
 def _negligible_end(drift, variance, start, width):

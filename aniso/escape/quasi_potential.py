@@ -13,6 +13,7 @@ import scipy.linalg
 
 from aniso import checks
 from aniso.closed_forms import check_definite, diffusion
+from aniso.matrices import operands
 
 
 @dataclass(frozen=True)
@@ -214,6 +215,9 @@ def _stationary_covariance(hessian, covariance):
         "weak noise leaves a saddle or a valley without a barrier, so that the exit time has no "
         "exponent. Simulate it with aniso.escape.simulate_mean_exit_time, move to a minimum, or "
         "restrict both matrices to the eigenvectors of hessian with positive eigenvalues",
+    )
+    covariance = operands.dense_covariance(
+        "diffusion_covariance", covariance, "diffusion", size=len(hessian)
     )
     return diffusion.stationary_covariance(hessian, covariance)
 

@@ -6,12 +6,14 @@ where the quasi-potential is smallest on that curve. For anisotropic noise this 
 point where the loss is lowest.
 """
 
+import functools
+
 import numpy as np
 
 from aniso import checks
 from aniso.escape import minimum_action, quasi_potential
+from aniso.langevin import drifts
 from aniso.matrices import operands
-from aniso.problems import two_basin_gradient
 
 _ROOT_TWO = np.sqrt(2.0)
 _AXES = np.array([[1.0, 1.0], [-1.0, 1.0]]) / _ROOT_TWO  # columns: directions of 20 and of 200
@@ -34,6 +36,11 @@ def sharp_basin_boundary(data, num_points=400):
     Returns
     -------
     numpy.ndarray, shape (num_points, 2)
+
+    Raises
+    ------
+    InputError
+        If the data are not finite or of another shape, or there are fewer than four points.
 
     Examples
     --------
@@ -62,12 +69,7 @@ def mean_drift(data):
     >>> mean_drift([[0.0, 0.0]])(np.array([[1.25, 0.75], [0.0, 0.0]])).round(9).tolist()
     [[-5.0, 5.0], [-2.0, -2.0]]
     """
-    data = checks.array("data", data, shape=(None, 2))
-
-    def drift(points):
-        return -two_basin_gradient(points[:, None] - data).mean(axis=1)
-
-    return drift
+    return functools.partial(drifts.at, drifts.of_two_basin(data))
 
 
 def exit_from_sharp_basin(data, diffusion_covariance, *, num_candidates=3, num_points=61):

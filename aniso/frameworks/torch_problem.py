@@ -14,7 +14,7 @@ from aniso.problems import Problem, problem_checks
 try:
     import torch
 
-    from aniso.frameworks import _torch_checks, _torch_data, _torch_products
+    from aniso.frameworks import _torch_checks, _torch_data, _torch_optimizer, _torch_products
     from aniso.frameworks._torch_gradients import TorchGradients
     from aniso.frameworks._torch_model import VectorModel, array, differentiable
 except ModuleNotFoundError as error:
@@ -282,6 +282,28 @@ class TorchProblem(Problem):
             If a parameter is missing or has another shape.
         """
         return array(self._vectors.theta_of(model)).astype(self.dtype)
+
+    def optimizer_settings(self, optimizer, theta):
+        """Momentum, form, learning rate and preconditioner of an optimizer of the model.
+
+        Parameters
+        ----------
+        optimizer : torch.optim.Optimizer
+            SGD, Adam, AdamW or RMSprop, read and not changed.
+        theta : array_like, shape (D,)
+            Parameters at which the optimizer stands.
+
+        Returns
+        -------
+        dict
+            Arguments of :class:`aniso.diagnostics.OptimizerState`.
+
+        Raises
+        ------
+        InputError
+            If the optimizer is of another kind, or its parameters are not theta.
+        """
+        return _torch_optimizer.read_optimizer(self._vectors, optimizer, self.check_theta(theta))
 
     @cached_property
     def chunk_size(self):

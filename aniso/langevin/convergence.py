@@ -60,7 +60,7 @@ class ConvergenceStudy:
     is_exact: bool
 
 
-def convergence_study(
+def measure_convergence(
     problem,
     scheme,
     *,
@@ -118,7 +118,7 @@ def convergence_study(
     >>> problem = problems.LangevinProblem(
     ...     drifts.of_quadratic([[1.0]]), noises.diagonal([1.0]), [1.0]
     ... )
-    >>> study = convergence_study(problem, "stochastic_heun")
+    >>> study = measure_convergence(problem, "stochastic_heun")
     >>> round(study.strong.order, 1), round(study.weak.order, 1), study.is_exact
     (1.0, 2.0, True)
     """

@@ -10,14 +10,14 @@ from aniso.langevin._kernels.two_basin_loss import ROOT_TWO, basin_gradient, bas
 
 @njit(**KERNEL)
 def quadratic_drift(theta, parameters, out):
-    """``-H theta``; parameters hold -H."""
+    """Write ``-H theta``; parameters hold -H."""
     dimension = theta.shape[0]
     multiply_unpadded(parameters.reshape(dimension, dimension), theta, out)
 
 
 @njit(**KERNEL)
 def quadratic_potential(theta, parameters, out):
-    """``theta^T H theta / 2``; parameters hold -H."""
+    """Write ``theta^T H theta / 2``; parameters hold -H."""
     dimension = theta.shape[0]
     for lane in range(LANES):
         out[lane] = 0.0
@@ -30,7 +30,7 @@ def quadratic_potential(theta, parameters, out):
 
 @njit(**KERNEL)
 def two_basin_drift(theta, parameters, out):
-    """Minus the mean gradient of the toy; parameters hold the data in rotated axes."""
+    """Write minus the mean gradient of the toy; parameters hold the data in rotated axes."""
     num_data = parameters.shape[0] // 2
     for lane in range(LANES):
         out[0, lane] = 0.0
@@ -52,7 +52,7 @@ def two_basin_drift(theta, parameters, out):
 
 @njit(**KERNEL)
 def two_basin_potential(theta, parameters, out):
-    """Mean loss of the toy over the data; parameters as in the drift."""
+    """Write the mean loss of the toy over the data; parameters as in the drift."""
     num_data = parameters.shape[0] // 2
     for lane in range(LANES):
         out[lane] = 0.0
@@ -66,7 +66,7 @@ def two_basin_potential(theta, parameters, out):
 
 @njit(**KERNEL)
 def tabulated_drift(theta, parameters, out):
-    """Minus the derivative of a cubic spline; linear outside the table.
+    """Write minus the derivative of a cubic spline; linear outside the table.
 
     parameters: left end, spacing, then four coefficients per interval, highest power first.
     """
@@ -83,7 +83,7 @@ def tabulated_drift(theta, parameters, out):
 
 @njit(**KERNEL)
 def tabulated_potential(theta, parameters, out):
-    """The cubic spline; linear outside the table."""
+    """Write the cubic spline; linear outside the table."""
     left, spacing = parameters[0], parameters[1]
     last = (parameters.shape[0] - 2) // 4 - 1
     for lane in range(LANES):
@@ -99,14 +99,14 @@ def tabulated_potential(theta, parameters, out):
 
 @njit(**KERNEL)
 def no_potential(theta, parameters, out):  # noqa: ARG001
-    """Zero, where no potential is known."""
+    """Write zero, where no potential is known."""
     for lane in range(LANES):
         out[lane] = 0.0
 
 
 @njit(**KERNEL)
 def no_drift(theta, parameters, out):  # noqa: ARG001
-    """Zero: Brownian motion."""
+    """Write zero: Brownian motion."""
     for i in range(out.shape[0]):
         for lane in range(LANES):
             out[i, lane] = 0.0
@@ -114,7 +114,7 @@ def no_drift(theta, parameters, out):  # noqa: ARG001
 
 @njit(**KERNEL)
 def polynomial_drift(theta, parameters, out):
-    """Minus the derivative of a polynomial on the line; parameters: its coefficients, c_0 first."""
+    """Write minus the derivative of a polynomial; parameters: its coefficients, c_0 first."""
     for lane in range(LANES):
         out[0, lane] = 0.0
     for k in range(parameters.shape[0] - 1, 0, -1):
@@ -125,7 +125,7 @@ def polynomial_drift(theta, parameters, out):
 
 @njit(**KERNEL)
 def polynomial_potential(theta, parameters, out):
-    """The polynomial."""
+    """Write the polynomial; parameters: its coefficients, c_0 first."""
     for lane in range(LANES):
         out[lane] = 0.0
     for k in range(parameters.shape[0] - 1, -1, -1):

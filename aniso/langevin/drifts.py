@@ -9,8 +9,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from aniso import checks
-from aniso.langevin import drift_functions, functions
+from aniso import _arguments, checks
+from aniso.langevin import drift_functions, function_trials, functions
 from aniso.langevin._kernels.two_basin_loss import rotated
 
 
@@ -49,6 +49,10 @@ def of_quadratic(hessian):
     hessian : array_like, shape (D, D)
         H, any symmetric matrix.
 
+    Returns
+    -------
+    Drift
+
     Raises
     ------
     InputError
@@ -77,6 +81,15 @@ def of_two_basin(data):
     data : array_like, shape (N, 2)
         The data, as from :func:`aniso.problems.two_basin.two_basin_data`.
 
+    Returns
+    -------
+    Drift
+
+    Raises
+    ------
+    InputError
+        If the data are empty, not finite or of another shape.
+
     Examples
     --------
     Without spread in the data the sharp minimum is (1, 1), with eigenvalue 200 along (1, 1).
@@ -104,6 +117,16 @@ def of_table(grid, values):
         Evenly spaced, increasing.
     values : array_like, shape (n,)
         The potential at the points of the grid.
+
+    Returns
+    -------
+    Drift
+
+    Raises
+    ------
+    InputError
+        If the grid has fewer than four points, does not increase or is not evenly spaced, or an
+        entry is not finite.
 
     Notes
     -----
@@ -148,6 +171,11 @@ def of_polynomial(coefficients):
     -------
     Drift
 
+    Raises
+    ------
+    InputError
+        If there is no coefficient, or one is not finite.
+
     Examples
     --------
     The double well ``x^4 / 4 - x^2 / 2``.
@@ -180,6 +208,16 @@ def of_function(function, dimension, *, parameters=(), potential=None):
         ``potential(theta, parameters, out)`` writes the loss, or any other observable whose mean
         is wanted, into out (L,).
 
+    Returns
+    -------
+    Drift
+
+    Raises
+    ------
+    InputError
+        If a function takes other arguments, or the dimension is not positive. A simulation
+        refuses functions that break the rules of :mod:`aniso.langevin.functions`.
+
     Examples
     --------
     >>> import numba
@@ -198,18 +236,36 @@ def of_function(function, dimension, *, parameters=(), potential=None):
 
 
 def at(drift, theta):
-    """Return the drift at one point, shape (D,), computed as the kernels compute it.
+    """Return the drift at one point or at many, computed as the kernels compute it.
 
     Parameters
     ----------
     drift : Drift
-    theta : array_like, shape (D,)
-        Point in parameter space.
+        The drift.
+    theta : array_like, shape (D,) or (n, D)
+        One point, or one point a row. Many points are computed by the compiled function.
 
     Returns
     -------
-    numpy.ndarray, shape (D,)
+    numpy.ndarray, shape (D,) or (n, D)
+
+    Raises
+    ------
+    InputError
+        If `drift` is no Drift, or theta is not finite or of another shape.
+
+    Examples
+    --------
+    >>> at(of_quadratic([[2.0]]), [[1.0], [3.0]]).tolist()
+    [[-2.0], [-6.0]]
     """
+    _arguments.require_instance("drift", drift, Drift, "of_quadratic(hessian)")
+    if np.ndim(theta) == 2:
+        points = checks.array("theta", theta, shape=(None, drift.dimension))
+        function, size = drift.function, drift.dimension
+        return function_trials.evaluate(
+            function, functions.PANEL_FUNCTION, points, drift.parameters, size
+        ).T
     theta = checks.array("theta", theta, shape=(drift.dimension,))
     panel = np.repeat(theta[:, None], drift_functions.LANES, axis=1)
     out = np.full_like(panel, np.nan)

@@ -87,7 +87,9 @@ def simulate_ensemble(
     """
     run = _validated(problem, scheme, step_size, record_steps, seed)
     num_paths = checks.integer("num_paths", num_paths, low=2)
-    return recording.moments(run, num_paths, num_threads=num_threads, checkpoint=checkpoint)
+    return recording.simulate_moments(
+        run, num_paths, num_threads=num_threads, checkpoint=checkpoint
+    )
 
 
 def simulate_paths(
@@ -133,7 +135,7 @@ def simulate_paths(
     substeps = checks.integer("substeps", substeps, low=1)
     run = _validated(problem, scheme, step_size, record_steps, seed, substeps)
     num_paths = checks.integer("num_paths", num_paths, low=1)
-    return recording.paths(run, num_paths, num_threads=num_threads, checkpoint=checkpoint)
+    return recording.simulate_states(run, num_paths, num_threads=num_threads, checkpoint=checkpoint)
 
 
 def _validated(problem, scheme, step_size, record_steps, seed, substeps=1):

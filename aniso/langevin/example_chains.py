@@ -85,7 +85,9 @@ def simulate_sgd(
     )
     run = _run(motion, np.ones(1), 1, record_steps, seed)
     num_paths = checks.integer("num_paths", num_paths, low=2)
-    return recording.moments(run, num_paths, num_threads=num_threads, checkpoint=checkpoint)
+    return recording.simulate_moments(
+        run, num_paths, num_threads=num_threads, checkpoint=checkpoint
+    )
 
 
 def simulate_svag(
@@ -144,6 +146,7 @@ def simulate_svag(
     0.5
     """
     num_times = checks.integer("num_times", num_times, low=1)
+    checks.one_of("sampling", sampling, list(SAMPLINGS))
     if sampling == "epochs":
         raise checks.InputError(
             "sampling='epochs'; expected 'replacement' or 'no_replacement': SVAG's two batches "
@@ -153,7 +156,9 @@ def simulate_svag(
     weights = example_chain.svag_weights(num_times)
     run = _run(motion, weights, num_times, record_steps, seed)
     num_paths = checks.integer("num_paths", num_paths, low=2)
-    return recording.moments(run, num_paths, num_threads=num_threads, checkpoint=checkpoint)
+    return recording.simulate_moments(
+        run, num_paths, num_threads=num_threads, checkpoint=checkpoint
+    )
 
 
 def _run(motion, weights, num_times, record_steps, seed):

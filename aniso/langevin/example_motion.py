@@ -111,7 +111,10 @@ def validated(examples, learning_rate, batch_size, sampling, start, momentum=0.0
     (1, 0.0)
     """
     if not isinstance(examples, example_sets.Examples):
-        raise checks.InputError("examples is none of aniso.langevin.example_sets; expected one")
+        raise checks.InputError(
+            f"examples is a {type(examples).__name__}; expected a result of "
+            "langevin.example_sets, for instance least_squares(inputs, targets)"
+        )
     learning_rate = checks.number("learning_rate", learning_rate, low=0, strict=True)
     size = checks.integer(
         "batch_size", batch_size, low=1, high=examples.num_examples, high_name="N"

@@ -152,7 +152,9 @@ def custom(gradient, num_examples, dimension, *, parameters=(), potential=None):
         ``gradient(theta, index, parameters, out)``, compiled with ``numba.njit``: writes into
         column l of out (D, L) the gradient of example index[l] at column l of theta.
     num_examples, dimension : int
+        N and D.
     parameters : array_like, shape (P,)
+        Numbers that both functions read.
     potential : callable, optional
         Mean loss ``(theta, parameters, out (L,))``.
 
@@ -163,13 +165,13 @@ def custom(gradient, num_examples, dimension, *, parameters=(), potential=None):
     Raises
     ------
     InputError
-        If a function is not compiled.
+        If a function is not compiled or takes other arguments, or a count is not positive.
     """
+    functions.require_callable("gradient", gradient, ("theta", "index", "parameters", "out"))
+    if potential is not None:
+        functions.require_callable("potential", potential)
     for name, function in (("gradient", gradient), ("potential", potential)):
-        if function is None and name == "potential":
-            continue
-        functions.require_callable(name, function)
-        if not functions.is_compiled(function):
+        if function is not None and not functions.is_compiled(function):
             raise checks.InputError(
                 f"{name} is a plain Python function; expected one compiled with numba.njit"
             )
@@ -180,7 +182,7 @@ def custom(gradient, num_examples, dimension, *, parameters=(), potential=None):
 
 @njit(**KERNEL)
 def least_squares_gradient(theta, index, parameters, out):
-    """``(x_i . theta - y_i) x_i``; parameters: N, inputs (N, D), targets (N,)."""
+    """Write ``(x_i . theta - y_i) x_i``; parameters: N, inputs (N, D), targets (N,)."""
     dimension, lanes = theta.shape
     num_examples = int(parameters[0])
     for lane in range(lanes):
@@ -194,7 +196,7 @@ def least_squares_gradient(theta, index, parameters, out):
 
 @njit(**KERNEL)
 def least_squares_potential(theta, parameters, out):
-    """Mean of ``(x_i . theta - y_i)^2 / 2``."""
+    """Write the mean of ``(x_i . theta - y_i)^2 / 2``."""
     dimension, lanes = theta.shape
     num_examples = int(parameters[0])
     for lane in range(lanes):
@@ -211,7 +213,7 @@ def least_squares_potential(theta, parameters, out):
 
 @njit(**KERNEL)
 def two_basin_gradient(theta, index, parameters, out):
-    """Gradient of ``min(s, f)`` of a datum; parameters as in the drift of the toy."""
+    """Write the gradient of ``min(s, f)`` of a datum; parameters as in the drift of the toy."""
     lanes = theta.shape[1]
     num_data = parameters.shape[0] // 2
     for lane in range(lanes):
@@ -224,7 +226,7 @@ def two_basin_gradient(theta, index, parameters, out):
 
 @njit(**KERNEL)
 def shifted_quadratic_gradient(theta, index, parameters, out):
-    """``H (theta - c_i)``; parameters: H (D, D), centres (N, D)."""
+    """Write ``H (theta - c_i)``; parameters: H (D, D), centres (N, D)."""
     dimension, lanes = theta.shape
     for i in range(dimension):
         for lane in range(lanes):

@@ -21,7 +21,7 @@ _FILL = 0.5
 _TOLERANCE = 1e-5
 
 
-class _Raised(checks.InputError):
+class FunctionRaised(checks.InputError):
     """A function that raised; `__cause__` is its exception."""
 
 
@@ -97,7 +97,7 @@ def require_sound(
     trial = _Trial(name, function, points, index, parameters, num_rows)
     try:
         expected = trial.plain_answer()
-    except _Raised as error:
+    except FunctionRaised as error:
         if isinstance(error.__cause__, LookupError):
             raise
         trial.points = np.repeat(points[:1], len(points), axis=0)
@@ -117,11 +117,15 @@ def evaluate(function, signature, points, parameters, num_rows):
     Parameters
     ----------
     function : callable
+        A built-in function, or one of the user.
     signature : numba signature
         Of a function of theta and parameters.
     points : numpy.ndarray, shape (n, D)
+        One point a row.
     parameters : numpy.ndarray
+        Second argument of the function.
     num_rows : int
+        Rows of its `out`.
 
     Examples
     --------
@@ -198,7 +202,7 @@ class _Trial:
                 warnings.simplefilter("ignore")
                 plain(theta, *index, parameters, out)
         except Exception as error:
-            raise _Raised(
+            raise FunctionRaised(
                 f"{self.name} raises {type(error).__name__}: {error}, near the start "
                 f"{self.points[0].tolist()} with {len(parameters)} parameters; expected indices "
                 "within theta, parameters and out, and numbers at all points that paths can reach"

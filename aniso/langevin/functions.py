@@ -31,7 +31,7 @@ import numba
 import numpy as np
 from numba import types
 
-from aniso import checks
+from aniso import _arguments, checks
 from aniso.arrays import kernel_cache
 
 _PANEL = types.Array(types.float64, 2, "C")
@@ -182,6 +182,7 @@ def parameter_array(name, value):
     Parameters
     ----------
     name : str
+        Name of the argument, for messages.
     value : array_like, shape (P,)
         Of any strides and any real type; a copy is taken.
 
@@ -220,8 +221,22 @@ def is_compiled(function):
     return hasattr(function, "py_func") or bool(numba.config.DISABLE_JIT)
 
 
-def require_callable(name, function):
-    """Return the function, after checking that it can be called at all.
+def require_callable(name, function, arguments=("theta", "parameters", "out")):
+    """Return the function, after checking that it can be called with the arguments of its role.
+
+    Parameters
+    ----------
+    name : str
+        Role of the function, for the message.
+    function : callable
+        Compiled with ``numba.njit``, or plain.
+    arguments : tuple of str
+        Names of its arguments.
+
+    Raises
+    ------
+    InputError
+        If it is no function, or takes other arguments.
 
     Examples
     --------
@@ -231,9 +246,4 @@ def require_callable(name, function):
     aniso.checks.InputError: drift=3; expected a function (theta, parameters, out), compiled \
 with numba.njit
     """
-    if not callable(function):
-        raise checks.InputError(
-            f"{name}={function!r}; expected a function (theta, parameters, out), compiled with "
-            "numba.njit"
-        )
-    return function
+    return _arguments.require_function(name, function, arguments, ", compiled with numba.njit")

@@ -160,7 +160,23 @@ def _grew(learning_rate):
 
 
 def record_grid(name, value):
-    """Recorded steps as int64: not empty, from 0 on, strictly increasing.
+    """Return recorded steps as int64, shape (T,): not empty, from 0 on, strictly increasing.
+
+    Parameters
+    ----------
+    name : str
+        Name of the argument, for the message.
+    value : array_like of int, shape (T,)
+        Steps as given.
+
+    Returns
+    -------
+    numpy.ndarray of int64, shape (T,)
+
+    Raises
+    ------
+    InputError
+        If they are no such steps.
 
     Examples
     --------
@@ -177,7 +193,16 @@ def record_grid(name, value):
 
 
 def mean_estimate(spread):
-    """Estimate of a mean from count, mean and sum of squared deviations, (3,).
+    """Return the estimate of a mean, from the sums over its samples.
+
+    Parameters
+    ----------
+    spread : numpy.ndarray, shape (3,)
+        Count, mean and sum of squared deviations.
+
+    Returns
+    -------
+    estimates.Estimate
 
     Examples
     --------

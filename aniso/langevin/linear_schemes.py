@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 import scipy.linalg
 
-from aniso import checks
+from aniso import _arguments, checks
 from aniso.closed_forms import diffusion, exponential_integral
 from aniso.langevin import covariance_factor, schemes
 
@@ -48,6 +48,11 @@ def step(scheme, hessian, factor, step_size):
     -------
     LinearStep
 
+    Raises
+    ------
+    InputError
+        If an argument breaks its rule.
+
     Examples
     --------
     >>> euler = step("euler_maruyama", np.array([[2.0]]), np.array([[1.0]]), 0.25)
@@ -55,6 +60,7 @@ def step(scheme, hessian, factor, step_size):
     ([[0.5]], [[0.5]])
     """
     name = schemes.scheme(scheme).name
+    hessian, factor, step_size = _checked(hessian, factor, "step_size", step_size)
     h, identity = step_size, np.eye(len(hessian))
     if name in ("euler_maruyama", "milstein"):
         return LinearStep(identity - h * hessian, np.sqrt(h) * factor)
@@ -72,6 +78,27 @@ def step(scheme, hessian, factor, step_size):
 def moments_at(linear_step, mean, covariance, num_steps):
     """Return mean and covariance after `num_steps` steps, by repeated squaring.
 
+    Parameters
+    ----------
+    linear_step : LinearStep
+        One step.
+    mean : array_like, shape (D,)
+        Mean before the first step.
+    covariance : array_like, shape (D, D)
+        Covariance before the first step.
+    num_steps : int
+        At least 0.
+
+    Returns
+    -------
+    mean : numpy.ndarray, shape (D,)
+    covariance : numpy.ndarray, shape (D, D)
+
+    Raises
+    ------
+    InputError
+        If an argument breaks its rule.
+
     Examples
     --------
     >>> half = LinearStep(np.array([[0.5]]), np.array([[1.0]]))
@@ -79,6 +106,12 @@ def moments_at(linear_step, mean, covariance, num_steps):
     >>> mean.tolist(), covariance.tolist()
     ([1.0], [[1.3125]])
     """
+    _arguments.require_instance(
+        "linear_step", linear_step, LinearStep, "step(scheme, hessian, factor, step_size)"
+    )
+    size = len(linear_step.propagator)
+    mean = checks.array("mean", mean, shape=(size,))
+    covariance = checks.covariance_matrix("covariance", covariance, size=size)
     num_steps = checks.integer("num_steps", num_steps, low=0)
     power, gained = linear_step.propagator, linear_step.factor @ linear_step.factor.T
     while num_steps:
@@ -96,15 +129,26 @@ def strong_error(scheme, hessian, factor, start, time, num_steps):
     Parameters
     ----------
     scheme : str
-    hessian, factor : numpy.ndarray, shapes (D, D) and (D, r)
-    start : numpy.ndarray, shape (D,)
+        A name in :data:`aniso.langevin.schemes.SCHEMES`.
+    hessian : array_like, shape (D, D)
+        H, symmetric.
+    factor : array_like, shape (D, r)
+        F.
+    start : array_like, shape (D,)
+        X at time 0.
     time : float
         T.
     num_steps : int
+        n, at least 1; the step size is T / n.
 
     Returns
     -------
     float
+
+    Raises
+    ------
+    InputError
+        If an argument breaks its rule.
 
     Notes
     -----
@@ -119,6 +163,9 @@ def strong_error(scheme, hessian, factor, start, time, num_steps):
     >>> strong_error("sra1", zero, np.array([[1.0]]), np.array([1.0]), 1.0, 4)
     0.0
     """
+    hessian, factor, time = _checked(hessian, factor, "time", time)
+    start = checks.array("start", start, shape=(len(hessian),))
+    num_steps = checks.integer("num_steps", num_steps, low=1)
     h = time / num_steps
     numerical = step(scheme, hessian, factor, h)
     exact = step("exact", hessian, factor, h)
@@ -148,6 +195,12 @@ def strong_error(scheme, hessian, factor, start, time, num_steps):
         mean, covariance = pair @ mean, pair @ covariance @ pair.T + noise
     size = len(hessian)
     return float(np.sqrt(max(mean[:size] @ mean[:size] + np.trace(covariance[:size, :size]), 0.0)))
+
+
+def _checked(hessian, factor, name, time):
+    hessian = checks.symmetric_matrix("hessian", hessian)
+    factor = checks.array("factor", factor, shape=(len(hessian), None))
+    return hessian, factor, checks.number(name, time, low=0, strict=True)
 
 
 def _first_moment_of_exp(rate, time):

@@ -9,7 +9,7 @@ second has the *worse* stationary variance: relative error -eta l against -eta l
 import numpy as np
 from scipy.interpolate import PPoly
 
-from aniso import checks
+from aniso import _arguments, checks
 from aniso.arrays import (
     njit,
 )
@@ -112,13 +112,14 @@ def modified_drift(drift, learning_rate):
     Raises
     ------
     InputError
-        If the drift is your own function, whose second derivatives are not known.
+        If `drift` is no Drift, or your own function, whose second derivatives are not known.
 
     Examples
     --------
     >>> drifts.at(modified_drift(drifts.of_quadratic([[2.0]]), 0.5), [1.0]).tolist()
     [-3.0]
     """
+    _arguments.require_instance("drift", drift, Drift, "drifts.of_quadratic(hessian)")
     learning_rate = checks.number("learning_rate", learning_rate, low=0, strict=True)
     if drift.hessian is not None:
         return drifts.of_quadratic(
@@ -144,7 +145,7 @@ def modified_drift(drift, learning_rate):
 
 @njit(**KERNEL)
 def modified_two_basin_drift(theta, parameters, out):
-    """``-(g + (eta / 2) H g)`` of the toy; parameters: eta, then the data in rotated axes."""
+    """Write ``-(g + (eta / 2) H g)`` of the toy; parameters: eta, then the data in rotated axes."""
     learning_rate = parameters[0]
     num_data = (parameters.shape[0] - 1) // 2
     for lane in range(LANES):

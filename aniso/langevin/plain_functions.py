@@ -9,6 +9,7 @@ def names_used(code):
     Parameters
     ----------
     code : types.CodeType
+        Code of a Python function.
 
     Returns
     -------

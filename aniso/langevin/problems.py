@@ -176,6 +176,7 @@ def compiled_or_plain(problem):
     Parameters
     ----------
     problem : LangevinProblem
+        Drift, noise and start.
 
     Returns
     -------

@@ -32,6 +32,7 @@ class EnsembleStatistics:
     loss : tuple of estimates.Estimate, length T, or None
         Mean of the drift's potential; None where it has none.
     num_paths : int
+        Number of independent paths.
     """
 
     steps: np.ndarray
@@ -68,7 +69,9 @@ class Run:
     dimension : int
         D.
     steps : numpy.ndarray, shape (T,)
+        Recorded steps.
     step_size : float
+        Time of one step.
     has_loss : bool
         Whether the observable is a loss.
     identity : tuple
@@ -114,14 +117,17 @@ def _arrays(sums):
     return {name: array for name, array in sums._asdict().items() if name != "centre"}
 
 
-def moments(run, num_paths, *, num_threads=None, checkpoint=None):
-    """Statistics of `num_paths` paths at the recorded steps.
+def simulate_moments(run, num_paths, *, num_threads=None, checkpoint=None):
+    """Simulate `num_paths` paths, and return their statistics at the recorded steps.
 
     Parameters
     ----------
     run : Run
+        The validated experiment.
     num_paths : int
+        Number of independent paths.
     num_threads : int, optional
+        Threads over cells of paths; all cores if not given. The result does not depend on it.
     checkpoint : path-like, optional
         File from which to resume and in which to save.
 
@@ -164,14 +170,17 @@ def moments(run, num_paths, *, num_threads=None, checkpoint=None):
     return _statistics(run, state, centre, num_paths)
 
 
-def paths(run, num_paths, *, num_threads=None, checkpoint=None):
-    """States of every path at the recorded steps.
+def simulate_states(run, num_paths, *, num_threads=None, checkpoint=None):
+    """Simulate `num_paths` paths, and return the states of each at the recorded steps.
 
     Parameters
     ----------
     run : Run
+        The validated experiment.
     num_paths : int
+        Number of independent paths.
     num_threads : int, optional
+        Threads over cells of paths; all cores if not given. The result does not depend on it.
     checkpoint : path-like, optional
         File from which to resume and in which to save.
 

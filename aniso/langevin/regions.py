@@ -13,7 +13,7 @@ from functools import partial
 
 import numpy as np
 
-from aniso import checks
+from aniso import _arguments, checks
 from aniso.arrays import (
     njit,
 )
@@ -42,7 +42,21 @@ class Region(functions.CarriesFunctions):
 
 
 def interval(low, high):
-    """Return the interval (low, high) on the line; one end may be infinite.
+    """Return the interval (low, high) on the line, with the distance to the nearer end as margin.
+
+    Parameters
+    ----------
+    low, high : float
+        Ends; one of them may be infinite.
+
+    Returns
+    -------
+    Region
+
+    Raises
+    ------
+    InputError
+        If low is not below high, or both ends are infinite.
 
     Examples
     --------
@@ -57,7 +71,23 @@ def interval(low, high):
 
 
 def half_space(normal, offset):
-    """Return the half-space ``normal . theta < offset``.
+    """Return the half-space ``normal . theta < offset``, margin ``offset - normal . theta``.
+
+    Parameters
+    ----------
+    normal : array_like, shape (D,)
+        Normal vector of the boundary, of any length.
+    offset : float
+        Value of ``normal . theta`` on the boundary.
+
+    Returns
+    -------
+    Region
+
+    Raises
+    ------
+    InputError
+        If the normal is zero, or a number is not finite.
 
     Examples
     --------
@@ -74,6 +104,22 @@ def half_space(normal, offset):
 def ball(centre, radius):
     """Return the ball ``|theta - c| < radius`` with the margin ``(radius^2 - |theta - c|^2) / 2``.
 
+    Parameters
+    ----------
+    centre : array_like, shape (D,)
+        c.
+    radius : float
+        Not negative.
+
+    Returns
+    -------
+    Region
+
+    Raises
+    ------
+    InputError
+        If the radius is negative, or a number is not finite.
+
     Examples
     --------
     >>> margin(ball([0.0, 0.0], 2.0), [1.0, 0.0], np.eye(2))
@@ -85,7 +131,23 @@ def ball(centre, radius):
 
 
 def sublevel_set(hessian, level):
-    """Return the basin ``theta^T H theta / 2 < level`` of a quadratic loss.
+    """Return the basin ``L < level`` of the loss ``L = theta^T H theta / 2``, margin ``level - L``.
+
+    Parameters
+    ----------
+    hessian : array_like, shape (D, D)
+        H, symmetric.
+    level : float
+        Loss on the boundary, above the loss 0 of the minimum.
+
+    Returns
+    -------
+    Region
+
+    Raises
+    ------
+    InputError
+        If H is not symmetric or the level is not positive.
 
     Examples
     --------
@@ -106,7 +168,9 @@ def custom(function, dimension, *, parameters=()):
         ``function(theta, parameters, out)``: row 0 of out (2, L) takes the margin, positive
         inside; row 1 its variance per unit of time, ``grad m^T Sigma grad m``.
     dimension : int
+        D.
     parameters : array_like, shape (P,)
+        Numbers that the function gets as its second argument.
 
     Returns
     -------
@@ -137,13 +201,20 @@ def margin(region, theta, covariance):
         The region.
     theta : array_like, shape (D,)
         Point in parameter space.
-    covariance : numpy.ndarray, shape (D, D)
+    covariance : array_like, shape (D, D)
         Sigma of the noise.
 
     Returns
     -------
     tuple of float
+
+    Raises
+    ------
+    InputError
+        If `region` is no Region, or an array has another shape or is not finite.
     """
+    _arguments.require_instance("region", region, Region, "ball(centre, radius)")
+    covariance = checks.array("covariance", covariance, shape=(region.dimension,) * 2)
     theta = checks.array("theta", theta, shape=(region.dimension,))
     panel = np.repeat(theta[:, None], LANES, axis=1)
     out = np.full((2, LANES), np.nan)
@@ -158,7 +229,9 @@ def require_sound(region, start, factor, *, bridged):
     Parameters
     ----------
     region : Region
+        The region.
     start : numpy.ndarray, shape (D,)
+        Start of the paths, inside the region.
     factor : numpy.ndarray, shape (D, r)
         F with ``F F^T = Sigma``, the covariance of the noise.
     bridged : bool
@@ -255,7 +328,7 @@ def _given_parameters(parameters, covariance):  # noqa: ARG001
 
 @njit(**KERNEL)
 def interval_margin(theta, parameters, out):
-    """Distance to the nearer end; parameters: low, high, variance."""
+    """Write the distance to the nearer end; parameters: low, high, variance."""
     for lane in range(LANES):
         x = theta[0, lane]
         out[0, lane] = min(x - parameters[0], parameters[1] - x)
@@ -264,7 +337,7 @@ def interval_margin(theta, parameters, out):
 
 @njit(**KERNEL)
 def quadratic_margin(theta, parameters, out):
-    """``c - b . x - x^T A x / 2``; parameters: c, b (D,), A (D, D), Sigma (D, D)."""
+    """Write ``c - b . x - x^T A x / 2``; parameters: c, b (D,), A (D, D), Sigma (D, D)."""
     dimension = theta.shape[0]
     matrix = 1 + dimension
     covariance = matrix + dimension * dimension

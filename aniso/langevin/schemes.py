@@ -66,6 +66,20 @@ exact
 def scheme(name):
     """Return the scheme of that name.
 
+    Parameters
+    ----------
+    name : str
+        A key of :data:`SCHEMES`.
+
+    Returns
+    -------
+    Scheme
+
+    Raises
+    ------
+    InputError
+        If there is no such scheme.
+
     Examples
     --------
     >>> scheme("sra1").strong_order

@@ -18,8 +18,10 @@ eigenvalues                 `leading_eigenpairs`, `extreme_eigenvalues`
 spectra                     `lanczos_quadrature`, `density_of_eigenvalues`,
                             `outliers_beyond_bulk`, `outliers_beyond_noise`,
                             `marchenko_pastur_density`, `marchenko_pastur_edges`
-traces with an error bar    `hutchinson`, `hutch_plus_plus`, `xtrace`, `alignment_hutchinson`,
-                            `alignment_by_examples`
+traces with an error bar    `estimate_alignment`, `alignment_deflated`, `alignment_hutchinson`,
+                            `alignment_by_examples`, `estimate_alignment_by_block`,
+                            `estimate_trace_ratio`, `estimate_projection_coefficient`,
+                            `trace_deflated`, `hutchinson`, `hutch_plus_plus`, `xtrace`
 noise of equal trace        `isotropic_equivalent`, `diagonal_part`, `leading_part`,
                             `hessian_part`, `hessian_magnitude_part`, `optimal_noise`
 operators                   `SymmetricOperator`, `GradientCovariance`, `FactoredCovariance`,
@@ -46,7 +48,10 @@ __getattr__, __dir__, __all__ = lazy_loader.attach(
         "curvature_factors",
         "curvature_span",
         "curvatures",
+        "deflated_traces",
         "eigenpairs",
+        "estimated_blocks",
+        "estimated_indicators",
         "exact_traces",
         "factored",
         "frobenius",
@@ -68,6 +73,7 @@ __getattr__, __dir__, __all__ = lazy_loader.attach(
         "stochastic_traces",
         "structures",
         "subspaces",
+        "trace_estimate",
     ],
     submod_attrs={
         "block_alignment": ["BlockAlignment", "alignment_by_block"],
@@ -80,7 +86,10 @@ __getattr__, __dir__, __all__ = lazy_loader.attach(
             "curvatures_from_kernel",
             "example_curvatures",
         ],
+        "deflated_traces": ["alignment_deflated", "trace_deflated"],
         "eigenpairs": ["EigenPairs", "extreme_eigenvalues", "leading_eigenpairs"],
+        "estimated_blocks": ["BlockAlignmentEstimate", "estimate_alignment_by_block"],
+        "estimated_indicators": ["estimate_projection_coefficient", "estimate_trace_ratio"],
         "factored": ["DiagonalCovariance", "FactoredCovariance"],
         "frobenius": [
             "FrobeniusAlignment",
@@ -124,7 +133,11 @@ __getattr__, __dir__, __all__ = lazy_loader.attach(
         "shares": ["LeadingShares", "leading_shares"],
         "spectral_density": ["SpectralDensity", "density_of_eigenvalues", "lanczos_quadrature"],
         "spectral_outliers": ["SpectralOutliers", "outliers_beyond_bulk", "outliers_beyond_noise"],
-        "stochastic_alignment": ["alignment_by_examples", "alignment_hutchinson"],
+        "stochastic_alignment": [
+            "alignment_by_examples",
+            "alignment_hutchinson",
+            "estimate_alignment",
+        ],
         "stochastic_traces": ["hutch_plus_plus", "hutchinson", "xtrace"],
         "structures": [
             "diagonal_part",
@@ -136,5 +149,6 @@ __getattr__, __dir__, __all__ = lazy_loader.attach(
             "optimal_noise",
         ],
         "subspaces": ["captured_share", "principal_cosines", "subspace_overlap"],
+        "trace_estimate": ["TraceEstimate"],
     },
 )

@@ -35,6 +35,7 @@ def iterate(matrix, num_pairs, which, tolerance, max_products, start):
     num_pairs, which, tolerance, max_products
         As for :func:`aniso.matrices.leading_eigenpairs`.
     start : ndarray, shape (D,), or None
+        Start vector; fixed numbers if None.
 
     Returns
     -------

@@ -18,6 +18,7 @@ def leading_pairs(covariance, num_pairs):
     Parameters
     ----------
     covariance : FactoredCovariance
+        Covariance given by its rows.
     num_pairs : int
         As in :meth:`aniso.matrices.FactoredCovariance.leading_eigenpairs`.
 
@@ -44,7 +45,7 @@ def leading_pairs(covariance, num_pairs):
         values, vectors = _leading(rows.T @ rows, num_pairs)
     else:
         found = min(num_pairs, num_rows)
-        values, weights = _leading(_gram(covariance), found)
+        values, weights = _leading(gram_of(covariance), found)
         values = np.append(values, np.zeros(num_pairs - found))
         candidates = np.zeros((dimension, num_pairs), covariance.dtype)
         candidates[:, :found] = covariance.combine(weights.T).T
@@ -58,8 +59,8 @@ def leading_pairs(covariance, num_pairs):
     )
 
 
-def _gram(covariance):
-    """Inner products of the deviations, (n, n), without the scale."""
+def gram_of(covariance):
+    """Return the inner products of the deviations, (n, n), without the scale."""
     if covariance.gradients.gram is None:
         rows = covariance.rows
         return rows @ rows.T

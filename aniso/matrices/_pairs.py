@@ -75,6 +75,7 @@ def checked_tolerance(tolerance, matrix, *, default):
     matrix : ndarray or LinearOperator
         Matrix of the eigenproblem; it determines the rounding.
     default : float
+        Tolerance in double precision.
 
     Raises
     ------

@@ -155,10 +155,7 @@ def alignment_by_block(hessian, covariance, blocks=None, *, max_products=operand
     hessian = operands.symmetric("hessian", hessian)
     dimension = hessian.shape[0]
     covariance = operands.covariance("covariance", covariance, size=dimension)
-    if blocks is None:
-        known = getattr(hessian, "blocks", None), getattr(covariance, "blocks", None)
-        blocks = next((each for each in known if each is not None), None)
-    blocks = _covering(checked_blocks(blocks, dimension), dimension)
+    blocks = covering_blocks(hessian, covariance, blocks)
     parts = list(blocks.values())
     if _rows_are_fewer(hessian, covariance, len(parts)):
         total, by_block = _by_rows(hessian, covariance, parts, max_products)
@@ -211,8 +208,19 @@ def block_traces(diagonal, rounding, parts):
     return np.where(np.abs(traces) <= errors, 0.0, traces), total
 
 
-def _covering(blocks, dimension):
-    stop = 0
+def covering_blocks(hessian, covariance, blocks):
+    """Return blocks that cover 0..D once, those of a matrix if none are given.
+
+    Raises
+    ------
+    InputError
+        If there are none, or they overlap or leave a part out.
+    """
+    dimension = hessian.shape[0]
+    if blocks is None:
+        known = getattr(hessian, "blocks", None), getattr(covariance, "blocks", None)
+        blocks = next((each for each in known if each is not None), None)
+    blocks, stop = checked_blocks(blocks, dimension), 0
     for part in (*blocks.values(), slice(dimension, dimension)):
         if part.start != stop:
             raise checks.InputError(
@@ -233,7 +241,7 @@ def _by_rows(hessian, covariance, parts, max_products):
     num_rows, dimension = covariance.num_rows, hessian.shape[0]
     if not operands.is_dense(hessian):
         needed = num_rows * (len(parts) + 1)
-        operands.require_products(needed, max_products, "alignment_by_examples")
+        operands.require_products(needed, max_products, "estimate_alignment")
     total, by_block = 0.0, np.zeros(len(parts))
     largest = getattr(covariance, "rows_at_once", None)
     for start, stop in operands.ranges(num_rows, dimension, largest):
@@ -253,7 +261,7 @@ def _forms(matrix, rows):
 def _by_columns(hessian, covariance, parts, max_products):
     dimension = hessian.shape[0]
     if not (operands.is_dense(hessian) and operands.is_dense(covariance)):
-        operands.require_products(dimension, max_products, "alignment_hutchinson")
+        operands.require_products(dimension, max_products, "estimate_alignment")
     total, by_block, diagonal = 0.0, np.zeros(len(parts)), np.empty(dimension)
     for start, stop in operands.ranges(dimension, dimension):
         columns = operands.unit_columns(dimension, start, stop)

@@ -18,7 +18,7 @@ __all__ = [
 
 _TOLERANCE = 1e-10
 # Up to this dimension LAPACK takes about a second; above it Lanczos is faster for a few pairs.
-_DENSE_DIMENSION = 1500
+_LAPACK_DIMENSION = 1500
 # From so many pairs on, block products are faster than ARPACK's single ones.
 _MANY = 21
 
@@ -145,7 +145,7 @@ def _chosen(method, matrix, num_pairs, block_size, start):
     if method == "auto":
         if many_vectors:
             return "block"
-        moderate = dimension <= _DENSE_DIMENSION or 10 * num_pairs > dimension
+        moderate = dimension <= _LAPACK_DIMENSION or 10 * num_pairs > dimension
         few = 2 * _arpack.subspace_size(num_pairs, dimension) < dimension
         if not few or (operands.is_dense(matrix) and moderate):
             return "dense"
@@ -186,7 +186,7 @@ def extreme_eigenvalues(matrix, *, tolerance=None, max_products=100_000):
     (-3.0, 2.0)
     """
     matrix = operands.symmetric("matrix", matrix)
-    if operands.is_dense(matrix) and len(matrix) <= _DENSE_DIMENSION:
+    if operands.is_dense(matrix) and len(matrix) <= _LAPACK_DIMENSION:
         values = np.linalg.eigvalsh(matrix)
         return float(values[0]), float(values[-1])
     ends = [

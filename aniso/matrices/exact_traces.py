@@ -179,7 +179,7 @@ def trace_of_product(left, right, *, max_products=operands.MAX_PRODUCTS):
 def _by_rows(factored, other, max_products):
     dimension, num_rows = factored.shape[0], factored.num_rows
     if not operands.is_dense(other) and not is_factored(other):
-        operands.require_products(num_rows, max_products, "alignment_by_examples")
+        operands.require_products(num_rows, max_products, "estimate_alignment")
     total = 0.0
     largest = getattr(factored, "rows_at_once", None)
     for start, stop in operands.ranges(num_rows, dimension, largest):
@@ -190,7 +190,7 @@ def _by_rows(factored, other, max_products):
 
 def _by_columns(left, right, max_products):
     dimension = left.shape[0]
-    operands.require_products(dimension, max_products, "alignment_hutchinson")
+    operands.require_products(dimension, max_products, "estimate_alignment")
     total = 0.0
     for start, stop in operands.ranges(dimension, dimension):
         columns = operands.unit_columns(dimension, start, stop)

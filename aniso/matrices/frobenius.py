@@ -8,7 +8,7 @@ import numpy as np
 from aniso import checks
 from aniso.estimates import Estimate
 from aniso.matrices import exact_traces, operands
-from aniso.matrices.stochastic_alignment import rademacher
+from aniso.matrices.stochastic_traces import rademacher
 
 
 @dataclass(frozen=True, repr=False)

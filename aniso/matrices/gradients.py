@@ -4,7 +4,7 @@ import abc
 
 import numpy as np
 
-from aniso import checks, memory
+from aniso import _array_hints, checks, memory
 from aniso.arrays import places, transfer
 from aniso.matrices import operands
 
@@ -225,10 +225,11 @@ def require_gradients(value):
     """
     if isinstance(value, ExampleGradients):
         return
-    if hasattr(value, "example_gradients"):
+    if hasattr(type(value), "example_gradients"):
+        member = _array_hints.member_to_give("gradients", value)
         raise checks.InputError(
             f"gradients is a {type(value).__name__}; expected the gradients of its examples at "
-            "one theta, network.example_gradients(theta)"
+            f"one theta, {member or 'network.example_gradients(theta)'}"
         )
     members = ("shape", "dtype", "project", "combine", "rows")
     lacking = [name for name in members if not hasattr(value, name)]

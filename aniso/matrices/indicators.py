@@ -149,6 +149,35 @@ def projection_coefficient(
     """
     hessian, covariance = _pair(hessian, covariance)
     hessian_trace = exact_traces.nonzero_trace("hessian", hessian, max_products=max_products)
+    return hessian_trace * projection_per_trace(
+        hessian, covariance, leading=leading, max_products=max_products
+    )
+
+
+def projection_per_trace(hessian, covariance, *, leading=None, max_products=operands.MAX_PRODUCTS):
+    """Projection coefficient over Tr H, ``u^T Sigma u / (lambda Tr Sigma)``, of checked matrices.
+
+    Parameters
+    ----------
+    hessian, covariance : ndarray or LinearOperator
+        Checked, as in :func:`projection_coefficient`.
+    leading, max_products
+        As for :func:`projection_coefficient`.
+
+    Returns
+    -------
+    float
+
+    Raises
+    ------
+    InputError, NotConverged
+        As :func:`projection_coefficient`.
+
+    Examples
+    --------
+    >>> projection_per_trace(np.diag([3.0, 1.0]), np.eye(2))  # 1 / (3 * 2)
+    0.16666666666666666
+    """
     covariance_trace = exact_traces.nonzero_trace(
         "covariance", covariance, max_products=max_products
     )
@@ -159,7 +188,7 @@ def projection_coefficient(
             "projection coefficient divides by it"
         )
     projected = float(quadratic_form(covariance, vector[:, None])[0])
-    return projected * hessian_trace / (value * covariance_trace)
+    return projected / (value * covariance_trace)
 
 
 class Commutator(LinearOperator):

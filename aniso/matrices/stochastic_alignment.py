@@ -1,14 +1,112 @@
-"""Stochastic ``Tr(H Sigma)`` with an error bar, where an exact one needs too many products."""
+"""The estimators of ``Tr(H Sigma)`` with an error bar, where an exact one needs too many products.
+
+method        samples                                products for a relative error epsilon
+deflated      probes beyond k directions of Sigma    k + (share of the rest / epsilon)^2
+hutchinson    probes of the whole                    1 / epsilon^2
+examples      quadratic forms of single examples     (relative spread / epsilon)^2
+"""
 
 import math
 
 import numpy as np
 
 from aniso import checks
-from aniso.estimates import Estimate
+from aniso.estimates import Estimate, NotConverged
 from aniso.matrices import noise as gradient_noise
 from aniso.matrices import operands
-from aniso.matrices.factored import DiagonalCovariance, is_factored
+from aniso.matrices._probe_plan import RELATIVE_ERROR
+from aniso.matrices.deflated_traces import alignment_deflated
+from aniso.matrices.factored import is_factored
+from aniso.matrices.trace_estimate import TraceEstimate
+
+METHODS = ("deflated", "hutchinson", "examples")
+_PILOT_EXAMPLES = 32
+# planned variance over the wanted one: the spread of examples is known from the pilot alone
+_MARGIN = 3.0
+
+
+def estimate_alignment(
+    hessian,
+    covariance,
+    rng,
+    *,
+    method="deflated",
+    relative_error=None,
+    num_products=None,
+    max_products=operands.MAX_PRODUCTS,
+):
+    """Estimate the alignment ``Tr(H Sigma)`` to a relative error, or with so many products of H.
+
+    Parameters
+    ----------
+    hessian : array_like (D, D) or LinearOperator
+        Symmetric.
+    covariance : array_like (D, D), LinearOperator or GradientCovariance
+        Symmetric positive semi-definite; factored for the method "examples".
+    rng : numpy.random.Generator
+        Source of the random numbers.
+    method : {"deflated", "hutchinson", "examples"}
+        "deflated": :func:`alignment_deflated`. "hutchinson": the same without directions.
+        "examples": :func:`alignment_by_examples`.
+    relative_error : float, optional
+        Standard error over \\|value\\| to reach, above 0; 0.01 if `num_products` is not given
+        either.
+    num_products : int, optional
+        Products of H, at least 4, instead of a target. "deflated" takes half of them for
+        directions.
+    max_products : int
+        Largest number of products for a target.
+
+    Returns
+    -------
+    TraceEstimate
+        Unbiased, of the convention of `covariance`.
+
+    Raises
+    ------
+    InputError
+        If an argument breaks its rule, or both `relative_error` and `num_products` are given.
+    NotConverged
+        If the target is not reached; `partial` holds the estimate.
+    AllocationRefused
+        If the directions do not fit.
+
+    Notes
+    -----
+    A pilot fixes the numbers, whose samples are then drawn anew. "Alignment by deflation" in
+    docs/theory/estimates.md compares the methods on networks.
+
+    Examples
+    --------
+    >>> rng = np.random.default_rng(0)
+    >>> estimate_alignment([[2.0, 0.0], [0.0, 1.0]], [[1.0, 0.0], [0.0, 3.0]], rng).value
+    5.0
+    """
+    checks.one_of("method", method, METHODS)
+    checks.generator("rng", rng)
+    if num_products is not None:
+        if relative_error is not None:
+            raise checks.InputError(
+                f"num_products={num_products!r} and relative_error={relative_error!r}; expected "
+                "one of them, the other follows"
+            )
+        num_products = checks.integer("num_products", num_products, low=4)
+    if method == "examples":
+        return _from_examples(hessian, covariance, rng, relative_error, num_products, max_products)
+    num_pairs = 0 if method == "hutchinson" else None
+    num_probes = None
+    if num_products is not None:
+        num_pairs = 0 if method == "hutchinson" else num_products // 2
+        num_probes = num_products - num_pairs
+    return alignment_deflated(
+        hessian,
+        covariance,
+        rng,
+        relative_error=relative_error,
+        num_pairs=num_pairs,
+        num_probes=num_probes,
+        max_products=max_products,
+    )
 
 
 def alignment_hutchinson(hessian, covariance, num_probes, rng):
@@ -27,7 +125,7 @@ def alignment_hutchinson(hessian, covariance, num_probes, rng):
 
     Returns
     -------
-    Estimate
+    TraceEstimate
         Unbiased, of the convention of `covariance`.
 
     Raises
@@ -53,15 +151,7 @@ def alignment_hutchinson(hessian, covariance, num_probes, rng):
     >>> alignment_hutchinson([[2.0, 0.0], [0.0, 1.0]], [[1.0, 0.0], [0.0, 3.0]], 8, rng).value
     5.0
     """
-    hessian = operands.symmetric("hessian", hessian)
-    dimension = hessian.shape[0]
-    covariance = operands.covariance("covariance", covariance, size=dimension)
-    num_probes = checks.integer("num_probes", num_probes, low=2)
-    checks.generator("rng", rng)
-    samples = np.empty(num_probes)
-    for start, stop in operands.ranges(num_probes, dimension):
-        samples[start:stop] = _probe(hessian, covariance, stop - start, rng)
-    return Estimate.from_samples(operands.finite_products(samples))
+    return alignment_deflated(hessian, covariance, rng, num_pairs=0, num_probes=num_probes)
 
 
 def alignment_by_examples(hessian, per_example_gradients, num_sampled, rng):
@@ -122,20 +212,49 @@ def alignment_by_examples(hessian, per_example_gradients, num_sampled, rng):
     return Estimate(estimate.value, estimate.standard_error * correction, num_sampled)
 
 
-def rademacher(rng, shape):
-    """Draw independent signs -1.0 and 1.0 of equal probability."""
-    return 2.0 * rng.integers(0, 2, size=shape, dtype=np.int8) - 1.0
+def _from_examples(hessian, covariance, rng, relative_error, num_products, max_products):
+    """Return the estimate from sampled examples, their number from a pilot if not given."""
+    if not is_factored(covariance):
+        raise checks.InputError(
+            f"covariance is of type {type(covariance).__name__} and method='examples' samples the "
+            "rows of its factor; expected the result of matrices.gradient_covariance, or "
+            "method='deflated'"
+        )
+    num_rows, spent = covariance.num_rows, 0
+    max_products = checks.integer("max_products", max_products, low=4)
+    target = 0.0
+    if num_products is None:
+        target = RELATIVE_ERROR if relative_error is None else relative_error
+        target = checks.number("relative_error", target, low=0, strict=True)
+        spent = min(_PILOT_EXAMPLES, num_rows, max_products // 2)
+        pilot = alignment_by_examples(hessian, covariance, spent, rng)
+        if spent == num_rows:
+            return _whole(pilot, spent)
+        # s^2 (1/n - 1/N) <= (target value)^2
+        missing = 1 - spent / num_rows
+        spread = _MARGIN * pilot.standard_error**2 * spent / missing
+        wanted = (target * pilot.value) ** 2 + spread / num_rows
+        num_products = num_rows if wanted == 0 else math.ceil(min(spread / wanted, num_rows))
+        num_products = max(2, min(max(num_products, _PILOT_EXAMPLES), max_products - spent))
+    found = alignment_by_examples(hessian, covariance, min(num_products, num_rows), rng)
+    made = _whole(found, spent + found.num_samples)
+    if target and made.standard_error > target * abs(made.value):
+        raise NotConverged(
+            f"the estimate {Estimate.__str__(made)} of {made.num_samples} examples is above "
+            f"relative_error={target:g}; raise max_products={max_products}, or use "
+            "method='deflated' (the partial result is the estimate)",
+            made,
+        )
+    return made
 
 
-def _probe(hessian, covariance, num_probes, rng):
-    if is_factored(covariance):
-        noise = covariance.combine(rademacher(rng, (num_probes, covariance.num_rows)))
-        return np.einsum("ij,ji->i", noise, hessian @ noise.T)
-    probes = rademacher(rng, (covariance.shape[0], num_probes))
-    if isinstance(covariance, DiagonalCovariance):
-        noise = np.sqrt(covariance.variances)[:, None] * probes
-        return np.sum(noise * (hessian @ noise), axis=0)
-    return np.sum((hessian @ probes) * (covariance @ probes), axis=0)
+def _whole(estimate, num_products):
+    return TraceEstimate(
+        estimate.value,
+        estimate.standard_error,
+        estimate.num_samples,
+        num_products=num_products,
+    )
 
 
 def _rows(covariance, indices):

@@ -5,8 +5,7 @@
     Hutch++       1 / epsilon, far fewer for fast decay       the probes of the deflated part
     XTrace        as Hutch++, smaller constant                leave-one-out estimates
 
-The estimators of the alignment Tr(H Sigma) are :func:`alignment_hutchinson` and
-:func:`alignment_by_examples`, defined in :mod:`aniso.matrices.stochastic_alignment`.
+The estimators of the alignment Tr(H Sigma) are in :mod:`aniso.matrices.stochastic_alignment`.
 """
 
 import math
@@ -17,19 +16,6 @@ import scipy.linalg
 from aniso import checks, memory
 from aniso.estimates import Estimate
 from aniso.matrices import exact_traces, operands
-from aniso.matrices.stochastic_alignment import (
-    alignment_by_examples,
-    alignment_hutchinson,
-    rademacher,
-)
-
-__all__ = [
-    "alignment_by_examples",
-    "alignment_hutchinson",
-    "hutch_plus_plus",
-    "hutchinson",
-    "xtrace",
-]
 
 
 def hutchinson(operator, num_products, rng):
@@ -196,6 +182,11 @@ def xtrace(operator, num_products, rng):
     rest += np.sum(projected * (inner @ projected), axis=0)
     rest *= (dimension - num_vectors + 1) / (dimension - np.sum(projected**2, axis=0))
     return Estimate.from_samples(within + rest)
+
+
+def rademacher(rng, shape):
+    """Draw independent signs -1.0 and 1.0 of equal probability."""
+    return 2.0 * rng.integers(0, 2, size=shape, dtype=np.int8) - 1.0
 
 
 def _left_out_directions(triangle):

@@ -140,12 +140,8 @@ def hessian_part(hessian, covariance, num_pairs, *, rescaled=True):
     array([[3., 0.],
            [0., 0.]])
     """
-    given = covariance
-    hessian, covariance = _pair(hessian, covariance)
-    pairs = eigenpairs.leading_eigenpairs(hessian, num_pairs)
-    total = exact_traces.trace(covariance) if rescaled else None
-    values = _some_positive(np.maximum(pairs.values, 0.0))
-    return _like(given, from_eigenpairs(values, pairs.vectors, total))
+    positive = lambda values: _some_positive(np.maximum(values, 0.0))  # noqa: E731
+    return _of_hessian(hessian, covariance, num_pairs, positive, rescaled=rescaled)
 
 
 def hessian_magnitude_part(hessian, covariance, num_pairs, *, rescaled=True):
@@ -176,12 +172,10 @@ def hessian_magnitude_part(hessian, covariance, num_pairs, *, rescaled=True):
     array([[1., 0.],
            [0., 2.]])
     """
-    given = covariance
-    hessian, covariance = _pair(hessian, covariance)
-    pairs = eigenpairs.leading_eigenpairs(hessian, num_pairs, which="magnitude")
-    total = exact_traces.trace(covariance) if rescaled else None
-    values = _some_positive(np.abs(pairs.values))
-    return _like(given, from_eigenpairs(values, pairs.vectors, total))
+    magnitudes = lambda values: _some_positive(np.abs(values))  # noqa: E731
+    return _of_hessian(
+        hessian, covariance, num_pairs, magnitudes, rescaled=rescaled, which="magnitude"
+    )
 
 
 def optimal_noise(hessian, covariance):
@@ -210,11 +204,7 @@ def optimal_noise(hessian, covariance):
     array([[3., 0.],
            [0., 0.]])
     """
-    given = covariance
-    hessian, covariance = _pair(hessian, covariance)
-    pairs = eigenpairs.leading_eigenpairs(hessian, 1)
-    total = exact_traces.trace(covariance)
-    return _like(given, from_eigenpairs(np.ones(1), pairs.vectors, total))
+    return _of_hessian(hessian, covariance, 1, np.ones_like)
 
 
 def from_eigenpairs(values, vectors, total_trace=None):
@@ -259,9 +249,13 @@ def from_eigenpairs(values, vectors, total_trace=None):
     return FactoredCovariance(rows, total_trace / kept if kept > 0 else 0.0)
 
 
-def _pair(hessian, covariance):
+def _of_hessian(hessian, given, num_pairs, variances, *, rescaled=True, which="largest"):
+    """Noise along leading eigenvectors of H, its variances a function of the eigenvalues."""
     hessian = operands.symmetric("hessian", hessian)
-    return hessian, operands.covariance("covariance", covariance, size=hessian.shape[0])
+    covariance = operands.covariance("covariance", given, size=hessian.shape[0])
+    pairs = eigenpairs.leading_eigenpairs(hessian, num_pairs, which=which)
+    total = exact_traces.trace(covariance) if rescaled else None
+    return _like(given, from_eigenpairs(variances(pairs.values), pairs.vectors, total))
 
 
 def _some_positive(values):

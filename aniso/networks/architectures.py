@@ -1,5 +1,7 @@
 """Architectures: multi-layer perceptron, one hidden layer, the FashionMNIST network, VGG-11."""
 
+import numpy as np
+
 from aniso import checks
 from aniso.networks.layers.activation import Activation
 from aniso.networks.layers.convolution import Convolution
@@ -34,8 +36,12 @@ def multilayer_perceptron(widths, activation="relu"):
     >>> multilayer_perceptron((784, 128, 64, 10)).num_parameters
     109386
     """
-    if len(widths) < 2:
-        raise checks.InputError(f"widths={widths!r}; expected at least inputs and outputs")
+    if isinstance(widths, str) or np.ndim(widths) != 1 or len(widths) < 2:
+        raise checks.InputError(
+            f"widths={widths!r}; expected at least inputs and outputs, for instance (784, 32, 10)"
+        )
+    for number, width in enumerate(widths):
+        checks.integer(f"widths[{number}]", width, low=1)
     layers = []
     for width in widths[1:-1]:
         layers += [Dense(width), Activation(activation)]
@@ -56,11 +62,18 @@ def one_hidden_layer(num_inputs, num_hidden, activation="relu"):
     -------
     Stack
 
+    Raises
+    ------
+    InputError
+        If a number is no integer above 0, or no activation has that name.
+
     Examples
     --------
     >>> one_hidden_layer(2, 512).num_parameters
     1536
     """
+    checks.integer("num_inputs", num_inputs, low=1)
+    checks.integer("num_hidden", num_hidden, low=1)
     hidden = Dense(num_hidden), Activation(activation)
     return Stack((*hidden, signed_sum(num_hidden)), (num_inputs,))
 
@@ -122,6 +135,11 @@ def vgg11(input_shape=(3, 32, 32), width=1.0, num_classes=10):
     Returns
     -------
     Stack
+
+    Raises
+    ------
+    InputError
+        If an argument breaks its rule.
 
     Notes
     -----

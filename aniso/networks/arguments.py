@@ -26,12 +26,15 @@ def placed(output_loss, inputs, targets, device, dtype, model):
     Parameters
     ----------
     output_loss : loss
+        One of :mod:`aniso.problems.losses`.
     inputs, targets : array
         At one place.
     device : str, device or Place, optional
         As in :func:`aniso.arrays.places.resolve`.
     dtype : numpy.dtype
+        Precision of the passes.
     model : Stack
+        Architecture, whose shapes the data must have.
 
     Returns
     -------

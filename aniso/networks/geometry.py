@@ -26,12 +26,14 @@ class NetworkGeometry(LocalGeometry):
     Parameters
     ----------
     network : Network
+        The network.
     theta : array_like, shape (D,)
         Copied to the network's place.
 
     Attributes
     ----------
     network : Network
+        The network.
     theta : array, shape (D,)
         At the network's place.
 

@@ -53,20 +53,20 @@ class ParameterBlock(NamedTuple):
         return slice(first, first + self.num_inputs), self.biases.start + number
 
     def gather(self, vectors):
-        """Return an array (units, inputs + 1, K) of flat vectors (D, K)."""
+        """Return this block of flat vectors (D, K), shape (units, inputs + 1, K)."""
         joined = np.empty((self.num_units, self.num_inputs + 1, vectors.shape[1]), vectors.dtype)
         joined[:, :-1] = vectors[self.weights].reshape(self.num_units, self.num_inputs, -1)
         joined[:, -1] = vectors[self.biases]
         return joined
 
     def inputs_first(self, vectors):
-        """Return a matrix (inputs + 1, units * K) of flat vectors (D, K), a right factor."""
+        """Return this block of flat vectors (D, K) as one matrix, shape (inputs + 1, units * K)."""
         joined = self.gather(vectors)
         units, inputs, columns = joined.shape
         return np.ascontiguousarray(joined.transpose(1, 0, 2)).reshape(inputs, units * columns)
 
     def scatter(self, joined, vectors):
-        """Add (units, inputs + 1, K) to flat vectors (D, K)."""
+        """Add an array (units, inputs + 1, K) to this block of flat vectors (D, K)."""
         weights = vectors[self.weights].reshape(self.num_units, self.num_inputs, -1)
         weights += joined[:, :-1]
         vectors[self.biases] += joined[:, -1]

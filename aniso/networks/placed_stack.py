@@ -26,6 +26,7 @@ class PlacedStack:
     stack : Stack
         The architecture of these layers.
     output_loss : loss
+        One of :mod:`aniso.problems.losses`.
     place : places.Place
         Library and device.
     dtype : numpy.dtype
@@ -33,6 +34,7 @@ class PlacedStack:
     workers : Workers
         Threads over chunks; one outside NumPy, where the library has its own threads.
     data : ChunkedData
+        Inputs and targets, in chunks that fit the memory budget.
     """
 
     def __init__(

@@ -13,6 +13,7 @@ def in_single_precision(network):
     Parameters
     ----------
     network : networks.Network
+        The network.
 
     Returns
     -------

@@ -32,14 +32,14 @@ __getattr__, __dir__, __all__ = lazy_loader.attach(
     submod_attrs={
         "autograd_model": ["AutogradModel"],
         "autograd_problem": ["AutogradProblem"],
-        "jackknife": ["jackknife_over_examples"],
+        "jackknife": ["jackknife_error", "jackknife_over_examples"],
         "local_geometry": ["LocalGeometry"],
         "losses": ["ClippedSquaredLoss", "LogisticLoss", "SoftmaxCrossEntropy", "SquaredLoss"],
         "problem": ["FACULTIES", "MissingFaculty", "Problem", "require_problem"],
         "problem_checks": ["LossFailed"],
         "quadratic": ["noise_rows", "quadratic_problem"],
         "second_difference": ["directional_sharpness"],
-        "two_basin": ["two_basin_data", "two_basin_gradient", "two_basin_problem"],
         "update_sharpness": ["CriticalSharpness", "critical_sharpness"],
+        "two_basin": ["two_basin_data", "two_basin_problem"],
     },
 )

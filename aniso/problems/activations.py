@@ -117,4 +117,3 @@ _DEFINITIONS = (
 )
 
 ACTIVATIONS = {activation.name: activation for activation in _DEFINITIONS}
-PIECEWISE_LINEAR = tuple(sorted(a.name for a in _DEFINITIONS if a.piecewise_linear))

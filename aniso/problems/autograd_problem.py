@@ -3,9 +3,9 @@
 import autograd.numpy as anp
 import numpy as np
 
-from aniso import checks
+from aniso import _arguments, checks
 from aniso.matrices import operands
-from aniso.problems import _broadcasting, _example_rows, _plans
+from aniso.problems import _broadcasting, _example_rows, _members, _plans
 from aniso.problems._tracing import largest_intermediate, plain, traced
 from aniso.problems.problem import Problem, require_dense_hessian
 from aniso.problems.problem_checks import (
@@ -39,7 +39,8 @@ class AutogradProblem(Problem):
     Raises
     ------
     InputError
-        At construction, if the data are not finite, are empty or do not agree in N. At a call, if
+        At construction, if the loss does not take (theta, inputs, targets), or the data are not
+        finite, are empty or do not agree in N. At a call, if
         theta is not a finite vector. Also if the loss does not return finite real numbers of shape
         (N,), or autograd can't trace it.
 
@@ -86,6 +87,12 @@ class AutogradProblem(Problem):
             raise checks.InputError(
                 f"loss={loss!r}, a PyTorch module; expected a function (theta, inputs, targets) -> "
                 "(N,) written with autograd.numpy, or a network rebuilt with networks.Stack"
+            )
+        found = _arguments.misfit(loss, ("theta", "inputs", "targets"))
+        if found is not None:
+            raise checks.InputError(
+                f"loss takes {found}; expected a function (theta, inputs, targets) -> (N,); where "
+                "it needs no targets: lambda theta, inputs, targets: loss(theta, inputs)"
             )
         self.inputs, self.targets = checked_data(inputs, targets)
         self.num_examples = len(self.inputs)
@@ -226,7 +233,7 @@ class AutogradProblem(Problem):
         if np.shape(values) != expected:
             raise checks.InputError(
                 f"loss returned shape {np.shape(values)}; expected (N,)={expected}, one number an "
-                "example, not their mean"
+                "example" + _shape_remedy(np.shape(values), expected)
             )
         numbers = plain(values)
         if numbers.dtype.kind not in "biuf":
@@ -319,3 +326,14 @@ class AutogradProblem(Problem):
 
     def _sum_of_means(self, thetas):
         return anp.sum(self._loss(thetas, self.inputs, self.targets)) / self.num_examples
+
+
+def _shape_remedy(found, expected):
+    """Return the remedy for losses of a wrong shape: for a column, a matrix, or their mean."""
+    if found == (*expected, 1):
+        return ": loss[..., 0] of that column"
+    if found == expected * 2:
+        return ": a column (N, 1) met a row (N,) and made a matrix; use x[..., 0] of the column"
+    if len(found) == 2 and found[0] == expected[0]:
+        return ": autograd.numpy.sum(loss, axis=-1) where a row holds the terms of one example"
+    return _members.ravel_remedy(found, expected) or ", not their sum or mean"

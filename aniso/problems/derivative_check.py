@@ -11,6 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from aniso import checks
+from aniso.problems import _members
 
 NUM_DIRECTIONS = 3
 LARGEST_STEP, STEP_RATIO, NUM_STEPS = 0.1, 3.0, 20  # 0.1 down to 1e-10 of max(1, |theta|)
@@ -113,6 +114,12 @@ def check_derivatives(problem, theta, rng, num_examples=64):
         ``report.raise_if_wrong()`` raises if a derivative is wrong; ``print(report)`` shows all
         results.
 
+    Raises
+    ------
+    InputError
+        If `problem` is no problem, theta is not a finite vector of the right length, `rng` is no
+        generator, or `num_examples` is not positive.
+
     Notes
     -----
     Cost: about 60 losses and gradients and a dozen Hessian products of at most `num_examples`
@@ -138,7 +145,9 @@ def check_derivatives(problem, theta, rng, num_examples=64):
     """
     checks.generator("rng", rng)
     checks.integer("num_examples", num_examples, low=1)
-    theta = checks.parameters(theta)
+    if isinstance(problem, type) or not hasattr(problem, "check_theta"):
+        raise checks.InputError(_members.not_a_problem("problem", problem))
+    theta = problem.check_theta(theta)
     if problem.num_examples > num_examples:
         chosen = rng.choice(problem.num_examples, num_examples, replace=False)
         problem = problem.subset(np.sort(chosen))

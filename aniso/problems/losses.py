@@ -70,6 +70,12 @@ class SquaredLoss:
         """Return finite targets, shape (N, C); (N,) is taken as one column where C = 1."""
         if num_outputs == 1 and np.ndim(targets) == 1:
             targets = np.asarray(targets)[:, None]
+        if num_outputs > 1 and np.ndim(targets) == 1:
+            raise checks.InputError(
+                f"targets has shape {np.shape(targets)}; expected ({num_examples}, {num_outputs}), "
+                f"a target for each output; of labels, numpy.eye({num_outputs})[targets] makes "
+                "one-hot rows, and SoftmaxCrossEntropy takes the labels themselves"
+            )
         return checks.array("targets", targets, shape=(num_examples, num_outputs))
 
 

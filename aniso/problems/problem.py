@@ -6,7 +6,7 @@ import numpy as np
 
 from aniso import checks
 from aniso.matrices import operands
-from aniso.problems import _plans, derivative_check
+from aniso.problems import _members, _plans, derivative_check
 from aniso.problems.local_geometry import LocalGeometry
 from aniso.problems.problem_checks import symmetrised
 
@@ -63,7 +63,8 @@ class Problem(abc.ABC):
     Raises
     ------
     InputError
-        At construction, if the class lacks required members; the message lists them.
+        At construction, if the class lacks required members or has them with other arguments; the
+        message lists them.
     MissingFaculty
         At a call that uses an optional member which the problem does not have.
 
@@ -99,12 +100,7 @@ of a model, shape (N, C); networks.Network and problems.AutogradModel have it
     dtype = np.dtype(np.float64)
 
     def __new__(cls, *args, **kwargs):  # noqa: ARG004
-        missing = [name for name in REQUIRED if name in cls.__abstractmethods__]
-        if missing:
-            raise checks.InputError(
-                f"{cls.__name__} lacks {', '.join(missing)}; expected a class that defines all "
-                f"of {', '.join(REQUIRED)}"
-            )
+        _members.require_members(cls, Problem)
         return super().__new__(cls)
 
     def __getattr__(self, name):
@@ -146,7 +142,9 @@ of a model, shape (N, C); networks.Network and problems.AutogradModel have it
 
     def loss(self, theta):
         """Mean loss L, float."""
-        return float(np.mean(self.losses(theta)))
+        losses = self.losses(theta)
+        _members.of_shape(self, "losses", losses, "(N,)", (self.num_examples,))
+        return float(np.mean(losses))
 
     def loss_and_gradient(self, theta):
         """Mean loss, float, and its gradient, shape (D,)."""
@@ -188,10 +186,13 @@ of a model, shape (N, C); networks.Network and problems.AutogradModel have it
         """
         theta = self.check_theta(theta)
         require_dense_hessian(theta.size)
-        columns = [
-            self.hessian_product(theta, operands.unit_columns(theta.size, start, stop))
-            for start, stop in operands.ranges(theta.size, theta.size)
-        ]
+        columns = []
+        for start, stop in operands.ranges(theta.size, theta.size):
+            units = operands.unit_columns(theta.size, start, stop)
+            product = self.hessian_product(theta, units)
+            columns.append(
+                _members.of_shape(self, "hessian_product", product, "(D, K)", units.shape)
+            )
         return symmetrised(np.concatenate(columns, axis=1))
 
     def output_gradients(self, theta):
@@ -275,17 +276,6 @@ of a model, shape (N, C); networks.Network and problems.AutogradModel have it
         return derivative_check.check_derivatives(host, host.check_theta(theta), rng)
 
 
-REQUIRED = (
-    "num_examples",
-    "losses",
-    "gradient",
-    "example_gradients",
-    "hessian_product",
-    "subset",
-)
-"""Members that every problem defines."""
-
-
 def require_dense_hessian(size):
     """Refuse a dense Hessian of `size` parameters that would not fit.
 
@@ -329,10 +319,4 @@ AutogradProblem(loss, inputs, targets), a networks.Network, or a subclass of pro
     """
     if isinstance(value, Problem):
         return value
-    lacking = [part for part in REQUIRED if not hasattr(value, part)]
-    raise checks.InputError(
-        f"{name} is of type {type(value).__name__}, not a problem"
-        + (f": it has no {', '.join(lacking)}" if lacking else "")
-        + "; expected AutogradProblem(loss, inputs, targets), a networks.Network, or a subclass "
-        "of problems.Problem"
-    )
+    raise checks.InputError(_members.not_a_problem(name, value))

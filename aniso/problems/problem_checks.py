@@ -152,8 +152,9 @@ def returned_values(loss, theta, inputs, targets):
     except (ValueError, IndexError) as error:
         raise LossFailed(
             f"loss raised {type(error).__name__} at theta of shape {np.shape(plain(theta))}, "
-            f"inputs {inputs.shape} and targets {targets.shape}: {error}; expected a theta of as "
-            "many numbers as the loss takes (with num_parameters another length is refused)"
+            f"inputs {inputs.shape} and targets {targets.shape}: {error}; expected a loss "
+            "(theta, inputs, targets), in this order, and a theta of as many numbers as it takes "
+            "(with num_parameters another length is refused)"
         ) from error
     except TypeError as error:
         if not isbox(theta):

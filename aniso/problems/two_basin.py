@@ -17,33 +17,6 @@ def _basins(first, second):
     return sharp, (first + 1) ** 2 + (second + 1) ** 2
 
 
-def two_basin_gradient(offsets):
-    """Gradient in w of the loss of one datum, at offsets ``w - x``, shape (..., 2).
-
-    Where both basins have the same loss, the flat one counts.
-
-    Parameters
-    ----------
-    offsets : array_like, shape (..., 2)
-        ``w - x``.
-
-    Returns
-    -------
-    ndarray, shape (..., 2)
-
-    Examples
-    --------
-    >>> two_basin_gradient([[0.0, 0.0], [1.0, 0.9]]).round(9).tolist()
-    [[2.0, 2.0], [-9.0, -11.0]]
-    """
-    offsets = np.asarray(offsets, dtype=np.float64)
-    first, second = offsets[..., 0], offsets[..., 1]
-    sharp, flat = _basins(first, second)
-    across, along = 100 * (first + second - 2), 10 * (first - second)
-    steep = np.stack([across + along, across - along], axis=-1)
-    return np.where((sharp < flat)[..., None], steep, 2 * (offsets + 1))
-
-
 @dataclass(frozen=True)
 class TwoBasinLoss:
     """Loss of one datum x, ``l = min(s, f)``, of a sharp basin s and a flat one f.
@@ -99,7 +72,16 @@ def two_basin_data(rng, num_examples=100):
 
 
 def two_basin_problem(data):
-    """Mean of :class:`TwoBasinLoss` over data of shape (N, 2), an AutogradProblem with D = 2.
+    """Return the mean of :class:`TwoBasinLoss` over data, a problem with D = 2.
+
+    Parameters
+    ----------
+    data : array_like, shape (N, 2)
+        One datum a row, as from :func:`two_basin_data`.
+
+    Returns
+    -------
+    AutogradProblem
 
     Raises
     ------

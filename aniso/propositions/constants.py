@@ -170,6 +170,7 @@ def snapshot(loss, theta, epoch=0):
     loss : aniso.problems.Problem
         One output per example; clipped squared or logistic loss.
     theta : ndarray, shape (D,)
+        Point in parameter space.
     epoch : int
         Recorded as given.
 
@@ -220,7 +221,9 @@ def jacobian_gram(model, theta, inputs):
     model : aniso.networks.Stack
         Of networks.one_hidden_layer. Its output weights are +1 and -1, so that their squares are 1.
     theta : ndarray, shape (D,)
+        Point in parameter space.
     inputs : ndarray, shape (n, d)
+        One example a row.
 
     Returns
     -------
@@ -242,8 +245,11 @@ def weight_constants(loss, outputs, active):
     Parameters
     ----------
     loss : aniso.problems.Problem
+        Problem with one output; its loss and its labels count.
     outputs : ndarray, shape (N,)
+        Outputs of the model.
     active : ndarray of bool, shape (N,)
+        Examples whose loss has a derivative that is not zero.
 
     Returns
     -------

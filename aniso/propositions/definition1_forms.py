@@ -43,7 +43,9 @@ def random_problem(rng, eigenvalues):
     Parameters
     ----------
     rng : numpy.random.Generator
+        Source of the random numbers.
     eigenvalues : ndarray, shape (D,)
+        Spectrum of H.
 
     Returns
     -------

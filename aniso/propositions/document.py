@@ -25,6 +25,7 @@ def as_document(results, settings, environment, seconds):
     Parameters
     ----------
     results : sequence of aniso.propositions.report.TaskResult
+        Checks of each task.
     settings : aniso.propositions.settings.Settings
         Scale and seed of the verification.
     environment : dict

@@ -6,6 +6,8 @@ Only the eigenvalues of H and the variances ``u_i^T Sigma u_i`` along its eigenv
 
 import numpy as np
 
+from aniso import checks
+
 
 def spectrum(num_parameters, num_leading, decay):
     """Return the largest eigenvalues that Proposition 1 allows: 1 for j <= k, then ``D^-d``.
@@ -23,11 +25,19 @@ def spectrum(num_parameters, num_leading, decay):
     -------
     ndarray, shape (D,)
 
+    Raises
+    ------
+    InputError
+        If an argument breaks its rule.
+
     Examples
     --------
     >>> spectrum(4, 1, 0.5).tolist()
     [1.0, 0.5, 0.5, 0.5]
     """
+    checks.integer("num_parameters", num_parameters, low=1)
+    checks.integer("num_leading", num_leading, low=0, high=num_parameters, high_name="D")
+    checks.number("decay", decay, low=0, strict=True)
     values = np.full(num_parameters, float(num_parameters) ** -decay)
     values[:num_leading] = 1.0
     return values

@@ -6,7 +6,7 @@ import numpy as np
 from autograd import value_and_grad
 from scipy import optimize
 
-from aniso import checks
+from aniso import _arguments, checks
 from aniso.propositions.check import Statement, compare
 
 PLANTED_FALSEHOOD = Statement(
@@ -62,7 +62,8 @@ def search(margin, starts, *, num_descents=None, max_iterations=200, target=None
     Raises
     ------
     InputError
-        If `starts` is no table of finite numbers, or is empty.
+        If `margin` is no function of one argument, or `starts` is empty or no table of finite
+        numbers.
 
     Notes
     -----
@@ -75,6 +76,7 @@ def search(margin, starts, *, num_descents=None, max_iterations=200, target=None
     >>> round(worst.margin, 6), round(float(worst.point[0]), 3)
     (-0.25, 1.0)
     """
+    _arguments.require_function("margin", margin, ("x",), " -> scalar, with autograd.numpy")
     starts = checks.array("starts", starts, shape=(None, None))
     checks.integer("max_iterations", max_iterations, low=1)
     if len(starts) == 0:

@@ -75,7 +75,7 @@ def _orders(settings):
     problem = langevin.LangevinProblem(
         drifts.of_quadratic(HESSIAN), noises.constant(COVARIANCE), np.ones(3)
     )
-    study = convergence.convergence_study(problem, "euler_maruyama", coarsest=64)
+    study = convergence.measure_convergence(problem, "euler_maruyama", coarsest=64)
     found = [
         compare(
             statement.at(
@@ -94,7 +94,7 @@ def _orders(settings):
         [1.0],
     )
     for scheme, order in (("euler_maruyama", 0.5), ("milstein", 1.0)):
-        study = convergence.convergence_study(
+        study = convergence.measure_convergence(
             multiplicative,
             scheme,
             coarsest=16,

@@ -40,6 +40,7 @@ def draw(results, folder):
     Parameters
     ----------
     results : sequence of aniso.propositions.report.TaskResult
+        Checks of each task.
     folder : path-like
         Existing folder.
 

@@ -82,7 +82,9 @@ def guaranteed_coefficient(readings, loss):
     Parameters
     ----------
     readings : aniso.propositions.constants.Readings
+        Measured numbers that enter the bound.
     loss : {"clipped squared", "logistic"}
+        Loss of the training run.
 
     Returns
     -------

@@ -30,6 +30,7 @@ class TaskResult:
     group, name : str
         Group and task.
     checks : tuple of Check
+        Comparisons with their verdicts.
     seconds : float
         Wall-clock time of the task.
     error : str
@@ -49,6 +50,7 @@ def passed(results):
     Parameters
     ----------
     results : sequence of TaskResult
+        Checks of each task.
 
     Returns
     -------
@@ -66,6 +68,7 @@ def verdict_line(results, seconds):
     Parameters
     ----------
     results : sequence of TaskResult
+        Checks of each task.
     seconds : float
         Wall-clock time of the run.
 
@@ -162,6 +165,7 @@ def findings(results):
     Parameters
     ----------
     results : sequence of TaskResult
+        Checks of each task.
 
     Returns
     -------

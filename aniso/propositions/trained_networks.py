@@ -75,6 +75,7 @@ def training_objective(case):
     Parameters
     ----------
     case : TrainingCase
+        Data, loss and width of a training run.
 
     Returns
     -------
@@ -169,6 +170,7 @@ def epochs_of_training(case):
     Parameters
     ----------
     case : TrainingCase
+        Data, loss and width of a training run.
 
     Yields
     ------
@@ -198,6 +200,7 @@ def readings_along_training(case, epochs):
     Parameters
     ----------
     case : TrainingCase
+        Data, loss and width of a training run.
     epochs : tuple of int
         Numbers in 0 .. 31.
 

@@ -20,8 +20,11 @@ def save_arrays(path, arrays, text, *, compressed=True):
     Parameters
     ----------
     path : path-like
+        File to write; one that exists is replaced.
     arrays : dict of str to ndarray
+        Arrays by name.
     text : str
+        Text that is stored with them.
     compressed : bool
         Whether to compress the arrays; without it a large file is written some times faster.
 
@@ -46,6 +49,7 @@ def load_arrays(path):
     Raises
     ------
     FileNotFoundError
+        If there is no such file.
     InputError
         If the file is not as it was written.
     """

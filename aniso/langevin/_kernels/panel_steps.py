@@ -11,7 +11,7 @@ from aniso.langevin._kernels.streams import KERNEL, LANES
 
 @njit(**KERNEL)
 def combine(x, a, first, b, second, noise, out):
-    """`out` = x + a `first` + b `second` + `noise`."""
+    """Write x + a `first` + b `second` + `noise` into `out`."""
     for i in range(out.shape[0]):
         for lane in range(LANES):
             out[i, lane] = x[i, lane] + a * first[i, lane] + b * second[i, lane] + noise[i, lane]
@@ -27,7 +27,7 @@ def copy_panel(source, target):
 
 @njit(**KERNEL)
 def advance(x, h, force, noise):
-    """`x` + h `force` + `noise`, in place."""
+    """Add h `force` + `noise` to `x`, in place."""
     for i in range(x.shape[0]):
         for lane in range(LANES):
             x[i, lane] += h * force[i, lane] + noise[i, lane]
@@ -35,7 +35,7 @@ def advance(x, h, force, noise):
 
 @njit(**KERNEL)
 def scale_rows(scales, c, variates, out):
-    """`out` = c `scales` (one per row) times `variates`."""
+    """Write c `scales` (one per row) times `variates` into `out`."""
     for i in range(out.shape[0]):
         scale = c * scales[i]
         for lane in range(LANES):
@@ -44,7 +44,7 @@ def scale_rows(scales, c, variates, out):
 
 @njit(**KERNEL)
 def scale_panel(c, panel):
-    """`panel` times c, in place."""
+    """Multiply `panel` by c, in place."""
     for i in range(panel.shape[0]):
         for lane in range(LANES):
             panel[i, lane] *= c
@@ -52,7 +52,7 @@ def scale_panel(c, panel):
 
 @njit(**KERNEL)
 def multiplicative_noise(amplitude, c, variates, milstein, out):
-    """`out` = ``c g z``, and with `milstein` also ``c^2 g g' (z^2 - 1) / 2``, c^2 the step size."""
+    """Write ``c g z``, with `milstein` plus ``c^2 g g' (z^2 - 1) / 2``; c^2 is the step size."""
     dimension = out.shape[0]
     half = 0.5 * c * c * milstein
     for i in range(dimension):
@@ -63,7 +63,7 @@ def multiplicative_noise(amplitude, c, variates, milstein, out):
 
 @njit(**KERNEL)
 def subtract_ito_correction(amplitude, force):
-    """`force` minus ``g g' / 2``: the drift of the same equation read after Stratonovich."""
+    """Subtract ``g g' / 2`` from `force`: the drift of the same equation after Stratonovich."""
     dimension = force.shape[0]
     for i in range(dimension):
         for lane in range(LANES):
@@ -72,7 +72,7 @@ def subtract_ito_correction(amplitude, force):
 
 @njit(**KERNEL)
 def add_halves(first, second, out):
-    """`out` = (`first` + `second`) / 2."""
+    """Write (`first` + `second`) / 2 into `out`."""
     for i in range(out.shape[0]):
         for lane in range(LANES):
             out[i, lane] = 0.5 * (first[i, lane] + second[i, lane])
@@ -80,7 +80,7 @@ def add_halves(first, second, out):
 
 @njit(**KERNEL)
 def fill(values, panel):
-    """Every lane of `panel` set to the column `values`."""
+    """Set every lane of `panel` to the column `values`."""
     for i in range(panel.shape[0]):
         for lane in range(LANES):
             panel[i, lane] = values[i]
@@ -88,7 +88,7 @@ def fill(values, panel):
 
 @njit(**KERNEL)
 def variates(seed, first_path, step, substeps, rank, normals, scratch, wiener, area):
-    """Normalised increments of a step made of `substeps` fine ones, per Wiener process.
+    """Write normalised increments of a step made of `substeps` fine ones, per Wiener process.
 
     ``wiener = dW / sqrt h`` and, if `normals` is 2, ``area = int_0^h W ds / h^(3/2)``, both
     (rank, LANES); `wiener` has a row to spare. Fine step j contributes ``z_j`` and

@@ -12,7 +12,7 @@ ROWS, COLUMNS = 5, 4
 
 
 def padded(matrix):
-    """`matrix` with zero rows and columns up to multiples of ROWS and COLUMNS.
+    """Return `matrix` with zero rows and columns up to multiples of ROWS and COLUMNS.
 
     Examples
     --------
@@ -26,7 +26,7 @@ def padded(matrix):
 
 
 def round_up(number, multiple):
-    """Smallest multiple of `multiple` at or above `number`.
+    """Return the smallest multiple of `multiple` at or above `number`.
 
     Examples
     --------
@@ -38,7 +38,7 @@ def round_up(number, multiple):
 
 @njit(**INLINE)
 def multiply(matrix, panel, out):
-    """`out` = `matrix` @ `panel`: (n, m), (m or more, LANES), (n, LANES), n and m padded.
+    """Write `matrix` @ `panel` into `out`: (n, m), (m or more, LANES), (n, LANES), n and m padded.
 
     Tiles of ROWS by COLUMNS with the lanes innermost; the sum over m runs in one fixed order.
     """
@@ -68,7 +68,7 @@ def multiply(matrix, panel, out):
 
 @njit(**KERNEL)
 def multiply_unpadded(matrix, panel, out):
-    """`out` = `matrix` @ `panel` for any (n, m), (m, LANES), (n, LANES).
+    """Write `matrix` @ `panel` into `out` for any (n, m), (m, LANES), (n, LANES).
 
     Tiles that reach over the last column take coefficients of zero on the last row of the panel.
     """

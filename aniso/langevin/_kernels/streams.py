@@ -71,7 +71,7 @@ def philox(c0, c1, c2, c3, k0, k1):
 
 @njit(**INLINE)
 def words(seed, path, block, purpose):
-    """The 128 bits of one block of one path's stream, as two uint64; all arguments uint64."""
+    """Return 128 bits, one block of one path's stream, as two uint64; all arguments uint64."""
     return philox(
         path & _LOW,
         path >> _32,
@@ -129,7 +129,7 @@ def unit_uniform(word):
 
 @njit(**KERNEL)
 def fill_normals(seed, first_path, first_block, num_rows, out):
-    """Normals of LANES consecutive paths from block `first_block` on, into `out` (rows, LANES).
+    """Write normals of LANES paths from block `first_block` on into `out` (rows, LANES).
 
     Rows 2b and 2b + 1 hold the two normals of block ``first_block + b``; `out` has an even number
     of rows at or above `num_rows`.
@@ -147,7 +147,7 @@ def fill_normals(seed, first_path, first_block, num_rows, out):
 
 
 def normals(seed, path, num_normals, first_block=0):
-    """First standard normals of one path's stream, shape (num_normals,).
+    """Return the first standard normals of one path's stream, shape (num_normals,).
 
     Parameters
     ----------

@@ -33,6 +33,7 @@ def from_forms(at, gradients):
     Parameters
     ----------
     at : Linearisation
+        The network linearised at one theta.
     gradients : GradientFactors or StreamedGradients
         Every row is formed once.
 
@@ -71,7 +72,9 @@ def summary(network, gradients, hessian_diagonal, total, by_layer):
     Parameters
     ----------
     network : Network
+        The network.
     gradients : GradientFactors
+        Gradients of the examples.
     hessian_diagonal : ndarray, shape (D,)
         Diagonal of H.
     total : float
@@ -109,8 +112,11 @@ def gauss_newton_part(factors, gradients, workers):
     Parameters
     ----------
     factors : GaussNewton
+        Cached factors of G.
     gradients : GradientFactors
+        Gradients of the examples.
     workers : Workers
+        Threads over blocks of rows.
 
     Returns
     -------

@@ -289,8 +289,3 @@ class CachedLinearisation(Linearisation):
             product = partial(dense.rows_product, self.hessian(), self.network.workers)
             return self._operator(product, "hessian_diagonal")
         return super().hessian_operator()
-
-    def _dense_pays(self, num_products):
-        cached = self.strategy == "factors"
-        may_cache = cached or self._may_cache
-        return self._costs.dense_pays(num_products, cached=cached, may_cache=may_cache)

@@ -60,6 +60,7 @@ class Costs:
     Parameters
     ----------
     network : Network
+        The network.
     assembly : Assembly
         Assembly of the cross-layer blocks.
     plan : gauss_newton.Plan

@@ -68,7 +68,7 @@ class BilinearBlock:
         return moved.transpose(1, 0, 2, 3).reshape(shape)
 
     def add_dense(self, matrix):
-        """Add the block to rows of t and columns of s of a dense (D, D) array."""
+        """Add the block to a dense array (D, D), at the rows of layer t and columns of layer s."""
         late, early = self.late, self.early
         if not self.by_unit:
             values = self.values[0].reshape(-1, early.num_units, early.num_inputs + 1)

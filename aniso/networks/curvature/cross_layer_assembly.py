@@ -50,6 +50,7 @@ class Assembly:
     Parameters
     ----------
     network : Network
+        The network.
     stack : Stack
         The layers that run.
     """

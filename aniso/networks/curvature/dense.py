@@ -19,7 +19,9 @@ def dense_matrix(factors, bilinear):
     Parameters
     ----------
     factors : GaussNewton
+        Cached factors of G.
     bilinear : Bilinear or None
+        Part of H beyond Gauss-Newton; None where it is zero.
 
     Returns
     -------
@@ -60,6 +62,7 @@ def lower_triangle_tasks(factors, matrix, layer=None):
     Parameters
     ----------
     factors : GaussNewton
+        Cached factors of G.
     matrix : ndarray, shape (D, D), or (P, P) for one layer
         Written by the tasks.
     layer : ParameterBlock, optional
@@ -92,21 +95,6 @@ def lower_triangle_tasks(factors, matrix, layer=None):
                     for unit in range(late.num_units)
                 ]
     return tasks
-
-
-def work_entries(layout):
-    """Return the largest work space of a task, in numbers.
-
-    Examples
-    --------
-    >>> from aniso.networks.curvature.gauss_newton import Plan
-    >>> work_entries(Plan(stored=(), factored=(), rank=1, num_rows=10))
-    0
-    """
-    panel = min(_PANEL, layout.num_stored)
-    spread = [layout.num_rows * block.num_units * panel for block in layout.factored]
-    pairs = [min(2 * _GROUP_ENTRIES, layout.num_rows * block.size) for block in layout.factored]
-    return max([0, *spread, *pairs])
 
 
 class _Placed:

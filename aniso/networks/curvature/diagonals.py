@@ -20,10 +20,11 @@ def gauss_newton_diagonal(network, parameters, factors):
     Parameters
     ----------
     network : Network
+        The network.
     parameters : list of tuple of ndarray
         Unpacked theta.
     factors : ndarray, shape (N, C, r)
-        L_i.
+        L_i, square roots of the Hessians S_i of the losses in the outputs.
 
     Returns
     -------
@@ -58,6 +59,7 @@ def activation_diagonal(network, parameters):
     Parameters
     ----------
     network : Network
+        The network.
     parameters : list of tuple of ndarray
         Unpacked theta.
 

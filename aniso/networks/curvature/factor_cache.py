@@ -44,11 +44,11 @@ class OutputRoots:
         Parameters
         ----------
         network : Network
-            On all examples.
+            The network on all examples.
         parameters : list of tuple of ndarray
             Unpacked theta.
         assembly : Assembly, optional
-            Of the cross-layer blocks, if these are wanted.
+            Shapes of the cross-layer blocks, if these are wanted.
 
         Returns
         -------
@@ -71,6 +71,7 @@ def cached_product(factors, bilinear, rows):
     Parameters
     ----------
     factors : GaussNewton
+        Cached factors of G.
     bilinear : Bilinear or None
         B, if it is wanted.
     rows : ndarray, shape (K, D)

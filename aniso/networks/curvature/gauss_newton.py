@@ -74,6 +74,7 @@ class Plan:
     Attributes
     ----------
     stored, factored : tuple of ParameterBlock
+        Parameters of these layers.
     rank : int
         r.
     num_rows : int
@@ -117,6 +118,7 @@ def plan(stack, rank, num_rows):
     Parameters
     ----------
     stack : Stack
+        The layers.
     rank : int
         r.
     num_rows : int
@@ -140,7 +142,9 @@ class GaussNewton:
     Parameters
     ----------
     network : Network
+        The network.
     layout : Plan
+        Which rows are stored, and which are kept as factors.
     num_examples : int
         N, by which sums are divided.
     """

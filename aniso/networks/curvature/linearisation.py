@@ -20,13 +20,16 @@ class Linearisation:
     Parameters
     ----------
     network : Network
+        The network.
     theta : array_like, shape (D,)
         Copied.
     strategy : {"auto", "tangents"}
+        "auto" uses cached factors where they fit and cost less; "tangents" never does.
 
     Attributes
     ----------
     network : Network
+        The network.
     theta : array, shape (D,)
         Point in parameter space.
     strategy : {"factors", "tangents"}

@@ -17,6 +17,7 @@ def products(network, theta, rows, output_matrices, second_order):
     Parameters
     ----------
     network : Network
+        The network.
     theta : ndarray, shape (D,)
         Point in parameter space.
     rows : ndarray, shape (K, D)

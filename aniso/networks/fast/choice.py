@@ -25,6 +25,7 @@ def fused(layers, input_shape):
     Parameters
     ----------
     layers : tuple of Layer
+        Layers in the order in which they run.
     input_shape : tuple of int
         Shape of one example.
 

@@ -21,6 +21,7 @@ def stored_entries(network):
     Parameters
     ----------
     network : Network
+        The network.
 
     Returns
     -------
@@ -58,6 +59,7 @@ class GradientFactors(ExampleGradients):
     shape : tuple
         (N, D).
     dtype : numpy.dtype
+        Precision of the gradients.
     place : places.Place
         NumPy's.
     memory_budget : int or None

@@ -33,6 +33,7 @@ def gradients_at(network, theta):
     Parameters
     ----------
     network : Network
+        The network.
     theta : array, shape (D,)
         Point in parameter space.
 
@@ -67,6 +68,7 @@ class StreamedGradients(ExampleGradients):
     Parameters
     ----------
     network : Network
+        The network.
     theta : array_like, shape (D,)
         Copied.
 
@@ -75,6 +77,7 @@ class StreamedGradients(ExampleGradients):
     shape : tuple
         (N, D).
     dtype : numpy.dtype
+        Precision of the gradients.
     place : places.Place
         Where the passes run.
     memory_budget : int or None

@@ -6,14 +6,13 @@ from typing import NamedTuple
 
 from array_api_compat import array_namespace
 
-from aniso import checks
 from aniso.arrays import places
 from aniso.networks.layers.layer import Layer
-from aniso.networks.layers.windows import pair, window_counts, window_slices
+from aniso.networks.layers.pooling import Pooling
 
 
 @dataclass(frozen=True)
-class AveragePooling(Layer):
+class AveragePooling(Pooling, Layer):
     """Mean over windows of an image; windows that leave the image are dropped.
 
     Parameters
@@ -41,13 +40,7 @@ class AveragePooling(Layer):
     array([2.5])
     """
 
-    size: tuple
-    stride: tuple | None = None
-
-    def __post_init__(self):
-        object.__setattr__(self, "size", pair("size", self.size, low=1))
-        stride = self.size if self.stride is None else pair("stride", self.stride, low=1)
-        object.__setattr__(self, "stride", stride)
+    kind = "average pooling"
 
     @classmethod
     def examples(cls):
@@ -58,19 +51,6 @@ class AveragePooling(Layer):
             (cls((1, 2)), (1, 3, 5)),
             (cls((3, 4)), (2, 3, 4)),
         ]
-
-    def output_shape(self, input_shape):
-        """Return (channels, windows down, windows across)."""
-        if len(input_shape) != 3:
-            raise checks.InputError(
-                f"average pooling got inputs of shape {input_shape}; expected (channels, height, "
-                "width)"
-            )
-        counts = window_counts("average pooling", input_shape, self.size, self.stride)
-        return (input_shape[0], *counts)
-
-    def _windows(self, shape):
-        return window_slices(self.size, self.stride, self.output_shape(shape)[1:])
 
     def _means(self, images):
         # of images (..., channels, height, width, n)

@@ -237,6 +237,7 @@ class Convolution(Layer):
         Parameters
         ----------
         memory : Windows
+            Memory of the forward pass.
         index : ndarray, shape (channels, cells..., n)
             Numbers of output units, row-major over (channel, down, across). Entry c holds units
             of channel c.

@@ -138,5 +138,5 @@ class Dense(Layer):
         return xp.concat([flat, xp.sum(squares, axis=-1)], axis=-1)
 
     def forward_multiplications(self, input_shape):
-        """Return one multiplication for every weight."""
+        """Return the number of multiplications for one example: one for every weight."""
         return self.num_outputs * input_shape[0]

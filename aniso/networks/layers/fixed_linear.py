@@ -88,6 +88,15 @@ class FixedLinear(Layer):
 def signed_sum(num_inputs):
     """Return a layer with weights +1 for the first half of the inputs, -1 for the rest, one output.
 
+    Parameters
+    ----------
+    num_inputs : int
+        Number of inputs; of an odd number the one in the middle has weight +1.
+
+    Returns
+    -------
+    FixedLinear
+
     Examples
     --------
     >>> signed_sum(3).weights

@@ -8,14 +8,13 @@ import autograd.numpy as anp
 import numpy as np
 from array_api_compat import array_namespace
 
-from aniso import checks
 from aniso.arrays import places
 from aniso.networks.layers.layer import Layer
-from aniso.networks.layers.windows import pair, window_counts, window_slices
+from aniso.networks.layers.pooling import Pooling
 
 
 @dataclass(frozen=True)
-class MaxPooling(Layer):
+class MaxPooling(Pooling, Layer):
     """Maximum over windows of an image; windows that leave the image are dropped.
 
     Parameters
@@ -43,32 +42,13 @@ class MaxPooling(Layer):
     array([4.])
     """
 
-    size: tuple
-    stride: tuple | None = None
-
+    kind = "max pooling"
     routed = True
-
-    def __post_init__(self):
-        object.__setattr__(self, "size", pair("size", self.size, low=1))
-        stride = self.size if self.stride is None else pair("stride", self.stride, low=1)
-        object.__setattr__(self, "stride", stride)
 
     @classmethod
     def examples(cls):
         """Return cases of the tests: windows that tile, that overlap, that leave a rest."""
         return [(cls(2), (2, 4, 4)), (cls(3, 2), (2, 7, 5)), (cls((1, 2)), (1, 3, 5))]
-
-    def output_shape(self, input_shape):
-        """Return (channels, windows down, windows across)."""
-        if len(input_shape) != 3:
-            raise checks.InputError(
-                f"max pooling got inputs of shape {input_shape}; expected (channels, height, width)"
-            )
-        return (input_shape[0], *window_counts("max pooling", input_shape, self.size, self.stride))
-
-    def _windows(self, shape):
-        counts = self.output_shape(shape)[1:]
-        return window_slices(self.size, self.stride, counts)
 
     def plain(self, parameters, inputs):  # noqa: ARG002
         """Return the maxima of the windows by autograd's NumPy, shape (n, *output_shape)."""

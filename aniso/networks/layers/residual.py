@@ -166,7 +166,7 @@ class Residual(Layer):
         return xp.concat(rows, axis=-1)
 
     def gradient_square_norms(self, memory, delta):
-        """Return the squared norms, sums of the layers' squared norms, (..., n)."""
+        """Return the squared norms of the gradients, summed over the layers, shape (..., n)."""
         norms = self._of_layers(
             memory, delta, lambda layer, own, deltas: layer.gradient_square_norms(own, deltas)
         )
