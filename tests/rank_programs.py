@@ -20,7 +20,7 @@ import torch_cases
 from problem_contract import check_problem
 from torch import distributed
 
-from aniso import checks, frameworks, matrices, problems  # noqa: F401
+from aniso import checks, diagnostics, frameworks, matrices, problems  # noqa: F401
 from aniso.diagnostics import Diagnosis, Monitor, Reading
 
 KIND = "layer normalisation"
@@ -57,7 +57,17 @@ def quantities(problem):
     mixed = matrices.alignment_hutchinson(at.hessian, at.noise, 8, rng)
     sampled = matrices.alignment_by_examples(at.hessian, at.noise, 4, rng)
     chosen = problem.subset([9, 0, 4, 10, 3])
-    return {
+    diagnosis = diagnostics.measure(
+        problem,
+        batch_size=4,
+        replacement=False,
+        optimizer=torch.optim.SGD(torch_cases.made(KIND).double().parameters(), 0.1, momentum=0.9),
+        num_pairs=2,
+        rng=rng,
+    )
+    readings = {f"reading {name}": value for name, value in diagnosis.scalars().items()}
+    return readings | {
+        "refused": sorted(diagnosis.refused),
         "num_examples": problem.num_examples,
         "loss": problem.loss(theta),
         "losses": problem.losses(theta),

@@ -1,4 +1,4 @@
-"""The program of the page on monitors: it runs, and shows what the page says of gradient descent."""
+"""The program of the page on monitors runs, and shows what the page says of gradient descent."""
 
 import re
 from pathlib import Path

@@ -217,7 +217,9 @@ def _request(
     if learning_rate is not None:
         learning_rate = checks.number("learning_rate", learning_rate, low=0, strict=True)
     if memory_budget is None:
-        memory_budget = memory.available_bytes() // _SHARE_OF_MEMORY
+        # the same on all processes that share a problem
+        least = getattr(problem, "least", int)
+        memory_budget = least(memory.available_bytes() // _SHARE_OF_MEMORY)
     blocks = dict(at.blocks) if blocks is None else blocks
     return Request(
         num_examples=problem.num_examples,

@@ -266,6 +266,11 @@ class ShardedProblem(Problem):
         """Return ``function()`` of the first rank on every rank, for instance to read a file."""
         return self.ranks.on_first(function)
 
+    def least(self, number):
+        """Return the least of the ranks' numbers, for instance of their free memory, an int."""
+        self.ranks.agreed("least")
+        return min(self.ranks.objects(int(number)))
+
     # ---- of PyTorch problems
 
     @property
@@ -276,6 +281,10 @@ class ShardedProblem(Problem):
     def theta_of(self, model=None):
         """Parameters of a model as theta, shape (D,)."""
         return self._like.theta_of(model)
+
+    def optimizer_settings(self, optimizer, theta):
+        """Settings of an optimizer of the model, as the problem of one process gives them."""
+        return self._like.optimizer_settings(optimizer, theta)
 
     def __repr__(self):
         return (
