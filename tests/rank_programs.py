@@ -5,6 +5,7 @@ what it found into the folder. ``torchrun ... rank_programs.py NAME,NAME FOLDER`
 """
 
 import datetime
+import importlib
 import json
 import os
 import signal
@@ -15,7 +16,6 @@ from pathlib import Path
 
 import numpy as np
 import torch
-import torch._dynamo  # loaded once here, before the ranks are forked
 import torch_cases
 from problem_contract import check_problem
 from torch import distributed
@@ -57,17 +57,7 @@ def quantities(problem):
     mixed = matrices.alignment_hutchinson(at.hessian, at.noise, 8, rng)
     sampled = matrices.alignment_by_examples(at.hessian, at.noise, 4, rng)
     chosen = problem.subset([9, 0, 4, 10, 3])
-    diagnosis = diagnostics.measure(
-        problem,
-        batch_size=4,
-        replacement=False,
-        optimizer=torch.optim.SGD(torch_cases.made(KIND).double().parameters(), 0.1, momentum=0.9),
-        num_pairs=2,
-        rng=rng,
-    )
-    readings = {f"reading {name}": value for name, value in diagnosis.scalars().items()}
-    return readings | {
-        "refused": sorted(diagnosis.refused),
+    return {
         "num_examples": problem.num_examples,
         "loss": problem.loss(theta),
         "losses": problem.losses(theta),
@@ -111,6 +101,20 @@ def weighted_loss():
     return torch.nn.CrossEntropyLoss(weight=torch.tensor([1.0, 2.0, 5.0], dtype=torch.float64))
 
 
+def readings(problem):
+    """All numbers of a diagnosis, and the names of what it refused."""
+    model = torch_cases.made(KIND).double()
+    found = diagnostics.measure(
+        problem,
+        batch_size=4,
+        replacement=False,
+        optimizer=torch.optim.SGD(model.parameters(), 0.1, momentum=0.9),
+        num_pairs=2,
+        rng=np.random.default_rng(4),
+    )
+    return found.scalars() | {"refused": sorted(found.refused)}
+
+
 # ---- programs: (rank, folder) -> None
 
 
@@ -120,6 +124,11 @@ def agree(rank, folder):
     weighted = own_problem(KIND, loss=weighted_loss())
     found["weighted losses"] = weighted.losses(weighted.initial_theta)
     np.savez(folder / f"found {rank}.npz", **found)
+
+
+def diagnose(rank, folder):
+    """A diagnosis."""
+    np.savez(folder / f"diagnosed {rank}.npz", **readings(own_problem(KIND)))
 
 
 def keep_the_contract(rank, folder):
@@ -219,6 +228,7 @@ def run_rank(names, folder, **place):
 
 def launch(names, size, folder):
     """Fork the ranks, and return their exit codes; negative for a signal."""
+    importlib.import_module("torch._dynamo")  # once, before the ranks are forked
     port, children = free_port(), []
     for rank in range(size):
         child = os.fork()
@@ -238,6 +248,7 @@ def launch(names, size, folder):
 
 PROGRAMS = {
     "agree": agree,
+    "diagnose": diagnose,
     "keep": keep_the_contract,
     "fail": fail,
     "lose": lose,

@@ -42,7 +42,7 @@ def program(*command):
 def ranks(request, tmp_path_factory):
     """Number of ranks, the folder of what they found, and the last one killed at the end."""
     size, folder = request.param, tmp_path_factory.mktemp("ranks")
-    names = "agree,fail,keep,lose" if size == 2 else "agree,lose"
+    names = "agree,diagnose,fail,keep,lose" if size == 2 else "agree,lose"
     ended = program(TESTS / "rank_programs.py", names, folder, size)
     assert ended.returncode == 0, ended.stderr
     codes = json.loads(ended.stdout)
@@ -64,17 +64,32 @@ def test_many_processes_equal_one(ranks, expected):
     for rank in range(size):
         with np.load(folder / f"found {rank}.npz") as found:
             assert set(found.files) == set(expected)
-            assert "reading trace_ratio" in found.files
-            assert found["refused"].tolist() == expected["refused"]
             for name, value in expected.items():
-                if name == "refused" or name.endswith("_error"):
-                    continue
                 scale = np.abs(value).max()
                 # pairs to the tolerance that they were asked for
                 tolerance = 1e-7 if "eigen" in name or name == "projectors" else 1e-12
                 np.testing.assert_allclose(
                     found[name], value, atol=tolerance * scale, rtol=0, err_msg=name
                 )
+
+
+def test_a_diagnosis_is_that_of_one_process(ranks):
+    size, folder = ranks
+    if size != 2:
+        return
+    expected = rank_programs.readings(rank_programs.full_problem(rank_programs.KIND))
+    assert "trace_ratio" in expected
+    with (
+        np.load(folder / "diagnosed 0.npz") as first,
+        np.load(folder / "diagnosed 1.npz") as second,
+    ):
+        assert set(first.files) == set(expected)
+        for name, value in expected.items():
+            np.testing.assert_array_equal(first[name], second[name], err_msg=name)
+            if name == "refused":
+                assert first[name].tolist() == value
+            elif not name.endswith("_error"):
+                np.testing.assert_allclose(first[name], value, rtol=1e-8, err_msg=name)
 
 
 def test_every_rank_holds_the_same_bits(ranks):

@@ -34,6 +34,14 @@ def digest(theta):
 def read_steps(folder):
     """Return (hash of theta, Diagnosis) by step, in the order of the steps.
 
+    Parameters
+    ----------
+    folder : path-like
+
+    Returns
+    -------
+    dict of int to (str, Diagnosis)
+
     Warns
     -----
     DamagedFile
