@@ -8,6 +8,7 @@ OVERVIEW = f"""\
 aniso {__version__}: the anisotropic noise of stochastic gradient descent
 
 Commands
+  python -m aniso.diagnose              measure curvature and noise of a problem
   python -m aniso.verify_propositions   check the theory in numbers (see --help)
   python -m aniso.propositions.plots    draw the figures of a stored check
 
@@ -19,10 +20,12 @@ Packages, in the order of their imports
   aniso.closed_forms   moments and stability of SGD on a quadratic loss
   aniso.problems       losses, and problems of your own
   aniso.networks       layer networks with exact curvature and gradient noise
+  aniso.frameworks     models of PyTorch as problems
   aniso.langevin       simulated ensembles of stochastic motion
   aniso.escape         escaping efficiency and mean exit times
   aniso.descent        SGD and gradient Langevin dynamics in one loop
   aniso.propositions   Definition 1 and Propositions 1 to 3 as checks
+  aniso.diagnostics    every quantity of a problem at one theta, with errors
 
 Where to start
   help(aniso)             conventions and names

@@ -117,7 +117,7 @@ def test_momentum_and_rmsprop_are_read(rng):
 def test_optimizers_that_do_not_fit_are_refused_by_name(rng):
     model, problem, network, theta = perceptron(rng)
     start, other = problem.initial_theta, perceptron(rng)[0]
-    with pytest.raises(checks.InputError, match="SGD has no parameter with .* '0.weight'"):
+    with pytest.raises(checks.InputError, match=r"SGD has no parameter with .* '0\.weight'"):
         diagnosed(problem, optimizer=torch.optim.SGD(other.parameters(), lr=0.1))
     with pytest.raises(checks.InputError, match="Adam has no exp_avg_sq yet"):
         diagnosed(problem, optimizer=torch.optim.Adam(model.parameters()))

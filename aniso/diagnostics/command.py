@@ -239,7 +239,7 @@ def _parser():
         type=float,
         default=0.01,
         metavar="ε",
-        help="of Tr(H Sigma) and Tr H (default 0.01)",
+        help="of Tr(H Sigma) (default 0.01)",
     )
     parser.add_argument("--num-examples", type=int, metavar="n", help="random subset to use")
     parser.add_argument("--seed", type=int, default=0, help="root of all randomness (default 0)")

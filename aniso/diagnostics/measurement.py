@@ -61,7 +61,7 @@ def measure(
     quantities : str or sequence of str
         Names of quantities or tiers, see :data:`aniso.diagnostics.registry.QUANTITIES`.
     relative_error : float
-        Relative standard error of Tr(H Sigma) and of Tr H to aim at, above 0.
+        Relative standard error of Tr(H Sigma) to aim at, above 0. That of Tr H is twice as large.
     blocks : dict of str to slice, optional
         Parts of theta; those of the problem if not given.
     num_examples : int, optional

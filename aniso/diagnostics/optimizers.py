@@ -33,9 +33,9 @@ class OptimizerState:
 
     Examples
     --------
-    >>> ball = OptimizerState("heavy ball", 0.9)
+    >>> ball = OptimizerState("heavy ball", 0.5)
     >>> ball.limit(0.1), ball
-    (38.0, <OptimizerState: heavy ball, momentum 0.9 (heavy_ball)>)
+    (30.0, <OptimizerState: heavy ball, momentum 0.5 (heavy_ball)>)
     """
 
     name: str

@@ -75,14 +75,14 @@ def _dense(work):
 def _hessian_trace(sizes):
     if sizes.knows_diagonal:
         return Work(products=20)
-    return Work(products=_estimate(sizes, 300))
+    return Work(products=_estimate(sizes, 40))
 
 
 def _blocks(sizes):
     if sizes.knows_blocks:
         return Work(products=50)
     one = _estimate(sizes, 16)
-    return Work(products=sizes.num_blocks * one + one + 100)
+    return Work(products=sizes.num_blocks * one + one + _context.BLOCK_PROBES)
 
 
 def _factors(sizes):

@@ -229,7 +229,7 @@ _ROWS = (
         "1 − Σ_b Tr(H_bb Σ_bb) / Tr(H Σ)",
         "docs/theory/noise.md, Alignment",
         _curvature.between_blocks,
-        ("example_gradients", "alignment", "blocks"),
+        ("example_gradients", "alignment", "pairs", "blocks"),
     ),
     Quantity(
         "spectral_density",
