@@ -147,6 +147,7 @@ def test_a_killed_rank_ends_all_within_the_timeout(ranks):
         told = json.loads((folder / f"told {rank}.json").read_text())
         assert told["error"].startswith(f"rank {rank} of {size} lost another rank in ")
         assert "start the program again" in told["error"]
+        assert ".cc" not in told["error"]
         assert told["seconds"] < rank_programs.TIMEOUT_S + 5
 
 

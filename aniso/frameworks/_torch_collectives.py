@@ -4,6 +4,7 @@ Every process, a rank, makes the same calls with the same numbers. Each call fir
 ranks ask for, so that a rank that went another way is named instead of waited for.
 """
 
+import re
 import zlib
 
 import numpy as np
@@ -220,7 +221,8 @@ def _answered(what, ranks, collective, *arguments, **options):
     try:
         collective(*arguments, **options)
     except RuntimeError as error:
-        reason = str(error).partition(". ")[0]
+        # without the place in the sources of PyTorch, and its advice
+        reason = re.sub(r"^\[\S*\] ", "", str(error)).partition(". ")[0]
         raise LostRank(
             f"rank {ranks.rank} of {ranks.size} lost another rank in {what} ({reason}); expected "
             "all ranks to answer within the timeout of the group; start the program again: a "
