@@ -8,6 +8,7 @@ OVERVIEW = f"""\
 aniso {__version__}: the anisotropic noise of stochastic gradient descent
 
 Commands
+  python -m aniso.diagnose              measure curvature and noise of a problem
   python -m aniso.verify_propositions   check the theory in numbers (see --help)
   python -m aniso.propositions.plots    draw the figures of a stored check
 
@@ -24,7 +25,7 @@ Packages, in the order of their imports
   aniso.escape         escaping efficiency, exit times, forecasts of escape
   aniso.descent        SGD and gradient Langevin dynamics in one loop
   aniso.propositions   Definition 1 and Propositions 1 to 3 as checks
-  aniso.diagnostics    readings of a problem at one theta, with errors
+  aniso.diagnostics    every quantity of a problem at one theta, with errors
 
 Where to start
   help(aniso)             conventions and names

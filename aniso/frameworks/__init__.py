@@ -7,6 +7,7 @@ for a model of one's own. Two return the geometry at a fixed theta, with the mem
 =====================  =============================================================
 :func:`from_torch`     a PyTorch module, a loss and data: a problem
 :func:`from_jax`       a JAX function, a pytree of parameters and data: a problem
+:func:`sharded`        examples that many processes hold, by ``torch.distributed``
 :func:`from_draws`     gradients that your own training step draws: a geometry
 :func:`from_matrices`  matrices and operators of another program: a geometry
 =====================  =============================================================
@@ -21,6 +22,7 @@ __getattr__, __dir__, __all__ = lazy_loader.attach(
         "given_matrices",
         "jax_problem",
         "matrix_geometry",
+        "sharded_problem",
         "torch_problem",
     ],
     submod_attrs={
@@ -28,6 +30,7 @@ __getattr__, __dir__, __all__ = lazy_loader.attach(
         "given_matrices": ["from_matrices"],
         "jax_problem": ["JaxProblem", "from_jax"],
         "matrix_geometry": ["MatrixGeometry"],
+        "sharded_problem": ["LostRank", "RankFailed", "ShardedProblem", "own_examples", "sharded"],
         "torch_problem": ["TorchProblem", "from_torch"],
     },
 )

@@ -2,6 +2,7 @@
 
 import time
 import warnings
+from dataclasses import replace
 from functools import cached_property, partial
 
 import numpy as np
@@ -13,7 +14,7 @@ from aniso.problems import Problem, problem_checks
 try:
     import torch
 
-    from aniso.frameworks import _torch_checks, _torch_data, _torch_products
+    from aniso.frameworks import _torch_checks, _torch_data, _torch_optimizer, _torch_products
     from aniso.frameworks._torch_gradients import TorchGradients
     from aniso.frameworks._torch_model import VectorModel, array, differentiable
 except ModuleNotFoundError as error:
@@ -209,7 +210,10 @@ class TorchProblem(Problem):
         )
         indices = indices.to(self._vectors.device)
         inputs, targets = _torch_data.taken((self._inputs, self._targets), indices)
-        part = TorchProblem(self._vectors, self._checked, inputs, targets, self._given_chunk)
+        return self._with(self._checked, inputs, targets)
+
+    def _with(self, checked, inputs, targets):
+        part = TorchProblem(self._vectors, checked, inputs, targets, self._given_chunk)
         part.blocks, part._fastest = self.blocks, dict(self._fastest)
         if "chunk_size" in self.__dict__:
             part.chunk_size = self.chunk_size
@@ -243,6 +247,20 @@ class TorchProblem(Problem):
     # ---- of PyTorch alone
 
     @property
+    def reduction(self):
+        """What the given loss does with a batch: "none", "mean", "sum" or "weighted mean"."""
+        return self._checked.losses.reduction
+
+    @property
+    def mean_weight(self):
+        """Mean weight of the examples in a weighted mean, by which losses are divided; else 1."""
+        return 1 / self._checked.factor
+
+    def with_mean_weight(self, weight):
+        """Return the same problem with losses that are divided by another mean weight."""
+        return self._with(replace(self._checked, factor=1 / weight), self._inputs, self._targets)
+
+    @property
     def initial_theta(self):
         """Parameters of the model when the problem was made, shape (D,), a new array."""
         return self.theta_of()
@@ -265,6 +283,28 @@ class TorchProblem(Problem):
             If a parameter is missing or has another shape.
         """
         return array(self._vectors.theta_of(model)).astype(self.dtype)
+
+    def optimizer_settings(self, optimizer, theta):
+        """Momentum, form, learning rate and preconditioner of an optimizer of the model.
+
+        Parameters
+        ----------
+        optimizer : torch.optim.Optimizer
+            SGD, Adam, AdamW or RMSprop, read and not changed.
+        theta : array_like, shape (D,)
+            Parameters at which the optimizer stands.
+
+        Returns
+        -------
+        dict
+            Arguments of :class:`aniso.diagnostics.OptimizerState`.
+
+        Raises
+        ------
+        InputError
+            If the optimizer is of another kind, or its parameters are not theta.
+        """
+        return _torch_optimizer.read_optimizer(self._vectors, optimizer, self.check_theta(theta))
 
     @cached_property
     def chunk_size(self):

@@ -43,7 +43,7 @@ __getattr__, __dir__, __all__ = lazy_loader.attach(
     submod_attrs={
         "autograd_model": ["AutogradModel"],
         "autograd_problem": ["AutogradProblem"],
-        "jackknife": ["jackknife_over_examples"],
+        "jackknife": ["jackknife_error", "jackknife_over_examples"],
         "local_geometry": ["LocalGeometry"],
         "losses": ["ClippedSquaredLoss", "LogisticLoss", "SoftmaxCrossEntropy", "SquaredLoss"],
         "problem": ["FACULTIES", "MissingFaculty", "Problem", "require_problem"],

@@ -69,9 +69,41 @@ def jackknife_over_examples(problem, theta, quantity, num_groups, rng):
     for group, chosen in enumerate(np.array_split(order, num_groups)):
         rest = np.setdiff1d(order, chosen)
         left_out[group] = _number(quantity(problem.subset(rest).at(theta)))
+    return Estimate(value, jackknife_error(left_out), num_groups)
+
+
+def jackknife_error(left_out, errors=None):
+    """Standard error of a quantity from its values without one group of examples each.
+
+    Parameters
+    ----------
+    left_out : array_like, shape (K,)
+        q_k, the quantity without group k, K >= 2.
+    errors : array_like, shape (K,), optional
+        Standard errors of the q_k themselves from independent random probes. Their share of the
+        spread is subtracted.
+
+    Returns
+    -------
+    float
+
+    Raises
+    ------
+    InputError
+        If an array has another shape or an entry that is not finite.
+
+    Examples
+    --------
+    >>> round(jackknife_error([1.0, 3.0]), 12)  # sqrt(1/2 * 2)
+    1.0
+    """
+    left_out = checks.array("left_out", left_out, shape=(None,))
+    count = checks.integer("number of groups", left_out.size, low=2)
     spread = float(np.sum((left_out - left_out.mean()) ** 2))
-    error = math.sqrt((num_groups - 1) / num_groups * spread)
-    return Estimate(value, error, num_groups)
+    if errors is not None:
+        errors = checks.array("errors", errors, shape=left_out.shape)
+        spread = max(0.0, spread - (1 - 1 / count) * float(np.sum(errors**2)))
+    return math.sqrt((count - 1) / count * spread)
 
 
 def _number(value):

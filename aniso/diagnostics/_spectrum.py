@@ -1,0 +1,84 @@
+"""Quantities of the spectrum of the Hessian."""
+
+import numpy as np
+
+from aniso import checks
+from aniso import matrices as mat
+from aniso.diagnostics._found import Found, ratio_error, shown
+
+CONFIDENCE = 0.95
+
+
+def spectral_density(context):
+    """Share of negative eigenvalues; the density with its band is in the details."""
+    density = context.density
+    # zero to rounding is not negative
+    floor = 8 * np.finfo(np.float64).eps * context.size * float(np.abs(density.nodes).max())
+    negative = density.mean_of(lambda nodes: (nodes < -floor).astype(float))
+    low, high = density.band(CONFIDENCE)
+    mean = density.mean_of(lambda nodes: nodes)
+    return Found(
+        negative.value,
+        "The share {shown} of the eigenvalues of H is negative; they lie between "
+        f"{float(density.nodes.min()):.3g} and {float(density.nodes.max()):.3g} with the mean "
+        f"{shown(mean.value, mean.standard_error)}.",
+        {"probes": negative.standard_error},
+        {
+            "eigenvalues": density.points.tolist(),
+            "density": density.values.tolist(),
+            "lower": low.tolist(),
+            "upper": high.tolist(),
+            "confidence": CONFIDENCE,
+            "width": float(density.width),
+            "smallest": float(density.nodes.min()),
+            "largest": float(density.nodes.max()),
+        },
+        () if density.exact else ("The share counts nodes of the quadrature, not eigenvalues.",),
+    )
+
+
+def outliers(context):
+    """Number of eigenvalues beyond the bulk."""
+    found = mat.outliers_beyond_bulk(context.eigenvalues, context.density, confidence=CONFIDENCE)
+    least = "" if found.all_given else "at least "
+    return Found(
+        found.count,
+        f"Of the eigenvalues of H, {least}{found.count} stand above the bulk, which ends at "
+        f"{found.edge:.3g}.",
+        details={
+            "values": found.values.tolist(),
+            "edge": found.edge,
+            "rule": found.rule,
+            "all_given": found.all_given,
+        },
+    )
+
+
+def effective_rank(first, second):
+    """Participation ratio ``(sum lambda)^2 / sum lambda^2``, from the two sums."""
+    return first**2 / second
+
+
+def hessian_rank(context):
+    """Participation ratio of the eigenvalues of H."""
+    square = context.density.mean_of(np.square)
+    curved = context.hessian_trace
+    value = effective_rank(curved.value, square.value * context.size)
+    error = np.hypot(2 * ratio_error(value, curved), ratio_error(value, square))
+    return Found(
+        value,
+        f"The curvature is spread over about {{shown}} of {context.size} directions.",
+        {"probes": float(error)},
+    )
+
+
+def noise_rank(context):
+    """Participation ratio of the eigenvalues of Sigma."""
+    norm = mat.frobenius_norm(context.noise) * context.correction
+    if not norm > 0:
+        raise checks.InputError("|Sigma|_F is 0; expected gradients that differ")
+    value = effective_rank(context.covariance_trace, norm**2)
+    return Found(
+        value,
+        f"The noise is spread over about {{shown}} of {context.size} directions.",
+    )

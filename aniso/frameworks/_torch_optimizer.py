@@ -1,0 +1,124 @@
+"""Momentum and preconditioner of a PyTorch optimizer, in the order of theta."""
+
+import numpy as np
+import torch
+
+from aniso import checks
+from aniso.closed_forms import adam_preconditioner
+from aniso.frameworks._torch_model import array
+
+_KINDS = {"SGD", "Adam", "AdamW", "RMSprop"}
+
+
+def read_optimizer(vectors, optimizer, theta):
+    """Return name, learning rate, momentum, form and preconditioner of an optimizer, a dict.
+
+    Parameters
+    ----------
+    vectors : VectorModel
+        Model of the problem.
+    optimizer : torch.optim.Optimizer
+        SGD, Adam, AdamW or RMSprop.
+    theta : ndarray, shape (D,)
+        The parameters, which the optimizer must have too.
+
+    Returns
+    -------
+    dict
+        Arguments of :class:`aniso.diagnostics.OptimizerState`.
+
+    Raises
+    ------
+    InputError
+        If the optimizer is of another kind or model, has made no step, or its groups differ in
+        more than the learning rate.
+    """
+    kind = type(optimizer).__name__
+    if not isinstance(optimizer, torch.optim.Optimizer) or kind not in _KINDS:
+        raise checks.InputError(
+            f"optimizer is a {kind}; expected one of torch.optim: {', '.join(sorted(_KINDS))}, or "
+            "diagnostics.OptimizerState with its momentum and preconditioner"
+        )
+    pairs = _in_order(vectors, optimizer, theta)
+    groups = [group for _, group in pairs]
+    if any(group.get("maximize") for group in groups):
+        raise checks.InputError(f"{kind} has maximize=True; expected a loss that is minimised")
+    rates = [float(group["lr"]) for group in groups]
+    found = {"name": kind, "learning_rate": rates[0]}
+    if kind == "SGD":
+        momentum, damping, nesterov = _shared(kind, groups, ("momentum", "dampening", "nesterov"))
+        found |= {"momentum": momentum, "form": "nesterov" if nesterov else "heavy_ball"}
+        # a damped gradient enters the memory at a lower rate
+        scales = [1.0 - damping if momentum else 1.0 for _ in pairs]
+        found["learning_rate"] = rates[0] * scales[0]
+        parts = [np.ones(parameter.numel()) for parameter, _ in pairs]
+        if len(set(rates)) == 1:
+            return found
+    elif kind == "RMSprop":
+        momentum, floor, centred = _shared(kind, groups, ("momentum", "eps", "centered"))
+        found |= {"momentum": momentum, "form": "heavy_ball"}
+        parts = [_rms_root(optimizer, parameter, floor, centred) for parameter, _ in pairs]
+    else:
+        betas, floor, largest = _shared(kind, groups, ("betas", "eps", "amsgrad"))
+        found |= {"momentum": float(betas[0]), "form": "averaged"}
+        key = "max_exp_avg_sq" if largest else "exp_avg_sq"
+        parts = [
+            adam_preconditioner(
+                _state(optimizer, parameter, key),
+                decay_rates=tuple(map(float, betas)),
+                num_steps=int(optimizer.state[parameter]["step"]),
+                floor=floor,
+            )
+            for parameter, _ in pairs
+        ]
+    # a group with another learning rate is a preconditioner of its own
+    scaled = [part * (rates[0] / rate) for part, rate in zip(parts, rates, strict=True)]
+    return found | {"preconditioner": np.concatenate(scaled)}
+
+
+def _in_order(vectors, optimizer, theta):
+    """Return (parameter, group) for each part of theta, by its shape and its values."""
+    unused = [(part, group) for group in optimizer.param_groups for part in group["params"]]
+    wanted, pairs = vectors.vector(np.array(theta)), []
+    parts = wanted.split(vectors.sizes)
+    for name, shape, part in zip(vectors.names, vectors.shapes, parts, strict=True):
+        expected = part.reshape(shape)
+        for number, (parameter, _) in enumerate(unused):
+            if tuple(parameter.shape) == shape and torch.equal(
+                parameter.detach().to(expected.device, expected.dtype), expected
+            ):
+                pairs.append(unused.pop(number))
+                break
+        else:
+            raise checks.InputError(
+                f"the {type(optimizer).__name__} has no parameter with shape and values of "
+                f"{name!r} {shape}; expected the optimizer of the model of the problem, and the "
+                "theta at which it stands: problem.theta_of(model)"
+            )
+    return pairs
+
+
+def _shared(kind, groups, names):
+    values = [tuple(group.get(name) for name in names) for group in groups]
+    if any(value != values[0] for value in values):
+        raise checks.InputError(
+            f"the groups of {kind} differ in {', '.join(names)}; expected groups that differ in "
+            "the learning rate alone"
+        )
+    return values[0]
+
+
+def _state(optimizer, parameter, key):
+    if key not in optimizer.state.get(parameter, {}):
+        raise checks.InputError(
+            f"the {type(optimizer).__name__} has no {key} yet; expected an optimizer that has made "
+            "a step"
+        )
+    return array(optimizer.state[parameter][key]).astype(np.float64).ravel()
+
+
+def _rms_root(optimizer, parameter, floor, centred):
+    squares = _state(optimizer, parameter, "square_avg")
+    if centred:
+        squares = np.maximum(squares - _state(optimizer, parameter, "grad_avg") ** 2, 0.0)
+    return adam_preconditioner(squares, floor=floor)
