@@ -700,6 +700,9 @@ NEVER_HELD = (
         "a part of a forecast while it is made",
     )
     | dict.fromkeys(
+        ("Context", "Found", "Request", "Sizes"), "a part of a diagnosis while it is measured"
+    )
+    | dict.fromkeys(
         ("PatchDerivatives", "UnitDerivatives"),
         "derivatives of a stage while the cross-layer matrix is assembled",
     )

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from aniso import descent, matrices, problems
+from aniso import descent, diagnostics, matrices, problems
 from aniso.diagnostics import Diagnosis, Reading
 
 ROWS = np.array([[1.0, 0.0], [3.0, 1.0], [2.0, -1.0], [4.0, 1.5]]) + 9.0
@@ -51,6 +51,18 @@ QUANTITIES = {
         lambda made: [made["loss"].value, len(made.refused), made.seconds],
     ),
     "reading": (lambda: Reading("loss", 2.0, {"probes": 0.5}), lambda made: made.standard_error),
+    "quantity of a diagnosis": (
+        lambda: diagnostics.QUANTITIES["alignment"],
+        lambda made: f"{made.meaning}: {made.formula}",
+    ),
+    "state of an optimizer": (
+        lambda: diagnostics.OptimizerState("own", 0.5, preconditioner=[1.0, 2.0]),
+        lambda made: [made.limit(0.1), *made.preconditioner],
+    ),
+    "plan of a diagnosis": (
+        lambda: diagnostics.Plan({"loss": 0.5}, {"loss": 8.0}, {"product": 0.1}, 2),
+        lambda made: [made.total_seconds, made.peak_bytes],
+    ),
     "stationarity test": (
         lambda: descent.stationarity_test(np.tile([0.9, 1.1], 100), np.full(200, 20.0), 0.1),
         lambda made: made.high,

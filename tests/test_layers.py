@@ -31,20 +31,16 @@ CONFINED = {
     "jax": ["frameworks.*"],
     "jinja2": ["diagnostics.page"],
     "torch": ["frameworks.*"],
-<<<<<<< HEAD
     "matplotlib": [
         "diagnostics._marks",
         "diagnostics._svg",
         "diagnostics.plots",
+        "diagnostics.plots_of_runs",
         "propositions.plots",
     ],
-=======
-    "xarray": ["diagnostics.*"],
-    "matplotlib": ["propositions.plots", "diagnostics.plots_of_runs"],
->>>>>>> third12
     "numba": ["arrays.kernel_cache", "langevin.*", "networks.fast.pooled_kernel"],
     "pandas": ["diagnostics.frames"],
-    "xarray": ["diagnostics.frames"],
+    "xarray": ["diagnostics.*"],
 }
 FORBIDDEN_NAMES = {"utils", "helpers", "misc", "common"}
 
@@ -204,12 +200,8 @@ def test_what_is_imported_is_declared(modules):
         requirement.split(">")[0].strip().replace("-", "_")
         for requirement in project["dependencies"]
     }
-<<<<<<< HEAD
     # in the extra "test-all"; frameworks and diagnostics.frames alone import them
     optional = {"torch", "jax", "pandas", "xarray"}
-=======
-    optional = {"torch", "jax", "xarray"}  # in extras, see CONFINED
->>>>>>> third12
     assert list(undeclared_packages(modules, declared | optional)) == []
     assert list(undeclared_packages(modules, declared - {"numpy"})) != []
 
