@@ -9,11 +9,11 @@ import pytest
 import scipy.stats
 from reference_stability import both_sharpnesses
 
-from aniso import checks, closed_forms, descent, matrices, problems
+from aniso import checks, closed_forms, descent, matrices, networks, problems, propositions
 from aniso.descent import schedules
 from aniso.escape import discretisation
 from aniso.estimates import Estimate
-from aniso.problems import AutogradProblem
+from aniso.problems import AutogradProblem, losses
 
 LEADING = matrices.EigenPairs(np.array([1.0]), np.array([[1.0], [0.0]]), np.zeros(1), 0)
 
@@ -101,9 +101,9 @@ def test_schedules_that_are_not_compared_are_refused():
             return -float(step)
 
     for made in (schedules.Schedule(), Rising(3)):
-        with pytest.raises(checks.InputError, match="expected one of aniso.descent.schedules"):
+        with pytest.raises(checks.InputError, match="expected one of aniso"):
             descent.Settings("gd", 0.1, 3, schedule=made)
-        with pytest.raises(checks.InputError, match="expected one of aniso.descent.schedules"):
+        with pytest.raises(checks.InputError, match="expected one of aniso"):
             schedules.WarmUp(2, made)
     with pytest.raises(checks.InputError, match="beyond the range"):
         schedules.Steps(range(1, 400), 10.0)
@@ -148,3 +148,25 @@ def test_less_than_one_exit_leaves_the_mean_unbounded_without_a_warning():
     low, high = discretisation._interval(mean, finest, 0.95)
     assert 0 <= low < 1
     assert high == math.inf
+
+
+@pytest.mark.parametrize("size", [150.0, 300.0, 700.0])
+def test_saturated_outputs_keep_the_order_of_fisher_and_gauss_newton(size):
+    # two classes, one confident right answer: F = kappa G with kappa = exp(loss) - 1 = exp(-2 size)
+    loss, line = losses.SoftmaxCrossEntropy(), networks.Stack((networks.Dense(2),), (1,))
+    right = networks.Network(line, loss, inputs=[[1.0]], targets=[0])
+    order = propositions.fisher_gauss_newton_order(right.at([size / 2, -size / 2, 0.0, 0.0]))
+    assert order.constants.highest == pytest.approx(math.exp(-size), rel=1e-9)
+    for value in (order.smallest, order.mean, order.largest):
+        assert value == pytest.approx(order.constants.highest, rel=1e-9)
+
+
+def test_a_loss_beyond_the_range_is_refused_without_a_warning():
+    wrong = networks.Network(
+        networks.Stack((networks.Dense(3),), (1,)),
+        losses.SoftmaxCrossEntropy(),
+        inputs=[[1.0]],
+        targets=[1],
+    )
+    with pytest.raises(checks.InputError, match="too large for a float"):
+        propositions.order_constants(wrong.at([2000.0, -2000.0, 0.0, 0.0, 0.0, 0.0]))

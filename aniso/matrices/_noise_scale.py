@@ -38,7 +38,7 @@ class NoiseScale:
     --------
     >>> scale = NoiseScale("simple", Estimate(8.0, 0.4, 100), Estimate(2.0, 0.1, 100), 0.0)
     >>> scale
-    <NoiseScale, simple: 4 ± 0.28, 95 % interval 3.48 to 4.61, from 100 samples>
+    <NoiseScale, simple: 4 ± 0.28, 95 % interval 3.47 to 4.61, from 100 samples>
     """
 
     kind: str
@@ -156,7 +156,8 @@ class NoiseScale:
             exact = "" if self.in_sample is None else ", or of_examples, exact for the given ones"
             raise checks.InputError(
                 f"the signal of the noise scale is {self.signal}{bias}; expected "
-                f"{self._required:.3g} standard errors above zero: take more examples or batches{exact}"
+                f"{self._required:.3g} standard errors above zero: take more examples or "
+                f"batches{exact}"
             )
 
     def __repr__(self):

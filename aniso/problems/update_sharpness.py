@@ -216,9 +216,8 @@ def _bracketed(problem, theta, update, start, low, high, used):
         distance, grown = min(2 * distance, 0.5 * low), grown + 1
         fall = start - loss_or_infinity(problem, theta - (low - distance) * update)
         used += 1
-    if not fall > 4 * noise:
-        rounding = math.inf
-    else:
+    rounding = math.inf
+    if fall > 4 * noise:
         # where the first distance is enough, the curve is a line down to the rounding
         rounding = distance if grown else distance * noise / fall
     rounding += float(np.finfo(float).eps) * _relative_size(theta, update)

@@ -91,7 +91,7 @@ class Factor:
         else:
             # F has at most one direction for each example.
             smallest = 0.0 if len(images) < rank else values[-1] ** 2
-        mean = np.square(images @ rows.T).sum() / np.square(rows @ rows.T).sum()
+        mean = _mean_ratio(images, rows)
         direction = to_parameters(coordinates(vectors[0]))
         direction /= np.linalg.norm(direction)
         return Extremes(float(smallest), float(mean), float(values[0] ** 2), direction, rank)
@@ -109,6 +109,14 @@ class Factor:
         kept = values > _SMALLEST_SINGULAR_VALUE * values[0]
         left, values = left[:, kept], values[kept]
         return lambda v: unit.T @ (left @ (v / values)), sizes[:, None] * (left * values)
+
+
+def _mean_ratio(images, rows):
+    """``|images rows^T|_F^2 / |rows rows^T|_F^2``, without squares outside of the numbers."""
+    sizes = [float(np.abs(each).max()) or 1.0 for each in (images, rows)]
+    images, rows = images / sizes[0], rows / sizes[1]
+    root = np.linalg.norm(images @ rows.T) / np.linalg.norm(rows @ rows.T)
+    return (root * (sizes[0] / sizes[1])) ** 2
 
 
 def _row_wise_basis(rows):
