@@ -97,10 +97,11 @@ class Factor:
         return Extremes(float(smallest), float(mean), float(values[0] ** 2), direction, rank)
 
     def _reduced(self):
-        """Map to parameter space, and A in an orthonormal basis of its row space, (n, k)."""
+        """Map to parameter space, and A in a basis of its row space, (n, k), up to a factor."""
         sizes = np.linalg.norm(self.rows, axis=1)
         sizes[sizes == 0] = 1.0
         unit = self.rows / sizes[:, None]
+        sizes /= sizes.max()  # a factor of A changes no ratio
         small = unit
         if unit.shape[1] > unit.shape[0]:
             # the transposed triangle of a QR decomposition has the same left singular vectors
@@ -120,8 +121,9 @@ def _mean_ratio(images, rows):
 
 
 def _row_wise_basis(rows):
-    """Orthonormal basis Q of the range of `rows`, (n, k), and the map from z to v, rows v = Q z.
+    """Orthonormal basis Q of the range of `rows`, (n, k), and the map from z to v, rows v = c Q z.
 
+    The number c > 0 keeps v within the range of floating-point numbers.
     The columns of `rows` are independent.
     """
     # Pivots on rows in decreasing order make Q accurate relative to every row.
@@ -132,7 +134,8 @@ def _row_wise_basis(rows):
 
     def coordinates(z):
         result = np.empty(len(columns))
-        result[columns] = scipy.linalg.solve_triangular(factor, z)
+        least = np.abs(np.diagonal(factor)).min()
+        result[columns] = scipy.linalg.solve_triangular(factor, least * z)
         return result
 
     return basis, coordinates
