@@ -43,7 +43,7 @@ def measured(examples):
 def by_hand(noise_error):
     reached = 0.2 - RATE * (0.2 + 4 * STRENGTH * 0.2**3)
     error = reached**2 - (0.2 * (1 - RATE)) ** 2 + RATE**2 * noise_error
-    # three steps propagate it by 1, 1/4 and 1/16
+    # the squares decay by 1/4, as those of the model, because the quartic makes them smaller here
     return abs(error) * (1 + 1 / 4 + 1 / 16) / 0.04
 
 

@@ -90,7 +90,8 @@ class ModelRemainder:
         share, change = _share(remainder, quadratic), 1.0
         if not np.isfinite(share):
             return share, change, np.inf
-        errors = self._step_errors(points)
+        errors, squares = self._step_errors(points)
+        drift = errors.mean(axis=0)
         if self.examples is not None:
             errors += self._noise_errors(points, self.examples.variances)
         elif self.start:
@@ -99,12 +100,15 @@ class ModelRemainder:
             found = np.array([self._variances(x) for x in pair]) @ np.abs(self.model.eigenvalues)
             change = float(found.mean()) / self.start
         rates = (1 - self.learning_rate * self.model.eigenvalues) ** 2
-        sums = geometric_sum(1 - np.minimum(rates, 1.0), num_steps)
-        total = 0.5 * float(np.abs(self.model.eigenvalues) @ (errors.mean(axis=0) * sums))
+        with np.errstate(over="ignore", invalid="ignore"):
+            # an error lives as long as the squares of the problem do, if that is longer
+            longer = 1 + np.maximum(drift, 0.0) / np.where(squares > 0, squares, 1.0)
+            sums = geometric_sum(1 - np.minimum(rates, 1.0) * longer, num_steps)
+            total = 0.5 * float(np.abs(self.model.eigenvalues) @ (errors.mean(axis=0) * sums))
         return share, change, _share(abs(total), quadratic)
 
     def _step_errors(self, points):
-        """Squares of x after a step of the problem, minus those of the model, shape (n, k)."""
+        """Squares of x after a step of the problem minus those of the model, and their mean."""
         model, rate = self.model, self.learning_rate
         expected = points * (1 - rate * model.eigenvalues) - rate * model.gradient
         reached = points - rate * np.array([self._gradient(x) for x in points])
@@ -112,7 +116,8 @@ class ModelRemainder:
             found = reached**2 - expected**2
         # a square that differs by rounding alone is no error
         limit = _ROUNDINGS * np.finfo(self.problem.dtype).eps * (expected**2 + points**2)
-        return np.where(np.abs(found) <= limit, 0.0, np.where(np.isfinite(found), found, np.inf))
+        found = np.where(np.isfinite(found), found, np.inf)
+        return np.where(np.abs(found) <= limit, 0.0, found), np.mean(expected**2, axis=0)
 
     def _noise_errors(self, points, predicted):
         """Variances that the noise of the problem adds in a step, minus those of the model."""
