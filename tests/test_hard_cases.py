@@ -14,6 +14,7 @@ from aniso.descent import schedules
 from aniso.escape import discretisation
 from aniso.estimates import Estimate
 from aniso.problems import AutogradProblem, losses
+from aniso.propositions import generalised_eigenvalues
 
 LEADING = matrices.EigenPairs(np.array([1.0]), np.array([[1.0], [0.0]]), np.zeros(1), 0)
 
@@ -170,3 +171,11 @@ def test_a_loss_beyond_the_range_is_refused_without_a_warning():
     )
     with pytest.raises(checks.InputError, match="too large for a float"):
         propositions.order_constants(wrong.at([2000.0, -2000.0, 0.0, 0.0, 0.0, 0.0]))
+
+
+def test_rows_of_very_different_sizes_have_a_direction():
+    rows = np.diag([1.0, 1e-300])
+    factor = generalised_eigenvalues.Factor(rows, np.array([1.0, 3.0]), np.array([0, 1]))
+    found = factor.extremes(reached_below=True)
+    assert (found.smallest, found.largest) == pytest.approx((1.0, 9.0))
+    np.testing.assert_allclose(np.abs(found.direction), [0.0, 1.0], atol=1e-12)

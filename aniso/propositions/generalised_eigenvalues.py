@@ -98,9 +98,13 @@ class Factor:
 
     def _reduced(self):
         """Map to parameter space, and A in a basis of its row space, (n, k), up to a factor."""
-        sizes = np.linalg.norm(self.rows, axis=1)
+        # without squares of the entries, which leave the floating-point numbers
+        sizes = np.abs(self.rows).max(axis=1)
         sizes[sizes == 0] = 1.0
         unit = self.rows / sizes[:, None]
+        lengths = np.maximum(np.linalg.norm(unit, axis=1), 1.0)
+        unit /= lengths[:, None]
+        sizes *= lengths
         sizes /= sizes.max()  # a factor of A changes no ratio
         small = unit
         if unit.shape[1] > unit.shape[0]:
