@@ -93,6 +93,7 @@ class Factor:
             smallest = 0.0 if len(images) < rank else values[-1] ** 2
         mean = _mean_ratio(images, rows)
         direction = to_parameters(coordinates(vectors[0]))
+        direction /= np.abs(direction).max()
         direction /= np.linalg.norm(direction)
         return Extremes(float(smallest), float(mean), float(values[0] ** 2), direction, rank)
 
