@@ -211,10 +211,11 @@ def test_a_trained_network_leaves_as_forecast_and_not_as_constant_noise_would(rn
     )
     theta = descent.simulate_descent(problem, stack.initial_parameters(data), made, data).theta
     at, eta, num_steps, num_runs = problem.at(theta), 0.1, 60, 40
-    found = escape.forecast(
-        at, batch_noise(at, 4), eta, num_steps, rng, level=at.loss + 0.2, num_paths=300
-    )
+    given = {"level": at.loss + 0.2, "num_paths": 300}
+    found = escape.forecast(at, batch_noise(at, 4), eta, num_steps, rng, tolerance=9.0, **given)
+    # the noise of this network grows faster than that of a chain linear in each example
     assert found.valid_until == num_steps
+    assert found.step_error > 0.02
     left = np.zeros(num_runs)
     for run in range(num_runs):
         moved, step = theta.copy(), 0

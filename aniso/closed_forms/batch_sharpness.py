@@ -28,6 +28,8 @@ from aniso.matrices import (
     operands,
 )
 
+_ROUNDING = 16 * np.finfo(np.float64).eps
+
 
 @dataclass(frozen=True)
 class BatchSharpness:
@@ -119,7 +121,8 @@ def batch_sharpness_with_shared_hessian(hessian, gradient, minibatch_covariance)
     Raises
     ------
     InputError
-        If an argument breaks its rule, S has another convention, or all gradients are zero.
+        If an argument breaks its rule, S has another convention, all gradients are zero, or
+        ``|g|^2 + Tr S`` is not between 1e-150 and 1e150.
 
     Notes
     -----
@@ -138,8 +141,14 @@ def batch_sharpness_with_shared_hessian(hessian, gradient, minibatch_covariance)
     covariance = operands.covariance(
         "minibatch_covariance", minibatch_covariance, size=hessian.shape[0]
     )
-    square_norm = float(gradient @ gradient) + exact_traces.trace(covariance)
+    with np.errstate(over="ignore"):
+        square_norm = float(gradient @ gradient) + exact_traces.trace(covariance)
     _require_gradients(square_norm)
+    if not 1e-150 < square_norm < 1e150:
+        raise checks.InputError(
+            f"|g|^2 + Tr S = {square_norm:.3g}; expected a number from 1e-150 to 1e150, so that no "
+            "product loses digits: scale g by c and S by c^2, which leaves the sharpness as it is"
+        )
     curvature = float(gradient @ (hessian @ gradient)) + alignment(hessian, covariance)
     return curvature / square_norm
 
@@ -192,7 +201,8 @@ def batch_sharpness_ratio_of_means(curvatures, per_example_gradients, batch_size
     if not replacement and count > 1:
         other = (count * other - own) / (count - 1)
     square_norm = (own + (batch_size - 1) * other) / batch_size
-    _require_gradients(square_norm)
+    # the difference of means without replacement leaves rounding of their size
+    _require_gradients(square_norm, _ROUNDING * own)
     return curvature / square_norm
 
 
@@ -215,7 +225,8 @@ def batch_sharpness_mean_of_ratios(
     Raises
     ------
     InputError
-        If an argument breaks its rule, there are more batches, or a batch has a zero gradient.
+        If an argument breaks its rule, there are more batches, or a batch has a gradient that is
+        zero up to rounding.
     AllocationRefused
         If the gradients do not fit.
 
@@ -243,15 +254,17 @@ def batch_sharpness_mean_of_ratios(
         )
     choose = itertools.combinations_with_replacement if replacement else itertools.combinations
     total = orders = 0.0
+    sizes = np.linalg.norm(gradients, axis=1)
     for batch in choose(range(count), batch_size):
         members, repeats = np.unique(batch, return_counts=True)
         shares = repeats / batch_size
         gradient = shares @ gradients[members]
         square_norm = float(gradient @ gradient)
-        if not square_norm > 0:
+        if not math.sqrt(square_norm) > _ROUNDING * (shares @ sizes[members]):
             raise checks.InputError(
-                f"the batch of the examples {[int(i) for i in batch]} has a zero gradient, along "
-                "which no sharpness is defined; expected another theta or a larger batch"
+                f"the batch of the examples {[int(i) for i in batch]} has a zero gradient, up to "
+                "rounding, along which no sharpness is defined; expected another theta or a larger "
+                "batch"
             )
         images = curvatures.rows[members] @ gradient
         weights = None if curvatures.weights is None else curvatures.weights[members]
@@ -263,7 +276,7 @@ def batch_sharpness_mean_of_ratios(
 
 
 def _checked(curvatures, per_example_gradients, batch_size, *, replacement):
-    """Return the gradients, shape (N, D)."""
+    """Return the gradients over a power of two, which changes no sharpness, shape (N, D)."""
     require_curvatures(curvatures)
     shape = (curvatures.num_examples, curvatures.num_parameters)
     if isinstance(per_example_gradients, ExampleGradients):
@@ -279,7 +292,8 @@ def _checked(curvatures, per_example_gradients, batch_size, *, replacement):
         per_example_gradients = transfer.to_numpy(per_example_gradients.rows(0, shape[0]))
     gradients = checks.array("per_example_gradients", per_example_gradients, shape=shape)
     minibatch_scale(shape[0], batch_size, replacement=replacement)  # refuses a size out of range
-    return gradients
+    # squares of very small or large gradients leave the floating-point numbers
+    return np.ldexp(gradients, -np.frexp(np.abs(gradients).max())[1])
 
 
 def _means_of_three(curvatures, gradients):
@@ -317,8 +331,8 @@ def _of_three_draws(means, count, size, *, replacement):
     return (one + pairs + (size - 1) * (size - 2) * free) / size**2
 
 
-def _require_gradients(square_norm):
-    if not square_norm > 0:
+def _require_gradients(square_norm, rounding=0.0):
+    if not square_norm > rounding:
         raise checks.InputError(
             "every gradient is zero, so that no direction has a batch sharpness; expected a theta "
             "at which examples have gradients"

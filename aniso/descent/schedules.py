@@ -14,9 +14,11 @@ import numpy as np
 from aniso import checks
 from aniso.descent.updates import ByValue
 
+_LARGEST_LOGARITHM = 700.0
+
 
 class Schedule(ByValue):
-    """A factor f(t) of the learning rate; the schedules of this module are its subclasses."""
+    """A factor f(t) of the learning rate; the subclasses of this module are all there are."""
 
     def factor(self, step):
         """Return f(t) for the step t, from 0 on."""
@@ -56,6 +58,12 @@ class Steps(Schedule):
         if any(later <= step for step, later in itertools.pairwise(steps)):
             raise checks.InputError(f"steps={steps!r}; expected increasing integers")
         factor = checks.number("factor_at_step", self.factor_at_step, low=0, strict=True)
+        if len(steps) * math.log(factor) > _LARGEST_LOGARITHM:
+            raise checks.InputError(
+                f"factor_at_step={factor:g} at {len(steps)} steps makes a factor of "
+                f"{factor:g}^{len(steps)}, beyond the range of numbers; expected fewer steps, or a "
+                "smaller factor"
+            )
         object.__setattr__(self, "steps", steps)
         object.__setattr__(self, "factor_at_step", factor)
 
@@ -208,7 +216,7 @@ def tabulated(function, num_steps):
     Raises
     ------
     InputError
-        If a factor is negative or not finite.
+        If the function is none, or a factor is no number, negative or not finite.
 
     Examples
     --------
@@ -216,7 +224,13 @@ def tabulated(function, num_steps):
     (1.0, 0.5, 0.3333333333333333)
     """
     num_steps = checks.integer("num_steps", num_steps, low=1)
-    return Tabulated(tuple(float(function(step)) for step in range(num_steps)))
+    if not callable(function):
+        raise checks.InputError(
+            f"function={function!r}; expected a function of the step, such as lambda step: 1.0"
+        )
+    return Tabulated(
+        tuple(checks.number(f"function({t})", function(t), low=0) for t in range(num_steps))
+    )
 
 
 def require_schedule(name, value):
@@ -225,9 +239,10 @@ def require_schedule(name, value):
     Raises
     ------
     InputError
-        If it is none; a function is refused, because it can't be compared.
+        If it is none of this module. A function or a class of your own is refused, because
+        neither can be compared.
     """
-    if not isinstance(value, Schedule):
+    if type(value) not in (Steps, Cosine, WarmUp, Tabulated):
         raise checks.InputError(
             f"{name}={value!r}; expected one of aniso.descent.schedules; of a function, "
             "schedules.tabulated(function, num_steps)"

@@ -72,6 +72,11 @@ class ExampleChain:
         rows = self.gradients + self.hessians @ mean
         return self.scale * (rows.T @ rows / len(rows) + self._mixed(covariance))
 
+    def variances(self, point):
+        """Variances of a batch's gradient at x, shape (k,)."""
+        rows = self.gradients + self.hessians @ point
+        return self.scale * np.mean(rows**2, axis=0)
+
     def _mixed(self, covariance):
         return (self.mixing @ covariance.ravel()).reshape(covariance.shape)
 

@@ -3,6 +3,7 @@
 import numpy as np
 
 from aniso import checks
+from aniso.closed_forms import geometric_sum
 from aniso.escape._reduced_exits import symmetric_root
 from aniso.problems import LossFailed
 
@@ -23,16 +24,33 @@ class ModelRemainder:
     model : LeadingModel
     moments_after : callable
         From a number of steps to the moments of x.
+    learning_rate : float
     noise_at_start : GradientCovariance or None
         Covariance of one example at theta, where the model takes it as constant; None where it is
         not that of the examples.
+    examples : ExampleChain or None
+        The chain on the examples, whose noise depends on x.
+    scale : float
+        Factor of the covariance from one example to a batch mean.
     rng : numpy.random.Generator
         Draws the directions, in pairs of opposite sign. The same ones are used at all times.
     """
 
-    def __init__(self, problem, theta, model, moments_after, noise_at_start, rng):
+    def __init__(
+        self,
+        problem,
+        theta,
+        model,
+        moments_after,
+        learning_rate,
+        noise_at_start,
+        examples,
+        scale,
+        rng,
+    ):
         self.problem, self.theta, self.model = problem, theta, model
-        self.moments_after = moments_after
+        self.moments_after, self.learning_rate = moments_after, learning_rate
+        self.examples, self.scale = examples, scale
         half = rng.standard_normal((_NUM_PAIRS_OF_POINTS, len(model.eigenvalues)))
         self.normals = np.concatenate([half, -half])
         self.rounding = _ROUNDINGS * float(np.finfo(problem.dtype).eps) * abs(model.loss)
@@ -59,21 +77,68 @@ class ModelRemainder:
         return float(remainder), float(quadratic)
 
     def after(self, num_steps):
-        """Remainder over quadratic term, and noise over noise at the start, after n steps.
+        """Remainder over quadratic term, noise over noise at the start, error of the step; n steps.
 
         The remainder is measured at 8 points of the chain, the noise at 2 of them, where it is
-        taken as constant: as ``sum_i |lambda_i| s_i``. Else its ratio is 1.
+        taken as constant: as ``sum_i |lambda_i| s_i``. Else its ratio is 1. The error of the step
+        is that of ``sum_i |lambda_i| x_i^2 / 2`` after one more step, summed up over n steps as the
+        model decays, relative to the quadratic term.
         """
         moments = self.moments_after(num_steps)
         points = moments.mean + self.normals @ symmetric_root(moments.covariance)
-        share, change = _share(*self.at(points)), 1.0
-        if self.start and np.isfinite(share):
-            found = [
-                self._curved_noise(self.problem.at(self.theta + self.model.vectors @ x).noise)
-                for x in points[[0, _NUM_PAIRS_OF_POINTS]]
-            ]
-            change = float(np.mean(found)) / self.start
-        return share, change
+        remainder, quadratic = self.at(points)
+        share, change = _share(remainder, quadratic), 1.0
+        if not np.isfinite(share):
+            return share, change, np.inf
+        errors, squares = self._step_errors(points)
+        drift = errors.mean(axis=0)
+        if self.examples is not None:
+            errors += self._noise_errors(points, self.examples.variances)
+        elif self.start:
+            # gradients of all examples are needed, so at two points only
+            pair = points[[0, _NUM_PAIRS_OF_POINTS]]
+            found = np.array([self._variances(x) for x in pair]) @ np.abs(self.model.eigenvalues)
+            change = float(found.mean()) / self.start
+        rates = (1 - self.learning_rate * self.model.eigenvalues) ** 2
+        with np.errstate(over="ignore", invalid="ignore"):
+            # an error lives as long as the squares of the problem do, if that is longer
+            longer = 1 + np.maximum(drift, 0.0) / np.where(squares > 0, squares, 1.0)
+            sums = geometric_sum(1 - np.minimum(rates, 1.0) * longer, num_steps)
+            total = 0.5 * float(np.abs(self.model.eigenvalues) @ (errors.mean(axis=0) * sums))
+        return share, change, _share(abs(total), quadratic)
+
+    def _step_errors(self, points):
+        """Squares of x after a step of the problem minus those of the model, and their mean."""
+        model, rate = self.model, self.learning_rate
+        expected = points * (1 - rate * model.eigenvalues) - rate * model.gradient
+        reached = points - rate * np.array([self._gradient(x) for x in points])
+        with np.errstate(invalid="ignore", over="ignore"):
+            found = reached**2 - expected**2
+        # a square that differs by rounding alone is no error
+        limit = _ROUNDINGS * np.finfo(self.problem.dtype).eps * (expected**2 + points**2)
+        found = np.where(np.isfinite(found), found, np.inf)
+        return np.where(np.abs(found) <= limit, 0.0, found), np.mean(expected**2, axis=0)
+
+    def _noise_errors(self, points, predicted):
+        """Variances that the noise of the problem adds in a step, minus those of the model."""
+        pairs = [(self.scale * self._variances(x), predicted(x)) for x in points]
+        found = np.array([np.where(abs(a - b) <= 1e-9 * b, 0.0, a - b) for a, b in pairs])
+        return self.learning_rate**2 * found
+
+    def _gradient(self, point):
+        """Gradient at theta + V x within the subspace; infinite where the problem refuses it."""
+        theta = self.theta + self.model.vectors @ point
+        try:
+            with np.errstate(over="ignore", invalid="ignore"):
+                return np.asarray(self.problem.gradient(theta), float) @ self.model.vectors
+        except LossFailed:
+            raise
+        except checks.InputError:
+            return np.full(len(point), np.inf)
+
+    def _variances(self, point):
+        noise = self.problem.at(self.theta + self.model.vectors @ point).noise
+        return self._along(noise)
 
     def share_at_boundary(self, boundary, points):
         """Remainder over the rise of the loss at points that are moved to the boundary.
@@ -98,7 +163,7 @@ class ModelRemainder:
             at up to eight numbers of steps that grow geometrically, then by bisection.
         """
         counts = np.unique(np.rint(np.geomspace(1, num_steps, _NUM_TIMES)).astype(int))
-        good, here, beyond = 0, (0.0, 1.0), None
+        good, here, beyond = 0, (0.0, 1.0, 0.0), None
         for count in counts:
             found = self.after(int(count))
             if not _within(found, tolerance):
@@ -124,15 +189,17 @@ class ModelRemainder:
         except checks.InputError:
             return np.inf
 
-    def _curved_noise(self, noise):
+    def _along(self, noise):
         vectors = self.model.vectors
-        variances = np.sum(vectors * np.asarray(noise @ vectors), axis=0)
-        return float(np.abs(self.model.eigenvalues) @ variances)
+        return np.sum(vectors * np.asarray(noise @ vectors), axis=0)
+
+    def _curved_noise(self, noise):
+        return float(np.abs(self.model.eigenvalues) @ self._along(noise))
 
 
 def _within(found, tolerance):
-    share, change = found
-    return share <= tolerance and abs(change - 1) <= tolerance
+    share, change, error = found
+    return max(share, error) <= tolerance and abs(change - 1) <= tolerance
 
 
 def _share(remainder, quadratic):

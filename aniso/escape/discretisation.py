@@ -165,9 +165,10 @@ def _interval(mean, finest, confidence):
         return mean.value - half, mean.value + half
     # as many exits as give an exponential law this error
     exits = min((mean.value / mean.standard_error) ** 2, finest.num_exits)
+    least = float(scipy.stats.chi2.ppf(tail, 2 * exits))  # 0 for a small part of an exit
     return (
         float(2 * exits * mean.value / scipy.stats.chi2.ppf(1 - tail, 2 * exits + 2)),
-        float(2 * exits * mean.value / scipy.stats.chi2.ppf(tail, 2 * exits)),
+        2 * exits * mean.value / least if least > 0 else math.inf,
     )
 
 

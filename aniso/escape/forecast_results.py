@@ -76,6 +76,9 @@ class EscapeForecast:
     noise_change : float
         Noise where the chain is at `valid_until`, weighted with curvature, over that at theta. 1
         where it is not taken as constant, or not that of the examples.
+    step_error : float
+        Error of the quadratic term at `valid_until` that the steps of the model add up to, relative
+        to it: of the mean square after one more step, measured with gradients and noise.
     model : LeadingModel
         The quadratic model.
     learning_rate : float
@@ -98,6 +101,7 @@ class EscapeForecast:
     boundary_remainder: float
     outside_share: float
     noise_change: float
+    step_error: float
     model: LeadingModel
     learning_rate: float
     noise: convention.Convention
@@ -114,7 +118,8 @@ class EscapeForecast:
         model = self.model
         lines = [
             f"loss quadratic: remainder {self.remainder:.2g} of the quadratic term at the end, "
-            f"{self.boundary_remainder:.2g} of the rise at the boundary"
+            f"{self.boundary_remainder:.2g} of the rise at the boundary",
+            f"steps linear: their error adds up to {self.step_error:.2g} of the quadratic term",
         ]
         if self.examples is None:
             lines.append(

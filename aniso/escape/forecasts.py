@@ -62,7 +62,8 @@ def forecast(
     num_paths : int
         Simulated paths of the chain and of the equation.
     tolerance : float
-        Largest remainder relative to the quadratic term with which the model is meaningful. Also
+        Largest remainder, and largest error of the steps, relative to the quadratic term with which
+        the model is meaningful. Also
         the largest share of the way to the boundary that noise outside of the subspace may go.
     allow_negative : bool
         Whether the Hessian may have negative eigenvalues.
@@ -90,7 +91,9 @@ def forecast(
 
     The remainder is measured by evaluations of the loss at eight points that are drawn from the
     model, at up to eight numbers of steps and in a bisection. So it sees the terms that mix the
-    directions of the subspace. The noise is evaluated at two of the points.
+    directions of the subspace. The noise is evaluated at two of the points, at all of them where it
+    is that of the chain on examples. Each point is also moved by one step of the problem; its error
+    is propagated as the model does, so that a learning rate near the end of stability counts.
 
     Cost: that of :func:`aniso.escape.leading_model`; about a hundred losses; five products of
     (paths, k) with (k, k) and as many normal numbers a step.
@@ -129,19 +132,28 @@ def forecast(
     after = _moments_after(model, examples, learning_rate, largest)
     constant = examples is None and is_of_examples(problem, noise)
     measured = ModelRemainder(
-        problem, theta, model, after, geometry.noise if constant else None, seeds[1]
+        problem,
+        theta,
+        model,
+        after,
+        learning_rate,
+        geometry.noise if constant else None,
+        examples,
+        _scale(noise),
+        seeds[1],
     )
-    until, (remainder, change), beyond = measured.steps_within(tolerance, largest)
+    until, (remainder, change, step_error), beyond = measured.steps_within(tolerance, largest)
     if beyond is not None:
         limit = (
-            f"then the remainder is {beyond[0]:.2g} of the quadratic term and the noise "
-            f"{beyond[1]:.3g} times that at the start"
+            f"then the remainder is {beyond[0]:.2g} of the quadratic term, the noise "
+            f"{beyond[1]:.3g} times that at the start, and the error of the steps {beyond[2]:.2g}"
         )
     if until == 0:
         raise checks.InputError(
             f"nothing can be said: after one step of learning_rate={learning_rate:g} the remainder "
-            f"of the quadratic model is {beyond[0]:.3g} of its quadratic term, and the noise "
-            f"{beyond[1]:.3g} times that at the start; expected changes of at most "
+            f"of the quadratic model is {beyond[0]:.3g} of its quadratic term, the noise "
+            f"{beyond[1]:.3g} times that at the start, and the error of the steps {beyond[2]:.3g} "
+            "of the quadratic term; expected changes of at most "
             f"tolerance={tolerance:g}: choose a smaller learning rate, less noise, or simulate "
             "with aniso.simulate_descent"
         )
@@ -188,6 +200,7 @@ def forecast(
         at_boundary,
         outside,
         change,
+        step_error,
         model,
         learning_rate,
         convention.convention_of(noise),
@@ -245,6 +258,11 @@ def _model_limit(model, examples, learning_rate, num_steps):
             "learning rate"
         )
     return limit, int(until)
+
+
+def _scale(noise):
+    of = convention.convention_of(noise)
+    return convention.minibatch_scale(of.num_examples, of.batch_size, replacement=of.replacement)
 
 
 def _moments_after(model, examples, learning_rate, num_steps):

@@ -70,9 +70,11 @@ def simulate_mean_exit_time(
     -----
     The runs with the steps h and h / 2, for "grid" h / 4 too, follow the same Wiener paths. Their
     means are extrapolated to step 0. The mean prints with its sampling and its discretisation
-    error, and the interval counts both. Cost: three times that of a single run with step h, for
-    "grid" seven times. Each run's own exit times come from :func:`aniso.langevin.simulate_exits`.
-    Source: Talay and Tubaro (1990) for the extrapolation, Gobet (2000) for the powers of the step.
+    error, and the interval counts both. That needs h times the curvature to be at most 1/2. Of 200
+    intervals of 95 % for ``dX = -k X dt + s dW`` with the bridge, 97, 92, 77 and 49 % covered at h
+    k = 0.1, 0.5, 1 and 1.5. Cost: three times that of a single run with step h, for "grid" seven
+    times. Each run's own exit times come from :func:`aniso.langevin.simulate_exits`. Source: Talay
+    and Tubaro (1990) for the extrapolation, Gobet (2000) for the powers of the step.
 
     Examples
     --------

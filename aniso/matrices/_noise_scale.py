@@ -1,14 +1,18 @@
 """A noise scale as a ratio of two estimated parts, with Fieller's interval."""
 
 import math
-import statistics
 from dataclasses import dataclass
+
+import scipy.stats
 
 from aniso import checks
 from aniso.estimates import Estimate
 
 RESOLVED = 3.0
-"""Standard errors by which a signal must exceed zero before a ratio to it is given."""
+"""Normal standard errors by which a signal must exceed zero before a ratio to it is given.
+
+Few samples need more: the quantile of Student's distribution with the same tail.
+"""
 
 
 @dataclass(frozen=True, repr=False)
@@ -34,7 +38,7 @@ class NoiseScale:
     --------
     >>> scale = NoiseScale("simple", Estimate(8.0, 0.4, 100), Estimate(2.0, 0.1, 100), 0.0)
     >>> scale
-    <NoiseScale, simple: 4 ± 0.28, 95 % interval 3.48 to 4.6, from 100 samples>
+    <NoiseScale, simple: 4 ± 0.28, 95 % interval 3.47 to 4.61, from 100 samples>
     """
 
     kind: str
@@ -69,9 +73,17 @@ class NoiseScale:
 
     @property
     def is_resolved(self):
-        """Whether the signal less its bias exceeds zero by 3 standard errors."""
+        """Whether the signal less its bias exceeds zero by 3 standard errors, by more for few."""
         low = self.signal.value - self.signal_bias
-        return low > RESOLVED * self.signal.standard_error
+        return low > self._required * self.signal.standard_error
+
+    @property
+    def _required(self):
+        return self._quantile(float(scipy.stats.norm.cdf(RESOLVED)))
+
+    def _quantile(self, share):
+        # the errors are measured too, from as many samples
+        return float(scipy.stats.t.ppf(share, max(1, self.signal.num_samples - 1)))
 
     @property
     def of_distribution(self):
@@ -104,7 +116,8 @@ class NoiseScale:
         Parameters
         ----------
         confidence : float
-            Probability within (0, 1) with which it covers, for normal errors of the parts.
+            Probability within (0, 1) with which it covers, for normal errors of the parts. The
+            quantile is Student's, as the errors are measured from the same samples.
 
         Returns
         -------
@@ -118,7 +131,7 @@ class NoiseScale:
         """
         confidence = checks.number("confidence", confidence, low=0, high=1, strict=True)
         self._require_resolved()
-        z = statistics.NormalDist().inv_cdf(0.5 + confidence / 2)
+        z = self._quantile(0.5 + confidence / 2)
         low = self._fieller(z, self.signal.value)[0]
         high = self._fieller(z, self.signal.value - self.signal_bias)[1]
         if self.power == 2:
@@ -142,8 +155,9 @@ class NoiseScale:
             bias = f" less its bias of at most {self.signal_bias:.3g}" if self.signal_bias else ""
             exact = "" if self.in_sample is None else ", or of_examples, exact for the given ones"
             raise checks.InputError(
-                f"the signal of the noise scale is {self.signal}{bias}; expected {RESOLVED:g} "
-                f"standard errors above zero: take more examples or batches{exact}"
+                f"the signal of the noise scale is {self.signal}{bias}; expected "
+                f"{self._required:.3g} standard errors above zero: take more examples or "
+                f"batches{exact}"
             )
 
     def __repr__(self):

@@ -12,6 +12,8 @@ from aniso.matrices import exact_traces, operands
 from aniso.matrices.operators import checked_blocks
 
 MIN_ENTRIES = 10
+# a narrower range of log H_ii is that of rounding
+_LEAST_SPREAD = 1e-9
 _SHOWN = 20
 
 
@@ -26,7 +28,7 @@ class PowerLaw:
     low, high : float
         Interval of gamma at the confidence of the fit, from Student's distribution.
     prefactor : float
-        a.
+        a; inf or 0 beyond the range of floating-point numbers.
     r_squared : float
         Share of the variance of ``log C_ii`` that the fit explains; NaN where all C_ii are equal.
     num_left_out : int
@@ -215,23 +217,32 @@ def _reason_against(curvatures, variances):
             f"{count} of {chosen.size} pairs (H_ii, C_ii) are positive; expected at least "
             f"{MIN_ENTRIES}"
         )
-    if np.ptp(np.log(curvatures[chosen])) == 0:
-        return f"all {count} positive H_ii are equal; expected different ones"
+    logarithms = np.log(curvatures[chosen])
+    if np.ptp(logarithms) <= _LEAST_SPREAD:
+        return (
+            f"all {count} positive H_ii are equal up to a factor of 1 + "
+            f"{np.expm1(np.ptp(logarithms)):.2g}; expected different ones"
+        )
     return ""
 
 
 def _fit(curvatures, variances, confidence):
     chosen = (curvatures > 0) & (variances > 0)
     u, v = np.log(curvatures[chosen]), np.log(variances[chosen])
-    found = scipy.stats.linregress(u, v)
-    exponent = Estimate(float(found.slope), float(found.stderr), int(chosen.sum()))
+    # centred, so that large logarithms take no digits from the slope
+    found = scipy.stats.linregress(u - u.mean(), v - v.mean())
+    with np.errstate(over="ignore", under="ignore"):
+        prefactor = float(np.exp(v.mean() - found.slope * u.mean()))
+    constant = np.ptp(v) == 0
+    error = 0.0 if constant else float(found.stderr)
+    exponent = Estimate(float(found.slope), error, int(chosen.sum()))
     quantile = float(scipy.stats.t.ppf(0.5 + confidence / 2, exponent.num_samples - 2))
     half = quantile * exponent.standard_error
     return PowerLaw(
         exponent,
         exponent.value - half,
         exponent.value + half,
-        math.exp(found.intercept),
-        float(found.rvalue) ** 2 if np.ptp(v) > 0 else math.nan,
+        prefactor,
+        math.nan if constant else float(found.rvalue) ** 2,
         int(chosen.size - chosen.sum()),
     )

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 import numpy as np
+import scipy.linalg
 
 from aniso import checks
 from aniso.matrices import exact_traces, operands, subspaces
@@ -93,7 +94,7 @@ def leading_shares(gradient, covariance, leading):
     if not gradient.any():
         raise checks.InputError("gradient is 0; expected a vector that is not zero")
     total = exact_traces.nonzero_trace("covariance", covariance)
-    size = np.linalg.norm(gradient)
+    size = scipy.linalg.norm(gradient)  # scaled, so that no square leaves the numbers
     along = ((gradient / size) @ basis) ** 2
     noise = quadratic_form(covariance, basis) / total
     return LeadingShares(

@@ -68,8 +68,8 @@ def outliers_beyond_noise(eigenvalues, num_examples, dimension, *, variance=None
         Variance v of the noise in each parameter. If not given, the one for which the median of the
         law is the median of the given eigenvalues.
     level : float
-        Probability within (0, 1/2) that isotropic normal noise without any structure has an
-        outlier.
+        Probability within (0, 1/2) that isotropic normal noise of the given variance, without any
+        structure, has an outlier.
 
     Returns
     -------
@@ -83,9 +83,11 @@ def outliers_beyond_noise(eigenvalues, num_examples, dimension, *, variance=None
     Notes
     -----
     The rule: an outlier exceeds the upper quantile of the largest eigenvalue of N - 1 rows of
-    isotropic normal noise, :func:`largest_noise_eigenvalue`. A direction of true variance below
-    ``v (1 + sqrt(D/N))`` leaves no outlier. Gradient noise is far from isotropic as a rule. An
-    outlier then means structure, which may be a continuous spectrum:
+    isotropic normal noise, :func:`largest_noise_eigenvalue`. The level holds for a given variance.
+    The sampling of the median adds to it: at level 0.05 pure noise had outliers in 19 % of samples
+    with N = 4 and D = 3, and in 10 % with N and D from 20 to 100. A direction of true variance
+    below ``v (1 + sqrt(D/N))`` leaves no outlier. Gradient noise is far from isotropic as a rule.
+    An outlier then means structure, which may be a continuous spectrum:
     :func:`outliers_beyond_bulk` asks for a gap instead. Formulas: docs/theory/estimates.md.
 
     Examples

@@ -35,7 +35,7 @@ def loss_or_infinity(problem, theta):
     """Return the mean loss, infinity where theta or the loss is not finite."""
     if not np.isfinite(theta).all():
         return math.inf
-    with np.errstate(over="ignore", invalid="ignore"):
+    with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
         try:
             value = float(problem.loss(theta))
         except LossFailed:

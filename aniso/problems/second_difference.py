@@ -48,7 +48,8 @@ def directional_sharpness(problem, theta, update=None, *, step=None):
     if step is None:
         step = eps**0.25 * max(1.0, float(np.linalg.norm(theta)))
     step = checks.number("step", step, low=0, strict=True)
-    along = update / np.linalg.norm(update)
+    along = update / np.abs(update).max()
+    along /= np.linalg.norm(along)
     middle = finite_loss(problem, theta)
     values, largest = [], abs(middle)
     for width in (step, step / 2):

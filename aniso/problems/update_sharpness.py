@@ -4,6 +4,7 @@ import math
 from dataclasses import dataclass
 
 import numpy as np
+import scipy.linalg
 
 from aniso import checks
 from aniso.estimates import NotConverged
@@ -27,7 +28,8 @@ class CriticalSharpness:
     num_losses : int
         Evaluations of the loss.
     rounding : float
-        Error of eta_c that the rounding of the loss leaves; NaN where there is no bracket.
+        Error of eta_c that the rounding of the loss and of theta leaves; inf where the loss falls
+        by no more than its rounding; NaN where there is no bracket.
 
     Examples
     --------
@@ -193,7 +195,8 @@ def critical_sharpness(
 
 
 def _relative_size(theta, update):
-    return max(float(np.linalg.norm(theta)), 1e-300) / float(np.linalg.norm(update))
+    with np.errstate(over="ignore"):
+        return max(scipy.linalg.norm(theta), 1e-300) / np.float64(scipy.linalg.norm(update))
 
 
 def _next_trial(low, high, rises, offset):
@@ -207,12 +210,19 @@ def _next_trial(low, high, rises, offset):
 
 def _bracketed(problem, theta, update, start, low, high, used):
     middle = (low + high) / 2
-    # slope of the loss at the return, from the curve between half the bracket's end and the end
-    below = loss_or_infinity(problem, theta - 0.5 * low * update)
-    slope = abs(start - below) / (high - 0.5 * low)
-    rounding = (
-        2 * float(np.finfo(problem.dtype).eps) * max(abs(start), abs(below)) / slope
-        if slope
-        else math.inf
-    )
-    return CriticalSharpness(middle, low, high, _STATES[0], used + 1, rounding)
+    distance, fall, grown = high - low, 0.0, -1
+    # the return is known up to the distance below it at which the fall exceeds the rounding
+    while not fall > 4 * (noise := _noise(problem, start, start - fall)) and distance < 0.5 * low:
+        distance, grown = min(2 * distance, 0.5 * low), grown + 1
+        fall = start - loss_or_infinity(problem, theta - (low - distance) * update)
+        used += 1
+    rounding = math.inf
+    if fall > 4 * noise:
+        # where the first distance is enough, the curve is a line down to the rounding
+        rounding = distance if grown else distance * noise / fall
+    rounding += float(np.finfo(float).eps) * _relative_size(theta, update)
+    return CriticalSharpness(middle, low, high, _STATES[0], used, rounding)
+
+
+def _noise(problem, *losses):
+    return 2 * float(np.finfo(problem.dtype).eps) * max(map(abs, losses))

@@ -226,7 +226,7 @@ def _whitened(geometry):
             f"output_loss={loss!r} has no {', '.join(lacking)}; expected a loss with them, as "
             "those of problems.losses: L with S = L L^T, and w with r = L w"
         )
-    with np.errstate(over="ignore"):
+    with np.errstate(over="ignore", invalid="ignore"):  # infinite and NaN entries are refused below
         gradients = loss.whitened_gradient(outputs, targets)
         finite = np.isfinite(np.square(gradients).sum(axis=1))
     if not finite.all():

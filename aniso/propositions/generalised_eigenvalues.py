@@ -91,16 +91,22 @@ class Factor:
         else:
             # F has at most one direction for each example.
             smallest = 0.0 if len(images) < rank else values[-1] ** 2
-        mean = np.square(images @ rows.T).sum() / np.square(rows @ rows.T).sum()
+        mean = _mean_ratio(images, rows)
         direction = to_parameters(coordinates(vectors[0]))
+        direction /= np.abs(direction).max()
         direction /= np.linalg.norm(direction)
         return Extremes(float(smallest), float(mean), float(values[0] ** 2), direction, rank)
 
     def _reduced(self):
-        """Map to parameter space, and A in an orthonormal basis of its row space, (n, k)."""
-        sizes = np.linalg.norm(self.rows, axis=1)
+        """Map to parameter space, and A in a basis of its row space, (n, k), up to a factor."""
+        # without squares of the entries, which leave the floating-point numbers
+        sizes = np.abs(self.rows).max(axis=1)
         sizes[sizes == 0] = 1.0
         unit = self.rows / sizes[:, None]
+        lengths = np.maximum(np.linalg.norm(unit, axis=1), 1.0)
+        unit /= lengths[:, None]
+        sizes *= lengths
+        sizes /= sizes.max()  # a factor of A changes no ratio
         small = unit
         if unit.shape[1] > unit.shape[0]:
             # the transposed triangle of a QR decomposition has the same left singular vectors
@@ -111,9 +117,18 @@ class Factor:
         return lambda v: unit.T @ (left @ (v / values)), sizes[:, None] * (left * values)
 
 
-def _row_wise_basis(rows):
-    """Orthonormal basis Q of the range of `rows`, (n, k), and the map from z to v, rows v = Q z.
+def _mean_ratio(images, rows):
+    """``|images rows^T|_F^2 / |rows rows^T|_F^2``, without squares outside of the numbers."""
+    sizes = [float(np.abs(each).max()) or 1.0 for each in (images, rows)]
+    images, rows = images / sizes[0], rows / sizes[1]
+    root = np.linalg.norm(images @ rows.T) / np.linalg.norm(rows @ rows.T)
+    return (root * (sizes[0] / sizes[1])) ** 2
 
+
+def _row_wise_basis(rows):
+    """Orthonormal basis Q of the range of `rows`, (n, k), and the map from z to v, rows v = c Q z.
+
+    The number c > 0 keeps v within the range of floating-point numbers.
     The columns of `rows` are independent.
     """
     # Pivots on rows in decreasing order make Q accurate relative to every row.
@@ -124,7 +139,8 @@ def _row_wise_basis(rows):
 
     def coordinates(z):
         result = np.empty(len(columns))
-        result[columns] = scipy.linalg.solve_triangular(factor, z)
+        least = np.abs(np.diagonal(factor)).min()
+        result[columns] = scipy.linalg.solve_triangular(factor, least * z)
         return result
 
     return basis, coordinates
