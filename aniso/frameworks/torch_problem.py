@@ -55,7 +55,8 @@ def from_torch(
         ``(inputs, targets)`` with examples along the first axes, or batches of this kind. Inputs
         may be a tuple (arguments of the model) or a dict (named arguments). Where a batch is a
         dict alone, the loss gets the dict as its targets. An example is one entry of the first
-        axis: of sequences, the whole sequence.
+        axis: of sequences, the whole sequence. Tensors that are on the model's device and in its
+        precision already are not copied: do not change them.
     parameters : str or sequence of str
         Names of the parameters that move, with wildcards; "*" takes all that require gradients.
     forward : callable, optional
@@ -83,6 +84,7 @@ def from_torch(
     Before it is returned, the problem is checked on at most eight examples in double precision:
     gradients against differences of losses, Hessian products against differences of gradients, in
     every way that PyTorch offers. Wrong ways are not used. The caller's random states are restored.
+    Hooks of forward passes run, as they belong to the model; hooks of gradients do not.
 
     Examples
     --------
@@ -100,7 +102,7 @@ def from_torch(
         checks.integer("chunk_size", chunk_size, low=1)
     if not isinstance(blocks, dict):
         checks.one_of("blocks", blocks, ["modules", "parameters"])
-    with _torch_data.unchanged_generators():
+    with _torch_data.unchanged_generators(), torch.inference_mode(mode=False):
         vectors = VectorModel(model, parameters, forward, dtype)
         inputs, targets = _torch_data.read(data)
         with warnings.catch_warnings():
@@ -208,7 +210,8 @@ class TorchProblem(Problem):
             problem_checks.checked_indices(indices, self.num_examples).astype(np.int64)
         )
         indices = indices.to(self._vectors.device)
-        inputs, targets = _torch_data.taken((self._inputs, self._targets), indices)
+        with torch.inference_mode(mode=False):
+            inputs, targets = _torch_data.taken((self._inputs, self._targets), indices)
         part = TorchProblem(self._vectors, self._checked, inputs, targets, self._given_chunk)
         part.blocks, part._fastest = self.blocks, dict(self._fastest)
         if "chunk_size" in self.__dict__:
