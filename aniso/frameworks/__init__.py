@@ -14,6 +14,6 @@ __getattr__, __dir__, __all__ = lazy_loader.attach(
     __name__,
     submodules=["torch_problem"],
     submod_attrs={
-        "torch_problem": ["TorchProblem", "from_torch"],
+        "torch_problem": ["TorchModel", "TorchProblem", "from_torch"],
     },
 )

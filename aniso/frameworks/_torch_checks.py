@@ -39,6 +39,8 @@ class CheckedModel:
         Whether the gradients of many examples are right when computed together.
     reason : str
         Why there is no way for the Hessian; empty where there is one.
+    output_shape : tuple of int or None
+        Shape of the outputs of one example; None where they are not a single tensor.
     """
 
     losses: _torch_losses.ExampleLosses
@@ -47,6 +49,7 @@ class CheckedModel:
     projection_way: str = "backward"
     rows_together: bool = False
     reason: str = ""
+    output_shape: tuple | None = None
 
     def moved(self, vectors):
         """Return the same for a model in another precision or on another device."""
@@ -132,7 +135,8 @@ def _checked(vectors, trial, loss, inputs, targets):
     if vectors is not trial:
         small = _torch_data.placed(few, vectors.device, vectors.dtype)
         ways = _ways_that_run(CheckedModel(own, num_examples / weight, **ways), vectors, small)
-    return CheckedModel(own, num_examples / weight, **ways)
+    shape = tuple(outputs.shape[1:]) if isinstance(outputs, torch.Tensor) else None
+    return CheckedModel(own, num_examples / weight, **ways, output_shape=shape)
 
 
 def _moved(loss, vectors):
@@ -325,7 +329,8 @@ def _directions(theta, slope):
     for sign in (1.0, -1.0):
         drawn = torch.randn(theta.shape, generator=generator, dtype=torch.float64).to(theta)
         along = slope / slope.norm() if float(slope.norm()) > 0 else torch.zeros_like(slope)
-        made.append(drawn / drawn.norm() + sign * along)
+        # unequal lengths, so that the parts can't cancel
+        made.append(0.7 * drawn / drawn.norm() + sign * along)
     return made
 
 

@@ -16,6 +16,7 @@ try:
     from aniso.frameworks import _torch_checks, _torch_data, _torch_products
     from aniso.frameworks._torch_gradients import TorchGradients
     from aniso.frameworks._torch_model import VectorModel, array, differentiable
+    from aniso.frameworks._torch_outputs import TensorOutputs
 except ModuleNotFoundError as error:
     if error.name != "torch":
         raise
@@ -71,6 +72,7 @@ def from_torch(
     Returns
     -------
     TorchProblem
+        A :class:`TorchModel` where the model returns a single tensor.
 
     Raises
     ------
@@ -111,7 +113,8 @@ def from_torch(
             warnings.filterwarnings("ignore", "`torch.jit.script", DeprecationWarning)
             checked = _torch_checks.check(vectors, loss, inputs, targets)
         inputs, targets = _torch_data.placed((inputs, targets), vectors.device, vectors.dtype)
-        problem = TorchProblem(vectors, checked, inputs, targets, chunk_size)
+        kind = TorchProblem if checked.output_shape is None else TorchModel
+        problem = kind(vectors, checked, inputs, targets, chunk_size)
         problem.blocks = blocks if isinstance(blocks, dict) else vectors.blocks(blocks)
     return problem
 
@@ -212,7 +215,7 @@ class TorchProblem(Problem):
         indices = indices.to(self._vectors.device)
         with torch.inference_mode(mode=False):
             inputs, targets = _torch_data.taken((self._inputs, self._targets), indices)
-        part = TorchProblem(self._vectors, self._checked, inputs, targets, self._given_chunk)
+        part = type(self)(self._vectors, self._checked, inputs, targets, self._given_chunk)
         part.blocks, part._fastest = self.blocks, dict(self._fastest)
         if "chunk_size" in self.__dict__:
             part.chunk_size = self.chunk_size
@@ -238,7 +241,7 @@ class TorchProblem(Problem):
         inputs, targets = _torch_data.placed(
             (self._inputs, self._targets), vectors.device, vectors.dtype
         )
-        double = TorchProblem(
+        double = type(self)(
             vectors, self._checked.moved(vectors), inputs, targets, self._given_chunk
         )
         return double.check(theta, rng)
@@ -289,8 +292,8 @@ class TorchProblem(Problem):
         )
         second = "" if checked.hessian_ways else ", first order only"
         return (
-            f"<TorchProblem: N = {self.num_examples}, D = {self.num_parameters}, {self.dtype} on "
-            f"{self._vectors.device}, loss: {kind}{second}>"
+            f"<{type(self).__name__}: N = {self.num_examples}, D = {self.num_parameters}, "
+            f"{self.dtype} on {self._vectors.device}, loss: {kind}{second}>"
         )
 
     # ---- passes over chunks
@@ -335,6 +338,25 @@ class TorchProblem(Problem):
             call = partial(self._hessian_chunk, way, theta, chunk, columns)
             speeds[name] = _seconds(call, self._vectors.device) if len(tried) > 1 else 0.0
         return _clearly_fastest(speeds)
+
+
+class TorchModel(TensorOutputs, TorchProblem):
+    """A :class:`TorchProblem` whose model returns one tensor, with Gauss-Newton and Fisher matrix.
+
+    It has all members of :data:`aniso.problems.FACULTIES`.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from aniso import frameworks
+    >>> model = torch.nn.Linear(1, 1, bias=False, dtype=torch.float64)
+    >>> x, y = torch.tensor([[1.0], [2.0]]), torch.tensor([[1.0], [0.0]])
+    >>> problem = frameworks.from_torch(model, torch.nn.MSELoss(), (x, y))
+    >>> at = problem.at([1.0])  # J_i = x_i and S_i = 2
+    >>> problem.outputs([1.0]), at.gauss_newton.trace()
+    (array([[1.],
+           [2.]]), 5.0)
+    """
 
 
 def _clearly_fastest(speeds):
