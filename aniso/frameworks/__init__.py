@@ -12,8 +12,9 @@ import lazy_loader
 
 __getattr__, __dir__, __all__ = lazy_loader.attach(
     __name__,
-    submodules=["torch_problem"],
+    submodules=["torch_network", "torch_problem"],
     submod_attrs={
         "torch_problem": ["TorchModel", "TorchProblem", "from_torch"],
+        "torch_network": ["TorchNetwork"],
     },
 )

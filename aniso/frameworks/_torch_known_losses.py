@@ -63,7 +63,7 @@ def known(example_losses, output_shape, targets):
 
 def _cross_entropy(loss, output_shape, size, targets):
     if getattr(loss, "label_smoothing", 0) or targets.is_floating_point():
-        raise Unknown("the targets of the cross-entropy are probabilities, not classes")
+        raise Unknown("the targets of the cross-entropy are probabilities, or smoothed")
     if len(output_shape) != 1 or size < 2 or targets.ndim != 1:
         raise Unknown("the cross-entropy is over several entries of an example")
     if bool(((targets < 0) | (targets >= size)).any()):

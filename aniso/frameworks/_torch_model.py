@@ -40,6 +40,8 @@ class VectorModel:
         D.
     dtype : torch.dtype
     device : torch.device
+    calls_the_model : bool
+        Whether the model is called with its inputs, without a function `forward`.
     """
 
     def __init__(self, model, patterns, forward, dtype):
@@ -51,7 +53,7 @@ class VectorModel:
             isinstance(module, torch.nn.modules.rnn.RNNBase) for module in model.modules()
         )
         self._prefix = "model."
-        self._forward = forward or _called_with
+        self._forward, self.calls_the_model = forward or _called_with, forward is None
         self._module = _Caller(_torch_copies.copied(model), self._forward)
         self._module.to(self.dtype)
         self._module.requires_grad_(requires_grad=False)

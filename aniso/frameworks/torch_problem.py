@@ -1,6 +1,5 @@
 """A PyTorch model, a loss and data as a problem."""
 
-import time
 import warnings
 from functools import cached_property, partial
 
@@ -13,7 +12,13 @@ from aniso.problems import Problem, problem_checks
 try:
     import torch
 
-    from aniso.frameworks import _torch_checks, _torch_data, _torch_products
+    from aniso.frameworks import (
+        _torch_checks,
+        _torch_data,
+        _torch_engine,
+        _torch_products,
+        _torch_timing,
+    )
     from aniso.frameworks._torch_gradients import TorchGradients
     from aniso.frameworks._torch_model import VectorModel, array, differentiable
     from aniso.frameworks._torch_outputs import TensorOutputs
@@ -26,7 +31,6 @@ except ModuleNotFoundError as error:
 
 _CHUNKS = (128, 32, 512, 2048)
 """Numbers of examples that are tried as the size of a chunk; the first is kept unless slow."""
-_MARGIN = 0.85  # of a timing: what is not faster by this factor may be noise
 _BLOCK = 16
 """Hessian products with more vectors are computed this many at a time."""
 
@@ -41,6 +45,7 @@ def from_torch(
     blocks="modules",
     chunk_size=None,
     dtype=None,
+    engine="auto",
 ):
     """Return the problem of a PyTorch model: the mean of its loss over the examples of the data.
 
@@ -68,11 +73,17 @@ def from_torch(
         Examples of one pass; found by a short timing if not given.
     dtype : {"float32", "float64"}, optional
         Precision of the computation; that of the model if not given.
+    engine : {"auto", "torch", "aniso"}
+        "aniso" computes with the engine of :mod:`aniso.networks`, which has exact traces and fast
+        products, and refuses a model that it does not know. It knows ``torch.nn.Sequential`` of
+        linear layers and convolutions with biases, pooling, and activations, with cross-entropy,
+        binary cross-entropy or MSE, on the CPU. "auto" takes it where it can.
 
     Returns
     -------
     TorchProblem
-        A :class:`TorchModel` where the model returns a single tensor.
+        A :class:`TorchModel` where the model returns a single tensor; a :class:`TorchNetwork` with
+        aniso's engine. All have `engine`, and `engine_reason` that says why it is not "aniso".
 
     Raises
     ------
@@ -102,6 +113,7 @@ def from_torch(
         checks.one_of("dtype", dtype, ["float32", "float64"])
     if chunk_size is not None:
         checks.integer("chunk_size", chunk_size, low=1)
+    checks.one_of("engine", engine, ["auto", "torch", "aniso"])
     if not isinstance(blocks, dict):
         checks.one_of("blocks", blocks, ["modules", "parameters"])
     with _torch_data.unchanged_generators(), torch.inference_mode(mode=False):
@@ -116,6 +128,16 @@ def from_torch(
         kind = TorchProblem if checked.output_shape is None else TorchModel
         problem = kind(vectors, checked, inputs, targets, chunk_size)
         problem.blocks = blocks if isinstance(blocks, dict) else vectors.blocks(blocks)
+        if engine == "torch":
+            return problem
+        try:
+            return _torch_engine.network_of(problem, vectors, checked, blocks, chunk_size)
+        except _torch_engine.Unknown as reason:
+            if engine == "aniso":
+                raise checks.InputError(
+                    f"engine='aniso' can't be used: {reason}; expected engine='torch' or 'auto'"
+                ) from reason
+            problem.engine_reason = str(reason)
     return problem
 
 
@@ -134,7 +156,11 @@ class TorchProblem(Problem):
         Precision of the computation.
     chunk_size : int
         Examples of one pass.
+    engine, engine_reason : str
+        "torch", and why it is not aniso's own.
     """
+
+    engine, engine_reason = "torch", "engine='torch' was chosen"
 
     def __init__(self, vectors, checked, inputs, targets, chunk_size):
         self._vectors, self._checked = vectors, checked
@@ -217,6 +243,7 @@ class TorchProblem(Problem):
             inputs, targets = _torch_data.taken((self._inputs, self._targets), indices)
         part = type(self)(self._vectors, self._checked, inputs, targets, self._given_chunk)
         part.blocks, part._fastest = self.blocks, dict(self._fastest)
+        part.engine_reason = self.engine_reason
         if "chunk_size" in self.__dict__:
             part.chunk_size = self.chunk_size
         return part
@@ -281,9 +308,11 @@ class TorchProblem(Problem):
         with differentiable(self._vectors.device):
             for size in _CHUNKS:
                 chunk = slice(0, min(size, self.num_examples))
-                seconds = _seconds(partial(self._gradient, theta, chunk), self._vectors.device)
+                seconds = _torch_timing.seconds(
+                    partial(self._gradient, theta, chunk), self._vectors.device
+                )
                 speeds[chunk.stop] = seconds / chunk.stop
-        return _clearly_fastest(speeds)
+        return _torch_timing.clearly_fastest(speeds)
 
     def __repr__(self):
         checked = self._checked
@@ -336,8 +365,10 @@ class TorchProblem(Problem):
         for name in tried:
             way = _torch_products.HESSIAN_PRODUCTS[name]
             call = partial(self._hessian_chunk, way, theta, chunk, columns)
-            speeds[name] = _seconds(call, self._vectors.device) if len(tried) > 1 else 0.0
-        return _clearly_fastest(speeds)
+            speeds[name] = (
+                _torch_timing.seconds(call, self._vectors.device) if len(tried) > 1 else 0.0
+            )
+        return _torch_timing.clearly_fastest(speeds)
 
 
 class TorchModel(TensorOutputs, TorchProblem):
@@ -351,32 +382,9 @@ class TorchModel(TensorOutputs, TorchProblem):
     >>> from aniso import frameworks
     >>> model = torch.nn.Linear(1, 1, bias=False, dtype=torch.float64)
     >>> x, y = torch.tensor([[1.0], [2.0]]), torch.tensor([[1.0], [0.0]])
-    >>> problem = frameworks.from_torch(model, torch.nn.MSELoss(), (x, y))
+    >>> problem = frameworks.from_torch(model, torch.nn.MSELoss(), (x, y), engine="torch")
     >>> at = problem.at([1.0])  # J_i = x_i and S_i = 2
     >>> problem.outputs([1.0]), at.gauss_newton.trace()
     (array([[1.],
            [2.]]), 5.0)
     """
-
-
-def _clearly_fastest(speeds):
-    """Return the key of the first entry, or of the fastest where that is clearly faster."""
-    first, fastest = next(iter(speeds)), min(speeds, key=speeds.get)
-    return fastest if speeds[fastest] < _MARGIN * speeds[first] else first
-
-
-def _seconds(call, device):
-    """Least seconds of three calls, after one that warms up."""
-    call()
-    seconds = []
-    for _ in range(3):
-        begin = _now(device)
-        call()
-        seconds.append(_now(device) - begin)
-    return min(seconds)
-
-
-def _now(device):
-    if device.type != "cpu":
-        getattr(torch, device.type).synchronize()
-    return time.perf_counter()
