@@ -283,6 +283,15 @@ def test_a_compiled_model_is_the_module_inside():
     assert tuple(problem.blocks) == ("0", "2")
 
 
+def test_biases_that_start_at_a_kink_are_no_error():
+    model = nn.Sequential(nn.Linear(6, 4), nn.ReLU(), nn.Linear(4, 3))
+    nn.init.zeros_(model[0].weight[:2])
+    nn.init.zeros_(model[0].bias)
+    problem = problem_of(model, dtype="float64")
+    slope, _ = dense(model, functional.cross_entropy, CLASSES)
+    np.testing.assert_allclose(problem.gradient(problem.initial_theta), slope, atol=1e-12)
+
+
 def test_losses_of_shape_n_1_are_losses_of_examples():
     targets = NUMBERS[:, None]
     column = problem_of(perceptron(1), lambda o, t: (o - t) ** 2, targets, dtype="float64")

@@ -19,6 +19,11 @@ _STEPS = {torch.float64: (1e-4, 1e-5, 1e-6), torch.float32: (3e-2, 1e-2, 3e-3)}
 # errors of differences: of the step's second order, and of rounding
 _SLACK = {torch.float64: 1e-5, torch.float32: 2e-2}
 _SEED = 0
+_KINK_STEP = 0.05
+
+
+class _Disagreement(checks.InputError):
+    """A gradient differs from differences of the loss."""
 
 
 @dataclass(frozen=True)
@@ -130,7 +135,12 @@ def _checked(vectors, trial, loss, inputs, targets):
         own = _torch_losses.ExampleLosses(found.reduction, found.method, _moved(loss, vectors))
         weight = own.total_weight(_torch_data.placed(targets, vectors.device, vectors.dtype))
         model = CheckedModel(found, num_examples / weight)
-        _require_gradient(model, trial, theta, few)
+        try:
+            _require_gradient(model, trial, theta, few)
+        except _Disagreement:
+            # the parameters may lie on a kink, as biases that start at zero
+            theta = theta + _KINK_STEP * _directions(theta, torch.zeros_like(theta))[0]
+            _require_gradient(model, trial, theta, few)
         ways = _ways(model, trial, theta, few, tolerance)
     if vectors is not trial:
         small = _torch_data.placed(few, vectors.device, vectors.dtype)
@@ -241,7 +251,7 @@ def _require_gradient(model, trial, theta, few):
             moved = moved or not (torch.equal(ahead, at_theta) and torch.equal(back, at_theta))
         size = float(slope.norm() * direction.norm()) + float(at_theta.abs().max()) * 1e-6
         if not _any_near(differences, slope @ direction, _SLACK[trial.dtype] * size):
-            raise checks.InputError(
+            raise _Disagreement(
                 "the gradient that PyTorch returns disagrees with differences of the loss: "
                 f"{float(slope @ direction):.6g}, {float(differences[1]):.6g}; expected right "
                 "derivatives, also of custom autograd functions"
