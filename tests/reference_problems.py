@@ -25,6 +25,10 @@ def squared(f, y):
     return sum((f[c] - y[c]) ** 2 for c in range(len(f)))
 
 
+def mean_squared(f, y):
+    return squared(f, y) / len(f)
+
+
 def clipped_squared(f, y, delta=1e-3):
     return (anp.clip(f[0], delta, 1 - delta) - y) ** 2
 
@@ -39,6 +43,7 @@ def softmax_cross_entropy(f, y):
 
 LOSSES = {
     "SquaredLoss": squared,
+    "MeanSquaredLoss": mean_squared,
     "ClippedSquaredLoss": clipped_squared,
     "LogisticLoss": logistic,
     "SoftmaxCrossEntropy": softmax_cross_entropy,

@@ -21,8 +21,8 @@ FOLDERS = """
     arrays runs
     datasets matrices
     closed_forms problems
-    networks langevin frameworks
-    escape descent
+    networks langevin
+    escape descent frameworks
     propositions diagnostics
     __main__ diagnose verify_propositions
 """

@@ -10,6 +10,7 @@ from autograd import jacobian as autograd_jacobian
 from tolerances import assert_equal_up_to_rounding, assert_within_sampling_error
 
 from aniso import checks
+from aniso.problems import MeanSquaredLoss
 from aniso.problems.losses import (
     ClippedSquaredLoss,
     LogisticLoss,
@@ -21,6 +22,8 @@ from aniso.problems.losses import (
 LOSSES = [
     (SquaredLoss(), 1),
     (SquaredLoss(), 3),
+    (MeanSquaredLoss(), 1),
+    (MeanSquaredLoss(), 3),
     (ClippedSquaredLoss(), 1),
     (LogisticLoss(), 1),
     (SoftmaxCrossEntropy(), 2),

@@ -49,7 +49,9 @@ def flat(parts):
 @pytest.mark.parametrize("kind", torch_cases.MODELS)
 def test_models_agree_with_loops_of_autograd(kind):
     model, (inputs, targets) = torch_cases.made(kind), torch_cases.data()
-    problem = frameworks.from_torch(model, CROSS_ENTROPY, (inputs, targets), dtype="float64")
+    problem = frameworks.from_torch(
+        model, CROSS_ENTROPY, (inputs, targets), dtype="float64", engine="torch"
+    )
     theta = problem.initial_theta
     np.testing.assert_array_equal(
         theta, torch.nn.utils.parameters_to_vector(model.parameters()).detach().double().numpy()
@@ -112,7 +114,7 @@ LOSSES = {
 def test_the_reduction_of_a_loss_is_found(kind):
     loss, reduction, method = LOSSES[kind]
     model, (inputs, targets) = torch_cases.made("perceptron"), torch_cases.data()
-    problem = frameworks.from_torch(model, loss, (inputs, targets), dtype="float64")
+    problem = frameworks.from_torch(model, loss, (inputs, targets), dtype="float64", engine="torch")
     found = problem._checked.losses
     assert (found.reduction, found.method) == (reduction, method)
     losses, rows, _ = reference(model, lambda o, t: loss(o, t).sum(), inputs, targets)

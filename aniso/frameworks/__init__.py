@@ -23,6 +23,7 @@ __getattr__, __dir__, __all__ = lazy_loader.attach(
         "jax_problem",
         "matrix_geometry",
         "sharded_problem",
+        "torch_network",
         "torch_problem",
     ],
     submod_attrs={
@@ -31,6 +32,7 @@ __getattr__, __dir__, __all__ = lazy_loader.attach(
         "jax_problem": ["JaxProblem", "from_jax"],
         "matrix_geometry": ["MatrixGeometry"],
         "sharded_problem": ["LostRank", "RankFailed", "ShardedProblem", "own_examples", "sharded"],
-        "torch_problem": ["TorchProblem", "from_torch"],
+        "torch_network": ["TorchNetwork"],
+        "torch_problem": ["TorchModel", "TorchProblem", "from_torch"],
     },
 )

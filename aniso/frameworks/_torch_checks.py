@@ -19,6 +19,11 @@ _STEPS = {torch.float64: (1e-4, 1e-5, 1e-6), torch.float32: (3e-2, 1e-2, 3e-3)}
 # errors of differences: of the step's second order, and of rounding
 _SLACK = {torch.float64: 1e-5, torch.float32: 2e-2}
 _SEED = 0
+_KINK_STEP = 0.05
+
+
+class _Disagreement(checks.InputError):
+    """A gradient differs from differences of the loss."""
 
 
 @dataclass(frozen=True)
@@ -39,6 +44,8 @@ class CheckedModel:
         Whether the gradients of many examples are right when computed together.
     reason : str
         Why there is no way for the Hessian; empty where there is one.
+    output_shape : tuple of int or None
+        Shape of the outputs of one example; None where they are not a single tensor.
     """
 
     losses: _torch_losses.ExampleLosses
@@ -47,6 +54,7 @@ class CheckedModel:
     projection_way: str = "backward"
     rows_together: bool = False
     reason: str = ""
+    output_shape: tuple | None = None
 
     def moved(self, vectors):
         """Return the same for a model in another precision or on another device."""
@@ -113,21 +121,32 @@ def _checked(vectors, trial, loss, inputs, targets):
     """Check the model `trial`, the same as `vectors` in the precision of the check."""
     num_examples = _trees.count("data", (inputs, targets))
     few = _torch_data.taken((inputs, targets), slice(0, min(_NUM_EXAMPLES, num_examples)))
-    few = _torch_data.placed(few, trial.device, trial.dtype)
+    # a copy: a model may write into its inputs
+    few = _trees.mapped(torch.clone, _torch_data.placed(few, trial.device, trial.dtype))
     theta, tolerance = trial.theta_of(), _TOLERANCES[trial.dtype]
     with differentiable(trial.device):
         with torch.no_grad():
             outputs = _outputs(trial, theta, few[0])
             _require_independent(trial, theta, few[0], outputs, tolerance)
             trial_loss = _moved(loss, trial)
-            _torch_losses.require_all_labels(loss, outputs, targets)
+            _torch_losses.require_targets(loss, outputs, targets)
             found = _torch_losses.of_loss(trial_loss, outputs, few[1], tolerance)
+            found = _torch_losses.weighted_by_all(found, targets)
         own = _torch_losses.ExampleLosses(found.reduction, found.method, _moved(loss, vectors))
         weight = own.total_weight(_torch_data.placed(targets, vectors.device, vectors.dtype))
         model = CheckedModel(found, num_examples / weight)
-        _require_gradient(model, trial, theta, few)
+        try:
+            _require_gradient(model, trial, theta, few)
+        except _Disagreement:
+            # the parameters may lie on a kink, as biases that start at zero
+            theta = theta + _KINK_STEP * _directions(theta, torch.zeros_like(theta))[0]
+            _require_gradient(model, trial, theta, few)
         ways = _ways(model, trial, theta, few, tolerance)
-    return CheckedModel(own, num_examples / weight, **ways)
+    if vectors is not trial:
+        small = _torch_data.placed(few, vectors.device, vectors.dtype)
+        ways = _ways_that_run(CheckedModel(own, num_examples / weight, **ways), vectors, small)
+    shape = tuple(outputs.shape[1:]) if isinstance(outputs, torch.Tensor) else None
+    return CheckedModel(own, num_examples / weight, **ways, output_shape=shape)
 
 
 def _moved(loss, vectors):
@@ -139,8 +158,21 @@ def _moved(loss, vectors):
 
 def _outputs(trial, theta, inputs):
     """Return the outputs of a few examples, refused where two calls differ."""
-    count = _trees.count("the inputs", inputs)
-    outputs, second = trial.outputs(theta, inputs), trial.outputs(theta, inputs)
+    count, given = _trees.count("the inputs", inputs), _trees.mapped(torch.clone, inputs)
+    try:
+        outputs, second = trial.outputs(theta, inputs), trial.outputs(theta, inputs, calls=2)
+    except Exception as error:
+        shapes = [tuple(part.shape) for part in _trees.leaves(inputs)]
+        raise checks.InputError(
+            f"the model raised {type(error).__name__} for inputs of shapes {shapes}: "
+            f"{_first_line(error)}; expected inputs as the model takes them, a dict of its named "
+            "arguments, or forward=(model, inputs) -> outputs"
+        ) from error
+    if not all(map(torch.equal, _trees.leaves(inputs), _trees.leaves(given))):
+        raise checks.InputError(
+            "the model writes into its inputs; expected a first operation that is not in place, "
+            "torch.nn.ReLU(inplace=False) for instance"
+        )
     for first, other in zip(_trees.leaves(outputs), _trees.leaves(second), strict=True):
         if not isinstance(first, torch.Tensor) or first.ndim == 0 or len(first) != count:
             raise checks.InputError(
@@ -154,9 +186,14 @@ def _outputs(trial, theta, inputs):
         if not torch.equal(first, other):
             raise checks.InputError(
                 "two calls of the model at the same parameters differ: it draws random numbers or "
-                "keeps a state; expected model.eval(), or gradients of batches by from_draws"
+                "keeps a state, as spectral normalisation does in training mode; expected "
+                "model.eval(), or gradients of batches by from_draws"
             )
     return outputs
+
+
+def _first_line(error):
+    return (str(error).splitlines() or [""])[0]
 
 
 def _described(value):
@@ -193,24 +230,37 @@ def _require_gradient(model, trial, theta, few):
             "detaches it; expected a differentiable loss"
         )
     weights = torch.full_like(at_theta, 1 / len(at_theta))
-    slope, _ = _torch_products.gradient(losses, theta, weights)
+    try:
+        slope, _ = _torch_products.gradient(losses, theta, weights)
+    except Exception as error:
+        raise checks.InputError(
+            f"PyTorch can't differentiate the model: {type(error).__name__}, {_first_line(error)}; "
+            "expected a model without activation checkpointing, and with a backward pass"
+        ) from error
     if not bool(torch.isfinite(slope).all()):
         raise checks.InputError(
             "the gradient is not finite at the model's parameters; expected a differentiable loss"
         )
+    moved = False
     for direction in _directions(theta, slope):
         differences = []
         for step in _STEPS[trial.dtype]:
             with torch.no_grad():
                 ahead, back = losses(theta + step * direction), losses(theta - step * direction)
             differences.append((ahead - back) @ weights / (2 * step))
+            moved = moved or not (torch.equal(ahead, at_theta) and torch.equal(back, at_theta))
         size = float(slope.norm() * direction.norm()) + float(at_theta.abs().max()) * 1e-6
         if not _any_near(differences, slope @ direction, _SLACK[trial.dtype] * size):
-            raise checks.InputError(
+            raise _Disagreement(
                 "the gradient that PyTorch returns disagrees with differences of the loss: "
                 f"{float(slope @ direction):.6g}, {float(differences[1]):.6g}; expected right "
                 "derivatives, also of custom autograd functions"
             )
+    if not moved:
+        raise checks.InputError(
+            f"the losses are constant near the model's parameters, {float(at_theta.mean()):.6g} on "
+            "average; expected a loss that depends on them"
+        )
 
 
 def _ways(model, trial, theta, few, tolerance):
@@ -235,7 +285,7 @@ def _ways(model, trial, theta, few, tolerance):
         try:
             products = way(losses, theta, directions, 1 / count)
         except Exception as error:
-            reasons.append(f"{name}: {type(error).__name__}, {str(error).splitlines()[0]}")
+            reasons.append(f"{name}: {type(error).__name__}, {_first_line(error)}")
             continue
         size = float(products.abs().max()) + float(reference.abs().max())
         right = exact is None and _all_columns_near(expected, products, _SLACK[trial.dtype] * size)
@@ -247,6 +297,41 @@ def _ways(model, trial, theta, few, tolerance):
     return {**found, "hessian_ways": tuple(ways), "reason": "" if ways else "; ".join(reasons)}
 
 
+def _ways_that_run(model, vectors, few):
+    """Return the right ways without those that PyTorch lacks in the model's own precision."""
+
+    def losses(point):
+        return model.losses_of(vectors, point, *few)
+
+    theta, count = vectors.theta_of(), _trees.count("data", few)
+    column = torch.ones_like(theta)[:, None]
+    with differentiable(vectors.device):
+        reasons = {
+            name: _failure(_torch_products.HESSIAN_PRODUCTS[name], losses, theta, column, 1 / count)
+            for name in model.hessian_ways
+        }
+        way = _torch_products.PROJECTIONS.get(model.projection_way)
+        projects = way is not None and not _failure(way, losses, theta, column)
+        together = model.rows_together and not _failure(model.rows_of, vectors, theta, few)
+    ways = tuple(name for name, reason in reasons.items() if not reason)
+    reason = "; ".join(f"{name}: {text}" for name, text in reasons.items() if text)
+    return {
+        "hessian_ways": ways,
+        "projection_way": model.projection_way if projects else "rows",
+        "rows_together": together,
+        "reason": "" if ways else model.reason or f'{reason}; dtype="float64" has them',
+    }
+
+
+def _failure(way, *arguments):
+    """Return why a way raises, or "" if it does not."""
+    try:
+        way(*arguments)
+    except Exception as error:
+        return f"{type(error).__name__}, {_first_line(error)}"
+    return ""
+
+
 def _directions(theta, slope):
     """Return directions with a part along the gradient and a fixed random part."""
     generator = torch.Generator().manual_seed(_SEED)
@@ -254,7 +339,8 @@ def _directions(theta, slope):
     for sign in (1.0, -1.0):
         drawn = torch.randn(theta.shape, generator=generator, dtype=torch.float64).to(theta)
         along = slope / slope.norm() if float(slope.norm()) > 0 else torch.zeros_like(slope)
-        made.append(drawn / drawn.norm() + sign * along)
+        # unequal lengths, so that the parts can't cancel
+        made.append(0.7 * drawn / drawn.norm() + sign * along)
     return made
 
 

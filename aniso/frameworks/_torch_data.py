@@ -101,7 +101,14 @@ def _checked(batch):
 def _tensors(tree):
     def converted(part):
         if isinstance(part, torch.Tensor):
-            return part.detach()
+            if part.device.type == "meta" or part.is_complex():
+                raise checks.InputError(
+                    f"data holds a tensor on {part.device} of type {part.dtype}; expected real "
+                    "numbers with values, complex ones as torch.view_as_real(data)"
+                )
+            with torch.inference_mode(mode=False):
+                # tensors of inference mode take no part in derivatives
+                return part.detach().clone() if part.is_inference() else part.detach()
         array = np.asarray(part)
         if array.dtype.kind not in "biuf":
             raise checks.InputError(

@@ -16,6 +16,24 @@ from aniso import checks
 from aniso.frameworks import _trees
 
 _CLASS_LOSSES = (torch.nn.CrossEntropyLoss, torch.nn.NLLLoss)
+_PROBABILITY_LOSSES = (torch.nn.BCEWithLogitsLoss, torch.nn.BCELoss)
+_ENTRYWISE_LOSSES = (
+    torch.nn.MSELoss,
+    torch.nn.L1Loss,
+    torch.nn.SmoothL1Loss,
+    torch.nn.HuberLoss,
+    *_PROBABILITY_LOSSES,
+)
+_FUNCTIONS = {
+    torch.nn.functional.cross_entropy: torch.nn.CrossEntropyLoss,
+    torch.nn.functional.nll_loss: torch.nn.NLLLoss,
+    torch.nn.functional.mse_loss: torch.nn.MSELoss,
+    torch.nn.functional.l1_loss: torch.nn.L1Loss,
+    torch.nn.functional.smooth_l1_loss: torch.nn.SmoothL1Loss,
+    torch.nn.functional.huber_loss: torch.nn.HuberLoss,
+    torch.nn.functional.binary_cross_entropy: torch.nn.BCELoss,
+    torch.nn.functional.binary_cross_entropy_with_logits: torch.nn.BCEWithLogitsLoss,
+}
 _REMEDY = (
     'expected one loss for each example, as reduction="none" gives, or gradients of whole batches '
     "by from_draws"
@@ -61,8 +79,16 @@ class ExampleLosses:
     def total_weight(self, targets):
         """Sum of the weights of the examples, a float; their number where all weigh the same."""
         if self.reduction == "weighted mean":
-            return float(self.loss.weight[targets].sum())
+            return float(self.weights(targets).sum())
         return float(_trees.count("the targets", targets))
+
+    def weights(self, targets):
+        """Weights of the examples, the mean over the weights of their class numbers, (n,)."""
+        kept = targets != _ignored(self.loss)
+        weight = getattr(self.loss, "weight", None)
+        classes = torch.where(kept, targets, 0)
+        weights = kept.double() if weight is None else weight[classes] * kept
+        return weights.reshape(len(targets), -1).mean(dim=1)
 
 
 def of_loss(loss, outputs, targets, tolerance):
@@ -114,7 +140,7 @@ def of_loss(loss, outputs, targets, tolerance):
     else:
         reduction = "weighted mean"
         _require_weights(loss, outputs, targets, whole, near)
-        singles = singles * loss.weight[targets]
+        singles = singles * ExampleLosses(reduction, "reduction", loss).weights(targets)
     for method in ("given",) if reduction == "none" else ("reduction", "vmap", "loop"):
         made = ExampleLosses(reduction, method, loss)
         try:
@@ -136,7 +162,8 @@ def _values(loss, outputs, targets):
         shapes = [tuple(part.shape) for part in _trees.leaves((outputs, targets))]
         raise checks.InputError(
             f"loss raised {type(error).__name__} for outputs and targets of shapes {shapes}: "
-            f"{error}; expected a function (outputs, targets) -> tensor"
+            f"{error}; expected a function (outputs, targets) -> tensor, and targets of the shape "
+            "and type that it takes"
         ) from error
     for value in (whole, *singles):
         if not isinstance(value, torch.Tensor) or not value.is_floating_point():
@@ -176,38 +203,96 @@ def _unreduced(loss):
 
 def _require_weights(loss, outputs, targets, whole, near):
     """Refuse a loss that is no weighted mean over the classes of its targets."""
-    known = isinstance(loss, _CLASS_LOSSES) and getattr(loss, "weight", None) is not None
-    if known and isinstance(targets, torch.Tensor) and not targets.is_floating_point():
+    if _takes_classes(loss, targets):
         made = ExampleLosses("weighted mean", "reduction", loss)
         if near(made(outputs, targets).sum() / made.total_weight(targets), whole):
             return
     raise checks.InteractingExamples(
         "the loss of a batch is neither the mean nor the sum of the losses of its examples: it "
-        "weights them, or couples them; " + _REMEDY
+        f"weights them, or couples them{_broadcast(outputs, targets)}; " + _REMEDY
     )
 
 
-def require_all_labels(loss, outputs, targets):
-    """Refuse class numbers that the model has no output for.
+def _broadcast(outputs, targets):
+    """Name shapes (n, 1) and (n,), of which entrywise operations make (n, n)."""
+    if not all(isinstance(part, torch.Tensor) for part in (outputs, targets)):
+        return ""
+    shapes = {tuple(outputs.shape), tuple(targets.shape)}
+    if shapes != {(len(outputs),), (len(outputs), 1)}:
+        return ""
+    return (
+        f" (outputs have shape {tuple(outputs.shape)}, targets {tuple(targets.shape)}; their "
+        "difference has shape (n, n))"
+    )
+
+
+def weighted_by_all(found, targets):
+    """Return the same losses, as a weighted mean where some of all targets are ignored."""
+    ignores = (
+        found.reduction == "mean"
+        and _takes_classes(found.loss, targets)
+        and bool((targets == _ignored(found.loss)).any())
+    )
+    return ExampleLosses("weighted mean", "reduction", found.loss) if ignores else found
+
+
+def kind_of(loss):
+    """Return the class of a loss module, also of the function with the same values; else None."""
+    if isinstance(loss, torch.nn.Module):
+        return type(loss)
+    return next((kind for function, kind in _FUNCTIONS.items() if loss is function), None)
+
+
+def _takes_classes(loss, targets):
+    return (
+        kind_of(loss) in _CLASS_LOSSES
+        and isinstance(targets, torch.Tensor)
+        and not targets.is_floating_point()
+    )
+
+
+def _ignored(loss):
+    return getattr(loss, "ignore_index", -100)
+
+
+def require_targets(loss, outputs, targets):
+    """Refuse targets that a known loss takes without a word, or with an error far from the cause.
 
     Parameters
     ----------
     loss : callable
-        The given loss; only losses of class numbers are looked at.
+        The given loss; only losses of PyTorch are looked at.
     outputs : nested tensors
         Of a few examples, shape (n, C, ...) where classes count.
     targets : nested tensors
         Of all examples.
+
+    Raises
+    ------
+    InputError
+        If a class has no output, a probability is not within 0..1, or the shapes of entrywise
+        losses differ, which PyTorch broadcasts.
     """
-    is_class_loss = isinstance(loss, _CLASS_LOSSES) or loss is torch.nn.functional.cross_entropy
-    if not is_class_loss or not isinstance(targets, torch.Tensor) or targets.is_floating_point():
+    if not all(isinstance(part, torch.Tensor) for part in (outputs, targets)):
         return
-    if not isinstance(outputs, torch.Tensor) or outputs.ndim < 2:
-        return
-    num_classes, ignored = outputs.shape[1], getattr(loss, "ignore_index", -100)
-    wrong = ((targets < 0) | (targets >= num_classes)) & (targets != ignored)
-    if bool(wrong.any()):
+    if _takes_classes(loss, targets) and outputs.ndim > 1:
+        num_classes = outputs.shape[1]
+        wrong = ((targets < 0) | (targets >= num_classes)) & (targets != _ignored(loss))
+        if bool(wrong.any()):
+            raise checks.InputError(
+                f"targets has the class {int(targets[wrong][0])}; expected 0 <= class < "
+                f"{num_classes}, the number of outputs"
+            )
+    if kind_of(loss) in _ENTRYWISE_LOSSES and outputs.shape[1:] != targets.shape[1:]:
         raise checks.InputError(
-            f"targets has the class {int(targets[wrong][0])}; expected 0 <= class < {num_classes}, "
-            "the number of outputs"
+            f"targets has shape {tuple(targets.shape)} and the outputs "
+            f"{('N', *outputs.shape[1:])}, which PyTorch broadcasts against each other; expected "
+            "equal shapes, for instance targets[:, None] for outputs (N, 1)"
         )
+    if kind_of(loss) in _PROBABILITY_LOSSES:
+        wrong = (targets < 0) | (targets > 1)
+        if bool(wrong.any()):
+            raise checks.InputError(
+                f"targets has the entry {float(targets[wrong][0]):.6g}; expected probabilities or "
+                "labels, 0 <= target <= 1"
+            )

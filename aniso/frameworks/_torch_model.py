@@ -4,6 +4,7 @@ import contextlib
 import copy
 import fnmatch
 import inspect
+import warnings
 
 import numpy as np
 import torch
@@ -11,10 +12,9 @@ from torch.func import functional_call
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from aniso import checks
+from aniso.frameworks import _torch_copies
 
 _PRECISIONS = {"float32": torch.float32, "float64": torch.float64}
-_STOCHASTIC = torch.nn.modules.dropout._DropoutNd
-_BATCH_NORM = torch.nn.modules.batchnorm._BatchNorm
 
 
 class VectorModel:
@@ -40,16 +40,21 @@ class VectorModel:
         D.
     dtype : torch.dtype
     device : torch.device
+    calls_the_model : bool
+        Whether the model is called with its inputs, without a function `forward`.
     """
 
     def __init__(self, model, patterns, forward, dtype):
-        _require_module(model)
-        self.device, own = _one_place(model)
+        model = _torch_copies.plain_module(model)
+        self.device, own = _torch_copies.one_place(model)
         self.dtype = own if dtype is None else _PRECISIONS[dtype]
         self.names = selected(model, patterns)
+        self._is_recurrent = any(
+            isinstance(module, torch.nn.modules.rnn.RNNBase) for module in model.modules()
+        )
         self._prefix = "model."
-        self._forward = forward or _called_with
-        self._module = _Caller(_copied(model), self._forward)
+        self._forward, self.calls_the_model = forward or _called_with, forward is None
+        self._module = _Caller(_torch_copies.copied(model), self._forward)
         self._module.to(self.dtype)
         self._module.requires_grad_(requires_grad=False)
         parameters = dict(self._module.model.named_parameters())
@@ -71,8 +76,11 @@ class VectorModel:
         other.dtype, other.device = dtype, torch.device(device)
         return other
 
-    def outputs(self, theta, inputs):
-        """Outputs of the model at a vector theta (D,), a tensor in this model's precision."""
+    def outputs(self, theta, inputs, calls=1):
+        """Outputs of the model at a vector theta (D,), tensors in this model's precision.
+
+        Of several calls the last is returned; only the first starts from the buffers of the model.
+        """
         parts = theta.split(self.sizes)
         parameters = {
             self._prefix + name: part.reshape(shape)
@@ -80,12 +88,27 @@ class VectorModel:
         }
         # a model may write into its buffers
         parameters.update({name: buffer.clone() for name, buffer in self._buffers.items()})
-        return functional_call(self._module, parameters, (inputs,))
+        with self._plain_kernels():
+            for _ in range(calls):
+                outputs = functional_call(self._module, parameters, (inputs,))
+        return outputs
+
+    @contextlib.contextmanager
+    def _plain_kernels(self):
+        # the fast kernels of recurrent layers have no second derivatives
+        if not self._is_recurrent:
+            yield
+            return
+        name = "cudnn" if self.device.type == "cuda" else "mkldnn"
+        with warnings.catch_warnings():
+            # about TF32, which the flags of PyTorch set along
+            warnings.simplefilter("ignore", UserWarning)
+            with getattr(torch.backends, name).flags(enabled=False):
+                yield
 
     def theta_of(self, model=None):
         """Parameters of a model of the same kind as a vector, shape (D,); of the copy if None."""
-        source = self._module.model if model is None else model
-        _require_module(source)
+        source = self._module.model if model is None else _torch_copies.plain_module(model)
         parameters = dict(source.named_parameters())
         for name, shape in zip(self.names, self.shapes, strict=True):
             found = tuple(parameters[name].shape) if name in parameters else None
@@ -112,7 +135,8 @@ class VectorModel:
         """Return an array as a tensor in the precision and on the device of the model."""
         # PyTorch shares the memory of an array, which must be contiguous and writable
         own = np.require(array, requirements=["C", "W"])
-        return torch.as_tensor(own, dtype=self.dtype, device=self.device)
+        with torch.inference_mode(mode=False):
+            return torch.as_tensor(own, dtype=self.dtype, device=self.device)
 
 
 @contextlib.contextmanager
@@ -186,58 +210,6 @@ def selected(model, patterns):
     return tuple(
         name for name in parameters if any(fnmatch.fnmatchcase(name, part) for part in patterns)
     )
-
-
-def _require_module(model):
-    if not isinstance(model, torch.nn.Module):
-        raise checks.InputError(
-            f"model is a {type(model).__name__}; expected a torch.nn.Module: from_torch(model, "
-            "loss, data)"
-        )
-
-
-def _copied(model):
-    for name, module in model.named_modules():
-        coupled = isinstance(module, _BATCH_NORM) and (
-            module.training or module.running_mean is None
-        )
-        drawn = isinstance(module, _STOCHASTIC) and module.training and module.p > 0
-        if coupled or drawn:
-            raise checks.InputError(
-                f"module {name or 'model'!r} ({type(module).__name__}) "
-                + (
-                    "normalises over its batch, so that no example has a gradient of its own"
-                    if coupled
-                    else "draws random numbers, so that the loss is no function of theta"
-                )
-                + "; expected model.eval(), or gradients of whole batches by from_draws"
-            )
-    try:
-        return copy.deepcopy(model)
-    except Exception as error:
-        raise checks.InputError(
-            f"model can't be copied ({type(error).__name__}: {error}); expected a module that "
-            "copy.deepcopy copies: clear tensors with a history that it keeps as attributes"
-        ) from error
-
-
-def _one_place(model):
-    parameters = list(model.parameters())
-    if not parameters:
-        raise checks.InputError("model has no parameters; expected at least one")
-    devices = sorted({str(part.device) for part in parameters})
-    dtypes = sorted({str(part.dtype) for part in parameters})
-    if len(devices) > 1 or len(dtypes) > 1:
-        raise checks.InputError(
-            f"parameters of the model are on {', '.join(devices)} in {', '.join(dtypes)}; expected "
-            "one device and one precision: model.to(device, dtype)"
-        )
-    if parameters[0].dtype not in _PRECISIONS.values():
-        raise checks.InputError(
-            f"parameters of the model are {dtypes[0]}, in which second derivatives and centred "
-            "covariances have no right digits; expected float32 or float64: model.float()"
-        )
-    return parameters[0].device, parameters[0].dtype
 
 
 def array(tensor):

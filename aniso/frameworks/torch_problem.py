@@ -1,6 +1,5 @@
 """A PyTorch model, a loss and data as a problem."""
 
-import time
 import warnings
 from dataclasses import replace
 from functools import cached_property, partial
@@ -14,9 +13,17 @@ from aniso.problems import Problem, problem_checks
 try:
     import torch
 
-    from aniso.frameworks import _torch_checks, _torch_data, _torch_optimizer, _torch_products
+    from aniso.frameworks import (
+        _torch_checks,
+        _torch_data,
+        _torch_engine,
+        _torch_optimizer,
+        _torch_products,
+        _torch_timing,
+    )
     from aniso.frameworks._torch_gradients import TorchGradients
     from aniso.frameworks._torch_model import VectorModel, array, differentiable
+    from aniso.frameworks._torch_outputs import TensorOutputs
 except ModuleNotFoundError as error:
     if error.name != "torch":
         raise
@@ -26,7 +33,6 @@ except ModuleNotFoundError as error:
 
 _CHUNKS = (128, 32, 512, 2048)
 """Numbers of examples that are tried as the size of a chunk; the first is kept unless slow."""
-_MARGIN = 0.85  # of a timing: what is not faster by this factor may be noise
 _BLOCK = 16
 """Hessian products with more vectors are computed this many at a time."""
 
@@ -41,6 +47,7 @@ def from_torch(
     blocks="modules",
     chunk_size=None,
     dtype=None,
+    engine="auto",
 ):
     """Return the problem of a PyTorch model: the mean of its loss over the examples of the data.
 
@@ -56,7 +63,8 @@ def from_torch(
         ``(inputs, targets)`` with examples along the first axes, or batches of this kind. Inputs
         may be a tuple (arguments of the model) or a dict (named arguments). Where a batch is a
         dict alone, the loss gets the dict as its targets. An example is one entry of the first
-        axis: of sequences, the whole sequence.
+        axis: of sequences, the whole sequence. Tensors that are on the model's device and in its
+        precision already are not copied: do not change them.
     parameters : str or sequence of str
         Names of the parameters that move, with wildcards; "*" takes all that require gradients.
     forward : callable, optional
@@ -67,10 +75,17 @@ def from_torch(
         Examples of one pass; found by a short timing if not given.
     dtype : {"float32", "float64"}, optional
         Precision of the computation; that of the model if not given.
+    engine : {"auto", "torch", "aniso"}
+        "aniso" computes with the engine of :mod:`aniso.networks`, which has exact traces and fast
+        products, and refuses a model that it does not know. It knows ``torch.nn.Sequential`` of
+        linear layers and convolutions with biases, pooling, and activations, with cross-entropy,
+        binary cross-entropy or MSE, on the CPU. "auto" takes it where it can.
 
     Returns
     -------
     TorchProblem
+        A :class:`TorchModel` where the model returns a single tensor; a :class:`TorchNetwork` with
+        aniso's engine. All have `engine`, and `engine_reason` that says why it is not "aniso".
 
     Raises
     ------
@@ -84,6 +99,7 @@ def from_torch(
     Before it is returned, the problem is checked on at most eight examples in double precision:
     gradients against differences of losses, Hessian products against differences of gradients, in
     every way that PyTorch offers. Wrong ways are not used. The caller's random states are restored.
+    Hooks of forward passes run, as they belong to the model; hooks of gradients do not.
 
     Examples
     --------
@@ -99,9 +115,10 @@ def from_torch(
         checks.one_of("dtype", dtype, ["float32", "float64"])
     if chunk_size is not None:
         checks.integer("chunk_size", chunk_size, low=1)
+    checks.one_of("engine", engine, ["auto", "torch", "aniso"])
     if not isinstance(blocks, dict):
         checks.one_of("blocks", blocks, ["modules", "parameters"])
-    with _torch_data.unchanged_generators():
+    with _torch_data.unchanged_generators(), torch.inference_mode(mode=False):
         vectors = VectorModel(model, parameters, forward, dtype)
         inputs, targets = _torch_data.read(data)
         with warnings.catch_warnings():
@@ -110,8 +127,19 @@ def from_torch(
             warnings.filterwarnings("ignore", "`torch.jit.script", DeprecationWarning)
             checked = _torch_checks.check(vectors, loss, inputs, targets)
         inputs, targets = _torch_data.placed((inputs, targets), vectors.device, vectors.dtype)
-        problem = TorchProblem(vectors, checked, inputs, targets, chunk_size)
+        kind = TorchProblem if checked.output_shape is None else TorchModel
+        problem = kind(vectors, checked, inputs, targets, chunk_size)
         problem.blocks = blocks if isinstance(blocks, dict) else vectors.blocks(blocks)
+        if engine == "torch":
+            return problem
+        try:
+            return _torch_engine.network_of(problem, vectors, checked, blocks, chunk_size)
+        except _torch_engine.Unknown as reason:
+            if engine == "aniso":
+                raise checks.InputError(
+                    f"engine='aniso' can't be used: {reason}; expected engine='torch' or 'auto'"
+                ) from reason
+            problem.engine_reason = str(reason)
     return problem
 
 
@@ -130,7 +158,11 @@ class TorchProblem(Problem):
         Precision of the computation.
     chunk_size : int
         Examples of one pass.
+    engine, engine_reason : str
+        "torch", and why it is not aniso's own.
     """
+
+    engine, engine_reason = "torch", "engine='torch' was chosen"
 
     def __init__(self, vectors, checked, inputs, targets, chunk_size):
         self._vectors, self._checked = vectors, checked
@@ -209,12 +241,14 @@ class TorchProblem(Problem):
             problem_checks.checked_indices(indices, self.num_examples).astype(np.int64)
         )
         indices = indices.to(self._vectors.device)
-        inputs, targets = _torch_data.taken((self._inputs, self._targets), indices)
+        with torch.inference_mode(mode=False):
+            inputs, targets = _torch_data.taken((self._inputs, self._targets), indices)
         return self._with(self._checked, inputs, targets)
 
     def _with(self, checked, inputs, targets):
-        part = TorchProblem(self._vectors, checked, inputs, targets, self._given_chunk)
+        part = type(self)(self._vectors, checked, inputs, targets, self._given_chunk)
         part.blocks, part._fastest = self.blocks, dict(self._fastest)
+        part.engine_reason = self.engine_reason
         if "chunk_size" in self.__dict__:
             part.chunk_size = self.chunk_size
         return part
@@ -239,7 +273,7 @@ class TorchProblem(Problem):
         inputs, targets = _torch_data.placed(
             (self._inputs, self._targets), vectors.device, vectors.dtype
         )
-        double = TorchProblem(
+        double = type(self)(
             vectors, self._checked.moved(vectors), inputs, targets, self._given_chunk
         )
         return double.check(theta, rng)
@@ -315,9 +349,11 @@ class TorchProblem(Problem):
         with differentiable(self._vectors.device):
             for size in _CHUNKS:
                 chunk = slice(0, min(size, self.num_examples))
-                seconds = _seconds(partial(self._gradient, theta, chunk), self._vectors.device)
+                seconds = _torch_timing.seconds(
+                    partial(self._gradient, theta, chunk), self._vectors.device
+                )
                 speeds[chunk.stop] = seconds / chunk.stop
-        return _clearly_fastest(speeds)
+        return _torch_timing.clearly_fastest(speeds)
 
     def __repr__(self):
         checked = self._checked
@@ -326,8 +362,8 @@ class TorchProblem(Problem):
         )
         second = "" if checked.hessian_ways else ", first order only"
         return (
-            f"<TorchProblem: N = {self.num_examples}, D = {self.num_parameters}, {self.dtype} on "
-            f"{self._vectors.device}, loss: {kind}{second}>"
+            f"<{type(self).__name__}: N = {self.num_examples}, D = {self.num_parameters}, "
+            f"{self.dtype} on {self._vectors.device}, loss: {kind}{second}>"
         )
 
     # ---- passes over chunks
@@ -370,28 +406,26 @@ class TorchProblem(Problem):
         for name in tried:
             way = _torch_products.HESSIAN_PRODUCTS[name]
             call = partial(self._hessian_chunk, way, theta, chunk, columns)
-            speeds[name] = _seconds(call, self._vectors.device) if len(tried) > 1 else 0.0
-        return _clearly_fastest(speeds)
+            speeds[name] = (
+                _torch_timing.seconds(call, self._vectors.device) if len(tried) > 1 else 0.0
+            )
+        return _torch_timing.clearly_fastest(speeds)
 
 
-def _clearly_fastest(speeds):
-    """Return the key of the first entry, or of the fastest where that is clearly faster."""
-    first, fastest = next(iter(speeds)), min(speeds, key=speeds.get)
-    return fastest if speeds[fastest] < _MARGIN * speeds[first] else first
+class TorchModel(TensorOutputs, TorchProblem):
+    """A :class:`TorchProblem` whose model returns one tensor, with Gauss-Newton and Fisher matrix.
 
+    It has all members of :data:`aniso.problems.FACULTIES`.
 
-def _seconds(call, device):
-    """Least seconds of three calls, after one that warms up."""
-    call()
-    seconds = []
-    for _ in range(3):
-        begin = _now(device)
-        call()
-        seconds.append(_now(device) - begin)
-    return min(seconds)
-
-
-def _now(device):
-    if device.type != "cpu":
-        getattr(torch, device.type).synchronize()
-    return time.perf_counter()
+    Examples
+    --------
+    >>> import torch
+    >>> from aniso import frameworks
+    >>> model = torch.nn.Linear(1, 1, bias=False, dtype=torch.float64)
+    >>> x, y = torch.tensor([[1.0], [2.0]]), torch.tensor([[1.0], [0.0]])
+    >>> problem = frameworks.from_torch(model, torch.nn.MSELoss(), (x, y), engine="torch")
+    >>> at = problem.at([1.0])  # J_i = x_i and S_i = 2
+    >>> problem.outputs([1.0]), at.gauss_newton.trace()
+    (array([[1.],
+           [2.]]), 5.0)
+    """
