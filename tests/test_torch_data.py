@@ -16,7 +16,8 @@ LOSS = torch.nn.CrossEntropyLoss()
 
 
 def problem_of(data, loss=LOSS, **settings):
-    return frameworks.from_torch(torch_cases.made("perceptron"), loss, data, **settings)
+    made = torch_cases.made("perceptron")
+    return frameworks.from_torch(made, loss, data, engine="torch", **settings)
 
 
 def loader(**settings):
