@@ -16,7 +16,9 @@ LOSS = torch.nn.CrossEntropyLoss()
 
 
 def problem_of(data, loss=LOSS, **settings):
-    return frameworks.from_torch(torch_cases.made("perceptron"), loss, data, **settings)
+    return frameworks.from_torch(
+        torch_cases.made("perceptron"), loss, data, engine="torch", **settings
+    )
 
 
 def loader(**settings):
