@@ -638,7 +638,8 @@ def torch_gradients():
     from aniso import frameworks
 
     model = torch.nn.Linear(2, 1, dtype=torch.float64)
-    made = frameworks.from_torch(model, torch.nn.MSELoss(), (torch.ones(3, 2), torch.ones(3, 1)))
+    data = torch.ones(3, 2), torch.ones(3, 1)
+    made = frameworks.from_torch(model, torch.nn.MSELoss(), data, engine="torch")
     return made.example_gradients(np.ones(3))
 
 

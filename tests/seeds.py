@@ -31,6 +31,14 @@ def generator(key=None):
     return np.random.default_rng(_Source.sequence.spawn(1)[0] if key is None else _sequence(key))
 
 
+def fixed(number):
+    """Return a generator that ``--seed`` does not change.
+
+    It is for a case that must not vary, because of another nothing could be said.
+    """
+    return np.random.default_rng(number)
+
+
 def integer(key):
     """Return an integer below 2^32, to be the seed of counter-based streams."""
     return int(_sequence(key).generate_state(1)[0])

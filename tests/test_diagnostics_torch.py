@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+import seeds
 
 torch = pytest.importorskip("torch")
 
@@ -34,7 +35,7 @@ def perceptron(rng):
 
 
 def diagnosed(problem, theta=None, **changed):
-    options = SETTINGS | {"rng": np.random.default_rng(1)} | changed
+    options = SETTINGS | {"rng": seeds.generator(1)} | changed
     return diagnostics.measure(problem, theta, **options)
 
 

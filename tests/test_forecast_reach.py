@@ -170,7 +170,7 @@ def test_noise_in_the_curvature_ends_the_forecast(rng):
 
 
 def test_without_the_examples_the_change_of_the_noise_ends_the_forecast(monkeypatch):
-    at = regression(np.random.default_rng(2), 6).at(np.array([0.5, 0.1]))
+    at = regression(seeds.fixed(2), 6).at(np.array([0.5, 0.1]))
     given = {"level": at.loss + 50.0, "num_paths": 9}
     whole = escape.forecast(at, batch_noise(at), 0.05, 60, seeds.generator(1), **given)
     assert whole.examples is not None

@@ -4,6 +4,7 @@ import types
 
 import numpy as np
 import pytest
+import seeds
 from forecast_cases import batch_noise, quartic, regression
 
 from aniso import checks, escape
@@ -34,7 +35,7 @@ def measured(examples):
         gradient_covariance([[1.0], [-1.0]]) if examples is None else None,
         examples,
         0.25,
-        np.random.default_rng(0),
+        seeds.generator(),
     )
     made.normals = np.repeat([[1.0], [-1.0]], _model_remainder._NUM_PAIRS_OF_POINTS, axis=0)
     return made.after(NUM_STEPS)

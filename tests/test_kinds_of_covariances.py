@@ -138,6 +138,23 @@ FUNCTIONS = {
         None,
     ),
     subspaces.captured_share: (lambda c: subspaces.captured_share(c, np.eye(2)[:, :1]), None),
+    matrices.frobenius_alignment: (lambda c: matrices.frobenius_alignment(HESSIAN, c).cosine, None),
+    matrices.cosine_alignment_hutchinson: (
+        estimated(lambda c, rng: matrices.cosine_alignment_hutchinson(HESSIAN, c, 400, rng)),
+        None,
+    ),
+    matrices.leading_shares: (
+        lambda c: matrices.leading_shares(START, c, matrices.leading_eigenpairs(HESSIAN, 1)).noise,
+        None,
+    ),
+    matrices.expected_loss_change: (
+        lambda c: matrices.expected_loss_change(START, HESSIAN, c, 0.1).total,
+        "mini-batch",
+    ),
+    matrices.minibatch_regulariser: (
+        lambda c: matrices.minibatch_regulariser(START, c, 0.1),
+        "mini-batch",
+    ),
     stochastic_alignment.alignment_hutchinson: (
         estimated(lambda c, rng: stochastic_alignment.alignment_hutchinson(HESSIAN, c, 400, rng)),
         None,
@@ -317,6 +334,7 @@ FUNCTIONS = {
 ISOTROPIC = {kramers.eyring_kramers_time}
 # what takes a covariance, and why it does not take every kind
 OTHERS = {
+    "aniso.matrices.noise_power_law.noise_power_laws": "needs blocks of more entries",
     "aniso.matrices.noise.minibatch_covariance": "converts a convention, which an array has not",
     "aniso.matrices.noise.diffusion_covariance": "converts a convention, which an array has not",
     "aniso.closed_forms._eigenbasis.projected_variances": "behind the closed forms",

@@ -16,8 +16,9 @@ LOSS = torch.nn.CrossEntropyLoss()
 
 
 def problem_of(data, loss=LOSS, **settings):
-    made = torch_cases.made("perceptron")
-    return frameworks.from_torch(made, loss, data, engine="torch", **settings)
+    return frameworks.from_torch(
+        torch_cases.made("perceptron"), loss, data, engine="torch", **settings
+    )
 
 
 def loader(**settings):

@@ -42,6 +42,15 @@ def copied(model):
     Tensors with a history that modules keep are cut off, hooks of the backward pass are dropped,
     and weight normalisation is written out: PyTorch's own has wrong second derivatives.
 
+    Parameters
+    ----------
+    model : torch.nn.Module
+        Not changed.
+
+    Returns
+    -------
+    torch.nn.Module
+
     Raises
     ------
     InputError
@@ -110,6 +119,11 @@ def one_place(model):
     InputError
         If it has no parameters, or they have no values, or lie on several devices or in several
         precisions, or in one that is not enough.
+
+    Examples
+    --------
+    >>> one_place(torch.nn.Linear(2, 1))
+    (device(type='cpu'), torch.float32)
     """
     parameters = list(model.parameters())
     if not parameters:

@@ -9,7 +9,7 @@ losses of outputs             `SquaredLoss`, `ClippedSquaredLoss`, `LogisticLoss
 toys                          `quadratic_problem`, `noise_rows`, `two_basin_problem`,
                               `two_basin_data`
 from values of the loss       `directional_sharpness`, `critical_sharpness`
-errors from the examples      `jackknife_over_examples`
+errors from the examples      `jackknife_over_examples`, `jackknife_error`
 refusals                      `require_problem`, `MissingFaculty`, `LossFailed`, `FACULTIES`
 ============================  ====================================================================
 
