@@ -635,18 +635,22 @@ CASES |= {
 def torch_gradients():
     import torch
 
-    from aniso import frameworks
-
     model = torch.nn.Linear(2, 1, dtype=torch.float64)
     data = torch.ones(3, 2), torch.ones(3, 1)
     made = frameworks.from_torch(model, torch.nn.MSELoss(), data, engine="torch")
     return made.example_gradients(np.ones(3))
 
 
-def tensor_operator():
+def torch_problem(engine, loss):
     import torch
 
-    from aniso import frameworks
+    model = torch.nn.Sequential(torch.nn.Linear(2, 1, dtype=torch.float64))
+    data = torch.arange(6.0).reshape(3, 2).double(), torch.ones(3, 1, dtype=torch.float64)
+    return frameworks.from_torch(model, getattr(torch.nn, loss)(), data, engine=engine)
+
+
+def tensor_operator():
+    import torch
 
     operator = torch_operators.Applied(torch.eye(2, dtype=torch.float64))
     return frameworks.from_matrices(operator, per_example_gradients=np.eye(2))
@@ -654,8 +658,6 @@ def tensor_operator():
 
 def jax_gradients():
     import jax_cases
-
-    from aniso import frameworks
 
     with jax_cases.double():
         made = frameworks.from_jax(jax_cases.line, jax_cases.LINE, (VECTOR, VECTOR))
@@ -668,6 +670,13 @@ if importlib.util.find_spec("torch"):
     import torch_operators
 
     CASES["gradients of a PyTorch problem"] = Case(torch_gradients, mean_and_norms)
+    CASES["PyTorch model on the engine"] = Case(
+        lambda: torch_problem("aniso", "MSELoss"), lambda made: made.gradient(np.ones(3))
+    )
+    CASES["PyTorch model with outputs"] = Case(
+        lambda: torch_problem("torch", "SmoothL1Loss"),
+        lambda made: made.output_gradients(np.ones(3)),
+    )
     CASES["operator of tensors"] = Case(tensor_operator, lambda at: at.hessian @ VECTOR[:2])
 
 
@@ -695,7 +704,17 @@ NEVER_HELD = (
         "Rule": "an entry of a table in its module",
         "Stage": "a layer during one pass",
         "Processes": "a pool of processes while units run",
+        "Monitor": "writes to a folder, which other processes read by read_record",
+        "StepStore": "the folder of a monitor",
     }
+    | dict.fromkeys(
+        ("Ranks", "ShardedGradients", "ShardedProblem"),
+        "belongs to a rank of torch.distributed",
+    )
+    | dict.fromkeys(
+        ("Columns", "Deflation", "DiagonalRoot", "Factor", "Identity", "Pilot", "Plan"),
+        "a part of an estimate of a trace while it is made",
+    )
     | dict.fromkeys(
         ("Boundary", "ExampleChain", "ModelRemainder", "Moments", "SimulatedExits"),
         "a part of a forecast while it is made",

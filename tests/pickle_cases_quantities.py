@@ -51,6 +51,25 @@ QUANTITIES = {
         lambda made: [made["loss"].value, len(made.refused), made.seconds],
     ),
     "reading": (lambda: Reading("loss", 2.0, {"probes": 0.5}), lambda made: made.standard_error),
+    "record of a run": (
+        lambda: diagnostics.RunRecord({3: Diagnosis({"loss": Reading("loss", 2.0)})}),
+        lambda made: made.series("loss").values,
+    ),
+    "series of a run": (
+        lambda: diagnostics.Series("loss", np.arange(2), np.ones(2), np.zeros(2)),
+        lambda made: made.steps,
+    ),
+    "estimate of a trace": (
+        lambda: matrices.estimate_alignment(HESSIAN, HESSIAN, np.random.default_rng(0)),
+        lambda made: [made.value, *made.interval()],
+    ),
+    "estimates by block": (
+        lambda: matrices.estimate_alignment_by_block(
+            HESSIAN, HESSIAN, np.random.default_rng(0), {"a": slice(0, 1), "b": slice(1, 2)}
+        ),
+        repr,
+    ),
+    "mean squared loss": (problems.MeanSquaredLoss, lambda made: made(ROWS, 0 * ROWS)),
     "quantity of a diagnosis": (
         lambda: diagnostics.QUANTITIES["alignment"],
         lambda made: f"{made.meaning}: {made.formula}",

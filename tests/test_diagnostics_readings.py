@@ -5,8 +5,8 @@ from pathlib import Path
 import autograd.numpy
 import numpy as np
 import pytest
-import seeds
 import reference_stability
+import seeds
 from diagnosis_references import expected
 
 from aniso import checks, diagnostics, networks, problems

@@ -4,8 +4,8 @@ import itertools
 
 import numpy as np
 import pytest
-import seeds
 import reference_forecast
+import seeds
 from forecast_cases import batch_noise, bowl, regression, squared_error
 from tolerances import assert_equal_up_to_rounding, assert_within_sampling_error, z_limit
 

@@ -4,6 +4,7 @@ import functools
 
 import numpy as np
 import pytest
+import seeds
 
 torch = pytest.importorskip("torch", reason="PyTorch is not installed")
 jax = pytest.importorskip("jax", reason="JAX is not installed")
@@ -19,7 +20,7 @@ LOSS = losses.SoftmaxCrossEntropy()
 
 
 def data():
-    rng = np.random.default_rng(3)
+    rng = seeds.generator("data")
     return rng.standard_normal((12, 3)), rng.integers(0, 3, 12)
 
 
@@ -54,7 +55,7 @@ def trained():
     """Engine, and thetas of a short descent; checkpoints at the given steps."""
     stack = networks.multilayer_perceptron((3, 4, 3), "tanh")
     engine = networks.Network(stack, LOSS, *data(), num_threads=1)
-    theta, checkpoints = stack.initial_parameters(np.random.default_rng(4)), []
+    theta, checkpoints = stack.initial_parameters(seeds.generator("theta")), []
     for step in range(STEPS[-1] + 1):
         if step in STEPS:
             checkpoints.append(theta)
@@ -66,7 +67,7 @@ def readings(problem, theta):
     """All numbers of the geometry at a theta."""
     at = problem.at(theta)
     blocks = at.by_block()
-    vectors = np.random.default_rng(5).standard_normal((theta.size, 3))
+    vectors = seeds.generator("vectors").standard_normal((theta.size, 3))
     return {
         "loss": at.loss,
         "losses": problem.losses(theta),

@@ -140,7 +140,10 @@ FUNCTIONS = {
     subspaces.captured_share: (lambda c: subspaces.captured_share(c, np.eye(2)[:, :1]), None),
     matrices.frobenius_alignment: (lambda c: matrices.frobenius_alignment(HESSIAN, c).cosine, None),
     matrices.cosine_alignment_hutchinson: (
-        estimated(lambda c, rng: matrices.cosine_alignment_hutchinson(HESSIAN, c, 400, rng)),
+        estimated(
+            lambda c, rng: matrices.cosine_alignment_hutchinson(HESSIAN, c, 400, rng),
+            lambda h, c: np.sum(h * c) / np.linalg.norm(h) / np.linalg.norm(c),
+        ),
         None,
     ),
     matrices.leading_shares: (

@@ -13,6 +13,7 @@ TESTS = Path(__file__).parent
 # run in child processes too, which do not know the option; no statistical claim rests on them
 FIXED = {
     *("executor_units.py", "rank_programs.py", "pickle_cases.py", "jax_cases.py", "seeds.py"),
+    "pickle_cases_quantities.py",
     "diagnosis_cases.py",  # what pages and drawings show
 }
 RANDOM = """
