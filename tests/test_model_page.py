@@ -1,19 +1,22 @@
-"""The programs of the page about one's own model run as they stand."""
+"""The programs about one's own model, on its page and in the README, run as they stand."""
 
 import re
 from pathlib import Path
 
 import pytest
 
-PAGE = Path(__file__).parents[1] / "docs" / "how-to" / "your-own-model.md"
+ROOT = Path(__file__).parents[1]
+PAGE = ROOT / "docs" / "how-to" / "your-own-model.md"
 PROGRAM = re.compile(r"<!-- run: (\w+) -->\n```python\n(.*?)```", re.DOTALL)
 PROGRAMS = PROGRAM.findall(PAGE.read_text(encoding="utf-8"))
+FIRST = PROGRAM.findall((ROOT / "README.md").read_text(encoding="utf-8"))
 
 
 @pytest.mark.filterwarnings("ignore:`torch.jit.script")  # of PyTorch itself
-@pytest.mark.parametrize("number", range(len(PROGRAMS)))
-def test_a_program_runs(number, capsys):
-    package, program = PROGRAMS[number]
+@pytest.mark.parametrize("number", range(len(PROGRAMS + FIRST)))
+def test_a_program_runs(number, capsys, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    package, program = [*PROGRAMS, *FIRST][number]
     module = pytest.importorskip(package, reason=f"{package} is not installed")
     if package == "torch":
         module.manual_seed(0)
