@@ -72,7 +72,7 @@ QUANTITIES = {
     "mean squared loss": (problems.MeanSquaredLoss, lambda made: made(ROWS, 0 * ROWS)),
     "quantity of a diagnosis": (
         lambda: diagnostics.QUANTITIES["alignment"],
-        lambda made: f"{made.meaning}: {made.formula}",
+        lambda made: f"{made.tier}: {made.formula}",
     ),
     "state of an optimizer": (
         lambda: diagnostics.OptimizerState("own", 0.5, preconditioner=[1.0, 2.0]),

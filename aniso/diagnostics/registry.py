@@ -54,11 +54,6 @@ class Quantity:
     needs: tuple
     assumptions: tuple = ()
 
-    @property
-    def meaning(self):
-        """First sentence of the function that computes it."""
-        return self.compute.__doc__.split(".")[0]
-
 
 _ROWS = (
     Quantity(
