@@ -3,10 +3,10 @@
 from dataclasses import dataclass
 
 from aniso import networks
-from aniso.frameworks._torch_model import array
+from aniso.frameworks._torch_parameters import ModelParameters
 
 
-class TorchNetwork(networks.Network):
+class TorchNetwork(ModelParameters, networks.Network):
     """A sequential PyTorch model on aniso's engine; :func:`aniso.frameworks.from_torch` makes it.
 
     A :class:`aniso.networks.Network` whose theta is PyTorch's, with the blocks of its modules.
@@ -19,33 +19,13 @@ class TorchNetwork(networks.Network):
         Empty: the engine knows every part of the model.
     """
 
-    engine, engine_reason, _vectors = "aniso", "", None
+    engine, engine_reason = "aniso", ""
 
     def subset(self, indices):
         """Return the same network on some examples."""
         part = super().subset(indices)
         part._vectors = self._vectors
         return part
-
-    @property
-    def initial_theta(self):
-        """Parameters of the model when the problem was made, shape (D,), a new array."""
-        return self.theta_of()
-
-    def theta_of(self, model=None):
-        """Parameters of a model as theta, for instance after some training, shape (D,).
-
-        Parameters
-        ----------
-        model : torch.nn.Module, optional
-            Of the same kind as the model of the problem; this one at its start if not given.
-
-        Raises
-        ------
-        InputError
-            If a parameter is missing or has another shape.
-        """
-        return array(self._vectors.theta_of(model)).astype(self.dtype)
 
 
 @dataclass(frozen=True, repr=False)

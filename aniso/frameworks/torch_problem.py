@@ -17,13 +17,13 @@ try:
         _torch_checks,
         _torch_data,
         _torch_engine,
-        _torch_optimizer,
         _torch_products,
         _torch_timing,
     )
     from aniso.frameworks._torch_gradients import TorchGradients
     from aniso.frameworks._torch_model import VectorModel, array, differentiable
     from aniso.frameworks._torch_outputs import TensorOutputs
+    from aniso.frameworks._torch_parameters import ModelParameters
 except ModuleNotFoundError as error:
     if error.name != "torch":
         raise
@@ -143,7 +143,7 @@ def from_torch(
     return problem
 
 
-class TorchProblem(Problem):
+class TorchProblem(ModelParameters, Problem):
     """Mean loss of a PyTorch model over examples; :func:`from_torch` makes it.
 
     Attributes
@@ -294,52 +294,6 @@ class TorchProblem(Problem):
         """Return the same problem with losses that are divided by another mean weight."""
         return self._with(replace(self._checked, factor=1 / weight), self._inputs, self._targets)
 
-    @property
-    def initial_theta(self):
-        """Parameters of the model when the problem was made, shape (D,), a new array."""
-        return self.theta_of()
-
-    def theta_of(self, model=None):
-        """Parameters of a model as theta, for instance after some training.
-
-        Parameters
-        ----------
-        model : torch.nn.Module, optional
-            Of the same kind as the model of the problem; this one at its start if not given.
-
-        Returns
-        -------
-        ndarray, shape (D,)
-
-        Raises
-        ------
-        InputError
-            If a parameter is missing or has another shape.
-        """
-        return array(self._vectors.theta_of(model)).astype(self.dtype)
-
-    def optimizer_settings(self, optimizer, theta):
-        """Momentum, form, learning rate and preconditioner of an optimizer of the model.
-
-        Parameters
-        ----------
-        optimizer : torch.optim.Optimizer
-            SGD, Adam, AdamW or RMSprop, read and not changed.
-        theta : array_like, shape (D,)
-            Parameters at which the optimizer stands.
-
-        Returns
-        -------
-        dict
-            Arguments of :class:`aniso.diagnostics.OptimizerState`.
-
-        Raises
-        ------
-        InputError
-            If the optimizer is of another kind, or its parameters are not theta.
-        """
-        return _torch_optimizer.read_optimizer(self._vectors, optimizer, self.check_theta(theta))
-
     @cached_property
     def chunk_size(self):
         """Examples of one pass: as given, or the fastest of a few sizes."""
@@ -357,7 +311,7 @@ class TorchProblem(Problem):
 
     def __repr__(self):
         checked = self._checked
-        kind = {"none": "one a example", "sum": "a sum, divided by N"}.get(
+        kind = {"none": "one for each example", "sum": "a sum, divided by N"}.get(
             checked.losses.reduction, f"a {checked.losses.reduction}"
         )
         second = "" if checked.hessian_ways else ", first order only"
