@@ -248,3 +248,12 @@ def test_wrong_operands_are_refused(hessian, rng):
         indicators.trace_ratio(broken, np.eye(2))
     # An indefinite Hessian is no mistake.
     assert np.isfinite(indicators.alignment(random_symmetric(rng, 3), np.eye(3)))
+
+
+def test_eigenvectors_in_single_precision_span_a_subspace(rng):
+    basis = np.linalg.qr(rng.standard_normal((50, 5)))[0]
+    single = basis.astype(np.float32)
+    assert np.abs(single.astype(float).T @ single - np.eye(5)).max() > 1e-8
+    assert subspaces.subspace_overlap(single, basis) == pytest.approx(1.0, abs=1e-6)
+    with pytest.raises(checks.InputError, match="not orthonormal"):
+        subspaces.subspace_overlap(1.001 * single, basis)

@@ -113,7 +113,8 @@ def orthonormal(name, value, dimension):
     Raises
     ------
     InputError
-        If there is no column, or the columns are not orthonormal to 1e-8.
+        If there is no column, or the columns are not orthonormal to 1e-8, or 1e-4 in single
+        precision.
 
     Examples
     --------
@@ -123,11 +124,12 @@ def orthonormal(name, value, dimension):
     aniso.checks.InputError: the columns of basis are not orthonormal: U.T @ U differs from the \
 identity by 3.0e+00; expected orthonormal columns, for instance numpy.linalg.qr(U)[0]
     """
+    single = getattr(value, "dtype", None) == np.float32
     value = checks.array(name, value, shape=(dimension, None))
     if value.shape[1] == 0:
         raise checks.InputError(f"{name} has shape {value.shape}; expected at least one column")
     deviation = float(np.abs(value.T @ value - np.eye(value.shape[1])).max())
-    if deviation > 1e-8:
+    if deviation > (1e-4 if single else 1e-8):
         raise checks.InputError(
             f"the columns of {name} are not orthonormal: U.T @ U differs from the identity by "
             f"{deviation:.1e}; expected orthonormal columns, for instance numpy.linalg.qr(U)[0]"
