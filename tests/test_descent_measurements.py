@@ -1,5 +1,6 @@
 """What a run records: against dense matrices, and where the loss or theta gives out."""
 
+import inspect
 import re
 
 import numpy as np
@@ -223,8 +224,9 @@ def test_expected_sharpness_of_a_quadratic(antithetic, rng):
 def test_the_table_of_the_docstring_holds_what_each_quantity_records(rng):
     objective = network(rng)
     theta = rng.standard_normal(objective.num_parameters)
-    table = descent.Measurements.__doc__.split("names in the records")[1].split("Examples")[0]
-    told = dict(re.findall(r'^    "(\w+)" +(.*?)(?=^    ["=])', table, re.M | re.S))
+    text = inspect.cleandoc(descent.Measurements.__doc__)  # Python 3.13 removes the indentation
+    table = text.split("names in the records")[1].split("Examples")[0]
+    told = dict(re.findall(r'^"(\w+)" +(.*?)(?=^["=])', table, re.M | re.S))
     assert list(told) == ["loss", *descent.measurements.QUANTITIES]
     for quantity, text in told.items():
         plan = descent.Measurements((0,), [quantity], objective)

@@ -1,5 +1,7 @@
 """Simulated mean exit times carry the error of their step beside that of sampling."""
 
+import pickle
+
 import numba
 import numpy as np
 import pytest
@@ -158,7 +160,8 @@ def test_bits_do_not_depend_on_threads_or_resumption(tmp_path):
         other = escape.simulate_mean_exit_time(
             *arguments, num_threads=2, checkpoint=tmp_path / "exits.npz"
         )
-        assert one == other
+        # a p-value that is NaN is no number to compare
+        assert pickle.dumps(one) == pickle.dumps(other)
     assert {p.name for p in tmp_path.glob("exits*.npz")} == {"exits.npz", "exits-1.npz"}
 
 

@@ -78,7 +78,7 @@ def test_power_laws_of_constant_and_of_extreme_numbers():
     for small, large in ((1e-200, 1.0), (1e-300, 1e-300), (1.0, 1e300)):
         law = matrices.fit_power_law(small * curvatures, large * curvatures**2)
         assert law.exponent.value == pytest.approx(2.0, abs=1e-12)
-        assert law.exponent.standard_error < 1e-12
+        assert law.exponent.standard_error < 1e-6  # the root of a rounding
     assert matrices.fit_power_law(1e-200 * curvatures, curvatures**2).prefactor == math.inf
 
 
