@@ -59,6 +59,7 @@ def test_tasks_with_a_stop_have_ended_when_the_error_arrives():
 INTERRUPTED = """
 import os, signal, threading
 from aniso import threads
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a background job inherits it ignored
 never = threading.Event()
 both_run = threading.Barrier(2)
 def compute(item):
