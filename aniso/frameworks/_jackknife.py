@@ -5,9 +5,8 @@ it is ``(S - n q_i / (n - 1)) / (n - 2)``, S the sum of the q_i. The derivation 
 ``docs/theory/estimates.md``.
 """
 
-import math
-
 from aniso import estimates
+from aniso.problems import jackknife_error
 
 
 def without_one(forms):
@@ -43,7 +42,7 @@ def trace(forms):
     estimates.Estimate
     """
     value = float(forms.sum() / (len(forms) - 1))
-    return estimates.Estimate(value, standard_error(without_one(forms)), len(forms))
+    return estimates.Estimate(value, jackknife_error(without_one(forms)), len(forms))
 
 
 def ratio(above, below, factor):
@@ -61,12 +60,5 @@ def ratio(above, below, factor):
     estimates.Estimate
     """
     value = factor * float(above.sum() / below.sum())
-    error = standard_error(factor * without_one(above) / without_one(below))
+    error = jackknife_error(factor * without_one(above) / without_one(below))
     return estimates.Estimate(value, error, len(above))
-
-
-def standard_error(without):
-    """Jackknife standard error from the n estimates without one draw, float."""
-    count = len(without)
-    deviations = without - without.mean()
-    return math.sqrt((count - 1) / count * float(deviations @ deviations))
