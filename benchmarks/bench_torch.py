@@ -131,14 +131,15 @@ def versions(model, inputs, targets):
     problem = frameworks.from_torch(model, loss, (inputs, targets))
     theta = problem.initial_theta
     vectors = np.random.default_rng(0).standard_normal((theta.size, NUM_VECTORS))
+    vector = vectors[:, 0].copy()  # consecutive numbers, as the others have
     at = problem.at(theta)
     noise = matrices.gradient_covariance(problem.example_gradients(theta))
     made = {
         "gradient": {"aniso": lambda: problem.gradient(theta)},
-        "Hessian product": {"aniso": lambda: at.hessian @ vectors[:, 0]},
+        "Hessian product": {"aniso": lambda: at.hessian @ vector},
         "block of 16": {"aniso": lambda: at.hessian @ vectors},
         "per-example gradients": {"aniso": lambda: problem.per_example_gradients(theta)},
-        "covariance product": {"aniso": lambda: noise @ vectors[:, 0]},
+        "covariance product": {"aniso": lambda: noise @ vector},
     }
     for chunk in CHUNKS:
         direct = Direct(model, inputs, targets, chunk)
@@ -161,7 +162,8 @@ def versions(model, inputs, targets):
     parameters = list(model.parameters())
     operator = HessianLinearOperator(model, loss, parameters, chunks, check_deterministic=False)
     columns = torch.as_tensor(vectors, dtype=inputs.dtype)
-    made["Hessian product"]["curvlinops"] = lambda: operator @ columns[:, 0]
+    column = columns[:, 0].clone()
+    made["Hessian product"]["curvlinops"] = lambda: operator @ column
     made["block of 16"]["curvlinops"] = lambda: operator @ columns
     return made
 

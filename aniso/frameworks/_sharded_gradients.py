@@ -3,6 +3,7 @@
 import numpy as np
 
 from aniso import checks, matrices
+from aniso.arrays import transfer
 
 
 class ShardedGradients(matrices.ExampleGradients):
@@ -30,11 +31,16 @@ class ShardedGradients(matrices.ExampleGradients):
             self._made = self._make()
         return self._made
 
+    def _there(self, name, array):
+        # where the own gradients are, a graphics processor for instance
+        own = self._own()
+        return transfer.at_place(getattr(own, name), array, own.place)
+
     def project(self, vectors):
         """Inner products ``G V``: (D, K) -> (N, K), of all examples on every rank."""
         (vectors,) = self.problem.ranks.agreed("project", vectors)
         return self.problem.scattered(
-            "project", vectors.shape[1:], self.dtype, lambda: self._own().project(vectors)
+            "project", vectors.shape[1:], self.dtype, lambda: self._there("project", vectors)
         )
 
     def combine(self, weights):
@@ -45,7 +51,7 @@ class ShardedGradients(matrices.ExampleGradients):
             "combine",
             (len(weights), self.shape[1]),
             self.dtype,
-            lambda: self._own().combine(np.ascontiguousarray(weights[:, own])),
+            lambda: self._there("combine", np.ascontiguousarray(weights[:, own])),
         )
 
     def rows(self, start, stop):
@@ -58,7 +64,8 @@ class ShardedGradients(matrices.ExampleGradients):
         def part():
             found = np.zeros((stop - start, self.shape[1]), self.dtype)
             if first < last:
-                found[positions[first:last] - start] = self._own().rows(int(first), int(last))
+                rows = self._own().rows(int(first), int(last))
+                found[positions[first:last] - start] = transfer.to_numpy(rows)
             return found
 
         return self.problem.summed("rows", (stop - start, self.shape[1]), self.dtype, part)
@@ -71,12 +78,15 @@ class ShardedGradients(matrices.ExampleGradients):
         """``|g_i|^2``, shape (N,), in double precision."""
         self.problem.ranks.agreed("square_norms")
         return self.problem.scattered(
-            "square_norms", (), np.float64, lambda: self._own().square_norms()
+            "square_norms", (), np.float64, lambda: transfer.to_numpy(self._own().square_norms())
         )
 
     def square_sums(self):
         """``sum_i g_i^2`` entry by entry, shape (D,), in double precision."""
         self.problem.ranks.agreed("square_sums")
         return self.problem.summed(
-            "square_sums", self.shape[1:], np.float64, lambda: self._own().square_sums()
+            "square_sums",
+            self.shape[1:],
+            np.float64,
+            lambda: transfer.to_numpy(self._own().square_sums()),
         )

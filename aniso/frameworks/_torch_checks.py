@@ -1,8 +1,4 @@
-"""Checks of a PyTorch model before its derivatives are used, on a few examples.
-
-PyTorch returns wrong second derivatives for some models in some ways, and raises in others. Each
-way is compared with differences, in double precision, and only right ones are used.
-"""
+"""Checks of a PyTorch model before its derivatives are used, on a few examples."""
 
 import copy
 from dataclasses import dataclass, replace
@@ -10,15 +6,11 @@ from dataclasses import dataclass, replace
 import torch
 
 from aniso import checks
-from aniso.frameworks import _torch_data, _torch_losses, _torch_products, _trees
+from aniso.frameworks import _torch_data, _torch_losses, _torch_products, _torch_ways, _trees
 from aniso.frameworks._torch_model import differentiable
 
 _NUM_EXAMPLES = 8
 _TOLERANCES = {torch.float64: 1e-9, torch.float32: 1e-4}
-_STEPS = {torch.float64: (1e-4, 1e-5, 1e-6), torch.float32: (3e-2, 1e-2, 3e-3)}
-# errors of differences: of the step's second order, and of rounding
-_SLACK = {torch.float64: 1e-5, torch.float32: 2e-2}
-_SEED = 0
 _KINK_STEP = 0.05
 
 
@@ -38,8 +30,10 @@ class CheckedModel:
         Constant by which they are multiplied, so that their mean is the given loss.
     hessian_ways : tuple of str
         Right ways to multiply with the Hessian, keys of HESSIAN_PRODUCTS.
-    projection_way : str
-        Key of PROJECTIONS, or "rows".
+    projection_ways : tuple of str
+        Right ways to multiply with the gradients of the examples, keys of PROJECTIONS.
+    combination_ways : tuple of str
+        Right ways to sum them with weights, keys of COMBINATIONS.
     rows_together : bool
         Whether the gradients of many examples are right when computed together.
     reason : str
@@ -51,7 +45,8 @@ class CheckedModel:
     losses: _torch_losses.ExampleLosses
     factor: float
     hessian_ways: tuple = ()
-    projection_way: str = "backward"
+    projection_ways: tuple = ()
+    combination_ways: tuple = ("backward",)
     rows_together: bool = False
     reason: str = ""
     output_shape: tuple | None = None
@@ -60,22 +55,22 @@ class CheckedModel:
         """Return the same for a model in another precision or on another device."""
         return replace(self, losses=replace(self.losses, loss=_moved(self.losses.loss, vectors)))
 
-    def losses_of(self, vectors, theta, inputs, targets):
-        """Losses of the examples of a batch, shape (n,)."""
-        return self.factor * self.losses(vectors.outputs(theta, inputs), targets)
+    def losses_of(self, vectors, parts, inputs, targets):
+        """Losses of the examples of a batch at the parts of theta, or at theta, shape (n,)."""
+        return self.factor * self.losses(vectors.outputs(parts, inputs), targets)
 
     def rows_of(self, vectors, theta, batch):
-        """Gradients of the examples of a batch, shape (n, D)."""
+        """Gradients of the examples of a batch, parts of shapes (n, ...)."""
         if not self.rows_together:
             return _torch_products.rows_one_by_one(
-                lambda point: self.losses_of(vectors, point, *batch), theta
+                vectors, lambda parts: self.losses_of(vectors, parts, *batch), theta
             )
 
-        def loss_of_one(point, example):
+        def loss_of_one(parts, example):
             inputs, targets = _trees.mapped(lambda part: part[None], example)
-            return self.losses_of(vectors, point, inputs, targets)[0]
+            return self.losses_of(vectors, parts, inputs, targets)[0]
 
-        return _torch_products.rows_together(loss_of_one, theta, batch)
+        return _torch_products.rows_together(vectors, loss_of_one, theta, batch)
 
 
 def check(vectors, loss, inputs, targets):
@@ -139,12 +134,16 @@ def _checked(vectors, trial, loss, inputs, targets):
             _require_gradient(model, trial, theta, few)
         except _Disagreement:
             # the parameters may lie on a kink, as biases that start at zero
-            theta = theta + _KINK_STEP * _directions(theta, torch.zeros_like(theta))[0]
+            theta = (
+                theta + _KINK_STEP * _torch_ways.trial_directions(theta, torch.zeros_like(theta))[0]
+            )
             _require_gradient(model, trial, theta, few)
-        ways = _ways(model, trial, theta, few, tolerance)
+        ways = _torch_ways.right_ways(model, trial, theta, few, tolerance)
     if vectors is not trial:
         small = _torch_data.placed(few, vectors.device, vectors.dtype)
-        ways = _ways_that_run(CheckedModel(own, num_examples / weight, **ways), vectors, small)
+        ways = _torch_ways.that_run(
+            CheckedModel(own, num_examples / weight, **ways), vectors, small
+        )
     shape = tuple(outputs.shape[1:]) if isinstance(outputs, torch.Tensor) else None
     return CheckedModel(own, num_examples / weight, **ways, output_shape=shape)
 
@@ -165,8 +164,8 @@ def _outputs(trial, theta, inputs):
         shapes = [tuple(part.shape) for part in _trees.leaves(inputs)]
         raise checks.InputError(
             f"the model raised {type(error).__name__} for inputs of shapes {shapes}: "
-            f"{_first_line(error)}; expected inputs as the model takes them, a dict of its named "
-            "arguments, or forward=(model, inputs) -> outputs"
+            f"{_torch_ways.first_line(error)}; expected inputs as the model takes them, a dict of "
+            "its named arguments, or forward=(model, inputs) -> outputs"
         ) from error
     if not all(map(torch.equal, _trees.leaves(inputs), _trees.leaves(given))):
         raise checks.InputError(
@@ -190,10 +189,6 @@ def _outputs(trial, theta, inputs):
                 "model.eval(), or gradients of batches by from_draws"
             )
     return outputs
-
-
-def _first_line(error):
-    return (str(error).splitlines() or [""])[0]
 
 
 def _described(value):
@@ -231,26 +226,29 @@ def _require_gradient(model, trial, theta, few):
         )
     weights = torch.full_like(at_theta, 1 / len(at_theta))
     try:
-        slope, _ = _torch_products.gradient(losses, theta, weights)
+        slope, _ = _torch_products.gradient(trial, losses, theta, weights)
     except Exception as error:
         raise checks.InputError(
-            f"PyTorch can't differentiate the model: {type(error).__name__}, {_first_line(error)}; "
-            "expected a model without activation checkpointing, and with a backward pass"
+            f"PyTorch can't differentiate the model: {type(error).__name__}, "
+            f"{_torch_ways.first_line(error)}; expected a model without activation checkpointing, "
+            "and with a backward pass"
         ) from error
     if not bool(torch.isfinite(slope).all()):
         raise checks.InputError(
             "the gradient is not finite at the model's parameters; expected a differentiable loss"
         )
     moved = False
-    for direction in _directions(theta, slope):
+    for direction in _torch_ways.trial_directions(theta, slope):
         differences = []
-        for step in _STEPS[trial.dtype]:
+        for step in _torch_ways.STEPS[trial.dtype]:
             with torch.no_grad():
                 ahead, back = losses(theta + step * direction), losses(theta - step * direction)
             differences.append((ahead - back) @ weights / (2 * step))
             moved = moved or not (torch.equal(ahead, at_theta) and torch.equal(back, at_theta))
         size = float(slope.norm() * direction.norm()) + float(at_theta.abs().max()) * 1e-6
-        if not _any_near(differences, slope @ direction, _SLACK[trial.dtype] * size):
+        if not _torch_ways.any_near(
+            differences, slope @ direction, _torch_ways.SLACK[trial.dtype] * size
+        ):
             raise _Disagreement(
                 "the gradient that PyTorch returns disagrees with differences of the loss: "
                 f"{float(slope @ direction):.6g}, {float(differences[1]):.6g}; expected right "
@@ -261,128 +259,3 @@ def _require_gradient(model, trial, theta, few):
             f"the losses are constant near the model's parameters, {float(at_theta.mean()):.6g} on "
             "average; expected a loss that depends on them"
         )
-
-
-def _ways(model, trial, theta, few, tolerance):
-    """Return the right ways of all derivatives as arguments of :class:`CheckedModel`."""
-
-    def losses(point):
-        return model.losses_of(trial, point, *few)
-
-    count = _trees.count("data", few)
-    reference = _torch_products.rows_one_by_one(losses, theta)
-    directions = torch.stack(_directions(theta, reference.mean(dim=0)), dim=1)
-    found = {"projection_way": "rows"}
-    for name, way in _torch_products.PROJECTIONS.items():
-        if _agrees(way, (losses, theta, directions), reference @ directions, tolerance):
-            found["projection_way"] = name
-            break
-    together = replace(model, rows_together=True)
-    found["rows_together"] = _agrees(together.rows_of, (trial, theta, few), reference, tolerance)
-    expected = _difference_products(losses, theta, directions, count, trial.dtype)
-    ways, reasons, exact = [], [], None
-    for name, way in _torch_products.HESSIAN_PRODUCTS.items():
-        try:
-            products = way(losses, theta, directions, 1 / count)
-        except Exception as error:
-            reasons.append(f"{name}: {type(error).__name__}, {_first_line(error)}")
-            continue
-        size = float(products.abs().max()) + float(reference.abs().max())
-        right = exact is None and _all_columns_near(expected, products, _SLACK[trial.dtype] * size)
-        again = exact is not None and _near(products, exact, tolerance * size)
-        if (right or again) and _is_symmetric(products, directions, tolerance * size):
-            exact, ways = products, [*ways, name]
-        else:
-            reasons.append(f"{name}: wrong")
-    return {**found, "hessian_ways": tuple(ways), "reason": "" if ways else "; ".join(reasons)}
-
-
-def _ways_that_run(model, vectors, few):
-    """Return the right ways without those that PyTorch lacks in the model's own precision."""
-
-    def losses(point):
-        return model.losses_of(vectors, point, *few)
-
-    theta, count = vectors.theta_of(), _trees.count("data", few)
-    column = torch.ones_like(theta)[:, None]
-    with differentiable(vectors.device):
-        reasons = {
-            name: _failure(_torch_products.HESSIAN_PRODUCTS[name], losses, theta, column, 1 / count)
-            for name in model.hessian_ways
-        }
-        way = _torch_products.PROJECTIONS.get(model.projection_way)
-        projects = way is not None and not _failure(way, losses, theta, column)
-        together = model.rows_together and not _failure(model.rows_of, vectors, theta, few)
-    ways = tuple(name for name, reason in reasons.items() if not reason)
-    reason = "; ".join(f"{name}: {text}" for name, text in reasons.items() if text)
-    return {
-        "hessian_ways": ways,
-        "projection_way": model.projection_way if projects else "rows",
-        "rows_together": together,
-        "reason": "" if ways else model.reason or f'{reason}; dtype="float64" has them',
-    }
-
-
-def _failure(way, *arguments):
-    """Return why a way raises, or "" if it does not."""
-    try:
-        way(*arguments)
-    except Exception as error:
-        return f"{type(error).__name__}, {_first_line(error)}"
-    return ""
-
-
-def _directions(theta, slope):
-    """Return directions with a part along the gradient and a fixed random part."""
-    generator = torch.Generator().manual_seed(_SEED)
-    made = []
-    for sign in (1.0, -1.0):
-        drawn = torch.randn(theta.shape, generator=generator, dtype=torch.float64).to(theta)
-        along = slope / slope.norm() if float(slope.norm()) > 0 else torch.zeros_like(slope)
-        # unequal lengths, so that the parts can't cancel
-        made.append(0.7 * drawn / drawn.norm() + sign * along)
-    return made
-
-
-def _difference_products(losses, theta, directions, count, dtype):
-    """Return Hessian products by differences of gradients, one estimate for each step."""
-    weights = torch.full((count,), 1 / count, dtype=theta.dtype, device=theta.device)
-    made = []
-    for step in _STEPS[dtype]:
-        columns = []
-        for direction in directions.T:
-            ahead, _ = _torch_products.gradient(losses, theta + step * direction, weights)
-            back, _ = _torch_products.gradient(losses, theta - step * direction, weights)
-            columns.append((ahead - back) / (2 * step))
-        made.append(torch.stack(columns, dim=1))
-    return made
-
-
-def _agrees(way, arguments, expected, tolerance):
-    try:
-        found = way(*arguments)
-    except Exception:
-        return False
-    return _near(found, expected, tolerance * (1e-30 + float(expected.abs().max())))
-
-
-def _near(first, second, tolerance):
-    return first.shape == second.shape and bool((first - second).abs().max() <= tolerance)
-
-
-def _any_near(candidates, value, tolerance):
-    # a kink between two points spoils one step, not all
-    return any(bool((part - value).abs().max() <= tolerance) for part in candidates)
-
-
-def _all_columns_near(candidates, products, tolerance):
-    return all(
-        _any_near([part[:, k] for part in candidates], products[:, k], tolerance)
-        for k in range(products.shape[1])
-    )
-
-
-def _is_symmetric(products, directions, tolerance):
-    mixed = directions.T @ products
-    size = float(directions.norm() ** 2)
-    return bool((mixed - mixed.T).abs().max() <= tolerance * size)

@@ -76,15 +76,37 @@ class VectorModel:
         other.dtype, other.device = dtype, torch.device(device)
         return other
 
-    def outputs(self, theta, inputs, calls=1):
-        """Outputs of the model at a vector theta (D,), tensors in this model's precision.
+    def parts(self, vectors):
+        """Return vectors (..., D) as a tuple of their parts, one for each parameter that moves."""
+        return tuple(
+            part.reshape(*part.shape[:-1], *shape)
+            for part, shape in zip(vectors.split(self.sizes, dim=-1), self.shapes, strict=True)
+        )
+
+    def joined(self, parts):
+        """Return the vectors (..., D) of their parts."""
+        return torch.cat(self.flat(parts), dim=-1)
+
+    def write(self, parts, result):
+        """Write the vectors of their parts into a tensor (n, D)."""
+        for part, place in zip(self.flat(parts), result.split(self.sizes, dim=-1), strict=True):
+            place.copy_(part)
+
+    def flat(self, parts):
+        """Return each part of vectors with its own axes made one, shape (..., size)."""
+        return [
+            part.reshape(*part.shape[: part.ndim - len(shape)], size)
+            for part, shape, size in zip(parts, self.shapes, self.sizes, strict=True)
+        ]
+
+    def outputs(self, parts, inputs, calls=1):
+        """Outputs of the model at the parts of theta, or at theta (D,), in its precision.
 
         Of several calls the last is returned; only the first starts from the buffers of the model.
         """
-        parts = theta.split(self.sizes)
+        parts = self.parts(parts) if isinstance(parts, torch.Tensor) else parts
         parameters = {
-            self._prefix + name: part.reshape(shape)
-            for name, part, shape in zip(self.names, parts, self.shapes, strict=True)
+            self._prefix + name: part for name, part in zip(self.names, parts, strict=True)
         }
         # a model may write into its buffers
         parameters.update({name: buffer.clone() for name, buffer in self._buffers.items()})

@@ -126,7 +126,7 @@ class TensorOutputs:
         return problem_checks.finite("a product", total).reshape(vectors.shape)
 
     def _forms_jacobians(self, count, num_vectors):
-        if self._checked.projection_way == "rows":
+        if not self._checked.projection_ways:
             return True
         size = count * self.num_outputs * self.num_parameters * self.dtype.itemsize
         return num_vectors >= _WIDE * self.num_outputs and size <= _JACOBIAN_BYTES
@@ -137,15 +137,15 @@ class TensorOutputs:
         return rows.T @ (weight @ images).reshape(len(rows), -1)
 
     def _pulled(self, point, chunk, weight, columns):
-        way = _torch_products.PROJECTIONS[self._checked.projection_way]
+        way = _torch_products.PROJECTIONS[self._checked.projection_ways[0]]
 
         def flat(point):
             return self._outputs(point, chunk).reshape(-1)
 
         count, num_vectors = len(weight), columns.shape[1]
-        images = way(flat, point, columns).reshape(count, -1, num_vectors)
+        images = way(self._vectors, flat, point, columns).reshape(count, -1, num_vectors)
         pulled = (weight @ images).reshape(-1, num_vectors)
-        return _torch_products.combine(flat, point, pulled.T).T
+        return _torch_products.combine(self._vectors, flat, point, pulled.T).T
 
     def _outputs(self, point, chunk):
         outputs = self._vectors.outputs(point, self._batch(chunk)[0])
@@ -157,12 +157,16 @@ class TensorOutputs:
 
     def _rows_of_output(self, point, chunk, number):
         if not self._checked.rows_together:
-            return _torch_products.rows_one_by_one(
-                lambda theta: self._outputs(theta, chunk)[:, number], point
+            rows = _torch_products.rows_one_by_one(
+                self._vectors, lambda parts: self._outputs(parts, chunk)[:, number], point
             )
+            return self._vectors.joined(rows)
 
-        def output_of_one(theta, example):
+        def output_of_one(parts, example):
             inputs = _trees.mapped(lambda part: part[None], example)
-            return self._vectors.outputs(theta, inputs).reshape(-1)[number]
+            return self._vectors.outputs(parts, inputs).reshape(-1)[number]
 
-        return _torch_products.rows_together(output_of_one, point, self._batch(chunk)[0])
+        inputs = self._batch(chunk)[0]
+        return self._vectors.joined(
+            _torch_products.rows_together(self._vectors, output_of_one, point, inputs)
+        )

@@ -1,111 +1,176 @@
 """Derivatives of the losses of one batch in PyTorch, each in more than one way.
 
-No way differentiates a vmapped gradient: PyTorch returns wrong second derivatives there for layer
+A vector of parameters is differentiated as its parts, one for each parameter of the model. No way
+differentiates a vmapped gradient: PyTorch returns wrong second derivatives there for layer
 normalisation.
+
+All functions take the layout of theta, a :class:`VectorModel`, and ``losses``, a function of the
+parts that returns the losses of the examples, shape (n,).
 """
 
 import torch
 from torch.func import grad, jvp, vmap
 
 
-def gradient(losses, theta, weights):
+def gradient(layout, losses, theta, weights):
     """``sum_i w_i g_i``, shape (D,), and the losses, shape (n,)."""
-    point = theta.detach().clone().requires_grad_()
-    values = losses(point)
-    (result,) = _pulled_back(values @ weights, point)
-    return result, values.detach()
+    leaves = _leaves(layout, theta)
+    values = losses(leaves)
+    return layout.joined(_pulled_back(values, leaves, weights)), values.detach()
 
 
-def combine(losses, theta, weights):
+def combine(layout, losses, theta, weights):
     """``W G`` for weights (K, n), shape (K, D), one pass back for each row."""
-    point = theta.detach().clone().requires_grad_()
-    values = losses(point)
-    last = len(weights) - 1
+    leaves = _leaves(layout, theta)
+    values = losses(leaves)
     rows = [
-        _pulled_back(values @ row, point, retain_graph=number < last)[0]
+        layout.joined(_pulled_back(values, leaves, row, retain_graph=number < len(weights) - 1))
         for number, row in enumerate(weights)
     ]
     return torch.stack(rows)
 
 
-def project_forward(losses, theta, columns):
+def combine_block(layout, losses, theta, weights):
+    """The same with all rows in one pass back."""
+    leaves = _leaves(layout, theta)
+    return layout.joined(_pulled_back(losses(leaves), leaves, weights, is_grads_batched=True))
+
+
+def project_forward(layout, losses, theta, columns):
     """``G V`` for columns (D, K), shape (n, K), by forward mode."""
-    parts = [jvp(losses, (theta,), (column,))[1] for column in columns.T]
-    return torch.stack(parts, dim=1)
+    parts = layout.parts(theta)
+    made = [jvp(losses, (parts,), (layout.parts(row),))[1] for row in columns.T.contiguous()]
+    return torch.stack(made, dim=1)
 
 
-def project_twice_backward(losses, theta, columns):
-    """``G V`` for columns (D, K), shape (n, K): the gradient in u of ``v . (G^T u)``."""
-    point = theta.detach().clone().requires_grad_()
-    values = losses(point)
-    dual = torch.zeros_like(values, requires_grad=True)
-    (mixed,) = torch.autograd.grad(values, point, dual, create_graph=True)
-    parts = [torch.autograd.grad(mixed, dual, column, retain_graph=True)[0] for column in columns.T]
-    return torch.stack(parts, dim=1)
-
-
-def hessian_forward(losses, theta, columns, weight):
-    """``weight * sum_i H_i V`` for columns (D, K), by forward mode over the gradient."""
-    slope = grad(lambda point: weight * losses(point).sum())
-    return torch.stack([jvp(slope, (theta,), (column,))[1] for column in columns.T], dim=1)
-
-
-def hessian_block(losses, theta, columns, weight):
+def project_block(layout, losses, theta, columns):
     """The same with all columns at once."""
-    slope = grad(lambda point: weight * losses(point).sum())
-    return vmap(lambda column: jvp(slope, (theta,), (column,))[1], 1, 1)(columns)
+    parts = layout.parts(theta)
+    along = vmap(lambda direction: jvp(losses, (parts,), (direction,))[1], out_dims=1)
+    return along(layout.parts(columns.T.contiguous()))
 
 
-def hessian_twice_backward(losses, theta, columns, weight):
+def project_twice_backward(layout, losses, theta, columns):
+    """``G V`` for columns (D, K), shape (n, K): the gradient in u of ``v . (G^T u)``."""
+    leaves = _leaves(layout, theta)
+    values = losses(leaves)
+    dual = torch.zeros_like(values, requires_grad=True)
+    mixed = _pulled_back(values, leaves, dual, create_graph=True)
+    made = [
+        _second(mixed, (dual,), layout.parts(row), retain_graph=number < columns.shape[1] - 1)[0]
+        for number, row in enumerate(columns.T.contiguous())
+    ]
+    return torch.stack(made, dim=1)
+
+
+def hessian_forward(layout, losses, theta, columns, weight):
+    """``weight * sum_i H_i V`` for columns (D, K), by forward mode over the gradient."""
+    parts, slope = layout.parts(theta), grad(lambda parts: weight * losses(parts).sum())
+    made = [
+        layout.joined(jvp(slope, (parts,), (layout.parts(row),))[1])
+        for row in columns.T.contiguous()
+    ]
+    return torch.stack(made, dim=1)
+
+
+def hessian_block(layout, losses, theta, columns, weight):
+    """The same with all columns at once."""
+    parts, slope = layout.parts(theta), grad(lambda parts: weight * losses(parts).sum())
+    along = vmap(lambda direction: jvp(slope, (parts,), (direction,))[1])
+    return layout.joined(along(layout.parts(columns.T.contiguous()))).T
+
+
+def hessian_twice_backward(layout, losses, theta, columns, weight):
     """The same by a second pass back; the gradient is computed once for all columns."""
-    point = theta.detach().clone().requires_grad_()
-    (slope,) = torch.autograd.grad(weight * losses(point).sum(), point, create_graph=True)
-    if not slope.requires_grad:  # piecewise linear in theta
-        return torch.zeros_like(columns)
-    parts = []
-    for column in columns.T:
-        part = _pulled_back(slope @ column, point, retain_graph=True)[0]
-        parts.append(torch.zeros_like(theta) if part is None else part)
-    return torch.stack(parts, dim=1)
+    leaves = _leaves(layout, theta)
+    slopes = _pulled_back(weight * losses(leaves).sum(), leaves, create_graph=True)
+    made = [
+        layout.joined(
+            _second(slopes, leaves, layout.parts(row), retain_graph=number < columns.shape[1] - 1)
+        )
+        for number, row in enumerate(columns.T.contiguous())
+    ]
+    return torch.stack(made, dim=1)
+
+
+def hessian_backward_block(layout, losses, theta, columns, weight):
+    """The same with all columns in one second pass back."""
+    leaves = _leaves(layout, theta)
+    slopes = _pulled_back(weight * losses(leaves).sum(), leaves, create_graph=True)
+    rows = layout.parts(columns.T.contiguous())
+    return layout.joined(_second(slopes, leaves, rows, is_grads_batched=True)).T
 
 
 HESSIAN_PRODUCTS = {
     "backward": hessian_twice_backward,
     "forward": hessian_forward,
     "block": hessian_block,
+    "backward block": hessian_backward_block,
 }
 """Ways to multiply with the Hessian, the usually fastest first."""
 
-PROJECTIONS = {"forward": project_forward, "backward": project_twice_backward}
-"""Ways to multiply with the per-example gradients; "forward" costs less."""
+PROJECTIONS = {
+    "forward": project_forward,
+    "backward": project_twice_backward,
+    "block": project_block,
+}
+"""Ways to multiply with the per-example gradients, the usually fastest first."""
+
+COMBINATIONS = {"backward": combine, "block": combine_block}
+"""Ways to sum the per-example gradients with weights."""
+
+BLOCKS = ("block", "backward block")
+"""Ways that take all vectors at once."""
 
 
-def rows_together(loss_of_one, theta, batch):
-    """Gradients of the examples of a batch, shape (n, D), with all examples at once.
+def rows_together(layout, loss_of_one, theta, batch):
+    """Gradients of the examples of a batch, with all examples at once.
 
     Parameters
     ----------
+    layout : VectorModel
     loss_of_one : callable
-        ``(theta, example) -> ()``, the loss of one example without the axis of examples.
+        ``(parts, example) -> ()``, the loss of one example without the axis of examples.
     theta : tensor, shape (D,)
     batch : nested tensors
         Examples along the first axes.
 
     Returns
     -------
-    tensor, shape (n, D)
+    tuple of tensors, shapes (n, ...)
+        The parts of the gradients.
     """
-    return vmap(grad(loss_of_one), (None, 0))(theta, batch)
+    return vmap(grad(loss_of_one), (None, 0))(layout.parts(theta), batch)
 
 
-def rows_one_by_one(losses, theta):
+def rows_one_by_one(layout, losses, theta):
     """The same by one pass back for each example."""
-    point = theta.detach().clone().requires_grad_()
-    values = losses(point)
-    return torch.stack(
-        [_pulled_back(value, point, retain_graph=True)[0] for value in values.unbind()]
+    leaves = _leaves(layout, theta)
+    values = losses(leaves).unbind()
+    rows = [_pulled_back(value, leaves, retain_graph=True) for value in values]
+    return tuple(map(torch.stack, zip(*rows, strict=True)))
+
+
+def _leaves(layout, theta):
+    return tuple(part.requires_grad_() for part in layout.parts(theta.detach().clone()))
+
+
+def _pulled_back(value, leaves, weights=None, **settings):
+    return torch.autograd.grad(value, leaves, weights, materialize_grads=True, **settings)
+
+
+def _second(slopes, leaves, directions, *, is_grads_batched=False, retain_graph=None):
+    """Pull directions back through first derivatives; zero where these are constant."""
+    pairs = [pair for pair in zip(slopes, directions, strict=True) if pair[0].requires_grad]
+    if not pairs:  # piecewise linear
+        lead = directions[0].shape[:1] if is_grads_batched else ()
+        return tuple(leaf.new_zeros((*lead, *leaf.shape)) for leaf in leaves)
+    first, second = zip(*pairs, strict=True)
+    return torch.autograd.grad(
+        first,
+        leaves,
+        second,
+        retain_graph=retain_graph,
+        is_grads_batched=is_grads_batched,
+        materialize_grads=True,
     )
-
-
-def _pulled_back(value, point, *, retain_graph=False):
-    return torch.autograd.grad(value, point, retain_graph=retain_graph, materialize_grads=True)

@@ -2,28 +2,23 @@
 
 import warnings
 from dataclasses import replace
-from functools import cached_property, partial
 
 import numpy as np
 
 from aniso import checks
-from aniso.frameworks import _trees
+from aniso.arrays import transfer
+from aniso.frameworks._timing import Choices
 from aniso.problems import Problem, problem_checks
 
 try:
     import torch
 
-    from aniso.frameworks import (
-        _torch_checks,
-        _torch_data,
-        _torch_engine,
-        _torch_products,
-        _torch_timing,
-    )
+    from aniso.frameworks import _torch_checks, _torch_data, _torch_engine, _trees
     from aniso.frameworks._torch_gradients import TorchGradients
     from aniso.frameworks._torch_model import VectorModel, array, differentiable
     from aniso.frameworks._torch_outputs import TensorOutputs
     from aniso.frameworks._torch_parameters import ModelParameters
+    from aniso.frameworks._torch_passes import ChunkedPasses
 except ModuleNotFoundError as error:
     if error.name != "torch":
         raise
@@ -31,8 +26,6 @@ except ModuleNotFoundError as error:
         "PyTorch is not installed; expected it for from_torch: pip install torch", name="torch"
     ) from error
 
-_CHUNKS = (128, 32, 512, 2048)
-"""Numbers of examples that are tried as the size of a chunk; the first is kept unless slow."""
 _BLOCK = 16
 """Hessian products with more vectors are computed this many at a time."""
 
@@ -72,7 +65,7 @@ def from_torch(
     blocks : {"modules", "parameters"} or dict of str to slice
         Parts of theta for quantities by block.
     chunk_size : int, optional
-        Examples of one pass; found by a short timing if not given.
+        Examples of one pass. If not given, a short timing finds the number for each kind of pass.
     dtype : {"float32", "float64"}, optional
         Precision of the computation; that of the model if not given.
     engine : {"auto", "torch", "aniso"}
@@ -143,7 +136,7 @@ def from_torch(
     return problem
 
 
-class TorchProblem(ModelParameters, Problem):
+class TorchProblem(ModelParameters, ChunkedPasses, Problem):
     """Mean loss of a PyTorch model over examples; :func:`from_torch` makes it.
 
     Attributes
@@ -157,7 +150,7 @@ class TorchProblem(ModelParameters, Problem):
     dtype : numpy.dtype
         Precision of the computation.
     chunk_size : int
-        Examples of one pass.
+        Examples of one pass of the gradient.
     engine, engine_reason : str
         "torch", and why it is not aniso's own.
     """
@@ -171,7 +164,7 @@ class TorchProblem(ModelParameters, Problem):
         self.num_parameters = vectors.num_parameters
         self.dtype = np.dtype(str(vectors.dtype).removeprefix("torch."))
         self.blocks = vectors.blocks("modules")
-        self._given_chunk, self._fastest = chunk_size, {}
+        self._given_chunk, self._choices = chunk_size, Choices()
 
     # ---- the six members
 
@@ -179,7 +172,7 @@ class TorchProblem(ModelParameters, Problem):
         """Losses of the examples, l_i, shape (N,)."""
         theta = self._point(theta)
         with differentiable(self._vectors.device), torch.no_grad():
-            parts = [self._losses(theta, chunk) for chunk in self._chunks()]
+            parts = [self._losses_of(chunk)(theta) for chunk in self._chunks()]
         return problem_checks.finite("a loss", array(torch.cat(parts)))
 
     def gradient(self, theta):
@@ -188,15 +181,13 @@ class TorchProblem(ModelParameters, Problem):
 
     def loss_and_gradient(self, theta):
         """Mean loss, float, and its gradient, shape (D,), from one pass."""
-        theta, total, value = self._point(theta), 0.0, 0.0
-        with differentiable(self._vectors.device):
-            for chunk in self._chunks():
-                part, losses = self._gradient(theta, chunk)
-                total = total + part
-                value += float(losses.double().sum())
-        return value / self.num_examples, problem_checks.finite(
-            "the gradient of the loss", array(total)
-        )
+        gradient, total = self._gradient(self._point(theta))
+        gradient = problem_checks.finite("the gradient of the loss", array(gradient))
+        return float(total) / self.num_examples, gradient
+
+    def per_example_gradients(self, theta):
+        """Gradients of the losses l_i as a NumPy array, shape (N, D); see `Problem`."""
+        return transfer.to_numpy(super().per_example_gradients(theta))
 
     def example_gradients(self, theta):
         """Gradients of the examples, which are recomputed chunk by chunk where they are needed.
@@ -247,10 +238,8 @@ class TorchProblem(ModelParameters, Problem):
 
     def _with(self, checked, inputs, targets):
         part = type(self)(self._vectors, checked, inputs, targets, self._given_chunk)
-        part.blocks, part._fastest = self.blocks, dict(self._fastest)
+        part.blocks, part._choices = self.blocks, self._choices
         part.engine_reason = self.engine_reason
-        if "chunk_size" in self.__dict__:
-            part.chunk_size = self.chunk_size
         return part
 
     def check(self, theta, rng):
@@ -294,21 +283,6 @@ class TorchProblem(ModelParameters, Problem):
         """Return the same problem with losses that are divided by another mean weight."""
         return self._with(replace(self._checked, factor=1 / weight), self._inputs, self._targets)
 
-    @cached_property
-    def chunk_size(self):
-        """Examples of one pass: as given, or the fastest of a few sizes."""
-        if self._given_chunk is not None or self.num_examples <= _CHUNKS[0]:
-            return min(self._given_chunk or self.num_examples, self.num_examples)
-        theta, speeds = self._vectors.theta_of().to(self._vectors.dtype), {}
-        with differentiable(self._vectors.device):
-            for size in _CHUNKS:
-                chunk = slice(0, min(size, self.num_examples))
-                seconds = _torch_timing.seconds(
-                    partial(self._gradient, theta, chunk), self._vectors.device
-                )
-                speeds[chunk.stop] = seconds / chunk.stop
-        return _torch_timing.clearly_fastest(speeds)
-
     def __repr__(self):
         checked = self._checked
         kind = {"none": "one for each example", "sum": "a sum, divided by N"}.get(
@@ -319,51 +293,6 @@ class TorchProblem(ModelParameters, Problem):
             f"<{type(self).__name__}: N = {self.num_examples}, D = {self.num_parameters}, "
             f"{self.dtype} on {self._vectors.device}, loss: {kind}{second}>"
         )
-
-    # ---- passes over chunks
-
-    def _point(self, theta):
-        return self._vectors.vector(self.check_theta(theta))
-
-    def _chunks(self):
-        for start in range(0, self.num_examples, self.chunk_size):
-            yield slice(start, min(start + self.chunk_size, self.num_examples))
-
-    def _batch(self, chunk):
-        return _torch_data.taken((self._inputs, self._targets), chunk)
-
-    def _losses(self, theta, chunk):
-        return self._checked.losses_of(self._vectors, theta, *self._batch(chunk))
-
-    def _gradient(self, theta, chunk):
-        count = chunk.stop - chunk.start
-        weights = torch.full(
-            (count,), 1 / self.num_examples, dtype=theta.dtype, device=theta.device
-        )
-        return _torch_products.gradient(lambda point: self._losses(point, chunk), theta, weights)
-
-    def _hessian_block(self, theta, columns):
-        ways = self._checked.hessian_ways
-        key = min(columns.shape[1], 4)  # vmap over few vectors does not pay
-        if key not in self._fastest:
-            self._fastest[key] = self._fastest_way(ways, theta, columns, key)
-        way = _torch_products.HESSIAN_PRODUCTS[self._fastest[key]]
-        return sum(self._hessian_chunk(way, theta, chunk, columns) for chunk in self._chunks())
-
-    def _hessian_chunk(self, way, theta, chunk, columns):
-        weight = 1 / self.num_examples
-        return way(lambda point: self._losses(point, chunk), theta, columns, weight)
-
-    def _fastest_way(self, ways, theta, columns, key):
-        tried = [name for name in ways if name != "block" or key >= 4]
-        chunk, speeds = next(self._chunks()), {}
-        for name in tried:
-            way = _torch_products.HESSIAN_PRODUCTS[name]
-            call = partial(self._hessian_chunk, way, theta, chunk, columns)
-            speeds[name] = (
-                _torch_timing.seconds(call, self._vectors.device) if len(tried) > 1 else 0.0
-            )
-        return _torch_timing.clearly_fastest(speeds)
 
 
 class TorchModel(TensorOutputs, TorchProblem):

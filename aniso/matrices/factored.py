@@ -163,7 +163,11 @@ class FactoredCovariance(PlacedOperator, CovarianceOperator):
         vectors = xp.astype(vectors, self.place.dtype(self.dtype), copy=False)
         projected = self.gradients.project(vectors)
         if self.mean is not None:
-            projected -= self.mean @ vectors
+            if self.place.is_numpy:
+                # BLAS would start threads of its own for it, which disturb those of the gradients
+                projected -= np.einsum("d,dk->k", self.mean, vectors)
+            else:
+                projected -= self.mean @ vectors
         return projected
 
     def _product(self, vectors):

@@ -88,7 +88,10 @@ def checked_indices(indices, num_examples):
 
 def finite(name, values):
     """Return the values, refused where not finite: the loss is not differentiable there."""
-    if not np.isfinite(values).all():
+    with np.errstate(over="ignore", invalid="ignore"):
+        # one pass over the values: their sum is finite only where all are
+        is_finite = np.isfinite(np.sum(values)) or np.isfinite(values).all()
+    if not is_finite:
         raise checks.InputError(
             f"{name} is not finite; expected a loss that is differentiable at this theta"
         )
