@@ -6,6 +6,9 @@ from aniso import checks, matrices
 from aniso.frameworks import _jax_products
 from aniso.problems import problem_checks
 
+_ROW_BYTES = 2**28
+"""Largest size of the gradients that are formed in one pass."""
+
 
 class JaxGradients(matrices.ExampleGradients):
     """Gradients of the examples of a :class:`JaxProblem` at one theta, recomputed when needed.
@@ -31,7 +34,7 @@ class JaxGradients(matrices.ExampleGradients):
             return made
         for start, stop, width in _jax_products.blocks(vectors.shape[1]):
             block = _jax_products.padded(vectors, start, stop, width)
-            for chunk, part in self.problem._passes("project", self.theta, block):
+            for chunk, part in list(self.problem._passes("project", self.theta, block)):
                 made[chunk, start:stop] = np.asarray(part)[:, : stop - start]
         return made
 
@@ -41,14 +44,16 @@ class JaxGradients(matrices.ExampleGradients):
         made = np.zeros((weights.shape[0], self.shape[1]), self.dtype)
         for start, stop, width in _jax_products.blocks(weights.shape[0]):
             block = _jax_products.padded(weights.T, start, stop, width).T
-            for _, part in self.problem._passes("combine", self.theta, by_example=block):
+            for _, part in list(self.problem._passes("combine", self.theta, weights=(block,))):
                 made[start:stop] += np.asarray(part)[: stop - start]
         return made
 
     def rows(self, start, stop):
         """Gradients of the examples start..stop, shape (stop - start, D)."""
         made = np.empty((stop - start, self.shape[1]), self.dtype)
-        for chunk, part in self.problem._passes("rows", self.theta, within=(start, stop)):
+        most = max(1, _ROW_BYTES // (self.shape[1] * self.dtype.itemsize))
+        chunks = self.problem._chunks(start, stop, min(self.problem.chunk_size, most))
+        for chunk, part in self.problem._passes("rows", self.theta, chunks=chunks):
             made[chunk.start - start : chunk.stop - start] = part
         return problem_checks.finite("a per-example gradient", made)
 

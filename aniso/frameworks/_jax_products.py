@@ -50,9 +50,42 @@ class Products:
 
     def __init__(self, losses, parameters):
         self.losses_of_batch, self._parameters = losses, parameters
+        self._of_chunks = {}
 
     def __getstate__(self):
-        return {"losses_of_batch": self.losses_of_batch, "_parameters": self._parameters}
+        kept = {"losses_of_batch": self.losses_of_batch, "_parameters": self._parameters}
+        return kept | {"_of_chunks": {}}
+
+    def of_chunk(self, name, size):
+        """Return a derivative of `size` examples among all, compiled with their selection.
+
+        Parameters
+        ----------
+        name : str
+            Of a member of this class.
+        size : int
+            Number of examples.
+
+        Returns
+        -------
+        callable
+            ``(theta, data, start, given, weights) -> result`` for the examples from `start` on,
+            with further arguments `given` and columns of `weights`, tuples.
+        """
+        if (name, size) not in self._of_chunks:
+            call = getattr(self, name)
+
+            def selected(theta, data, start, given, weights):
+                def own(leaf, axis=0):
+                    if leaf.shape[axis] == size:
+                        return leaf
+                    return jax.lax.dynamic_slice_in_dim(leaf, start, size, axis)
+
+                batch = jax.tree_util.tree_map(own, data)
+                return call(theta, batch, *given, *(own(part, 1) for part in weights))
+
+            self._of_chunks[name, size] = jax.jit(selected)
+        return self._of_chunks[name, size]
 
     def _total(self, theta, batch):
         return self.losses_of_batch.total(self._parameters.tree(theta), batch)

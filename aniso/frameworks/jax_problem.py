@@ -5,6 +5,7 @@ import math
 import numpy as np
 
 from aniso import checks, matrices
+from aniso.frameworks._timing import Choices, sizes_for
 from aniso.problems import Problem, problem_checks
 
 try:
@@ -20,8 +21,8 @@ except ModuleNotFoundError as error:
         "JAX is not installed; expected it for from_jax: pip install jax", name="jax"
     ) from error
 
-_CHUNK = 1024
-"""Largest number of examples of one pass, if none is given."""
+_SIZES = (1024, 256, 4096)
+"""Numbers of examples that are tried as the size of a chunk; the first is kept unless slow."""
 
 
 def from_jax(loss, params, data, *, blocks="keys", chunk_size=None):
@@ -41,7 +42,7 @@ def from_jax(loss, params, data, *, blocks="keys", chunk_size=None):
     blocks : {"keys", "leaves"} or dict of str to slice
         Parts of theta: one for each top-level key of params, one for each array, or your own.
     chunk_size : int, optional
-        Examples of one pass; equal parts of at most 1024 if not given.
+        Examples of one pass; found by a short timing of the gradient if not given.
 
     Returns
     -------
@@ -116,8 +117,7 @@ class JaxProblem(Problem):
         self.num_examples, self.dtype = _jax_data.count(data), np.dtype(dtype)
         self.num_parameters, self._given_chunk = parameters.num_parameters, chunk_size
         self.blocks = parameters.blocks("keys")
-        equal = math.ceil(self.num_examples / math.ceil(self.num_examples / _CHUNK))
-        self.chunk_size = min(chunk_size or equal, self.num_examples)
+        self._choices = Choices()
 
     # ---- the six members
 
@@ -133,7 +133,8 @@ class JaxProblem(Problem):
     def loss_and_gradient(self, theta):
         """Mean loss, float, and its gradient, shape (D,), from one pass."""
         value, total = 0.0, np.zeros(self.num_parameters)
-        for _, (part, slope) in self._passes("gradient", self.check_theta(theta)):
+        # all chunks are under way before the first result is waited for
+        for _, (part, slope) in list(self._passes("gradient", self.check_theta(theta))):
             value += float(part)
             total += np.asarray(slope)
         gradient = (total / self.num_examples).astype(self.dtype)
@@ -166,7 +167,7 @@ class JaxProblem(Problem):
         made = np.zeros(columns.shape)
         for start, stop, width in _jax_products.blocks(columns.shape[1]):
             block = _jax_products.padded(columns, start, stop, width)
-            for _, part in self._passes(way, theta, block):
+            for _, part in list(self._passes(way, theta, block)):
                 made[:, start:stop] += np.asarray(part)[:, : stop - start]
         made = (made / self.num_examples).astype(self.dtype)
         return problem_checks.finite("a Hessian product", made).reshape(vectors.shape)
@@ -232,19 +233,41 @@ class JaxProblem(Problem):
     def _on(self, data, dtype):
         made = JaxProblem(self._parameters, self._checked, data, dtype, self._given_chunk)
         made.blocks, made._start = self.blocks, self._start
+        if made.dtype == self.dtype:
+            made._choices = self._choices
         return made
 
-    def _chunks(self, start=0, stop=None):
-        stop = self.num_examples if stop is None else stop
-        for first in range(start, stop, self.chunk_size):
-            yield slice(first, min(first + self.chunk_size, stop))
+    @property
+    def chunk_size(self):
+        """Examples of one pass: as given, or the fastest of a few sizes for the gradient."""
+        count = self.num_examples
+        if self._given_chunk is not None:
+            return min(self._given_chunk, count)
 
-    def _passes(self, name, theta, *given, by_example=None, within=(0, None)):
+        def gradient(_, chunk):
+            for _, result in self._passes("gradient", self._start, chunks=[chunk]):
+                jax.block_until_ready(result)
+
+        sizes = sizes_for(count, _SIZES)
+        # the first call compiles
+        _, size = self._choices.fastest(
+            "gradient", ("gradient",), sizes, count, gradient, prepare=gradient
+        )
+        return math.ceil(count / math.ceil(count / size))
+
+    def _chunks(self, start=0, stop=None, size=None):
+        stop, size = stop or self.num_examples, size or self.chunk_size
+        for first in range(start, stop, size):
+            yield slice(first, min(first + size, stop))
+
+    def _passes(self, name, theta, *given, weights=(), chunks=None):
         """Yield each chunk with the result of a compiled derivative on it."""
-        call = getattr(self._checked.products, name)
-        theta = np.asarray(theta, self.dtype)
-        for chunk in self._chunks(*within):
-            own = () if by_example is None else (by_example[:, chunk],)
+        with precision(self.dtype):
+            theta, given, weights = jax.device_put(
+                (np.asarray(theta, self.dtype), given, tuple(weights))
+            )
+        for chunk in self._chunks() if chunks is None else chunks:
             with precision(self.dtype):  # not while the caller has the result
-                result = call(theta, _jax_data.taken(self._data, chunk), *given, *own)
+                call = self._checked.products.of_chunk(name, chunk.stop - chunk.start)
+                result = call(theta, self._data, chunk.start, given, weights)
             yield chunk, result
