@@ -7,7 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from aniso import checks
-from aniso.frameworks import _jax_data
+from aniso.frameworks import _jax_data, _reductions
 
 _REMEDY = "expected the mean, the sum, or one loss for each example, or gradients of whole batches \
 by from_draws"
@@ -88,30 +88,16 @@ def of_loss(loss, params, batch, tolerance):
     singles = [
         _value(alone, params, _jax_data.taken(batch, slice(i, i + 1))) for i in range(number)
     ]
-    if whole.shape not in ((), (number,), (number, 1)) or any(part.size != 1 for part in singles):
+    if any(part.size != 1 for part in singles):
         raise checks.InputError(
-            f"loss returned shape {whole.shape} for {number} examples; expected a number, or one "
-            "for each example: average over the other axes"
+            f"loss returned shape {singles[0].shape} for one example; expected one number: "
+            "average over the other axes"
         )
     singles = np.stack([part.reshape(()) for part in singles])
-    scale = tolerance * max(float(np.abs(singles).max()), 1e-30)
-
-    def near(first, second):
-        return bool((np.abs(first - second) <= scale).all())
-
-    if whole.ndim:
-        if near(whole.reshape(number), singles):
-            return ExampleLosses("none", loss)
-        raise checks.InteractingExamples(
-            f"the loss of an example changes with the other examples of its batch; {_REMEDY}"
-        )
-    for reduction, expected in (("mean", singles.mean()), ("sum", singles.sum())):
-        if near(whole, expected):
-            return ExampleLosses(reduction, loss)
-    raise checks.InteractingExamples(
-        "the loss of a batch is neither the mean nor the sum of the losses of its examples: it "
-        f"weights them, or couples them; {_REMEDY}"
-    )
+    reduction = _reductions.reduction_of(whole, singles, tolerance, _REMEDY)
+    if reduction is None:
+        raise _reductions.coupled(_REMEDY)
+    return ExampleLosses(reduction, loss)
 
 
 def _value(loss, params, batch):

@@ -13,7 +13,8 @@ import torch
 from torch.func import vmap
 
 from aniso import checks
-from aniso.frameworks import _trees
+from aniso.frameworks import _reductions, _trees
+from aniso.frameworks._torch_model import array
 
 _CLASS_LOSSES = (torch.nn.CrossEntropyLoss, torch.nn.NLLLoss)
 _PROBABILITY_LOSSES = (torch.nn.BCEWithLogitsLoss, torch.nn.BCELoss)
@@ -120,24 +121,9 @@ def of_loss(loss, outputs, targets, tolerance):
             "(outputs, targets) -> tensor, for instance torch.nn.CrossEntropyLoss()"
         )
     whole, singles = _values(loss, outputs, targets)
-    count, scale = len(singles), float(singles.abs().max())
-    near = functools.partial(_near, tolerance=tolerance * max(scale, 1e-30))
-    if whole.ndim and whole.numel() == count and whole.shape[0] == count:
-        reduction = "none"
-        if not near(whole.reshape(count), singles):
-            raise checks.InteractingExamples(
-                "the loss of an example changes with the other examples of its batch; " + _REMEDY
-            )
-    elif whole.ndim:
-        raise checks.InputError(
-            f"loss returned shape {tuple(whole.shape)} for {count} examples; expected a number, or "
-            "one for each example: average over the other axes"
-        )
-    elif near(whole, singles.mean()):
-        reduction = "mean"
-    elif near(whole, singles.sum()):
-        reduction = "sum"
-    else:
+    near = functools.partial(_near, tolerance=tolerance * max(float(singles.abs().max()), 1e-30))
+    reduction = _reductions.reduction_of(array(whole), array(singles), tolerance, _REMEDY)
+    if reduction is None:
         reduction = "weighted mean"
         _require_weights(loss, outputs, targets, whole, near)
         singles = singles * ExampleLosses(reduction, "reduction", loss).weights(targets)
@@ -207,10 +193,7 @@ def _require_weights(loss, outputs, targets, whole, near):
         made = ExampleLosses("weighted mean", "reduction", loss)
         if near(made(outputs, targets).sum() / made.total_weight(targets), whole):
             return
-    raise checks.InteractingExamples(
-        "the loss of a batch is neither the mean nor the sum of the losses of its examples: it "
-        f"weights them, or couples them{_broadcast(outputs, targets)}; " + _REMEDY
-    )
+    raise _reductions.coupled(_REMEDY, _broadcast(outputs, targets))
 
 
 def _broadcast(outputs, targets):
