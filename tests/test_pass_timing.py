@@ -6,7 +6,7 @@ from aniso.frameworks import _timing
 
 
 class Clock:
-    """Seconds that passes of known speed take: `rates` by (way, size), seconds an example."""
+    """Seconds that passes of known speed take: `rates` by (way, chunk), seconds an example."""
 
     def __init__(self, rates, overhead=0.0):
         self.rates, self.overhead, self.now, self.calls = rates, overhead, 0.0, []
@@ -30,20 +30,20 @@ def chosen(rates, ways=("a", "b"), count=5000, sizes=None):
 
 
 def test_the_fastest_way_and_chunk_are_found():
-    speeds = {("b", 512): 1.0}
+    speeds = {("b", 500): 1.0}
     found, _ = chosen(lambda way, size: 1e-7 * speeds.get((way, size), 1.4))
     assert found == ("b", 512)
 
 
 def test_the_usual_one_is_kept_unless_another_is_clearly_faster():
-    found, _ = chosen(lambda way, size: 1e-7 if (way, size) == ("a", 128) else 0.97e-7)
+    found, _ = chosen(lambda way, size: 1e-7 if (way, size) == ("a", 125) else 0.97e-7)
     assert found == ("a", 128)
 
 
 def test_a_slow_way_is_tried_at_one_size_only():
     _, clock = chosen(lambda way, size: 1e-7 if way == "a" else 3e-7)  # noqa: ARG005
-    assert {size for way, size in clock.calls if way == "b"} == {128}
-    assert {size for way, size in clock.calls if way == "a"} == {32, 128, 512, 2048}
+    assert {size for way, size in clock.calls if way == "b"} == {125}
+    assert {size for way, size in clock.calls if way == "a"} == {32, 125, 500, 1667}
 
 
 @pytest.mark.parametrize("seconds", [1e-6, 1e-4, 1e-2])
@@ -60,6 +60,6 @@ def test_one_candidate_is_not_timed():
     assert not clock.calls
 
 
-def test_no_chunk_is_larger_than_the_examples():
+def test_chunks_are_equal_parts_of_the_examples():
     _, clock = chosen(lambda way, size: 1e-7, count=300)  # noqa: ARG005
-    assert {size for _, size in clock.calls} == {32, 128, 300}
+    assert {size for _, size in clock.calls} == {30, 100, 300}

@@ -34,7 +34,9 @@ class JaxGradients(matrices.ExampleGradients):
             return made
         for start, stop, width in _jax_products.blocks(vectors.shape[1]):
             block = _jax_products.padded(vectors, start, stop, width)
-            for chunk, part in list(self.problem._passes("project", self.theta, block)):
+            chunks = self.problem._chunks_for(width)
+            passes = self.problem._passes("project", self.theta, block, chunks=chunks)
+            for chunk, part in list(passes):
                 made[chunk, start:stop] = np.asarray(part)[:, : stop - start]
         return made
 
@@ -44,7 +46,9 @@ class JaxGradients(matrices.ExampleGradients):
         made = np.zeros((weights.shape[0], self.shape[1]), self.dtype)
         for start, stop, width in _jax_products.blocks(weights.shape[0]):
             block = _jax_products.padded(weights.T, start, stop, width).T
-            for _, part in list(self.problem._passes("combine", self.theta, weights=(block,))):
+            chunks = self.problem._chunks_for(width)
+            passes = self.problem._passes("combine", self.theta, weights=(block,), chunks=chunks)
+            for _, part in list(passes):
                 made[start:stop] += np.asarray(part)[: stop - start]
         return made
 

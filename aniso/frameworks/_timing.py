@@ -1,5 +1,6 @@
 """Short timings by which the way and the chunk of a pass over the examples are chosen."""
 
+import math
 import time
 
 SIZES = (128, 32, 512, 2048)
@@ -35,7 +36,7 @@ class Choices:
         sizes : tuple of int
             Numbers of examples of a chunk, the one to keep unless it is slow first.
         count : int
-            Examples of the pass; no larger chunk is timed.
+            Examples of the pass, which is cut into equal parts.
         call : callable
             ``(way, chunk) -> None``: one chunk, a slice, in one way, to its end.
         clock : callable
@@ -47,6 +48,7 @@ class Choices:
         -------
         way : str
         size : int
+            Largest number of examples of a chunk; :func:`equal_parts` gives their number.
         """
         key = kind, tuple(ways), sizes
         if key not in self._kept:
@@ -69,6 +71,17 @@ def sizes_for(count, sizes=SIZES, largest=None):
     return tuple(size for size in sizes if size <= min(largest, enough)) or (largest,)
 
 
+def equal_parts(count, size):
+    """Return the size of the fewest equal chunks of at most `size` examples.
+
+    Examples
+    --------
+    >>> equal_parts(1200, 1024), equal_parts(5, 8)
+    (600, 5)
+    """
+    return math.ceil(count / math.ceil(count / size))
+
+
 def clock_of_thread():
     """Seconds in which this thread computed, whatever else the processor did meanwhile."""
     return time.thread_time() if _HAS_THREAD_TIME else time.perf_counter()
@@ -81,7 +94,7 @@ def _fastest(ways, sizes, count, call, clock, prepare):
     rates, begin = {}, clock()
 
     def timed(way, size):
-        chunk = slice(0, min(size, count))
+        chunk = slice(0, equal_parts(count, size))
         best = min(rates.values(), default=float("inf"))
         spent = clock() - begin
         if rates and spent > max(_SECONDS, _SHARE * best * count):

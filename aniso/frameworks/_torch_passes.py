@@ -84,14 +84,12 @@ class ChunkedPasses:
             if not on_cpu:
                 getattr(torch, device.type).synchronize(device)
 
-        if self._given_chunk is not None:
-            sizes = (self._given_chunk,)
-        else:
-            sizes = _timing.sizes_for(count, largest=largest)
+        given = self._given_chunk
+        sizes = _timing.sizes_for(count, largest=largest) if given is None else (given,)
         # on the CPU the calling thread has its full share of the work
         clock = _timing.clock_of_thread if on_cpu else time.perf_counter
         way, size = self._choices.fastest(kind, ways, sizes, count, timed, clock)
-        return way, min(size, count)
+        return way, _timing.equal_parts(count, size) if given is None else min(given, count)
 
     def _chosen_block(self, kind, ways, columns, product):
         """The same for ``product(way, chunk, columns)`` with columns (D, K)."""

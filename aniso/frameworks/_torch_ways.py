@@ -19,7 +19,24 @@ _SEED = 0
 
 
 def right_ways(model, trial, theta, few, tolerance):
-    """Return the right ways of all derivatives as arguments of :class:`CheckedModel`."""
+    """Return the right ways of all derivatives as arguments of :class:`CheckedModel`.
+
+    Parameters
+    ----------
+    model : CheckedModel
+        Losses and their factor.
+    trial : VectorModel
+        The model in the precision of the check.
+    theta : tensor, shape (D,)
+    few : pair of nested tensors
+        A few examples.
+    tolerance : float
+        Relative error between two right ways.
+
+    Returns
+    -------
+    dict
+    """
 
     def losses(point):
         return model.losses_of(trial, point, *few)
@@ -70,7 +87,22 @@ def _agreeing(ways, arguments, expected, tolerance):
 
 
 def that_run(model, vectors, few):
-    """Return the right ways without those that PyTorch lacks in the model's own precision."""
+    """Return the right ways without those that PyTorch lacks in the model's own precision.
+
+    Parameters
+    ----------
+    model : CheckedModel
+        With the ways that are right in double precision.
+    vectors : VectorModel
+        The model in its own precision.
+    few : pair of nested tensors
+        A few examples.
+
+    Returns
+    -------
+    dict
+        As of :func:`right_ways`.
+    """
 
     def losses(point):
         return model.losses_of(vectors, point, *few)

@@ -1,11 +1,9 @@
 """A JAX function of a pytree of parameters, with data, as a problem."""
 
-import math
-
 import numpy as np
 
 from aniso import checks, matrices
-from aniso.frameworks._timing import Choices, sizes_for
+from aniso.frameworks._timing import Choices, equal_parts, sizes_for
 from aniso.problems import Problem, problem_checks
 
 try:
@@ -21,8 +19,10 @@ except ModuleNotFoundError as error:
         "JAX is not installed; expected it for from_jax: pip install jax", name="jax"
     ) from error
 
-_SIZES = (1024, 256, 4096)
+_SIZES = (2048, 512, 8192)
 """Numbers of examples that are tried as the size of a chunk; the first is kept unless slow."""
+_BLOCK_EXAMPLES = 1024
+"""Largest number of examples of one pass with several vectors, if none is given."""
 
 
 def from_jax(loss, params, data, *, blocks="keys", chunk_size=None):
@@ -167,7 +167,7 @@ class JaxProblem(Problem):
         made = np.zeros(columns.shape)
         for start, stop, width in _jax_products.blocks(columns.shape[1]):
             block = _jax_products.padded(columns, start, stop, width)
-            for _, part in list(self._passes(way, theta, block)):
+            for _, part in list(self._passes(way, theta, block, chunks=self._chunks_for(width))):
                 made[:, start:stop] += np.asarray(part)[:, : stop - start]
         made = (made / self.num_examples).astype(self.dtype)
         return problem_checks.finite("a Hessian product", made).reshape(vectors.shape)
@@ -253,7 +253,14 @@ class JaxProblem(Problem):
         _, size = self._choices.fastest(
             "gradient", ("gradient",), sizes, count, gradient, prepare=gradient
         )
-        return math.ceil(count / math.ceil(count / size))
+        return equal_parts(count, size)
+
+    def _chunks_for(self, num_vectors):
+        """Chunks of all examples for passes with so many vectors."""
+        size = self.chunk_size
+        if num_vectors > 1 and self._given_chunk is None:
+            size = equal_parts(self.num_examples, min(size, _BLOCK_EXAMPLES))
+        return self._chunks(size=size)
 
     def _chunks(self, start=0, stop=None, size=None):
         stop, size = stop or self.num_examples, size or self.chunk_size
