@@ -9,6 +9,7 @@ from analysis import (
     fig5_curvature,
     fig6_sharpness,
     folders,
+    vgg_tuning,
 )
 
 FIGURES = {
@@ -21,6 +22,7 @@ FIGURES = {
         fig5_curvature,
         fig6_sharpness,
         alignment_and_exit,
+        vgg_tuning,
     )
 }
 

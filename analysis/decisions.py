@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy import stats
 
-from analysis.claims import Claim, Verdict
+from analysis.claims import Claim, Verdict, beside
 from aniso import checks
 
 LEVEL = 0.05
@@ -60,6 +60,29 @@ class Effect:
     def known(self):
         """The effects of the seeds in which neither run diverged."""
         return self.values[np.isfinite(self.values)]
+
+
+def log_ratios(upper, lower):
+    """Return log(upper / lower) seed by seed; NaN where either is not above 0.
+
+    Parameters
+    ----------
+    upper, lower : array_like, shape (seeds,)
+        Positive numbers, NaN after a divergence. An estimate may come out at or below 0.
+
+    Returns
+    -------
+    ndarray, shape (seeds,)
+
+    Examples
+    --------
+    >>> log_ratios([np.e, 1.0, -1.0], [1.0, 1.0, 1.0]).tolist()
+    [1.0, 0.0, nan]
+    """
+    upper, lower = (np.asarray(values, dtype=float) for values in (upper, lower))
+    with np.errstate(divide="ignore", invalid="ignore"):
+        found = np.log(upper) - np.log(lower)
+    return np.where((upper > 0) & (lower > 0), found, np.nan)
 
 
 def probabilities(values, margin):
@@ -155,34 +178,52 @@ def decide(effects, level=LEVEL):
     >>> tell([1.0, 1.1, 0.9]), tell([-1.0, -1.1, -0.9]), tell([0.1, 0.0, -0.05]), tell([2.0, -1.0])
     ('holds', 'fails', 'equivalent within the margin', 'not resolved')
     """
-    pairs = [
-        probabilities(e.known, e.margin) if e.known.size > 1 else (1.0, 1.0) for e in effects
-    ]
-    adjusted = holm(np.ravel(pairs)).reshape(-1, 2)
+    adjusted = adjusted_probabilities(effects)
     return [_claim(e, *own, level, len(effects)) for e, own in zip(effects, adjusted, strict=True)]
+
+
+def adjusted_probabilities(effects):
+    """Return the p-values of all effects, adjusted as one family, shape (n, 2).
+
+    Parameters
+    ----------
+    effects : sequence of Effect
+        An effect of fewer than two known seeds has the values 1.
+    """
+    pairs = [probabilities(e.known, e.margin) if e.known.size > 1 else (1.0, 1.0) for e in effects]
+    return holm(np.ravel(pairs)).reshape(-1, 2)
+
+
+def verdict_of(mean, no_effect, relevant, level=LEVEL):
+    """Return the verdict of a mean effect and its two adjusted p-values."""
+    if relevant <= level:
+        return Verdict.EQUIVALENT
+    if no_effect <= level:
+        return Verdict.HOLDS if mean > 0 else Verdict.FAILS
+    return Verdict.UNRESOLVED
 
 
 def _claim(effect, no_effect, relevant, level, num_claims):
     known = effect.known
     lost = effect.values.size - known.size
-    remark = f"; {lost} of {effect.values.size} pairs diverged" * bool(lost) + effect.remark
+    remark = effect.remark
+    if lost:
+        why = "a run diverged, or its estimate is not above 0"
+        remark = f"; {lost} of {effect.values.size} pairs left out: {why}" + remark
     if known.size < 2:
         text = f"{effect.measured} (fewer than two pairs are left)"
         return Claim(
             effect.name, effect.statement, math.nan, math.nan, text + remark, Verdict.UNRESOLVED
         )
     mean, error = known.mean(), known.std(ddof=1) / math.sqrt(known.size)
-    if relevant <= level:
-        verdict = Verdict.EQUIVALENT
-    elif no_effect <= level:
-        verdict = Verdict.HOLDS if mean > 0 else Verdict.FAILS
-    else:
-        verdict = Verdict.UNRESOLVED
+    verdict = verdict_of(mean, no_effect, relevant, level)
+    if verdict is Verdict.UNRESOLVED:
         needed = seeds_needed(mean, known.std(ddof=1), effect.margin, level / (2 * num_claims))
         remark = f"; {_needed(needed)}" + remark
     text = (
-        f"{effect.measured} ({_interval(effect, mean, error)}; adjusted p = {no_effect:.2g} for no "
-        f"effect, {relevant:.2g} for a relevant one)"
+        f"{effect.measured} ({_interval(effect, mean, error)}; adjusted p = "
+        f"{beside(no_effect, level, 2)} for no effect, {beside(relevant, level, 2)} for a relevant "
+        "one)"
     )
     return Claim(effect.name, effect.statement, mean, error, text + remark, verdict)
 
@@ -222,29 +263,49 @@ def seeds_needed(mean, deviation, margin, level, power=_POWER):
     """
     if deviation == 0:
         return 2
-    low, high = 1, 2
-    while _power_of(high, mean, deviation, margin, level) < power:
-        low, high = high, 2 * high
-        if low > _MOST_SEEDS:
+    low, high = 2, _MOST_SEEDS
+    while True:
+        counts = np.unique(np.geomspace(low, high, 50).astype(int))
+        enough = power_of(counts, mean, deviation, margin, level) >= power
+        if not enough.any():
             return None
-    while high - low > 1:
-        middle = (low + high) // 2
-        if _power_of(middle, mean, deviation, margin, level) < power:
-            low = middle
-        else:
-            high = middle
-    return high
+        first = int(enough.argmax())
+        if first == 0 or counts[first] - counts[first - 1] == 1:
+            return int(counts[first])
+        low, high = counts[first - 1], counts[first]
 
 
-def _power_of(count, mean, deviation, margin, level):
-    """Return the larger power of the two tests with `count` seeds."""
-    root, freedom = math.sqrt(count) / deviation, count - 1
+def power_of(count, mean, deviation, margin, level):
+    """Return the larger power of the two tests.
+
+    Parameters
+    ----------
+    count : array_like of int
+        Numbers of seeds, two at least.
+    mean, deviation, margin, level : float
+        As for :func:`seeds_needed`.
+
+    Returns
+    -------
+    ndarray
+
+    Notes
+    -----
+    The power of equivalence is the lower bound that the two one-sided tests give.
+
+    Examples
+    --------
+    >>> power_of([10], 1.0, 1.0, 0.1, level=0.05).round(3).tolist()  # the textbook's 0.803
+    [0.803]
+    """
+    count = np.asarray(count)
+    root, freedom = np.sqrt(count) / deviation, count - 1
     bound = stats.t.isf(level / 2, freedom)
     differs = stats.nct.sf(bound, freedom, abs(mean) * root)
     bound = stats.t.isf(level, freedom)
     inside = [stats.nct.sf(bound, freedom, (margin + sign * mean) * root) for sign in (1, -1)]
     # far into its tail the distribution of SciPy has no digits left, and says so with NaN
-    return float(np.nan_to_num([differs, max(sum(inside) - 1, 0.0)]).max())
+    return np.nan_to_num([differs, np.maximum(sum(inside) - 1, 0.0)]).max(axis=0)
 
 
 def _needed(seeds):
