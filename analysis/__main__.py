@@ -8,6 +8,9 @@ from analysis import (
     fig4_one_hidden_layer,
     fig5_curvature,
     fig6_sharpness,
+    fig7_flatness_and_accuracy,
+    fig8_escape,
+    fig9_depth,
     folders,
     vgg_tuning,
 )
@@ -21,6 +24,9 @@ FIGURES = {
         fig4_one_hidden_layer,
         fig5_curvature,
         fig6_sharpness,
+        fig7_flatness_and_accuracy,
+        fig8_escape,
+        fig9_depth,
         alignment_and_exit,
         vgg_tuning,
     )
