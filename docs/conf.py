@@ -30,7 +30,7 @@ exclude_patterns = ["_build", "gallery"]
 templates_path = ["_templates"]
 myst_heading_anchors = 4
 # the pages of formulas go from their title to entries of the third level
-suppress_warnings = ["myst.header", "config.cache"]
+suppress_warnings = ["myst.header", "config.cache", "autosummary.import_cycle"]
 
 autosummary_generate = True
 # objects are documented under the package that offers them, whatever module they live in

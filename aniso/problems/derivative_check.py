@@ -126,7 +126,7 @@ def check_derivatives(problem, theta, rng, num_examples=64):
     examples.
 
     For every direction u the remainder of Taylor's formula is computed at steps h from 0.1 to
-    1e-10 of max(1, |theta|). Its slope is fitted to the four smallest steps at which it exceeds ten
+    1e-10 of ``max(1, |theta|)``. Its slope is fitted to the four smallest steps at which it exceeds ten
     times the rounding level. That level comes from the size of the sums, and from perturbations of
     theta by its rounding.
 
