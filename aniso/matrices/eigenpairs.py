@@ -53,8 +53,8 @@ def leading_eigenpairs(
         block `start`, or for more than 20 pairs; ARPACK otherwise.
     tolerance : float, optional
         Residuals are at most ``tolerance * |A|`` plus the rounding of a product. ``|A|`` is the
-        largest value or ``|A q|`` of the iteration's unit vectors q. If not given, 1e-10, or more in single
-        precision.
+        largest value or ``|A q|`` of the iteration's unit vectors q. If not given, 1e-10, or more
+        in single precision.
     block_size : int, optional
         Start vectors b of the block iteration; about k/10 between 8 and 40 if not given.
     max_products : int
