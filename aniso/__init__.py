@@ -73,6 +73,7 @@ fashion_mnist              images that come with the package
 cifar10, svhn              images from the official archives
 Estimate                   a number with its standard error
 InputError, NotConverged   an argument breaks its rule; an iteration stopped early
+show_versions              print the versions of all packages, for a report of a bug
 =========================  ======================================================================
 
 The packages hold the rest: :mod:`~aniso.matrices`, :mod:`~aniso.closed_forms`,
@@ -171,6 +172,7 @@ __getattr__, _dir, __all__ = lazy_loader.attach(
             "multilayer_perceptron",
             "vgg11",
         ],
+        "runs": ["show_versions"],
         "problems": [
             "AutogradModel",
             "AutogradProblem",

@@ -456,7 +456,7 @@ is -2.0; expected a covariance matrix
 
 
 def class_labels(name, value, *, num_classes, num_examples=None):
-    """Return integer labels in ``0 .. num_classes - 1``, shape (N,).
+    """Return integer labels from 0 to num_classes - 1, shape (N,).
 
     Examples
     --------

@@ -75,7 +75,7 @@ def stationarity_test(
     tolerance=0.05,
     confidence=0.95,
 ):
-    """Compare ``<theta . grad L>`` with ``(eta / 2) <|g_B|^2>`` along a run of SGD.
+    """Compare ``<theta^T grad L>`` with ``(eta / 2) <|g_B|^2>`` along a run of SGD.
 
     Parameters
     ----------
