@@ -18,6 +18,7 @@ import lazy_loader
 __getattr__, __dir__, __all__ = lazy_loader.attach(
     __name__,
     submodules=[
+        "constructors",
         "drawn_gradients",
         "given_matrices",
         "jax_problem",
@@ -27,12 +28,13 @@ __getattr__, __dir__, __all__ = lazy_loader.attach(
         "torch_problem",
     ],
     submod_attrs={
+        "constructors": ["from_jax", "from_torch"],
         "drawn_gradients": ["DrawnGeometry", "from_draws"],
         "given_matrices": ["from_matrices"],
-        "jax_problem": ["JaxProblem", "from_jax"],
+        "jax_problem": ["JaxProblem"],
         "matrix_geometry": ["MatrixGeometry"],
         "sharded_problem": ["LostRank", "RankFailed", "ShardedProblem", "own_examples", "sharded"],
         "torch_network": ["TorchNetwork"],
-        "torch_problem": ["TorchModel", "TorchProblem", "from_torch"],
+        "torch_problem": ["TorchModel", "TorchProblem"],
     },
 )

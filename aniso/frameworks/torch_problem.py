@@ -7,7 +7,6 @@ from functools import cached_property, partial
 import numpy as np
 
 from aniso import checks
-from aniso.frameworks import _trees
 from aniso.problems import Problem, problem_checks
 
 try:
@@ -19,6 +18,7 @@ try:
         _torch_engine,
         _torch_products,
         _torch_timing,
+        _trees,
     )
     from aniso.frameworks._torch_gradients import TorchGradients
     from aniso.frameworks._torch_model import VectorModel, array, differentiable
@@ -28,7 +28,9 @@ except ModuleNotFoundError as error:
     if error.name != "torch":
         raise
     raise ModuleNotFoundError(
-        "PyTorch is not installed; expected it for from_torch: pip install torch", name="torch"
+        "PyTorch is not installed; expected it for models of PyTorch: pip install torch, or "
+        "'aniso[torch]'",
+        name="torch",
     ) from error
 
 _CHUNKS = (128, 32, 512, 2048)
@@ -37,79 +39,17 @@ _BLOCK = 16
 """Hessian products with more vectors are computed this many at a time."""
 
 
-def from_torch(
-    model,
-    loss,
-    data,
-    *,
-    parameters="*",
-    forward=None,
-    blocks="modules",
-    chunk_size=None,
-    dtype=None,
-    engine="auto",
-):
-    """Return the problem of a PyTorch model: the mean of its loss over the examples of the data.
+def problem_of(model, loss, data, *, parameters, forward, blocks, chunk_size, dtype, engine):
+    """Return the problem of a PyTorch model.
 
     Parameters
     ----------
-    model : torch.nn.Module
-        Copied, and never changed: its mode, buffers, gradients and parameters stay as they are.
-        Layers that couple examples or draw random numbers are refused in training mode.
-    loss : callable
-        ``loss(outputs, targets) -> tensor``, a module or a function. It returns the mean over the
-        batch, the sum, or one number for each example; the values tell which.
-    data : pair of tensors or arrays, dict, or DataLoader
-        ``(inputs, targets)`` with examples along the first axes, or batches of this kind. Inputs
-        may be a tuple (arguments of the model) or a dict (named arguments). Where a batch is a
-        dict alone, the loss gets the dict as its targets. An example is one entry of the first
-        axis: of sequences, the whole sequence. Tensors that are on the model's device and in its
-        precision already are not copied: do not change them.
-    parameters : str or sequence of str
-        Names of the parameters that move, with wildcards; "*" takes all that require gradients.
-    forward : callable, optional
-        ``forward(model, inputs) -> outputs`` where the model is not called with its inputs.
-    blocks : {"modules", "parameters"} or dict of str to slice
-        Parts of theta for quantities by block.
-    chunk_size : int, optional
-        Examples of one pass; found by a short timing if not given.
-    dtype : {"float32", "float64"}, optional
-        Precision of the computation; that of the model if not given.
-    engine : {"auto", "torch", "aniso"}
-        "aniso" computes with the engine of :mod:`aniso.networks`, which has exact traces and fast
-        products, and refuses a model that it does not know. It knows ``torch.nn.Sequential`` of
-        linear layers and convolutions with biases, pooling, and activations, with cross-entropy,
-        binary cross-entropy or MSE, on the CPU. "auto" takes it where it can.
+    model, loss, data, parameters, forward, blocks, chunk_size, dtype, engine : object
+        As in :func:`aniso.frameworks.from_torch`.
 
     Returns
     -------
-    TorchProblem
-        A :class:`TorchModel` where the model returns a single tensor; a :class:`TorchNetwork` with
-        aniso's engine. All have `engine`, and `engine_reason` that says why it is not "aniso".
-
-    Raises
-    ------
-    InputError
-        If an argument breaks its rule, or derivatives of the model are wrong in PyTorch.
-    InteractingExamples
-        If the loss of an example depends on the other examples of its batch.
-
-    Notes
-    -----
-    Before it is returned, the problem is checked on at most eight examples in double precision:
-    gradients against differences of losses, Hessian products against differences of gradients, in
-    every way that PyTorch offers. Wrong ways are not used. The caller's random states are restored.
-    Hooks of forward passes run, as they belong to the model; hooks of gradients do not.
-
-    Examples
-    --------
-    >>> import torch
-    >>> from aniso import frameworks
-    >>> model = torch.nn.Linear(1, 1, bias=False, dtype=torch.float64)
-    >>> x, y = torch.tensor([[1.0], [2.0]]), torch.tensor([[1.0], [0.0]])
-    >>> problem = frameworks.from_torch(model, torch.nn.MSELoss(), (x, y))
-    >>> problem.losses([1.0]), problem.gradient([1.0]), problem.hessian([1.0])
-    (array([0., 4.]), array([4.]), array([[5.]]))
+    TorchProblem or TorchNetwork
     """
     if dtype is not None:
         checks.one_of("dtype", dtype, ["float32", "float64"])
@@ -144,7 +84,7 @@ def from_torch(
 
 
 class TorchProblem(ModelParameters, Problem):
-    """Mean loss of a PyTorch model over examples; :func:`from_torch` makes it.
+    """Mean loss of a PyTorch model over examples; :func:`aniso.frameworks.from_torch` makes it.
 
     Attributes
     ----------
