@@ -77,7 +77,7 @@ class Diagnosis(Mapping):
     def _repr_html_(self):
         from aniso.diagnostics import page
 
-        return page.as_table(self)
+        return page.as_notebook_output(self)
 
     def scalars(self, prefix=""):
         """Readings and their standard errors as flat floats, for a logger.
