@@ -319,6 +319,7 @@ def _described(problem, at, request):
     loss = None
     if problem.has("output_loss"):
         loss = type(problem.output_loss).__name__
+    unit = getattr(problem, "unit", None)  # of problems of sequences
     return {
         "kind": type(problem).__name__,
         "num_examples": request.num_examples,
@@ -326,6 +327,7 @@ def _described(problem, at, request):
         "dtype": str(np.dtype(problem.dtype)),
         "loss": loss,
         "used_examples": at.problem.num_examples,
+        **({} if unit is None else {"unit": unit}),
     }
 
 

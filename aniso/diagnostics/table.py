@@ -69,7 +69,9 @@ def headline(diagnosis):
     used, all_examples = problem.get("used_examples"), problem.get("num_examples")
     if all_examples is not None:
         sample = used is not None and used != all_examples
-        parts.append(f"n = {used} of N = {all_examples}" if sample else f"N = {all_examples}")
+        units = f" {problem['unit']}s" if "unit" in problem else ""
+        counted = f"n = {used} of N = {all_examples}" if sample else f"N = {all_examples}"
+        parts.append(counted + units)
     if "num_parameters" in problem:
         parts.append(f"D = {problem['num_parameters']}")
     if settings.get("batch_size") is not None:

@@ -7,6 +7,7 @@ def from_torch(
     data,
     *,
     parameters="*",
+    example="sequence",
     forward=None,
     blocks="modules",
     chunk_size=None,
@@ -26,11 +27,16 @@ def from_torch(
     data : pair of tensors or arrays, dict, or DataLoader
         ``(inputs, targets)`` with examples along the first axes, or batches of this kind. Inputs
         may be a tuple (arguments of the model) or a dict (named arguments). Where a batch is a
-        dict alone, the loss gets the dict as its targets. An example is one entry of the first
-        axis: of sequences, the whole sequence. Tensors that are on the model's device and in its
-        precision already are not copied: do not change them.
+        dict alone, the loss gets the dict as its targets. Tensors that are on the model's device
+        and in its precision already are not copied: do not change them.
     parameters : str or sequence of str
         Names of the parameters that move, with wildcards; "*" takes all that require gradients.
+    example : {"sequence", "token"}
+        "sequence": an example is one entry of the first axis, an image or a whole sequence. Its
+        loss is the sum or the mean over its tokens as the loss says. "token": each token is one.
+        Outputs are (N, T, ...), or (N, C, T) for PyTorch's cross-entropy, and targets (N, T, ...)
+        or a dict with such "labels". Tokens with the target -100, or `ignore_index` of the loss,
+        are left out.
     forward : callable, optional
         ``forward(model, inputs) -> outputs`` where the model is not called with its inputs.
     blocks : {"modules", "parameters"} or dict of str to slice
@@ -48,8 +54,9 @@ def from_torch(
     Returns
     -------
     TorchProblem
-        A :class:`TorchModel` where the model returns a single tensor; a :class:`TorchNetwork` with
-        aniso's engine. All have `engine`, and `engine_reason` that says why it is not "aniso".
+        A :class:`TorchModel` where the model returns a single tensor, a :class:`TokenModel` of
+        tokens, a :class:`TorchNetwork` with aniso's engine. All have `engine`, and `engine_reason`
+        that says why it is not "aniso".
 
     Raises
     ------
@@ -67,6 +74,11 @@ def from_torch(
     every way that PyTorch offers. Wrong ways are not used. The caller's random states are restored.
     Hooks of forward passes run, as they belong to the model; hooks of gradients do not.
 
+    A token's loss depends on the tokens before it through attention, and its gradient is exact. The
+    covariance of tokens is that of tokens drawn singly. Batches of whole sequences draw tokens of a
+    sequence together: their noise is that of ``example="sequence"``. Gradients of single tokens as
+    rows cost a pass over the whole sequence each; products with them cost as in sequences.
+
     Examples
     --------
     >>> import torch
@@ -77,9 +89,11 @@ def from_torch(
     >>> problem.losses([1.0]), problem.gradient([1.0]), problem.hessian([1.0])
     (array([0., 4.]), array([4.]), array([[5.]]))
     """
-    from aniso.frameworks import torch_problem
-
-    return torch_problem.problem_of(
+    try:
+        from aniso.frameworks import _torch_construction
+    except ModuleNotFoundError as error:
+        raise _absent("PyTorch", "torch", error) from error
+    return _torch_construction.problem_of(
         model,
         loss,
         data,
@@ -89,6 +103,7 @@ def from_torch(
         chunk_size=chunk_size,
         dtype=dtype,
         engine=engine,
+        example=example,
     )
 
 
@@ -146,6 +161,19 @@ def from_jax(loss, params, data, *, blocks="keys", chunk_size=None):
     >>> problem.hessian([1.0]).tolist()
     [[5.0]]
     """
-    from aniso.frameworks import jax_problem
-
+    try:
+        from aniso.frameworks import jax_problem
+    except ModuleNotFoundError as error:
+        raise _absent("JAX", "jax", error) from error
     return jax_problem.problem_of(loss, params, data, blocks=blocks, chunk_size=chunk_size)
+
+
+def _absent(title, package, error):
+    """Return the error that names what to install; another error as it is."""
+    if error.name != package:
+        return error
+    return ModuleNotFoundError(
+        f"{title} is not installed; expected it for from_{package}: pip install {package}, or "
+        f"'aniso[{package}]'",
+        name=package,
+    )

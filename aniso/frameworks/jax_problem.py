@@ -2,24 +2,14 @@
 
 import math
 
+import jax
 import numpy as np
 
 from aniso import checks, matrices
+from aniso.frameworks import _jax_checks, _jax_data, _jax_products
+from aniso.frameworks._jax_gradients import JaxGradients
+from aniso.frameworks._jax_parameters import Parameters, ambient_precision, precision
 from aniso.problems import Problem, problem_checks
-
-try:
-    import jax
-
-    from aniso.frameworks import _jax_checks, _jax_data, _jax_products
-    from aniso.frameworks._jax_gradients import JaxGradients
-    from aniso.frameworks._jax_parameters import Parameters, ambient_precision, precision
-except ModuleNotFoundError as error:
-    if error.name != "jax":
-        raise
-    raise ModuleNotFoundError(
-        "JAX is not installed; expected it for from_jax: pip install jax, or 'aniso[jax]'",
-        name="jax",
-    ) from error
 
 _CHUNK = 1024
 """Largest number of examples of one pass, if none is given."""

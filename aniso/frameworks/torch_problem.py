@@ -1,86 +1,23 @@
 """A PyTorch model, a loss and data as a problem."""
 
-import warnings
 from dataclasses import replace
 from functools import cached_property, partial
 
 import numpy as np
+import torch
 
 from aniso import checks
+from aniso.frameworks import _torch_checks, _torch_data, _torch_products, _torch_timing, _trees
+from aniso.frameworks._torch_gradients import TorchGradients
+from aniso.frameworks._torch_model import array, differentiable
+from aniso.frameworks._torch_outputs import TensorOutputs
+from aniso.frameworks._torch_parameters import ModelParameters
 from aniso.problems import Problem, problem_checks
-
-try:
-    import torch
-
-    from aniso.frameworks import (
-        _torch_checks,
-        _torch_data,
-        _torch_engine,
-        _torch_products,
-        _torch_timing,
-        _trees,
-    )
-    from aniso.frameworks._torch_gradients import TorchGradients
-    from aniso.frameworks._torch_model import VectorModel, array, differentiable
-    from aniso.frameworks._torch_outputs import TensorOutputs
-    from aniso.frameworks._torch_parameters import ModelParameters
-except ModuleNotFoundError as error:
-    if error.name != "torch":
-        raise
-    raise ModuleNotFoundError(
-        "PyTorch is not installed; expected it for models of PyTorch: pip install torch, or "
-        "'aniso[torch]'",
-        name="torch",
-    ) from error
 
 _CHUNKS = (128, 32, 512, 2048)
 """Numbers of examples that are tried as the size of a chunk; the first is kept unless slow."""
 _BLOCK = 16
 """Hessian products with more vectors are computed this many at a time."""
-
-
-def problem_of(model, loss, data, *, parameters, forward, blocks, chunk_size, dtype, engine):
-    """Return the problem of a PyTorch model.
-
-    Parameters
-    ----------
-    model, loss, data, parameters, forward, blocks, chunk_size, dtype, engine : object
-        As in :func:`aniso.frameworks.from_torch`.
-
-    Returns
-    -------
-    TorchProblem or TorchNetwork
-    """
-    if dtype is not None:
-        checks.one_of("dtype", dtype, ["float32", "float64"])
-    if chunk_size is not None:
-        checks.integer("chunk_size", chunk_size, low=1)
-    checks.one_of("engine", engine, ["auto", "torch", "aniso"])
-    if not isinstance(blocks, dict):
-        checks.one_of("blocks", blocks, ["modules", "parameters"])
-    with _torch_data.unchanged_generators(), torch.inference_mode(mode=False):
-        vectors = VectorModel(model, parameters, forward, dtype)
-        inputs, targets = _torch_data.read(data)
-        with warnings.catch_warnings():
-            # PyTorch itself still uses what it deprecates
-            warnings.filterwarnings("ignore", "`torch.jit.script", FutureWarning)
-            warnings.filterwarnings("ignore", "`torch.jit.script", DeprecationWarning)
-            checked = _torch_checks.check(vectors, loss, inputs, targets)
-        inputs, targets = _torch_data.placed((inputs, targets), vectors.device, vectors.dtype)
-        kind = TorchProblem if checked.output_shape is None else TorchModel
-        problem = kind(vectors, checked, inputs, targets, chunk_size)
-        problem.blocks = blocks if isinstance(blocks, dict) else vectors.blocks(blocks)
-        if engine == "torch":
-            return problem
-        try:
-            return _torch_engine.network_of(problem, vectors, checked, blocks, chunk_size)
-        except _torch_engine.Unknown as reason:
-            if engine == "aniso":
-                raise checks.InputError(
-                    f"engine='aniso' can't be used: {reason}; expected engine='torch' or 'auto'"
-                ) from reason
-            problem.engine_reason = str(reason)
-    return problem
 
 
 class TorchProblem(ModelParameters, Problem):
@@ -185,8 +122,8 @@ class TorchProblem(ModelParameters, Problem):
             inputs, targets = _torch_data.taken((self._inputs, self._targets), indices)
         return self._with(self._checked, inputs, targets)
 
-    def _with(self, checked, inputs, targets):
-        part = type(self)(self._vectors, checked, inputs, targets, self._given_chunk)
+    def _with(self, checked, inputs, targets, **more):
+        part = self._like(self._vectors, checked, inputs, targets, **more)
         part.blocks, part._fastest = self.blocks, dict(self._fastest)
         part.engine_reason = self.engine_reason
         if "chunk_size" in self.__dict__:
@@ -213,10 +150,10 @@ class TorchProblem(ModelParameters, Problem):
         inputs, targets = _torch_data.placed(
             (self._inputs, self._targets), vectors.device, vectors.dtype
         )
-        double = type(self)(
-            vectors, self._checked.moved(vectors), inputs, targets, self._given_chunk
-        )
-        return double.check(theta, rng)
+        return self._like(vectors, self._checked.moved(vectors), inputs, targets).check(theta, rng)
+
+    def _like(self, vectors, checked, inputs, targets):
+        return type(self)(vectors, checked, inputs, targets, self._given_chunk)
 
     # ---- of PyTorch alone
 
@@ -256,14 +193,21 @@ class TorchProblem(ModelParameters, Problem):
         )
         second = "" if checked.hessian_ways else ", first order only"
         return (
-            f"<{type(self).__name__}: N = {self.num_examples}, D = {self.num_parameters}, "
+            f"<{type(self).__name__}: {self._counted()}, D = {self.num_parameters}, "
             f"{self.dtype} on {self._vectors.device}, loss: {kind}{second}>"
         )
+
+    def _counted(self):
+        return f"N = {self.num_examples}"
 
     # ---- passes over chunks
 
     def _point(self, theta):
         return self._vectors.vector(self.check_theta(theta))
+
+    @property
+    def _rows_at_once(self):
+        return self.chunk_size
 
     def _chunks(self):
         for start in range(0, self.num_examples, self.chunk_size):
