@@ -30,6 +30,8 @@ FOLDERS = """
 CONFINED = {
     "jax": ["frameworks.*"],
     "jinja2": ["diagnostics.page"],
+    "lightning": ["diagnostics._lightning"],
+    "transformers": ["diagnostics._transformers"],
     "torch": ["frameworks.*"],
     "matplotlib": [
         "diagnostics._marks",
