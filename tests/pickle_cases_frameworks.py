@@ -61,9 +61,21 @@ def jax_gradients():
     return made.example_gradients(np.ones(2))
 
 
+def jax_token_gradients():
+    import jax_cases
+
+    grid = np.arange(6.0).reshape(2, 3)
+    with jax_cases.double():
+        made = frameworks.from_jax(
+            jax_cases.line, jax_cases.LINE, (grid, np.cos(grid)), example="token"
+        )
+    return made.example_gradients(np.ones(2))
+
+
 FRAMEWORKS = {}
 if importlib.util.find_spec("jax"):
     FRAMEWORKS["gradients of a JAX problem"] = Case(jax_gradients, mean_and_norms)
+    FRAMEWORKS["gradients of JAX tokens"] = Case(jax_token_gradients, mean_and_norms)
 if importlib.util.find_spec("torch"):
     import torch_operators
 

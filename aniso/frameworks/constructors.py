@@ -107,7 +107,7 @@ def from_torch(
     )
 
 
-def from_jax(loss, params, data, *, blocks="keys", chunk_size=None):
+def from_jax(loss, params, data, *, example="sequence", blocks="keys", chunk_size=None):
     """Return the problem of a JAX loss: the mean of its losses over the examples of the data.
 
     Parameters
@@ -119,8 +119,11 @@ def from_jax(loss, params, data, *, blocks="keys", chunk_size=None):
         Parameters in single or double precision. theta has the order of
         ``jax.flatten_util.ravel_pytree``.
     data : pair of arrays or pytrees
-        ``(inputs, targets)`` with examples along the first axes; copied. An example is one entry
-        of the first axis: of sequences, the whole sequence.
+        ``(inputs, targets)`` with examples along the first axes; copied.
+    example : {"sequence", "token"}
+        "sequence": an example is one entry of the first axis, an image or a whole sequence.
+        "token": each token is one, the loss returns a number for each, (n, T), and targets are
+        (N, T, ...) or a dict with such "labels". Tokens with the target -100 are left out.
     blocks : {"keys", "leaves"} or dict of str to slice
         Parts of theta: one for each top-level key of params, one for each array, or your own.
     chunk_size : int, optional
@@ -129,6 +132,7 @@ def from_jax(loss, params, data, *, blocks="keys", chunk_size=None):
     Returns
     -------
     JaxProblem
+        A :class:`JaxTokenProblem` of tokens.
 
     Raises
     ------
@@ -162,10 +166,12 @@ def from_jax(loss, params, data, *, blocks="keys", chunk_size=None):
     [[5.0]]
     """
     try:
-        from aniso.frameworks import jax_problem
+        from aniso.frameworks import _jax_construction
     except ModuleNotFoundError as error:
         raise _absent("JAX", "jax", error) from error
-    return jax_problem.problem_of(loss, params, data, blocks=blocks, chunk_size=chunk_size)
+    return _jax_construction.problem_of(
+        loss, params, data, example=example, blocks=blocks, chunk_size=chunk_size
+    )
 
 
 def _absent(title, package, error):

@@ -5,44 +5,10 @@ import math
 import jax
 import numpy as np
 
-from aniso import checks, matrices
-from aniso.frameworks import _jax_checks, _jax_data, _jax_products
+from aniso.frameworks import _jax_data, _jax_products
 from aniso.frameworks._jax_gradients import JaxGradients
-from aniso.frameworks._jax_parameters import Parameters, ambient_precision, precision
+from aniso.frameworks._jax_parameters import precision
 from aniso.problems import Problem, problem_checks
-
-_CHUNK = 1024
-"""Largest number of examples of one pass, if none is given."""
-
-
-def problem_of(loss, params, data, *, blocks, chunk_size):
-    """Return the problem of a JAX loss.
-
-    Parameters
-    ----------
-    loss, params, data, blocks, chunk_size : object
-        As in :func:`aniso.frameworks.from_jax`.
-
-    Returns
-    -------
-    JaxProblem
-    """
-    if chunk_size is not None:
-        checks.integer("chunk_size", chunk_size, low=1)
-    if not isinstance(blocks, dict):
-        checks.one_of("blocks", blocks, ["keys", "leaves"])
-    dtype, parameters = ambient_precision(), Parameters(params)
-    start, host = parameters.theta_of(params), _jax_data.read(data)
-    checked = _jax_checks.check(loss, parameters, start, host, dtype)
-    with precision(dtype):
-        placed = _jax_data.placed(host, dtype)
-    problem = JaxProblem(parameters, checked, placed, dtype, chunk_size)
-    problem._start = checks.frozen(start.astype(dtype))
-    if isinstance(blocks, dict):
-        problem.blocks = matrices.operators.checked_blocks(blocks, parameters.num_parameters)
-    else:
-        problem.blocks = parameters.blocks(blocks)
-    return problem
 
 
 class JaxProblem(Problem):
@@ -67,7 +33,7 @@ class JaxProblem(Problem):
         self.num_examples, self.dtype = _jax_data.count(data), np.dtype(dtype)
         self.num_parameters, self._given_chunk = parameters.num_parameters, chunk_size
         self.blocks = parameters.blocks("keys")
-        equal = math.ceil(self.num_examples / math.ceil(self.num_examples / _CHUNK))
+        equal = math.ceil(self.num_examples / math.ceil(self.num_examples / _jax_products.CHUNK))
         self.chunk_size = min(chunk_size or equal, self.num_examples)
 
     # ---- the six members
