@@ -47,6 +47,15 @@ class TokenLosses:
 def positions_of(data):
     """Return sequence and position of each token that counts, two arrays (N,), and T.
 
+    Parameters
+    ----------
+    data : pair of pytrees of ndarray
+        Sequences, and their targets (n, T, ...) or a dict with such "labels".
+
+    Returns
+    -------
+    rows, positions, length : ndarray, ndarray, int
+
     Raises
     ------
     InputError
@@ -90,6 +99,10 @@ def of_loss(loss, params, few, tokens, tolerance):
         Of these sequences, as :func:`positions_of` returns it.
     tolerance : float
         Relative error of the values.
+
+    Returns
+    -------
+    TokenLosses, batch
 
     Raises
     ------

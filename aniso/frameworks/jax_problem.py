@@ -36,6 +36,15 @@ class JaxProblem(Problem):
         equal = math.ceil(self.num_examples / math.ceil(self.num_examples / _jax_products.CHUNK))
         self.chunk_size = min(chunk_size or equal, self.num_examples)
 
+    def __getstate__(self):
+        # a process without jax_enable_x64 would load arrays of JAX in single precision
+        return self.__dict__ | {"_data": jax.tree_util.tree_map(np.asarray, self._data)}
+
+    def __setstate__(self, state):
+        self.__dict__.update(state)
+        with precision(self.dtype):
+            self._data = _jax_data.placed(self._data, self.dtype)
+
     # ---- the six members
 
     def losses(self, theta):
