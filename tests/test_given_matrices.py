@@ -6,7 +6,7 @@ import scipy.sparse
 import torch_operators
 from scipy.sparse.linalg import LinearOperator, aslinearoperator
 
-from aniso import checks, frameworks, matrices
+from aniso import checks, diagnostics, frameworks, matrices
 from aniso.problems import MissingFaculty
 
 HESSIAN = np.array([[4.0, 1.0, 0.0], [1.0, 2.0, 0.5], [0.0, 0.5, 1.0]])
@@ -201,3 +201,9 @@ def test_what_was_not_given_is_refused_by_name(name, words):
     with pytest.raises(MissingFaculty, match=words):
         getattr(at, name)
     assert not hasattr(at, "unheard_of")
+
+
+def test_a_diagnosis_says_what_matrices_answer_themselves(rng):
+    at = frameworks.from_matrices(HESSIAN, covariance=COVARIANCE, convention=ONE)
+    with pytest.raises(checks.InputError, match=r"a MatrixGeometry, .* aniso\.alignment"):
+        diagnostics.measure(at, batch_size=2, replacement=True, rng=rng)
