@@ -117,6 +117,9 @@ NEVER_HELD = (
         "StepStore": "the folder of a monitor",
     }
     | dict.fromkeys(
+        ("LightningMonitor", "Recorder", "TrainerMonitor"), "has a monitor, in one training"
+    )
+    | dict.fromkeys(
         ("Ranks", "ShardedGradients", "ShardedProblem"),
         "belongs to a rank of torch.distributed",
     )

@@ -30,6 +30,8 @@ FOLDERS = """
 CONFINED = {
     "jax": ["frameworks.*"],
     "jinja2": ["diagnostics.page"],
+    "lightning": ["diagnostics._lightning"],
+    "transformers": ["diagnostics._transformers"],
     "torch": ["frameworks.*"],
     "matplotlib": [
         "diagnostics._marks",
@@ -200,8 +202,8 @@ def test_what_is_imported_is_declared(modules):
         requirement.split(">")[0].strip().replace("-", "_")
         for requirement in project["dependencies"]
     }
-    # in the extra "test-all"; frameworks and diagnostics.frames alone import them
-    optional = {"torch", "jax", "pandas", "xarray"}
+    # in the extra "test-all"; frameworks and some modules of diagnostics alone import them
+    optional = {"torch", "jax", "lightning", "pandas", "transformers", "xarray"}
     assert list(undeclared_packages(modules, declared | optional)) == []
     assert list(undeclared_packages(modules, declared - {"numpy"})) != []
 

@@ -118,13 +118,14 @@ def loss_change(context):
     if change.gradient_curvature + change.noise_curvature > 0:
         details["best_learning_rate"] = change.best_learning_rate
         advice = f"it falls most at the learning rate {change.best_learning_rate:.3g}."
-    plain = asked.optimizer is None or (
-        asked.optimizer.momentum == 0 and asked.optimizer.preconditioner is None
-    )
-    name = "" if plain else f" without the {asked.optimizer.name}"
+    without, optimizer = "", asked.optimizer
+    if optimizer is not None and optimizer.preconditioner is not None:
+        without = f" without the {optimizer.name} preconditioner"
+    elif optimizer is not None and optimizer.momentum != 0:
+        without = " without momentum"
     return Found(
         change.total,
-        f"In one step of SGD{name} with η = {rate:g} and batches of {asked.batch_size} the loss "
+        f"In one step of SGD{without} with η = {rate:g} and batches of {asked.batch_size} the loss "
         f"changes by {{shown}} on average; {advice}",
         {"probes": change.total_error},
         details,

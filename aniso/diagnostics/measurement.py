@@ -14,6 +14,7 @@ from aniso.diagnostics.diagnosis import Diagnosis
 from aniso.diagnostics.optimizers import read_optimizer
 from aniso.diagnostics.reading import Reading
 from aniso.diagnostics.registry import chosen
+from aniso.frameworks import MatrixGeometry
 from aniso.matrices import minibatch_scale, operators
 from aniso.problems import LocalGeometry, jackknife_error, require_problem
 from aniso.runs import provenance
@@ -183,6 +184,12 @@ def located(problem, theta):
                 "problem is a geometry, which has its theta; expected theta=None, or a problem"
             )
         return problem.problem, problem.theta, problem
+    if isinstance(problem, MatrixGeometry):
+        raise checks.InputError(
+            f"problem is a {type(problem).__name__}, matrices at one theta without the losses of a "
+            "problem; expected a problem, or its own answers: aniso.alignment(at.hessian, "
+            "at.noise), and at.alignment(), at.trace_ratio() of from_draws with their errors"
+        )
     problem = require_problem("problem", problem)
     if theta is None:
         theta = getattr(problem, "initial_theta", None)
@@ -319,6 +326,7 @@ def _described(problem, at, request):
     loss = None
     if problem.has("output_loss"):
         loss = type(problem.output_loss).__name__
+    unit = getattr(problem, "unit", None)  # of problems of sequences
     return {
         "kind": type(problem).__name__,
         "num_examples": request.num_examples,
@@ -326,6 +334,7 @@ def _described(problem, at, request):
         "dtype": str(np.dtype(problem.dtype)),
         "loss": loss,
         "used_examples": at.problem.num_examples,
+        **({} if unit is None else {"unit": unit}),
     }
 
 

@@ -55,7 +55,7 @@ class TorchGradients(matrices.ExampleGradients):
     def rows(self, start, stop):
         """Gradients of the examples start..stop, shape (stop - start, D)."""
         problem = self.problem
-        point, size, parts = problem._point(self.theta), problem.chunk_size, []
+        point, size, parts = problem._point(self.theta), problem._rows_at_once, []
         with differentiable(problem._vectors.device):
             for first in range(start, stop, size):
                 batch = problem._batch(slice(first, min(first + size, stop)))
