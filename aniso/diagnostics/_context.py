@@ -10,7 +10,7 @@ from aniso import matrices as mat
 from aniso.arrays import transfer
 from aniso.diagnostics.optimizers import OptimizerState
 from aniso.estimates import Estimate, NotConverged
-from aniso.matrices import exact_traces
+from aniso.matrices import TraceEstimate, exact_traces, space_traces
 from aniso.problems import local_geometry
 
 REFUSALS = (checks.InputError, NotConverged, memory.AllocationRefused)
@@ -20,12 +20,11 @@ DENSE_SPECTRUM = 400
 EIGEN_TOLERANCE = 1e-4
 ERROR_OF_TRACE = 2
 """Relative error of Tr H over that of Tr(H Sigma): its spectrum decays less, and 1 % costs more."""
-BLOCK_PROBES = 24
-"""Random signs for the traces of H by block."""
+MOST_SHARED = 100
+"""Probes that all traces may share; where the alignment needs more, it has probes of its own."""
 # products of an estimate of the alignment, and examples up to which blocks of factors pay
 _PRODUCTS_OF_ESTIMATE = 50
 _FEW_EXAMPLES = 2000
-_TOGETHER = 8
 
 
 @dataclass(frozen=True)
@@ -194,6 +193,8 @@ class Context:
         """Tr(H Sigma_1), an Estimate for all N examples."""
         if self.knows_blocks:
             found = Estimate(self.exact_blocks.alignment, 0.0, 1)
+        elif self.shared_alignment is not None:
+            found = self._counted(self.shared_alignment.estimate())
         else:
             found = reached(
                 mat.estimate_alignment,
@@ -212,28 +213,68 @@ class Context:
             return Estimate(self.exact_blocks.hessian_trace, 0.0, 1)
         if self.knows_diagonal:
             return Estimate(exact_traces.significant_trace(self.hessian), 0.0, 1)
-        return reached(
-            mat.trace_deflated,
-            self.hessian,
-            self.rng("hessian_trace"),
-            directions=self.pairs.vectors,
-            relative_error=ERROR_OF_TRACE * self.request.relative_error,
-            max_products=self.request.max_products,
-        )
+        return self._counted(mat.trace_beyond(self.space, self.probes[1]))
+
+    def _counted(self, found):
+        """Return an estimate from the space and its probes with the number of products."""
+        spent = self.space.pairs.num_products + space_traces.PILOT_PROBES + found.num_samples
+        inside = self.space.dimension
+        value, error, number = found.value, found.standard_error, found.num_samples
+        return TraceEstimate(value, error, number, num_pairs=inside, num_products=spent)
+
+    # ---- curvature of many parameters: one Krylov space, and probes beyond it
+
+    @part
+    def space(self):
+        """Krylov space of H that holds its leading eigenvectors."""
+        count = min(self.request.num_pairs, self.size)
+        return mat.leading_space(self.hessian, count, tolerance=EIGEN_TOLERANCE)
+
+    @part
+    def probes(self):
+        """Probes of the pilot, and as many others as Tr H needs."""
+        rng, first = self.rng("probes"), space_traces.FEWEST_PROBES
+        drawn = mat.draw_probes(self.hessian, self.space, space_traces.PILOT_PROBES + first, rng)
+        pilot, probes = drawn.split(space_traces.PILOT_PROBES)
+        if self.knows_diagonal:
+            return pilot, probes
+        rough = abs(mat.trace_beyond(self.space, pilot).value)
+        target = ERROR_OF_TRACE * self.request.relative_error * rough
+        wanted = space_traces.probes_for(pilot.variance(), target)
+        further = int(min(wanted, self._most_probes)) - first
+        if further > 0:
+            probes = probes.joined(mat.draw_probes(self.hessian, self.space, further, rng))
+        return pilot, probes
+
+    @property
+    def _most_probes(self):
+        spent = self.space.pairs.num_products + space_traces.PILOT_PROBES
+        return max(space_traces.FEWEST_PROBES, self.request.max_products - spent)
+
+    @part
+    def shared_alignment(self):
+        """Alignment by block from the shared probes; None where these would be too many."""
+        parts = list(self.request.blocks.values())
+        pilot, probes = self.probes
+        both = mat.alignment_beyond(self.space, pilot.joined(probes), self.noise, parts)
+        rough, found = both.split(space_traces.PILOT_PROBES)
+        target = self.request.relative_error * abs(rough.estimate().value)
+        wanted = space_traces.probes_for(float(rough.variances.max()), target)
+        if wanted > min(MOST_SHARED, self._most_probes):
+            return None
+        further = int(wanted) - probes.num_samples
+        if further > 0:
+            rng = self.rng("alignment")
+            drawn = mat.draw_probes(self.hessian, self.space, further, rng)
+            found = found.joined(mat.alignment_beyond(self.space, drawn, self.noise, parts))
+        return found
 
     @part
     def pairs(self):
         """Leading eigenpairs of H."""
-        count = min(self.request.num_pairs, self.size)
         if self.is_small:
-            return mat.leading_eigenpairs(self.hessian, count)
-        return mat.leading_eigenpairs(
-            self.hessian,
-            count,
-            method="block",
-            block_size=min(count + 2, self.size),
-            tolerance=EIGEN_TOLERANCE,
-        )
+            return mat.leading_eigenpairs(self.hessian, min(self.request.num_pairs, self.size))
+        return self.space.pairs
 
     @part
     def leading(self):
@@ -248,23 +289,9 @@ class Context:
 
     @part
     def block_curvatures(self):
-        """Tr H_bb of each block with its standard error.
-
-        The leading eigenpairs count exactly; all blocks share the random signs of the rest.
-        """
-        values, vectors = self.pairs.values, self.pairs.vectors
-        rng, samples = self.rng("block_curvatures"), []
-        for _ in range(0, BLOCK_PROBES, _TOGETHER):
-            signs = 2.0 * rng.integers(0, 2, size=(self.size, _TOGETHER)) - 1.0
-            images = np.asarray(self.hessian @ signs)
-            forms = signs * (images - vectors @ (values[:, None] * (vectors.T @ signs)))
-            samples.append([forms[rows].sum(axis=0) for rows in self.request.blocks.values()])
-        columns, made = np.concatenate(samples, axis=1), {}
-        for (name, rows), column in zip(self.request.blocks.items(), columns, strict=True):
-            rest = Estimate.from_samples(column)
-            leading = float(np.sum(values * np.sum(vectors[rows] ** 2, axis=0)))
-            made[name] = Estimate(leading + rest.value, rest.standard_error, rest.num_samples)
-        return made
+        """Tr H_bb of each block, an Estimate."""
+        parts = list(self.request.blocks.values())
+        return mat.block_traces_beyond(self.space, self.probes[1], parts)
 
     # ---- spectrum
 
