@@ -122,7 +122,7 @@ class Meter:
 
         problem.hessian_product = counted
 
-    def __call__(self, done, total, name):
+    def __call__(self, done, total, name):  # noqa: ARG002
         now = time.perf_counter()
         if self.name:
             self.seconds[self.name] = now - self.began

@@ -1,6 +1,5 @@
 """What the quantities of one diagnosis share: each part is computed once, or refused once."""
 
-import zlib
 from dataclasses import dataclass
 
 import numpy as np
@@ -8,23 +7,19 @@ import numpy as np
 from aniso import checks, memory
 from aniso import matrices as mat
 from aniso.arrays import transfer
+from aniso.diagnostics._shared_space import SpaceParts, part, reached
 from aniso.diagnostics.optimizers import OptimizerState
-from aniso.estimates import Estimate, NotConverged
-from aniso.matrices import TraceEstimate, exact_traces, space_traces
+from aniso.estimates import Estimate
+from aniso.matrices import exact_traces
 from aniso.problems import local_geometry
 
-REFUSALS = (checks.InputError, NotConverged, memory.AllocationRefused)
-"""Errors that refuse a quantity; others are mistakes of the program."""
 DENSE_SPECTRUM = 400
 """Largest D whose eigenvalues are all computed."""
-EIGEN_TOLERANCE = 1e-4
-ERROR_OF_TRACE = 2
-"""Relative error of Tr H over that of Tr(H Sigma): its spectrum decays less, and 1 % costs more."""
-MOST_SHARED = 100
-"""Probes that all traces may share; where the alignment needs more, it has probes of its own."""
 # products of an estimate of the alignment, and examples up to which blocks of factors pay
 _PRODUCTS_OF_ESTIMATE = 50
 _FEW_EXAMPLES = 2000
+# a quarter of the free memory, where no budget is given
+_SHARE_OF_MEMORY = 4
 
 
 @dataclass(frozen=True)
@@ -44,35 +39,7 @@ class Request:
     seed: int
 
 
-def part(compute):
-    """Return a property that computes once, and raises a refusal again at each later use.
-
-    Parameters
-    ----------
-    compute : callable
-        Context -> the part.
-
-    Returns
-    -------
-    property
-    """
-    name = compute.__name__
-
-    def get(self):
-        if name not in self.parts:
-            try:
-                self.parts[name] = compute(self), None
-            except REFUSALS as error:
-                self.parts[name] = None, error
-        value, error = self.parts[name]
-        if error is not None:
-            raise error
-        return value
-
-    return property(get, doc=compute.__doc__)
-
-
-class Context:
+class Context(SpaceParts):
     """Parts of a diagnosis at one theta.
 
     Parameters
@@ -83,12 +50,8 @@ class Context:
     """
 
     def __init__(self, at, request):
-        self.at, self.request, self.parts = at, request, {}
+        super().__init__(at, request)
         self.used, self.size = at.problem.num_examples, at.num_parameters
-
-    def rng(self, name):
-        """Return the generator of one part, the same whatever else is computed."""
-        return np.random.default_rng([self.request.seed, zlib.crc32(name.encode())])
 
     # ---- sizes and factors
 
@@ -139,12 +102,18 @@ class Context:
         host = self.at.problem.on_host()
         return np.asarray(host.losses(transfer.to_numpy(self.at.theta)), dtype=np.float64)
 
+    @property
+    def holds_rows(self):
+        """Whether the gradients are turned into an array: that spares passes, and fits."""
+        found = self.at.example_gradients
+        held = found.holds_rows or found.gram is not None or not found.place.is_numpy
+        return not held and 4 * 8 * self.used * self.size <= self.request.memory_budget
+
     @part
     def example_gradients(self):
         """Gradients of the examples; as an array where that spares passes and fits."""
         found = self.at.example_gradients
-        held = found.holds_rows or found.gram is not None or not found.place.is_numpy
-        if held or 4 * 8 * self.used * self.size > self.request.memory_budget:
+        if not self.holds_rows:
             return found
         rows = np.asarray(found.rows(0, self.used), dtype=np.float64)
         return mat.example_gradients(checks.frozen(rows))
@@ -215,67 +184,6 @@ class Context:
             return Estimate(exact_traces.significant_trace(self.hessian), 0.0, 1)
         return self._counted(mat.trace_beyond(self.space, self.probes[1]))
 
-    def _counted(self, found):
-        """Return an estimate from the space and its probes with the number of products."""
-        spent = self.space.pairs.num_products + space_traces.PILOT_PROBES + found.num_samples
-        inside = self.space.dimension
-        value, error, number = found.value, found.standard_error, found.num_samples
-        return TraceEstimate(value, error, number, num_pairs=inside, num_products=spent)
-
-    # ---- curvature of many parameters: one Krylov space, and probes beyond it
-
-    @part
-    def space(self):
-        """Krylov space of H that holds its leading eigenvectors."""
-        count = min(self.request.num_pairs, self.size)
-        return mat.leading_space(self.hessian, count, tolerance=EIGEN_TOLERANCE)
-
-    @part
-    def probes(self):
-        """Probes of the pilot, and as many others as Tr H needs."""
-        rng, first = self.rng("probes"), space_traces.FEWEST_PROBES
-        drawn = mat.draw_probes(self.hessian, self.space, space_traces.PILOT_PROBES + first, rng)
-        pilot, probes = drawn.split(space_traces.PILOT_PROBES)
-        if self.knows_diagonal:
-            return pilot, probes
-        rough = abs(mat.trace_beyond(self.space, pilot).value)
-        target = ERROR_OF_TRACE * self.request.relative_error * rough
-        wanted = space_traces.probes_for(pilot.variance(), target)
-        further = int(min(wanted, self._most_probes)) - first
-        if further > 0:
-            probes = probes.joined(mat.draw_probes(self.hessian, self.space, further, rng))
-        return pilot, probes
-
-    @property
-    def _most_probes(self):
-        spent = self.space.pairs.num_products + space_traces.PILOT_PROBES
-        return max(space_traces.FEWEST_PROBES, self.request.max_products - spent)
-
-    @part
-    def shared_alignment(self):
-        """Alignment by block from the shared probes; None where these would be too many."""
-        parts = list(self.request.blocks.values())
-        pilot, probes = self.probes
-        both = mat.alignment_beyond(self.space, pilot.joined(probes), self.noise, parts)
-        rough, found = both.split(space_traces.PILOT_PROBES)
-        target = self.request.relative_error * abs(rough.estimate().value)
-        wanted = space_traces.probes_for(float(rough.variances.max()), target)
-        if wanted > min(MOST_SHARED, self._most_probes):
-            return None
-        further = int(wanted) - probes.num_samples
-        if further > 0:
-            rng = self.rng("alignment")
-            drawn = mat.draw_probes(self.hessian, self.space, further, rng)
-            found = found.joined(mat.alignment_beyond(self.space, drawn, self.noise, parts))
-        return found
-
-    @part
-    def pairs(self):
-        """Leading eigenpairs of H."""
-        if self.is_small:
-            return mat.leading_eigenpairs(self.hessian, min(self.request.num_pairs, self.size))
-        return self.space.pairs
-
     @part
     def leading(self):
         """Leading eigenvalue, which is positive, and its vector."""
@@ -286,12 +194,6 @@ class Context:
                 "quantity divides by it"
             )
         return value, self.pairs.vectors[:, 0]
-
-    @part
-    def block_curvatures(self):
-        """Tr H_bb of each block, an Estimate."""
-        parts = list(self.request.blocks.values())
-        return mat.block_traces_beyond(self.space, self.probes[1], parts)
 
     # ---- spectrum
 
@@ -318,15 +220,19 @@ class Context:
 PROBES_OF_DENSITY, STEPS_OF_DENSITY = 8, 80
 
 
-def reached(estimator, *arguments, **options):
-    """Return an estimate, also one that missed its target: it carries the error that it has."""
-    try:
-        return estimator(*arguments, **options)
-    except NotConverged as missed:
-        found = missed.partial
-        if isinstance(found, Estimate) and np.isfinite(found.standard_error):
-            return found
-        raise
+def checked_budget(problem, memory_budget):
+    """Return the bytes for gradients of examples, a quarter of the free memory if not given.
+
+    Raises
+    ------
+    InputError
+        If it is no integer above 0.
+    """
+    if memory_budget is None:
+        # the same on all processes that share a problem
+        least = getattr(problem, "least", int)
+        memory_budget = least(memory.available_bytes() // _SHARE_OF_MEMORY)
+    return checks.integer("memory_budget", memory_budget, low=1)
 
 
 def positive(name, value):

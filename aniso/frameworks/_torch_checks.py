@@ -369,9 +369,7 @@ def _directions(theta, slope):
 def _near_differences(products, losses, theta, directions, weights, tolerance):
     """Return whether each Hessian product is near a difference of gradients, at some step."""
     return all(
-        _any_near(
-            _differences(losses, theta, direction, weights), product, tolerance
-        )
+        _any_near(_differences(losses, theta, direction, weights), product, tolerance)
         for direction, product in zip(directions.T, products.T, strict=True)
     )
 

@@ -262,7 +262,9 @@ def alignment_beyond(space, probes, covariance, parts):
     count = probes.num_samples
     dtype = space.vectors.dtype
     memory.require(
-        2 * dtype.itemsize * size * (kept + 2 * count), "the vectors of the pass", "use fewer probes"
+        2 * dtype.itemsize * size * (kept + 2 * count),
+        "the vectors of the pass",
+        "use fewer probes",
     )
     joined = np.empty((kept + 2 * count, size), dtype)
     joined[:kept], joined[kept : kept + count] = space.vectors.T, probes.signs.T
