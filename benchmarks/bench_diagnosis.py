@@ -145,7 +145,7 @@ def diagnosed(name, quick, file):
     made = time.perf_counter() - begin
     plan = diagnostics.plan(problem, "standard", batch_size=SETTINGS["batch_size"])
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    meter, rng = Meter(problem), np.random.default_rng(0)
+    meter, rng, busy = Meter(problem), np.random.default_rng(0), time.process_time()
     found = diagnostics.measure(problem, **SETTINGS, memory_budget=BUDGET, progress=meter, rng=rng)
     return {
         "case": name,
@@ -155,6 +155,7 @@ def diagnosed(name, quick, file):
         "images": "of a file" if file and make is residual else "synthetic or of the package",
         "seconds_of_construction": made,
         "seconds": found.seconds,
+        "core_seconds": time.process_time() - busy,
         "planned_seconds": plan.total_seconds,
         "planned_bytes": plan.peak_bytes,
         "peak_bytes_before": 1024 * before,
@@ -172,7 +173,8 @@ def diagnosed(name, quick, file):
 def shown(row):
     """A line about a case."""
     return (
-        f"{row['case']:24} {row['seconds']:7.1f} s (planned {row['planned_seconds']:.1f}), "
+        f"{row['case']:24} {row['seconds']:7.1f} s, {row['core_seconds']:.1f} s of all cores "
+        f"together (planned {row['planned_seconds']:.1f} s), "
         f"{row['products']} products, peak {row['peak_bytes'] / 2**30:.2f} GiB, "
         f"{len(row['refused'])} refused"
     )

@@ -10,22 +10,29 @@ from dataclasses import dataclass, replace
 import torch
 
 from aniso import checks
-from aniso.frameworks import _torch_data, _torch_losses, _torch_products, _trees
+from aniso.frameworks import (
+    _torch_data,
+    _torch_losses,
+    _torch_products,
+    _trees,
+)
+from aniso.frameworks._torch_differences import (
+    SLACK,
+    STEPS,
+    agrees,
+    any_near,
+    directions_of,
+    is_symmetric,
+    near,
+    near_differences,
+)
 from aniso.frameworks._torch_model import differentiable
 
 _NUM_EXAMPLES = 8
 _TOLERANCES = {torch.float64: 1e-9, torch.float32: 1e-4}
-# a short step crosses no kink of a million units, a long one has little rounding
-_STEPS = {
-    torch.float64: (1e-4, 1e-5, 1e-6, 1e-7, 1e-8, 1e-9),
-    torch.float32: (3e-2, 1e-2, 3e-3),
-}
-# errors of differences: of the step's second order, and of rounding
-_SLACK = {torch.float64: 1e-5, torch.float32: 2e-2}
 # numbers of the gradients of examples that are held together; of large models two examples
 _ROW_NUMBERS = 2**27
 _FEWEST_ROWS = 2
-_SEED = 0
 _KINK_STEP = 0.05
 
 
@@ -146,7 +153,7 @@ def _checked(vectors, trial, loss, inputs, targets):
             _require_gradient(model, trial, theta, few)
         except _Disagreement:
             # the parameters may lie on a kink, as biases that start at zero
-            theta = theta + _KINK_STEP * _directions(theta, torch.zeros_like(theta))[0]
+            theta = theta + _KINK_STEP * directions_of(theta, torch.zeros_like(theta))[0]
             _require_gradient(model, trial, theta, few)
         ways = _ways(model, trial, theta, few, tolerance)
     if vectors is not trial:
@@ -249,15 +256,15 @@ def _require_gradient(model, trial, theta, few):
             "the gradient is not finite at the model's parameters; expected a differentiable loss"
         )
     moved = False
-    for direction in _directions(theta, slope):
+    for direction in directions_of(theta, slope):
         differences = []
-        for step in _STEPS[trial.dtype]:
+        for step in STEPS[trial.dtype]:
             with torch.no_grad():
                 ahead, back = losses(theta + step * direction), losses(theta - step * direction)
             differences.append((ahead - back) @ weights / (2 * step))
             moved = moved or not (torch.equal(ahead, at_theta) and torch.equal(back, at_theta))
         size = float(slope.norm() * direction.norm()) + float(at_theta.abs().max()) * 1e-6
-        if not _any_near(differences, slope @ direction, _SLACK[trial.dtype] * size):
+        if not any_near(differences, slope @ direction, SLACK[trial.dtype] * size):
             raise _Disagreement(
                 "the gradient that PyTorch returns disagrees with differences of the loss: "
                 f"{float(slope @ direction):.6g}, {float(differences[1]):.6g}; expected right "
@@ -279,7 +286,7 @@ def _ways(model, trial, theta, few, tolerance):
     count = _trees.count("data", few)
     weights = torch.full((count,), 1 / count, dtype=theta.dtype, device=theta.device)
     slope, _ = _torch_products.gradient(losses, theta, weights)
-    directions = torch.stack(_directions(theta, slope), dim=1)
+    directions = torch.stack(directions_of(theta, slope), dim=1)
     found, largest = _ways_of_rows(model, trial, theta, few, directions, tolerance)
     ways, reasons, exact = [], [], None
     for name, way in _torch_products.HESSIAN_PRODUCTS.items():
@@ -289,21 +296,31 @@ def _ways(model, trial, theta, few, tolerance):
             reasons.append(f"{name}: {type(error).__name__}, {_first_line(error)}")
             continue
         size = float(products.abs().max()) + largest
-        right = exact is None and _near_differences(
-            products, losses, theta, directions, weights, _SLACK[trial.dtype] * size
+        right = exact is None and near_differences(
+            products,
+            losses,
+            theta,
+            directions,
+            weights,
+            SLACK[trial.dtype] * size,
         )
-        again = exact is not None and _near(products, exact, tolerance * size)
-        if (right or again) and _is_symmetric(products, directions, tolerance * size):
+        again = exact is not None and near(products, exact, tolerance * size)
+        if (right or again) and is_symmetric(products, directions, tolerance * size):
             exact, ways = products, [*ways, name]
         else:
             reasons.append(f"{name}: wrong")
     return {**found, "hessian_ways": tuple(ways), "reason": "" if ways else "; ".join(reasons)}
 
 
+def _held_together(few, theta):
+    """Return the examples, or the first of them where gradients of all are too many numbers."""
+    most = max(_FEWEST_ROWS, _ROW_NUMBERS // len(theta))
+    return _torch_data.taken(few, slice(0, min(most, _trees.count("data", few))))
+
+
 def _ways_of_rows(model, trial, theta, few, directions, tolerance):
     """Return the right ways with the gradients of examples, and the largest entry of these."""
-    fewest = max(_FEWEST_ROWS, _ROW_NUMBERS // len(theta))
-    few = _torch_data.taken(few, slice(0, min(fewest, _trees.count("data", few))))
+    few = _held_together(few, theta)
 
     def losses(point):
         return model.losses_of(trial, point, *few)
@@ -311,11 +328,11 @@ def _ways_of_rows(model, trial, theta, few, directions, tolerance):
     reference = _torch_products.rows_one_by_one(losses, theta)
     found = {"projection_way": "rows"}
     for name, way in _torch_products.PROJECTIONS.items():
-        if _agrees(way, (losses, theta, directions), reference @ directions, tolerance):
+        if agrees(way, (losses, theta, directions), reference @ directions, tolerance):
             found["projection_way"] = name
             break
     together = replace(model, rows_together=True)
-    found["rows_together"] = _agrees(together.rows_of, (trial, theta, few), reference, tolerance)
+    found["rows_together"] = agrees(together.rows_of, (trial, theta, few), reference, tolerance)
     return found, float(reference.abs().max())
 
 
@@ -334,7 +351,8 @@ def _ways_that_run(model, vectors, few):
         }
         way = _torch_products.PROJECTIONS.get(model.projection_way)
         projects = way is not None and not _failure(way, losses, theta, column)
-        together = model.rows_together and not _failure(model.rows_of, vectors, theta, few)
+        some = _held_together(few, theta)
+        together = model.rows_together and not _failure(model.rows_of, vectors, theta, some)
     ways = tuple(name for name, reason in reasons.items() if not reason)
     reason = "; ".join(f"{name}: {text}" for name, text in reasons.items() if text)
     return {
@@ -352,54 +370,3 @@ def _failure(way, *arguments):
     except Exception as error:
         return f"{type(error).__name__}, {_first_line(error)}"
     return ""
-
-
-def _directions(theta, slope):
-    """Return directions with a part along the gradient and a fixed random part."""
-    generator = torch.Generator().manual_seed(_SEED)
-    made = []
-    for sign in (1.0, -1.0):
-        drawn = torch.randn(theta.shape, generator=generator, dtype=torch.float64).to(theta)
-        along = slope / slope.norm() if float(slope.norm()) > 0 else torch.zeros_like(slope)
-        # unequal lengths, so that the parts can't cancel
-        made.append(0.7 * drawn / drawn.norm() + sign * along)
-    return made
-
-
-def _near_differences(products, losses, theta, directions, weights, tolerance):
-    """Return whether each Hessian product is near a difference of gradients, at some step."""
-    return all(
-        _any_near(_differences(losses, theta, direction, weights), product, tolerance)
-        for direction, product in zip(directions.T, products.T, strict=True)
-    )
-
-
-def _differences(losses, theta, direction, weights):
-    """Yield the product with a direction by differences of gradients, one for each step."""
-    for step in _STEPS[theta.dtype]:
-        ahead, _ = _torch_products.gradient(losses, theta + step * direction, weights)
-        back, _ = _torch_products.gradient(losses, theta - step * direction, weights)
-        yield (ahead - back) / (2 * step)
-
-
-def _agrees(way, arguments, expected, tolerance):
-    try:
-        found = way(*arguments)
-    except Exception:
-        return False
-    return _near(found, expected, tolerance * (1e-30 + float(expected.abs().max())))
-
-
-def _near(first, second, tolerance):
-    return first.shape == second.shape and bool((first - second).abs().max() <= tolerance)
-
-
-def _any_near(candidates, value, tolerance):
-    # a kink between two points spoils one step, not all
-    return any(bool((part - value).abs().max() <= tolerance) for part in candidates)
-
-
-def _is_symmetric(products, directions, tolerance):
-    mixed = directions.T @ products
-    size = float(directions.norm() ** 2)
-    return bool((mixed - mixed.T).abs().max() <= tolerance * size)

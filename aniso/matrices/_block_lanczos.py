@@ -110,7 +110,13 @@ def _widened(block, size):
 
 
 class Iteration:
-    """State of one run: the basis as rows, and the projected matrix."""
+    """State of one run: the basis as rows, and the projected matrix.
+
+    Parameters
+    ----------
+    matrix, num_pairs, which, tolerance, limit, block
+        As for :func:`iterate`.
+    """
 
     def __init__(self, matrix, num_pairs, which, tolerance, limit, block):
         self.matrix, self.num_pairs, self.which = matrix, num_pairs, which
@@ -137,6 +143,7 @@ class Iteration:
         return np.empty((capacity, self.dimension), dtype)
 
     def run(self):
+        """Return the pairs once their residual bounds meet the tolerance."""
         due = self.num_pairs
         while True:
             self._step()
