@@ -165,15 +165,20 @@ class Context(SpaceParts):
         elif self.shared_alignment is not None:
             found = self._counted(self.shared_alignment.estimate())
         else:
-            found = reached(
-                mat.estimate_alignment,
-                self.hessian,
-                self.noise,
-                self.rng("alignment"),
-                relative_error=self.request.relative_error,
-                max_products=self.request.max_products,
-            )
+            found = self.own_alignment
         return found.scaled(self.correction)
+
+    @part
+    def own_alignment(self):
+        """Tr(H Sigma_1) of the used examples from probes and directions of its own."""
+        return reached(
+            mat.estimate_alignment,
+            self.hessian,
+            self.noise,
+            self.rng("alignment"),
+            relative_error=self.request.relative_error,
+            max_products=self.request.max_products,
+        )
 
     @part
     def hessian_trace(self):

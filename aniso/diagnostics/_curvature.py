@@ -229,6 +229,7 @@ def _aligned_by_block(context):
         context.request.blocks,
         relative_error=context.request.relative_error,
         max_products=context.request.max_products,
+        whole=context.own_alignment,
     )
     return own.alignments, list(own.shares.values())
 
