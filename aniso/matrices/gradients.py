@@ -7,6 +7,7 @@ import numpy as np
 from aniso import _array_hints, checks, memory
 from aniso.arrays import places, transfer
 from aniso.matrices import operands
+from aniso.threads import Workers
 
 _BLOCK_ENTRIES = 2**22
 
@@ -110,19 +111,23 @@ class ExampleGradients(abc.ABC):
         if mean is not None:
             mean = transfer.to_numpy(mean)
             centre = np.array([mean[part] @ vectors[part] for part in parts], np.float64)
-        total = np.zeros((size, count, count))
-        for rows in self._blocks_of_rows(self.dtype):
+        total, workers = np.zeros((size, count, count)), Workers()
+        for rows in self._blocks_of_rows(self.dtype, 4 * _BLOCK_ENTRIES):
+
+            def moments(number, rows=rows):
+                own = rows[:, parts[number]] @ vectors[parts[number]] - centre[number]
+                return own, own.T @ own
+
             whole = np.zeros((len(rows), count))
-            for number, part in enumerate(parts):
-                own = rows[:, part] @ vectors[part] - centre[number]
-                total[number] += own.T @ own
+            for number, (own, square) in enumerate(workers.map(moments, range(size - 1))):
+                total[number] += square
                 whole += own
             total[-1] += whole.T @ whole
         return total
 
-    def _blocks_of_rows(self, dtype=np.float64):
+    def _blocks_of_rows(self, dtype=np.float64, entries=_BLOCK_ENTRIES):
         count, dimension = self.shape
-        size = max(1, min(_BLOCK_ENTRIES // dimension, self.rows_at_once or count))
+        size = max(1, min(entries // dimension, self.rows_at_once or count))
         for start in range(0, count, size):
             rows = transfer.to_numpy(self.rows(start, min(start + size, count)))
             yield rows.astype(dtype, copy=False)
