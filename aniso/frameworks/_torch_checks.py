@@ -17,14 +17,23 @@ from aniso.frameworks import (
     _torch_tokens,
     _trees,
 )
+from aniso.frameworks._torch_differences import (
+    SLACK,
+    STEPS,
+    agrees,
+    any_near,
+    directions_of,
+    is_symmetric,
+    near,
+    near_differences,
+)
 from aniso.frameworks._torch_model import differentiable
 
 _NUM_EXAMPLES = 8
 _TOLERANCES = {torch.float64: 1e-9, torch.float32: 1e-4}
-_STEPS = {torch.float64: (1e-4, 1e-5, 1e-6), torch.float32: (3e-2, 1e-2, 3e-3)}
-# errors of differences: of the step's second order, and of rounding
-_SLACK = {torch.float64: 1e-5, torch.float32: 2e-2}
-_SEED = 0
+# numbers of the gradients of examples that are held together; of large models two examples
+_ROW_NUMBERS = 2**27
+_FEWEST_ROWS = 2
 _KINK_STEP = 0.05
 
 
@@ -157,7 +166,7 @@ def _checked(vectors, trial, loss, inputs, targets, tokens):
             _require_gradient(model, trial, theta, few)
         except _Disagreement:
             # the parameters may lie on a kink, as biases that start at zero
-            theta = theta + _KINK_STEP * _directions(theta, torch.zeros_like(theta))[0]
+            theta = theta + _KINK_STEP * directions_of(theta, torch.zeros_like(theta))[0]
             _require_gradient(model, trial, theta, few)
         ways = _ways(model, trial, theta, few, tolerance)
     if vectors is not trial:
@@ -260,15 +269,15 @@ def _require_gradient(model, trial, theta, few):
             "the gradient is not finite at the model's parameters; expected a differentiable loss"
         )
     moved = False
-    for direction in _directions(theta, slope):
+    for direction in directions_of(theta, slope):
         differences = []
-        for step in _STEPS[trial.dtype]:
+        for step in STEPS[trial.dtype]:
             with torch.no_grad():
                 ahead, back = losses(theta + step * direction), losses(theta - step * direction)
             differences.append((ahead - back) @ weights / (2 * step))
             moved = moved or not (torch.equal(ahead, at_theta) and torch.equal(back, at_theta))
         size = float(slope.norm() * direction.norm()) + float(at_theta.abs().max()) * 1e-6
-        if not _any_near(differences, slope @ direction, _SLACK[trial.dtype] * size):
+        if not any_near(differences, slope @ direction, SLACK[trial.dtype] * size):
             raise _Disagreement(
                 "the gradient that PyTorch returns disagrees with differences of the loss: "
                 f"{float(slope @ direction):.6g}, {float(differences[1]):.6g}; expected right "
@@ -288,16 +297,10 @@ def _ways(model, trial, theta, few, tolerance):
         return model.losses_of(trial, point, *few)
 
     count = _trees.count("data", few)
-    reference = _torch_products.rows_one_by_one(losses, theta)
-    directions = torch.stack(_directions(theta, reference.mean(dim=0)), dim=1)
-    found = {"projection_way": "rows"}
-    for name, way in _torch_products.PROJECTIONS.items():
-        if _agrees(way, (losses, theta, directions), reference @ directions, tolerance):
-            found["projection_way"] = name
-            break
-    together = replace(model, rows_together=True)
-    found["rows_together"] = _agrees(together.rows_of, (trial, theta, few), reference, tolerance)
-    expected = _difference_products(losses, theta, directions, count, trial.dtype)
+    weights = torch.full((count,), 1 / count, dtype=theta.dtype, device=theta.device)
+    slope, _ = _torch_products.gradient(losses, theta, weights)
+    directions = torch.stack(directions_of(theta, slope), dim=1)
+    found, largest = _ways_of_rows(model, trial, theta, few, directions, tolerance)
     ways, reasons, exact = [], [], None
     for name, way in _torch_products.HESSIAN_PRODUCTS.items():
         try:
@@ -305,14 +308,45 @@ def _ways(model, trial, theta, few, tolerance):
         except Exception as error:
             reasons.append(f"{name}: {type(error).__name__}, {_first_line(error)}")
             continue
-        size = float(products.abs().max()) + float(reference.abs().max())
-        right = exact is None and _all_columns_near(expected, products, _SLACK[trial.dtype] * size)
-        again = exact is not None and _near(products, exact, tolerance * size)
-        if (right or again) and _is_symmetric(products, directions, tolerance * size):
+        size = float(products.abs().max()) + largest
+        right = exact is None and near_differences(
+            products,
+            losses,
+            theta,
+            directions,
+            weights,
+            SLACK[trial.dtype] * size,
+        )
+        again = exact is not None and near(products, exact, tolerance * size)
+        if (right or again) and is_symmetric(products, directions, tolerance * size):
             exact, ways = products, [*ways, name]
         else:
             reasons.append(f"{name}: wrong")
     return {**found, "hessian_ways": tuple(ways), "reason": "" if ways else "; ".join(reasons)}
+
+
+def _held_together(few, theta):
+    """Return the examples, or the first of them where gradients of all are too many numbers."""
+    most = max(_FEWEST_ROWS, _ROW_NUMBERS // len(theta))
+    return _torch_data.taken(few, slice(0, min(most, _trees.count("data", few))))
+
+
+def _ways_of_rows(model, trial, theta, few, directions, tolerance):
+    """Return the right ways with the gradients of examples, and the largest entry of these."""
+    few = _held_together(few, theta)
+
+    def losses(point):
+        return model.losses_of(trial, point, *few)
+
+    reference = _torch_products.rows_one_by_one(losses, theta)
+    found = {"projection_way": "rows"}
+    for name, way in _torch_products.PROJECTIONS.items():
+        if agrees(way, (losses, theta, directions), reference @ directions, tolerance):
+            found["projection_way"] = name
+            break
+    together = replace(model, rows_together=True)
+    found["rows_together"] = agrees(together.rows_of, (trial, theta, few), reference, tolerance)
+    return found, float(reference.abs().max())
 
 
 def _ways_that_run(model, vectors, few):
@@ -330,7 +364,8 @@ def _ways_that_run(model, vectors, few):
         }
         way = _torch_products.PROJECTIONS.get(model.projection_way)
         projects = way is not None and not _failure(way, losses, theta, column)
-        together = model.rows_together and not _failure(model.rows_of, vectors, theta, few)
+        some = _held_together(few, theta)
+        together = model.rows_together and not _failure(model.rows_of, vectors, theta, some)
     ways = tuple(name for name, reason in reasons.items() if not reason)
     reason = "; ".join(f"{name}: {text}" for name, text in reasons.items() if text)
     return {
@@ -348,59 +383,3 @@ def _failure(way, *arguments):
     except Exception as error:
         return f"{type(error).__name__}, {_first_line(error)}"
     return ""
-
-
-def _directions(theta, slope):
-    """Return directions with a part along the gradient and a fixed random part."""
-    generator = torch.Generator().manual_seed(_SEED)
-    made = []
-    for sign in (1.0, -1.0):
-        drawn = torch.randn(theta.shape, generator=generator, dtype=torch.float64).to(theta)
-        along = slope / slope.norm() if float(slope.norm()) > 0 else torch.zeros_like(slope)
-        # unequal lengths, so that the parts can't cancel
-        made.append(0.7 * drawn / drawn.norm() + sign * along)
-    return made
-
-
-def _difference_products(losses, theta, directions, count, dtype):
-    """Return Hessian products by differences of gradients, one estimate for each step."""
-    weights = torch.full((count,), 1 / count, dtype=theta.dtype, device=theta.device)
-    made = []
-    for step in _STEPS[dtype]:
-        columns = []
-        for direction in directions.T:
-            ahead, _ = _torch_products.gradient(losses, theta + step * direction, weights)
-            back, _ = _torch_products.gradient(losses, theta - step * direction, weights)
-            columns.append((ahead - back) / (2 * step))
-        made.append(torch.stack(columns, dim=1))
-    return made
-
-
-def _agrees(way, arguments, expected, tolerance):
-    try:
-        found = way(*arguments)
-    except Exception:
-        return False
-    return _near(found, expected, tolerance * (1e-30 + float(expected.abs().max())))
-
-
-def _near(first, second, tolerance):
-    return first.shape == second.shape and bool((first - second).abs().max() <= tolerance)
-
-
-def _any_near(candidates, value, tolerance):
-    # a kink between two points spoils one step, not all
-    return any(bool((part - value).abs().max() <= tolerance) for part in candidates)
-
-
-def _all_columns_near(candidates, products, tolerance):
-    return all(
-        _any_near([part[:, k] for part in candidates], products[:, k], tolerance)
-        for k in range(products.shape[1])
-    )
-
-
-def _is_symmetric(products, directions, tolerance):
-    mixed = directions.T @ products
-    size = float(directions.norm() ** 2)
-    return bool((mixed - mixed.T).abs().max() <= tolerance * size)
