@@ -127,7 +127,7 @@ class PlacedStack:
             If an index is no example's, or there is none.
         """
         indices = checked_indices(indices, self.num_examples)
-        return type(self)(
+        network = type(self)(
             self.model,
             self.output_loss,
             functions.take(self.inputs, indices),
@@ -137,6 +137,8 @@ class PlacedStack:
             memory_budget=self.memory_budget,
             device=self.place,
         )
+        network.ways = self.ways  # plans depend on the number of examples, not on which they are
+        return network
 
     def forward_multiplications(self):
         """Return the multiplications of one forward pass of one example."""
@@ -240,6 +242,15 @@ class PlacedStack:
         if single:
             return given[None, ...], single
         return given.T, single
+
+    def vector_rows(self, vectors):
+        """Return what :meth:`check_vectors` does, of any strides; entries need not be finite."""
+        single = np.ndim(vectors) == 1
+        shape = (self.num_parameters,) if single else (self.num_parameters, None)
+        given = checks.real_array("vectors", vectors, shape=shape)
+        with np.errstate(over="ignore"):
+            given = np.asarray(given, dtype=self.dtype)
+        return (given[None] if single else given.T), single
 
     def _checked(self, name, value, shape):
         return transfer.checked(name, value, self.place, shape=shape, dtype=self.dtype)

@@ -7,7 +7,10 @@ Where no way has a quantity, the passes by layers compute it (:mod:`aniso.networ
 
 import numpy as np
 
-MAKERS = ()
+from aniso import checks
+from aniso.networks.plans.dense_way import plans_for
+
+MAKERS = (plans_for,)
 
 
 class Ways:
@@ -47,8 +50,15 @@ def hessian_product(network, theta, vectors, out=None):
     """
     if not network.place.is_numpy:
         return None
-    rows, single = network.check_vectors(vectors)
+    rows, single = network.vector_rows(vectors)
     result = np.empty(rows.shape, network.dtype) if out is None else np.atleast_2d(out.T)
-    if not network.ways.compute("hessian_product", network, theta, rows, result):
-        return None
+    try:
+        if not network.ways.compute("hessian_product", network, theta, rows, result):
+            return None
+    except checks.InputError:
+        # a product is finite only if the vector is, so that only here it must be looked at
+        network.check_vectors(vectors)
+        raise
+    if out is not None:
+        return out
     return result[0] if single else result.T
