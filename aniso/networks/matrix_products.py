@@ -125,10 +125,11 @@ class BoundProduct:
 
     def __init__(self, result, left, right, beta=0.0):
         dtype = result.dtype
-        _, own_letter, own_stride = _operand(result, dtype)
+        own, own_letter, own_stride = _operand(result, dtype)
         first, first_letter, first_stride = _operand(right, dtype)
         second, second_letter, second_stride = _operand(left, dtype)
-        if own_letter != b"N" or first is not right or second is not left:
+        in_place = own is result and first is right and second is left
+        if not in_place or own_letter != b"N":
             raise ValueError("the arrays must have one dtype and contiguous rows or columns")
         integers = [ctypes.c_int(int(n)) for n in (result.shape[1], result.shape[0], left.shape[1])]
         strides = [ctypes.c_int(int(n)) for n in (first_stride, second_stride, own_stride)]
