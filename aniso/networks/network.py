@@ -60,6 +60,11 @@ class Network(PlacedStack, Problem):
     At a kink the slope is autograd's (see :class:`aniso.networks.Activation`). Of equal entries of
     a pooling window the first is the maximum.
 
+    With NumPy, a chain of dense layers and activations has a plan: workspaces and matrix products
+    that are made at the first call and kept, at most 64 MB for each size of batch and of blocks of
+    vectors. Its gradients and Hessian products are refused where they are not finite. Calls of one
+    network from several threads wait for each other. With a `memory_budget` plans end with a call.
+
     Examples
     --------
     >>> from aniso import networks

@@ -14,6 +14,7 @@ import itertools
 import numpy as np
 
 from aniso.networks.matrix_products import BoundProduct
+from aniso.networks.plans import kernels
 from aniso.networks.plans.example_passes import ExamplePass
 from aniso.networks.plans.workspace import Workspace
 
@@ -159,7 +160,7 @@ class DensePlan:
 
                 def copy(flat=flat, part=part, source=source):
                     np.copyto(flat[0, part], theta[source])
-                    np.copyto(flat[1:, part], rows[:, source])
+                    kernels.copy_rows(flat[1:, part], rows[:, source])
 
                 tasks.append(copy)
         if len(rows) * len(theta) < _COPIED_TOGETHER:

@@ -17,6 +17,17 @@ COMPILED = not config.DISABLE_JIT
 
 
 @njit(**KERNEL)
+def copy_rows(target, source):
+    """Copy a block (K, n) whose columns may be contiguous, 64 columns after the other."""
+    count = target.shape[1]
+    for first in range(0, count, 64):
+        last = min(first + 64, count)
+        for k in range(target.shape[0]):
+            for i in range(first, last):
+                target[k, i] = source[k, i]
+
+
+@njit(**KERNEL)
 def relu(z, biases, slopes, start, stop):
     """Add biases to z (units, N), write the slopes there, and replace z by its positive part.
 
