@@ -7,6 +7,7 @@ order of the items.
 
 import contextlib
 import functools
+import itertools
 import os
 import queue
 import threading
@@ -102,6 +103,32 @@ class Workers:
                     total += part
         return total
 
+    def share(self, tasks):
+        """Call every task once, on the threads and by the caller, and return when all have ended.
+
+        The caller takes tasks like any thread, so that nothing waits for a thread that is busy
+        elsewhere. BLAS keeps its number of threads. After an exception, tasks that have not begun
+        are left out, and those that run are waited for.
+
+        Parameters
+        ----------
+        tasks : list of callable
+            Tasks that write to memory of their own, in the order in which they begin.
+        """
+        helpers = min(self.num_threads, len(tasks)) - 1
+        if helpers < 1:
+            for task in tasks:
+                task()
+            return
+        share = _Share(tasks)
+        pool = self._running_pool()
+        for _ in range(helpers):
+            pool.assist(share)
+        try:
+            share.work()
+        finally:
+            share.wait()
+
     def in_order(self, function, items, *, num_waiting=None, stop=None):
         """Yield ``function(item)`` for each item, in the order of the items.
 
@@ -165,6 +192,42 @@ def _taken(begun):
     return task.result()
 
 
+class _Share:
+    """Tasks that several threads take from one list, each when it has ended its last."""
+
+    def __init__(self, tasks):
+        self._pending, self._error = deque(tasks), None
+        # next() of a count is atomic
+        self._remaining, self._ended = itertools.count(len(tasks) - 1, -1), threading.Lock()
+        self._ended.acquire()
+
+    def work(self):
+        """Run pending tasks until there is none."""
+        while True:
+            try:
+                task = self._pending.popleft()
+            except IndexError:
+                return
+            try:
+                if self._error is None:
+                    task()
+            except BaseException as error:
+                self._error = error
+            finally:
+                if next(self._remaining) == 0:
+                    self._ended.release()
+
+    def wait(self):
+        """Wait for the tasks of all threads; raise the exception of one that failed."""
+        try:
+            self._ended.acquire()
+        except BaseException as error:  # Ctrl-C; the other threads end their tasks first
+            self._error = error
+            self._ended.acquire()
+        if self._error is not None:
+            raise self._error
+
+
 class _Pool:
     """Threads that take tasks from one queue and end with this object."""
 
@@ -185,6 +248,10 @@ class _Pool:
         self._tasks.put((future, function, item))
         return future
 
+    def assist(self, share):
+        """Let one of the threads take part in a share."""
+        self._tasks.put((None, share.work, None))
+
     def join(self):
         """Wait until all threads have ended, after ``close``."""
         for thread in self._threads:
@@ -199,6 +266,9 @@ def _serve(tasks):
 
 
 def _run(future, function, item):
+    if future is None:
+        function()
+        return
     if not future.set_running_or_notify_cancel():
         return
     try:

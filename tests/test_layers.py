@@ -40,7 +40,13 @@ CONFINED = {
         "diagnostics.plots_of_runs",
         "propositions.plots",
     ],
-    "numba": ["arrays.kernel_cache", "langevin.*", "networks.fast.pooled_kernel"],
+    "numba": [
+        "arrays.kernel_cache",
+        "langevin.*",
+        "networks.fast.pooled_kernel",
+        "networks.plans.*",
+    ],
+    "llvmlite": ["networks.plans.row_kernels"],
     "pandas": ["diagnostics.frames"],
     "xarray": ["diagnostics.*"],
 }

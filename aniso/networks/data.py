@@ -16,6 +16,8 @@ _COLUMNS_SHARE = 8
 _VECTORS = 4
 # Blocks of vectors may take this fraction, 1/3, of the room for chunks, beyond the first vector.
 _BLOCKS_SHARE = 3
+# A plan that takes more is no faster.
+_PLAN_BYTES = 2**26
 # Activations of a chunk take so many times the bytes of all parameters, if these exceed the cache.
 _PARAMETER_SHARE = 2
 
@@ -126,6 +128,13 @@ class ChunkedData:
         if self.memory_budget is None:
             return self.place.chunk_bytes
         return min(self.place.chunk_bytes, self._room // (4 * self.workers.num_threads))
+
+    @property
+    def plan_bytes(self):
+        """Bytes for the workspaces of a plan (:mod:`aniso.networks.plans`)."""
+        if self.memory_budget is None:
+            return _PLAN_BYTES
+        return min(_PLAN_BYTES, self._room // 4)
 
     def _chunk_size(self):
         threads = self.workers.num_threads

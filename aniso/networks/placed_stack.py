@@ -9,6 +9,7 @@ from aniso.networks.arguments import checked_indices, floating, placed
 from aniso.networks.data import ChunkedData
 from aniso.networks.fast.choice import fused
 from aniso.networks.layers.stack import Stack, require_stack
+from aniso.networks.ways import Ways
 from aniso.threads import Workers
 
 _SHOWN_BLOCKS = 24
@@ -35,6 +36,8 @@ class PlacedStack:
         Threads over chunks; one outside NumPy, where the library has its own threads.
     data : ChunkedData
         Inputs and targets, in chunks that fit the memory budget.
+    ways : Ways
+        Faster ways than the passes by layers, for the quantities and networks that have one.
     """
 
     def __init__(
@@ -74,6 +77,7 @@ class PlacedStack:
         self.data = ChunkedData(
             self.stack, inputs, targets, self.place, self.dtype, self.workers, memory_budget
         )
+        self.ways = Ways()
 
     def __repr__(self):
         blocks = [f"{name}: {part.stop - part.start}" for name, part in self.blocks.items()]
@@ -123,7 +127,7 @@ class PlacedStack:
             If an index is no example's, or there is none.
         """
         indices = checked_indices(indices, self.num_examples)
-        return type(self)(
+        network = type(self)(
             self.model,
             self.output_loss,
             functions.take(self.inputs, indices),
@@ -133,6 +137,8 @@ class PlacedStack:
             memory_budget=self.memory_budget,
             device=self.place,
         )
+        network.ways = self.ways  # plans depend on the number of examples, not on which they are
+        return network
 
     def forward_multiplications(self):
         """Return the multiplications of one forward pass of one example."""
@@ -236,6 +242,15 @@ class PlacedStack:
         if single:
             return given[None, ...], single
         return given.T, single
+
+    def vector_rows(self, vectors):
+        """Return what :meth:`check_vectors` does, of any strides; entries need not be finite."""
+        single = np.ndim(vectors) == 1
+        shape = (self.num_parameters,) if single else (self.num_parameters, None)
+        given = checks.real_array("vectors", vectors, shape=shape)
+        with np.errstate(over="ignore"):
+            given = np.asarray(given, dtype=self.dtype)
+        return (given[None] if single else given.T), single
 
     def _checked(self, name, value, shape):
         return transfer.checked(name, value, self.place, shape=shape, dtype=self.dtype)
