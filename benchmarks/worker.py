@@ -1,0 +1,147 @@
+"""One implementation in its own process: reads names of quantities, answers with seconds.
+
+    python -m benchmarks.worker MODULE FUNCTION
+
+Each line of standard input is a JSON object, and so is each line of the answer:
+
+- ``{"open": {...}}`` calls the function with these arguments. The function returns a dict of
+  quantities, each a function without arguments. The answer lists their names.
+- ``{"run": name, "repeat": n, "checksum": bool}`` runs a quantity n times. The answer has the
+  median of the seconds, and on request numbers by which results are compared.
+- ``{"weigh": name}`` runs a quantity once and answers with its peak memory.
+"""
+
+import gc
+import importlib
+import json
+import os
+import statistics
+import sys
+import time
+import tracemalloc
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+
+
+@dataclass(frozen=True)
+class Measured:
+    """Result of a quantity that says more than that it has been computed.
+
+    Attributes
+    ----------
+    seconds : float or None
+        In the place of the time that the call took: of a part of it, or of another process.
+    units : float
+        Number of equal parts by which the time is divided.
+    more : dict
+        Further numbers for the record.
+    value : object
+        By which results of implementations are compared.
+    """
+
+    seconds: float | None = None
+    units: float = 1.0
+    more: dict = field(default_factory=dict)
+    value: object = None
+
+
+def main():
+    """Serve one implementation until standard input ends."""
+    channel = os.fdopen(os.dup(1), "w")
+    os.dup2(2, 1)  # whatever a library prints must not enter the answers
+    module, function = sys.argv[1:3]
+    try:
+        source = importlib.import_module(module)
+    except ImportError as error:
+        return _answer(channel, {"missing": str(error)})
+    _answer(channel, {"ready": True})
+    found = {}
+    for line in sys.stdin:
+        request = json.loads(line)
+        if "open" in request:
+            found = {}  # freed first
+            gc.collect()
+            try:
+                found = getattr(source, function)(**request["open"])
+            except ImportError as error:
+                _answer(channel, {"missing": str(error)})
+                continue
+            _answer(channel, {"quantities": list(found)})
+        elif "weigh" in request:
+            _answer(channel, weighed(found[request["weigh"]]))
+        else:
+            run = found[request["run"]]
+            answer, result = timed(run, request.get("repeat", 1))
+            if request.get("checksum"):
+                answer["checksum"] = checksum(source, result)
+            del result
+            _answer(channel, answer)
+    return None
+
+
+def timed(run, repeat):
+    """Return {"seconds", ...} of a quantity, and its last result."""
+    seconds, result = [], None
+    for _ in range(repeat):
+        result = None  # freed first: a second copy would be paid for in page faults
+        start = time.perf_counter()
+        result = run()
+        elapsed = time.perf_counter() - start
+        if isinstance(result, Measured):
+            elapsed = (elapsed if result.seconds is None else result.seconds) / result.units
+        seconds.append(elapsed)
+    more = {}
+    if isinstance(result, Measured):
+        more, result = result.more, result.value
+    return {"seconds": statistics.median(seconds), "more": more}, result
+
+
+def weighed(run):
+    """Return the peak bytes of one run: those that Python and NumPy allocate, and resident ones."""
+    run()
+    gc.collect()
+    tracemalloc.start()
+    before = tracemalloc.get_traced_memory()[0]
+    run()
+    traced = tracemalloc.get_traced_memory()[1] - before
+    tracemalloc.stop()
+    gc.collect()
+    answer = {"traced_bytes": traced}
+    status = Path("/proc/self/status")
+    try:
+        Path("/proc/self/clear_refs").write_text("5")  # the peak starts anew
+        resident = _kilobytes(status, "VmRSS")
+        run()
+        answer["resident_bytes"] = 1024 * (_kilobytes(status, "VmHWM") - resident)
+    except OSError:  # Linux alone has these files
+        answer["resident_bytes"] = None
+    return answer
+
+
+def _kilobytes(status, name):
+    lines = status.read_text().splitlines()
+    return next(int(line.split()[1]) for line in lines if line.startswith(f"{name}:"))
+
+
+def checksum(source, result):
+    """Return norm and a fixed linear functional of a result; None where there is nothing."""
+    if result is None:
+        return None
+    convert = getattr(source, "as_array", np.asarray)
+    array = np.asarray(convert(result), dtype=np.float64).ravel()
+    weights = np.cos(0.7 * np.arange(array.size))
+    return [float(np.linalg.norm(array)), float(array @ weights)]
+
+
+def _answer(channel, content):
+    channel.write(json.dumps(content) + "\n")
+    channel.flush()
+
+
+if __name__ == "__main__":
+    # the class that implementations import, instead of a second one of this name
+    from benchmarks import worker
+
+    sys.exit(worker.main())
