@@ -64,21 +64,22 @@ def _measure(options, folder):
     names = options.only or [
         n for n, group in GROUPS.items() if group.in_quick or not options.quick
     ]
-    begin = time.perf_counter()
+    begin, turns = time.monotonic(), race.Turns(options.lock)
     for name in names:
-        start, environment = time.perf_counter(), machine.environment(TUNED)
+        start, waited = time.monotonic(), turns.waited
+        environment = machine.environment(TUNED)
         records = race.measure(
             GROUPS[name],
             effort,
             python=options.peer_python,
-            lock=options.lock,
+            turns=turns,
             own=options.own,
             say=lambda line: print(line, flush=True),
         )
         document = {
             "group": name,
             "quick": options.quick,
-            "seconds": round(time.perf_counter() - start, 1),
+            "seconds": round(time.monotonic() - start - (turns.waited - waited), 1),
             "environment": environment | {"load_after": machine.load()},
             "records": records,
         }
@@ -87,7 +88,9 @@ def _measure(options, folder):
         with files.atomic_writer(folder / f"{name}.json") as stream:
             stream.write(dumped(document))
         print(f"{name}: {document['seconds']} s", flush=True)
-    print(f"measured in {time.perf_counter() - begin:.0f} s", flush=True)
+    seconds = time.monotonic() - begin - turns.waited
+    waiting = f", and waited {turns.waited:.0f} s for the lock" if options.lock else ""
+    print(f"measured in {seconds:.0f} s{waiting}", flush=True)
 
 
 def dumped(document):

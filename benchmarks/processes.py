@@ -60,6 +60,7 @@ class Worker:
 
     def __init__(self, name, implementation, python=sys.executable):
         self.name, self.implementation, self.missing = name, implementation, None
+        self.failures = {}
         variables = {**os.environ, **TUNED, "PYTHONPATH": str(ROOT), **implementation.environment}
         for variable in _NUMBERS_OF_THREADS:
             if variable not in implementation.environment:
@@ -85,12 +86,14 @@ class Worker:
         return answer.get("quantities", [])
 
     def run(self, quantity, repeat=1, checksum=False):
-        """Return {"seconds", ...} of a quantity, or None if the process has died of it."""
+        """Return {"seconds", ...} of a quantity, or None if it failed."""
         answer = self._ask({"run": quantity, "repeat": repeat, "checksum": checksum})
+        if "failed" in answer:
+            self.failures[quantity] = answer["failed"]
         return answer if "seconds" in answer else None
 
     def weigh(self, quantity):
-        """Return the peak bytes of a quantity, or None if the process has died of it."""
+        """Return the peak bytes of a quantity, or None if it failed."""
         answer = self._ask({"weigh": quantity})
         return answer if "traced_bytes" in answer else None
 

@@ -120,7 +120,7 @@ class Effort:
 QUICK = Effort(quick=True, seconds=0.8, least=1, most=5, few=1, brief=0.5)
 
 
-def measure(group, effort, *, python=sys.executable, lock=None, say=print, own=False):
+def measure(group, effort, *, python=sys.executable, turns=None, say=print, own=False):
     """Return the records of a group, a list of plain dicts.
 
     Parameters
@@ -129,8 +129,8 @@ def measure(group, effort, *, python=sys.executable, lock=None, say=print, own=F
     effort : Effort
     python : str
         Interpreter of the peers.
-    lock : path-like, optional
-        Lock file that is held in turns, see `Turns`, for runs that share a machine.
+    turns : Turns, optional
+        With other runs on the same machine.
     say : callable
         Takes lines of progress.
     own : bool
@@ -138,11 +138,11 @@ def measure(group, effort, *, python=sys.executable, lock=None, say=print, own=F
 
     Notes
     -----
-    Peers that are not installed are skipped with a notice. One that dies of a quantity is left out
-    from there on.
+    Peers that are not installed are skipped with a notice. One whose process dies is left out from
+    there on, and one that raises is left out of that quantity.
     """
     chosen = list(group.implementations.items())[: 1 if own else None]
-    turns = Turns(lock)
+    turns = Turns(None) if turns is None else turns
     workers = [
         Worker(name, made, python if made.is_peer else sys.executable) for name, made in chosen
     ]
@@ -176,6 +176,8 @@ def measure(group, effort, *, python=sys.executable, lock=None, say=print, own=F
     finally:
         turns.close()
         for worker in workers:
+            for quantity, reason in worker.failures.items():
+                say(f"  failed: {quantity} of {worker.name} ({reason})")
             if worker.missing:
                 say(f"  left out: {worker.name} ({worker.missing})")
             worker.close()
@@ -204,6 +206,8 @@ class _Contestant:
     def run(self, few):
         """Run one round, unless it is slow and has had `few` of them."""
         if len(self.runs) >= few and max(self.runs) > SLOW_SECONDS:
+            return
+        if self.quantity in self.worker.failures:
             return
         answer = self.worker.run(self.quantity, repeat=self.repeat)
         if answer is not None:
@@ -260,17 +264,19 @@ class Turns:
     Notes
     -----
     A part of the work is a ``with`` block. Its end gives the lock away once it has been held for
-    `LONGEST_TURN` seconds.
+    `LONGEST_TURN` seconds. `waited` counts the seconds without it.
     """
 
     def __init__(self, path):
-        self.path, self._stream, self._since = path, None, 0.0
+        self.path, self._stream, self._since, self.waited = path, None, 0.0, 0.0
 
     def __enter__(self):
         if self.path is not None and self._stream is None:
             self._stream = open(self.path, "a", encoding="utf-8")
+            begin = time.monotonic()
             fcntl.flock(self._stream, fcntl.LOCK_EX)
             self._since = time.monotonic()
+            self.waited += self._since - begin
 
     def __exit__(self, *_):
         if time.monotonic() - self._since > LONGEST_TURN:

@@ -8,7 +8,9 @@ Each line of standard input is a JSON object, and so is each line of the answer:
   quantities, each a function without arguments. The answer lists their names.
 - ``{"run": name, "repeat": n, "checksum": bool}`` runs a quantity n times. The answer has the
   median of the seconds, and on request numbers by which results are compared.
-- ``{"weigh": name}`` runs a quantity once and answers with its peak memory.
+- ``{"weigh": name}`` runs a quantity and answers with its peak memory.
+
+A quantity that raises is answered by ``{"failed": message}``.
 """
 
 import gc
@@ -69,16 +71,22 @@ def main():
                 _answer(channel, {"missing": str(error)})
                 continue
             _answer(channel, {"quantities": list(found)})
-        elif "weigh" in request:
-            _answer(channel, weighed(found[request["weigh"]]))
-        else:
-            run = found[request["run"]]
-            answer, result = timed(run, request.get("repeat", 1))
-            if request.get("checksum"):
-                answer["checksum"] = checksum(source, result)
-            del result
-            _answer(channel, answer)
+            continue
+        try:
+            answer = _answered(source, found, request)
+        except Exception as error:  # of one quantity; the others go on
+            answer = {"failed": f"{type(error).__name__}: {error}"}
+        _answer(channel, answer)
     return None
+
+
+def _answered(source, found, request):
+    if "weigh" in request:
+        return weighed(found[request["weigh"]])
+    answer, result = timed(found[request["run"]], request.get("repeat", 1))
+    if request.get("checksum"):
+        answer["checksum"] = checksum(source, result)
+    return answer
 
 
 def timed(run, repeat):

@@ -54,6 +54,15 @@ def absent(size):
     raise ImportError(f"no library for {size} numbers")
 
 
+def raising(size):
+    """Raises in one quantity, and goes on."""
+
+    def stated():
+        raise ArithmeticError(f"{size} is too much")
+
+    return {"stated": stated, "cubes": lambda: np.arange(float(size)) ** 3}
+
+
 def dying(size):
     """Ends its process in the first run."""
 

@@ -38,7 +38,7 @@ def toy(*names, **more):
 def measured():
     """Records and lines of progress of all implementations."""
     said = []
-    group = toy("ours", "slow", "wrong", "noisy", "absent", "dying")
+    group = toy("ours", "slow", "wrong", "noisy", "raising", "absent", "dying")
     return race.measure(group, BRIEF, say=said.append), said
 
 
@@ -79,6 +79,13 @@ def test_peers_that_are_absent_or_die_are_left_out_with_the_reason(measured):
     assert "left out: dying (the process ended" in text
 
 
+def test_a_quantity_that_raises_is_left_out_and_the_others_go_on(measured):
+    assert of(measured[0], "raising", "stated") == []
+    assert len(of(measured[0], "raising")) == 1
+    expected = "  failed: stated of raising (ArithmeticError: 10 is too much)"
+    assert expected in measured[1]
+
+
 def test_a_quick_run_leaves_out_heavy_quantities(measured):
     assert of(measured[0], "aniso", "heavy") == []
     full = race.measure(toy("ours"), Effort(seconds=0.0, least=1, most=1), say=lambda _: None)
@@ -92,7 +99,7 @@ def test_rounds_are_interleaved():
         missing = None
 
         def __init__(self, name):
-            self.name = name
+            self.name, self.failures = name, {}
 
         def run(self, quantity, repeat=1, checksum=False):  # noqa: ARG002
             order.append(self.name)
