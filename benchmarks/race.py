@@ -62,7 +62,7 @@ class Group:
     headline : tuple of str
         Quantities of the README's table.
     heavy : tuple of str
-        Quantities that a quick run leaves out.
+        Quantities and peers that a quick run leaves out.
     columns : dict
         Key in a record's "more" to the heading of a column: such a group is a table of records and
         compares nothing.
@@ -141,10 +141,13 @@ def measure(group, effort, *, python=sys.executable, turns=None, say=print, own=
     Peers that are not installed are skipped with a notice. One whose process dies is left out from
     there on, and one that raises is left out of that quantity.
     """
+    omitted = group.heavy if effort.quick else ()
     chosen = list(group.implementations.items())[: 1 if own else None]
     turns = Turns(None) if turns is None else turns
     workers = [
-        Worker(name, made, python if made.is_peer else sys.executable) for name, made in chosen
+        Worker(name, made, python if made.is_peer else sys.executable)
+        for name, made in chosen
+        if name not in omitted
     ]
     records = []
     try:
@@ -155,7 +158,6 @@ def measure(group, effort, *, python=sys.executable, turns=None, say=print, own=
             say(f"{group.name}: {', '.join(filter(None, [case.label, case.dtype]))}")
             with turns:
                 there = {worker: worker.open(case.arguments) for worker in workers}
-            omitted = group.heavy if effort.quick else ()
             names = dict.fromkeys(
                 name for found in there.values() for name in found if name not in omitted
             )

@@ -32,6 +32,11 @@ def slow(size):
     return {"cubes": cubes, "stated": lambda: Measured(seconds=24.0, units=4, value=numbers)}
 
 
+def too_slow(size):
+    """A peer for whole runs alone."""
+    return slow(size)
+
+
 def wrong(size):
     """Fast and false."""
     return {"cubes": lambda: np.arange(float(size)) ** 3 * (1 + 1e-4)}

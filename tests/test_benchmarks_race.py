@@ -26,7 +26,7 @@ def toy(*names, **more):
                 for name in names
             },
             "cases": lambda quick: [Case("ten numbers", {"size": 10 if quick else 20})],
-            "heavy": ("heavy", "zeros@1000", "zeros@2000", "zeros@4000"),
+            "heavy": ("too_slow", "heavy", "zeros@1000", "zeros@2000", "zeros@4000"),
             "headline": ("cubes",),
             "labels": {"cubes": "sum of cubes"},
         }
@@ -38,7 +38,7 @@ def toy(*names, **more):
 def measured():
     """Records and lines of progress of all implementations."""
     said = []
-    group = toy("ours", "slow", "wrong", "noisy", "raising", "absent", "dying")
+    group = toy("ours", "slow", "wrong", "noisy", "raising", "absent", "dying", "too_slow")
     return race.measure(group, BRIEF, say=said.append), said
 
 
@@ -86,8 +86,9 @@ def test_a_quantity_that_raises_is_left_out_and_the_others_go_on(measured):
     assert expected in measured[1]
 
 
-def test_a_quick_run_leaves_out_heavy_quantities(measured):
+def test_a_quick_run_leaves_out_heavy_quantities_and_peers(measured):
     assert of(measured[0], "aniso", "heavy") == []
+    assert of(measured[0], "too_slow") == []
     full = race.measure(toy("ours"), Effort(seconds=0.0, least=1, most=1), say=lambda _: None)
     assert len(of(full, "aniso", "heavy")) == 1
 

@@ -32,5 +32,14 @@ ENSEMBLES = Group(
         "sgd_chain_10d": "chain of SGD, least squares, 10 dimensions",
         "sgd_exits_10d": "exits of this chain, 10 dimensions",
     },
+    heavy=(
+        "linear_general",
+        "linear_sra1",
+        "first_passage_own_drift",
+        "sgd_chain_1d",
+        "sgd_exits_1d",
+        "sgd_chain_10d",
+        "sgd_exits_10d",
+    ),
     headline=("linear", "linear_own_drift", "two_basin", "first_passage"),
 )

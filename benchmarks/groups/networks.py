@@ -67,11 +67,14 @@ _HEADLINE = (
     "alignment",
     "leading_eigenpairs_400",
 )
+# for a quick run: quantities that take seconds, and peers that are never the fastest
 _HEAVY = (
     "dense_hessian",
     "leading_eigenpairs_400",
     "hessian_product_fixed128",
     "covariance_eigenpairs_20",
+    "autograd",
+    "curvlinops",
 )
 _NAMES = {
     "convolutional": "convolutional network",
@@ -115,7 +118,7 @@ CONVOLUTIONAL = Group(
     per=_PER,
     instead=_INSTEAD,
     headline=_HEADLINE,
-    heavy=_HEAVY,
+    heavy=(*_HEAVY, "gradient_100", "hessian_product_fixed", "hessian_product_block8", "JAX"),
 )
 DENSE = Group(
     name="dense",
