@@ -1,6 +1,7 @@
 """Drawings of stored results: ratios to the best peers, and growth over sizes."""
 
 import io
+import itertools
 import math
 import re
 from pathlib import Path
@@ -11,7 +12,6 @@ from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator
 
 from benchmarks import rows
 from benchmarks.groups import GROUPS
-from benchmarks.groups.growth import LAWS
 
 TEXT, RULE, SOFT = "#1c1c1a", "#c9c9c4", "#5c5c57"
 # Okabe & Ito's palette, distinguishable with every common colour blindness
@@ -80,7 +80,7 @@ def as_svg(draw, content, label):
 
 
 def draw_overview(stored, figure):
-    """Draw the ratio of every row that has a peer, by group, on one logarithmic axis."""
+    """Draw the ratios of the headline rows that have a peer, by group, on a logarithmic axis."""
     groups = {name: _ratios(GROUPS[name], document) for name, document in stored.items()}
     groups = {name: found for name, found in groups.items() if found}
     heights = [len(found) + 1.6 for found in groups.values()] or [1]
@@ -99,13 +99,13 @@ def draw_overview(stored, figure):
 
 
 def _ratios(group, document):
-    """Return rows by label of their line: double and single precision share one."""
+    """Return headline rows by label of their line: double and single precision share one."""
     found = {}
     if not group.columns and not group.is_growth:
-        for row in rows.rows_of(document["records"], group.instead):
-            if row.ratio is not None:
-                label = f"{row.case}: {group.labels.get(row.quantity, row.quantity)}"
-                found.setdefault(label, []).append(row)
+        for (case, quantity), pair in rows.headline_rows(group, document["records"]).items():
+            compared = [row for row in pair.values() if row.ratio is not None]
+            if compared:
+                found[f"{case}: {group.labels.get(quantity, quantity)}"] = compared
     return found
 
 
@@ -133,97 +133,90 @@ def _draw_ratios(axes, found):
 # ---- growth
 
 
+_MEASURES = (("seconds", "seconds"), ("traced_bytes", "peak memory, MB"))
+_COLUMNS = 3
+
+
 def draw_growth(document, figure):
-    """Draw time, and memory where it is documented, over sizes: a column of panels an axis."""
-    records = document["records"]
-    cases = [c for c in dict.fromkeys(r["case"] for r in records) if not _is_alignment(c)]
-    figure.set_size_inches(WIDTH, 0.4 + 2.15 * len(cases))
-    panels = figure.subplots(len(cases), 2, squeeze=False)
-    for row, case in zip(panels, cases, strict=True):
-        own = [record for record in records if record["case"] == case]
-        for axes, measure, label in zip(
-            row, ("seconds", "traced_bytes"), ("seconds", "peak memory, MB"), strict=True
-        ):
-            _draw_costs(axes, own, measure, document.get("exponents", []), case)
-            axes.set_ylabel(label)
-            axes.set_xlabel(case)
-    for axes, title in zip(panels[0], ("Time", "Memory"), strict=True):
-        axes.set_title(title, loc="left", fontweight="bold")
+    """Draw time, then memory, over sizes: a panel an axis, with what the documentation says."""
+    records = [r for r in document["records"] if not _is_alignment(r["case"])]
+    cases = list(dict.fromkeys(record["case"] for record in records))
+    lines = math.ceil(len(cases) / _COLUMNS)
+    figure.set_size_inches(WIDTH, 2 * lines * 2.0)
+    panels = figure.subplots(2 * lines, _COLUMNS, squeeze=False)
+    for half, (measure, label) in zip((panels[:lines], panels[lines:]), _MEASURES, strict=True):
+        for axes, case in itertools.zip_longest(half.ravel(), cases):
+            if case is None:
+                axes.set_axis_off()
+                continue
+            own = [record for record in records if record["case"] == case]
+            _draw_costs(axes, own, measure, document["exponents"])
+            axes.set(xlabel=case, ylabel=label)
 
 
 def draw_alignment(document, figure):
     """Draw the exact and the deflated Tr(HΣ) over N: time and memory side by side."""
     own = [record for record in document["records"] if _is_alignment(record["case"])]
-    figure.set_size_inches(WIDTH, 2.7)
-    panels = figure.subplots(1, 2)
-    case = own[0]["case"]
-    for axes, measure, label in zip(
-        panels, ("seconds", "traced_bytes"), ("seconds", "peak memory, MB"), strict=True
-    ):
-        _draw_costs(axes, own, measure, document.get("exponents", []), case)
-        axes.set_xlabel("examples N")
-        axes.set_ylabel(label)
-    panels[0].set_title("Time", loc="left", fontweight="bold")
-    panels[1].set_title("Memory", loc="left", fontweight="bold")
+    figure.set_size_inches(WIDTH, 2.6)
+    for axes, (measure, label) in zip(figure.subplots(1, 2), _MEASURES, strict=True):
+        _draw_costs(axes, own, measure, document["exponents"])
+        axes.set(xlabel="examples N", ylabel=label)
 
 
-def _draw_costs(axes, records, measure, exponents, case):
+def _draw_costs(axes, records, measure, exponents):
     """Draw points with the range of their rounds, and the documented power law as a line."""
-    labels, scale = GROUPS["growth"].labels, 1.0 if measure == "seconds" else 1e-6
-    sizes = sorted({record["size"] for record in records})
+    scale = 1.0 if measure == "seconds" else 1e-6
     for number, quantity in enumerate(dict.fromkeys(r["quantity"] for r in records)):
-        points = sorted(
-            (r["size"], scale * r[measure], [scale * x for x in r["runs"]])
-            for r in records
-            if r["quantity"] == quantity and r.get(measure)
+        own = sorted(
+            (r for r in records if r["quantity"] == quantity and r.get(measure)),
+            key=lambda record: record["size"],
         )
-        if not points:
-            continue
-        colour, marker = COLOURS[number], MARKERS[number]
-        xs, ys = [p[0] for p in points], [p[1] for p in points]
-        fitted = next(
-            (
-                e
-                for e in exponents
-                if (e["case"], e["quantity"], e["measure"]) == (case, quantity, measure)
-            ),
-            None,
-        )
-        label = labels.get(quantity, quantity)
-        if fitted:
-            label += f": {fitted['exponent']:.2f} ± {fitted['standard_error']:.2f}"
-        if measure == "seconds":
-            for x, _, runs in points:
-                axes.plot([x, x], [min(runs), max(runs)], color=colour, lw=0.8)
-        axes.plot(xs, ys, marker, color=colour, ms=4, label=label)
-        law = _documented(case, quantity, measure)
-        if law is not None:
-            # through the largest size, where the law holds best
-            line = [ys[-1] * (x / xs[-1]) ** law for x in xs]
-            axes.plot(xs, line, color=colour, lw=0.9, ls="-", alpha=0.8)
+        fitted = [
+            e
+            for e in exponents
+            if (e["quantity"], e["measure"]) == (quantity, measure) and e["case"] == own[0]["case"]
+        ]
+        if own and fitted:
+            style = {"color": COLOURS[number], "marker": MARKERS[number]}
+            _draw_law(axes, own, scale, measure, fitted[0], style)
     axes.set(xscale="log", yscale="log")
-    _set_ticks(axes, sizes)
-    axes.legend(
-        fontsize=6.5, loc="lower left", bbox_to_anchor=(0, 1.0), borderaxespad=0, handletextpad=0.2
-    )
+    entries = axes.get_legend_handles_labels()[0]
+    _set_ticks(axes, sorted({record["size"] for record in records}), 0.13 * len(entries) + 0.05)
+    if entries:
+        legend = axes.legend(
+            fontsize=6, loc="upper left", borderaxespad=0, handletextpad=0.1, labelspacing=0.25
+        )
+        legend.set_in_layout(False)  # it may end beyond its panel, in the margin of the next
 
 
-def _documented(case, quantity, measure):
-    for law in LAWS:
-        if (law.case, law.quantity) == (case, quantity) and measure in law.documented:
-            return law.documented[measure][0]
-    return None
+def _draw_law(axes, own, scale, measure, fitted, style):
+    xs, ys = [r["size"] for r in own], [scale * r[measure] for r in own]
+    label = GROUPS["growth"].labels.get(fitted["quantity"], fitted["quantity"])
+    exponent = f"{fitted['exponent']:.2f} ± {fitted['standard_error']:.2f}"
+    exponent = exponent.replace("-0.00", "0.00").replace("-", "−")
+    label = f"{label}: {exponent} ({fitted['documented']})"
+    if measure == "seconds":
+        for record in own:
+            ends = [min(record["runs"]), max(record["runs"])]
+            axes.plot([record["size"]] * 2, ends, color=style["color"], lw=0.8)
+    # through the largest size, where the law holds best
+    line = [ys[-1] * (x / xs[-1]) ** fitted["documented"] for x in xs]
+    axes.plot(xs, line, color=style["color"], lw=0.9)
+    axes.plot(xs, ys, ls="", ms=3.8, label=label, **style)
 
 
-def _set_ticks(axes, sizes):
-    """Label the sizes that were measured, at most six, and decades of the cost."""
-    step = math.ceil(len(sizes) / 6)
-    axes.set_xticks(sizes[::step], [f"{size:,.0f}" for size in sizes[::step]])
+def _set_ticks(axes, sizes, share):
+    """Label sizes that were measured and decades of the cost; leave a share for the legend."""
+    kept = sizes[::-1][:: math.ceil(len(sizes) / 3)] if sizes[-1] >= 1000 else sizes
+    axes.set_xticks(kept, [f"{size:,.0f}" for size in kept])
     axes.xaxis.set_minor_locator(NullLocator())
     low, high = axes.get_ylim()
-    if high / low < 30:
+    if high / low < 10:  # a flat cost is to look flat
         middle = math.sqrt(low * high)
-        axes.set_ylim(min(low, middle / 5.5), max(high, middle * 5.5))
-    axes.yaxis.set_major_locator(LogLocator(numticks=8))
+        low, high = middle / 3.5, middle * 3.5
+    high *= (high / low) ** (share / (1 - share))
+    axes.set_ylim(low, high)
+    subs = (1, 2, 5) if high / low < 100 else (1,)
+    axes.yaxis.set_major_locator(LogLocator(subs=subs, numticks=12))
     axes.yaxis.set_minor_locator(NullLocator())
     axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))

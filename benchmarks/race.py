@@ -31,11 +31,14 @@ class Case:
         Of the implementations' functions.
     dtype : str or None
         Cases that differ in their precision alone make one line of the README.
+    in_headline : bool
+        Whether the README has it.
     """
 
     label: str
     arguments: dict
     dtype: str | None = None
+    in_headline: bool = True
 
 
 @dataclass(frozen=True)
@@ -223,6 +226,7 @@ class _Contestant:
         found = {
             "case": case.label,
             "dtype": case.dtype,
+            "in_headline": case.in_headline,
             "quantity": quantity,
             "implementation": self.worker.name,
             "seconds": _rounded(statistics.median(runs)),

@@ -68,24 +68,26 @@ def _measured(stored):
 def _lines(group, records):
     if group.columns:
         return _lines_of_columns(group, records)
-    found = {}
-    for row in rows.rows_of(records, group.instead):
-        if row.quantity in group.headline:
-            found.setdefault((row.case, row.quantity), {})[row.dtype] = row
+    found = rows.headline_rows(group, records)
     if not found:
         return []
     alone = all(row.peer is None for pair in found.values() for row in pair.values())
-    lines = [
-        "| quantity | aniso |" if alone else "| quantity | aniso | best peer | ratio |",
-        "| --- | --- |" if alone else "| --- | --- | --- | --- |",
-    ]
+    headings = ["", "aniso"] if alone else ["", "aniso", "best peer", "ratio"]
+    lines = [_line(headings), f"|{' --- |' * len(headings)}"]
+    seen = None
     for (case, quantity), pair in found.items():
-        label = f"{case}: {group.labels.get(quantity, quantity)}"
-        cells = [label, _both(pair, lambda row: rows.span_of_time(row.ours))]
+        if case != seen:
+            lines.append(_line([f"*{case}*", *[""] * (len(headings) - 1)]))
+        seen = case
+        cells = [_both(pair, lambda row: rows.span_of_time(row.ours))]
         if not alone:
             cells += [_both(pair, _peer), _both(pair, _ratio)]
-        lines.append(f"| {' | '.join(cells)} |")
+        lines.append(_line([group.labels.get(quantity, quantity), *cells]))
     return lines
+
+
+def _line(cells):
+    return f"| {' | '.join(cells)} |"
 
 
 def _lines_of_columns(group, records):
@@ -102,9 +104,9 @@ def _lines_of_columns(group, records):
         _both(pair, lambda record: rows.times(record["more"][key])) for pair in found.values()
     ]
     return [
-        f"| {' | '.join(['', *names])} |",
+        _line(["", *names]),
         f"|{' --- |' * (len(names) + 1)}",
-        f"| {' | '.join([heading, *numbers])} |",
+        _line([heading, *numbers]),
     ]
 
 

@@ -2,7 +2,7 @@
 
 import math
 import statistics
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 OURS = "aniso"
 DEVIATIONS = {"float32": 2e-3, None: 1e-6, "float64": 1e-6}
@@ -29,6 +29,8 @@ class Row:
         Smallest and largest ratio of a round; None where both were not measured together.
     others : tuple of (str, float)
         All peers and their seconds, the fastest first.
+    in_headline : bool
+        Whether the case is one of the README's.
     """
 
     case: str
@@ -40,6 +42,7 @@ class Row:
     ratio: float | None = None
     span: tuple | None = None
     others: tuple = ()
+    in_headline: bool = True
 
 
 def rows_of(records, instead=None):
@@ -101,7 +104,13 @@ def _peers_of(ours, records, instead):
 
 
 def _row(ours, peers):
-    row = Row(ours["case"], ours["quantity"], ours["dtype"], ours["seconds"])
+    row = Row(
+        ours["case"],
+        ours["quantity"],
+        ours["dtype"],
+        ours["seconds"],
+        in_headline=ours.get("in_headline", True),
+    )
     if not peers:
         return row
     best, ratio, span = peers[0], peers[0]["seconds"] / ours["seconds"], None
@@ -109,9 +118,17 @@ def _row(ours, peers):
         ratios = [b / a for a, b in zip(ours["runs"], best["runs"], strict=False)]
         ratio, span = statistics.median(ratios), (min(ratios), max(ratios))
     others = tuple((peer["implementation"], peer["seconds"]) for peer in peers)
-    return Row(
-        row.case, row.quantity, row.dtype, row.ours, others[0][0], others[0][1], ratio, span, others
-    )
+    peer, theirs = others[0]
+    return replace(row, peer=peer, theirs=theirs, ratio=ratio, span=span, others=others)
+
+
+def headline_rows(group, records):
+    """Return the rows of the README by (case, quantity), each a dict from precision to a row."""
+    found = {}
+    for row in rows_of(records, group.instead):
+        if row.quantity in group.headline and row.in_headline:
+            found.setdefault((row.case, row.quantity), {})[row.dtype] = row
+    return found
 
 
 def span_of_time(seconds):
@@ -133,8 +150,8 @@ def times(ratio):
 
     Examples
     --------
-    >>> [times(r) for r in (0.374, 1.049, 2.31, 21.6, 135.2)]
-    ['0.37', '1.0', '2.3', '22', '135']
+    >>> [times(r) for r in (0.0213, 0.4, 1.049, 2.31, 21.6, 135.2)]
+    ['0.021', '0.40', '1.0', '2.3', '22', '135']
     """
     return _two_digits(ratio)
 
@@ -142,4 +159,6 @@ def times(ratio):
 def _two_digits(number):
     if number >= 9.95:
         return f"{number:,.0f}"
-    return f"{number:.1f}" if number >= 0.995 else f"{number:.2g}"
+    if number >= 0.995:
+        return f"{number:.1f}"
+    return f"{number:.2f}" if number >= 0.0995 else f"{number:.2g}"

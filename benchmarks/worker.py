@@ -108,24 +108,19 @@ def timed(run, repeat):
 
 def weighed(run):
     """Return the peak bytes of one run: those that Python and NumPy allocate, and resident ones."""
-    run()
     gc.collect()
-    tracemalloc.start()
-    before = tracemalloc.get_traced_memory()[0]
-    run()
-    traced = tracemalloc.get_traced_memory()[1] - before
-    tracemalloc.stop()
-    gc.collect()
-    answer = {"traced_bytes": traced}
-    status = Path("/proc/self/status")
+    status, start = Path("/proc/self/status"), None
     try:
         Path("/proc/self/clear_refs").write_text("5")  # the peak starts anew
-        resident = _kilobytes(status, "VmRSS")
-        run()
-        answer["resident_bytes"] = 1024 * (_kilobytes(status, "VmHWM") - resident)
+        start = _kilobytes(status, "VmRSS")
     except OSError:  # Linux alone has these files
-        answer["resident_bytes"] = None
-    return answer
+        status = None
+    tracemalloc.start()
+    run()
+    traced = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    resident = None if status is None else 1024 * (_kilobytes(status, "VmHWM") - start)
+    return {"traced_bytes": traced, "resident_bytes": resident}
 
 
 def _kilobytes(status, name):

@@ -172,10 +172,8 @@ def test_pictures_are_drawn(documents, tmp_path):
 
 def test_the_block_of_the_readme_holds_the_numbers(documents):
     text = readme.block(documents)
-    assert (
-        "| 784–128–64–10, N = 300: gradient | 2.0 ms (1.0 ms) | 3.0 ms JAX (4.0 ms JAX) |" in text
-    )
-    assert "| 1.5 (4.0) |" in text
+    assert "| *784–128–64–10, N = 300* |" in text
+    assert "| gradient | 2.0 ms (1.0 ms) | 3.0 ms JAX (4.0 ms JAX) | 1.5 (4.0) |" in text
     assert "2026-01-02 on 2 cores" in text
 
 

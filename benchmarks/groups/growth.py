@@ -7,7 +7,7 @@ from benchmarks.race import Case, Group
 _MODULE = "benchmarks.implementations.aniso_growth"
 _AXES = {
     "over_examples": ("examples N", (150, 300, 600, 1200, 2400), (100, 200, 400)),
-    "alignment": ("examples N of Tr(HΣ)", (600, 1200, 2400, 4800, 9600), (400, 800, 1600, 3200)),
+    "alignment": ("examples N of Tr(HΣ)", (300, 600, 1200, 2400, 4800), (200, 400, 800, 1600)),
     "over_images": ("images N, streamed", (250, 500, 1000, 2000), ()),
     "over_parameters": ("parameters D", (64, 128, 256, 512, 1024), (64, 128, 256)),
     "matrices_over_parameters": (
@@ -26,9 +26,9 @@ def _law(function, quantity, time=None, memory=None):
 LAWS = [
     _law("over_examples", "gradient", (1, "N · cost of one example")),
     _law("over_examples", "per_example_gradients", (1, "N D"), (1, "8 N D bytes")),
-    _law("over_examples", "hessian_product_block8", (1, "N K · cost of one tangent")),
-    _law("alignment", "exact", (2, "N² pairs of gradients")),
-    _law("alignment", "deflated", (1, "N · some twenty products")),
+    _law("over_examples", "hessian_product", (1, "N · cost of one tangent")),
+    _law("alignment", "exact", (2, "N² pairs of gradients"), (1, "factors of N examples")),
+    _law("alignment", "deflated", (1, "N · some twenty products"), (1, "factors of N examples")),
     _law("over_images", "streamed_variances", (1, "N · cost of one example"), (0, "budget")),
     _law("over_parameters", "gradient", (1, "N D"), (1, "8 D bytes")),
     _law("over_parameters", "per_example_gradients", (1, "N D"), (1, "8 N D bytes")),
@@ -59,16 +59,15 @@ GROWTH = Group(
     cases=_cases,
     labels={
         "gradient": "gradient",
-        "per_example_gradients": "per-example gradients",
-        "hessian_product_block8": "Hv in a block of 8",
+        "per_example_gradients": "per-example grad.",
         "exact": "Tr(HΣ), exact",
         "deflated": "Tr(HΣ), deflated, to 1 %",
-        "streamed_variances": "Tr Σ and diag Σ, streamed",
-        "hessian_product": "Hv",
-        "trace_ratio": "trace ratio of two arrays",
+        "streamed_variances": "Tr Σ, diag Σ",
+        "hessian_product": "Hv, moving θ",
+        "trace_ratio": "trace ratio",
         "dense_hessian": "dense H",
         "hessian_product_fixed": "HV, fixed θ",
-        "ensemble": "moments of an ensemble",
+        "ensemble": "ensemble",
     },
     is_growth=True,
     most_rounds=5,

@@ -63,6 +63,7 @@ _HEADLINE = (
     "hessian_product_moving",
     "hessian_product_block8",
     "hessian_product_fixed32",
+    "linearisation",
     "dense_hessian",
     "alignment",
     "leading_eigenpairs_400",
@@ -85,15 +86,15 @@ _NAMES = {
 
 def _cases(*sizes):
     def cases(quick):
-        chosen = [(model, counts[0] if quick else count) for model, counts in sizes for count in
-                  (counts[:1] if quick else counts)]  # fmt: skip
         return [
             Case(
                 f"{_NAMES[model]}, N = {count:,}",
                 {"model": model, "num_examples": count, "dtype": dtype},
                 dtype,
+                in_headline=quick or count == counts[-1],
             )
-            for model, count in chosen
+            for model, counts in sizes
+            for count in (counts[:1] if quick else counts)
             for dtype in (("float64",) if quick else ("float64", "float32"))
         ]
 
