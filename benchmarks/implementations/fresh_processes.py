@@ -79,19 +79,25 @@ def imports(statements):
 
 
 def first_calls():
-    """First calls with an empty and with a filled folder of compiled kernels."""
-    found = {}
+    """First calls of a process: with no compiled kernels, and with those of the process before."""
+    found, kept = {}, {}
     for name, (before, code) in _FIRST_CALLS.items():
 
-        def cold(before=before, code=code):
-            with tempfile.TemporaryDirectory() as folder:
-                return Measured(seconds=_seconds(before, code, {"NUMBA_CACHE_DIR": folder}))
+        def cold(name=name, before=before, code=code):
+            kept[name] = tempfile.TemporaryDirectory()
+            return _first_call(before, code, kept[name].name)
 
-        def warm(before=before, code=code):
-            return Measured(seconds=_seconds(before, code))
+        def warm(name=name, before=before, code=code, cold=cold):
+            if name not in kept:
+                cold()
+            return _first_call(before, code, kept[name].name)
 
         found |= {f"{name}_cold": cold, f"{name}_warm": warm}
     return found
+
+
+def _first_call(before, code, folder):
+    return Measured(seconds=_seconds(before, code, {"NUMBA_CACHE_DIR": folder}))
 
 
 def verification():
