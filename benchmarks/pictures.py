@@ -4,6 +4,7 @@ import io
 import itertools
 import math
 import re
+import statistics
 from pathlib import Path
 
 from matplotlib import rc_context
@@ -199,8 +200,10 @@ def _draw_law(axes, own, scale, measure, fitted, style):
         for record in own:
             ends = [min(record["runs"]), max(record["runs"])]
             axes.plot([record["size"]] * 2, ends, color=style["color"], lw=0.8)
-    # through the largest size, where the law holds best
-    line = [ys[-1] * (x / xs[-1]) ** fitted["documented"] for x in xs]
+    # through the middle of the sizes of the fit
+    law, fit = fitted["documented"], slice(-fitted["num_points"], None)
+    factor = statistics.geometric_mean(y / x**law for x, y in zip(xs[fit], ys[fit], strict=True))
+    line = [factor * x**law for x in xs]
     axes.plot(xs, line, color=style["color"], lw=0.9)
     axes.plot(xs, ys, ls="", ms=3.8, label=label, **style)
 

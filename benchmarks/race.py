@@ -195,7 +195,7 @@ class _Contestant:
     def __init__(self, worker, quantity, parts):
         self.worker, self.quantity, self.parts = worker, quantity, parts
         self.runs, self.more, self.repeat = [], {}, 1
-        self.first = self.checksum = self.memory = None
+        self.memory, self.first, self.checksum = {}, None, None
 
     def warm_up(self, brief):
         """Run once, or twice if that is brief, and choose the repetitions of a round."""
@@ -218,6 +218,7 @@ class _Contestant:
         if answer is not None:
             self.runs.append(answer["seconds"])
             self.more = answer["more"]
+            self.memory = {k: answer[k] for k in ("page_faults", "peak_bytes") if k in answer}
 
     def record(self, case, contestants):
         """Return what was measured as plain data, in seconds of one part."""
@@ -236,7 +237,7 @@ class _Contestant:
         }
         if size:
             found["size"] = float(size)
-        return found | (self.memory or {}) | ({"more": self.more} if self.more else {})
+        return found | self.memory | ({"more": self.more} if self.more else {})
 
     def _deviation(self, contestants):
         """Return how far the result is from aniso's, relative to its norm."""
@@ -256,7 +257,7 @@ def _run_rounds(contestants, group, effort):
             contestant.run(effort.few)
     if group.is_growth:
         for contestant in contestants:
-            contestant.memory = contestant.worker.weigh(contestant.quantity)
+            contestant.memory |= contestant.worker.weigh(contestant.quantity) or {}
 
 
 class Turns:

@@ -26,6 +26,11 @@ from pathlib import Path
 
 import numpy as np
 
+try:
+    import resource
+except ImportError:  # Windows
+    resource = None
+
 
 @dataclass(frozen=True)
 class Measured:
@@ -90,8 +95,11 @@ def _answered(source, found, request):
 
 
 def timed(run, repeat):
-    """Return {"seconds", ...} of a quantity, and its last result."""
-    seconds, result = [], None
+    """Return {"seconds", ...} of a quantity, and its last result.
+
+    Beside the median time there are the page faults of a run and the largest memory of the process.
+    """
+    seconds, result, faults = [], None, page_faults()
     for _ in range(repeat):
         result = None  # freed first: a second copy would be paid for in page faults
         start = time.perf_counter()
@@ -103,7 +111,18 @@ def timed(run, repeat):
     more = {}
     if isinstance(result, Measured):
         more, result = result.more, result.value
-    return {"seconds": statistics.median(seconds), "more": more}, result
+    answer = {"seconds": statistics.median(seconds), "more": more}
+    if resource is not None:
+        answer["page_faults"] = round((page_faults() - faults) / repeat)
+        # kilobytes, but bytes on macOS
+        unit = 1 if sys.platform == "darwin" else 1024
+        answer["peak_bytes"] = unit * resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return answer, result
+
+
+def page_faults():
+    """Return the number of pages that this process has touched first; None where unknown."""
+    return None if resource is None else resource.getrusage(resource.RUSAGE_SELF).ru_minflt
 
 
 def weighed(run):

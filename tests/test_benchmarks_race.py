@@ -56,6 +56,13 @@ def test_every_round_counts_and_the_median_is_reported(measured):
     assert record["seconds"] > of(measured[0], "aniso")[0]["seconds"]
 
 
+def test_page_faults_and_memory_are_recorded(measured):
+    pytest.importorskip("resource")
+    (record,) = of(measured[0], "aniso")
+    assert record["page_faults"] >= 0
+    assert record["peak_bytes"] > 10_000_000
+
+
 def test_a_stated_time_is_divided_into_its_parts(measured):
     assert [r["seconds"] for r in of(measured[0], "aniso", "stated")] == [2.0]
     assert [r["seconds"] for r in of(measured[0], "slow", "stated")] == [6.0]

@@ -73,6 +73,9 @@ _HEAVY = (
     "dense_hessian",
     "leading_eigenpairs_400",
     "hessian_product_fixed128",
+    "hessian_product_fixed8",
+    "hessian_trace",
+    "covariance_product",
     "covariance_eigenpairs_20",
     "autograd",
     "curvlinops",
@@ -137,5 +140,5 @@ DENSE = Group(
     per=_PER,
     instead=_INSTEAD,
     headline=_HEADLINE,
-    heavy=_HEAVY,
+    heavy=(*_HEAVY, "alignment", "hessian_product_fixed"),
 )
