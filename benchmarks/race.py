@@ -1,5 +1,6 @@
 """Implementations take turns: rounds of one quantity, so that all see the same load."""
 
+import math
 import statistics
 import sys
 import time
@@ -194,7 +195,7 @@ class _Contestant:
 
     def __init__(self, worker, quantity, parts):
         self.worker, self.quantity, self.parts = worker, quantity, parts
-        self.runs, self.more, self.repeat = [], {}, 1
+        self.runs, self.longest, self.more, self.repeat = [], 0.0, {}, 1
         self.memory, self.first, self.checksum = {}, None, None
 
     def warm_up(self, brief):
@@ -202,21 +203,22 @@ class _Contestant:
         answer = self.worker.run(self.quantity, checksum=True)
         if answer is None:
             return 0.0
-        self.first, self.checksum = answer["seconds"], answer["checksum"]
+        self.first, self.checksum = answer["elapsed"], answer["checksum"]
         if self.first < brief:  # a first run may have compiled something
             answer = self.worker.run(self.quantity) or answer
-        self.repeat = min(100, max(1, int(LEAST_SECONDS / max(answer["seconds"], 1e-6))))
-        return answer["seconds"] * self.repeat
+        self.repeat = min(100, max(1, int(LEAST_SECONDS / max(answer["elapsed"], 1e-6))))
+        return answer["elapsed"] * self.repeat
 
     def run(self, few):
         """Run one round, unless it is slow and has had `few` of them."""
-        if len(self.runs) >= few and max(self.runs) > SLOW_SECONDS:
+        if len(self.runs) >= few and self.longest > SLOW_SECONDS:
             return
         if self.quantity in self.worker.failures:
             return
         answer = self.worker.run(self.quantity, repeat=self.repeat)
         if answer is not None:
             self.runs.append(answer["seconds"])
+            self.longest = max(self.longest, answer["elapsed"])
             self.more = answer["more"]
             self.memory = {k: answer[k] for k in ("page_faults", "peak_bytes") if k in answer}
 
@@ -244,8 +246,10 @@ class _Contestant:
         ours = next((c for c in contestants if c.quantity == self.quantity), self)
         if ours is self or ours.checksum is None or self.checksum is None:
             return None
-        pairs = zip(self.checksum, ours.checksum, strict=True)
-        return float(f"{max(abs(a - b) for a, b in pairs) / max(ours.checksum[0], 1e-300):.1e}")
+        gaps = [abs(a - b) for a, b in zip(self.checksum, ours.checksum, strict=True)]
+        if not all(map(math.isfinite, gaps)):
+            return 1e99  # JSON has no infinity
+        return float(f"{max(gaps) / max(ours.checksum[0], 1e-300):.1e}")
 
 
 def _run_rounds(contestants, group, effort):

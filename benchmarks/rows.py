@@ -1,6 +1,5 @@
 """Rows of the report: ours beside the best peer."""
 
-import math
 import statistics
 from dataclasses import dataclass, replace
 
@@ -83,7 +82,6 @@ def deviating(records):
         record
         for record in records
         if (record["deviation"] or 0.0) > DEVIATIONS.get(record["dtype"], 1e-6)
-        or (record["deviation"] is not None and math.isnan(record["deviation"]))
     ]
 
 

@@ -97,21 +97,27 @@ def _answered(source, found, request):
 def timed(run, repeat):
     """Return {"seconds", ...} of a quantity, and its last result.
 
-    Beside the median time there are the page faults of a run and the largest memory of the process.
+    The seconds are those of one unit, and "elapsed" those of the whole call. Beside these medians
+    there are the page faults of a run and the largest memory of the process.
     """
-    seconds, result, faults = [], None, page_faults()
+    elapsed, seconds, result, faults = [], [], None, page_faults()
     for _ in range(repeat):
         result = None  # freed first: a second copy would be paid for in page faults
         start = time.perf_counter()
         result = run()
-        elapsed = time.perf_counter() - start
+        elapsed.append(time.perf_counter() - start)
+        own = elapsed[-1]
         if isinstance(result, Measured):
-            elapsed = (elapsed if result.seconds is None else result.seconds) / result.units
-        seconds.append(elapsed)
+            own = (own if result.seconds is None else result.seconds) / result.units
+        seconds.append(own)
     more = {}
     if isinstance(result, Measured):
         more, result = result.more, result.value
-    answer = {"seconds": statistics.median(seconds), "more": more}
+    answer = {
+        "seconds": statistics.median(seconds),
+        "elapsed": statistics.median(elapsed),
+        "more": more,
+    }
     if resource is not None:
         answer["page_faults"] = round((page_faults() - faults) / repeat)
         # kilobytes, but bytes on macOS

@@ -32,6 +32,11 @@ def slow(size):
     return {"cubes": cubes, "stated": lambda: Measured(seconds=24.0, units=4, value=numbers)}
 
 
+def empty(size):
+    """Answers what is no number."""
+    return {"cubes": lambda: np.full(size, np.nan)}
+
+
 def too_slow(size):
     """A peer for whole runs alone."""
     return slow(size)

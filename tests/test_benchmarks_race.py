@@ -38,7 +38,7 @@ def toy(*names, **more):
 def measured():
     """Records and lines of progress of all implementations."""
     said = []
-    group = toy("ours", "slow", "wrong", "noisy", "raising", "absent", "dying", "too_slow")
+    group = toy("ours", "slow", "wrong", "noisy", "raising", "absent", "dying", "empty", "too_slow")
     return race.measure(group, BRIEF, say=said.append), said
 
 
@@ -73,6 +73,22 @@ def test_results_are_compared(measured):
     assert of(measured[0], "aniso")[0]["deviation"] is None
     assert of(measured[0], "slow")[0]["deviation"] < 1e-14
     assert of(measured[0], "wrong")[0]["deviation"] == pytest.approx(1e-4, rel=0.2)
+
+
+def test_what_is_no_number_is_no_result(measured):
+    assert of(measured[0], "empty")[0]["deviation"] == 1e99
+
+
+def test_repetitions_follow_the_time_of_a_call_not_of_its_parts():
+    class Fixed:
+        failures = missing = {}
+
+        def run(self, quantity, repeat=1, checksum=False):  # noqa: ARG002
+            return {"seconds": 1e-9, "elapsed": 0.5, "more": {}, "checksum": None}
+
+    contestant = race._Contestant(Fixed(), "paths", 1)
+    assert contestant.warm_up(0.0) == 0.5
+    assert contestant.repeat == 1
 
 
 def test_what_a_library_prints_does_not_disturb_the_answers(measured):
@@ -111,7 +127,7 @@ def test_rounds_are_interleaved():
 
         def run(self, quantity, repeat=1, checksum=False):  # noqa: ARG002
             order.append(self.name)
-            return {"seconds": 1.0, "more": {}, "checksum": None}
+            return {"seconds": 1.0, "elapsed": 1.0, "more": {}, "checksum": None}
 
     contestants = [race._Contestant(Recorded(name), "cubes", 1) for name in "abc"]
     race._run_rounds(contestants, toy("ours"), BRIEF)
