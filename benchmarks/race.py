@@ -12,6 +12,7 @@ try:
 except ImportError:  # Windows
     fcntl = None
 
+from benchmarks import rows
 from benchmarks.processes import Worker
 
 LEAST_SECONDS = 0.02
@@ -305,5 +306,6 @@ def _rounded(seconds):
 
 
 def _line(record):
-    name = f"{record['quantity']} {record.get('size', '')}"
-    return f"  {name:32s} {record['implementation']:22s} {1e3 * record['seconds']:12.4f} ms"
+    size = f" {record['size']:,.0f}" if "size" in record else ""
+    time_taken = rows.span_of_time(record["seconds"])
+    return f"  {record['quantity'] + size:36s} {record['implementation']:24s} {time_taken:>8s}"

@@ -81,8 +81,6 @@ def test_what_is_no_number_is_no_result(measured):
 
 def test_repetitions_follow_the_time_of_a_call_not_of_its_parts():
     class Fixed:
-        failures = missing = {}
-
         def run(self, quantity, repeat=1, checksum=False):  # noqa: ARG002
             return {"seconds": 1e-9, "elapsed": 0.5, "more": {}, "checksum": None}
 
