@@ -15,6 +15,7 @@ from benchmarks.groups.growth import LAWS
 from benchmarks.processes import ROOT, TUNED
 
 RESULTS = Path(__file__).parent / "results"
+QUICK_RESULTS = ROOT / "runs" / "benchmarks_quick"
 
 
 def main(arguments=None):
@@ -22,7 +23,8 @@ def main(arguments=None):
     parser = _parser()
     options = parser.parse_args(arguments)
     try:
-        folder = files.require_folder("--results", options.results)
+        default = QUICK_RESULTS if options.quick else RESULTS
+        folder = files.require_folder("--results", options.results or default)
         if options.lock is not None:
             files.require_writable("--lock", options.lock)
         if options.lock is not None and race.fcntl is None:
@@ -119,7 +121,10 @@ def _parser():
         "--readme", nargs="?", const=ROOT / "README.md", type=Path, metavar="FILE",
         help="rewrite the table of speed in README.md, or in another file",
     )  # fmt: skip
-    parser.add_argument("--results", type=Path, default=RESULTS, help="folder of what is written")
+    parser.add_argument(
+        "--results", type=Path,
+        help="folder of what is written: benchmarks/results, and runs/benchmarks_quick with --quick",
+    )  # fmt: skip
     parser.add_argument("--rounds", type=int, help="most rounds of a quantity")
     parser.add_argument("--peer-python", default=sys.executable, help="interpreter of the peers")
     parser.add_argument(
