@@ -123,7 +123,7 @@ def _parser():
     )  # fmt: skip
     parser.add_argument(
         "--results", type=Path,
-        help="folder of what is written: benchmarks/results, and runs/benchmarks_quick with --quick",
+        help="folder of what is written; benchmarks/results, or runs/benchmarks_quick",
     )  # fmt: skip
     parser.add_argument("--rounds", type=int, help="most rounds of a quantity")
     parser.add_argument("--peer-python", default=sys.executable, help="interpreter of the peers")
