@@ -50,6 +50,7 @@ FIRST_CALLS = Group(
         "gradient_warm": "gradient of the convolutional network",
     },
     headline=("exit_time_cold", "ensemble_cold"),
+    heavy=("gradient_cold", "gradient_warm"),
     warm_up=False,
     most_rounds=3,
 )

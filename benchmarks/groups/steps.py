@@ -67,5 +67,6 @@ DYNAMICS = Group(
     },
     headline=("gld_dynamic", "sgd_gaussian", "gld_leading", "gld_hessian", "gld_first_eigenvector"),
     columns={"gradients": "gradients"},
+    in_quick=False,
     most_rounds=3,
 )

@@ -47,5 +47,6 @@ TORCH = Group(
     },
     per={"hessian_product_block16": 16},
     instead={"hessian_product_block16": ("hessian_product",)},
+    heavy=("torch.func, chunks of 100", "torch.func, chunks of N", "curvlinops"),
     headline=("gradient", "hessian_product", "hessian_product_block16", "per_example_gradients"),
 )

@@ -18,5 +18,6 @@ VGG = Group(
     },
     cases=lambda quick: [Case("VGG-11, batch of 100", {}, "float32")],  # noqa: ARG005
     labels={"gradient": "gradient", "square_norms": "square norms of per-example gradients"},
+    heavy=("torch.func",),
     headline=("gradient", "square_norms"),
 )
