@@ -44,10 +44,11 @@ def block(stored):
     """Return the tables of the headline quantities, by group."""
     parts = [_measured(stored)]
     for name, document in stored.items():
-        lines = _lines(GROUPS[name], document["records"])
+        group = GROUPS[name]
+        lines, case = _lines(group, document["records"])
         if lines:
-            parts.append(f"**{GROUPS[name].title}.** {GROUPS[name].about}")
-            parts.append("\n".join(lines))
+            where = f" ({case})" if case else ""
+            parts += [f"**{group.title}**{where}. {group.about}", "\n".join(lines)]
     return "\n" + "\n\n".join(parts) + "\n\n"
 
 
@@ -61,29 +62,32 @@ def _measured(stored):
     return (
         f"Measured on {'; '.join(places)}. Every implementation runs in its own process with the "
         "allocation settings that serve it best. Rounds are interleaved, and medians count. In "
-        "brackets single precision. The ratio is the best peer's time over aniso's."
+        "brackets single precision, where both are given. The ratio is the best peer's time over "
+        "aniso's."
     )
 
 
 def _lines(group, records):
+    """Return the lines of a table, and the case if there is but one."""
     if group.columns:
-        return _lines_of_columns(group, records)
+        return _lines_of_columns(group, records), None
     found = rows.headline_rows(group, records)
     if not found:
-        return []
+        return [], None
+    cases = {case for case, _ in found}
     alone = all(row.peer is None for pair in found.values() for row in pair.values())
     headings = ["", "aniso"] if alone else ["", "aniso", "best peer", "ratio"]
     lines = [_line(headings), f"|{' --- |' * len(headings)}"]
     seen = None
     for (case, quantity), pair in found.items():
-        if case != seen:
+        if case != seen and len(cases) > 1:
             lines.append(_line([f"*{case}*", *[""] * (len(headings) - 1)]))
         seen = case
         cells = [_both(pair, lambda row: rows.span_of_time(row.ours))]
         if not alone:
             cells += [_both(pair, _peer), _both(pair, _ratio)]
         lines.append(_line([group.labels.get(quantity, quantity), *cells]))
-    return lines
+    return lines, cases.pop() if len(cases) == 1 else None
 
 
 def _line(cells):
@@ -111,13 +115,13 @@ def _lines_of_columns(group, records):
 
 
 def _both(pair, text):
-    """Return the text in double precision, and that in single precision in brackets."""
+    """Return the text in double precision, and that in single precision in brackets if both are."""
     wide = next((row for dtype, row in pair.items() if dtype != "float32"), None)
     narrow = pair.get("float32")
     texts = [text(row) for row in (wide, narrow) if row is not None]
     if len(texts) == 2:
         return f"{texts[0]} ({texts[1]})"
-    return f"({texts[0]})" if wide is None else texts[0]
+    return texts[0]
 
 
 def _peer(row):

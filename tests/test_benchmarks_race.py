@@ -189,7 +189,7 @@ def test_the_command_writes_data_page_pictures_and_readme(tmp_path, capsys):
     assert text.startswith("before\n")
     assert text.endswith("after\n")
     assert "old" not in text
-    assert "| *ten numbers* |" in text
+    assert "**Toy <group>** (ten numbers). Sums & cubes." in text
     assert "| sum of cubes |" in text
     assert "measured in" in capsys.readouterr().out
 

@@ -170,9 +170,17 @@ def test_pictures_are_drawn(documents, tmp_path):
 
 def test_the_block_of_the_readme_holds_the_numbers(documents):
     text = readme.block(documents)
-    assert "| *784–128–64–10, N = 300* |" in text
+    assert "**Dense networks** (784–128–64–10, N = 300). A perceptron" in text
     assert "| gradient | 2.0 ms (1.0 ms) | 3.0 ms JAX (4.0 ms JAX) | 1.5 (4.0) |" in text
     assert "2026-01-02 on 2 cores" in text
+
+
+def test_cases_of_one_table_are_named_in_it():
+    other = [record(name, [0.5], case="2–512–1") for name in ("aniso", "JAX")]
+    text = readme.block(stored(dense=[*RECORDS, *other]))
+    assert "**Dense networks**. A perceptron" in text
+    assert text.index("| *784–128–64–10, N = 300* |") < text.index("| *2–512–1* |")
+    assert "| gradient | 500 ms | 500 ms JAX | 1.0 |" in text
 
 
 def test_the_block_is_rewritten_once_and_for_all(documents):
