@@ -1,18 +1,21 @@
-"""JAX peers: jit as users write it, and the tiled network."""
+"""JAX: jit as its users write it, and the convolutional network with aniso's tiling."""
 
-import curvature_problems as common
 import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import lax
 
+from benchmarks.implementations import network_problems
+
 jax.config.update("jax_enable_x64", True)
+# vmap over all images would take gigabytes
+_TOGETHER = 20
 
 
 def outputs(model, theta, inputs):
-    """Outputs (n, C)."""
-    arrays = common.unpacked(model, theta)
-    if model == "fashion":
+    """Return the outputs (n, C), or (n,) of one hidden layer."""
+    arrays = network_problems.unpacked(model, theta)
+    if model == "convolutional":
         w1, b1, w2, b2, w3, b3, w4, b4 = arrays
         hidden = inputs
         for weights, biases in ((w1, b1), (w2, b2)):
@@ -24,7 +27,7 @@ def outputs(model, theta, inputs):
             hidden = jax.nn.relu((hidden + biases).reshape(shape).max((2, 4)))
         hidden = hidden.transpose(0, 3, 1, 2).reshape(hidden.shape[0], -1)
         return jax.nn.relu(hidden @ w3.T + b3) @ w4.T + b4
-    if model == "hidden512":
+    if model.startswith("2-"):
         hidden = jax.nn.relu(inputs @ arrays[0].T + arrays[1])
         half = hidden.shape[-1] // 2
         return hidden[..., :half].sum(-1) - hidden[..., half:].sum(-1)
@@ -37,38 +40,48 @@ def outputs(model, theta, inputs):
 
 
 def mean_loss(model, theta, inputs, targets):
-    """The mean loss."""
+    """Return the mean loss."""
     values = outputs(model, theta, inputs)
-    if model == "hidden512":
+    if model.startswith("2-"):
         return jnp.mean((jnp.clip(values, 1e-3, 1 - 1e-3) - targets) ** 2)
     return -jnp.mean(jnp.take_along_axis(jax.nn.log_softmax(values), targets[:, None], 1))
 
 
-def compiled(problem):
-    """jit of gradients, of lax.map over examples, of forward-over-reverse products."""
-    inputs = problem.inputs.transpose(0, 2, 3, 1) if problem.model == "fashion" else problem.inputs
+def channels_last(model, inputs):
+    """Return the inputs as `outputs` takes them."""
+    return inputs.transpose(0, 2, 3, 1) if model == "convolutional" else inputs
+
+
+def compiled(model, num_examples, dtype):
+    """jit of gradients, of gradients of examples and of forward-over-reverse products."""
+    problem = network_problems.problem(model, num_examples, dtype)
     theta, inputs, targets, vectors = map(
-        jnp.asarray, (problem.theta, inputs, problem.targets, problem.vectors)
+        jnp.asarray,
+        (problem.theta, channels_last(model, problem.inputs), problem.targets, problem.vectors),
     )
 
     def loss(own, x, y):
-        return mean_loss(problem.model, own, x, y)
+        return mean_loss(model, own, x, y)
+
+    def one(own, x, y):
+        return jax.grad(loss)(own, x[None], y[None])
 
     slope = jax.jit(jax.grad(loss))
-    if problem.model == "hidden512":
-        rows = jax.jit(jax.vmap(lambda t, x, y: jax.grad(loss)(t, x[None], y[None]), (None, 0, 0)))
-    else:
+    if model == "convolutional":
         rows = jax.jit(
-            lambda t, x, y: lax.map(
-                lambda pair: jax.grad(loss)(t, pair[0][None], pair[1][None]), (x, y), batch_size=20
-            )
+            lambda t, x, y: lax.map(lambda pair: one(t, *pair), (x, y), batch_size=_TOGETHER)
         )
+    else:
+        rows = jax.jit(jax.vmap(one, (None, 0, 0)))
     found = {
         "gradient": lambda: slope(theta, inputs, targets).block_until_ready(),
         "per_example_gradients": lambda: rows(theta, inputs, targets).block_until_ready(),
         **_products(lambda own: loss(own, inputs, targets), theta, vectors),
     }
-    if problem.model == "hidden512":
+    if model == "convolutional":
+        x, y = inputs[:100], targets[:100]
+        found["gradient_100"] = lambda: slope(theta, x, y).block_until_ready()
+    if problem.is_small:
         # jax.hessian pushes all D tangents at once and runs out of memory: blocks of 64 instead
         dense = jax.jit(
             lambda t, x, y: lax.map(
@@ -83,42 +96,47 @@ def compiled(problem):
 
 def _products(loss, theta, vectors):
     slope = jax.grad(loss)
-    moving = jax.jit(lambda own, v: jax.jvp(slope, (own,), (v,))[1])
+
+    def along(own, v):
+        return jax.jvp(slope, (own,), (v,))[1]
+
+    moving = jax.jit(along)
+    moving_block = jax.jit(jax.vmap(along, in_axes=(None, 1), out_axes=1))
     state = {}
 
-    def fixed():
-        if not state:
-            _, linear = jax.linearize(jax.jit(slope), theta)
-            state["product"] = jax.jit(linear)
-        return state["product"](vectors[:, 0]).block_until_ready()
+    def linear(name, transform):
+        if name not in state:
+            state[name] = jax.jit(transform(jax.linearize(jax.jit(slope), theta)[1]))
+        return state[name]
 
-    def block():
-        if "block" not in state:
-            fixed()
-            _, linear = jax.linearize(jax.jit(slope), theta)
-            state["block"] = jax.jit(jax.vmap(linear, in_axes=1, out_axes=1))
-        return state["block"](vectors[:, :8]).block_until_ready()
+    def fixed():
+        return linear("one", lambda product: product)(vectors[:, 0]).block_until_ready()
+
+    def fixed_block():
+        block = linear("block", lambda product: jax.vmap(product, in_axes=1, out_axes=1))
+        return block(vectors[:, :8]).block_until_ready()
 
     return {
         "hessian_product_moving": lambda: moving(theta, vectors[:, 0]).block_until_ready(),
+        "hessian_product_block8": lambda: moving_block(theta, vectors[:, :8]).block_until_ready(),
         "hessian_product_fixed": fixed,
-        "hessian_product_block8": block,
+        "hessian_product_fixed8": fixed_block,
     }
 
 
-def tiled(problem):
-    """The tiled network."""
-    if problem.model != "fashion":
+def tiled(model, num_examples, dtype):
+    """The convolutional network with aniso's tiling: faster than what users write."""
+    if model != "convolutional":
         return {}
-    theta, targets, vectors = map(jnp.asarray, (problem.theta, problem.targets, problem.vectors))
-    columns = jnp.asarray(common.tile_columns(problem.inputs))
-    tiling = jnp.asarray(common.tiling().astype(problem.inputs.dtype))
-    count = len(targets)
+    problem = network_problems.problem(model, num_examples, dtype)
+    theta, vectors = jnp.asarray(problem.theta), jnp.asarray(problem.vectors)
+    tiling = jnp.asarray(network_problems.tiling().astype(dtype))
 
-    def loss(own, data):
-        w1, b1, w2, b2, w3, b3, w4, b4 = common.unpacked("fashion", own)
+    def loss(own, columns, targets):
+        count = len(targets)
+        w1, b1, w2, b2, w3, b3, w4, b4 = network_problems.unpacked(model, own)
         first = (w1.reshape(10, 25) @ tiling).reshape(40, 36)
-        cells = jnp.max((first @ data).reshape(10, 4, 144 * count), axis=1) + b1[:, None]
+        cells = jnp.max((first @ columns).reshape(10, 4, 144 * count), axis=1) + b1[:, None]
         hidden = jax.nn.relu(cells).reshape(10, 12, 12, count)
         stacked = jnp.stack(
             [hidden[:, a : a + 7 : 2, b : b + 7 : 2] for a in range(6) for b in range(6)], 1
@@ -132,12 +150,19 @@ def tiled(problem):
         return -jnp.mean(jnp.take_along_axis(jax.nn.log_softmax(values), targets[:, None], 1))
 
     slope = jax.jit(jax.grad(loss))
+    whole, head = _tiled_data(problem), _tiled_data(problem.head(100))
     return {
-        "gradient": lambda: slope(theta, columns).block_until_ready(),
-        **_products(lambda own: loss(own, columns), theta, vectors),
+        "gradient": lambda: slope(theta, *whole).block_until_ready(),
+        "gradient_100": lambda: slope(theta, *head).block_until_ready(),
+        **_products(lambda own: loss(own, *whole), theta, vectors),
     }
 
 
+def _tiled_data(problem):
+    columns = network_problems.tile_columns(problem.inputs)
+    return jnp.asarray(columns), jnp.asarray(problem.targets)
+
+
 def as_array(result):
-    """A result as a NumPy array, for the comparison of implementations."""
+    """Return a result as a NumPy array, by which implementations are compared."""
     return np.asarray(result)
