@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 import numpy as np
-import scipy.stats
+import scipy
 
 from aniso import checks
 from aniso.estimates import Estimate, correlated_mean

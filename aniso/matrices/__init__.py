@@ -27,6 +27,7 @@ traces with an error bar    `estimate_alignment`, `alignment_deflated`, `alignme
 noise of equal trace        `isotropic_equivalent`, `diagonal_part`, `leading_part`,
                             `hessian_part`, `hessian_magnitude_part`, `optimal_noise`
 conventions                 `convention_of`, `minibatch_scale`, `dense_covariance`
+checks of many calls        `checked_covariance`, `checked_symmetric`
 operators                   `SymmetricOperator`, `GradientCovariance`, `FactoredCovariance`,
                             `DiagonalCovariance`, `from_eigenpairs`, `unit_columns`
 Hessians of the examples    `example_curvatures`, `curvatures_from_factors`,
@@ -84,6 +85,7 @@ __getattr__, __dir__, __all__ = lazy_loader.attach(
     submod_attrs={
         "block_alignment": ["BlockAlignment", "alignment_by_block"],
         "convention": ["Convention", "UnknownConvention", "convention_of", "minibatch_scale"],
+        "checked": ["checked_covariance", "checked_symmetric"],
         "covariance_arrays": ["CovarianceArray"],
         "curvature_span": ["CurvatureSpan"],
         "curvatures": ["ExampleCurvatures"],

@@ -9,8 +9,8 @@ measure convolved with a Gaussian.
 from dataclasses import dataclass
 
 import numpy as np
+import scipy
 import scipy.linalg
-import scipy.stats
 
 from aniso import checks, memory
 from aniso.estimates import Estimate
