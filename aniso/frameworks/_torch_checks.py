@@ -10,13 +10,7 @@ from dataclasses import dataclass, replace
 import torch
 
 from aniso import checks
-from aniso.frameworks import (
-    _torch_data,
-    _torch_losses,
-    _torch_products,
-    _torch_tokens,
-    _trees,
-)
+from aniso.frameworks import _torch_data, _torch_losses, _torch_products, _torch_tokens, _trees
 from aniso.frameworks._torch_model import differentiable
 
 _NUM_EXAMPLES = 8
@@ -95,7 +89,7 @@ def check(vectors, loss, inputs, targets, tokens=None):
     inputs, targets : nested tensors
         All examples, or all sequences.
     tokens : Tokens, optional
-        The examples, where they are tokens of the sequences.
+        The examples, where they are tokens.
 
     Returns
     -------
