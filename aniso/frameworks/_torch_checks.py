@@ -104,7 +104,7 @@ def check(vectors, loss, inputs, targets, tokens=None):
     inputs, targets : nested tensors
         All examples, or all sequences.
     tokens : Tokens, optional
-        The examples, where they are tokens of the sequences.
+        The examples, where they are tokens.
 
     Returns
     -------
