@@ -166,7 +166,7 @@ def diagnosed(name, quick, file):
         "seconds_by_quantity": meter.seconds,
         "planned_by_quantity": plan.seconds,
         "readings": {key: [each.value, each.standard_error] for key, each in found.items()},
-        "refused": found.refused,
+        "refused": dict(found.refused),
     }
 
 

@@ -103,6 +103,7 @@ def environment(path):
 
 NEVER_HELD = (
     {
+        "Iteration": "a Krylov space while it grows",
         "Chain": "the layers of a residual block at one shape of inputs",
         "NoiseArguments": "the noise of one run, as its kernel takes it",
         "Work": "how the cells of one run are computed",
@@ -132,7 +133,8 @@ NEVER_HELD = (
         "a part of a forecast while it is made",
     )
     | dict.fromkeys(
-        ("Context", "Found", "Request", "Sizes"), "a part of a diagnosis while it is measured"
+        ("Context", "Found", "Request", "Sizes", "SpaceParts"),
+        "a part of a diagnosis while it is measured",
     )
     | dict.fromkeys(
         ("PatchDerivatives", "UnitDerivatives"),
