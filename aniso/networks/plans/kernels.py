@@ -31,7 +31,7 @@ def copy_rows(target, source):
 def relu(z, biases, slopes, start, stop):
     """Add biases to z (units, N), write the slopes there, and replace z by its positive part.
 
-    The slope at 0 is 1/2.
+    The slope at 0 is 1/2. NaN stays NaN.
     """
     nil, one = z.dtype.type(0), z.dtype.type(1)
     half = z.dtype.type(0.5)
@@ -41,7 +41,7 @@ def relu(z, biases, slopes, start, stop):
         for i in range(row.size):
             value = row[i] + bias
             slope[i] = one if value > nil else (half if value == nil else nil)
-            row[i] = value if value > nil else nil
+            row[i] = nil if value < nil else value
 
 
 @njit(**KERNEL)
