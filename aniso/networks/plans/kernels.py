@@ -71,12 +71,20 @@ def softmax_tangents(z, tangents, labels, scale, deltas, moved_deltas, start, st
 
     Parameters
     ----------
-    z, deltas : ndarray, shape (C, N)
-        Outputs, and ``p - e_y``, to relative accuracy.
-    tangents, moved_deltas : ndarray, shape (K, C, N)
-        Tangents of the outputs, and ``(diag(p) - p p^T) z'``. K may be 0.
+    z : ndarray, shape (C, N)
+        Outputs.
+    tangents : ndarray, shape (K, C, N)
+        Tangents of the outputs. K may be 0.
     labels : ndarray of int, shape (stop - start,)
         Labels of the examples start..stop.
+    scale : float
+        Factor of both results.
+    deltas : ndarray, shape (C, N)
+        Memory for ``p - e_y``, which is found to relative accuracy.
+    moved_deltas : ndarray, shape (K, C, N)
+        Memory for ``(diag(p) - p p^T) z'``.
+    start, stop : int
+        Examples to treat.
 
     Returns
     -------
