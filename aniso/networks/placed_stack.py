@@ -1,5 +1,7 @@
 """Layers, a loss and data at one place, the base of a network."""
 
+import math
+
 import numpy as np
 
 from aniso import checks, memory
@@ -227,8 +229,19 @@ class PlacedStack:
 
     def check_theta(self, theta):
         """Return theta checked: finite, of length D, at the network's place, in its precision."""
+        if self._is_plainly_good(theta):
+            return theta
         checks.require_flat(theta, self.num_parameters)
         return self._checked("theta", theta, (self.num_parameters,))
+
+    def _is_plainly_good(self, theta):
+        # the usual case, several times faster: a sum is finite only if its terms are
+        if type(theta) is not np.ndarray or not self.place.is_numpy:
+            return False
+        if theta.dtype != self.dtype or theta.shape != (self.num_parameters,):
+            return False
+        with np.errstate(over="ignore", invalid="ignore"):
+            return math.isfinite(np.add.reduce(theta))
 
     def held_theta(self, theta):
         """Return a checked, read-only copy of theta, for objects that outlast a call."""

@@ -31,7 +31,7 @@ def copy_rows(target, source):
 def relu(z, biases, slopes, start, stop):
     """Add biases to z (units, N), write the slopes there, and replace z by its positive part.
 
-    The slope at 0 is 1/2.
+    The slope at 0 is 1/2. NaN stays NaN.
     """
     nil, one = z.dtype.type(0), z.dtype.type(1)
     half = z.dtype.type(0.5)
@@ -41,7 +41,7 @@ def relu(z, biases, slopes, start, stop):
         for i in range(row.size):
             value = row[i] + bias
             slope[i] = one if value > nil else (half if value == nil else nil)
-            row[i] = value if value > nil else nil
+            row[i] = nil if value < nil else value
 
 
 @njit(**KERNEL)
@@ -71,12 +71,20 @@ def softmax_tangents(z, tangents, labels, scale, deltas, moved_deltas, start, st
 
     Parameters
     ----------
-    z, deltas : ndarray, shape (C, N)
-        Outputs, and ``p - e_y``, to relative accuracy.
-    tangents, moved_deltas : ndarray, shape (K, C, N)
-        Tangents of the outputs, and ``(diag(p) - p p^T) z'``. K may be 0.
+    z : ndarray, shape (C, N)
+        Outputs.
+    tangents : ndarray, shape (K, C, N)
+        Tangents of the outputs. K may be 0.
     labels : ndarray of int, shape (stop - start,)
         Labels of the examples start..stop.
+    scale : float
+        Factor of both results.
+    deltas : ndarray, shape (C, N)
+        Memory for ``p - e_y``, which is found to relative accuracy.
+    moved_deltas : ndarray, shape (K, C, N)
+        Memory for ``(diag(p) - p p^T) z'``.
+    start, stop : int
+        Examples to treat.
 
     Returns
     -------
