@@ -40,8 +40,11 @@ __getattr__, __dir__, __all__ = lazy_loader.attach(
         "parameter_blocks",
         "passes",
         "placed_stack",
+        "plans",
+        "results",
         "routing",
         "single_precision",
+        "ways",
     ],
     submod_attrs={
         "architectures": [

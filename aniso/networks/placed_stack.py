@@ -9,6 +9,7 @@ from aniso.networks.arguments import checked_indices, floating, placed
 from aniso.networks.data import ChunkedData
 from aniso.networks.fast.choice import fused
 from aniso.networks.layers.stack import Stack, require_stack
+from aniso.networks.ways import Ways
 from aniso.threads import Workers
 
 _SHOWN_BLOCKS = 24
@@ -35,6 +36,8 @@ class PlacedStack:
         Threads over chunks; one outside NumPy, where the library has its own threads.
     data : ChunkedData
         Inputs and targets, in chunks that fit the memory budget.
+    ways : Ways
+        Faster ways than the passes by layers, for the quantities and networks that have one.
     """
 
     def __init__(
@@ -74,6 +77,7 @@ class PlacedStack:
         self.data = ChunkedData(
             self.stack, inputs, targets, self.place, self.dtype, self.workers, memory_budget
         )
+        self.ways = Ways()
 
     def __repr__(self):
         blocks = [f"{name}: {part.stop - part.start}" for name, part in self.blocks.items()]
