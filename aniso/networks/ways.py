@@ -7,7 +7,9 @@ Where no way has a quantity, the passes by layers compute it (:mod:`aniso.networ
 
 import numpy as np
 
-MAKERS = ()
+from aniso.networks.hidden.way import hidden_way
+
+MAKERS = (hidden_way,)
 
 
 class Ways:
