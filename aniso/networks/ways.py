@@ -8,9 +8,10 @@ Where no way has a quantity, the passes by layers compute it (:mod:`aniso.networ
 import numpy as np
 
 from aniso import checks
+from aniso.networks.hidden.way import hidden_way
 from aniso.networks.plans.dense_way import plans_for
 
-MAKERS = (plans_for,)
+MAKERS = (hidden_way, plans_for)
 
 
 class Ways:
