@@ -123,9 +123,10 @@ def array(name, value, *, shape=None, dtype=np.float64):
         ...
     aniso.checks.InputError: theta has a non-finite entry nan at index (1,); expected finite numbers
     """
-    given = real_array(name, value, shape=shape)
-    with np.errstate(over="ignore"):
-        result = np.asarray(given, dtype=dtype)
+    given = result = real_array(name, value, shape=shape)
+    if given.dtype != dtype:
+        with np.errstate(over="ignore"):
+            result = np.asarray(given, dtype=dtype)
     require_finite(name, result, given=given)
     return result
 
@@ -350,8 +351,10 @@ def _first_not_finite(array, dtype):
             if index is not None:
                 return (start, *index) if step == 1 else (start + index[0], *index[1:])
         return None
-    with np.errstate(over="ignore"):
-        finite = np.isfinite(array.astype(dtype, copy=False))
+    if array.dtype != dtype:
+        with np.errstate(over="ignore"):
+            array = array.astype(dtype)
+    finite = np.isfinite(array)
     if finite.all():
         return None
     return tuple(int(i) for i in np.argwhere(~finite)[0])

@@ -85,6 +85,10 @@ class Workers:
 
     def map(self, function, items):
         """Return ``[function(item) for item in items]``, each with one BLAS thread."""
+        items = list(items)
+        if len(items) == 1:
+            with blas_threads(1):
+                return [function(items[0])]
         with blas_threads(1), contextlib.closing(self.in_order(function, items)) as results:
             return list(results)
 
@@ -94,6 +98,10 @@ class Workers:
         The first part is the sum, to which the others are added in place. At most one part more
         than there are threads waits to be added.
         """
+        items = list(items)
+        if len(items) == 1:
+            with blas_threads(1):
+                return function(items[0])
         total = None
         with blas_threads(1), contextlib.closing(self.in_order(function, items)) as results:
             for part in results:
@@ -285,9 +293,20 @@ def _end(tasks, num_threads):
         tasks.put(None)
 
 
+@contextlib.contextmanager
 def blas_threads(number):
-    """Return a context in which BLAS uses `number` threads."""
-    return _controller().limit(limits=number)
+    """Return a context in which BLAS uses `number` threads, entered in some microseconds."""
+    changed = []
+    try:
+        for library in _controller().lib_controllers:
+            before = library.get_num_threads()
+            if before != number:
+                changed.append((library, before))
+                library.set_num_threads(number)
+        yield
+    finally:
+        for library, before in changed:
+            library.set_num_threads(before)
 
 
 @functools.cache

@@ -129,18 +129,22 @@ class PlacedStack:
             If an index is no example's, or there is none.
         """
         indices = checked_indices(indices, self.num_examples)
-        network = type(self)(
-            self.model,
-            self.output_loss,
-            functions.take(self.inputs, indices),
-            functions.take(self.targets, indices),
-            dtype=self.dtype,
-            num_threads=self.workers,
-            memory_budget=self.memory_budget,
-            device=self.place,
-        )
-        network.ways = self.ways  # plans depend on the number of examples, not on which they are
-        return network
+        if self.data.streamed:
+            return type(self)(
+                self.model,
+                self.output_loss,
+                functions.take(self.inputs, indices),
+                functions.take(self.targets, indices),
+                dtype=self.dtype,
+                num_threads=self.workers,
+                memory_budget=self.memory_budget,
+                device=self.place,
+            )
+        # the same object but for its data; all else has been checked
+        part = object.__new__(type(self))
+        part.__dict__.update(self.__dict__)
+        part.data = self.data.subset(indices)
+        return part
 
     def forward_multiplications(self):
         """Return the multiplications of one forward pass of one example."""

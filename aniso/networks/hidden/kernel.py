@@ -18,6 +18,8 @@ x, targets   inputs (d, n); targets (n, C), or labels (n, 1)
 ===========  ====================================================================================
 """
 
+import math
+
 import numpy as np
 
 from aniso.arrays import njit
@@ -121,6 +123,21 @@ def _add_moments(delta, units, u, x, n, out):
 
 
 @njit(**_INNER)
+def _add_kinked(theta, units, u, weight, shape, x, first, n, total):
+    """Add ``weight rho(w . x + b)`` of a unit of two inputs, rho piecewise linear, in one loop."""
+    real = x.dtype.type
+    low_kink, high_kink = real(shape[0]), real(shape[1])
+    below, between, above = real(shape[2]), real(shape[4]), real(shape[6])
+    low, high = real(shape[7]), real(shape[8])
+    w, second, bias = theta[2 * u], theta[2 * u + 1], theta[2 * units + u]
+    own, other = x[0][first : first + n], x[1][first : first + n]
+    for i in range(n):
+        z = w * own[i] + (second * other[i] + bias)
+        line = below * z + low if z < low_kink else between * z
+        total[i] += weight * (line if z <= high_kink else above * z + high)
+
+
+@njit(**_INNER)
 def _forward(theta, units, last, at, kind, shape, x, first, n, rows, work, part, f):
     """Write the outputs of n examples from `first` on to f (C, BLOCK); V, v are last[at:]."""
     num_outputs, nil, one = len(f), x.dtype.type(0), x.dtype.type(1)
@@ -130,9 +147,12 @@ def _forward(theta, units, last, at, kind, shape, x, first, n, rows, work, part,
             part[c, i] = nil
     # sums of few units, then of these sums: single precision keeps its digits
     for u in range(units):
-        _unit(theta, units, u, kind, shape, x, first, n, rows, work)
-        for c in range(num_outputs):
-            _add_multiple(last[at + c * units + u], rows[1], n, part[c])
+        if work is None and len(x) == 2 and num_outputs == 1:
+            _add_kinked(theta, units, u, last[at + u], shape, x, first, n, part[0])
+        else:
+            _unit(theta, units, u, kind, shape, x, first, n, rows, work)
+            for c in range(num_outputs):
+                _add_multiple(last[at + c * units + u], rows[1], n, part[c])
         if u % _UNITS_TOGETHER == _UNITS_TOGETHER - 1 or u == units - 1:
             for c in range(num_outputs):
                 _add_multiple(one, part[c], n, f[c])
@@ -196,7 +216,7 @@ def first_order(theta, units, fixed, kind, shape, work, loss, margin, x, targets
 
 @njit(**_KERNEL)
 def example_gradients(theta, units, fixed, kind, shape, work, loss, margin, x, targets, out):
-    """Write the gradient of every example's loss to `out` (N, D)."""
+    """Write the gradient of every example's loss to `out` (N, D); return whether all are finite."""
     inputs, count, trained = len(x), x.shape[1], len(fixed) == 0
     last, at = (theta, units * (inputs + 1)) if trained else (fixed, 0)
     num_outputs, middle = len(last[at:]) // (units + 1), units * inputs
@@ -204,6 +224,7 @@ def example_gradients(theta, units, fixed, kind, shape, work, loss, margin, x, t
     block = np.empty((3, num_outputs, BLOCK), x.dtype)
     outputs, slopes, z, delta = block[0], block[1], rows[0], rows[4]
     weights, values, nil = np.empty((inputs, units), x.dtype), np.empty(0), x.dtype.type(0)
+    is_finite = True
     for u in range(units):
         for j in range(inputs):
             weights[j, u] = theta[u * inputs + j]
@@ -236,13 +257,17 @@ def example_gradients(theta, units, fixed, kind, shape, work, loss, margin, x, t
                 for u in range(units):
                     for j in range(inputs):
                         row[u * inputs + j] = delta[u] * x[j, first + i]
+            largest = nil
             for u in range(units):
                 row[middle + u] = delta[u]
+                largest += abs(delta[u])
+            is_finite = is_finite and math.isfinite(largest)
             if trained:
                 for c in range(num_outputs):
                     for u in range(units):
                         row[at + c * units + u] = slopes[c, i] * rows[1, u]
                     row[at + num_outputs * units + c] = slopes[c, i]
+    return is_finite
 
 
 @njit(**_KERNEL)

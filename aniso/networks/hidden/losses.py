@@ -10,8 +10,7 @@ import numpy as np
 
 from aniso.arrays import njit
 from aniso.networks.hidden.activations import INNER
-from aniso.problems import losses
-from aniso.problems.mean_squared_loss import MeanSquaredLoss
+from aniso.problems import MeanSquaredLoss, losses
 
 _SQUARED, CLIPPED, _LOGISTIC, _SOFTMAX = range(4)
 

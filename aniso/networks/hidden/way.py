@@ -1,5 +1,7 @@
 """The way of networks of one hidden layer with few inputs and outputs: compiled passes."""
 
+import math
+
 import numpy as np
 
 from aniso import checks
@@ -22,7 +24,17 @@ _NO_OUTPUTS, _NO_LOSSES = np.empty((0, 1)), np.empty(0)
 
 
 def hidden_way(network):
-    """Return the way of a network of one hidden layer; None for another one, or without kernels."""
+    """Return the way of a network of one hidden layer; None for another one, or without kernels.
+
+    Parameters
+    ----------
+    network : Network
+        Of NumPy.
+
+    Returns
+    -------
+    HiddenWay or None
+    """
     layers, loss = network.layers, losses.described(network.output_loss, network.num_outputs)
     if not COMPILED or loss is None or len(layers) != 3 or len(network.model.input_shape) != 1:
         return None
@@ -98,11 +110,15 @@ class HiddenWay(Way):
         """
         theta = _own(theta)
 
+        finite = []
+
         def task(rows, _):
-            kernel.example_gradients(*self._arguments(network, theta, rows), out[rows])
+            finite.append(
+                kernel.example_gradients(*self._arguments(network, theta, rows), out[rows])
+            )
 
         self._run(network, task, 2)
-        _require_finite(network, "gradients", out)
+        _require(all(finite), network)
         return True
 
     def hessian_product(self, network, theta, rows, out):
@@ -165,7 +181,9 @@ class HiddenWay(Way):
         memory /= network.num_examples
         if memory is not out:
             out[...] = memory
-        _require_finite(network, "derivatives", memory)
+        # the square of a finite number may overflow
+        flat = memory.reshape(-1)
+        _require(math.isfinite(np.dot(flat, flat)) or np.isfinite(flat).all(), network)
 
 
 def _own(array):
@@ -173,12 +191,9 @@ def _own(array):
     return array if array.flags.behaved else array.copy()
 
 
-def _require_finite(network, what, result):
-    # a finite sum has finite terms only
-    with np.errstate(over="ignore", invalid="ignore"):
-        total = result.sum()
-    if not np.isfinite(total) and not np.isfinite(result).all():
+def _require(is_finite, network):
+    if not is_finite:
         raise checks.InputError(
-            f"theta gives {what} that are not finite in {network.dtype}; expected finite numbers: "
-            "lower theta or the learning rate"
+            f"theta gives derivatives that are not finite in {network.dtype}; expected finite "
+            "numbers: lower theta or the learning rate"
         )
