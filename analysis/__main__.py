@@ -8,7 +8,11 @@ from analysis import (
     fig4_one_hidden_layer,
     fig5_curvature,
     fig6_sharpness,
+    fig7_flatness_and_accuracy,
+    fig8_escape,
+    fig9_depth,
     folders,
+    vgg_tuning,
 )
 
 FIGURES = {
@@ -20,7 +24,11 @@ FIGURES = {
         fig4_one_hidden_layer,
         fig5_curvature,
         fig6_sharpness,
+        fig7_flatness_and_accuracy,
+        fig8_escape,
+        fig9_depth,
         alignment_and_exit,
+        vgg_tuning,
     )
 }
 

@@ -17,11 +17,13 @@ LEARNT = 0.9
 class Verdict(enum.StrEnum):
     """Outcome: the numbers support the claim, contradict it, or cannot tell.
 
-    A description is no claim and has no verdict.
+    Equivalent is a difference that is known to be smaller than what matters. A description is no
+    claim and has no verdict.
     """
 
     HOLDS = "holds"
     FAILS = "fails"
+    EQUIVALENT = "equivalent within the margin"
     UNRESOLVED = "not resolved"
     DESCRIPTION = "description"
 

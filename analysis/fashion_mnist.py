@@ -57,6 +57,24 @@ def held_out_network(num_test, dtype=np.float32, perceptron=None):
     return _network(images.test_images[:num_test], images.test_labels[:num_test], dtype, perceptron)
 
 
+def label_groups(network):
+    """Return the network on the images with clean and on those with random labels, by name.
+
+    Parameters
+    ----------
+    network : aniso.networks.Network
+        Of :func:`training_network`.
+
+    Returns
+    -------
+    dict of str to aniso.networks.Network
+    """
+    count = network.num_examples
+    border = count - count // RANDOM_LABEL_SHARE
+    parts = {"clean": np.arange(border), "random": np.arange(border, count)}
+    return {name: network.subset(indices) for name, indices in parts.items()}
+
+
 def _network(images, labels, dtype, perceptron):
     if perceptron is None:
         model = networks.fashion_mnist_network()

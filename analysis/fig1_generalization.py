@@ -25,6 +25,8 @@ def judge(parameters, arrays):
         statement = f"{place}: {upper} ends at higher test accuracy than {lower}"
         return f"{name}: {aligned} above {other}", statement, 1
 
+    if "margins" in parameters:
+        return vgg_claims.study(parameters, arrays, "test_accuracy", claim)
     return vgg_claims.compared(parameters, arrays, "test_accuracy", own_error, claim)
 
 

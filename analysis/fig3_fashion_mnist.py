@@ -9,8 +9,8 @@ import sys
 import numpy as np
 from matplotlib.figure import Figure as Canvas
 
-from analysis import claims, fashion_mnist, figure_command, figure_style
-from analysis.figure import Figure
+from analysis import claims, decisions, fashion_mnist, figure_command, figure_style
+from analysis.figure import Figure, seeds_of
 from aniso import descent
 
 DYNAMICS = (
@@ -36,6 +36,19 @@ RECORDS = (
     "noise_square_norm",
     "test_loss",
 )
+# recorded in a study: what may explain the outcome
+EXPLAINING = (
+    "clean_loss",
+    "clean_accuracy",
+    "random_loss",
+    "random_accuracy",
+    "distance",
+    "leading_eigenvalue",
+    "leading_residual",
+    "projection_coefficient",
+    "estimated_alignment",
+    "estimated_alignment_error",
+)
 
 BANDS = (
     "lines are means over seeds and bands reach from the smallest to the largest seed, in c "
@@ -49,6 +62,15 @@ _COMMON = {
     "standard_deviation": 1e-3,
     "radius": 0.01,
 }
+_STUDY = _COMMON | {
+    "first_seed": 100,
+    "num_test": 10000,
+    "gd_steps": 3000,
+    "num_records": 16,
+    "num_draws": 1000,
+    "num_pairs": 20,
+    "margins": {"sharpness": 1.5, "accuracy": 0.01},
+}
 SCALES = {
     # a perceptron on images pooled to 7x7 and strong noise, chosen because it shows the effect
     "small": _COMMON
@@ -59,6 +81,9 @@ SCALES = {
     "medium": _COMMON
     | {"num_seeds": 3, "num_train": 300, "num_test": 2000, "gd_steps": 3000, "num_steps": 4000}
     | {"num_records": 10, "num_draws": 200, "num_pairs": 20},
+    # designed before the first run, see docs/study.md
+    "study_n300": _STUDY | {"num_seeds": 10, "num_train": 300, "num_steps": 4000},
+    "study": _STUDY | {"num_seeds": 6, "num_train": 1200, "num_steps": 8000},
     "paper": _COMMON
     | {"num_seeds": 1, "num_train": 1200, "num_test": 10000, "gd_steps": 3000, "num_steps": 16000}
     | {"num_records": 20, "num_draws": 1000, "num_pairs": 20},
@@ -66,6 +91,10 @@ SCALES = {
 COSTS = {
     "small": "15 s, four seeds, a perceptron of 970 parameters, 120 images, 250 iterations",
     "medium": "1 h of one core (30 min on two), three seeds, 300 images, 4,000 iterations",
+    "study_n300": "4 h of one core (2 h on two), ten seeds, 300 images, 4,000 iterations, official "
+    "test images",
+    "study": "10 h of one core (5 h on two), six seeds, 1,200 images, 8,000 iterations, "
+    "official test images",
     "paper": "5 h of one core a seed (2.5 h on two), 16,000 iterations, official test images",
 }
 
@@ -75,7 +104,7 @@ def make_units(parameters):
     order = sorted(DYNAMICS, key=lambda name: name not in ("gld_hessian", "gld_first_eigenvector"))
     return [
         {"seed": seed, "dynamics": name, **parameters}
-        for seed in range(parameters["num_seeds"])
+        for seed in seeds_of(parameters)
         for name in order
     ]
 
@@ -112,12 +141,17 @@ def compute_unit(unit, folder, foundation):
     network = fashion_mnist.training_network(
         unit["num_train"], unit["seed"], perceptron=unit.get("perceptron")
     )
+    quantities, more = ("accuracy", "test", "gradient_norm", "noise", "sharpness"), {}
+    if "margins" in unit:
+        quantities += ("groups", "distance", "leading", "alignment")
+        more = {"groups": fashion_mnist.label_groups(network), "origin": foundation["theta"]}
     measurements = descent.Measurements(
         np.linspace(0, unit["num_steps"], unit["num_records"] + 1).astype(int),
-        ("accuracy", "test", "gradient_norm", "noise", "sharpness"),
+        quantities,
         fashion_mnist.held_out_network(unit["num_test"], perceptron=unit.get("perceptron")),
         radius=unit["radius"],
         num_draws=unit["num_draws"],
+        **more,
     )
     return fashion_mnist.stored_run(
         folder, network, foundation["theta"], settings_of(unit), unit["seed"], measurements
@@ -128,13 +162,14 @@ def collect(parameters, units, values):
     """Return records by seed, dynamics and iteration; NaN after a divergence."""
     count = parameters["num_records"] + 1
     shape = parameters["num_seeds"], len(DYNAMICS), count
-    arrays = {name: np.full(shape, np.nan) for name in RECORDS}
+    records = RECORDS + EXPLAINING * ("margins" in parameters)
+    arrays = {name: np.full(shape, np.nan) for name in records}
     arrays["diverged"] = np.zeros(shape[:2], dtype=bool)
     arrays["step"] = np.linspace(0, parameters["num_steps"], count).astype(int)
     for unit, value in zip(units, values, strict=True):
-        place = unit["seed"], DYNAMICS.index(unit["dynamics"])
+        place = unit["seed"] - seeds_of(parameters)[0], DYNAMICS.index(unit["dynamics"])
         arrays["diverged"][place] = value["diverged"]
-        for name in RECORDS:
+        for name in records:
             arrays[name][place][: len(value[name])] = value[name]
     return arrays
 
@@ -148,6 +183,9 @@ def _difference(arrays, name, upper, lower, own_error):
 
 def judge(parameters, arrays):
     """Judge the caption's claims, at the last iteration."""
+    if "margins" in parameters:
+        noise = claims.described("noise norm", _NOISE_NORM, _noise_norms(arrays))
+        return [*decisions.decide(_effects(parameters, arrays)), noise]
     found, labels = [], figure_style.LABELS
     errors = arrays["expected_sharpness_error"][:, :, -1]
     for name in ANISOTROPIC:
@@ -189,11 +227,47 @@ def judge(parameters, arrays):
     found.append(
         claims.described(
             "noise norm",
-            "squared norm of the noise that was injected at the records, in units of Tr Sigma",
+            _NOISE_NORM,
             _noise_norms(arrays),
         )
     )
     return found
+
+
+_NOISE_NORM = "squared norm of the noise that was injected at the records, in units of Tr Sigma"
+
+
+def _effects(parameters, arrays):
+    """Return the claims of the study with their effects by seed, see ``docs/study.md``."""
+    margins, labels = parameters["margins"], figure_style.LABELS
+    place = DYNAMICS.index("gld_dynamic")
+    sharpness, accuracy = (arrays[n][..., -1] for n in ("expected_sharpness", "test_accuracy"))
+    fitted = arrays["accuracy"][..., -1]
+    effects = []
+    for name in ANISOTROPIC:
+        own = DYNAMICS.index(name)
+        lost = int((fitted[:, own] < claims.LEARNT).sum())
+        remark = f"; {lost} of {len(fitted)} runs lost the data" * bool(lost)
+        flat = decisions.Effect(
+            f"{name} flatter",
+            f"{labels[name]} ends at lower expected sharpness than GLD dynamic, whose noise has "
+            "the same norm",
+            decisions.log_ratios(sharpness[:, place], sharpness[:, own]),
+            np.log(margins["sharpness"]),
+            f"{np.nanmean(sharpness[:, own]):.4g} against {np.nanmean(sharpness[:, place]):.4g}",
+            ratio=True,
+            remark=remark,
+        )
+        better = decisions.Effect(
+            f"{name} generalises better",
+            f"{labels[name]} ends at higher test accuracy than GLD dynamic",
+            accuracy[:, own] - accuracy[:, place],
+            margins["accuracy"],
+            f"{np.nanmean(accuracy[:, own]):.4f} against {np.nanmean(accuracy[:, place]):.4f}",
+            remark=remark,
+        )
+        effects += [flat, better]
+    return sorted(effects, key=lambda effect: not effect.ratio)
 
 
 def _noise_norms(arrays):

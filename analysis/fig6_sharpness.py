@@ -23,6 +23,8 @@ def judge(parameters, arrays):
         statement = f"{place}: {lower} ends at lower expected sharpness than {upper}"
         return f"{name}: {aligned} flatter than {other}", statement, -1
 
+    if "margins" in parameters:
+        return vgg_claims.study(parameters, arrays, "expected_sharpness", claim)
     return vgg_claims.compared(parameters, arrays, "expected_sharpness", own_error, claim)
 
 

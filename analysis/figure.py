@@ -3,7 +3,20 @@
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
-SCALES = ("small", "medium", "paper")
+SCALES = ("small", "medium", "study_n300", "study", "paper")
+"""Names of the scales, in the order of their worth."""
+
+
+def seeds_of(parameters):
+    """Return the seeds of a figure, a range.
+
+    Examples
+    --------
+    >>> seeds_of({"num_seeds": 2}), seeds_of({"num_seeds": 2, "first_seed": 100})
+    (range(0, 2), range(100, 102))
+    """
+    first = parameters.get("first_seed", 0)
+    return range(first, first + parameters["num_seeds"])
 
 
 @dataclass(frozen=True)
@@ -40,7 +53,8 @@ class Figure:
         Raised whenever the computation gives other numbers for the same parameters. Stored data
         and run directories belong to one revision.
     scales : mapping of str to dict
-        Parameters of each scale, plain data; "num_seeds" among them where seeds are repeated.
+        Parameters of each scale, plain data; "num_seeds" among them where seeds are repeated. A
+        scale with "first_seed" and "margins" belongs to a study, see :mod:`analysis.decisions`.
     costs : mapping of str to str
         Time and size of each scale, for the list of figures and before the work starts.
     make_units : callable

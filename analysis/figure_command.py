@@ -1,8 +1,8 @@
 """The command of every figure: compute, store, judge, draw.
 
-    python -m analysis.figN_... [--scale small|medium|paper] [--seeds N] [--executor NAME]
-                                [--plot-only] [--fresh] [--data-dir PATH] [--output FOLDER]
-                                [--runs FOLDER]
+    python -m analysis.figN_... [--scale small|medium|study|paper] [--seeds N] [--first-seed N]
+                                [--executor NAME] [--plot-only] [--fresh] [--data-dir PATH]
+                                [--output FOLDER] [--runs FOLDER]
 
 Units of work run on any executor and leave run directories, from which an interrupted figure
 continues. The arrays are written to ``FOLDER/data/*.npz``, with their provenance in a ``.json`` of
@@ -55,6 +55,8 @@ def main(figure, arguments=None):
         parameters["device"] = options.device
     if options.seeds is not None:
         parameters["num_seeds"] = options.seeds
+    if options.first_seed is not None:
+        parameters["first_seed"] = options.first_seed
     if options.as_published:
         parameters["preset"] = "as_published"
     if options.fresh and options.plot_only:
@@ -112,8 +114,14 @@ def _note_other_revision(figure, stored):
 
 def _variant(figure, options):
     # part of the file names that tells variants of a scale apart
-    seeds = options.seeds not in (None, figure.scales[options.scale].get("num_seeds"))
-    return f"_seeds{options.seeds}" * seeds + "_as_published" * bool(options.as_published)
+    own = figure.scales[options.scale]
+    seeds = options.seeds not in (None, own.get("num_seeds"))
+    other = options.first_seed not in (None, own.get("first_seed"))
+    return (
+        f"_seeds{options.seeds}" * seeds
+        + f"_from{options.first_seed}" * other
+        + "_as_published" * bool(options.as_published)
+    )
 
 
 def _ready(figure, parameters, options, data):
@@ -123,7 +131,10 @@ def _ready(figure, parameters, options, data):
     been added to `parameters`.
     """
     if "num_seeds" in parameters:
-        checks.integer("--seeds", parameters["num_seeds"], low=1)
+        checks.integer("--seeds", parameters["num_seeds"], low=2 if "margins" in parameters else 1)
+        checks.integer("--first-seed", parameters.get("first_seed", 0), low=0)
+    if "margins" in parameters:
+        figure_data.refuse_used_seeds(figure, options.scale, data, parameters)
     stored = None if options.fresh else figure_data.load(data, parameters)
     if options.plot_only and stored is None:
         raise checks.InputError(
@@ -189,7 +200,11 @@ def _parser(figure):
     parser.add_argument("--scale", choices=tuple(figure.scales), default="small", help=costs)
     if "num_seeds" in figure.scales["small"]:
         parser.add_argument("--seeds", type=int, help="number of seeds (default: the scale's)")
-    parser.set_defaults(seeds=None)
+    if any("first_seed" in parameters for parameters in figure.scales.values()):
+        parser.add_argument(
+            "--first-seed", type=int, help="first seed of a study: a replication takes new seeds"
+        )
+    parser.set_defaults(seeds=None, first_seed=None)
     parser.add_argument(
         "--executor",
         default="processes",

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import aniso
 from analysis import figure_data, units_of_work
+from analysis.figure import seeds_of
 from aniso.datasets import official
 
 
@@ -62,7 +63,7 @@ def _foundations(figure, parameters, executor, runs):
     foundation = figure.foundation
     if foundation is None:
         return {}
-    seeds = range(parameters["num_seeds"])
+    seeds = seeds_of(parameters)
     units = [foundation.make_unit(parameters, seed) for seed in seeds]
     names = [_name(unit, foundation.revision) for unit in units]
     folders = [str(runs.resolve() / "foundations" / name) for name in names]

@@ -4,7 +4,12 @@ import hashlib
 import json
 import sys
 
+from analysis.figure import seeds_of
+from aniso import checks
 from aniso.runs import array_files, files, provenance
+
+# found before the work, by `Figure.prepare`
+_PREPARED = ("images", "tuned")
 
 
 def key(parameters):
@@ -50,8 +55,9 @@ def load(data, parameters):
 
 
 def _wanted(parameters):
-    # the picture is the same on every device; the images are compared by their digests
-    return {name: parameters[name] for name in parameters if name not in ("device", "images")}
+    # the picture is the same on every device; what was prepared is compared by itself
+    left_out = ("device", *_PREPARED)
+    return {name: parameters[name] for name in parameters if name not in left_out}
 
 
 def save(figure, scale, data, parameters, stored):
@@ -75,7 +81,7 @@ def save(figure, scale, data, parameters, stored):
         "figure": figure.name,
         "scale": scale,
         "parameters": _wanted(parameters),
-        "prepared": {name: parameters[name] for name in parameters if name == "images"},
+        "prepared": {name: parameters[name] for name in parameters if name in _PREPARED},
         "device": parameters.get("device", "cpu"),
         "key": key(_wanted(parameters)),
         "revision": figure.revision,
@@ -84,6 +90,40 @@ def save(figure, scale, data, parameters, stored):
         "environment": provenance.environment(),
     }
     _write_json(data.with_suffix(".json"), description)
+
+
+def refuse_used_seeds(figure, scale, data, parameters):
+    """Refuse seeds of a study that stored data of the same figure and scale have used.
+
+    Parameters
+    ----------
+    figure : Figure
+        Description of the figure.
+    scale : str
+        A scale of a study.
+    data : Path
+        The ``.npz`` of these parameters, which may hold the seeds itself.
+    parameters : dict
+        With "num_seeds" and "first_seed".
+
+    Raises
+    ------
+    InputError
+        If another file beside `data` holds one of the seeds. A replication needs new ones.
+    """
+    wanted = set(seeds_of(parameters))
+    for path in sorted(data.parent.glob(f"{figure.name}_{scale}*.json")):
+        if path == data.with_suffix(".json"):
+            continue
+        found = json.loads(path.read_text(encoding="utf-8"))
+        stored = found["parameters"]
+        if found["scale"] != scale or stored.get("preset") != parameters.get("preset"):
+            continue
+        if used := sorted(wanted & set(seeds_of(stored))):
+            raise checks.InputError(
+                f"--first-seed: the seeds {used} are used in {str(path)!r}; expected new ones, "
+                f"for instance --first-seed {max(seeds_of(stored)) + 1}"
+            )
 
 
 def update_claims(figure, data, parameters, arrays):

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from analysis import discrepancies, folders
 from analysis.__main__ import FIGURES
-from analysis.figure import SCALES
+from analysis.figure import SCALES, seeds_of
 from aniso.runs import array_files, files
 
 _RANK = {scale: number for number, scale in enumerate(SCALES)}
@@ -37,8 +37,36 @@ def stored_figures(folder):
     return found
 
 
-def readme(stored):
-    """Return the index of the figures with the verdicts of their claims, as Markdown."""
+def studies(folder):
+    """Return stem and description of every stored study, its replications among them.
+
+    Parameters
+    ----------
+    folder : path-like
+        With the folder ``data``.
+
+    Returns
+    -------
+    list of (str, dict)
+    """
+    found = []
+    for path in sorted((Path(folder) / "data").glob("*_study*.json")):
+        description = json.loads(path.read_text(encoding="utf-8"))
+        if description.get("figure") in FIGURES and "margins" in description["parameters"]:
+            found.append((path.stem, description))
+    return found
+
+
+def readme(stored, found_studies=()):
+    """Return the index of the figures with the verdicts of their claims, as Markdown.
+
+    Parameters
+    ----------
+    stored : dict
+        Of :func:`stored_figures`.
+    found_studies : sequence
+        Of :func:`studies`; those that `stored` lacks are added below their figure.
+    """
     lines = [
         "# Figures",
         "",
@@ -46,10 +74,12 @@ def readme(stored):
         "`data/*.json`) and made by one command. Claims are those of the captions, held against",
         "the numbers with two standard errors (over seeds, widened by Student's factor, or of the",
         "single measurements where larger); ± is one. What does not reproduce is reported as it",
-        "is, and a single seed resolves nothing. The small scale of Figure 3 is a task that was",
-        "chosen because it shows the effect: its verdicts there are no independent evidence.",
-        "Where the paper, its published scripts and these numbers differ is listed in",
-        "[DISCREPANCIES.md](DISCREPANCIES.md). This page is written by `python -m analysis.index`.",
+        "is, and a single seed resolves nothing. Scale study is judged by another rule, the design",
+        "in [docs/study.md](../docs/study.md), which was written before its runs. The small scale",
+        "of Figure 3 is a task that was chosen because it shows the effect: its verdicts there are",
+        "no independent evidence. Where the paper, its published scripts and these numbers differ",
+        "is listed in [DISCREPANCIES.md](DISCREPANCIES.md). This page is written by",
+        "`python -m analysis.index`.",
     ]
     for name in FIGURES:
         if name not in stored:
@@ -69,8 +99,10 @@ def readme(stored):
             "| claim | verdict | measured |",
             "| --- | --- | --- |",
         ]
-        for claim in description["claims"]:
-            lines.append(f"| {claim['statement']} | **{claim['verdict']}** | {claim['measured']} |")
+        lines += _rows(description)
+        for stem, other in found_studies:
+            if other["figure"] == name and other["parameters"] != description["parameters"]:
+                lines += _other_study(figure, stem, other)
         if figure.table is not None:
             lines += ["", f"The numbers are in [a table]({name}_{scale}.md)."]
     lines += [
@@ -80,6 +112,27 @@ def readme(stored):
         "`verification/` holds the evidence of `python -m aniso.verify_propositions`.",
     ]
     return "\n".join(lines) + "\n"
+
+
+def _rows(description):
+    return [
+        f"| {claim['statement']} | **{claim['verdict']}** | {claim['measured']} |"
+        for claim in description["claims"]
+    ]
+
+
+def _other_study(figure, stem, description):
+    seeds, preset = seeds_of(description["parameters"]), description["parameters"].get("preset")
+    which = f"scale {description['scale']}, seeds {seeds[0]} to {seeds[-1]}"
+    which += ", the dynamics of the published scripts" * (preset == "as_published")
+    return [
+        "",
+        f"Also [{which}]({stem}.png) ({figure.costs[description['scale']]}):",
+        "",
+        "| claim | verdict | measured |",
+        "| --- | --- | --- |",
+        *_rows(description),
+    ]
 
 
 def _bands(figure, description):
@@ -93,7 +146,8 @@ def main(arguments=None):
     folders.add_output(parser, "the two pages, with the stored data in its folder data")
     folder = parser.parse_args(arguments).output
     stored = stored_figures(folder)
-    pages = {"README.md": readme(stored), "DISCREPANCIES.md": discrepancies.page(stored)}
+    text = readme(stored, studies(folder))
+    pages = {"README.md": text, "DISCREPANCIES.md": discrepancies.page(stored)}
     try:
         for name, text in pages.items():
             with files.atomic_writer(folder / name) as stream:

@@ -4,7 +4,9 @@ import hashlib
 
 import numpy as np
 
+from analysis import vgg_study
 from analysis.fashion_mnist import stored_run
+from analysis.figure import seeds_of
 from aniso import checks, datasets, descent, networks
 from aniso.datasets import transformations
 from aniso.descent import (
@@ -43,6 +45,11 @@ SCALES = {
     | {"num_seeds": 3, "datasets": ("cifar10", "svhn"), "split": "official", "width": 1 / 8}
     | {"pooling": 2, "num_train": 500, "num_validation": 500, "num_test": 2000, "batch_size": 50}
     | {"num_steps": 1500, "num_records": 5, "num_draws": 100},
+    # designed before the first run, see docs/study.md; sigma comes from `analysis.vgg_tuning`
+    "study": {name: _COMMON[name] for name in _COMMON if name != "sigma_grid"}
+    | vgg_study.TASK
+    | {"num_seeds": 12, "first_seed": 100, "margins": {"sharpness": 1.5, "accuracy": 0.01}}
+    | {"num_test": {"cifar10": 10000, "svhn": 2499}, "num_records": 5, "num_draws": 100},
     "paper": _COMMON
     | {"num_seeds": 1, "datasets": ("cifar10", "svhn"), "split": "paper", "width": 1.0}
     | {"pooling": 1, "num_train": {"cifar10": 49000, "svhn": 25000}, "num_validation": 1000}
@@ -62,12 +69,13 @@ def prepare(parameters):
     Returns
     -------
     dict
-        "images": their digest and source.
+        "images": their digest and source. In a study also "tuned": sigma of GLD const, by data set.
 
     Raises
     ------
     InputError, OSError
-        If a data set can't be had, or has too few images for the parameters.
+        If a data set can't be had, or has too few images for the parameters; if a study's sigma is
+        not tuned yet.
     """
     found = {}
     for name in parameters["datasets"]:
@@ -83,7 +91,9 @@ def prepare(parameters):
                     "take the official files or a smaller scale"
                 )
         found[name] = {"digest": digest(images), "source": images.source}
-    return {"images": found}
+    return {"images": found} | (
+        {"tuned": vgg_study.tuned_sigma()} if "margins" in parameters else {}
+    )
 
 
 def digest(images):
@@ -113,10 +123,11 @@ def of_dataset(parameters, name):
 def make_units(parameters):
     """Return one unit for each data set, seed and dynamics, the longest first."""
     order = sorted(DYNAMICS, key=lambda name: name != "gld_constant")
-    shared = {k: v for k, v in parameters.items() if k not in ("datasets", "num_seeds")}
+    left_out = ("datasets", "num_seeds", "first_seed")
+    shared = {k: v for k, v in parameters.items() if k not in left_out}
     return [
         {"dataset": dataset, "seed": seed, "dynamics": name, **of_dataset(shared, dataset)}
-        for seed in range(parameters["num_seeds"])
+        for seed in seeds_of(parameters)
         for dataset in parameters["datasets"]
         for name in order
     ]
@@ -137,8 +148,9 @@ def compute_unit(unit, folder, foundation):  # noqa: ARG001 (as every figure)
         radius=unit["radius"],
         num_draws=unit["num_draws"],
     )
-    if unit["dynamics"] != "gld_constant":
-        settings = settings_of(unit)
+    if unit["dynamics"] != "gld_constant" or "tuned" in unit:
+        constant = unit["dynamics"] == "gld_constant"
+        settings = settings_of(unit, **({"standard_deviation": unit["tuned"]} if constant else {}))
         return stored_run(folder, training, start, settings, unit["seed"], measurements)
     runs = [
         stored_run(
@@ -159,7 +171,8 @@ def compute_unit(unit, folder, foundation):  # noqa: ARG001 (as every figure)
 
 def steps_of(unit):
     """Return the number of steps of a unit; GLD const takes them once for each sigma."""
-    runs = len(unit["sigma_grid"]) if unit["dynamics"] == "gld_constant" else 1
+    tuned_here = unit["dynamics"] == "gld_constant" and "tuned" not in unit
+    runs = len(unit["sigma_grid"]) if tuned_here else 1
     return runs * unit["num_steps"]
 
 
@@ -227,19 +240,25 @@ def collect(parameters, units, values):
     count = parameters["num_records"] + 1
     names = tuple(parameters["datasets"])
     shape = len(names), parameters["num_seeds"], len(DYNAMICS), count
-    grid = len(parameters["sigma_grid"])
     arrays = {name: np.full(shape, np.nan) for name in RECORDS}
     arrays["diverged"] = np.zeros(shape[:3], dtype=bool)
-    arrays["validation_accuracy"] = np.zeros((*shape[:2], grid))
+    if "tuned" not in parameters:
+        grid = len(parameters["sigma_grid"])
+        arrays["validation_accuracy"] = np.zeros((*shape[:2], grid))
     arrays["standard_deviation"] = np.zeros(shape[:2])
     arrays["step"] = np.linspace(0, parameters["num_steps"], count).astype(int)
     arrays["source"] = np.array([parameters["images"][name]["source"] for name in names])
     for unit, value in zip(units, values, strict=True):
-        place = names.index(unit["dataset"]), unit["seed"], DYNAMICS.index(unit["dynamics"])
+        number = unit["seed"] - seeds_of(parameters)[0]
+        place = names.index(unit["dataset"]), number, DYNAMICS.index(unit["dynamics"])
         arrays["diverged"][place] = value["diverged"]
         for name in RECORDS:
             arrays[name][place][: len(value[name])] = value[name]
-        if unit["dynamics"] == "gld_constant":
+        if unit["dynamics"] != "gld_constant":
+            continue
+        if "tuned" in unit:
+            arrays["standard_deviation"][place[:2]] = unit["tuned"]
+        else:
             arrays["validation_accuracy"][place[:2]] = value["validation_accuracy"]
             sigma = parameters["sigma_grid"][int(value["chosen"])]
             arrays["standard_deviation"][place[:2]] = sigma
@@ -252,6 +271,7 @@ FIELDS = {
     "costs": {
         "small": "10 s, 40 FashionMNIST images, 12 iterations",
         "medium": "100 min of one core (50 min on two), 500 images, 1,500 iterations, three seeds",
+        "study": "10 h of one core (5 h on two), 1,000 images, 1,500 iterations, twelve seeds",
         "paper": "1.4e19 flops a data set and seed, three days at 50 Tflop/s: for a graphics "
         "processor",
     },

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from analysis import claims, figure_style, vgg
+from analysis import claims, decisions, figure_style, vgg
 
 
 @dataclass(frozen=True)
@@ -101,6 +101,43 @@ def compared(parameters, arrays, quantity, own_error, claim):
                     )
                 )
     return found
+
+
+def study(parameters, arrays, quantity, claim):
+    """Judge the same claims by the design of a study, see :mod:`analysis.decisions`.
+
+    Parameters
+    ----------
+    parameters, arrays : dict
+        Parameters of the figure, and its collected arrays.
+    quantity : {"test_accuracy", "expected_sharpness"}
+        Name of the records, of which the last counts.
+    claim : callable
+        As for :func:`compared`.
+
+    Returns
+    -------
+    list of claims.Claim
+    """
+    effects, ratio = [], quantity == "expected_sharpness"
+    margin = parameters["margins"]["sharpness" if ratio else "accuracy"]
+    for number, name in enumerate(parameters["datasets"]):
+        place, ends = title(name, arrays["source"][number]), arrays[quantity][number, ..., -1]
+        for aligned in vgg.ALIGNED:
+            for other in vgg.ROUND:
+                short, statement, sign = claim(name, place, aligned, other)
+                first, second = (ends[:, vgg.DYNAMICS.index(each)] for each in (aligned, other))
+                effects.append(
+                    decisions.Effect(
+                        short,
+                        statement,
+                        sign * (decisions.log_ratios(first, second) if ratio else first - second),
+                        np.log(margin) if ratio else margin,
+                        f"{np.nanmean(first):.4g} against {np.nanmean(second):.4g}",
+                        ratio=ratio,
+                    )
+                )
+    return decisions.decide(effects)
 
 
 def title(name, source):

@@ -23,6 +23,10 @@ Problem                    mean loss over examples; six members make one of anyt
 AutogradProblem            a loss written with ``autograd.numpy``
 AutogradModel              a model and a loss of its outputs, by automatic differentiation
 Network                    a stack of layers on data, with an engine of its own
+from_torch                 a PyTorch model, a loss and data
+from_jax                   a JAX function of a pytree, with data
+from_draws                 gradients that a training step draws, at one theta
+from_matrices              a Hessian and a covariance of another program
 LocalGeometry              result of ``problem.at(theta)``: gradient, Hessian, noise, blocks
 quadratic_problem          a quadratic with a prescribed Hessian and noise
 two_basin_problem          the toy with a sharp and a flat minimum
@@ -73,6 +77,7 @@ fashion_mnist              images that come with the package
 cifar10, svhn              images from the official archives
 Estimate                   a number with its standard error
 InputError, NotConverged   an argument breaks its rule; an iteration stopped early
+show_versions              print the versions of all packages, for a report of a bug
 =========================  ======================================================================
 
 The packages hold the rest: :mod:`~aniso.matrices`, :mod:`~aniso.closed_forms`,
@@ -143,6 +148,7 @@ __getattr__, _dir, __all__ = lazy_loader.attach(
             "simulate_mean_exit_time",
         ],
         "estimates": ["Estimate", "NotConverged"],
+        "frameworks": ["from_draws", "from_jax", "from_matrices", "from_torch"],
         "langevin": ["LangevinProblem", "simulate_ensemble"],
         "matrices": [
             "alignment",
@@ -171,6 +177,7 @@ __getattr__, _dir, __all__ = lazy_loader.attach(
             "multilayer_perceptron",
             "vgg11",
         ],
+        "runs": ["show_versions"],
         "problems": [
             "AutogradModel",
             "AutogradProblem",

@@ -4,12 +4,11 @@ A function returns the validated value in the form that the computations expect,
 :class:`InputError`. Kernels do not validate their arguments again.
 """
 
-import contextlib
 import numbers
 
 import numpy as np
 
-from aniso import _array_hints
+from aniso import _array_hints, _checked_arrays
 
 # entries that are tested for finiteness together: they fix the memory of the test
 _BLOCK_ENTRIES = 2**16
@@ -124,9 +123,10 @@ def array(name, value, *, shape=None, dtype=np.float64):
         ...
     aniso.checks.InputError: theta has a non-finite entry nan at index (1,); expected finite numbers
     """
-    given = real_array(name, value, shape=shape)
-    with np.errstate(over="ignore"):
-        result = np.asarray(given, dtype=dtype)
+    given = result = real_array(name, value, shape=shape)
+    if given.dtype != dtype:
+        with np.errstate(over="ignore"):
+            result = np.asarray(given, dtype=dtype)
     require_finite(name, result, given=given)
     return result
 
@@ -351,8 +351,10 @@ def _first_not_finite(array, dtype):
             if index is not None:
                 return (start, *index) if step == 1 else (start + index[0], *index[1:])
         return None
-    with np.errstate(over="ignore"):
-        finite = np.isfinite(array.astype(dtype, copy=False))
+    if array.dtype != dtype:
+        with np.errstate(over="ignore"):
+            array = array.astype(dtype)
+    finite = np.isfinite(array)
     if finite.all():
         return None
     return tuple(int(i) for i in np.argwhere(~finite)[0])
@@ -375,12 +377,15 @@ def symmetric_matrix(name, value, *, size=None):
     aniso.checks.InputError: hessian is not symmetric: entries (0, 1) and (1, 0) differ by 2.0; \
 expected a symmetric matrix, for instance (A + A.T) / 2
     """
+    if _checked_arrays.is_known("symmetric", value) and size in (None, len(value)):
+        return value
     result = array(name, value, shape=(size, size))
     if result.shape[0] != result.shape[1] or result.shape[0] == 0:
         raise InputError(
             f"{name} has shape {result.shape}; expected a square matrix (D, D), D >= 1"
         )
     require_symmetry(name, result, 8 * len(result) * np.finfo(result.dtype).eps)
+    _checked_arrays.remember("symmetric", result)
     return result
 
 
@@ -422,6 +427,8 @@ def _largest_asymmetry(matrix, tile=256):
 def covariance_matrix(name, value, *, size=None):
     """Return a symmetric positive semi-definite matrix: eigenvalues ``>= -8 D eps lambda_max``.
 
+    A read-only array that owns its memory is checked once.
+
     Examples
     --------
     >>> covariance_matrix("covariance", [[1.0, 0.0], [0.0, -2.0]])
@@ -431,13 +438,23 @@ def covariance_matrix(name, value, *, size=None):
 is -2.0; expected a covariance matrix
     """
     result = symmetric_matrix(name, value, size=size)
-    relative = 8 * len(result) * np.finfo(result.dtype).eps
-    shifted = result.copy()
-    np.fill_diagonal(shifted, result.diagonal() + relative * result.diagonal().max())
-    with contextlib.suppress(np.linalg.LinAlgError):
-        # A tenth of the cost of the eigenvalues, which only a doubtful matrix needs.
-        np.linalg.cholesky(shifted)
+    if _checked_arrays.is_known("covariance", result):
         return result
+    _require_semidefinite(name, result)
+    _checked_arrays.remember("covariance", result)
+    return result
+
+
+def _require_semidefinite(name, result):
+    from scipy.linalg import lapack  # loads where a covariance is checked
+
+    relative = 8 * len(result) * np.finfo(result.dtype).eps
+    # symmetric, so that the transpose serves as well: LAPACK works in a matrix ordered by columns
+    shifted = np.array(result.T if result.flags.c_contiguous else result, order="F")
+    np.fill_diagonal(shifted, result.diagonal() + relative * result.diagonal().max())
+    # A twentieth of the cost of the eigenvalues, which only a doubtful matrix needs.
+    if lapack.dpotrf(shifted, overwrite_a=True, clean=False)[1] == 0:
+        return
     eigenvalues = np.linalg.eigvalsh(result)
     largest = np.abs(eigenvalues).max()
     if eigenvalues[0] < -relative * largest:
@@ -452,11 +469,10 @@ is -2.0; expected a covariance matrix
             f"{name} is not positive semi-definite: its smallest eigenvalue is "
             f"{float(eigenvalues[0])}; expected a covariance matrix{remedy}"
         )
-    return result
 
 
 def class_labels(name, value, *, num_classes, num_examples=None):
-    """Return integer labels in ``0 .. num_classes - 1``, shape (N,).
+    """Return integer labels from 0 to num_classes - 1, shape (N,).
 
     Examples
     --------

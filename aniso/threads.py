@@ -7,6 +7,7 @@ order of the items.
 
 import contextlib
 import functools
+import itertools
 import os
 import queue
 import threading
@@ -84,6 +85,10 @@ class Workers:
 
     def map(self, function, items):
         """Return ``[function(item) for item in items]``, each with one BLAS thread."""
+        items = list(items)
+        if len(items) == 1:
+            with blas_threads(1):
+                return [function(items[0])]
         with blas_threads(1), contextlib.closing(self.in_order(function, items)) as results:
             return list(results)
 
@@ -93,6 +98,10 @@ class Workers:
         The first part is the sum, to which the others are added in place. At most one part more
         than there are threads waits to be added.
         """
+        items = list(items)
+        if len(items) == 1:
+            with blas_threads(1):
+                return function(items[0])
         total = None
         with blas_threads(1), contextlib.closing(self.in_order(function, items)) as results:
             for part in results:
@@ -101,6 +110,32 @@ class Workers:
                 else:
                     total += part
         return total
+
+    def share(self, tasks):
+        """Call every task once, on the threads and by the caller, and return when all have ended.
+
+        The caller takes tasks like any thread, so that nothing waits for a thread that is busy
+        elsewhere. BLAS keeps its number of threads. After an exception, tasks that have not begun
+        are left out, and those that run are waited for.
+
+        Parameters
+        ----------
+        tasks : list of callable
+            Tasks that write to memory of their own, in the order in which they begin.
+        """
+        helpers = min(self.num_threads, len(tasks)) - 1
+        if helpers < 1:
+            for task in tasks:
+                task()
+            return
+        share = _Share(tasks)
+        pool = self._running_pool()
+        for _ in range(helpers):
+            pool.assist(share)
+        try:
+            share.work()
+        finally:
+            share.wait()
 
     def in_order(self, function, items, *, num_waiting=None, stop=None):
         """Yield ``function(item)`` for each item, in the order of the items.
@@ -165,6 +200,42 @@ def _taken(begun):
     return task.result()
 
 
+class _Share:
+    """Tasks that several threads take from one list, each when it has ended its last."""
+
+    def __init__(self, tasks):
+        self._pending, self._error = deque(tasks), None
+        # next() of a count is atomic
+        self._remaining, self._ended = itertools.count(len(tasks) - 1, -1), threading.Lock()
+        self._ended.acquire()
+
+    def work(self):
+        """Run pending tasks until there is none."""
+        while True:
+            try:
+                task = self._pending.popleft()
+            except IndexError:
+                return
+            try:
+                if self._error is None:
+                    task()
+            except BaseException as error:
+                self._error = error
+            finally:
+                if next(self._remaining) == 0:
+                    self._ended.release()
+
+    def wait(self):
+        """Wait for the tasks of all threads; raise the exception of one that failed."""
+        try:
+            self._ended.acquire()
+        except BaseException as error:  # Ctrl-C; the other threads end their tasks first
+            self._error = error
+            self._ended.acquire()
+        if self._error is not None:
+            raise self._error
+
+
 class _Pool:
     """Threads that take tasks from one queue and end with this object."""
 
@@ -185,6 +256,10 @@ class _Pool:
         self._tasks.put((future, function, item))
         return future
 
+    def assist(self, share):
+        """Let one of the threads take part in a share."""
+        self._tasks.put((None, share.work, None))
+
     def join(self):
         """Wait until all threads have ended, after ``close``."""
         for thread in self._threads:
@@ -199,6 +274,9 @@ def _serve(tasks):
 
 
 def _run(future, function, item):
+    if future is None:
+        function()
+        return
     if not future.set_running_or_notify_cancel():
         return
     try:
@@ -215,9 +293,20 @@ def _end(tasks, num_threads):
         tasks.put(None)
 
 
+@contextlib.contextmanager
 def blas_threads(number):
-    """Return a context in which BLAS uses `number` threads."""
-    return _controller().limit(limits=number)
+    """Return a context in which BLAS uses `number` threads, entered in some microseconds."""
+    changed = []
+    try:
+        for library in _controller().lib_controllers:
+            before = library.get_num_threads()
+            if before != number:
+                changed.append((library, before))
+                library.set_num_threads(number)
+        yield
+    finally:
+        for library, before in changed:
+            library.set_num_threads(before)
 
 
 @functools.cache

@@ -1,5 +1,6 @@
 """What all tests share: one thread of linear algebra, no window, a seed that may be changed."""
 
+import importlib.util
 import os
 
 # Before NumPy loads: small matrices gain nothing from threads, and counts stay reproducible.
@@ -45,12 +46,24 @@ def pytest_runtest_makereport(item):
 
 
 def pytest_collection_modifyitems(items):
+    _skip_examples_of_absent_frameworks(items)
     if os.environ.get("NUMBA_DISABLE_JIT", "0") == "0":
         return
     skip = pytest.mark.skip(reason="too slow where NUMBA_DISABLE_JIT leaves kernels uncompiled")
     for item in items:
         if "needs_jit" in item.keywords or item.path.suffix == ".md":
             item.add_marker(skip)
+
+
+def _skip_examples_of_absent_frameworks(items):
+    """Skip doctests of modules that load a framework at their first use, where it lacks."""
+    absent = [name for name in ("torch", "jax") if importlib.util.find_spec(name) is None]
+    for item in items:
+        if not isinstance(item, pytest.DoctestItem) or item.path.suffix != ".py":
+            continue
+        for name in absent:
+            if f">>> import {name}" in item.dtest.docstring:
+                item.add_marker(pytest.mark.skip(reason=f"{name} is not installed"))
 
 
 @pytest.hookimpl(tryfirst=True)

@@ -3,7 +3,7 @@
 import importlib
 import pkgutil
 
-OPTIONAL = {"torch", "jax"}
+OPTIONAL = {"jax", "lightning", "torch", "transformers"}
 """Packages that a user may do without; modules that need them are left out where they lack."""
 
 

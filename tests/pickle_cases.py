@@ -103,6 +103,7 @@ def environment(path):
 
 NEVER_HELD = (
     {
+        "Iteration": "a Krylov space while it grows",
         "Chain": "the layers of a residual block at one shape of inputs",
         "NoiseArguments": "the noise of one run, as its kernel takes it",
         "Work": "how the cells of one run are computed",
@@ -112,10 +113,14 @@ NEVER_HELD = (
         "ExampleMotion": "a motion on examples between its checks and its cells",
         "Rule": "an entry of a table in its module",
         "Stage": "a layer during one pass",
+        "Way": "the base of the ways of a network, which a copy makes anew",
         "Processes": "a pool of processes while units run",
         "Monitor": "writes to a folder, which other processes read by read_record",
         "StepStore": "the folder of a monitor",
     }
+    | dict.fromkeys(
+        ("LightningMonitor", "Recorder", "TrainerMonitor"), "has a monitor, in one training"
+    )
     | dict.fromkeys(
         ("Ranks", "ShardedGradients", "ShardedProblem"),
         "belongs to a rank of torch.distributed",
@@ -129,7 +134,8 @@ NEVER_HELD = (
         "a part of a forecast while it is made",
     )
     | dict.fromkeys(
-        ("Context", "Found", "Request", "Sizes"), "a part of a diagnosis while it is measured"
+        ("Context", "Found", "Request", "Sizes", "SpaceParts"),
+        "a part of a diagnosis while it is measured",
     )
     | dict.fromkeys(
         ("PatchDerivatives", "UnitDerivatives"),

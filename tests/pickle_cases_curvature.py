@@ -24,7 +24,9 @@ from aniso.matrices import (
     eigenpairs,
     factored,
     indicators,
+    krylov_space,
     noise,
+    space_traces,
     spectral_density,
     structures,
 )
@@ -35,6 +37,12 @@ from aniso.problems import (
 )
 from aniso.problems.autograd_model import AutogradModel
 from aniso.problems.autograd_problem import AutogradProblem
+
+
+def space_and_probes():
+    space = krylov_space.leading_space(COVARIANCE, 1)
+    return space, space_traces.draw_probes(COVARIANCE, space, 3, np.random.default_rng(0))
+
 
 CURVATURE = {
     "autograd problem": Case(
@@ -124,6 +132,16 @@ CURVATURE = {
     "eigenpairs": Case(lambda: eigenpairs.leading_eigenpairs(COVARIANCE, 1), lambda p: p.vectors),
     "block eigenpairs": Case(
         lambda: eigenpairs.leading_eigenpairs(COVARIANCE, 1, method="block"), lambda p: p.values
+    ),
+    "leading space": Case(
+        lambda: krylov_space.leading_space(COVARIANCE, 1), lambda space: space.coupling
+    ),
+    "probes beyond a space": Case(lambda: space_and_probes()[1], lambda probes: probes.forms()),
+    "alignment beyond a space": Case(
+        lambda: space_traces.alignment_beyond(
+            *space_and_probes(), COVARIANCE, [slice(0, len(COVARIANCE))]
+        ),
+        lambda found: found.samples,
     ),
     "spectral density": Case(
         lambda: spectral_density.lanczos_quadrature(

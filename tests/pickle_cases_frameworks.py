@@ -27,6 +27,25 @@ def torch_problem(engine, loss):
     return frameworks.from_torch(model, getattr(torch.nn, loss)(), data, engine=engine)
 
 
+def token_problem():
+    import torch
+
+    model = torch.nn.Embedding(3, 2, dtype=torch.float64)
+    tokens = torch.tensor([[0, 1, 2], [2, 2, 1]])
+    targets = torch.tensor([[1, 0, -100], [0, 1, 1]])
+    return frameworks.from_torch(
+        model,
+        torch.nn.CrossEntropyLoss(),
+        (tokens, targets),
+        example="token",
+        forward=transposed,
+    )
+
+
+def transposed(model, tokens):
+    return model(tokens).mT
+
+
 def tensor_operator():
     import torch
 
@@ -42,9 +61,21 @@ def jax_gradients():
     return made.example_gradients(np.ones(2))
 
 
+def jax_token_gradients():
+    import jax_cases
+
+    grid = np.arange(6.0).reshape(2, 3)
+    with jax_cases.double():
+        made = frameworks.from_jax(
+            jax_cases.line, jax_cases.LINE, (grid, np.cos(grid)), example="token"
+        )
+    return made.example_gradients(np.ones(2))
+
+
 FRAMEWORKS = {}
 if importlib.util.find_spec("jax"):
     FRAMEWORKS["gradients of a JAX problem"] = Case(jax_gradients, mean_and_norms)
+    FRAMEWORKS["gradients of JAX tokens"] = Case(jax_token_gradients, mean_and_norms)
 if importlib.util.find_spec("torch"):
     import torch_operators
 
@@ -55,5 +86,8 @@ if importlib.util.find_spec("torch"):
     FRAMEWORKS["PyTorch model with outputs"] = Case(
         lambda: torch_problem("torch", "SmoothL1Loss"),
         lambda made: made.output_gradients(np.ones(3)),
+    )
+    FRAMEWORKS["PyTorch model of tokens"] = Case(
+        token_problem, lambda made: made.losses(np.arange(6.0))
     )
     FRAMEWORKS["operator of tensors"] = Case(tensor_operator, lambda at: at.hessian @ VECTOR[:2])

@@ -6,7 +6,7 @@ import re
 
 import numpy as np
 import pytest
-from figure_cases import ONE_SEED, ROOT, run, verdicts
+from figure_cases import ONE_SEED, ROOT, run, verdict_that_is_printed, verdicts
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -32,21 +32,6 @@ def test_examples_of_verdicts():
     assert doctest.testmod(claims).failed == 0
 
 
-def verdict_that_is_printed(measured):
-    """What a reader concludes from the text of a claim; None where it prints an exact number."""
-    if "no error bar" in measured or "nothing to compare" in measured or "diverged" in measured:
-        return "not resolved"
-    number = r"([-+\d.e]+)"
-    if found := re.search(rf"difference {number} ± {number}", measured):
-        difference, error = map(float, found.groups())
-        low, high = difference - 2 * error, difference + 2 * error
-    elif found := re.search(rf"factor {number}, two .* from {number} to {number}", measured):
-        low, high = (float(end) - 1 for end in found.groups()[1:])
-    else:
-        return None
-    return "holds" if low > 0 else "fails" if high < 0 else "not resolved"
-
-
 @pytest.mark.parametrize("name", listing.FIGURES)
 def test_a_verdict_follows_from_what_is_printed(drawn, name):
     paths = [drawn / "figures" / "data" / f"{name}_small.json"]
@@ -64,7 +49,7 @@ def test_a_verdict_follows_from_what_is_printed(drawn, name):
             assert printed is None or claim.verdict == printed, claim
             # only what is exact may go without its difference
             assert printed is not None or claim.standard_error == 0
-    assert compared > 0
+    assert compared > 0 or name == "vgg_tuning"  # which describes alone
 
 
 @given(st.floats(-1e6, 1e6), st.floats(0, 1e6), st.sampled_from([0.0, 1e-9, -1e-9, 1e-4, -1e-4]))

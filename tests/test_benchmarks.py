@@ -8,7 +8,7 @@ from pathlib import Path
 import every_module
 import pytest
 
-SCRIPTS = sorted((Path(__file__).parents[1] / "benchmarks").glob("*.py"))
+SCRIPTS = sorted((Path(__file__).parents[1] / "benchmarks").rglob("*.py"))
 
 
 def imported_names(tree):
@@ -39,7 +39,7 @@ def missing_names(text):
     ]
 
 
-@pytest.mark.parametrize("path", SCRIPTS, ids=lambda path: path.stem)
+@pytest.mark.parametrize("path", SCRIPTS, ids=lambda path: f"{path.parent.name}-{path.stem}")
 def test_every_name_exists(path):
     try:
         missing = missing_names(path.read_text(encoding="utf-8"))

@@ -91,6 +91,23 @@ def test_other_test_data_are_refused(rng, tmp_path):
         simulate(softmax_regression(inputs + 2.0, targets))
 
 
+def test_other_groups_or_another_origin_are_refused(rng, tmp_path):
+    inputs, targets = rng.standard_normal((6, 2)), np.array([0, 1, 2, 0, 1, 2])
+    own, start = softmax_regression(inputs, targets), rng.standard_normal(9)
+
+    def simulate(shift, origin):
+        groups = {"all": softmax_regression(inputs + shift, targets)}
+        plan = descent.Measurements((0, 3), ("groups", "distance"), groups=groups, origin=origin)
+        return run_in(tmp_path, own, start, measurements=plan)
+
+    simulate(1.0, start)
+    simulate(1.0, start)
+    with pytest.raises(checks.InputError, match="group all: loss or gradient"):
+        simulate(2.0, start)
+    with pytest.raises(checks.InputError, match="origin"):
+        simulate(1.0, start + 1.0)
+
+
 def test_a_start_from_which_the_run_diverges_at_once_is_known_again(tmp_path):
     def steep(theta, inputs, _targets):
         return anp.exp(theta[0] * inputs[:, 0])

@@ -229,8 +229,24 @@ def test_the_table_of_the_docstring_holds_what_each_quantity_records(rng):
     told = dict(re.findall(r'^"(\w+)" +(.*?)(?=^["=])', table, re.M | re.S))
     assert list(told) == ["loss", *descent.measurements.QUANTITIES]
     for quantity, text in told.items():
-        plan = descent.Measurements((0,), [quantity], objective)
+        own = {"groups": {"NAME": objective}, "origin": theta}
+        plan = descent.Measurements((0,), [quantity], objective, **own)
         recorded = {"loss"} | set(plan.at(objective, theta, rng))
         words = set(re.findall(r"\w+", text.split(", for")[0]))
         assert recorded - words <= {"loss"}
         assert {word for word in words if "_" in word} - recorded <= {"Sigma_1"}
+
+
+def test_groups_and_distance_by_hand(rng):
+    whole = network(rng)
+    theta = rng.standard_normal(whole.num_parameters)
+    moved = theta + 3.0 * np.eye(len(theta))[0]
+    parts = {"first": whole.subset(np.arange(4)), "last": whole.subset(np.arange(4, 12))}
+    plan = descent.Measurements((0,), ("groups", "distance"), groups=parts, origin=theta)
+    found = plan.at(whole, moved, rng)
+    assert found["distance"] == pytest.approx(3.0)
+    own = whole.losses(moved)
+    assert found["first_loss"] == pytest.approx(own[:4].mean())
+    assert found["last_loss"] == pytest.approx(own[4:12].mean())
+    right = whole.outputs(moved).argmax(axis=1) == whole.targets
+    assert found["last_accuracy"] == pytest.approx(right[4:12].mean())

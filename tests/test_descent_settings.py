@@ -84,6 +84,10 @@ def test_settings_of_numpy_are_plain_data():
         (((2,), ("sharpness",), None, 0.1, 0), "num_draws=0; expected an integer with 2 <="),
         (((2,), ("sharpness",), None, -0.1), "radius=-0.1; expected a finite number"),
         (((2,), ("test",), object()), "test_problem is of type object, not a problem"),
+        (((2,), ("groups",)), "groups={}; 'groups' needs a problem for each group"),
+        (((2,), (), None, 0.1, 2, {"a": 3}), "groups\\['a'\\] is of type int, not a problem"),
+        (((2,), ("distance",)), "origin=None; 'distance' needs the point to measure from"),
+        (((2,), ("distance",), None, 0.1, 2, {}, [np.nan]), "origin .* finite"),
     ],
 )
 def test_measurements_are_refused(arguments, message):

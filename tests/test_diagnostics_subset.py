@@ -4,7 +4,7 @@ import math
 
 import numpy as np
 import pytest
-from test_jackknife import Line
+from line_problem import Line
 
 from aniso import checks, diagnostics, problems
 

@@ -124,6 +124,8 @@ def test_optimizers_that_do_not_fit_are_refused_by_name(rng):
         diagnosed(problem, optimizer=torch.optim.SGD(other.parameters(), lr=0.1))
     with pytest.raises(checks.InputError, match="Adam has no exp_avg_sq yet"):
         diagnosed(problem, optimizer=torch.optim.Adam(model.parameters()))
+    with pytest.raises(checks.InputError, match="SGD has the learning rate 0"):
+        diagnosed(problem, optimizer=torch.optim.SGD(model.parameters(), lr=0.0))
     with pytest.raises(checks.InputError, match="optimizer is a Adagrad"):
         diagnosed(problem, optimizer=torch.optim.Adagrad(model.parameters()))
     with pytest.raises(checks.InputError, match="problem is a Network"):

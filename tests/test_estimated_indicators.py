@@ -4,13 +4,14 @@ import numpy as np
 import pytest
 import seeds
 from reference_matrices import with_spectrum
-from scipy.sparse.linalg import aslinearoperator
+from scipy.sparse.linalg import LinearOperator, aslinearoperator
 from tolerances import assert_equal_up_to_rounding
 
 from aniso import checks, descent, networks
 from aniso.matrices import (
     DiagonalCovariance,
     alignment_by_block,
+    estimate_alignment,
     estimate_alignment_by_block,
     estimate_projection_coefficient,
     estimate_trace_ratio,
@@ -51,6 +52,26 @@ def test_blocks_and_shares_are_those_of_the_exact_table(kind, hessian, covarianc
     assert abs(found.alignment.value - exact.alignments[0]) > 6 * found.alignment.standard_error
     assert found.num_products > 0
     assert "between blocks" in repr(found)
+
+
+def test_a_known_whole_is_not_estimated_again(hessian, covariance, rng):
+    calls = []
+
+    def product(vectors):
+        calls.append(1)
+        return hessian @ vectors
+
+    operator = LinearOperator(hessian.shape, matvec=product, matmat=product, dtype=float)
+    whole = estimate_alignment(operator, covariance, rng)
+    numbers = []
+    for given in (None, None, whole):  # the first also probes the symmetry
+        calls.clear()
+        found = estimate_alignment_by_block(operator, covariance, rng, BLOCKS, whole=given)
+        numbers.append(len(calls))
+    assert found.alignment is whole
+    assert numbers[2] < numbers[1]
+    with pytest.raises(checks.InputError, match="estimate_alignment"):
+        estimate_alignment_by_block(operator, covariance, rng, BLOCKS, whole=1.0)
 
 
 def test_isotropic_noise_has_the_ratio_one(hessian, rng):

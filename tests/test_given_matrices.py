@@ -6,7 +6,7 @@ import scipy.sparse
 import torch_operators
 from scipy.sparse.linalg import LinearOperator, aslinearoperator
 
-from aniso import checks, frameworks, matrices
+from aniso import checks, diagnostics, frameworks, matrices
 from aniso.problems import MissingFaculty
 
 HESSIAN = np.array([[4.0, 1.0, 0.0], [1.0, 2.0, 0.5], [0.0, 0.5, 1.0]])
@@ -203,25 +203,7 @@ def test_what_was_not_given_is_refused_by_name(name, words):
     assert not hasattr(at, "unheard_of")
 
 
-@pytest.mark.filterwarnings("ignore:`torch.jit.script")  # of PyTorch itself
-def test_the_hessian_of_layer_normalisation_by_curvlinops():
-    """Version 3.0.1 with PyTorch 2.14 returns a matrix that is 12 % asymmetric."""
-    torch, curvlinops = pytest.importorskip("torch"), pytest.importorskip("curvlinops")
-    import torch_cases
-
-    data, loss = torch_cases.data(), torch.nn.CrossEntropyLoss()
-    for kind in ("perceptron", "layer normalisation"):
-        model = torch_cases.made(kind)
-        parameters = list(model.parameters())
-        operator = curvlinops.HessianLinearOperator(model, loss, parameters, [data])
-        size = operator.shape[0]
-        dense = (operator @ torch.eye(size)).detach().numpy()
-        rows = np.eye(size)
-        if np.abs(dense - dense.T).max() > 0.01 * np.abs(dense).max():
-            with pytest.raises(checks.InputError, match="not symmetric"):
-                frameworks.from_matrices(operator, per_example_gradients=rows)
-            continue
-        problem = frameworks.from_torch(model, loss, data)
-        exact = problem.hessian(problem.initial_theta)
-        at = frameworks.from_matrices(operator, per_example_gradients=rows)
-        np.testing.assert_allclose(at.hessian.to_dense(), exact, atol=1e-5 * np.abs(exact).max())
+def test_a_diagnosis_says_what_matrices_answer_themselves(rng):
+    at = frameworks.from_matrices(HESSIAN, covariance=COVARIANCE, convention=ONE)
+    with pytest.raises(checks.InputError, match=r"a MatrixGeometry, .* aniso\.alignment"):
+        diagnostics.measure(at, batch_size=2, replacement=True, rng=rng)

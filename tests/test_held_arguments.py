@@ -62,6 +62,7 @@ def test_every_operator_and_everything_at_a_theta_is_among_the_makers():
         "TensorOperator": "wraps an operator that its caller gave",
         "InjectedNoise": "lives within a step",
         "JaxGradients": "copies theta; the contract of problems tests it",
+        "JaxTokenGradients": "copies theta; the contract of problems tests it",
         "TorchGradients": "copies theta; the contract of problems tests it",
         "ShardedGradients": "copies theta; the contract of problems tests it on two ranks",
         "_HessianOperator": "reads the theta of its geometry",

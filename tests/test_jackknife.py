@@ -5,33 +5,12 @@ import math
 import numpy as np
 import pytest
 import scipy.stats
+from line_problem import Line
 from problem_cases import Architecture, ProblemCase
 
 from aniso import checks, matrices, problems
 from aniso.networks import Network
-from aniso.problems import AutogradModel, Problem, SoftmaxCrossEntropy
-
-
-class Line(Problem):
-    """Least squares of one parameter, ``l_i = (theta x_i - y_i)^2 / 2``."""
-
-    def __init__(self, x, y):
-        self.x, self.y, self.num_examples, self.num_parameters = x, y, len(x), 1
-
-    def losses(self, theta):
-        return (theta[0] * self.x - self.y) ** 2 / 2
-
-    def example_gradients(self, theta):
-        return ((theta[0] * self.x - self.y) * self.x)[:, None]
-
-    def gradient(self, theta):
-        return self.example_gradients(theta).mean(axis=0)
-
-    def hessian_product(self, theta, vectors):  # noqa: ARG002
-        return np.mean(self.x**2) * np.asarray(vectors)
-
-    def subset(self, indices):
-        return Line(self.x[indices], self.y[indices])
+from aniso.problems import AutogradModel, SoftmaxCrossEntropy
 
 
 def aligned(at):

@@ -14,6 +14,7 @@ from jax import numpy as jnp  # noqa: E402
 from jax.flatten_util import ravel_pytree  # noqa: E402
 
 from aniso import checks, frameworks  # noqa: E402
+from aniso.frameworks._jax_parameters import Parameters  # noqa: E402
 
 line, LINE = jax_cases.line, jax_cases.LINE
 X, Y = np.array([1.0, 2.0, -1.0]), np.array([0.0, 1.0, 1.0])
@@ -142,10 +143,10 @@ def loss_of_rows(loss):
 
 def test_blocks_lie_below_the_keys_that_all_arrays_share():
     net = {"params": {"a": {"w": np.ones(2)}, "b": {"w": np.ones(1), "c": np.ones(3)}}}
-    parameters = frameworks.jax_problem.Parameters(net)
+    parameters = Parameters(net)
     assert parameters.blocks("keys") == {"a": slice(0, 2), "b": slice(2, 6)}
     assert list(parameters.blocks("leaves")) == ["a.w", "b.c", "b.w"]
-    assert frameworks.jax_problem.Parameters(np.ones(3)).blocks("keys") == {"params": slice(0, 3)}
+    assert Parameters(np.ones(3)).blocks("keys") == {"params": slice(0, 3)}
 
 
 @jax.custom_vjp

@@ -90,6 +90,43 @@ def test_a_change_in_another_file_is_noticed(package):
     assert run(package)[0] == ["-10", "-10", "1"]
 
 
+LONG = """
+import sys
+sys.stderr.isatty = lambda: True
+from kept import inner
+print(inner.add(1))
+"""
+
+
+def test_a_long_compilation_is_announced_on_a_terminal(package):
+    inner = SOURCES["inner"].replace("njit(error_model", "njit(seconds=3, error_model")
+    (package / "inner.py").write_text(inner)
+    quiet = LONG.replace("sys.stderr.isatty", "sys.stdin.isatty")
+    assert run(package, quiet) == (["2"], "")
+    (package / "constants.py").write_text("STEP = 5\n")
+    assert run(package, LONG) == (["6"], "kept.inner.add: compiling once, about 3 s\n")
+    assert run(package, LONG) == (["6"], "")  # from disk
+    short = inner.replace("seconds=3", "seconds=1")
+    (package / "inner.py").write_text(short)
+    assert run(package, LONG) == (["6"], "")
+
+
+INNER = """
+from kept import inner, outer
+from_kernel, from_python = outer.twice(0), inner.add(0)
+print(from_kernel, from_python, sum(outer.twice.stats.cache_hits.values()))
+"""
+
+
+def test_an_inner_function_serves_compiled_functions_and_python(package):
+    inner = SOURCES["inner"].replace("njit(error_model", "njit(inner=True, error_model")
+    (package / "inner.py").write_text(inner)
+    assert run(package, INNER)[0] == ["2", "1", "0"]
+    assert run(package, INNER)[0] == ["2", "1", "1"]
+    (package / "constants.py").write_text("STEP = 5\n")
+    assert run(package, INNER)[0] == ["10", "5", "0"]
+
+
 NOWHERE = {"HOME": "/dev/null", "XDG_CACHE_HOME": "/dev/null/cache", "NUMBA_CACHE_DIR": ""}
 
 

@@ -17,7 +17,7 @@ ROOT = Path(__file__).parents[1]
 # A folder may import the folders of the lines above its own; those of one line ignore each other
 # unless ALSO says otherwise. "" are the files at the top.
 FOLDERS = """
-    _array_hints _memory_limits _arguments checks estimates memory threads
+    _array_hints _checked_arrays _memory_limits _arguments checks estimates memory threads
     arrays runs
     datasets matrices
     closed_forms problems
@@ -30,6 +30,8 @@ FOLDERS = """
 CONFINED = {
     "jax": ["frameworks.*"],
     "jinja2": ["diagnostics.page"],
+    "lightning": ["diagnostics._lightning"],
+    "transformers": ["diagnostics._transformers"],
     "torch": ["frameworks.*"],
     "matplotlib": [
         "diagnostics._marks",
@@ -38,7 +40,13 @@ CONFINED = {
         "diagnostics.plots_of_runs",
         "propositions.plots",
     ],
-    "numba": ["arrays.kernel_cache", "langevin.*", "networks.fast.pooled_kernel"],
+    "numba": [
+        "arrays.kernel_cache",
+        "langevin.*",
+        "networks.fast.pooled_kernel",
+        "networks.plans.*",
+    ],
+    "llvmlite": ["networks.plans.row_kernels"],
     "pandas": ["diagnostics.frames"],
     "xarray": ["diagnostics.*"],
 }
@@ -200,8 +208,8 @@ def test_what_is_imported_is_declared(modules):
         requirement.split(">")[0].strip().replace("-", "_")
         for requirement in project["dependencies"]
     }
-    # in the extra "test-all"; frameworks and diagnostics.frames alone import them
-    optional = {"torch", "jax", "pandas", "xarray"}
+    # in the extra "test-all"; frameworks and some modules of diagnostics alone import them
+    optional = {"torch", "jax", "lightning", "pandas", "transformers", "xarray"}
     assert list(undeclared_packages(modules, declared | optional)) == []
     assert list(undeclared_packages(modules, declared - {"numpy"})) != []
 

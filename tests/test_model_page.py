@@ -28,4 +28,4 @@ def test_every_program_is_run_here_or_by_the_doctests():
     blocks = re.findall(r"```python\n(.*?)```", PAGE.read_text(encoding="utf-8"), re.DOTALL)
     plain = [block for block in blocks if not block.startswith(">>> ")]
     assert plain == [program for _, program in PROGRAMS]
-    assert len(plain) == 3
+    assert len(plain) == 4

@@ -12,6 +12,7 @@ from test_networks import agree, curvature_floor, small_case
 
 from aniso import checks, memory, networks
 from aniso.matrices import exact_traces, gradient_covariance, indicators, noise
+from aniso.networks import ways
 from aniso.networks.curvature import factor_cache, gauss_newton, linearisation, tangent_products
 from aniso.networks.matrix_products import accumulate_product
 from aniso.problems import losses
@@ -230,6 +231,7 @@ def test_products_by_tangents_are_counted_and_spare_the_first_layer(rng, monkeyp
     )
     assert network.product_multiplications() == 2 * 12 + 6 * 6
     seen, own = [], networks.Dense.second_order
+    monkeypatch.setattr(ways, "MAKERS", ())
     monkeypatch.setattr(
         networks.Dense,
         "second_order",

@@ -51,14 +51,3 @@ def test_a_framework_works_without_the_other(installed, blocked, program):
     """For (w x - y)^2 at w = 1, x = 1 and 2, y = 1 and 0: g = 0 and 8, H = 5, variance 16."""
     pytest.importorskip(installed)
     assert output_of(blocked, program) == "[4.] [[5.]] 16.0\n"
-
-
-@pytest.mark.parametrize("name", ["torch", "jax"])
-def test_a_missing_framework_is_named_with_the_remedy(name):
-    program = f"""
-try:
-    frameworks.from_{name}
-except ModuleNotFoundError as error:
-    print(error)
-"""
-    assert f"expected it for from_{name}: pip install {name}" in output_of(name, program)

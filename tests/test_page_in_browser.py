@@ -83,6 +83,18 @@ def test_a_script_that_got_in_would_not_run(browser, folder, tmp_path):
     assert browser.requests() == {file.as_uri(): False, (tmp_path / "x").as_uri(): True}
 
 
+@pytest.mark.parametrize("width", [DESKTOP, PHONE])
+@pytest.mark.parametrize("name", ["realistic", "hostile"])
+def test_what_a_notebook_shows_fits(browser, tmp_path, name, width):
+    file = tmp_path / "output.html"
+    head = "<!doctype html><meta charset=utf-8><meta name=viewport content='width=device-width'>"
+    shown = getattr(diagnosis_cases, name)()._repr_html_()
+    file.write_text(f"{head}<body><p></p>{shown}", encoding="utf-8")
+    browser.open(file, width)
+    assert fits(browser, width)
+    assert browser.complaints() == []
+
+
 def luminance(colour):
     parts = [int(part) / 255 for part in re.findall(r"\d+", colour)[:3]]
     parts = [c / 12.92 if c <= 0.04045 else ((c + 0.055) / 1.055) ** 2.4 for c in parts]

@@ -261,11 +261,11 @@ def test_a_planted_falsehood_fails(group, task, names, target, attribute, wrong,
     ],
 )
 def test_false_constants_fail_proposition2(names, wrong, monkeypatch):
-    READINGS.cache_clear()
+    trained_networks.training.values.clear()
     with monkeypatch.context() as patched:
         patched.setattr(constants, "weight_constants", wrong)
         after = verdicts("proposition2", first_network("proposition2"))
-    READINGS.cache_clear()
+    trained_networks.training.values.clear()
     before = verdicts("proposition2", first_network("proposition2"))
     for name in names:
         assert before[name] == {"holds"}
@@ -313,7 +313,7 @@ def test_a_network_without_active_examples_is_vacuous_not_a_pass(monkeypatch):
     case, dead = dead_snapshot()
     assert dead.num_active == 0
     monkeypatch.setattr(trained_networks, "snapshot", lambda *_: dead)
-    monkeypatch.setattr(trained_networks, "readings_along_training", READINGS.__wrapped__)
+    monkeypatch.setattr(trained_networks.training, "values", {})
     for group in ("proposition2", "proposition3"):
         found = verdicts(group, str(case))
         assert found

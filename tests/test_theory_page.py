@@ -87,7 +87,7 @@ def broken_links(path, pages):
             continue
         file, _, anchor = target.partition("#")
         linked = (path.parent / file).resolve() if file else path
-        if linked.suffix == ".png" and linked.is_file():
+        if linked.suffix in (".png", ".json") and linked.is_file():
             continue
         if linked not in pages:
             yield f"{path.name}: {target} leads to no page"

@@ -292,6 +292,48 @@ def test_biases_that_start_at_a_kink_are_no_error():
     np.testing.assert_allclose(problem.gradient(problem.initial_theta), slope, atol=1e-12)
 
 
+def test_the_checks_step_over_the_kinks_of_many_units(monkeypatch):
+    from aniso.frameworks import _torch_differences
+
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        model = nn.Sequential(
+            *(nn.Conv2d(1, 4, 3), nn.ReLU(), nn.Conv2d(4, 4, 3), nn.ReLU()),
+            *(nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(4, 3)),
+        ).double()
+        images = torch.randn(6, 1, 48, 48, dtype=torch.float64)
+    with torch.no_grad():
+        model[0].weight *= 3e-3
+        model[0].bias *= 3e-3
+    data = images, torch.arange(6) % 3
+    problem = frameworks.from_torch(model, CROSS_ENTROPY, data, engine="torch")
+    column = np.random.default_rng(0).standard_normal(problem.num_parameters)
+    assert np.isfinite(problem.hessian_product(problem.initial_theta, column)).all()
+    # planted: with long steps alone the right derivatives look wrong
+    long = {torch.float64: (1e-4, 1e-5, 1e-6)}
+    monkeypatch.setattr(_torch_differences, "STEPS", long)
+    problem = frameworks.from_torch(model, CROSS_ENTROPY, data, engine="torch")
+    with pytest.raises(checks.InputError, match="second derivatives"):
+        problem.hessian_product(problem.initial_theta, column)
+
+
+def test_large_models_are_checked_with_gradients_of_two_examples(monkeypatch):
+    from aniso.frameworks import _torch_products, _torch_ways
+
+    found, rows = [], _torch_products.rows_one_by_one
+
+    def counted(layout, losses, theta):
+        made = rows(layout, losses, theta)
+        found.append(len(made[0]))
+        return made
+
+    monkeypatch.setattr(_torch_products, "rows_one_by_one", counted)
+    problem_of(perceptron(), engine="torch")
+    monkeypatch.setattr(_torch_ways, "_ROW_NUMBERS", 1)
+    problem_of(perceptron(), engine="torch")
+    assert found[0] > found[-1] == 2
+
+
 def test_losses_of_shape_n_1_are_losses_of_examples():
     targets = NUMBERS[:, None]
     column = problem_of(perceptron(1), lambda o, t: (o - t) ** 2, targets, dtype="float64")

@@ -10,7 +10,7 @@ from aniso import networks
 from aniso.matrices import indicators
 from aniso.matrices import noise as gradient_noise
 from aniso.problems import losses
-from aniso.propositions import constants, small_networks, trained_networks
+from aniso.propositions import constants, deep_search, small_networks, trained_networks
 from aniso.propositions.settings import Settings
 
 POINTS, IMAGES = trained_networks.POINTS, trained_networks.IMAGES
@@ -129,10 +129,10 @@ def test_the_derivative_of_the_leading_eigenvector(rng):
     weights = rng.standard_normal(5)
 
     def function(m):
-        return (small_networks.leading_eigenvector(m) @ weights) ** 2
+        return (deep_search.leading_eigenvector(m) @ weights) ** 2
 
     def quadratic(m):
-        return anp.dot(small_networks.leading_eigenvector(m), weights) ** 2
+        return anp.dot(deep_search.leading_eigenvector(m), weights) ** 2
 
     direction = rng.standard_normal((5, 5))
     direction = direction + direction.T

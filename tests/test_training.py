@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from aniso import checks
+from aniso import checks, descent
 from aniso.descent.adam import adam_iterates
 
 
@@ -33,6 +33,16 @@ def test_the_iterates_are_those_of_the_algorithm():
     # two dozen operations an iteration, errors carried along 25 of them
     np.testing.assert_allclose(found, by_the_book(Valley().gradient, start, rates), rtol=1e-12)
     assert (start == [1.0, -2.0]).all()
+
+
+def test_the_iterates_have_the_bits_of_the_update():
+    adam, theta = descent.Adam((0.8, 0.99), 1e-6), np.array([1.0, -2.0])
+    rates, state = [0.1, 0.3, 0.2, 0.4], adam.start(2)
+    iterates = list(adam_iterates(Valley(), theta, rates, decay_rates=(0.8, 0.99), floor=1e-6))
+    for count, (rate, found) in enumerate(zip(rates, iterates, strict=True), start=1):
+        direction, state = adam.direction(Valley().gradient(theta), state, count)
+        theta = theta - rate * direction
+        assert (found == theta).all()
 
 
 def test_a_gradient_that_is_not_finite_names_the_iteration():

@@ -15,8 +15,8 @@ import pytest
 from rich.console import Console
 from test_report import SCHEMA
 
-from aniso import propositions
-from aniso.propositions import command
+from aniso import propositions, threads
+from aniso.propositions import command, running, trained_networks
 from aniso.propositions.check import Statement, compare
 from aniso.propositions.settings import Settings, Task
 
@@ -56,7 +56,7 @@ def planned(monkeypatch):
             lambda group, _: [Task(f"{group} {i}", run) for i, run in enumerate(runs)],
         )
         # a second process would not know of the test's tasks
-        monkeypatch.setattr(os, "cpu_count", lambda: 1)
+        monkeypatch.setattr(threads, "available_cores", lambda: 1)
 
     return plan
 
@@ -227,8 +227,8 @@ def test_an_interrupt_writes_nothing(tmp_path, planned, capsys):
 def test_a_signal_in_the_middle_leaves_no_partial_file(tmp_path):
     script = """
 import signal, sys, time
-from aniso import propositions
-from aniso.propositions import command
+from aniso import propositions, threads
+from aniso.propositions import command, running, trained_networks
 from aniso.propositions.settings import Task
 
 def work():
@@ -333,21 +333,23 @@ def test_progress_is_shown_on_a_terminal_and_nowhere_else(planned):
 
 
 @pytest.mark.needs_jit
-def test_a_second_process_gives_the_same_numbers_in_the_same_order():
+def test_more_processes_give_the_same_numbers_in_the_same_order():
     settings, groups = Settings("quick"), ["definition1", "proposition1"]
-    runs = [
-        command.run(groups, settings, Console(stderr=True), num_processes=count) for count in (1, 2)
-    ]
-    one, two = ([(r.group, r.name, r.checks) for r in results] for results in runs)
-    assert [(group, name) for group, name, _ in one] == [(group, name) for group, name, _ in two]
-    assert repr(one) == repr(two)
+    runs = []
+    for count in (1, 3):
+        trained_networks.training.values.clear()
+        runs.append(command.run(groups, settings, Console(stderr=True), num_processes=count))
+    one, three = ([(r.group, r.name, r.checks) for r in results] for results in runs)
+    assert [(group, name) for group, name, _ in one] == [(group, name) for group, name, _ in three]
+    assert repr(one) == repr(three)
+    assert multiprocessing.active_children() == []
 
 
-def test_an_interruption_ends_the_second_process_at_once(monkeypatch):
+def test_an_interruption_ends_the_other_processes_at_once(monkeypatch):
     def interrupted(*_):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(command, "_run_task", interrupted)
+    monkeypatch.setattr(running, "_run_unit", interrupted)
     groups = ["proposition1", "dynamics"]
     with pytest.raises(KeyboardInterrupt):
         command.run(groups, Settings("full"), Console(stderr=True), num_processes=2)

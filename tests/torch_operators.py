@@ -13,12 +13,15 @@ class Products:
 
 
 class Applied:
-    """As hessian-eigenthings: `size`, and products with one vector."""
+    """As hessian-eigenthings: `size`, and products with one vector, by ``@`` too."""
 
     def __init__(self, tensor):
         self.tensor, self.size = tensor, len(tensor)
         self.dtype, self.device = tensor.dtype, tensor.device
 
     def matvec(self, vector):
-        assert vector.ndim == 1
+        if vector.shape != (self.size,):
+            raise ValueError(f"expected vector of shape ({self.size},)")
         return self.tensor @ vector
+
+    __matmul__ = matvec

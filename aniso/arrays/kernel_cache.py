@@ -10,19 +10,27 @@ Where no folder can be written, functions are compiled in each process, after on
 
 import functools
 import hashlib
+import multiprocessing
+import sys
 import warnings
 from pathlib import Path
 
 import numba
 from numba.core import caching, sigutils
 from numba.core.ccallback import CFunc
+from numba.core.registry import CPUDispatcher
 
 
-def njit(**options):
+def njit(*, inner=False, seconds=0, **options):
     """Compile a function as ``numba.njit`` does and keep it on disk.
 
     Parameters
     ----------
+    inner : bool
+        Whether the function is made for calls from compiled functions. These compile it without
+        the code for calls from Python, in less time. A call from Python compiles it once more.
+    seconds : int
+        About how long it takes to compile. Above 1, a terminal shows it before it begins.
     **options
         Options of ``numba.njit``, other than ``cache``.
 
@@ -41,12 +49,27 @@ def njit(**options):
     """
 
     def decorate(function):
-        compiled = numba.njit(**options)(function)
+        if inner and not numba.config.DISABLE_JIT:
+            compiled = _InnerFunction(function, options)
+        else:
+            compiled = numba.njit(**options)(function)
         if not numba.config.DISABLE_JIT:
-            compiled._cache = _cache_of(function)
+            compiled._cache = _cache_of(function, seconds)
         return compiled
 
     return decorate
+
+
+class _InnerFunction(CPUDispatcher):
+    """A compiled function without a Python wrapper, and one with it for calls from Python."""
+
+    def __init__(self, function, options):
+        without = {"no_cpython_wrapper": True, "no_cfunc_wrapper": True}
+        super().__init__(function, targetoptions={"nopython": True, **options, **without})
+        self._from_python = numba.njit(**options)(function)
+
+    def __call__(self, *arguments):
+        return self._from_python(*arguments)
 
 
 def cfunc(signature, function):
@@ -75,13 +98,20 @@ class _Implementation(caching.FunctionCache._impl_class):
 class _Cache(caching.FunctionCache):
     _impl_class = _Implementation
 
+    def __init__(self, function, seconds):
+        super().__init__(function)
+        self._function, self._seconds = function, seconds
+
     def load_overload(self, *arguments):
         try:
-            return super().load_overload(*arguments)
+            found = super().load_overload(*arguments)
         except Exception:
             # a file that was cut off is as good as none, and is written again
             self._try(self.flush)
-            return None
+            found = None
+        if found is None:
+            _announce(self._function, self._seconds)
+        return found
 
     def save_overload(self, *arguments):
         self._try(super().save_overload, *arguments)
@@ -93,14 +123,14 @@ class _Cache(caching.FunctionCache):
             _warn(f"{self.cache_path} can't be written ({error})")
 
 
-def _cache_of(function):
+def _cache_of(function, seconds=0):
     source = Path(function.__code__.co_filename)
     if not source.exists() or function.__closure__:
         # typed at a prompt, or imported from an archive: there is no folder to compare with;
         # and what a closure holds is not the same object in another process
         return caching.NullCache()
     try:
-        return _Cache(function)
+        return _Cache(function, seconds)
     except RuntimeError:
         folder = source.parent
         _warn(f"neither {folder / '__pycache__'} nor a folder in the home directory can be written")
@@ -130,6 +160,14 @@ def digest(folder):
         found.update(f"{source.relative_to(folder)} {len(content)} ".encode())
         found.update(content)
     return found.hexdigest()
+
+
+def _announce(function, seconds):
+    """Show on a terminal that a function is being compiled, if that takes more than a second."""
+    here = multiprocessing.parent_process() is None  # other processes share the terminal
+    if seconds > 1 and here and sys.stderr is not None and sys.stderr.isatty():
+        name = f"{function.__module__}.{function.__name__}".replace("._kernels", "")
+        print(f"{name}: compiling once, about {seconds} s", file=sys.stderr, flush=True)
 
 
 _warned = []

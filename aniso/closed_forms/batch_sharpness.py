@@ -1,5 +1,7 @@
 """Batch sharpness, two quantities that the literature gives one name.
 
+::
+
     mean of ratios     E[ g_B^T H_B g_B / |g_B|^2 ]
     ratio of means     E[ g_B^T H_B g_B ] / E |g_B|^2
 

@@ -2,7 +2,7 @@
 
 k steps of ``m <- beta m + H theta + eps``, ``theta <- theta - eta m``, with E eps = 0 and
 Cov eps = S. The velocity is ``v = -m``, the displacement of the last step over eta. With the
-eigenpairs (lambda, u) of H and a = lambda_i + lambda_j the stationary covariance is
+eigenpairs (lambda, u) of H and a = lambda_i + lambda_j the stationary covariance is::
 
     C_ij        = (1 - beta^2) eta S_ij / d_ij
     d_ij        = (1 - beta)^2 ((1 + beta) a - eta lambda_i lambda_j)

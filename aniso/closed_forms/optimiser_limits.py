@@ -1,12 +1,12 @@
 """Largest sharpness at which an optimiser is stable on a quadratic, without gradient noise.
 
-=============  ============================================  ==================================
-form           step                                          limit of lambda_max(P^-1 H)
-=============  ============================================  ==================================
-heavy_ball     v <- b v + g,          theta <- theta - eta v  ``2 (1 + b) / eta``
-nesterov       v <- b v + g,  theta <- theta - eta (g + b v)  ``2 (1 + b) / ((1 + 2 b) eta)``
-averaged       m <- b m + (1 - b) g,  theta <- theta - eta m  ``2 (1 + b) / ((1 - b) eta)``
-=============  ============================================  ==================================
+==========  ====================================================  ===============================
+form        step                                                  limit of lambda_max(P^-1 H)
+==========  ====================================================  ===============================
+heavy_ball  ``v <- b v + g``, ``theta <- theta - eta v``          ``2 (1 + b) / eta``
+nesterov    ``v <- b v + g``, ``theta <- theta - eta (g + b v)``  ``2 (1 + b) / ((1 + 2 b) eta)``
+averaged    ``m <- b m + (1 - b) g``, ``theta <- theta - eta m``  ``2 (1 + b) / ((1 - b) eta)``
+==========  ====================================================  ===============================
 
 Adam with a frozen preconditioner P is "averaged", and RMSprop is the heavy ball with b = 0. Both
 compare the largest eigenvalue of ``P^{-1/2} H P^{-1/2}``. See "Limits of optimisers" in

@@ -129,6 +129,9 @@ def _witnesses(problem, theta, measurements):
     if "test" in measurements.quantities:
         held_out = measurements.test_problem.on_host()
         found["test_problem"] = start_witness.witness(held_out, theta)
+    if "groups" in measurements.quantities:
+        for name, problem in measurements.groups.items():
+            found[f"group {name}"] = start_witness.witness(problem.on_host(), theta)
     return found
 
 

@@ -6,6 +6,8 @@ Sigma_1 is the centred covariance of one example's gradient;
 :func:`aniso.matrices.convention.minibatch_scale` is the factor to the covariance of a mini-batch.
 """
 
+import hashlib
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -35,6 +37,10 @@ class Measurements:
         The same network on test data, for "test".
     radius, num_draws : float, int
         Of "sharpness", see :func:`aniso.descent.sharpness.expected_sharpness`.
+    groups : mapping of str to problems.Problem
+        The same network on groups of examples, for "groups": those with clean labels, say.
+    origin : array_like, shape (D,), or None
+        Point from which "distance" is measured. Copied.
 
     Raises
     ------
@@ -52,6 +58,8 @@ class Measurements:
     "loss"            loss
     "accuracy"        accuracy
     "test"            test_loss, test_accuracy
+    "groups"          NAME_loss, NAME_accuracy for every NAME of `groups`
+    "distance"        distance, the Euclidean norm of theta - origin
     "gradient_norm"   gradient_norm
     "noise"           example_noise_trace, Tr Sigma_1
     "curvature"       hessian_trace, example_noise_trace, alignment Tr(H Sigma_1),
@@ -79,6 +87,8 @@ class Measurements:
     test_problem: object = field(default=None, repr=False)
     radius: float = 0.01
     num_draws: int = 100
+    groups: Mapping = field(default_factory=dict, repr=False)
+    origin: object = field(default=None, repr=False)
 
     def __post_init__(self):
         steps = _listed("steps", self.steps, (0, 100))
@@ -100,6 +110,16 @@ class Measurements:
             if self.test_problem is None:
                 raise checks.InputError("test_problem=None; 'test' needs the network on test data")
             _require_outputs(require_problem("test_problem", self.test_problem), "test")
+        if "groups" in self.quantities and not self.groups:
+            raise checks.InputError("groups={}; 'groups' needs a problem for each group")
+        object.__setattr__(self, "groups", dict(self.groups))
+        for name, problem in self.groups.items():
+            _require_outputs(require_problem(f"groups[{name!r}]", problem), "groups")
+        if "distance" in self.quantities and self.origin is None:
+            raise checks.InputError("origin=None; 'distance' needs the point to measure from")
+        if self.origin is not None:
+            origin = checks.array("origin", self.origin, shape=(None,))
+            object.__setattr__(self, "origin", origin.copy())
 
     def check_run(self, problem, num_steps):
         """Refuse quantities or steps that a run of `problem` over `num_steps` steps can't record.
@@ -120,11 +140,16 @@ class Measurements:
 
     def parameters(self):
         """Recorded quantities as plain data for a checkpoint, without steps and test data."""
-        return {
+        own = {
             "quantities": list(self.quantities),
             "radius": self.radius,
             "num_draws": self.num_draws,
         }
+        if self.groups:
+            own["groups"] = sorted(self.groups)
+        if self.origin is not None:
+            own["origin"] = hashlib.sha256(self.origin.data).hexdigest()[:16]
+        return own
 
     def at(self, problem, theta, rng):
         """Return the recorded quantities at theta.
@@ -213,6 +238,21 @@ def _test(at, plan, rng):  # noqa: ARG001
         "test_loss": float(held_out.loss(theta)),
         "test_accuracy": accuracy(held_out, theta),
     }
+
+
+def _groups(at, plan, rng):  # noqa: ARG001
+    record, theta = {}, transfer.to_numpy(at.theta)
+    for name, problem in plan.groups.items():
+        own = problem.on_host()
+        record[f"{name}_loss"] = float(own.loss(theta))
+        record[f"{name}_accuracy"] = accuracy(own, theta)
+    return record
+
+
+def _distance(at, plan, rng):  # noqa: ARG001
+    theta = transfer.to_numpy(at.theta)
+    origin = checks.array("origin", plan.origin, shape=theta.shape)
+    return {"distance": float(np.linalg.norm(theta - origin))}
 
 
 def _gradient_norm(at, plan, rng):  # noqa: ARG001
@@ -304,6 +344,8 @@ def _sharpness(at, plan, rng):
 QUANTITIES = {
     "accuracy": _accuracy,
     "test": _test,
+    "groups": _groups,
+    "distance": _distance,
     "gradient_norm": _gradient_norm,
     "noise": _noise,
     "curvature": _curvature,

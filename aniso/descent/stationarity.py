@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 import numpy as np
-import scipy.stats
+import scipy
 
 from aniso import checks
 from aniso.estimates import Estimate, correlated_mean
@@ -75,7 +75,7 @@ def stationarity_test(
     tolerance=0.05,
     confidence=0.95,
 ):
-    """Compare ``<theta . grad L>`` with ``(eta / 2) <|g_B|^2>`` along a run of SGD.
+    """Compare ``<theta^T grad L>`` with ``(eta / 2) <|g_B|^2>`` along a run of SGD.
 
     Parameters
     ----------

@@ -3,6 +3,8 @@
 =============================  ====================================================
 :func:`measure`                one diagnosis at one theta
 :class:`Monitor`               the same numbers at chosen steps of a training
+:func:`lightning_callback`     a monitor in a training of Lightning
+:func:`trainer_callback`       a monitor in a training of transformers
 :func:`measure_checkpoints`    diagnoses of many checkpoints, by any executor
 :func:`read_record`            what a monitor has stored
 =============================  ====================================================
@@ -13,6 +15,7 @@ import lazy_loader
 __getattr__, __dir__, __all__ = lazy_loader.attach(
     __name__,
     submodules=[
+        "callbacks",
         "checkpoints",
         "command",
         "diagnosis",
@@ -31,6 +34,7 @@ __getattr__, __dir__, __all__ = lazy_loader.attach(
     ],
     submod_attrs={
         "_step_store": ["OtherTheta"],
+        "callbacks": ["lightning_callback", "trainer_callback"],
         "checkpoints": ["CheckpointsFailed", "measure_checkpoints"],
         "diagnosis": ["Diagnosis"],
         "measurement": ["measure"],

@@ -1,6 +1,5 @@
 """What the quantities of one diagnosis share: each part is computed once, or refused once."""
 
-import zlib
 from dataclasses import dataclass
 
 import numpy as np
@@ -8,24 +7,19 @@ import numpy as np
 from aniso import checks, memory
 from aniso import matrices as mat
 from aniso.arrays import transfer
+from aniso.diagnostics._shared_space import SpaceParts, part, reached
 from aniso.diagnostics.optimizers import OptimizerState
-from aniso.estimates import Estimate, NotConverged
+from aniso.estimates import Estimate
 from aniso.matrices import exact_traces
 from aniso.problems import local_geometry
 
-REFUSALS = (checks.InputError, NotConverged, memory.AllocationRefused)
-"""Errors that refuse a quantity; others are mistakes of the program."""
 DENSE_SPECTRUM = 400
 """Largest D whose eigenvalues are all computed."""
-EIGEN_TOLERANCE = 1e-4
-ERROR_OF_TRACE = 2
-"""Relative error of Tr H over that of Tr(H Sigma): its spectrum decays less, and 1 % costs more."""
-BLOCK_PROBES = 24
-"""Random signs for the traces of H by block."""
 # products of an estimate of the alignment, and examples up to which blocks of factors pay
 _PRODUCTS_OF_ESTIMATE = 50
 _FEW_EXAMPLES = 2000
-_TOGETHER = 8
+# a quarter of the free memory, where no budget is given
+_SHARE_OF_MEMORY = 4
 
 
 @dataclass(frozen=True)
@@ -45,35 +39,7 @@ class Request:
     seed: int
 
 
-def part(compute):
-    """Return a property that computes once, and raises a refusal again at each later use.
-
-    Parameters
-    ----------
-    compute : callable
-        Context -> the part.
-
-    Returns
-    -------
-    property
-    """
-    name = compute.__name__
-
-    def get(self):
-        if name not in self.parts:
-            try:
-                self.parts[name] = compute(self), None
-            except REFUSALS as error:
-                self.parts[name] = None, error
-        value, error = self.parts[name]
-        if error is not None:
-            raise error
-        return value
-
-    return property(get, doc=compute.__doc__)
-
-
-class Context:
+class Context(SpaceParts):
     """Parts of a diagnosis at one theta.
 
     Parameters
@@ -84,12 +50,8 @@ class Context:
     """
 
     def __init__(self, at, request):
-        self.at, self.request, self.parts = at, request, {}
+        super().__init__(at, request)
         self.used, self.size = at.problem.num_examples, at.num_parameters
-
-    def rng(self, name):
-        """Return the generator of one part, the same whatever else is computed."""
-        return np.random.default_rng([self.request.seed, zlib.crc32(name.encode())])
 
     # ---- sizes and factors
 
@@ -140,12 +102,18 @@ class Context:
         host = self.at.problem.on_host()
         return np.asarray(host.losses(transfer.to_numpy(self.at.theta)), dtype=np.float64)
 
+    @property
+    def holds_rows(self):
+        """Whether the gradients are turned into an array: that spares passes, and fits."""
+        found = self.at.example_gradients
+        held = found.holds_rows or found.gram is not None or not found.place.is_numpy
+        return not held and 4 * 8 * self.used * self.size <= self.request.memory_budget
+
     @part
     def example_gradients(self):
         """Gradients of the examples; as an array where that spares passes and fits."""
         found = self.at.example_gradients
-        held = found.holds_rows or found.gram is not None or not found.place.is_numpy
-        if held or 4 * 8 * self.used * self.size > self.request.memory_budget:
+        if not self.holds_rows:
             return found
         rows = np.asarray(found.rows(0, self.used), dtype=np.float64)
         return mat.example_gradients(checks.frozen(rows))
@@ -194,16 +162,23 @@ class Context:
         """Tr(H Sigma_1), an Estimate for all N examples."""
         if self.knows_blocks:
             found = Estimate(self.exact_blocks.alignment, 0.0, 1)
+        elif self.shared_alignment is not None:
+            found = self._counted(self.shared_alignment.estimate())
         else:
-            found = reached(
-                mat.estimate_alignment,
-                self.hessian,
-                self.noise,
-                self.rng("alignment"),
-                relative_error=self.request.relative_error,
-                max_products=self.request.max_products,
-            )
+            found = self.own_alignment
         return found.scaled(self.correction)
+
+    @part
+    def own_alignment(self):
+        """Tr(H Sigma_1) of the used examples from probes and directions of its own."""
+        return reached(
+            mat.estimate_alignment,
+            self.hessian,
+            self.noise,
+            self.rng("alignment"),
+            relative_error=self.request.relative_error,
+            max_products=self.request.max_products,
+        )
 
     @part
     def hessian_trace(self):
@@ -212,28 +187,7 @@ class Context:
             return Estimate(self.exact_blocks.hessian_trace, 0.0, 1)
         if self.knows_diagonal:
             return Estimate(exact_traces.significant_trace(self.hessian), 0.0, 1)
-        return reached(
-            mat.trace_deflated,
-            self.hessian,
-            self.rng("hessian_trace"),
-            directions=self.pairs.vectors,
-            relative_error=ERROR_OF_TRACE * self.request.relative_error,
-            max_products=self.request.max_products,
-        )
-
-    @part
-    def pairs(self):
-        """Leading eigenpairs of H."""
-        count = min(self.request.num_pairs, self.size)
-        if self.is_small:
-            return mat.leading_eigenpairs(self.hessian, count)
-        return mat.leading_eigenpairs(
-            self.hessian,
-            count,
-            method="block",
-            block_size=min(count + 2, self.size),
-            tolerance=EIGEN_TOLERANCE,
-        )
+        return self._counted(mat.trace_beyond(self.space, self.probes[1]))
 
     @part
     def leading(self):
@@ -245,26 +199,6 @@ class Context:
                 "quantity divides by it"
             )
         return value, self.pairs.vectors[:, 0]
-
-    @part
-    def block_curvatures(self):
-        """Tr H_bb of each block with its standard error.
-
-        The leading eigenpairs count exactly; all blocks share the random signs of the rest.
-        """
-        values, vectors = self.pairs.values, self.pairs.vectors
-        rng, samples = self.rng("block_curvatures"), []
-        for _ in range(0, BLOCK_PROBES, _TOGETHER):
-            signs = 2.0 * rng.integers(0, 2, size=(self.size, _TOGETHER)) - 1.0
-            images = np.asarray(self.hessian @ signs)
-            forms = signs * (images - vectors @ (values[:, None] * (vectors.T @ signs)))
-            samples.append([forms[rows].sum(axis=0) for rows in self.request.blocks.values()])
-        columns, made = np.concatenate(samples, axis=1), {}
-        for (name, rows), column in zip(self.request.blocks.items(), columns, strict=True):
-            rest = Estimate.from_samples(column)
-            leading = float(np.sum(values * np.sum(vectors[rows] ** 2, axis=0)))
-            made[name] = Estimate(leading + rest.value, rest.standard_error, rest.num_samples)
-        return made
 
     # ---- spectrum
 
@@ -291,15 +225,19 @@ class Context:
 PROBES_OF_DENSITY, STEPS_OF_DENSITY = 8, 80
 
 
-def reached(estimator, *arguments, **options):
-    """Return an estimate, also one that missed its target: it carries the error that it has."""
-    try:
-        return estimator(*arguments, **options)
-    except NotConverged as missed:
-        found = missed.partial
-        if isinstance(found, Estimate) and np.isfinite(found.standard_error):
-            return found
-        raise
+def checked_budget(problem, memory_budget):
+    """Return the bytes for gradients of examples, a quarter of the free memory if not given.
+
+    Raises
+    ------
+    InputError
+        If it is no integer above 0.
+    """
+    if memory_budget is None:
+        # the same on all processes that share a problem
+        least = getattr(problem, "least", int)
+        memory_budget = least(memory.available_bytes() // _SHARE_OF_MEMORY)
+    return checks.integer("memory_budget", memory_budget, low=1)
 
 
 def positive(name, value):

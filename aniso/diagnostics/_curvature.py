@@ -50,7 +50,8 @@ def trace_ratio(context):
     _require("Tr H", curved)
     noise = positive("Tr Sigma", context.covariance_trace)
     value = context.size * aligned.value / (curved.value * noise)
-    error = ratio_error(value, aligned, curved)
+    # both come from the same probes
+    error = ratio_error(value, aligned) + ratio_error(value, curved)
     return Found(
         value,
         "The noise is {shown} times as aligned with the curvature as isotropic noise of the same "
@@ -118,13 +119,14 @@ def loss_change(context):
     if change.gradient_curvature + change.noise_curvature > 0:
         details["best_learning_rate"] = change.best_learning_rate
         advice = f"it falls most at the learning rate {change.best_learning_rate:.3g}."
-    plain = asked.optimizer is None or (
-        asked.optimizer.momentum == 0 and asked.optimizer.preconditioner is None
-    )
-    name = "" if plain else f" without the {asked.optimizer.name}"
+    without, optimizer = "", asked.optimizer
+    if optimizer is not None and optimizer.preconditioner is not None:
+        without = f" without the {optimizer.name} preconditioner"
+    elif optimizer is not None and optimizer.momentum != 0:
+        without = " without momentum"
     return Found(
         change.total,
-        f"In one step of SGD{name} with η = {rate:g} and batches of {asked.batch_size} the loss "
+        f"In one step of SGD{without} with η = {rate:g} and batches of {asked.batch_size} the loss "
         f"changes by {{shown}} on average; {advice}",
         {"probes": change.total_error},
         details,
@@ -169,28 +171,20 @@ def between_blocks(context):
         shares = [(value, 0.0) for value in found.shares.values()]
         noise, errors, columns = found.covariance_traces, {}, []
     else:
-        found = mat.estimate_alignment_by_block(
-            context.hessian,
-            context.noise,
-            context.rng("between_blocks"),
-            context.request.blocks,
-            relative_error=context.request.relative_error,
-            max_products=context.request.max_products,
-        )
-        traces = list(context.block_curvatures.values())
-        parts = list(context.request.blocks.values())
+        aligned, shares = _aligned_by_block(context)
+        traces, parts = context.block_curvatures, list(context.request.blocks.values())
         sizes = np.array([rows.stop - rows.start for rows in parts])
-        aligned = np.array([each.value for each in found.alignments])
         curved = np.array([each.value for each in traces])
-        shares = [(each.value, each.standard_error) for each in found.shares.values()]
         diagonal = exact_traces.diagonal(context.noise)
         noise = np.array([diagonal[rows].sum() for rows in parts])
+        shares = [(each.value, each.standard_error) for each in shares]
         errors = {"probes": shares[-1][1]}
         columns = [
             ("Tr H error", [each.standard_error for each in traces]),
-            ("Tr(H Sigma) error", [each.standard_error for each in found.alignments]),
+            ("Tr(H Sigma) error", [each.standard_error * context.correction for each in aligned]),
             ("share error", [error for _, error in shares]),
         ]
+        aligned = np.array([each.value for each in aligned])
     noise, aligned = noise * context.correction, aligned * context.correction
     with np.errstate(divide="ignore", invalid="ignore"):
         ratios = sizes * aligned / (curved * noise)
@@ -221,6 +215,24 @@ def between_blocks(context):
         errors,
         blocks=blocks,
     )
+
+
+def _aligned_by_block(context):
+    """Return estimates of Tr(H_bb Sigma_bb) of each block, and of all shares."""
+    found, count = context.shared_alignment, len(context.request.blocks)
+    if found is not None:
+        shares = [found.share(number) for number in (*range(count), -1)]
+        return [found.estimate(number) for number in range(count)], shares
+    own = mat.estimate_alignment_by_block(
+        context.hessian,
+        context.noise,
+        context.rng("between_blocks"),
+        context.request.blocks,
+        relative_error=context.request.relative_error,
+        max_products=context.request.max_products,
+        whole=context.own_alignment,
+    )
+    return own.alignments, list(own.shares.values())
 
 
 def directional_sharpness(context):

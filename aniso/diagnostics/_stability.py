@@ -3,8 +3,8 @@
 from aniso import checks, descent
 from aniso import closed_forms as closed
 from aniso.arrays import transfer
-from aniso.diagnostics._context import EIGEN_TOLERANCE
 from aniso.diagnostics._found import Found
+from aniso.diagnostics._shared_space import EIGEN_TOLERANCE
 
 NUM_BATCHES = 32
 """Batches that the batch sharpness draws."""

@@ -27,7 +27,8 @@ class Diagnosis(Mapping):
     settings : mapping
         What was asked: batch_size, replacement, learning_rate, quantities, relative_error, seed.
     problem : mapping
-        What was measured: kind, num_examples, num_parameters, dtype, loss, used_examples.
+        What was measured: kind, num_examples, num_parameters, dtype, loss, used_examples; unit
+        where an example is no entry of the data but a token.
     environment : mapping
         Versions and processor.
     seconds : float
@@ -77,7 +78,7 @@ class Diagnosis(Mapping):
     def _repr_html_(self):
         from aniso.diagnostics import page
 
-        return page.as_table(self)
+        return page.as_notebook_output(self)
 
     def scalars(self, prefix=""):
         """Readings and their standard errors as flat floats, for a logger.

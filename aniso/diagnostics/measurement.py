@@ -6,20 +6,19 @@ import time
 
 import numpy as np
 
-from aniso import checks, memory
+from aniso import checks
 from aniso.arrays import transfer
-from aniso.diagnostics._context import REFUSALS, Context, Request
+from aniso.diagnostics._context import Context, Request, checked_budget
 from aniso.diagnostics._found import shown
+from aniso.diagnostics._shared_space import REFUSALS
 from aniso.diagnostics.diagnosis import Diagnosis
 from aniso.diagnostics.optimizers import read_optimizer
 from aniso.diagnostics.reading import Reading
 from aniso.diagnostics.registry import chosen
+from aniso.frameworks import MatrixGeometry
 from aniso.matrices import minibatch_scale, operators
 from aniso.problems import LocalGeometry, jackknife_error, require_problem
 from aniso.runs import provenance
-
-# a quarter of the free memory, where no budget is given
-_SHARE_OF_MEMORY = 4
 
 
 def measure(
@@ -183,6 +182,12 @@ def located(problem, theta):
                 "problem is a geometry, which has its theta; expected theta=None, or a problem"
             )
         return problem.problem, problem.theta, problem
+    if isinstance(problem, MatrixGeometry):
+        raise checks.InputError(
+            f"problem is a {type(problem).__name__}, matrices at one theta without the losses of a "
+            "problem; expected a problem, or its own answers: aniso.alignment(at.hessian, "
+            "at.noise), and at.alignment(), at.trace_ratio() of from_draws with their errors"
+        )
     problem = require_problem("problem", problem)
     if theta is None:
         theta = getattr(problem, "initial_theta", None)
@@ -216,10 +221,6 @@ def _request(
         learning_rate = optimizer.learning_rate if learning_rate is None else learning_rate
     if learning_rate is not None:
         learning_rate = checks.number("learning_rate", learning_rate, low=0, strict=True)
-    if memory_budget is None:
-        # the same on all processes that share a problem
-        least = getattr(problem, "least", int)
-        memory_budget = least(memory.available_bytes() // _SHARE_OF_MEMORY)
     blocks = dict(at.blocks) if blocks is None else blocks
     return Request(
         num_examples=problem.num_examples,
@@ -231,7 +232,7 @@ def _request(
         num_pairs=checks.integer("num_pairs", num_pairs, low=1),
         max_products=checks.integer("max_products", max_products, low=100),
         blocks=operators.checked_blocks(blocks, at.num_parameters),
-        memory_budget=checks.integer("memory_budget", memory_budget, low=1),
+        memory_budget=checked_budget(problem, memory_budget),
         seed=seed,
     )
 
@@ -319,6 +320,7 @@ def _described(problem, at, request):
     loss = None
     if problem.has("output_loss"):
         loss = type(problem.output_loss).__name__
+    unit = getattr(problem, "unit", None)  # of problems of sequences
     return {
         "kind": type(problem).__name__,
         "num_examples": request.num_examples,
@@ -326,6 +328,7 @@ def _described(problem, at, request):
         "dtype": str(np.dtype(problem.dtype)),
         "loss": loss,
         "used_examples": at.problem.num_examples,
+        **({} if unit is None else {"unit": unit}),
     }
 
 

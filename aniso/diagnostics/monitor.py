@@ -120,7 +120,7 @@ class Monitor:
         """
         if not self.due(step):
             return None
-        step, theta = int(step), self._theta(theta)
+        step, theta = int(step), self.theta_of(theta)
         stored = self._on_first(lambda: _text(self._store.get(step, theta)))
         if stored is not None:
             return Diagnosis.from_json(stored)
@@ -138,7 +138,14 @@ class Monitor:
         self._on_first(lambda: self._store.put(step, theta, diagnosis))
         return diagnosis
 
-    def _theta(self, value):
+    def theta_of(self, value):
+        """Return theta of a vector or a model, shape (D,), as :meth:`at_step` takes it.
+
+        Raises
+        ------
+        InputError
+            If it is no theta of the problem, nor a model of its kind.
+        """
         numeric = hasattr(value, "__array__") or (
             isinstance(value, (list, tuple))
             and all(isinstance(part, numbers.Real) for part in value)
@@ -151,6 +158,11 @@ class Monitor:
                 f"{type(self._problem).__name__} reads no models"
             )
         return self._problem.check_theta(self._problem.theta_of(value))
+
+    @property
+    def all_ranks(self):
+        """Whether every process of a distributed training calls :meth:`at_step`."""
+        return hasattr(self._problem, "on_first")
 
     # ---- what was measured
 

@@ -1,4 +1,4 @@
-"""A diagnosis as a page for a browser and as a table for a notebook, all texts escaped."""
+"""A diagnosis as a page for a browser and as a list for a notebook, all texts escaped."""
 
 import functools
 import html
@@ -90,8 +90,8 @@ def as_page(diagnosis):
     )
 
 
-def as_table(diagnosis):
-    """Return the readings and refused quantities as an HTML table for a notebook.
+def as_notebook_output(diagnosis):
+    """Return the readings and refused quantities as HTML for a notebook.
 
     Parameters
     ----------
@@ -102,7 +102,7 @@ def as_table(diagnosis):
     str
     """
     return _filled(
-        "table.html",
+        "notebook.html",
         headline=headline(diagnosis),
         readings=list(diagnosis.values()),
         refused=diagnosis.refused,

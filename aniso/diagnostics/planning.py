@@ -1,140 +1,17 @@
 """What a diagnosis costs: seconds and bytes from one timed product and one timed gradient."""
 
-import time
 from dataclasses import dataclass
 
 import numpy as np
 
 from aniso import checks, memory
-from aniso.diagnostics import _context
-from aniso.diagnostics._stability import NUM_BATCHES
+from aniso.diagnostics import _context, _planned_work
+from aniso.diagnostics._planned_work import PARTS, Sizes
+from aniso.diagnostics._timed_calls import timed_call
 from aniso.diagnostics.measurement import located
 from aniso.diagnostics.registry import chosen
 
-_VECTORS = 8
 _ROWS = 32
-# flops of one second in the large matrix products of the span of factors
-_FLOPS = 1e10
-
-
-@dataclass(frozen=True)
-class Work:
-    """Work of one shared part, in units that are timed.
-
-    Attributes
-    ----------
-    losses, gradients, passes, products : float
-        Evaluations of the loss, gradients, passes over the gradients of all examples, and products
-        of H with a vector.
-    seconds : float
-        Further time.
-    num_bytes : float
-        Memory while it is computed.
-    """
-
-    losses: float = 0.0
-    gradients: float = 0.0
-    passes: float = 0.0
-    products: float = 0.0
-    seconds: float = 0.0
-    num_bytes: float = 0.0
-
-
-@dataclass(frozen=True)
-class Sizes:
-    """Sizes on which the work depends."""
-
-    num_parameters: int
-    used: int
-    batch_size: int
-    num_pairs: int
-    num_blocks: int
-    num_outputs: int
-    relative_error: float
-    max_products: int
-    is_small: bool
-    knows_diagonal: bool
-    knows_blocks: bool
-
-
-def _estimate(sizes, probes):
-    # probes for 1 %, which grow with the inverse square of the error
-    needed = 16 + probes * (0.01 / sizes.relative_error) ** 2
-    return min(needed, sizes.num_parameters, sizes.max_products)
-
-
-def _dense(work):
-    """Return the work of a part, none of the products where the dense Hessian is there."""
-
-    def of(sizes):
-        return Work() if sizes.is_small else work(sizes)
-
-    return of
-
-
-def _hessian_trace(sizes):
-    if sizes.knows_diagonal:
-        return Work(products=20)
-    return Work(products=_estimate(sizes, 40))
-
-
-def _blocks(sizes):
-    if sizes.knows_blocks:
-        return Work(products=50)
-    one = _estimate(sizes, 16)
-    return Work(products=sizes.num_blocks * one + one + _context.BLOCK_PROBES)
-
-
-def _factors(sizes):
-    rows = sizes.used * sizes.num_outputs
-    flops = 2.0 * rows**2 * sizes.num_parameters
-    return Work(
-        gradients=sizes.num_outputs,
-        seconds=flops / _FLOPS,
-        num_bytes=8.0 * rows * (sizes.num_parameters + rows),
-    )
-
-
-PARTS = {
-    "losses": lambda sizes: Work(losses=1),  # noqa: ARG005
-    "gradient": lambda sizes: Work(gradients=1),  # noqa: ARG005
-    "example_gradients": lambda sizes: Work(
-        passes=2, num_bytes=8.0 * sizes.used * sizes.num_parameters
-    ),
-    "hessian": lambda sizes: Work(
-        products=sizes.num_parameters if sizes.is_small else 0,
-        num_bytes=8.0 * sizes.num_parameters**2 if sizes.is_small else 0,
-    ),
-    "hessian_gradient": _dense(lambda sizes: Work(products=1)),  # noqa: ARG005
-    "pairs": _dense(
-        lambda sizes: Work(
-            products=8 * (sizes.num_pairs + 2),
-            num_bytes=64.0 * sizes.num_parameters * (sizes.num_pairs + 2),
-        )
-    ),
-    "preconditioned": _dense(lambda sizes: Work(products=60)),  # noqa: ARG005
-    "hessian_trace": _dense(_hessian_trace),
-    "alignment": _dense(
-        lambda sizes: Work(products=50 if sizes.knows_blocks else _estimate(sizes, 16))
-    ),
-    "blocks": _dense(_blocks),
-    "line": lambda sizes: Work(losses=30),  # noqa: ARG005
-    "batches": lambda sizes: Work(
-        gradients=NUM_BATCHES * sizes.batch_size / sizes.used,
-        products=NUM_BATCHES * sizes.batch_size / sizes.used,
-    ),
-    "density": _dense(
-        lambda sizes: Work(
-            products=_context.PROBES_OF_DENSITY * _context.STEPS_OF_DENSITY,
-            num_bytes=8.0
-            * sizes.num_parameters
-            * _context.PROBES_OF_DENSITY
-            * (_context.STEPS_OF_DENSITY + 2),
-        )
-    ),
-    "factors": _factors,
-}
-"""Typical work of each shared part of a diagnosis, by name."""
 
 
 @dataclass(frozen=True, repr=False)
@@ -143,11 +20,13 @@ class Plan:
 
     Attributes
     ----------
-    seconds, num_bytes : dict of str to float
+    seconds : dict of str to float
         By quantity. A shared part counts for the first quantity that needs it.
+    num_bytes : dict of str to float
+        Memory during each quantity: what is kept by then, its own, and that of a product.
     timed : dict of str to float
         Seconds of one evaluation of the loss, one gradient, one pass over the gradients of the
-        examples, and one product with a vector.
+        examples, one product with a vector, and of what prepares the products at a theta.
     repetitions : int
         Diagnoses that a subset of the examples takes, for its error; 1 for all examples.
 
@@ -200,6 +79,7 @@ def plan(
     num_groups=10,
     num_pairs=10,
     max_products=2000,
+    memory_budget=None,
 ):
     """Return what a diagnosis would cost, from a few timed evaluations.
 
@@ -207,7 +87,7 @@ def plan(
     ----------
     problem, quantities, theta, batch_size, relative_error
         As for :func:`aniso.diagnostics.measure`.
-    num_examples, num_groups, num_pairs, max_products
+    num_examples, num_groups, num_pairs, max_products, memory_budget
         As for :func:`aniso.diagnostics.measure`.
 
     Returns
@@ -223,8 +103,9 @@ def plan(
     Notes
     -----
     Numbers of products are typical ones of trained networks; a saddle or a small trace takes more,
-    up to `max_products` each. Cost: three evaluations of the loss and of the gradient, gradients of
-    a few examples, and 16 products.
+    up to `max_products` each. Cost: two evaluations of the loss and of the gradient, gradients of a
+    few examples, and three products with four vectors. What a first call times to choose the
+    fastest way, as a PyTorch problem does, is no part of the diagnosis afterwards.
 
     Examples
     --------
@@ -242,8 +123,9 @@ def plan(
     relative_error = checks.number("relative_error", relative_error, low=0, strict=True)
     asked = chosen(quantities)
     needed = {name for quantity in asked for name in needs(quantity)}
-    timed = _timed(problem, theta, at, needed)
-    context = _context.Context(at, _Blocks(at.blocks))
+    timed, working = _timed(problem, theta, at, needed)
+    budget = _context.checked_budget(problem, memory_budget)
+    context = _context.Context(at, _Request(at.blocks, budget))
     num_outputs = 1
     if "factors" in needed and problem.has("outputs"):
         num_outputs = problem.outputs(theta).shape[1]
@@ -256,16 +138,20 @@ def plan(
         num_outputs,
         relative_error,
         checks.integer("max_products", max_products, low=100),
+        np.dtype(problem.dtype).itemsize,
+        "example_gradients" in needed and context.holds_rows,
         context.is_small,
         context.knows_diagonal,
         context.knows_blocks,
     )
-    share, done, seconds, num_bytes = used / count, set(), {}, {}
+    share, done, seconds, num_bytes, kept = used / count, set(), {}, {}, 0.0
     for quantity in asked:
         works = [PARTS[name](sizes) for name in needs(quantity) if name not in done]
         done |= set(needs(quantity))
         seconds[quantity.name] = float(sum(_seconds(work, timed, share) for work in works))
-        num_bytes[quantity.name] = float(max((work.num_bytes for work in works), default=0.0))
+        own = max((_bytes(work, working) for work in works), default=0.0)
+        num_bytes[quantity.name] = kept + own
+        kept += sum(work.kept_bytes for work in works)
     groups = checks.integer("num_groups", num_groups, low=2)
     return Plan(seconds, num_bytes, timed, 1 if used == count else 1 + groups)
 
@@ -285,8 +171,9 @@ def needs(quantity):
 
 
 @dataclass(frozen=True)
-class _Blocks:
+class _Request:
     blocks: dict
+    memory_budget: int
 
 
 def _seconds(work, timed, share):
@@ -295,37 +182,44 @@ def _seconds(work, timed, share):
         "gradient": work.gradients,
         "pass": work.passes,
         "product": work.products,
+        "preparation": work.preparations,
     }
     total = sum(number * timed.get(name, 0.0) for name, number in counted.items())
     return work.seconds + share * total
 
 
+def _bytes(work, working):
+    called = {"gradient": work.gradients, "pass": work.passes, "product": work.products}
+    most = max((working.get(name, 0) for name, number in called.items() if number), default=0)
+    return float(work.num_bytes + most)
+
+
 def _timed(problem, theta, at, needed):
-    rows = np.arange(min(_ROWS, problem.num_examples))
-    timed = {
-        "loss": _shortest(lambda: problem.loss(theta)),
-        "gradient": _shortest(lambda: problem.gradient(theta)),
-    }
+    """Return seconds and working memory of each kind of call, from the second of two."""
+    timed, working = {}, {}
+
+    def take(name, first, again, factor=1.0):
+        grown = timed_call(first)[1]
+        seconds, num_bytes = timed_call(again)
+        timed[name], working[name] = factor * seconds, max(grown, num_bytes)
+
+    take("loss", *2 * [lambda: problem.loss(theta)])
+    take("gradient", *2 * [lambda: problem.gradient(theta)])
     if "example_gradients" in needed:
-        part = problem.subset(rows).at(theta)
-        timed["pass"] = (
-            _shortest(lambda: part.example_gradients.rows(0, len(rows)))
-            * problem.num_examples
-            / len(rows)
-        )
+        rows = min(_ROWS, problem.num_examples)
+        part = problem.subset(np.arange(rows)).at(theta).example_gradients
+        take("pass", *2 * [lambda: part.rows(0, rows)], problem.num_examples / rows)
     if needed & {"hessian", "batches"}:
-        vectors = np.random.default_rng(0).standard_normal((at.num_parameters, _VECTORS))
+        number = min(_planned_work.VECTORS_TOGETHER, at.num_parameters)
+        vectors = np.random.default_rng(0).standard_normal((at.num_parameters, number))
         vectors = vectors.astype(problem.dtype)
-        timed["product"] = _shortest(lambda: at.hessian @ vectors) / _VECTORS
-    return timed
-
-
-def _shortest(call):
-    """Seconds of the second call, after one that prepares."""
-    call()
-    start = time.perf_counter()
-    call()
-    return time.perf_counter() - start
+        fresh = problem.at(theta)
+        grown = timed_call(lambda: at.hessian @ vectors)[1]
+        prepared, again = (timed_call(lambda: fresh.hessian @ vectors) for _ in range(2))
+        timed["product"] = again[0] / number
+        timed["preparation"] = max(0.0, prepared[0] - again[0])
+        working["product"] = max(grown, prepared[1], again[1])
+    return timed, working
 
 
 def _brief(seconds):

@@ -129,7 +129,7 @@ _ROWS = (
         "hessian_trace",
         "curvature",
         "Tr H",
-        "docs/theory/estimates.md, Alignment by deflation",
+        "docs/theory/estimates.md, Traces beyond a Krylov space",
         _curvature.hessian_trace,
         ("pairs", "hessian_trace"),
     ),

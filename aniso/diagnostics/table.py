@@ -1,49 +1,47 @@
-"""A diagnosis as a table for a terminal: at most 100 columns and 45 lines."""
+"""A diagnosis as a text for a terminal, as wide as the terminal; no sentence is cut."""
 
 import io
+import shutil
 
-from rich import box
 from rich.console import Console
 from rich.padding import Padding
+from rich.rule import Rule
 from rich.table import Table
 from rich.text import Text
 
 from aniso.diagnostics._rounding import rounded
 
-COLUMNS, LINES = 100, 45
-_LONGEST = 240  # characters of a cell
-_FEW_REFUSED = 10  # lines that refused quantities keep where there is no room
-_FRAME = 7  # lines of the headline, the head of the table and the titles
-_NAME, _VALUE, _FORMULA = 26, 26, 22  # most columns of each
+WIDEST, NARROWEST = 100, 40
+"""Columns of the text, where the terminal has more or fewer."""
+_THREE_COLUMNS = 80
+"""From which width on the formula stands beside the value, not below the name."""
+_NAME, _VALUE = 26, 26  # most columns of each
+_INDENTED = (0, 0, 0, 4)
 
 
-def as_text(diagnosis):
-    """Return the table of a diagnosis: its headline, the readings, the refused quantities.
+def as_text(diagnosis, columns=None):
+    """Return the text of a diagnosis: its headline, the readings, the refused quantities.
 
     Parameters
     ----------
     diagnosis : Diagnosis
+    columns : int, optional
+        Longest line; that of the terminal if not given, at most 100 and at least 40.
 
     Returns
     -------
     str
-        Where it would be longer than a screen, formulas move below the names. Then sentences are
-        cut, and then left out. At last rows are left out, and their number is stated.
+        A line with name, value and formula for each reading, and its whole sentence below.
     """
-    head = _cut(f"<Diagnosis: {headline(diagnosis)}>", 2 * COLUMNS)
-    readings, refused = list(diagnosis.values()), list(diagnosis.refused.items())
-    for layout, wrapped in ((_wide, True), (_stacked, True), (_cut_short, False), (_bare, False)):
-        lines = _rendered([head, *_parts(layout, readings, refused, wrapped)])
-        if len(lines) <= LINES:
-            return "\n".join(lines)
-    refused = refused[: max(_FEW_REFUSED, LINES - _FRAME - len(readings))]
-    kept = len(readings)
-    while True:
-        left_out = _left_out(len(readings) - kept, len(diagnosis.refused) - len(refused))
-        lines = _rendered([head, *_parts(_bare, readings[:kept], refused, False), left_out])
-        if len(lines) <= LINES or kept < 2:
-            return "\n".join(lines)
-        kept = max(1, kept - (len(lines) - LINES))
+    if columns is None:
+        columns = shutil.get_terminal_size((WIDEST, 1)).columns
+        columns = min(max(columns, NARROWEST), WIDEST)
+    parts = [_plain(f"<Diagnosis: {headline(diagnosis)}>"), *_readings(diagnosis, columns)]
+    if diagnosis.refused:
+        parts.append(Text("\nrefused" if len(diagnosis) else "refused"))
+    for name, reason in diagnosis.refused.items():
+        parts += [_plain(name), Padding(_plain(reason), _INDENTED)]
+    return _rendered(parts, columns)
 
 
 def headline(diagnosis):
@@ -71,7 +69,9 @@ def headline(diagnosis):
     used, all_examples = problem.get("used_examples"), problem.get("num_examples")
     if all_examples is not None:
         sample = used is not None and used != all_examples
-        parts.append(f"n = {used} of N = {all_examples}" if sample else f"N = {all_examples}")
+        units = f" {problem['unit']}s" if "unit" in problem else ""
+        counted = f"n = {used} of N = {all_examples}" if sample else f"N = {all_examples}"
+        parts.append(counted + units)
     if "num_parameters" in problem:
         parts.append(f"D = {problem['num_parameters']}")
     if settings.get("batch_size") is not None:
@@ -101,87 +101,46 @@ def duration(seconds):
     return f"{minutes} min {rest} s" if minutes < 60 else f"{minutes // 60} h {minutes % 60} min"
 
 
-def _parts(layout, readings, refused, wrapped):
-    """Return what is printed below the headline."""
-    if readings:
-        yield layout(readings)
-    if refused:
-        overflow = "fold" if wrapped else "ellipsis"
-        yield Text("refused" if not readings else "\nrefused")
-        for name, reason in refused:
-            line = _cut(f"{name}: {reason}")
-            line.no_wrap, line.overflow = not wrapped, overflow
-            yield Padding(line, (0, 0, 0, 2))
+def _readings(diagnosis, columns):
+    """Return what is printed of the readings."""
+    names = [_plain(each.name) for each in diagnosis.values()]
+    values = [_plain(rounded(each.value, each.standard_error)) for each in diagnosis.values()]
+    if not names:
+        return
+    wide = columns >= _THREE_COLUMNS
+    widths = _width("quantity", names, _NAME), _width("value", values, _VALUE)
+    yield _row(("quantity", "value", *["formula"][:wide]), widths)
+    yield Rule(style="")
+    for name, value, each in zip(names, values, diagnosis.values(), strict=True):
+        formula = _plain(each.formula)
+        yield _row((name, value, *[formula][:wide]), widths)
+        below = [_plain(each.sentence)] if wide else [formula, _plain(each.sentence)]
+        yield from (Padding(text, _INDENTED) for text in below if text)
 
 
-def _wide(readings):
-    """Four columns; sentences take as many lines as they need."""
-    rows = [(*_numbers(each), _cut(each.formula), _cut(each.sentence)) for each in readings]
-    limits = {"quantity": _NAME, "value": _VALUE, "formula": _FORMULA}
-    return _table(rows, limits, "meaning")
+def _width(title, texts, limit):
+    return min(max(len(title), *(text.cell_len for text in texts)), limit)
 
 
-def _stacked(readings, longest=_LONGEST):
-    """Three columns, with the formula below the name."""
-    rows = []
-    for each in readings:
-        name, value = _numbers(each)
-        for line in (name, formula := _cut(f"  {each.formula}")):
-            line.truncate(_NAME, overflow="ellipsis")
-        rows.append((Text("\n").join([name, formula]), value, _cut(each.sentence, longest)))
-    return _table(rows, {"quantity": _NAME, "value": _VALUE}, "meaning")
+def _row(cells, widths):
+    """Return cells side by side; each takes as many lines as it needs."""
+    grid = Table.grid(padding=(0, 2, 0, 0))
+    for width in (*widths, None)[: len(cells)]:
+        grid.add_column(width=width, overflow="fold")
+    grid.add_row(*cells)
+    return grid
 
 
-def _cut_short(readings):
-    """As :func:`_stacked`, with sentences that as a rule take two lines."""
-    widest = max(_numbers(each)[1].cell_len for each in readings)
-    return _stacked(readings, 2 * (COLUMNS - _NAME - min(widest, _VALUE) - 2) - 12)
+def _plain(text):
+    """Return a text without line breaks and control characters."""
+    return Text("".join(letter if letter.isprintable() else " " for letter in text))
 
 
-def _bare(readings):
-    """Three columns without sentences, a line for each reading."""
-    rows = [(*_numbers(each), _cut(each.formula)) for each in readings]
-    return _table(rows, {"quantity": _NAME, "value": _VALUE}, "formula", no_wrap=True)
-
-
-def _numbers(reading):
-    return _cut(reading.name), _cut(rounded(reading.value, reading.standard_error))
-
-
-def _table(rows, limits, last, *, no_wrap=False):
-    """Return a table whose first columns are as wide as they need up to a limit."""
-    table = Table(box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False, show_edge=False)
-    for number, (title, limit) in enumerate(limits.items()):
-        lines = [line.cell_len for row in rows for line in row[number].split()]
-        width = min(max(len(title), *lines), limit)
-        table.add_column(title, min_width=width, max_width=width, no_wrap=True)
-    table.add_column(last, no_wrap=no_wrap, overflow="ellipsis" if no_wrap else "fold")
-    for row in rows:
-        table.add_row(*row)
-    return table
-
-
-def _cut(text, longest=_LONGEST):
-    """Return a text without line breaks and control characters, shortened."""
-    plain = "".join(letter if letter.isprintable() else " " for letter in text)
-    if len(plain) > longest:
-        plain = plain[: longest - 1]
-        space = plain.rfind(" ")
-        # after a whole word, if there is one nearby
-        plain = f"{plain[:space]} …" if space > 0.7 * longest else f"{plain}…"
-    return Text(plain)
-
-
-def _left_out(readings, refused):
-    kinds = ((readings, "readings"), (refused, "refused quantities"))
-    return Text("... " + " and ".join(f"{count} more {kind}" for count, kind in kinds if count))
-
-
-def _rendered(parts):
+def _rendered(parts, columns):
     stream = io.StringIO()
     console = Console(
-        file=stream, width=COLUMNS, color_system=None, legacy_windows=False, highlight=False
+        file=stream, width=columns, color_system=None, legacy_windows=False, highlight=False
     )
     for part in parts:
         console.print(part)
-    return [line.rstrip() for line in stream.getvalue().rstrip("\n").split("\n")]
+    return "\n".join(line.rstrip() for line in stream.getvalue().rstrip("\n").split("\n"))

@@ -8,7 +8,7 @@ ends of steps only it is ``T_h = T + a sqrt h + b h + ...``. Each power is remov
 import math
 
 import numpy as np
-import scipy.stats
+import scipy
 
 from aniso import checks, estimates
 from aniso.escape import censoring

@@ -89,7 +89,7 @@ def eyring_kramers_time(hessian_minimum, hessian_saddle, barrier, diffusion_cova
     hessian_minimum : array_like, shape (D, D)
         H_a, positive definite.
     hessian_saddle : array_like, shape (D, D)
-        H_s, with exactly one negative eigenvalue l_- and none that is zero.
+        H_s, with exactly one negative eigenvalue ``l_-`` and none that is zero.
     barrier : float
         Loss at the saddle minus loss at the minimum.
     diffusion_covariance : array_like, shape (D, D), or any other covariance

@@ -23,7 +23,7 @@ _FLAT = 1e-6
 # residuals relative to the norm of H; eigenvalues near 0 hardly converge further
 _TOLERANCE, _TOLERANCE_NEGATIVE = 1e-4, 1e-3
 _BLOCK_SIZE = 16
-_NUM_PROBES = 64
+_NUM_PRODUCTS = 64
 # share of the curvature-weighted noise that may stay outside of a subspace of automatic size
 _SHARE_OUTSIDE = 0.1
 
@@ -260,4 +260,4 @@ def _alignment_outside(hessian, noise, values, vectors, covariance, rng):
         return np.asarray(hessian @ block) - vectors @ (values[:, None] * (vectors.T @ block))
 
     rest = matrices.SymmetricOperator(deflated, len(vectors), np.dtype(np.float64))
-    return matrices.alignment_hutchinson(rest, noise, _NUM_PROBES, rng)
+    return matrices.estimate_alignment(rest, noise, rng, num_products=_NUM_PRODUCTS)

@@ -236,7 +236,7 @@ def exit_from_ball(hessian, diffusion_covariance, radius):
 
 
 def exit_through_plane(hessian, diffusion_covariance, normal, offset):
-    """Exponent of the exit through ``normal . x = offset``, ``offset^2 / (2 normal^T P normal)``.
+    """Exponent of the exit through ``normal^T x = offset``, ``offset^2 / (2 normal^T P normal)``.
 
     P solves ``H P + P H = Sigma``: it is the stationary covariance at eps = 1.
 

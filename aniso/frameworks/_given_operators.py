@@ -88,8 +88,9 @@ class TensorOperator(LinearOperator):
     Parameters
     ----------
     operator : object
-        With `dtype` and `device` of PyTorch, and either ``operator @ tensor`` and `shape`, as of
-        curvlinops, or ``operator.matvec(tensor)`` and `size`, as of hessian-eigenthings.
+        With `dtype` and `device` of PyTorch, and either `shape` and ``operator @ tensor``, also of
+        a block, as of curvlinops; or `size` and ``operator.matvec(tensor)`` of one vector, as of
+        hessian-eigenthings.
     """
 
     def __init__(self, operator):
@@ -103,7 +104,7 @@ class TensorOperator(LinearOperator):
         operator = self._operator
         given = np.ascontiguousarray(vectors, dtype=self.dtype)
         columns = torch.as_tensor(given, device=operator.device)
-        if hasattr(operator, "__matmul__"):
+        if hasattr(operator, "shape"):
             products = operator @ columns
         else:
             products = torch.stack([operator.matvec(column) for column in columns.T], dim=1)

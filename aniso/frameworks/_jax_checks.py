@@ -11,7 +11,7 @@ import numpy as np
 from jax.experimental import checkify
 
 from aniso import checks
-from aniso.frameworks import _jax_data, _jax_losses, _jax_products
+from aniso.frameworks import _jax_data, _jax_losses, _jax_products, _jax_tokens
 from aniso.frameworks._jax_parameters import precision
 
 _NUM_EXAMPLES = 8
@@ -54,7 +54,7 @@ class CheckedLoss:
         return self.hessian_way
 
 
-def check(loss, parameters, theta, data, dtype):
+def check(loss, parameters, theta, data, dtype, tokens=None):
     """Return the :class:`CheckedLoss` of a loss at theta, shape (D,).
 
     Parameters
@@ -69,6 +69,8 @@ def check(loss, parameters, theta, data, dtype):
         All examples.
     dtype : numpy.dtype
         Precision of the problem.
+    tokens : tuple, optional
+        The examples, where they are tokens of the sequences: see :func:`_jax_tokens.positions_of`.
 
     Returns
     -------
@@ -82,21 +84,28 @@ def check(loss, parameters, theta, data, dtype):
         If examples depend on each other.
     """
     try:
-        return _checked(loss, parameters, theta, data, np.dtype(np.float64))
+        return _checked(loss, parameters, theta, data, np.dtype(np.float64), tokens)
     except checks.InputError:
         if dtype == np.float64:
             raise
     # a loss that is written for its own precision
-    return _checked(loss, parameters, theta, data, dtype)
+    return _checked(loss, parameters, theta, data, dtype, tokens)
 
 
-def _checked(loss, parameters, theta, data, dtype):
+def _checked(loss, parameters, theta, data, dtype, tokens):
     name = dtype.name
     with precision(dtype):
-        few = _jax_data.taken(data, slice(0, _NUM_EXAMPLES))
+        chosen = slice(0, _NUM_EXAMPLES)
+        if tokens is not None:
+            chosen, few_tokens = _jax_tokens.first_sequences(tokens, _NUM_EXAMPLES)
+        few = _jax_data.taken(data, chosen)
         few, theta = _jax_data.placed(few, dtype), jnp.array(theta, dtype=dtype)
         _require_indices(loss, parameters.tree(theta), data, dtype)
-        losses = _jax_losses.of_loss(loss, parameters.tree(theta), few, _TOLERANCES[name])
+        tree, tolerance = parameters.tree(theta), _TOLERANCES[name]
+        if tokens is None:
+            losses = _jax_losses.of_loss(loss, tree, few, tolerance)
+        else:
+            losses, few = _jax_tokens.of_loss(loss, tree, few, few_tokens, tolerance)
         products = _jax_products.Products(losses, parameters)
         trial = _Trial(products, theta, few, name)
         rows = trial.require_first_order()

@@ -72,13 +72,9 @@ def of_loss(loss, params, batch, tolerance):
     InteractingExamples
         If the loss of a batch is not made of losses of its examples.
     """
-    if not callable(loss):
-        raise checks.InputError(
-            f"loss is a {type(loss).__name__}; expected a function (params, inputs, targets) -> "
-            "array"
-        )
+    require_callable(loss)
     number = _jax_data.count(batch)
-    whole, again = (_value(loss, params, batch) for _ in range(2))
+    whole, again = (value_of(loss, params, batch) for _ in range(2))
     if not np.array_equal(whole, again):
         raise checks.InputError(
             "two calls of the loss with the same arguments differ: it draws random numbers; "
@@ -86,7 +82,7 @@ def of_loss(loss, params, batch, tolerance):
         )
     alone = jax.jit(loss)
     singles = [
-        _value(alone, params, _jax_data.taken(batch, slice(i, i + 1))) for i in range(number)
+        value_of(alone, params, _jax_data.taken(batch, slice(i, i + 1))) for i in range(number)
     ]
     if any(part.size != 1 for part in singles):
         raise checks.InputError(
@@ -100,7 +96,31 @@ def of_loss(loss, params, batch, tolerance):
     return ExampleLosses(reduction, loss)
 
 
-def _value(loss, params, batch):
+def require_callable(loss):
+    """Refuse what is no function."""
+    if not callable(loss):
+        raise checks.InputError(
+            f"loss is a {type(loss).__name__}; expected a function (params, inputs, targets) -> "
+            "array"
+        )
+
+
+def value_of(loss, params, batch, *, finite=True):
+    """Return the value of a loss on a batch, a NumPy array; refuse what is no array of reals.
+
+    Parameters
+    ----------
+    loss : callable
+        ``(params, inputs, targets) -> array``.
+    params : pytree
+    batch : pair of pytrees
+    finite : bool
+        Whether every number must be finite.
+
+    Returns
+    -------
+    ndarray
+    """
     try:
         value = loss(params, *batch)
     except Exception as error:
@@ -114,6 +134,6 @@ def _value(loss, params, batch):
         kind = f"an array of {value.dtype}" if isinstance(value, jax.Array) else type(value)
         raise checks.InputError(f"loss returned {kind}; expected a JAX array of real numbers")
     made = np.asarray(value)
-    if not np.isfinite(made).all():
+    if finite and not np.isfinite(made).all():
         raise checks.InputError("loss is not finite at params; expected finite numbers")
     return made

@@ -30,7 +30,7 @@ def padded(vectors, start, stop, width):
     return made
 
 
-def _by_column(function, columns):
+def by_column(function, columns):
     """Apply a function of a vector to columns (D, K) together; a single one without vmap."""
     if columns.shape[1] == 1:
         return function(columns[:, 0])[:, None]
@@ -120,7 +120,7 @@ class Products:
             def along(column):
                 return jax.jvp(lambda t: self._vector(t, batch), (theta,), (column,))[1]
 
-            return _by_column(along, columns)
+            return by_column(along, columns)
 
         return jax.jit(forward)
 
@@ -130,7 +130,7 @@ class Products:
 
         def backward(theta, batch, weights):
             _, pull = jax.vjp(lambda t: self._vector(t, batch), theta)
-            return _by_column(lambda row: pull(row)[0], weights.T).T
+            return by_column(lambda row: pull(row)[0], weights.T).T
 
         return jax.jit(backward)
 
@@ -140,7 +140,7 @@ class Products:
 
         def product(theta, batch, columns):
             slope = jax.grad(lambda t: self._total(t, batch))
-            return _by_column(lambda v: jax.jvp(slope, (theta,), (v,))[1], columns)
+            return by_column(lambda v: jax.jvp(slope, (theta,), (v,))[1], columns)
 
         return jax.jit(product)
 
@@ -151,6 +151,6 @@ class Products:
         def product(theta, batch, columns):
             slope = jax.grad(lambda t: self._total(t, batch))
             along = jax.grad(lambda t, v: jnp.vdot(slope(t), v))
-            return _by_column(lambda v: along(theta, v), columns)
+            return by_column(lambda v: along(theta, v), columns)
 
         return jax.jit(product)

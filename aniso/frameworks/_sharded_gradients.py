@@ -90,3 +90,14 @@ class ShardedGradients(matrices.ExampleGradients):
             np.float64,
             lambda: transfer.to_numpy(self._own().square_sums()),
         )
+
+    def second_moments(self, vectors, parts, mean=None):
+        """Second moments of the gradients along vectors by block, shape (B + 1, K, K)."""
+        (vectors,) = self.problem.ranks.agreed("second_moments", vectors)
+        count = vectors.shape[1]
+        return self.problem.summed(
+            "second_moments",
+            (len(parts) + 1, count, count),
+            np.float64,
+            lambda: self._own().second_moments(vectors, parts, mean),
+        )

@@ -6,7 +6,15 @@ from dataclasses import dataclass, replace
 import torch
 
 from aniso import checks
-from aniso.frameworks import _torch_data, _torch_losses, _torch_products, _torch_ways, _trees
+from aniso.frameworks import (
+    _torch_data,
+    _torch_losses,
+    _torch_products,
+    _torch_tokens,
+    _torch_ways,
+    _trees,
+)
+from aniso.frameworks._torch_differences import SLACK, STEPS, any_near, directions_of
 from aniso.frameworks._torch_model import differentiable
 
 _NUM_EXAMPLES = 8
@@ -24,7 +32,7 @@ class CheckedModel:
 
     Attributes
     ----------
-    losses : ExampleLosses
+    losses : ExampleLosses or TokenLosses
         Losses of single examples.
     factor : float
         Constant by which they are multiplied, so that their mean is the given loss.
@@ -53,7 +61,7 @@ class CheckedModel:
 
     def moved(self, vectors):
         """Return the same for a model in another precision or on another device."""
-        return replace(self, losses=replace(self.losses, loss=_moved(self.losses.loss, vectors)))
+        return replace(self, losses=self.losses.with_loss(_moved(self.losses.loss, vectors)))
 
     def losses_of(self, vectors, parts, inputs, targets):
         """Losses of the examples of a batch at the parts of theta, or at theta, shape (n,)."""
@@ -73,7 +81,7 @@ class CheckedModel:
         return _torch_products.rows_together(vectors, loss_of_one, theta, batch)
 
 
-def check(vectors, loss, inputs, targets):
+def check(vectors, loss, inputs, targets, tokens=None):
     """Return the :class:`CheckedModel` of a model, a loss and data.
 
     Parameters
@@ -82,7 +90,9 @@ def check(vectors, loss, inputs, targets):
     loss : callable
         ``(outputs, targets) -> tensor``.
     inputs, targets : nested tensors
-        All examples.
+        All examples, or all sequences.
+    tokens : Tokens, optional
+        The examples, where they are tokens.
 
     Returns
     -------
@@ -96,14 +106,14 @@ def check(vectors, loss, inputs, targets):
         If examples depend on each other.
     """
     try:
-        return _checked(vectors, in_double(vectors), loss, inputs, targets)
+        return _checked(vectors, in_double(vectors), loss, inputs, targets, tokens)
     except checks.InputError:
         if vectors.dtype == torch.float64:
             raise
     except (RuntimeError, TypeError):
         pass
     # a model that is written for its own precision
-    return _checked(vectors, vectors, loss, inputs, targets)
+    return _checked(vectors, vectors, loss, inputs, targets, tokens)
 
 
 def in_double(vectors):
@@ -112,10 +122,14 @@ def in_double(vectors):
     return vectors.in_precision(torch.float64, device)
 
 
-def _checked(vectors, trial, loss, inputs, targets):
+def _checked(vectors, trial, loss, inputs, targets, tokens):
     """Check the model `trial`, the same as `vectors` in the precision of the check."""
     num_examples = _trees.count("data", (inputs, targets))
-    few = _torch_data.taken((inputs, targets), slice(0, min(_NUM_EXAMPLES, num_examples)))
+    chosen = slice(0, min(_NUM_EXAMPLES, num_examples))
+    if tokens is not None:
+        num_examples = len(tokens)
+        chosen, few_tokens = tokens.of_first_sequences(_NUM_EXAMPLES)
+    few = _torch_data.taken((inputs, targets), chosen)
     # a copy: a model may write into its inputs
     few = _trees.mapped(torch.clone, _torch_data.placed(few, trial.device, trial.dtype))
     theta, tolerance = trial.theta_of(), _TOLERANCES[trial.dtype]
@@ -125,18 +139,22 @@ def _checked(vectors, trial, loss, inputs, targets):
             _require_independent(trial, theta, few[0], outputs, tolerance)
             trial_loss = _moved(loss, trial)
             _torch_losses.require_targets(loss, outputs, targets)
-            found = _torch_losses.of_loss(trial_loss, outputs, few[1], tolerance)
-            found = _torch_losses.weighted_by_all(found, targets)
-        own = _torch_losses.ExampleLosses(found.reduction, found.method, _moved(loss, vectors))
+            if tokens is None:
+                found = _torch_losses.of_loss(trial_loss, outputs, few[1], tolerance)
+                found = _torch_losses.weighted_by_all(found, targets)
+            else:
+                found = _torch_tokens.of_loss(trial_loss, outputs, few[1], few_tokens, tolerance)
+                outputs = found.outputs(outputs, few_tokens)
+                few = _torch_tokens.few(few_tokens).alone(*few)
+                targets = tokens.of_tree(targets)
+        own = found.with_loss(_moved(loss, vectors))
         weight = own.total_weight(_torch_data.placed(targets, vectors.device, vectors.dtype))
         model = CheckedModel(found, num_examples / weight)
         try:
             _require_gradient(model, trial, theta, few)
         except _Disagreement:
             # the parameters may lie on a kink, as biases that start at zero
-            theta = (
-                theta + _KINK_STEP * _torch_ways.trial_directions(theta, torch.zeros_like(theta))[0]
-            )
+            theta = theta + _KINK_STEP * directions_of(theta, torch.zeros_like(theta))[0]
             _require_gradient(model, trial, theta, few)
         ways = _torch_ways.right_ways(model, trial, theta, few, tolerance)
     if vectors is not trial:
@@ -238,17 +256,15 @@ def _require_gradient(model, trial, theta, few):
             "the gradient is not finite at the model's parameters; expected a differentiable loss"
         )
     moved = False
-    for direction in _torch_ways.trial_directions(theta, slope):
+    for direction in directions_of(theta, slope):
         differences = []
-        for step in _torch_ways.STEPS[trial.dtype]:
+        for step in STEPS[trial.dtype]:
             with torch.no_grad():
                 ahead, back = losses(theta + step * direction), losses(theta - step * direction)
             differences.append((ahead - back) @ weights / (2 * step))
             moved = moved or not (torch.equal(ahead, at_theta) and torch.equal(back, at_theta))
         size = float(slope.norm() * direction.norm()) + float(at_theta.abs().max()) * 1e-6
-        if not _torch_ways.any_near(
-            differences, slope @ direction, _torch_ways.SLACK[trial.dtype] * size
-        ):
+        if not any_near(differences, slope @ direction, SLACK[trial.dtype] * size):
             raise _Disagreement(
                 "the gradient that PyTorch returns disagrees with differences of the loss: "
                 f"{float(slope @ direction):.6g}, {float(differences[1]):.6g}; expected right "

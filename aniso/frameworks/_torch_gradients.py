@@ -116,8 +116,9 @@ class TorchGradients(matrices.ExampleGradients):
 
         most = _ROW_BYTES if vectors.device.type == "cpu" else _ROW_BYTES_ELSEWHERE
         largest = max(1, most // (self.shape[1] * self.dtype.itemsize))
+        largest = min(largest, problem._rows_at_once)
         _, size = problem._chosen("rows", ("rows",), rows, largest)
-        for chunk in problem._chunks(size, start, stop):
+        for chunk in problem._slices(min(size, problem._rows_at_once), start, stop):
             yield chunk, rows("rows", chunk)
 
     def _write(self, parts, result):

@@ -7,7 +7,7 @@ themselves. The kind is found by values: L(batch) is compared with the mean of t
 import copy
 import functools
 import inspect
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch.func import vmap
@@ -77,6 +77,10 @@ class ExampleLosses:
         one = _trees.mapped(lambda part: part[None], (output, target))
         return self.loss(*one).reshape(())
 
+    def with_loss(self, loss):
+        """Return the same of the loss in another precision."""
+        return replace(self, loss=loss)
+
     def total_weight(self, targets):
         """Sum of the weights of the examples, a float; their number where all weigh the same."""
         if self.reduction == "weighted mean":
@@ -85,7 +89,7 @@ class ExampleLosses:
 
     def weights(self, targets):
         """Weights of the examples, the mean over the weights of their class numbers, (n,)."""
-        kept = targets != _ignored(self.loss)
+        kept = targets != ignored(self.loss)
         weight = getattr(self.loss, "weight", None)
         classes = torch.where(kept, targets, 0)
         weights = kept.double() if weight is None else weight[classes] * kept
@@ -214,7 +218,7 @@ def weighted_by_all(found, targets):
     ignores = (
         found.reduction == "mean"
         and _takes_classes(found.loss, targets)
-        and bool((targets == _ignored(found.loss)).any())
+        and bool((targets == ignored(found.loss)).any())
     )
     return ExampleLosses("weighted mean", "reduction", found.loss) if ignores else found
 
@@ -234,8 +238,10 @@ def _takes_classes(loss, targets):
     )
 
 
-def _ignored(loss):
-    return getattr(loss, "ignore_index", -100)
+def ignored(loss):
+    """Return the class number that a loss ignores, that of PyTorch if it states none."""
+    given = getattr(loss, "keywords", {})  # of functools.partial
+    return getattr(loss, "ignore_index", given.get("ignore_index", -100))
 
 
 def require_targets(loss, outputs, targets):
@@ -260,7 +266,7 @@ def require_targets(loss, outputs, targets):
         return
     if _takes_classes(loss, targets) and outputs.ndim > 1:
         num_classes = outputs.shape[1]
-        wrong = ((targets < 0) | (targets >= num_classes)) & (targets != _ignored(loss))
+        wrong = ((targets < 0) | (targets >= num_classes)) & (targets != ignored(loss))
         if bool(wrong.any()):
             raise checks.InputError(
                 f"targets has the class {int(targets[wrong][0])}; expected 0 <= class < "

@@ -30,8 +30,8 @@ def read_optimizer(vectors, optimizer, theta):
     Raises
     ------
     InputError
-        If the optimizer is of another kind or model, has made no step, or its groups differ in
-        more than the learning rate.
+        If the optimizer is of another kind or model, has made no step, does not move, or its groups
+        differ in more than the learning rate.
     """
     kind = type(optimizer).__name__
     if not isinstance(optimizer, torch.optim.Optimizer) or kind not in _KINDS:
@@ -44,6 +44,11 @@ def read_optimizer(vectors, optimizer, theta):
     if any(group.get("maximize") for group in groups):
         raise checks.InputError(f"{kind} has maximize=True; expected a loss that is minimised")
     rates = [float(group["lr"]) for group in groups]
+    if min(rates) <= 0:
+        raise checks.InputError(
+            f"{kind} has the learning rate {min(rates):g}; expected positive ones for all "
+            "parameters of theta"
+        )
     found = {"name": kind, "learning_rate": rates[0]}
     if kind == "SGD":
         momentum, damping, nesterov = _shared(kind, groups, ("momentum", "dampening", "nesterov"))

@@ -27,8 +27,17 @@ class ChunkedPasses:
     def _point(self, theta):
         return self._vectors.vector(self.check_theta(theta))
 
-    def _chunks(self, size=None, start=0, stop=None):
-        size, stop = size or self.chunk_size, self.num_examples if stop is None else stop
+    @property
+    def _rows_at_once(self):
+        """Largest number of examples whose gradients are formed in one pass."""
+        return self._given_chunk or _timing.SIZES[-1]
+
+    def _chunks(self, size=None):
+        """Yield parts of all examples, of about `size` each."""
+        return self._slices(size or self.chunk_size)
+
+    def _slices(self, size, start=0, stop=None):
+        stop = self.num_examples if stop is None else stop
         for first in range(start, stop, size):
             yield slice(first, min(first + size, stop))
 

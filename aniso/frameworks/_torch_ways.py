@@ -8,13 +8,20 @@ from dataclasses import replace
 
 import torch
 
-from aniso.frameworks import _torch_products, _trees
+from aniso.frameworks import _torch_data, _torch_products, _trees
+from aniso.frameworks._torch_differences import (
+    SLACK,
+    agrees,
+    directions_of,
+    is_symmetric,
+    near,
+    near_differences,
+)
 from aniso.frameworks._torch_model import differentiable
 
-STEPS = {torch.float64: (1e-4, 1e-5, 1e-6), torch.float32: (3e-2, 1e-2, 3e-3)}
-"""Steps of differences."""
-SLACK = {torch.float64: 1e-5, torch.float32: 2e-2}
-"""Relative errors of differences: of the step's second order, and of rounding."""
+# numbers of the gradients of examples that are held together; of large models two examples
+_ROW_NUMBERS = 2**27
+_FEWEST_ROWS = 2
 _SEED = 0
 
 
@@ -42,9 +49,41 @@ def right_ways(model, trial, theta, few, tolerance):
         return model.losses_of(trial, point, *few)
 
     count = _trees.count("data", few)
+    weights = torch.full((count,), 1 / count, dtype=theta.dtype, device=theta.device)
+    slope, _ = _torch_products.gradient(trial, losses, theta, weights)
+    directions = torch.stack(directions_of(theta, slope), dim=1)
+    found, largest = _ways_of_rows(model, trial, theta, few, directions, tolerance)
+    ways, reasons, exact = [], [], None
+    for name, way in _torch_products.HESSIAN_PRODUCTS.items():
+        try:
+            products = way(trial, losses, theta, directions, 1 / count)
+        except Exception as error:
+            reasons.append(f"{name}: {type(error).__name__}, {first_line(error)}")
+            continue
+        size = float(products.abs().max()) + largest
+        right = exact is None and near_differences(
+            trial, products, losses, theta, directions, weights, SLACK[trial.dtype] * size
+        )
+        again = exact is not None and near(products, exact, tolerance * size)
+        if (right or again) and is_symmetric(products, directions, tolerance * size):
+            exact, ways = products, [*ways, name]
+        else:
+            reasons.append(f"{name}: wrong")
+    return {**found, "hessian_ways": tuple(ways), "reason": "" if ways else "; ".join(reasons)}
+
+
+def _ways_of_rows(model, trial, theta, few, directions, tolerance):
+    """Return the right ways with the gradients of examples, and the largest entry of these."""
+    few = _held_together(few, theta)
+
+    def losses(point):
+        return model.losses_of(trial, point, *few)
+
+    def rows(*arguments):
+        return trial.joined(replace(model, rows_together=True).rows_of(*arguments))
+
     reference = trial.joined(_torch_products.rows_one_by_one(trial, losses, theta))
-    directions = torch.stack(trial_directions(theta, reference.mean(dim=0)), dim=1)
-    weights = _drawn((2, count), theta)
+    weights = _drawn((2, len(reference)), theta)
     found = {
         "projection_ways": _agreeing(
             _torch_products.PROJECTIONS,
@@ -58,32 +97,19 @@ def right_ways(model, trial, theta, few, tolerance):
             weights @ reference,
             tolerance,
         ),
+        "rows_together": agrees(rows, (trial, theta, few), reference, tolerance),
     }
+    return found, float(reference.abs().max())
 
-    def rows(*arguments):
-        return trial.joined(replace(model, rows_together=True).rows_of(*arguments))
 
-    found["rows_together"] = _agrees(rows, (trial, theta, few), reference, tolerance)
-    expected = _difference_products(trial, losses, theta, directions, count)
-    ways, reasons, exact = [], [], None
-    for name, way in _torch_products.HESSIAN_PRODUCTS.items():
-        try:
-            products = way(trial, losses, theta, directions, 1 / count)
-        except Exception as error:
-            reasons.append(f"{name}: {type(error).__name__}, {first_line(error)}")
-            continue
-        size = float(products.abs().max()) + float(reference.abs().max())
-        right = exact is None and _all_columns_near(expected, products, SLACK[trial.dtype] * size)
-        again = exact is not None and _near(products, exact, tolerance * size)
-        if (right or again) and _is_symmetric(products, directions, tolerance * size):
-            exact, ways = products, [*ways, name]
-        else:
-            reasons.append(f"{name}: wrong")
-    return {**found, "hessian_ways": tuple(ways), "reason": "" if ways else "; ".join(reasons)}
+def _held_together(few, theta):
+    """Return the examples, or the first of them where gradients of all are too many numbers."""
+    most = max(_FEWEST_ROWS, _ROW_NUMBERS // len(theta))
+    return _torch_data.taken(few, slice(0, min(most, _trees.count("data", few))))
 
 
 def _agreeing(ways, arguments, expected, tolerance):
-    return tuple(name for name, way in ways.items() if _agrees(way, arguments, expected, tolerance))
+    return tuple(name for name, way in ways.items() if agrees(way, arguments, expected, tolerance))
 
 
 def that_run(model, vectors, few):
@@ -127,7 +153,8 @@ def that_run(model, vectors, few):
             for name in model.combination_ways
             if not _failure(_torch_products.COMBINATIONS[name], vectors, losses, theta, weights)
         ]
-        together = model.rows_together and not _failure(model.rows_of, vectors, theta, few)
+        some = _held_together(few, theta)
+        together = model.rows_together and not _failure(model.rows_of, vectors, theta, some)
     ways = tuple(name for name, reason in reasons.items() if not reason)
     reason = "; ".join(f"{name}: {text}" for name, text in reasons.items() if text)
     return {
@@ -153,64 +180,7 @@ def first_line(error):
     return (str(error).splitlines() or [""])[0]
 
 
-def trial_directions(theta, slope):
-    """Return directions with a part along the gradient and a fixed random part."""
-    generator = torch.Generator().manual_seed(_SEED)
-    made = []
-    for sign in (1.0, -1.0):
-        drawn = torch.randn(theta.shape, generator=generator, dtype=torch.float64).to(theta)
-        along = slope / slope.norm() if float(slope.norm()) > 0 else torch.zeros_like(slope)
-        # unequal lengths, so that the parts can't cancel
-        made.append(0.7 * drawn / drawn.norm() + sign * along)
-    return made
-
-
 def _drawn(shape, like):
     """Return fixed random numbers in the precision and on the device of a tensor."""
     generator = torch.Generator().manual_seed(_SEED)
     return torch.randn(shape, generator=generator, dtype=torch.float64).to(like)
-
-
-def _difference_products(trial, losses, theta, directions, count):
-    """Return Hessian products by differences of gradients, one estimate for each step."""
-    weights = torch.full((count,), 1 / count, dtype=theta.dtype, device=theta.device)
-    made = []
-    for step in STEPS[trial.dtype]:
-        columns = []
-        for direction in directions.T:
-            ahead, _ = _torch_products.gradient(trial, losses, theta + step * direction, weights)
-            back, _ = _torch_products.gradient(trial, losses, theta - step * direction, weights)
-            columns.append((ahead - back) / (2 * step))
-        made.append(torch.stack(columns, dim=1))
-    return made
-
-
-def _agrees(way, arguments, expected, tolerance):
-    try:
-        found = way(*arguments)
-    except Exception:
-        return False
-    return _near(found, expected, tolerance * (1e-30 + float(expected.abs().max())))
-
-
-def _near(first, second, tolerance):
-    return first.shape == second.shape and bool((first - second).abs().max() <= tolerance)
-
-
-def any_near(candidates, value, tolerance):
-    """Return whether one of a few differences is near a derivative."""
-    # a kink between two points spoils one step, not all
-    return any(bool((part - value).abs().max() <= tolerance) for part in candidates)
-
-
-def _all_columns_near(candidates, products, tolerance):
-    return all(
-        any_near([part[:, k] for part in candidates], products[:, k], tolerance)
-        for k in range(products.shape[1])
-    )
-
-
-def _is_symmetric(products, directions, tolerance):
-    mixed = directions.T @ products
-    size = float(directions.norm() ** 2)
-    return bool((mixed - mixed.T).abs().max() <= tolerance * size)

@@ -1,23 +1,13 @@
 """A JAX function of a pytree of parameters, with data, as a problem."""
 
+import jax
 import numpy as np
 
-from aniso import checks, matrices
+from aniso.frameworks import _jax_data, _jax_products
+from aniso.frameworks._jax_gradients import JaxGradients
+from aniso.frameworks._jax_parameters import precision
 from aniso.frameworks._timing import Choices, equal_parts, sizes_for
 from aniso.problems import Problem, problem_checks
-
-try:
-    import jax
-
-    from aniso.frameworks import _jax_checks, _jax_data, _jax_products
-    from aniso.frameworks._jax_gradients import JaxGradients
-    from aniso.frameworks._jax_parameters import Parameters, ambient_precision, precision
-except ModuleNotFoundError as error:
-    if error.name != "jax":
-        raise
-    raise ModuleNotFoundError(
-        "JAX is not installed; expected it for from_jax: pip install jax", name="jax"
-    ) from error
 
 _SIZES = (2048, 512, 8192)
 """Numbers of examples that are tried as the size of a chunk; the first is kept unless slow."""
@@ -25,78 +15,8 @@ _BLOCK_EXAMPLES = 1024
 """Largest number of examples of one pass with several vectors, if none is given."""
 
 
-def from_jax(loss, params, data, *, blocks="keys", chunk_size=None):
-    """Return the problem of a JAX loss: the mean of its losses over the examples of the data.
-
-    Parameters
-    ----------
-    loss : callable
-        ``loss(params, inputs, targets) -> array``, pure, of jax.numpy functions. It returns the
-        mean over the batch, the sum, or one number for each example; the values tell which.
-    params : pytree of arrays
-        Parameters in single or double precision. theta has the order of
-        ``jax.flatten_util.ravel_pytree``.
-    data : pair of arrays or pytrees
-        ``(inputs, targets)`` with examples along the first axes; copied. An example is one entry
-        of the first axis: of sequences, the whole sequence.
-    blocks : {"keys", "leaves"} or dict of str to slice
-        Parts of theta: one for each top-level key of params, one for each array, or your own.
-    chunk_size : int, optional
-        Examples of one pass; found by a short timing of the gradient if not given.
-
-    Returns
-    -------
-    JaxProblem
-
-    Raises
-    ------
-    InputError
-        If an argument breaks its rule, or a first derivative is wrong.
-    InteractingExamples
-        If the loss of an example depends on the other examples of its batch.
-
-    Notes
-    -----
-    The precision is double where ``jax_enable_x64`` is on at this call, and single otherwise. The
-    problem keeps it, and the caller's setting is never changed. Second-order quantities in single
-    precision have four to six digits.
-
-    It is checked on at most eight examples in double precision first: gradients against
-    differences of losses, Hessian products against differences of gradients.
-
-    Examples
-    --------
-    >>> import jax, numpy as np
-    >>> from aniso import frameworks
-    >>> def loss(params, x, y):
-    ...     return ((params["w"] * x - y) ** 2).mean()
-    >>> data = np.array([1.0, 2.0]), np.array([1.0, 0.0])
-    >>> problem = frameworks.from_jax(loss, {"w": 1.0}, data)
-    >>> problem.losses([1.0]).tolist(), problem.gradient([1.0]).tolist()
-    ([0.0, 4.0], [4.0])
-    >>> problem.hessian([1.0]).tolist()
-    [[5.0]]
-    """
-    if chunk_size is not None:
-        checks.integer("chunk_size", chunk_size, low=1)
-    if not isinstance(blocks, dict):
-        checks.one_of("blocks", blocks, ["keys", "leaves"])
-    dtype, parameters = ambient_precision(), Parameters(params)
-    start, host = parameters.theta_of(params), _jax_data.read(data)
-    checked = _jax_checks.check(loss, parameters, start, host, dtype)
-    with precision(dtype):
-        placed = _jax_data.placed(host, dtype)
-    problem = JaxProblem(parameters, checked, placed, dtype, chunk_size)
-    problem._start = checks.frozen(start.astype(dtype))
-    if isinstance(blocks, dict):
-        problem.blocks = matrices.operators.checked_blocks(blocks, parameters.num_parameters)
-    else:
-        problem.blocks = parameters.blocks(blocks)
-    return problem
-
-
 class JaxProblem(Problem):
-    """Mean of a JAX loss over examples; :func:`from_jax` makes it.
+    """Mean of a JAX loss over examples; :func:`aniso.frameworks.from_jax` makes it.
 
     Attributes
     ----------
@@ -118,6 +38,15 @@ class JaxProblem(Problem):
         self.num_parameters, self._given_chunk = parameters.num_parameters, chunk_size
         self.blocks = parameters.blocks("keys")
         self._choices = Choices()
+
+    def __getstate__(self):
+        # a process without jax_enable_x64 would load arrays of JAX in single precision
+        return self.__dict__ | {"_data": jax.tree_util.tree_map(np.asarray, self._data)}
+
+    def __setstate__(self, state):
+        self.__dict__.update(state)
+        with precision(self.dtype):
+            self._data = _jax_data.placed(self._data, self.dtype)
 
     # ---- the six members
 

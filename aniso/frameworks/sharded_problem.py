@@ -12,7 +12,8 @@ except ModuleNotFoundError as error:
     if error.name != "torch":
         raise
     raise ModuleNotFoundError(
-        "PyTorch is not installed; expected it for sharded: pip install torch", name="torch"
+        "PyTorch is not installed; expected it for sharded: pip install torch, or 'aniso[torch]'",
+        name="torch",
     ) from error
 
 __all__ = ["LostRank", "RankFailed", "ShardedProblem", "own_examples", "sharded"]

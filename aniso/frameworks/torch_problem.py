@@ -1,143 +1,27 @@
 """A PyTorch model, a loss and data as a problem."""
 
-import warnings
 from dataclasses import replace
 
 import numpy as np
+import torch
 
 from aniso import checks
 from aniso.arrays import transfer
+from aniso.frameworks import _torch_checks, _torch_data, _trees
 from aniso.frameworks._timing import Choices
+from aniso.frameworks._torch_gradients import TorchGradients
+from aniso.frameworks._torch_model import array, differentiable
+from aniso.frameworks._torch_outputs import TensorOutputs
+from aniso.frameworks._torch_parameters import ModelParameters
+from aniso.frameworks._torch_passes import ChunkedPasses
 from aniso.problems import Problem, problem_checks
-
-try:
-    import torch
-
-    from aniso.frameworks import _torch_checks, _torch_data, _torch_engine, _trees
-    from aniso.frameworks._torch_gradients import TorchGradients
-    from aniso.frameworks._torch_model import VectorModel, array, differentiable
-    from aniso.frameworks._torch_outputs import TensorOutputs
-    from aniso.frameworks._torch_parameters import ModelParameters
-    from aniso.frameworks._torch_passes import ChunkedPasses
-except ModuleNotFoundError as error:
-    if error.name != "torch":
-        raise
-    raise ModuleNotFoundError(
-        "PyTorch is not installed; expected it for from_torch: pip install torch", name="torch"
-    ) from error
 
 _BLOCK = 16
 """Hessian products with more vectors are computed this many at a time."""
 
 
-def from_torch(
-    model,
-    loss,
-    data,
-    *,
-    parameters="*",
-    forward=None,
-    blocks="modules",
-    chunk_size=None,
-    dtype=None,
-    engine="auto",
-):
-    """Return the problem of a PyTorch model: the mean of its loss over the examples of the data.
-
-    Parameters
-    ----------
-    model : torch.nn.Module
-        Copied, and never changed: its mode, buffers, gradients and parameters stay as they are.
-        Layers that couple examples or draw random numbers are refused in training mode.
-    loss : callable
-        ``loss(outputs, targets) -> tensor``, a module or a function. It returns the mean over the
-        batch, the sum, or one number for each example; the values tell which.
-    data : pair of tensors or arrays, dict, or DataLoader
-        ``(inputs, targets)`` with examples along the first axes, or batches of this kind. Inputs
-        may be a tuple (arguments of the model) or a dict (named arguments). Where a batch is a
-        dict alone, the loss gets the dict as its targets. An example is one entry of the first
-        axis: of sequences, the whole sequence. Tensors that are on the model's device and in its
-        precision already are not copied: do not change them.
-    parameters : str or sequence of str
-        Names of the parameters that move, with wildcards; "*" takes all that require gradients.
-    forward : callable, optional
-        ``forward(model, inputs) -> outputs`` where the model is not called with its inputs.
-    blocks : {"modules", "parameters"} or dict of str to slice
-        Parts of theta for quantities by block.
-    chunk_size : int, optional
-        Examples of one pass. If not given, a short timing finds the number for each kind of pass.
-    dtype : {"float32", "float64"}, optional
-        Precision of the computation; that of the model if not given.
-    engine : {"auto", "torch", "aniso"}
-        "aniso" computes with the engine of :mod:`aniso.networks`, which has exact traces and fast
-        products, and refuses a model that it does not know. It knows ``torch.nn.Sequential`` of
-        linear layers and convolutions with biases, pooling, and activations, with cross-entropy,
-        binary cross-entropy or MSE, on the CPU. "auto" takes it where it can.
-
-    Returns
-    -------
-    TorchProblem
-        A :class:`TorchModel` where the model returns a single tensor; a :class:`TorchNetwork` with
-        aniso's engine. All have `engine`, and `engine_reason` that says why it is not "aniso".
-
-    Raises
-    ------
-    InputError
-        If an argument breaks its rule, or derivatives of the model are wrong in PyTorch.
-    InteractingExamples
-        If the loss of an example depends on the other examples of its batch.
-
-    Notes
-    -----
-    Before it is returned, the problem is checked on at most eight examples in double precision:
-    gradients against differences of losses, Hessian products against differences of gradients, in
-    every way that PyTorch offers. Wrong ways are not used. The caller's random states are restored.
-    Hooks of forward passes run, as they belong to the model; hooks of gradients do not.
-
-    Examples
-    --------
-    >>> import torch
-    >>> from aniso import frameworks
-    >>> model = torch.nn.Linear(1, 1, bias=False, dtype=torch.float64)
-    >>> x, y = torch.tensor([[1.0], [2.0]]), torch.tensor([[1.0], [0.0]])
-    >>> problem = frameworks.from_torch(model, torch.nn.MSELoss(), (x, y))
-    >>> problem.losses([1.0]), problem.gradient([1.0]), problem.hessian([1.0])
-    (array([0., 4.]), array([4.]), array([[5.]]))
-    """
-    if dtype is not None:
-        checks.one_of("dtype", dtype, ["float32", "float64"])
-    if chunk_size is not None:
-        checks.integer("chunk_size", chunk_size, low=1)
-    checks.one_of("engine", engine, ["auto", "torch", "aniso"])
-    if not isinstance(blocks, dict):
-        checks.one_of("blocks", blocks, ["modules", "parameters"])
-    with _torch_data.unchanged_generators(), torch.inference_mode(mode=False):
-        vectors = VectorModel(model, parameters, forward, dtype)
-        inputs, targets = _torch_data.read(data)
-        with warnings.catch_warnings():
-            # PyTorch itself still uses what it deprecates
-            warnings.filterwarnings("ignore", "`torch.jit.script", FutureWarning)
-            warnings.filterwarnings("ignore", "`torch.jit.script", DeprecationWarning)
-            checked = _torch_checks.check(vectors, loss, inputs, targets)
-        inputs, targets = _torch_data.placed((inputs, targets), vectors.device, vectors.dtype)
-        kind = TorchProblem if checked.output_shape is None else TorchModel
-        problem = kind(vectors, checked, inputs, targets, chunk_size)
-        problem.blocks = blocks if isinstance(blocks, dict) else vectors.blocks(blocks)
-        if engine == "torch":
-            return problem
-        try:
-            return _torch_engine.network_of(problem, vectors, checked, blocks, chunk_size)
-        except _torch_engine.Unknown as reason:
-            if engine == "aniso":
-                raise checks.InputError(
-                    f"engine='aniso' can't be used: {reason}; expected engine='torch' or 'auto'"
-                ) from reason
-            problem.engine_reason = str(reason)
-    return problem
-
-
 class TorchProblem(ModelParameters, ChunkedPasses, Problem):
-    """Mean loss of a PyTorch model over examples; :func:`from_torch` makes it.
+    """Mean loss of a PyTorch model over examples; :func:`aniso.frameworks.from_torch` makes it.
 
     Attributes
     ----------
@@ -236,8 +120,8 @@ class TorchProblem(ModelParameters, ChunkedPasses, Problem):
             inputs, targets = _torch_data.taken((self._inputs, self._targets), indices)
         return self._with(self._checked, inputs, targets)
 
-    def _with(self, checked, inputs, targets):
-        part = type(self)(self._vectors, checked, inputs, targets, self._given_chunk)
+    def _with(self, checked, inputs, targets, **more):
+        part = self._like(self._vectors, checked, inputs, targets, **more)
         part.blocks, part._choices = self.blocks, self._choices
         part.engine_reason = self.engine_reason
         return part
@@ -262,10 +146,10 @@ class TorchProblem(ModelParameters, ChunkedPasses, Problem):
         inputs, targets = _torch_data.placed(
             (self._inputs, self._targets), vectors.device, vectors.dtype
         )
-        double = type(self)(
-            vectors, self._checked.moved(vectors), inputs, targets, self._given_chunk
-        )
-        return double.check(theta, rng)
+        return self._like(vectors, self._checked.moved(vectors), inputs, targets).check(theta, rng)
+
+    def _like(self, vectors, checked, inputs, targets):
+        return type(self)(vectors, checked, inputs, targets, self._given_chunk)
 
     # ---- of PyTorch alone
 
@@ -290,9 +174,12 @@ class TorchProblem(ModelParameters, ChunkedPasses, Problem):
         )
         second = "" if checked.hessian_ways else ", first order only"
         return (
-            f"<{type(self).__name__}: N = {self.num_examples}, D = {self.num_parameters}, "
+            f"<{type(self).__name__}: {self._counted()}, D = {self.num_parameters}, "
             f"{self.dtype} on {self._vectors.device}, loss: {kind}{second}>"
         )
+
+    def _counted(self):
+        return f"N = {self.num_examples}"
 
 
 class TorchModel(TensorOutputs, TorchProblem):

@@ -5,7 +5,7 @@ import math
 from dataclasses import dataclass
 
 import numpy as np
-import scipy.stats
+import scipy
 
 from aniso import checks, estimates
 from aniso.langevin import ensembles, linear_schemes, problems, schemes

@@ -245,7 +245,9 @@ def _first_break(run, size, before, failure, first_path, count):
 def _general_cell(problem, scheme, step_size, steps, seed, substeps):
     function, potential, is_compiled = problems.compiled_or_plain(problem)
     drift, noise = problem.drift, problem.noise
-    form, factor, rank, amplitude, parameters = kernel_arguments.of_noise(noise, np.sqrt(step_size))
+    form, factor, rank, amplitude, parameters, increments = kernel_arguments.of_noise(
+        noise, np.sqrt(step_size)
+    )
     equation = records.Equation(drift.parameters, parameters, form, factor, rank)
     walls = kernel_arguments.of_walls(problem.walls)
     scheme_steps = records.Steps(scheme.code, scheme.normals, substeps, step_size, steps)
@@ -260,6 +262,7 @@ def _general_cell(problem, scheme, step_size, steps, seed, substeps):
                 function,
                 potential,
                 amplitude,
+                increments,
                 equation,
                 walls,
                 steps,

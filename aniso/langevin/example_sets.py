@@ -41,7 +41,7 @@ class Examples(functions.CarriesFunctions):
 
 
 def least_squares(inputs, targets):
-    """Make examples with the losses ``(x_i . theta - y_i)^2 / 2``.
+    """Make examples with the losses ``(x_i^T theta - y_i)^2 / 2``.
 
     Parameters
     ----------
@@ -182,7 +182,7 @@ def custom(gradient, num_examples, dimension, *, parameters=(), potential=None):
 
 @njit(**KERNEL)
 def least_squares_gradient(theta, index, parameters, out):
-    """Write ``(x_i . theta - y_i) x_i``; parameters: N, inputs (N, D), targets (N,)."""
+    """Write ``(x_i^T theta - y_i) x_i``; parameters: N, inputs (N, D), targets (N,)."""
     dimension, lanes = theta.shape
     num_examples = int(parameters[0])
     for lane in range(lanes):
@@ -196,7 +196,7 @@ def least_squares_gradient(theta, index, parameters, out):
 
 @njit(**KERNEL)
 def least_squares_potential(theta, parameters, out):
-    """Write the mean of ``(x_i . theta - y_i)^2 / 2``."""
+    """Write the mean of ``(x_i^T theta - y_i)^2 / 2``."""
     dimension, lanes = theta.shape
     num_examples = int(parameters[0])
     for lane in range(lanes):

@@ -205,7 +205,7 @@ def simulate_exits(
         "simulate fewer paths at a time",
     )
     max_steps = 2 * int(np.ceil(horizon / step_size / 2 - 1e-9))
-    form, factor, rank, amplitude, noise_parameters = kernel_arguments.of_noise(noise)
+    form, factor, rank, amplitude, noise_parameters, increments = kernel_arguments.of_noise(noise)
     region_function = functions.pointer(region.function, functions.PANEL_FUNCTION)
     equation = records.Equation(
         problem.drift.parameters, region.parameters_for(covariance), form, factor, rank
@@ -235,6 +235,7 @@ def simulate_exits(
                 region_function,
                 amplitude,
                 noise_parameters,
+                increments,
                 equation,
                 walls,
                 step_size,

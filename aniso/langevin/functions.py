@@ -46,6 +46,19 @@ PANEL_FUNCTION = types.void(_PANEL, _VECTOR, _PANEL)
 ROW_FUNCTION = types.void(_PANEL, _VECTOR, _VECTOR)
 """Type of a potential."""
 
+NOISE_FUNCTION = types.int64(
+    types.int64,
+    _PANEL,
+    _PANEL,
+    types.int64,
+    types.float64,
+    _PANEL,
+    _PANEL,
+    _VECTOR,
+    _PANEL,
+)
+"""Type of the increments of a form of noise, see `_kernels.state_noise`."""
+
 EXAMPLE_FUNCTION = types.void(_PANEL, types.Array(types.int64, 1, "C"), _VECTOR, _PANEL)
 """Type of the gradient of one example."""
 

@@ -9,7 +9,7 @@ from aniso.langevin._kernels import panels, state_noise
 
 
 class NoiseArguments(NamedTuple):
-    """Noise for kernels: form, factor, number of Wiener processes, function and parameters.
+    """Noise for kernels: form, factor, number of Wiener processes, functions and parameters.
 
     A constant factor is padded where it is full, and (D, 1) where the noise is diagonal. Noise that
     depends on theta has a factor of zeros with as many rows as its function writes.
@@ -20,6 +20,7 @@ class NoiseArguments(NamedTuple):
     rank: int
     amplitude: object
     parameters: np.ndarray
+    increments: object
 
 
 def of_noise(noise, scale=1.0):
@@ -41,12 +42,21 @@ def of_noise(noise, scale=1.0):
     if noise.factor is None:
         form = state_noises.FORMS.get(noise.kind, state_noise.OWN_COMPONENT)
         factor = np.zeros((state_noises.num_rows(noise), 1))
-        return NoiseArguments(form, factor, noise.rank, function, parameters)
+        increments = _increments(state_noise.increments_at_theta)
+        return NoiseArguments(form, factor, noise.rank, function, parameters, increments)
     if noise.is_diagonal:
         factor = np.diag(noise.factor)[:, None].copy()
-        return NoiseArguments(state_noise.DIAGONAL, factor, noise.dimension, function, parameters)
+        form, rank = state_noise.DIAGONAL, noise.dimension
+        increments = _increments(state_noise.no_increments)
+        return NoiseArguments(form, factor, rank, function, parameters, increments)
     factor = panels.padded(noise.factor if scale == 1.0 else scale * noise.factor)
-    return NoiseArguments(state_noise.FULL, factor, noise.factor.shape[1], function, parameters)
+    form, rank = state_noise.FULL, noise.factor.shape[1]
+    increments = _increments(state_noise.full_increments)
+    return NoiseArguments(form, factor, rank, function, parameters, increments)
+
+
+def _increments(function):
+    return functions.pointer(function, functions.NOISE_FUNCTION)
 
 
 def of_walls(walls):

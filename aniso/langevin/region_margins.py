@@ -37,7 +37,7 @@ def margin_function(region):
 
 @njit(**KERNEL)
 def quadratic_margin_alone(theta, parameters, out):
-    """``c - b . x - x^T A x / 2``; parameters: c, b (D,), A (D, D). Zeros of A cost nothing."""
+    """``c - b^T x - x^T A x / 2``; parameters: c, b (D,), A (D, D). Zeros of A cost nothing."""
     dimension, lanes = theta.shape
     matrix = 1 + dimension
     for lane in range(lanes):

@@ -71,7 +71,7 @@ def interval(low, high):
 
 
 def half_space(normal, offset):
-    """Return the half-space ``normal . theta < offset``, margin ``offset - normal . theta``.
+    """Return the half-space ``normal^T theta < offset``, margin ``offset - normal^T theta``.
 
     Parameters
     ----------

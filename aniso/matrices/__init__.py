@@ -14,17 +14,20 @@ one step of SGD             `expected_loss_change`, `minibatch_regulariser`,
                             `label_noise_regulariser`, `label_noise_regulariser_estimated`
 noise scales                `simple_noise_scale`, `curvature_noise_scale`,
                             `elementwise_noise_scale`, `noise_scale_of_batches`
-eigenvalues                 `leading_eigenpairs`, `extreme_eigenvalues`
+eigenvalues                 `leading_eigenpairs`, `leading_space`, `extreme_eigenvalues`
 spectra                     `lanczos_quadrature`, `density_of_eigenvalues`,
                             `outliers_beyond_bulk`, `outliers_beyond_noise`,
                             `marchenko_pastur_density`, `marchenko_pastur_edges`
 traces with an error bar    `estimate_alignment`, `alignment_deflated`, `alignment_hutchinson`,
                             `alignment_by_examples`, `estimate_alignment_by_block`,
                             `estimate_trace_ratio`, `estimate_projection_coefficient`,
-                            `trace_deflated`, `hutchinson`, `hutch_plus_plus`, `xtrace`
+                            `trace_deflated`, `hutchinson`, `hutch_plus_plus`, `xtrace`;
+                            of one space `draw_probes`, `trace_beyond`, `block_traces_beyond`,
+                            `alignment_beyond`
 noise of equal trace        `isotropic_equivalent`, `diagonal_part`, `leading_part`,
                             `hessian_part`, `hessian_magnitude_part`, `optimal_noise`
 conventions                 `convention_of`, `minibatch_scale`, `dense_covariance`
+checks of many calls        `checked_covariance`, `checked_symmetric`
 operators                   `SymmetricOperator`, `GradientCovariance`, `FactoredCovariance`,
                             `DiagonalCovariance`, `from_eigenpairs`, `unit_columns`
 Hessians of the examples    `example_curvatures`, `curvatures_from_factors`,
@@ -43,6 +46,7 @@ __getattr__, __dir__, __all__ = lazy_loader.attach(
     __name__,
     submodules=[
         "block_alignment",
+        "block_compressions",
         "centred_squares",
         "convention",
         "covariance_arrays",
@@ -59,6 +63,7 @@ __getattr__, __dir__, __all__ = lazy_loader.attach(
         "gradients",
         "implicit_regularisers",
         "indicators",
+        "krylov_space",
         "marchenko_pastur",
         "noise",
         "noise_power_law",
@@ -68,6 +73,7 @@ __getattr__, __dir__, __all__ = lazy_loader.attach(
         "operands",
         "operators",
         "shares",
+        "space_traces",
         "spectral_density",
         "spectral_outliers",
         "stochastic_alignment",
@@ -79,6 +85,7 @@ __getattr__, __dir__, __all__ = lazy_loader.attach(
     submod_attrs={
         "block_alignment": ["BlockAlignment", "alignment_by_block"],
         "convention": ["Convention", "UnknownConvention", "convention_of", "minibatch_scale"],
+        "checked": ["checked_covariance", "checked_symmetric"],
         "covariance_arrays": ["CovarianceArray"],
         "curvature_span": ["CurvatureSpan"],
         "curvatures": ["ExampleCurvatures"],
@@ -112,6 +119,7 @@ __getattr__, __dir__, __all__ = lazy_loader.attach(
             "relative_commutator",
             "trace_ratio",
         ],
+        "krylov_space": ["LeadingSpace", "leading_space"],
         "marchenko_pastur": ["marchenko_pastur_density", "marchenko_pastur_edges"],
         "noise": [
             "GradientCovariance",
@@ -132,6 +140,14 @@ __getattr__, __dir__, __all__ = lazy_loader.attach(
         "operands": ["dense_covariance", "unit_columns"],
         "operators": ["PlacedOperator", "SymmetricOperator"],
         "shares": ["LeadingShares", "leading_shares"],
+        "space_traces": [
+            "Probes",
+            "SpaceAlignment",
+            "alignment_beyond",
+            "block_traces_beyond",
+            "draw_probes",
+            "trace_beyond",
+        ],
         "spectral_density": ["SpectralDensity", "density_of_eigenvalues", "lanczos_quadrature"],
         "spectral_outliers": ["SpectralOutliers", "outliers_beyond_bulk", "outliers_beyond_noise"],
         "stochastic_alignment": [

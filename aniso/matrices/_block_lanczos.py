@@ -43,16 +43,34 @@ def iterate(matrix, num_pairs, which, tolerance, limit, block):
         Pairs with their measured residuals. The residual bound of the last block ends the
         iteration.
     """
+    return run(Iteration, matrix, num_pairs, which, tolerance, limit, block)[0]
+
+
+def run(kind, matrix, num_pairs, which, tolerance, limit, block):
+    """Return the leading eigenpairs and the last iteration, an instance of `kind`.
+
+    Parameters
+    ----------
+    kind : type
+        :class:`Iteration` or a subclass.
+    matrix, num_pairs, which, tolerance, limit, block
+        As for :func:`iterate`.
+
+    Returns
+    -------
+    tuple
+        (EigenPairs, Iteration).
+    """
     single = operands.rounding(matrix) >= np.finfo(np.float32).eps
     dtype, num_products = np.dtype(np.float32 if single else np.float64), 0
     while True:
-        iteration = _Iteration(matrix, num_pairs, which, tolerance, limit, block.astype(dtype))
+        iteration = kind(matrix, num_pairs, which, tolerance, limit, block.astype(dtype))
         pairs = iteration.run()
         num_products += pairs.num_products
         width = 2 * tolerance * iteration.norm
         size = block.shape[1]
         if iteration.is_complete or not _pairs.may_hide_copies(pairs.values, size, width):
-            return replace(pairs, num_products=num_products)
+            return replace(pairs, num_products=num_products), iteration
         block = _widened(block, min(num_pairs, max(_WIDE, 4 * size)))
 
 
@@ -91,8 +109,14 @@ def _widened(block, size):
     return np.hstack([block, _random_block(dimension, size - given, size)])
 
 
-class _Iteration:
-    """State of one run: the basis as rows, and the projected matrix."""
+class Iteration:
+    """State of one run: the basis as rows, and the projected matrix.
+
+    Parameters
+    ----------
+    matrix, num_pairs, which, tolerance, limit, block
+        As for :func:`iterate`.
+    """
 
     def __init__(self, matrix, num_pairs, which, tolerance, limit, block):
         self.matrix, self.num_pairs, self.which = matrix, num_pairs, which
@@ -119,6 +143,7 @@ class _Iteration:
         return np.empty((capacity, self.dimension), dtype)
 
     def run(self):
+        """Return the pairs once their residual bounds meet the tolerance."""
         due = self.num_pairs
         while True:
             self._step()

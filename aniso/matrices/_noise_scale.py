@@ -3,7 +3,7 @@
 import math
 from dataclasses import dataclass
 
-import scipy.stats
+import scipy
 
 from aniso import checks
 from aniso.estimates import Estimate

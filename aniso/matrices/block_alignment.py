@@ -36,10 +36,10 @@ class BlockAlignment:
     >>> blocks = {"a": slice(0, 1), "b": slice(1, 3)}
     >>> alignment_by_block(np.diag([4.0, 1.0, 1.0]), np.diag([2.0, 0.0, 1.0]), blocks)
     <BlockAlignment: D = 3, Tr(H Sigma) = 9, isotropic 6, ratio 1.5>
-    block              size        Tr H    Tr Sigma   Tr(H Sigma)   ratio   share
-    a                     1           4           2             8       1  0.8889
-    b                     2           2           1             1       1  0.1111
-    between blocks                                              0               0
+    block              size        Tr H    Tr Sigma   Tr(H Sigma)      ratio      share
+    a                     1           4           2             8          1     0.8889
+    b                     2           2           1             1          1     0.1111
+    between blocks                                              0                     0
     """
 
     names: tuple
@@ -101,18 +101,18 @@ class BlockAlignment:
             f"<BlockAlignment: D = {int(self.sizes.sum())}, Tr(H Sigma) = {self.alignment:.4g}, "
             f"isotropic {self.isotropic:.4g}, ratio {ratio}>",
             f"{'block':<16}{'size':>7}{'Tr H':>12}{'Tr Sigma':>12}{'Tr(H Sigma)':>14}"
-            f"{'ratio':>8}{'share':>8}",
+            f"{'ratio':>11}{'share':>11}",
         ]
         shares, ratios = list(self.shares.values()), self.block_ratios
         for b, name in enumerate(self.names[:_SHOWN]):
             lines.append(
                 f"{name:<16}{self.sizes[b]:>7}{self.hessian_traces[b]:>12.4g}"
                 f"{self.covariance_traces[b]:>12.4g}{self.alignments[b]:>14.4g}"
-                f"{ratios[b]:>8.4g}{shares[b]:>8.4g}"
+                f"{ratios[b]:>11.4g}{shares[b]:>11.4g}"
             )
         if len(self.names) > _SHOWN:
             lines.append(f"... {len(self.names) - _SHOWN} more blocks")
-        lines.append(f"{'between blocks':<47}{self.between_blocks:>14.4g}{shares[-1]:>16.4g}")
+        lines.append(f"{'between blocks':<47}{self.between_blocks:>14.4g}{shares[-1]:>22.4g}")
         return "\n".join(lines)
 
 

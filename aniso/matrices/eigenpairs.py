@@ -52,9 +52,9 @@ def leading_eigenpairs(
         of moderate size, or if many of the D pairs are wanted; block with `block_size`, with a
         block `start`, or for more than 20 pairs; ARPACK otherwise.
     tolerance : float, optional
-        Residuals are at most ``tolerance * |A|`` plus the rounding of a product. |A| is the largest
-        value or ``|A q|`` of the iteration's unit vectors q. If not given, 1e-10, or more in single
-        precision.
+        Residuals are at most ``tolerance * |A|`` plus the rounding of a product. ``|A|`` is the
+        largest value or ``|A q|`` of the iteration's unit vectors q. If not given, 1e-10, or more
+        in single precision.
     block_size : int, optional
         Start vectors b of the block iteration; about k/10 between 8 and 40 if not given.
     max_products : int

@@ -106,6 +106,7 @@ def estimate_alignment_by_block(
     *,
     relative_error=RELATIVE_ERROR,
     max_products=operands.MAX_PRODUCTS,
+    whole=None,
 ):
     """Estimate ``Tr(H Sigma)`` and its parts by block of parameters, each by deflation.
 
@@ -123,6 +124,8 @@ def estimate_alignment_by_block(
         Standard error of every number over ``|Tr(H Sigma)|`` to reach, above 0.
     max_products : int
         Largest number of products of H for each number.
+    whole : TraceEstimate, optional
+        ``Tr(H Sigma)`` of the same matrices, which is then not estimated again.
 
     Returns
     -------
@@ -158,8 +161,13 @@ def estimate_alignment_by_block(
     blocks = block_alignment.covering_blocks(hessian, covariance, blocks)
     relative_error = checks.number("relative_error", relative_error, low=0, strict=True)
     checks.generator("rng", rng)
-    plan = Plan(relative_error, None, None, max_products)
-    whole = deflated_traces.of_source(hessian, covariance, rng, plan)
+    if whole is None:
+        plan = Plan(relative_error, None, None, max_products)
+        whole = deflated_traces.of_source(hessian, covariance, rng, plan)
+    elif not isinstance(whole, TraceEstimate):
+        raise checks.InputError(
+            f"whole is a {type(whole).__name__}; expected the result of matrices.estimate_alignment"
+        )
     plan = Plan(relative_error, None, None, max_products, scale=abs(whole.value))
     parts = tuple(
         deflated_traces.of_source(hessian, covariance, rng, plan, part) for part in blocks.values()

@@ -221,6 +221,20 @@ class FactoredCovariance(PlacedOperator, CovarianceOperator):
         forms = functions.inner_products(projected.T, projected.T)
         return float(forms[0]) if vectors.ndim == 1 else forms
 
+    def compressed(self, vectors, parts):
+        """``V_b^T Sigma_bb V_b`` of each block b and ``V^T Sigma V`` last, one pass.
+
+        Parameters
+        ----------
+        vectors : ndarray, shape (D, K)
+        parts : sequence of slice
+
+        Returns
+        -------
+        ndarray, shape (B + 1, K, K)
+        """
+        return self.scale * self.gradients.second_moments(vectors, parts, self.mean)
+
     def sample(self, rng, num_samples):
         """Draw Gaussian samples ``xi A``, xi standard normal in R^n: shape (num_samples, D).
 

@@ -7,6 +7,7 @@ import numpy as np
 from aniso import _array_hints, checks, memory
 from aniso.arrays import places, transfer
 from aniso.matrices import operands
+from aniso.threads import Workers
 
 _BLOCK_ENTRIES = 2**22
 
@@ -87,12 +88,49 @@ class ExampleGradients(abc.ABC):
         """``sum_i g_i^2`` entry by entry, shape (D,), in double precision."""
         return sum(np.einsum("np,np->p", rows, rows) for rows in self._blocks_of_rows())
 
-    def _blocks_of_rows(self):
+    def second_moments(self, vectors, parts, mean=None):
+        """``sum_i x_ib x_ib^T`` with ``x_ib = V_b^T (g_i - mean)_b`` of each block b.
+
+        Parameters
+        ----------
+        vectors : ndarray, shape (D, K)
+            V.
+        parts : sequence of slice
+            The B blocks.
+        mean : array, shape (D,), optional
+            Subtracted from each gradient.
+
+        Returns
+        -------
+        ndarray, shape (B + 1, K, K)
+            In double precision; last ``x_i = sum_b x_ib``, of the whole.
+        """
+        count, size = vectors.shape[1], len(parts) + 1
+        vectors = np.asarray(vectors, self.dtype)
+        centre = np.zeros((size - 1, count))
+        if mean is not None:
+            mean = transfer.to_numpy(mean)
+            centre = np.array([mean[part] @ vectors[part] for part in parts], np.float64)
+        total, workers = np.zeros((size, count, count)), Workers()
+        for rows in self._blocks_of_rows(self.dtype, 4 * _BLOCK_ENTRIES):
+
+            def moments(number, rows=rows):
+                own = rows[:, parts[number]] @ vectors[parts[number]] - centre[number]
+                return own, own.T @ own
+
+            whole = np.zeros((len(rows), count))
+            for number, (own, square) in enumerate(workers.map(moments, range(size - 1))):
+                total[number] += square
+                whole += own
+            total[-1] += whole.T @ whole
+        return total
+
+    def _blocks_of_rows(self, dtype=np.float64, entries=_BLOCK_ENTRIES):
         count, dimension = self.shape
-        size = max(1, min(_BLOCK_ENTRIES // dimension, self.rows_at_once or count))
+        size = max(1, min(entries // dimension, self.rows_at_once or count))
         for start in range(0, count, size):
             rows = transfer.to_numpy(self.rows(start, min(start + size, count)))
-            yield rows.astype(np.float64, copy=False)
+            yield rows.astype(dtype, copy=False)
 
     def centred(self):
         """Return (gradients, mean), whose differences are the deviations ``g_i - g``.

@@ -1,5 +1,7 @@
 """Noise scales: the batch sizes at which noise and gradient matter equally, with error bars.
 
+::
+
     simple              Tr S_1 / |g|^2
     curvature-weighted  Tr(H S_1) / g^T H g
     elementwise         (sum_j sqrt(S_1)_jj / sum_j |g_j|)^2

@@ -173,9 +173,12 @@ def covariance(name, value, *, size=None):
     aniso.checks.InputError: covariance is not positive semi-definite: its smallest eigenvalue \
 is -1.0; expected a covariance matrix
     """
+    if not is_operator(value):
+        other = _array_hints.takes_its_place(name, value)
+        if other is not None:
+            raise checks.InputError(other)
+        return checks.covariance_matrix(name, value, size=size)
     result = symmetric(name, value, size=size)
-    if is_dense(result):
-        return checks.covariance_matrix(name, result)
     if scipy.sparse.issparse(value) and value.diagonal().min() < 0:
         index = int(value.diagonal().argmin())
         raise checks.InputError(

@@ -1,16 +1,16 @@
 """Spectral density of a symmetric operator by stochastic Lanczos quadrature, with error band.
 
-Let z be a random vector with ``E[z z^T] = I``. The spectral measure of A with respect to z/|z| has
-the expectation ``(1/D) sum_i delta(t - lambda_i)``. From it, m steps of Lanczos compute m nodes and
-weights, which are exact for polynomials of degree 2 m - 1. The density returned is this measure
-convolved with a Gaussian.
+Let z be a random vector with ``E[z z^T] = I``. The spectral measure of A with respect to ``z/|z|``
+has the expectation ``(1/D) sum_i delta(t - lambda_i)``. From it, m steps of Lanczos compute m
+nodes and weights, which are exact for polynomials of degree 2 m - 1. The density returned is this
+measure convolved with a Gaussian.
 """
 
 from dataclasses import dataclass
 
 import numpy as np
+import scipy
 import scipy.linalg
-import scipy.stats
 
 from aniso import checks, memory
 from aniso.estimates import Estimate

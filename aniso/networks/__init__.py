@@ -32,6 +32,7 @@ __getattr__, __dir__, __all__ = lazy_loader.attach(
         "fast",
         "geometry",
         "gradients",
+        "hidden",
         "hosted",
         "initialisation",
         "layers",
@@ -40,8 +41,11 @@ __getattr__, __dir__, __all__ = lazy_loader.attach(
         "parameter_blocks",
         "passes",
         "placed_stack",
+        "plans",
+        "results",
         "routing",
         "single_precision",
+        "ways",
     ],
     submod_attrs={
         "architectures": [

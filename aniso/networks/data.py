@@ -1,5 +1,6 @@
 """Data of a network, in chunks of examples at the place of the passes."""
 
+import copy
 from dataclasses import dataclass
 
 import numpy as np
@@ -8,7 +9,11 @@ from aniso import memory
 from aniso.arrays import functions, places, transfer
 
 _LARGEST_SHARE = 4
+# So few examples are cut into halves at most.
 _SMALLEST_CHUNK = 50
+# A thread's chunk has at least so many multiplications in a forward pass, some 200 microseconds of
+# work. Halves of few examples have so many for each parameter too, as their gradients are added.
+_LEAST_MULTIPLICATIONS, _LEAST_FOR_PARAMETERS = 3_000_000, 200
 # Data may take this fraction, 1/4, of the budget; the rest is for the passes.
 _DATA_SHARE = 4
 _COLUMNS_SHARE = 8
@@ -16,6 +21,8 @@ _COLUMNS_SHARE = 8
 _VECTORS = 4
 # Blocks of vectors may take this fraction, 1/3, of the room for chunks, beyond the first vector.
 _BLOCKS_SHARE = 3
+# A plan that takes more is no faster.
+_PLAN_BYTES = 2**26
 # Activations of a chunk take so many times the bytes of all parameters, if these exceed the cache.
 _PARAMETER_SHARE = 2
 
@@ -28,14 +35,11 @@ class Chunk:
     ----------
     rows : slice
         Numbers of the examples.
-    prepared : object or None
-        Inputs as the first layer reads them, batch last, if they are kept.
     targets : array
         Targets of these examples.
     """
 
     rows: slice
-    prepared: object
     targets: object
 
     @property
@@ -75,8 +79,35 @@ class ChunkedData:
             if held <= self.memory_limit() // _DATA_SHARE:
                 inputs, self._held = transfer.to_device(inputs.astype(dtype), place), held
         self.inputs, self.targets = inputs, targets
+        self._most = self._most_examples()
+        self._least, self._least_half = self._least_examples()
+        kept = self.memory_limit() if memory_budget is None else self._room
+        self._kept_bytes = kept // _COLUMNS_SHARE
+        self._begin()
+
+    def _begin(self):
         self.chunk_size = self._chunk_size()
-        self._chunks = None
+        self._chunks, self._columns = None, {}
+
+    def subset(self, indices):
+        """Return the data of some examples, with the limits that hold for all.
+
+        Nothing is checked, and no memory is measured anew.
+
+        Parameters
+        ----------
+        indices : ndarray of int or slice
+            Checked numbers of examples.
+
+        Returns
+        -------
+        ChunkedData
+        """
+        part = copy.copy(self)
+        part.inputs = functions.take(self.inputs, indices)
+        part.targets = functions.take(self.targets, indices)
+        part._begin()
+        return part
 
     @property
     def num_examples(self):
@@ -127,7 +158,14 @@ class ChunkedData:
             return self.place.chunk_bytes
         return min(self.place.chunk_bytes, self._room // (4 * self.workers.num_threads))
 
-    def _chunk_size(self):
+    @property
+    def plan_bytes(self):
+        """Bytes for the workspaces of a plan (:mod:`aniso.networks.plans`)."""
+        if self.memory_budget is None:
+            return _PLAN_BYTES
+        return min(_PLAN_BYTES, self._room // 4)
+
+    def _most_examples(self):
         threads = self.workers.num_threads
         # weights and their gradient are read once a chunk: the examples' own work must outweigh it
         parameters = self.stack.num_parameters * self.dtype.itemsize
@@ -148,28 +186,39 @@ class ChunkedData:
             "raise memory_budget or lower num_threads",
             budget=limit,
         )
-        largest = self.num_examples
-        if self.place.is_numpy:
+        return budget // self.bytes_per_example
+
+    def _least_examples(self):
+        # of one chunk among several, and of half a small batch; an entry that is kept counts as a
+        # multiplication
+        layers = list(zip(self.stack.layers, self.stack.shapes[:-1], strict=True))
+        work = sum(layer.forward_multiplications(shape) for layer, shape in layers)
+        work += sum(layer.memory_entries(shape) for layer, shape in layers)
+        least = -(-_LEAST_MULTIPLICATIONS // work)
+        return least, max(least, -(-_LEAST_FOR_PARAMETERS * self.stack.num_parameters // work))
+
+    def _chunk_size(self):
+        count = largest = self.num_examples
+        if self.place.is_numpy and count > _SMALLEST_CHUNK:
             # several chunks for each thread
-            largest = max(_SMALLEST_CHUNK, -(-self.num_examples // _LARGEST_SHARE))
-        size = max(1, min(budget // self.bytes_per_example, largest, self.num_examples))
-        return _balanced(self.num_examples, size)
+            largest = max(_SMALLEST_CHUNK, self._least, -(-count // _LARGEST_SHARE))
+        elif self.place.is_numpy and count >= 2 * self._least_half:
+            largest = -(-count // 2)
+        return _balanced(count, max(1, min(self._most, largest, count)))
 
     def chunks(self):
-        """Return the chunks in order; the windows of the first layer are kept where they fit."""
+        """Return the chunks in order."""
         if self._chunks is None:
             starts = range(0, self.num_examples, self.chunk_size)
             rows = [slice(i, min(i + self.chunk_size, self.num_examples)) for i in starts]
-            first = self.stack.layers[0].memory_entries(self.stack.input_shape)
-            kept = first * self.dtype.itemsize * self.num_examples
-            limit = self.memory_limit() if self.memory_budget is None else self._room
-            keeps = not self.streamed and kept < limit // _COLUMNS_SHARE
-            prepared = self.workers.map(self.prepared_rows if keeps else _nothing, rows)
-            self._chunks = [
-                Chunk(part, columns, self.targets[part, ...])
-                for part, columns in zip(rows, prepared, strict=True)
-            ]
+            self._chunks = [Chunk(part, self.targets[part, ...]) for part in rows]
         return self._chunks
+
+    @property
+    def _keeps_columns(self):
+        first = self.stack.layers[0].memory_entries(self.stack.input_shape)
+        kept = first * self.dtype.itemsize * self.num_examples
+        return not self.streamed and kept < self._kept_bytes
 
     def prepared_rows(self, rows):
         """Return the examples `rows`, a slice, as the first layer reads them."""
@@ -180,8 +229,14 @@ class ChunkedData:
         return self.stack.layers[0].prepare(batch_last)
 
     def prepared(self, chunk):
-        """Return the examples of a chunk as the first layer reads them."""
-        return self.prepared_rows(chunk.rows) if chunk.prepared is None else chunk.prepared
+        """Return the examples of a chunk as the first layer reads them, kept where they fit."""
+        start = chunk.rows.start
+        columns = self._columns.get(start)
+        if columns is None:
+            columns = self.prepared_rows(chunk.rows)
+            if self._keeps_columns:
+                self._columns[start] = columns
+        return columns
 
 
 def _balanced(num_examples, size):
@@ -198,7 +253,3 @@ def _balanced(num_examples, size):
     if count > 1:
         count += count % 2
     return -(-num_examples // count)
-
-
-def _nothing(_):
-    return None

@@ -4,7 +4,7 @@ import numpy as np
 
 from aniso import checks
 from aniso.arrays import functions
-from aniso.networks import passes
+from aniso.networks import passes, results, ways
 from aniso.networks.curvature.cached import CachedLinearisation
 from aniso.networks.curvature.linearisation import Linearisation
 from aniso.networks.geometry import NetworkGeometry
@@ -59,6 +59,11 @@ class Network(PlacedStack, Problem):
     -----
     At a kink the slope is autograd's (see :class:`aniso.networks.Activation`). Of equal entries of
     a pooling window the first is the maximum.
+
+    With NumPy, a chain of dense layers and activations has a plan: workspaces and matrix products
+    that are made at the first call and kept, at most 64 MB for each size of batch and of blocks of
+    vectors. Its gradients and Hessian products are refused where they are not finite. Calls of one
+    network from several threads wait for each other. With a `memory_budget` plans end with a call.
 
     Examples
     --------
@@ -122,7 +127,12 @@ class Network(PlacedStack, Problem):
 
     def outputs(self, theta):
         """Return the outputs f, shape (N, C)."""
-        parameters = self.stack.unpacked(self.check_theta(theta))
+        theta = self.check_theta(theta)
+        if self.place.is_numpy:
+            found = np.empty((self.num_examples, self.num_outputs))
+            if self.ways.compute("outputs", self, theta, found):
+                return found
+        parameters = self.stack.unpacked(theta)
         rows = self._over_chunks(lambda chunk: self.output_rows(self.forward(chunk, parameters)[0]))
         return self.place.namespace.concat(rows)
 
@@ -144,43 +154,77 @@ class Network(PlacedStack, Problem):
 
     # ---- first order
 
-    def gradient(self, theta):
-        """Return the gradient of the mean loss, (D,)."""
-        return self._gradient(theta, with_loss=False)[1]
+    def gradient(self, theta, *, out=None):
+        """Return the gradient of the mean loss, (D,).
 
-    def loss_and_gradient(self, theta):
-        """Return the mean loss and its gradient, from one pass."""
-        return self._gradient(theta, with_loss=True)
+        Parameters
+        ----------
+        theta : array_like, shape (D,)
+            Point in parameter space.
+        out : ndarray, shape (D,), optional
+            Memory for the result, C-contiguous and of the network's dtype, which is returned.
 
-    def _gradient(self, theta, with_loss):
-        parameters = self.stack.unpacked(self.check_theta(theta))
-        losses = {}  # of a chunk, by its first example
+        Raises
+        ------
+        InputError
+            If theta or `out` breaks its rule, or the gradient is not finite.
+        """
+        return self._gradient(theta, out)
+
+    def loss_and_gradient(self, theta, *, out=None):
+        """Return the mean loss and its gradient, from one pass; `out` as for :meth:`gradient`."""
+        losses = self.place.empty((self.num_examples,), "float64")
+        gradient = self._gradient(theta, out, losses)
+        return float(functions.double_sum(losses)) / self.num_examples, gradient
+
+    def _gradient(self, theta, out, losses=None):
+        given, theta = theta, self.check_theta(theta)
+        if self.place.is_numpy or out is not None:
+            result = results.memory_for(self, out, theta.shape, {"theta": given})
+            if self.ways.compute("gradient", self, theta, result, losses):
+                return result
+        parameters = self.stack.unpacked(theta)
 
         def of_chunk(chunk):
             outputs, trail = self.forward(chunk, parameters)
-            if with_loss:
+            if losses is not None:
                 values = self.output_loss(self.output_rows(outputs), chunk.targets)
-                losses[chunk.rows.start] = functions.double_sum(values)
+                losses[chunk.rows] = values
             delta = self.output_deltas(outputs, chunk.targets)
             return passes.gradient(self.layers, parameters, trail, delta)
 
         total = self.workers.sum(of_chunk, self.chunks())
         total /= self.num_examples
-        loss = sum(float(losses[start]) for start in sorted(losses))
-        return loss / self.num_examples, total
+        return results.written(total, out)
 
-    def per_example_gradients(self, theta):
+    def per_example_gradients(self, theta, *, out=None):
         """Return the gradients of every example's loss, (N, D).
+
+        Parameters
+        ----------
+        theta : array_like, shape (D,)
+            Point in parameter space.
+        out : ndarray, shape (N, D), optional
+            Memory for the result, C-contiguous and of the network's dtype, which is returned.
 
         Raises
         ------
+        InputError
+            If theta or `out` breaks its rule, or the outputs are not finite.
         AllocationRefused
             If N D numbers do not fit; :func:`aniso.matrices.gradient_covariance` of
             :meth:`example_gradients` needs no such array.
         """
-        parameters = self.stack.unpacked(self.check_theta(theta))
-        self._require_rows(self.num_examples)
-        rows = self.place.empty((self.num_examples, self.num_parameters), self.dtype)
+        given, theta = theta, self.check_theta(theta)
+        shape = (self.num_examples, self.num_parameters)
+        if out is None:
+            self._require_rows(self.num_examples)
+            rows = self.place.empty(shape, self.dtype)
+        else:
+            rows = results.memory_for(self, out, shape, {"theta": given})
+        if self.ways.compute("per_example_gradients", self, theta, rows):
+            return rows
+        parameters = self.stack.unpacked(theta)
 
         def of_chunk(chunk):
             outputs, trail = self.forward(chunk, parameters)
@@ -234,8 +278,23 @@ class Network(PlacedStack, Problem):
 
     # ---- second order
 
-    def hessian_product(self, theta, vectors):
+    def hessian_product(self, theta, vectors, *, out=None):
         """Return ``H V`` for vectors (D,) or (D, K), the same shape.
+
+        Parameters
+        ----------
+        theta : array_like, shape (D,)
+            Point in parameter space.
+        vectors : array_like, shape (D,) or (D, K)
+            Vectors to multiply.
+        out : ndarray, shape of `vectors`, optional
+            Memory for the result, of the network's dtype, which is returned. A block has
+            contiguous columns: ``numpy.empty((D, K), dtype, order="F")``.
+
+        Raises
+        ------
+        InputError
+            If an argument breaks its rule, or the product is not finite.
 
         Notes
         -----
@@ -243,7 +302,14 @@ class Network(PlacedStack, Problem):
         gradients a vector. A block of 16 vectors or more takes cached factors where these fit and
         are cheaper. For many products at one theta, :meth:`linearise` keeps them.
         """
-        return self._linearised_for(theta, vectors).hessian_product(vectors)
+        if out is not None:
+            given = {"theta": theta, "vectors": vectors}
+            results.memory_for(self, out, np.shape(vectors), given, order="F")
+        if not self._is_wide(vectors):
+            product = ways.hessian_product(self, self.check_theta(theta), vectors, out)
+            if product is not None:
+                return product
+        return results.written(self._linearised_for(theta, vectors).hessian_product(vectors), out)
 
     def generalized_gauss_newton_product(self, theta, vectors):
         """Return ``G V`` with ``G = (1/N) sum_i J_i^T S_i J_i``, vectors (D,) or (D, K)."""
@@ -258,10 +324,13 @@ class Network(PlacedStack, Problem):
         return self._linearised_for(theta, vectors).quadratic_forms(vectors)
 
     def _linearised_for(self, theta, vectors):
-        # cached factors may save time for a wide block; they need NumPy
-        if self.place.is_numpy and np.ndim(vectors) == 2 and np.shape(vectors)[1] >= _WIDE:
+        if self._is_wide(vectors):
             return CachedLinearisation(self, theta, num_products=0)
         return Linearisation(self, theta)
+
+    def _is_wide(self, vectors):
+        # cached factors may save time for a wide block; they need NumPy
+        return self.place.is_numpy and np.ndim(vectors) == 2 and np.shape(vectors)[1] >= _WIDE
 
     def hessian(self, theta):
         """Return the Hessian of the mean loss, dense (D, D).

@@ -1,5 +1,7 @@
 """Layers, a loss and data at one place, the base of a network."""
 
+import math
+
 import numpy as np
 
 from aniso import checks, memory
@@ -9,6 +11,7 @@ from aniso.networks.arguments import checked_indices, floating, placed
 from aniso.networks.data import ChunkedData
 from aniso.networks.fast.choice import fused
 from aniso.networks.layers.stack import Stack, require_stack
+from aniso.networks.ways import Ways
 from aniso.threads import Workers
 
 _SHOWN_BLOCKS = 24
@@ -35,6 +38,8 @@ class PlacedStack:
         Threads over chunks; one outside NumPy, where the library has its own threads.
     data : ChunkedData
         Inputs and targets, in chunks that fit the memory budget.
+    ways : Ways
+        Faster ways than the passes by layers, for the quantities and networks that have one.
     """
 
     def __init__(
@@ -74,6 +79,7 @@ class PlacedStack:
         self.data = ChunkedData(
             self.stack, inputs, targets, self.place, self.dtype, self.workers, memory_budget
         )
+        self.ways = Ways()
 
     def __repr__(self):
         blocks = [f"{name}: {part.stop - part.start}" for name, part in self.blocks.items()]
@@ -123,16 +129,22 @@ class PlacedStack:
             If an index is no example's, or there is none.
         """
         indices = checked_indices(indices, self.num_examples)
-        return type(self)(
-            self.model,
-            self.output_loss,
-            functions.take(self.inputs, indices),
-            functions.take(self.targets, indices),
-            dtype=self.dtype,
-            num_threads=self.workers,
-            memory_budget=self.memory_budget,
-            device=self.place,
-        )
+        if self.data.streamed:
+            return type(self)(
+                self.model,
+                self.output_loss,
+                functions.take(self.inputs, indices),
+                functions.take(self.targets, indices),
+                dtype=self.dtype,
+                num_threads=self.workers,
+                memory_budget=self.memory_budget,
+                device=self.place,
+            )
+        # the same object but for its data; all else has been checked
+        part = object.__new__(type(self))
+        part.__dict__.update(self.__dict__)
+        part.data = self.data.subset(indices)
+        return part
 
     def forward_multiplications(self):
         """Return the multiplications of one forward pass of one example."""
@@ -221,8 +233,19 @@ class PlacedStack:
 
     def check_theta(self, theta):
         """Return theta checked: finite, of length D, at the network's place, in its precision."""
+        if self._is_plainly_good(theta):
+            return theta
         checks.require_flat(theta, self.num_parameters)
         return self._checked("theta", theta, (self.num_parameters,))
+
+    def _is_plainly_good(self, theta):
+        # the usual case, several times faster: a sum is finite only if its terms are
+        if type(theta) is not np.ndarray or not self.place.is_numpy:
+            return False
+        if theta.dtype != self.dtype or theta.shape != (self.num_parameters,):
+            return False
+        with np.errstate(over="ignore", invalid="ignore"):
+            return math.isfinite(np.add.reduce(theta))
 
     def held_theta(self, theta):
         """Return a checked, read-only copy of theta, for objects that outlast a call."""
@@ -236,6 +259,15 @@ class PlacedStack:
         if single:
             return given[None, ...], single
         return given.T, single
+
+    def vector_rows(self, vectors):
+        """Return what :meth:`check_vectors` does, of any strides; entries need not be finite."""
+        single = np.ndim(vectors) == 1
+        shape = (self.num_parameters,) if single else (self.num_parameters, None)
+        given = checks.real_array("vectors", vectors, shape=shape)
+        with np.errstate(over="ignore"):
+            given = np.asarray(given, dtype=self.dtype)
+        return (given[None] if single else given.T), single
 
     def _checked(self, name, value, shape):
         return transfer.checked(name, value, self.place, shape=shape, dtype=self.dtype)

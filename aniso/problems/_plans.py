@@ -10,7 +10,7 @@ from aniso import memory
 
 LONG_LOOP = 1000
 NUM_TIMED = 8  # the first passes fill caches, or record the trace for the other passes
-# measured (benchmarks/bench_objective.py): a pass is fastest while its largest array stays in
+# measured on perceptrons: a pass is fastest while its largest array stays in
 # the second-level cache; a block of Hessian products shares no forward pass between its columns,
 # so it is faster only while one column's arrays are so small that Python's overhead dominates
 ROW_PASS_ENTRIES = 2**17

@@ -126,9 +126,9 @@ def check_derivatives(problem, theta, rng, num_examples=64):
     examples.
 
     For every direction u the remainder of Taylor's formula is computed at steps h from 0.1 to
-    1e-10 of max(1, |theta|). Its slope is fitted to the four smallest steps at which it exceeds ten
-    times the rounding level. That level comes from the size of the sums, and from perturbations of
-    theta by its rounding.
+    1e-10 of ``max(1, |theta|)``. Its slope is fitted to the four smallest steps at which it exceeds
+    ten times the rounding level. That level comes from the size of the sums, and from
+    perturbations of theta by its rounding.
 
     A derivative is right if the slope is at least the expected order minus 0.3, over the four steps
     or between two of them. It is also right if the remainder falls to rounding level more steeply:

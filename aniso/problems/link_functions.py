@@ -1,7 +1,5 @@
 """Functions between outputs and probabilities, in the library of the outputs, without overflow."""
 
-from autograd.scipy import special as traced_special
-
 from aniso.arrays import places
 
 
@@ -96,6 +94,8 @@ def log_sum_exp(outputs):
     0.693147180559...
     """
     if not places.is_foreign(outputs):
+        from autograd.scipy import special as traced_special  # loads scipy.stats, 0.3 s
+
         return traced_special.logsumexp(outputs, axis=-1)
     xp = places.namespace(outputs)
     largest = xp.max(outputs, axis=-1, keepdims=True)

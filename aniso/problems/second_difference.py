@@ -9,7 +9,7 @@ from aniso.problems._updates import checked_update, finite_loss
 def directional_sharpness(problem, theta, update=None, *, step=None):
     """Directional sharpness ``u^T H u / |u|^2`` from three values of the loss.
 
-    ``(L(theta + h v) - 2 L(theta) + L(theta - h v)) / h^2``, v = u / |u|.
+    ``(L(theta + h v) - 2 L(theta) + L(theta - h v)) / h^2``, ``v = u / |u|``.
 
     Parameters
     ----------

@@ -9,15 +9,11 @@ from pathlib import Path
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
-from threadpoolctl import threadpool_limits
 
-from aniso import checks, propositions
-from aniso.propositions import document, report
+from aniso import checks, propositions, threads
+from aniso.propositions import document, report, running
 from aniso.propositions.settings import SCALES, Settings
-from aniso.runs import files, processes, provenance
-
-# Groups that use no network along training; the other groups share those readings.
-_APART = ("definition1", "dynamics", "stability")
+from aniso.runs import files, provenance
 
 
 def main(arguments=None):
@@ -61,7 +57,7 @@ def _verify(groups, settings, options):
     """Run the groups, print and write the results, and return the exit status."""
     start = time.perf_counter()
     try:
-        num_processes = min(os.cpu_count() or 1, 2)
+        num_processes = threads.available_cores()
         results = run(groups, settings, Console(stderr=True), num_processes=num_processes)
     except KeyboardInterrupt:
         print("interrupted: nothing was written", file=sys.stderr)
@@ -109,64 +105,35 @@ def run(groups, settings, console, *, num_processes=1):
         Scale and seed of the verification.
     console : rich.console.Console
         Where the progress bar is drawn, if it is a terminal.
-    num_processes : {1, 2}
-        With 2, groups that use no network followed along training run in a second process. The
-        numbers are the same.
+    num_processes : int
+        Largest number of processes at a time, this one included. The numbers are the same for any.
 
     Returns
     -------
     list of aniso.propositions.report.TaskResult
     """
-    apart = [group for group in groups if group in _APART] if num_processes > 1 else []
-    here = [group for group in groups if group not in apart]
-    if not here:
-        here, apart = apart, []
-    planned = [(group, task) for group in here for task in propositions.tasks(group, settings)]
-    num_apart = sum(len(propositions.tasks(group, settings)) for group in apart)
-    # One BLAS thread: the matrices are small, and the bits don't depend on the number of cores.
-    with (
-        threadpool_limits(limits=1, user_api="blas"),
-        Progress(
-            TextColumn("{task.description}", markup=False),
-            BarColumn(bar_width=20),
-            MofNCompleteColumn(),
-            TimeElapsedColumn(),
-            console=console,
-            transient=True,
-            disable=not console.is_terminal,
-        ) as progress,
-        processes.Processes(1) if apart else contextlib.nullcontext() as executor,
-    ):
-        pending = executor.submit(_run_groups, apart, settings) if apart else None
-        bar = progress.add_task("", total=len(planned) + num_apart)
-        results = []
-        for group, task in planned:
-            progress.update(bar, description=f"{group}: {task.name}"[:56].ljust(56))
-            results.append(_run_task(group, task))
-            progress.advance(bar)
-        if pending is not None:
-            progress.update(bar, description=", ".join(apart).ljust(56))
-            results += pending.result()
-    return sorted(results, key=lambda result: groups.index(result.group))
+    with Progress(
+        TextColumn("{task.description}", markup=False),
+        BarColumn(bar_width=20),
+        MofNCompleteColumn(),
+        TimeElapsedColumn(),
+        console=console,
+        transient=True,
+        disable=not console.is_terminal,
+    ) as progress:
+        bar = progress.add_task("", total=None)
 
+        def advance(unit):
+            shown = ": ".join(filter(None, (unit.group, unit.name)))
+            progress.update(bar, advance=1, description=shown[:56].ljust(56))
 
-def _run_groups(groups, settings):
-    with threadpool_limits(limits=1, user_api="blas"):
-        return [
-            _run_task(group, task)
-            for group in groups
-            for task in propositions.tasks(group, settings)
-        ]
-
-
-def _run_task(group, task):
-    """Run a task and return its result; an exception becomes a result with an error."""
-    start = time.perf_counter()
-    try:
-        found, error = tuple(task.run()), ""
-    except Exception as exception:
-        found, error = (), f"{type(exception).__name__}: {exception}"
-    return report.TaskResult(group, task.name, found, time.perf_counter() - start, error)
+        return running.run_tasks(
+            groups,
+            settings,
+            num_processes=num_processes,
+            on_units=lambda units: progress.update(bar, total=len(units)),
+            on_end=advance,
+        )
 
 
 def _show(groups, results, seconds):

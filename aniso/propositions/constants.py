@@ -9,6 +9,7 @@ import functools
 from dataclasses import dataclass
 
 import numpy as np
+import scipy.linalg
 
 from aniso.problems import activations, losses
 
@@ -56,8 +57,9 @@ class Snapshot:
     @functools.cached_property
     def leading_eigenpair(self):
         """Largest eigenvalue of H and its unit eigenvector, shape (r,)."""
-        values, vectors = np.linalg.eigh(self.hessian)
-        return float(values[-1]), vectors[:, -1]
+        last = len(self.hessian) - 1
+        values, vectors = scipy.linalg.eigh(self.hessian, subset_by_index=[last, last])
+        return float(values[0]), vectors[:, 0]
 
     def coefficient(self, matrix):
         """``u^T M u Tr H / (lambda Tr M)`` of a symmetric matrix M in the snapshot's basis."""
@@ -82,8 +84,8 @@ class Snapshot:
         eigenvalue, vector = self.leading_eigenpair
         trace, noise_trace = np.trace(self.hessian), np.trace(covariance)
         projection = self.coefficient(covariance)
-        below = _least(fisher - self.lowest_weight * self.hessian)
-        above = _least(self.highest_weight * self.hessian - fisher)
+        below = _eigenvalue(fisher - self.lowest_weight * self.hessian, 0)
+        above = _eigenvalue(self.highest_weight * self.hessian - fisher, 0)
         aligned = np.sum(self.hessian * covariance)
         return Readings(
             epoch=self.epoch,
@@ -91,7 +93,7 @@ class Snapshot:
             active_fraction=self.num_active / self.num_examples,
             weight_ratio=self.lowest_weight / self.highest_weight,
             explicit_constant=self.explicit_constant,
-            excess_below=below / float(np.linalg.norm(fisher, 2)),
+            excess_below=below / _eigenvalue(fisher, len(fisher) - 1),
             excess_above=above / (self.highest_weight * eigenvalue),
             fisher_coefficient=self.coefficient(fisher),
             projection_coefficient=projection,
@@ -158,8 +160,10 @@ class Readings:
     pencil: tuple[float, ...]
 
 
-def _least(matrix):
-    return float(np.linalg.eigvalsh(matrix)[0])
+def _eigenvalue(matrix, number):
+    """Return one eigenvalue of a symmetric matrix, counted from the least."""
+    found = scipy.linalg.eigh(matrix, eigvals_only=True, subset_by_index=[number, number])
+    return float(found[0])
 
 
 def snapshot(loss, theta, epoch=0):
@@ -209,8 +213,12 @@ def _reduced_jacobian(loss, theta, active):
     """Output gradients of the active examples in an orthonormal basis, shape (|U|, r)."""
     if loss.num_parameters <= len(active):
         return loss.jacobians(theta)[active, 0]
-    values, vectors = np.linalg.eigh(jacobian_gram(loss.model, theta, loss.inputs[active]))
-    return vectors * np.sqrt(np.maximum(values, 0))
+    gram = jacobian_gram(loss.model, theta, loss.inputs[active])
+    try:
+        return np.linalg.cholesky(gram)  # J = L Q^T with the orthonormal basis Q
+    except np.linalg.LinAlgError:  # singular to rounding
+        values, vectors = np.linalg.eigh(gram)
+        return vectors * np.sqrt(np.maximum(values, 0))
 
 
 def jacobian_gram(model, theta, inputs):

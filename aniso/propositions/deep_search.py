@@ -8,11 +8,11 @@ from dataclasses import dataclass
 
 import autograd.numpy as anp
 import numpy as np
+from autograd.extend import defvjp, primitive
 from autograd.scipy.special import erf
 
 from aniso.propositions import falsification
 from aniso.propositions.check import Statement
-from aniso.propositions.small_networks import leading_eigenvector
 
 _NUM_INPUTS, _NUM_HIDDEN, _NUM_EXAMPLES = 2, 3, 8
 ROUNDING = "rounding of a nearly degenerate eigenvector, 1e-9"
@@ -35,6 +35,33 @@ NOISE = Statement(
     ROUNDING,
     f"{_DEEP}, Noise along the leading eigenvector",
 )
+
+
+@primitive
+def leading_eigenvector(matrix):
+    """Unit eigenvector of the largest eigenvalue of a symmetric matrix, shape (D,).
+
+    Its derivative needs only that the largest eigenvalue is simple: for a cotangent v it is the
+    symmetric part of ``(lambda - H)^+ v u^T``.
+    """
+    return np.linalg.eigh(matrix)[1][:, -1]
+
+
+def _pull_back(vector, matrix):
+    values, vectors = np.linalg.eigh(matrix)
+    others, gaps = vectors[:, :-1], values[-1] - values[:-1]
+
+    def pull(cotangent):
+        # A degenerate gap gives inf, which the search steps back from.
+        with np.errstate(divide="ignore", invalid="ignore"):
+            left = others @ ((others.T @ cotangent) / gaps)
+        full = np.outer(left, vector)
+        return (full + full.T) / 2
+
+    return pull
+
+
+defvjp(leading_eigenvector, _pull_back)
 
 
 @dataclass(frozen=True)

@@ -98,9 +98,15 @@ def tasks(settings):
     return [
         Task("closed forms", lambda: definition1_forms.closed_form_checks(settings)),
         Task("short and long times", lambda: _slope_and_plateau(settings)),
-        Task("simulation", lambda: simulations.simulation_checks(settings)),
-        Task("simulation, FashionMNIST", lambda: simulations.real_simulation_checks(settings)),
-        Task("falsification", lambda: _falsification(settings)),
+        Task("simulation", lambda: simulations.simulation_checks(settings), 2.5, "langevin"),
+        Task(
+            "simulation, FashionMNIST",
+            lambda: simulations.real_simulation_checks(settings),
+            0.4,
+            "langevin",
+            simulations.real_simulation_needs(settings),
+        ),
+        Task("falsification", lambda: _falsification(settings), 0.6),
     ]
 
 

@@ -82,6 +82,19 @@ def _against_chain(run, hessian, covariance, learning_rate, setting):
     )
 
 
+def _image_case(settings):
+    return trained_networks.TrainingCase(
+        trained_networks.IMAGES, "clipped squared", "relu", 32, settings.seed
+    )
+
+
+def real_simulation_needs(settings):
+    """Return the training that the check on real images shares with Proposition 2."""
+    case = _image_case(settings)
+    epochs = dict(trained_networks.runs(settings))[case]
+    return (trained_networks.training_need(case, epochs),)
+
+
 def real_simulation_checks(settings):
     """Check SGD on the quadratic model of a network trained on real images.
 
@@ -94,9 +107,7 @@ def real_simulation_checks(settings):
     -------
     list of aniso.propositions.check.Check
     """
-    case = trained_networks.TrainingCase(
-        trained_networks.IMAGES, "clipped squared", "relu", 32, settings.seed
-    )
+    case = _image_case(settings)
     theta = trained_networks.trained_parameters(case)
     final = snapshot(trained_networks.training_objective(case), theta)
     eigenvalue, _ = final.leading_eigenpair

@@ -95,11 +95,11 @@ def tasks(settings):
     list of aniso.propositions.settings.Task
     """
     return [
-        Task("Brownian exit", lambda: _brownian_exit(settings)),
-        Task("double well", lambda: _double_well(settings)),
-        Task("exponents", lambda: _exponents(settings)),
-        Task("noise of the state", lambda: _noise_of_the_state(settings)),
-        Task("two-basin toy", lambda: _two_basin(settings)),
+        Task("Brownian exit", lambda: _brownian_exit(settings), 4.0, "langevin"),
+        Task("double well", lambda: _double_well(settings), 0.2, "langevin"),
+        Task("exponents", lambda: _exponents(settings), 0.5, "langevin"),
+        Task("noise of the state", lambda: _noise_of_the_state(settings), 0.2, "langevin"),
+        Task("two-basin toy", lambda: _two_basin(settings), 3.0, "langevin"),
     ]
 
 

@@ -39,7 +39,7 @@ class WorstCase:
     num_evaluations: int
 
 
-def search(margin, starts, *, num_descents=None, max_iterations=200, target=None):
+def search(margin, starts, *, num_descents=None, max_iterations=200, target=None, batched=False):
     """Minimise `margin` by L-BFGS from the best of the starts.
 
     Parameters
@@ -54,6 +54,8 @@ def search(margin, starts, *, num_descents=None, max_iterations=200, target=None
         Iterations of each descent.
     target : float, optional
         Stop at the first descent that ends below it; a broken claim needs no second witness.
+    batched : bool
+        Whether `margin` also takes all starts at once, (s, n), and returns (s,).
 
     Returns
     -------
@@ -83,7 +85,8 @@ def search(margin, starts, *, num_descents=None, max_iterations=200, target=None
         raise checks.InputError("starts is empty; expected at least one starting point")
     differentiated = value_and_grad(margin)
     with np.errstate(all="ignore"):
-        start_margins = np.array([float(margin(start)) for start in starts])
+        at_starts = margin(starts) if batched else [float(margin(start)) for start in starts]
+    start_margins = checks.real_array("margin(starts)", at_starts, shape=(len(starts),))
     order = np.argsort(np.where(np.isfinite(start_margins), start_margins, np.inf), kind="stable")
     best_margin, best_point = np.inf, starts[order[0]]
     evaluations = len(starts)

@@ -95,11 +95,13 @@ def tasks(settings):
     list of aniso.propositions.settings.Task
     """
     return [
-        Task("energy balance", lambda: _energy_balance(settings)),
-        Task("Ornstein-Uhlenbeck paths", lambda: _ornstein_uhlenbeck_paths(settings)),
-        Task("discrete chain", lambda: _discrete_chain(settings)),
-        Task("entropy production", lambda: _entropy_production(settings)),
-        Task("sampling in epochs", lambda: _sampling_in_epochs(settings)),
+        Task("energy balance", lambda: _energy_balance(settings), 4.0, "langevin"),
+        Task(
+            "Ornstein-Uhlenbeck paths", lambda: _ornstein_uhlenbeck_paths(settings), 0.2, "langevin"
+        ),
+        Task("discrete chain", lambda: _discrete_chain(settings), 0.2, "langevin"),
+        Task("entropy production", lambda: _entropy_production(settings), 0.2, "langevin"),
+        Task("sampling in epochs", lambda: _sampling_in_epochs(settings), 2.5, "langevin"),
     ]
 
 

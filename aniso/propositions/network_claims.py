@@ -117,10 +117,10 @@ def tasks(settings):
     list of aniso.propositions.settings.Task
     """
     return [
-        Task("autograd", lambda: _against_autograd(settings)),
+        Task("autograd", lambda: _against_autograd(settings), 3.0, "networks"),
         Task("linear models", lambda: _linear_models(settings)),
-        Task("planted error", lambda: _planted_error(settings)),
-        Task("FashionMNIST network", lambda: _fashion_network(settings)),
+        Task("planted error", lambda: _planted_error(settings), 0.1, "networks"),
+        Task("FashionMNIST network", lambda: _fashion_network(settings), 12.0, "networks"),
     ]
 
 

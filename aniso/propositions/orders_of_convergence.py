@@ -65,8 +65,8 @@ def tasks(settings):
     list of aniso.propositions.settings.Task
     """
     return [
-        Task("orders of schemes", lambda: _orders(settings)),
-        Task("modified equations", lambda: _modified(settings)),
+        Task("orders of schemes", lambda: _orders(settings), 0.4, "langevin"),
+        Task("modified equations", lambda: _modified(settings), 0.2, "langevin"),
     ]
 
 

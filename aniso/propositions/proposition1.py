@@ -3,12 +3,17 @@
 Tr(H Sigma)/Tr(H Sigma_bar) >= a D lambda_1^2/(Tr H)^2 >= a D/(k + (D-k) D^-d)^2
 """
 
-import autograd.numpy as anp
 import numpy as np
 
 from aniso import estimates
 from aniso.matrices import indicators
-from aniso.propositions import extremal_spectra, falsification, symbols, trained_networks
+from aniso.propositions import (
+    extremal_spectra,
+    falsification,
+    searched_spectra,
+    symbols,
+    trained_networks,
+)
 from aniso.propositions.check import Statement, Verdict, compare, without_comparison
 from aniso.propositions.settings import Task
 
@@ -106,12 +111,21 @@ def tasks(settings):
     -------
     list of aniso.propositions.settings.Task
     """
+    needs = tuple(trained_networks.training_need(*run) for run in _trained_runs(settings))
     return [
-        Task("random matrices", lambda: _random_matrices(settings)),
+        Task("random matrices", lambda: _random_matrices(settings), 0.2),
         Task("rate in D", lambda: _rate(settings)),
         Task("tightness and ceiling", lambda: _tightness(settings)),
-        Task("trained networks", lambda: _trained_networks(settings)),
-        Task("falsification", lambda: _falsification(settings)),
+        Task("trained networks", lambda: _trained_networks(settings), needs=needs),
+        Task("falsification", lambda: _falsification(settings), 1.5),
+    ]
+
+
+def _trained_runs(settings):
+    return [
+        (case, epochs)
+        for case, epochs in trained_networks.runs(settings)
+        if (case.loss, case.activation) == ("clipped squared", "relu")
     ]
 
 
@@ -230,9 +244,7 @@ def _tightness(settings):
 
 def _trained_networks(settings):
     found = []
-    for case, epochs in trained_networks.runs(settings):
-        if (case.loss, case.activation) != ("clipped squared", "relu"):
-            continue
+    for case, epochs in _trained_runs(settings):
         readings = trained_networks.readings_along_training(case, epochs)
         if not readings or readings[-1].epoch < max(epochs):
             reason = "no active example after training: H = 0"
@@ -255,28 +267,18 @@ def _falsification(settings):
         small = float(size) ** -decay
         caps = np.array([1.0] * (num_leading - 1) + [small] * (size - num_leading))
 
-        def sides(x, caps=caps):
-            # H is diagonal without loss of generality: the claim is invariant under rotation.
-            tail = caps / (1 + anp.exp(-x[: size - 1]))
-            eigenvalues = anp.concatenate((anp.ones(1), tail))
-            factor = anp.reshape(x[size - 1 :], (size, size))
-            variances = anp.sum(factor**2, axis=0)
-            total, trace = anp.sum(variances), anp.sum(eigenvalues)
-            ratio = size * anp.dot(eigenvalues, variances) / (trace * total)
-            return ratio, variances[0] * trace / total, trace
-
-        def first_margin(x, sides=sides):
-            ratio, coefficient, trace = sides(x)
+        def first_margin(x, caps=caps):
+            ratio, coefficient, trace = searched_spectra.sides(x, caps)
             return ratio / (coefficient * size / trace**2) - 1
 
-        def second_margin(x, sides=sides, decay=decay):
-            ratio, coefficient, _ = sides(x)
+        def second_margin(x, caps=caps, decay=decay):
+            ratio, coefficient, _ = searched_spectra.sides(x, caps)
             return (
                 ratio / extremal_spectra.guaranteed_ratio(size, num_leading, decay, coefficient) - 1
             )
 
-        def published_margin(x, sides=sides, decay=decay):
-            ratio, coefficient, _ = sides(x)
+        def published_margin(x, caps=caps, decay=decay):
+            ratio, coefficient, _ = searched_spectra.sides(x, caps)
             return ratio / (coefficient * size ** (2 * decay - 1)) - 1
 
         def inflated_margin(x, first_margin=first_margin):

@@ -5,6 +5,8 @@
 with w_i = 2 (f_i - y_i)^2 for the clipped squared loss and exp((1 - 2 y_i) f_i) for the logistic.
 """
 
+from functools import partial
+
 import numpy as np
 
 from aniso.problems import AutogradModel
@@ -92,38 +94,54 @@ def tasks(settings):
     -------
     list of aniso.propositions.settings.Task
     """
-    named = [Task("Hessian is the GGN", lambda: _hessian_is_gauss_newton(settings))]
-    for case, epochs in trained_networks.runs(settings):
-        named.append(Task(str(case), lambda case=case, epochs=epochs: _along(case, epochs)))
-    named.append(Task("falsification", lambda: _falsification(settings)))
+    runs = dict(trained_networks.runs(settings))
+    small = [trained_networks.training_need(case, runs[case]) for case in _small_cases(settings)]
+    named = [
+        Task(
+            "Hessian is the GGN",
+            lambda: _hessian_is_gauss_newton(settings),
+            0.3,
+            needs=tuple(small),
+        )
+    ]
+    for case, epochs in runs.items():
+        needs = (trained_networks.training_need(case, epochs),)
+        run = partial(_along, case, epochs)
+        named.append(Task(str(case), run, needs=needs))
+    named.append(Task("falsification", lambda: _falsification(settings), 1.5))
     return named
 
 
 def _hessian_is_gauss_newton(settings):
     """Check that the Hessian has no second term: off the kinks the network is linear in theta."""
     found = []
-    for loss in trained_networks.LOSSES:
-        for activation in trained_networks.ACTIVATIONS:
-            case = trained_networks.TrainingCase(
-                trained_networks.POINTS, loss, activation, 32, settings.seed
-            )
-            structured = trained_networks.training_objective(case)
-            theta = trained_networks.trained_parameters(case)
-            plain = AutogradModel(
-                structured.model, structured.output_loss, structured.inputs, structured.targets
-            )
-            rng = settings.rng(f"proposition2/{case}/directions")
-            directions = rng.standard_normal((structured.num_parameters, 4))
-            exact = plain.hessian_product(theta, directions)
-            jacobian = structured.jacobians(theta)[:, 0]
-            curvature = structured.output_hessians(theta)[:, 0, 0]
-            gauss_newton = jacobian.T @ (curvature[:, None] * (jacobian @ directions))
-            gauss_newton /= structured.num_examples
-            scale = float(np.linalg.norm(exact))
-            bound = 64 * structured.num_examples * np.finfo(float).eps * scale
-            difference = np.linalg.norm(exact - gauss_newton)
-            found.append(compare(GAUSS_NEWTON.at(str(case)), difference, "<=", bound))
+    for case in _small_cases(settings):
+        structured = trained_networks.training_objective(case)
+        theta = trained_networks.trained_parameters(case)
+        plain = AutogradModel(
+            structured.model, structured.output_loss, structured.inputs, structured.targets
+        )
+        rng = settings.rng(f"proposition2/{case}/directions")
+        directions = rng.standard_normal((structured.num_parameters, 4))
+        exact = plain.hessian_product(theta, directions)
+        jacobian = structured.jacobians(theta)[:, 0]
+        curvature = structured.output_hessians(theta)[:, 0, 0]
+        gauss_newton = jacobian.T @ (curvature[:, None] * (jacobian @ directions))
+        gauss_newton /= structured.num_examples
+        scale = float(np.linalg.norm(exact))
+        bound = 64 * structured.num_examples * np.finfo(float).eps * scale
+        difference = np.linalg.norm(exact - gauss_newton)
+        found.append(compare(GAUSS_NEWTON.at(str(case)), difference, "<=", bound))
     return found
+
+
+def _small_cases(settings):
+    """Networks on points, small enough for automatic differentiation."""
+    return [
+        case
+        for case, _ in trained_networks.runs(settings)
+        if (case.data, case.num_hidden) == (trained_networks.POINTS, 32)
+    ]
 
 
 def _along(case, epochs):

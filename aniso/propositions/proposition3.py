@@ -7,6 +7,8 @@ a = w_min/w_max - (u^T g)^2 Tr H / (lambda Tr Sigma) for the logistic loss, wher
 active and the statement needs a small mean gradient along u.
 """
 
+from functools import partial
+
 import numpy as np
 
 from aniso import checks
@@ -69,10 +71,14 @@ def tasks(settings):
     list of aniso.propositions.settings.Task
     """
     named = [
-        Task(str(case), lambda case=case, epochs=epochs: _along(case, epochs))
+        Task(
+            str(case),
+            partial(_along, case, epochs),
+            needs=(trained_networks.training_need(case, epochs),),
+        )
         for case, epochs in trained_networks.runs(settings)
     ]
-    named.append(Task("falsification", lambda: _falsification(settings)))
+    named.append(Task("falsification", lambda: _falsification(settings), 2.0))
     return named
 
 

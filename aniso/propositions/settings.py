@@ -8,6 +8,7 @@ import numpy as np
 
 from aniso import checks
 from aniso.propositions.check import Check
+from aniso.propositions.needs import Need
 
 SCALES = ("quick", "default", "full")
 
@@ -60,7 +61,19 @@ class Task:
         Shown while it runs.
     run : callable
         Takes no argument, returns a list of :class:`aniso.propositions.check.Check`.
+    cost : float
+        About how many seconds it takes at the default scale on one core, the compilation of its
+        functions included. Long tasks begin first.
+    kernels : str
+        Name of the compiled functions that it needs, if any. Tasks of one name run in one process
+        where that delays nothing, so that the functions are compiled and loaded once.
+    needs : tuple of aniso.propositions.needs.Need
+        Computations that it shares with other tasks. They run before it where there are several
+        processes; by itself the task computes them.
     """
 
     name: str
     run: Callable[[], list[Check]]
+    cost: float = 0.1
+    kernels: str = ""
+    needs: tuple[Need, ...] = ()

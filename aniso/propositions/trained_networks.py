@@ -3,7 +3,6 @@
 The points of the paper's one-hidden-layer experiment, and pairs of FashionMNIST classes.
 """
 
-import functools
 from dataclasses import dataclass
 
 import numpy as np
@@ -14,7 +13,9 @@ from aniso.descent import (
     adam_iterates,
 )
 from aniso.problems import losses
-from aniso.propositions.constants import snapshot
+from aniso.propositions.constants import Readings, snapshot
+from aniso.propositions.direct_gradient import DirectGradient
+from aniso.propositions.needs import Need, Remembered
 
 ACTIVATIONS = ("relu", "leaky_relu", "abs", "hard_tanh")
 LOSSES = ("clipped squared", "logistic")
@@ -164,36 +165,88 @@ def learning_rates(case):
     return constant + decay
 
 
-def epochs_of_training(case):
+def epochs_of_training(case, network):
     """Yield the epochs 0 to 31 of training with full-batch Adam, one after the other.
 
     Parameters
     ----------
     case : TrainingCase
         Data, loss and width of a training run.
+    network : aniso.networks.Network
+        From :func:`training_objective` of the case.
 
     Yields
     ------
     epoch : int
     theta : ndarray, shape (D,)
     """
-    loss = training_objective(case)
-    theta = initial_parameters(case, loss.model)
+    theta = initial_parameters(case, network.model)
     yield 0, theta
-    iterates = adam_iterates(loss, theta, learning_rates(case))
+    iterates = adam_iterates(DirectGradient(network), theta, learning_rates(case))
     for count, theta in enumerate(iterates, start=1):
         if count % _STEPS_PER_EPOCH == 0:
             yield count // _STEPS_PER_EPOCH, theta
 
 
-@functools.lru_cache(maxsize=16)
+@dataclass(frozen=True)
+class Training:
+    """What is kept of a training run.
+
+    Attributes
+    ----------
+    readings : tuple of aniso.propositions.constants.Readings
+        Numbers after the chosen epochs. Epochs at which no example is active are left out: there is
+        nothing to read.
+    parameters : ndarray, shape (D,)
+        theta after the last epoch.
+    """
+
+    readings: tuple[Readings, ...]
+    parameters: np.ndarray
+
+
+@Remembered
+def training(case, epochs):
+    """Train a network and read it after some epochs.
+
+    Parameters
+    ----------
+    case : TrainingCase
+        Data, loss and width of a training run.
+    epochs : tuple of int
+        Numbers in 0 .. 31 at which to take readings.
+
+    Returns
+    -------
+    Training
+    """
+    network, found = training_objective(case), []
+    for epoch, theta in epochs_of_training(case, network):
+        if epoch in epochs:
+            taken = snapshot(network, theta, epoch)
+            if taken.num_active > 0:
+                found.append(taken.readings(with_pencil=epoch == max(epochs)))
+    return Training(tuple(found), theta)
+
+
+def training_need(case, epochs):
+    """Return the run of :func:`training` as a need of a task."""
+    count, num_inputs = (1000, 2) if case.data == POINTS else (250, (28 // case.pooling) ** 2)
+    num_parameters = case.num_hidden * (num_inputs + 1)
+    a_gradient = count * (1e-10 * num_parameters + 1.2e-9 * case.num_hidden)
+    a_reading = 0.005 + 8e-10 * min(num_parameters, count) ** 3
+    num_steps = NUM_EPOCHS * _STEPS_PER_EPOCH
+    return Need(training, (case, epochs), num_steps * a_gradient + len(epochs) * a_reading)
+
+
 def trained_parameters(case):
-    """Return the parameters after the last epoch, shape (D,)."""
-    *_, (_, theta) = epochs_of_training(case)
-    return theta
+    """Return the parameters after the last epoch, shape (D,); of a run that is known, if any."""
+    for (known, _), run in training.values.items():
+        if known == case:
+            return run.parameters
+    return training(case, ()).parameters
 
 
-@functools.cache
 def readings_along_training(case, epochs):
     """Return the readings of `case` after the given epochs; only numbers are kept, no matrices.
 
@@ -207,13 +260,6 @@ def readings_along_training(case, epochs):
     Returns
     -------
     tuple of aniso.propositions.constants.Readings
-        Epochs at which no example is active are left out: there is nothing to read.
+        As in :class:`Training`.
     """
-    loss = training_objective(case)
-    found = []
-    for epoch, theta in epochs_of_training(case):
-        if epoch in epochs:
-            taken = snapshot(loss, theta, epoch)
-            if taken.num_active > 0:
-                found.append(taken.readings(with_pencil=epoch == max(epochs)))
-    return tuple(found)
+    return training(case, epochs).readings

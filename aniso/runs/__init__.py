@@ -13,5 +13,9 @@ __getattr__, __dir__, __all__ = lazy_loader.attach(
         "provenance",
         "run_directory",
     ],
-    submod_attrs={"_identity": ["parameter_differences"], "_directory_lock": ["DirectoryInUse"]},
+    submod_attrs={
+        "_identity": ["parameter_differences"],
+        "_directory_lock": ["DirectoryInUse"],
+        "provenance": ["show_versions"],
+    },
 )

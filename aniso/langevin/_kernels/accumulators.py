@@ -5,7 +5,7 @@ import numpy as np
 from aniso.arrays import (
     njit,
 )
-from aniso.langevin._kernels.streams import INLINE, KERNEL, LANES
+from aniso.langevin._kernels.streams import INLINE, INNER, LANES
 
 REDUCTION = INLINE | {"fastmath": {"contract", "reassoc", "nsz"}}
 """Options of functions whose sums may run in vectors."""
@@ -113,7 +113,7 @@ def all_finite(panel, dimension):
     return check == 0.0
 
 
-@njit(**KERNEL)
+@njit(**INNER)
 def first_broken_lane(panel, dimension, active):
     """Return the first active lane with an entry that is not finite, or -1."""
     for lane in range(active):

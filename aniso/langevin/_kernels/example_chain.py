@@ -9,7 +9,7 @@ from aniso.arrays import (
 )
 from aniso.langevin._kernels import accumulators, streams
 from aniso.langevin._kernels.panel_steps import copy_panel, fill
-from aniso.langevin._kernels.streams import EXAMPLES, INLINE, KERNEL, LANES
+from aniso.langevin._kernels.streams import EXAMPLES, INLINE, INNER, KERNEL, LANES
 
 REPLACEMENT, NO_REPLACEMENT, EPOCHS = range(3)
 
@@ -20,7 +20,7 @@ def below(word, bound):
     return min(np.int64(bound * streams.unit_uniform(np.uint64(word))), bound - 1)
 
 
-@njit(**KERNEL)
+@njit(**INNER)
 def draw_batches(seed, first_path, batch, batches, chosen):
     """Write the examples of batch number `batch` of every lane into `chosen` (size, LANES).
 
@@ -63,7 +63,7 @@ def draw_batches(seed, first_path, batch, batches, chosen):
             chosen[draw, lane] = candidate
 
 
-@njit(**KERNEL)
+@njit(seconds=3, **KERNEL)
 def advance_cell(
     gradient,
     potential,

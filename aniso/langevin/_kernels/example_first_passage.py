@@ -11,7 +11,7 @@ from aniso.langevin._kernels import streams
 from aniso.langevin._kernels.accumulators import all_finite
 from aniso.langevin._kernels.example_chain import EPOCHS, REPLACEMENT, below
 from aniso.langevin._kernels.heavy_ball_chain import heavy_ball_step
-from aniso.langevin._kernels.streams import EXAMPLES, KERNEL, LANES
+from aniso.langevin._kernels.streams import EXAMPLES, INNER, KERNEL, LANES
 
 
 class ChainExits(NamedTuple):
@@ -42,7 +42,7 @@ class ChainLanes(NamedTuple):
     velocity: np.ndarray
 
 
-@njit(**KERNEL)
+@njit(**INNER)
 def draw_for_lanes(seed, path, step, batches, chosen):
     """Write the examples of each lane's next batch into `chosen` (B, LANES).
 
@@ -85,7 +85,7 @@ def draw_for_lanes(seed, path, step, batches, chosen):
                         chosen[draw, lane] = bound - 1
 
 
-@njit(**KERNEL)
+@njit(seconds=3, **KERNEL)
 def exit_chains(
     gradient,
     region,

@@ -7,7 +7,7 @@ import numpy as np
 from aniso.arrays import (
     njit,
 )
-from aniso.langevin._kernels import panels, streams
+from aniso.langevin._kernels import streams
 from aniso.langevin._kernels.accumulators import all_finite
 from aniso.langevin._kernels.panel_steps import combine, copy_panel, scale_panel, scale_rows
 from aniso.langevin._kernels.state_noise import (
@@ -15,10 +15,9 @@ from aniso.langevin._kernels.state_noise import (
     FULL,
     NOT_FINITE,
     NOT_SEMIDEFINITE,
-    noise_increments,
     reflect,
 )
-from aniso.langevin._kernels.streams import INLINE, KERNEL, LANES, UNIFORMS
+from aniso.langevin._kernels.streams import INLINE, INNER, KERNEL, LANES, UNIFORMS
 
 GRID, BRIDGE, SHIFT = range(3)
 BOUNDARY_SHIFT = 0.5825971579390106
@@ -27,7 +26,7 @@ BOUNDARY_SHIFT = 0.5825971579390106
 _NEAR = 36.0  # exp(-36) = 2e-16: a bridge that far from the boundary hasn't crossed
 
 
-@njit(**KERNEL)
+@njit(**INNER)
 def _fill_lanes(seed, path, round_number, rows, out):
     """Write the normals of one round; every lane has its own path and round number."""
     k0 = seed & np.uint64(0xFFFFFFFF)
@@ -47,7 +46,7 @@ def _fill_lanes(seed, path, round_number, rows, out):
             out[2 * pair, lane], out[2 * pair + 1, lane] = streams.box_muller(a, b)
 
 
-@njit(**KERNEL)
+@njit(**INNER)
 def _fill_coarse_lanes(seed, path, round_number, rank, substeps, fine_round, fine, out):
     """Write the normals of one round whose increments consist of `substeps` fine ones each."""
     for i in range(2 * rank):
@@ -65,7 +64,7 @@ def _fill_coarse_lanes(seed, path, round_number, rank, substeps, fine_round, fin
                     out[first + i, lane] += scale * fine[half * rank + i, lane]
 
 
-@njit(**KERNEL)
+@njit(**INNER)
 def _stays(seed, path, step, substeps, probability):
     """Whether a bridge with that probability of a crossing has stayed inside.
 
@@ -97,7 +96,7 @@ def _suspects(before, after, shift, scale, bridge, exponent):
     return count
 
 
-@njit(**KERNEL)
+@njit(**INNER)
 def _move_to_boundary(region, parameters, point, panel, out):
     """Move a point to the boundary by three Newton steps along the gradient of the margin.
 
@@ -126,12 +125,13 @@ def _move_to_boundary(region, parameters, point, panel, out):
                 point[i] -= here / norm * step[i]
 
 
-@njit(**KERNEL)
+@njit(seconds=4, **KERNEL)
 def exit_paths(
     drift,
     region,
     amplitude,
     amplitude_parameters,
+    increments,
     equation,
     walls,
     step_size,
@@ -148,7 +148,9 @@ def exit_paths(
 
     In `equation`, `observed_parameters` are the parameters of the region. Noise that depends on
     theta is computed by `amplitude` from `amplitude_parameters`; `factor` has as many rows as it
-    writes. Steps are mirrored at `walls` (2, D); its shape (2, 0) means none.
+    writes. `increments` is the function of the form of the noise, of
+    :mod:`aniso.langevin._kernels.state_noise`. Steps are mirrored at `walls` (2, D); its shape
+    (2, 0) means none.
 
     A path is censored after `max_steps`. Two steps make a round, whose 2 r normals are consecutive
     in the path's stream. An increment consists of `substeps` fine ones, so that a run with half the
@@ -173,11 +175,11 @@ def exit_paths(
     wiener = np.zeros((max(rank, factor.shape[1]), LANES))
     noise = np.zeros((max(dimension, factor.shape[0]), LANES))
     spread = np.zeros((factor.shape[0], LANES))
-    work, broken = np.zeros((dimension + 1, LANES)), np.zeros(LANES, np.bool_)
+    work, broken = np.zeros((dimension + 1, LANES)), np.zeros((1, LANES))[0]
     normals, fine = np.zeros((2 * rank, LANES)), np.zeros((2 * rank, LANES))
-    fine_round = np.zeros(LANES, np.uint64)
+    fine_round = round_number.copy()
     before, after = margin.copy(), np.zeros((2, LANES))
-    exponent = np.zeros(LANES)
+    exponent = np.zeros((1, LANES))[0]
     scratch, margins = np.zeros((dimension, LANES)), np.zeros((2, LANES))
     scales = factor[:, 0].copy()
     shift = BOUNDARY_SHIFT * root if method == SHIFT else 0.0
@@ -207,22 +209,21 @@ def exit_paths(
                 for lane in range(LANES):
                     wiener[i, lane] = normals[half * rank + i, lane]
             drift(x, drift_parameters, force)
+            bad = 0
             if form == DIAGONAL:
                 scale_rows(scales, root, wiener, noise[:dimension])
-            elif form == FULL:
-                panels.multiply(factor, wiener, noise)
-                scale_panel(root, noise)
             else:
-                amplitude(x, amplitude_parameters, spread)
-                bad = noise_increments(
-                    form, spread, rank, root, wiener, work, broken, noise[:dimension]
-                )
-                for lane in range(LANES if bad > 0 else 0):
-                    if broken[lane] and index[lane] >= 0:
-                        failure[0], failure[1] = NOT_SEMIDEFINITE, np.int64(path[lane])
-                        failure[2] = 2 * np.int64(round_number[lane]) + half
-                        copy_panel(x, state)
-                        return
+                if form != FULL:
+                    amplitude(x, amplitude_parameters, spread)
+                bad = increments(form, factor, spread, rank, root, wiener, work, broken, noise)
+            if form == FULL:
+                scale_panel(root, noise)
+            for lane in range(LANES if bad > 0 else 0):
+                if broken[lane] > 0.0 and index[lane] >= 0:
+                    failure[0], failure[1] = NOT_SEMIDEFINITE, np.int64(path[lane])
+                    failure[2] = 2 * np.int64(round_number[lane]) + half
+                    copy_panel(x, state)
+                    return
             combine(x, step_size, force, 0.0, zero, noise, y)
             if walls.shape[1] > 0:
                 reflect(y, walls)

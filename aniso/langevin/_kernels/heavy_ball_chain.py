@@ -8,10 +8,10 @@ from aniso.arrays import (
 from aniso.langevin._kernels import accumulators
 from aniso.langevin._kernels.example_chain import draw_batches
 from aniso.langevin._kernels.panel_steps import copy_panel, fill, scale_panel
-from aniso.langevin._kernels.streams import KERNEL, LANES
+from aniso.langevin._kernels.streams import INNER, KERNEL, LANES
 
 
-@njit(**KERNEL)
+@njit(**INNER)
 def heavy_ball_step(gradient, parameters, chosen, learning_rate, momentum, x, velocity, one):
     """Advance every lane by a step, in place; `chosen` (B, LANES) are the examples of its batch.
 
@@ -30,7 +30,7 @@ def heavy_ball_step(gradient, parameters, chosen, learning_rate, momentum, x, ve
             x[i, lane] -= learning_rate * velocity[i, lane]
 
 
-@njit(**KERNEL)
+@njit(seconds=3, **KERNEL)
 def advance_cell(
     gradient,
     potential,

@@ -10,7 +10,7 @@ from aniso.langevin._kernels.panel_steps import copy_panel, fill
 from aniso.langevin._kernels.streams import KERNEL, LANES
 
 
-@njit(**KERNEL)
+@njit(seconds=2, **KERNEL)
 def advance_cell(matrix, hessian, size, num_normals, recorded, paths, sums, progress, num_steps):
     """Advance the paths of a cell by ``x <- A x + B z`` and add them to sums at recorded steps.
 

@@ -6,10 +6,10 @@ from aniso.arrays import (
     njit,
 )
 from aniso.langevin._kernels import streams
-from aniso.langevin._kernels.streams import KERNEL, LANES
+from aniso.langevin._kernels.streams import INNER, LANES
 
 
-@njit(**KERNEL)
+@njit(**INNER)
 def combine(x, a, first, b, second, noise, out):
     """Write x + a `first` + b `second` + `noise` into `out`."""
     for i in range(out.shape[0]):
@@ -17,7 +17,7 @@ def combine(x, a, first, b, second, noise, out):
             out[i, lane] = x[i, lane] + a * first[i, lane] + b * second[i, lane] + noise[i, lane]
 
 
-@njit(**KERNEL)
+@njit(**INNER)
 def copy_panel(source, target):
     """Copy a panel entry by entry into another of the same shape."""
     for i in range(target.shape[0]):
@@ -25,7 +25,7 @@ def copy_panel(source, target):
             target[i, lane] = source[i, lane]
 
 
-@njit(**KERNEL)
+@njit(**INNER)
 def advance(x, h, force, noise):
     """Add h `force` + `noise` to `x`, in place."""
     for i in range(x.shape[0]):
@@ -33,7 +33,7 @@ def advance(x, h, force, noise):
             x[i, lane] += h * force[i, lane] + noise[i, lane]
 
 
-@njit(**KERNEL)
+@njit(**INNER)
 def scale_rows(scales, c, variates, out):
     """Write c `scales` (one per row) times `variates` into `out`."""
     for i in range(out.shape[0]):
@@ -42,7 +42,7 @@ def scale_rows(scales, c, variates, out):
             out[i, lane] = scale * variates[i, lane]
 
 
-@njit(**KERNEL)
+@njit(**INNER)
 def scale_panel(c, panel):
     """Multiply `panel` by c, in place."""
     for i in range(panel.shape[0]):
@@ -50,7 +50,7 @@ def scale_panel(c, panel):
             panel[i, lane] *= c
 
 
-@njit(**KERNEL)
+@njit(**INNER)
 def multiplicative_noise(amplitude, c, variates, milstein, out):
     """Write ``c g z``, with `milstein` plus ``c^2 g g' (z^2 - 1) / 2``; c^2 is the step size."""
     dimension = out.shape[0]
@@ -61,7 +61,7 @@ def multiplicative_noise(amplitude, c, variates, milstein, out):
             out[i, lane] = c * g * z + half * g * slope * (z * z - 1.0)
 
 
-@njit(**KERNEL)
+@njit(**INNER)
 def subtract_ito_correction(amplitude, force):
     """Subtract ``g g' / 2`` from `force`: the drift of the same equation after Stratonovich."""
     dimension = force.shape[0]
@@ -70,7 +70,7 @@ def subtract_ito_correction(amplitude, force):
             force[i, lane] -= 0.5 * amplitude[i, lane] * amplitude[dimension + i, lane]
 
 
-@njit(**KERNEL)
+@njit(**INNER)
 def add_halves(first, second, out):
     """Write (`first` + `second`) / 2 into `out`."""
     for i in range(out.shape[0]):
@@ -78,7 +78,7 @@ def add_halves(first, second, out):
             out[i, lane] = 0.5 * (first[i, lane] + second[i, lane])
 
 
-@njit(**KERNEL)
+@njit(**INNER)
 def fill(values, panel):
     """Set every lane of `panel` to the column `values`."""
     for i in range(panel.shape[0]):
@@ -86,7 +86,7 @@ def fill(values, panel):
             panel[i, lane] = values[i]
 
 
-@njit(**KERNEL)
+@njit(**INNER)
 def variates(seed, first_path, step, substeps, rank, normals, scratch, wiener, area):
     """Write normalised increments of a step made of `substeps` fine ones, per Wiener process.
 

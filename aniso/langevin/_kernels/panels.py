@@ -5,7 +5,7 @@ import numpy as np
 from aniso.arrays import (
     njit,
 )
-from aniso.langevin._kernels.streams import INLINE, KERNEL, LANES
+from aniso.langevin._kernels.streams import INLINE, INNER, LANES
 
 ROWS, COLUMNS = 5, 4
 """Tile of a product: matrices are padded with zeros to multiples of these."""
@@ -66,7 +66,7 @@ def multiply(matrix, panel, out):
                 out[i + 4, lane] += e0 * p0 + e1 * p1 + e2 * p2 + e3 * p3
 
 
-@njit(**KERNEL)
+@njit(**INNER)
 def multiply_unpadded(matrix, panel, out):
     """Write `matrix` @ `panel` into `out` for any (n, m), (m, LANES), (n, LANES).
 

@@ -1,4 +1,8 @@
-"""Increments of noise that depends on theta, and mirrors at walls, on panels (D, LANES)."""
+"""Increments of the noise, and mirrors at walls, on panels (D, LANES).
+
+Kernels take the increments of one form of noise as a pointer, so that no other form is compiled.
+Constant diagonal noise is a part of the kernels: a call would cost a tenth of its step.
+"""
 
 import math
 
@@ -7,7 +11,8 @@ import numpy as np
 from aniso.arrays import (
     njit,
 )
-from aniso.langevin._kernels.streams import KERNEL, LANES
+from aniso.langevin._kernels.panels import multiply
+from aniso.langevin._kernels.streams import INNER, LANES
 
 FULL, DIAGONAL, OWN_COMPONENT, DIAGONAL_OF_THETA, FACTOR_OF_THETA, COVARIANCE_OF_THETA = range(6)
 """Forms of noise: two constant ones, then those whose function is called at every step."""
@@ -18,12 +23,29 @@ NOT_FINITE, NOT_SEMIDEFINITE = 1, 2
 _ROUNDING = 8 * np.finfo(np.float64).eps
 
 
-@njit(**KERNEL)
+def full_increments(form, factor, spread, rank, root, wiener, work, broken, out):  # noqa: ARG001
+    """Write F wiener, without the root, into `out`, which has as many rows as the padded F."""
+    multiply(factor, wiener, out)
+    return 0
+
+
+def no_increments(form, factor, spread, rank, root, wiener, work, broken, out):  # noqa: ARG001
+    """Write nothing: kernels scale the rows of constant diagonal noise themselves."""
+    return 0
+
+
+def increments_at_theta(form, factor, spread, rank, root, wiener, work, broken, out):  # noqa: ARG001
+    """Write root F(theta) wiener; returns the number of lanes whose Sigma is no covariance."""
+    dimension = work.shape[0] - 1
+    return noise_increments(form, spread, rank, root, wiener, work, broken, out[:dimension])
+
+
+@njit(**INNER)
 def noise_increments(form, spread, rank, root, wiener, work, broken, out):
     """`out` = root F(theta) wiener; returns the number of lanes whose Sigma is no covariance.
 
     `spread` holds what the function of the noise wrote. A covariance in it is replaced by its
-    factor. `broken` (LANES,) marks the lanes that are counted. `work` (D + 1, LANES) is
+    factor. `broken` (LANES,) is 1 in the lanes that are counted. `work` (D + 1, LANES) is
     overwritten.
     """
     dimension = out.shape[0]
@@ -44,19 +66,19 @@ def noise_increments(form, spread, rank, root, wiener, work, broken, out):
     return count
 
 
-@njit(**KERNEL)
+@njit(**INNER)
 def cholesky(spread, dimension, work, broken):
     """Replace Sigma by its lower triangular factor in each lane; returns the number of failures.
 
     Row ``i D + j`` of `spread` holds Sigma_ij; the lower triangle is read and overwritten. A pivot
     within rounding of zero is zero, and so is its column, as in every factor of a semi-definite
-    matrix. `broken` marks the lanes with a negative pivot, or with a column beside a zero pivot.
+    matrix. `broken` is 1 in lanes with a negative pivot, or with a column beside a zero pivot.
     `work` (D + 1, LANES) is overwritten.
     """
     tolerance = _ROUNDING * dimension
     pivot, scale = work[dimension], work
     for lane in range(LANES):
-        broken[lane] = False
+        broken[lane] = 0.0
     for i in range(dimension):
         for lane in range(LANES):
             scale[i, lane] = abs(spread[i * dimension + i, lane])
@@ -70,7 +92,7 @@ def cholesky(spread, dimension, work, broken):
         for lane in range(LANES):
             smallest = tolerance * scale[j, lane]
             if pivot[lane] < -smallest:
-                broken[lane] = True
+                broken[lane] = 1.0
             # a NaN stays one
             root = math.sqrt(pivot[lane]) if not pivot[lane] <= smallest else 0.0
             spread[diagonal, lane] = root
@@ -83,15 +105,15 @@ def cholesky(spread, dimension, work, broken):
             for lane in range(LANES):
                 rest = spread[row + j, lane]
                 if pivot[lane] == 0.0 and rest * rest > tolerance * scale[i, lane] * scale[j, lane]:
-                    broken[lane] = True
+                    broken[lane] = 1.0
                 spread[row + j, lane] = rest * pivot[lane]
     count = 0
     for lane in range(LANES):
-        count += 1 if broken[lane] else 0
+        count += 1 if broken[lane] > 0.0 else 0
     return count
 
 
-@njit(**KERNEL)
+@njit(**INNER)
 def reflect(panel, walls):
     """Mirror each state at the walls that it has passed; `walls` (2, D) holds low and high ends."""
     for i in range(panel.shape[0]):

@@ -5,7 +5,7 @@ import numpy as np
 from aniso.arrays import (
     njit,
 )
-from aniso.langevin._kernels import accumulators, panels
+from aniso.langevin._kernels import accumulators
 from aniso.langevin._kernels.panel_steps import (
     add_halves,
     advance,
@@ -24,19 +24,30 @@ from aniso.langevin._kernels.state_noise import (
     NOT_FINITE,
     NOT_SEMIDEFINITE,
     OWN_COMPONENT,
-    noise_increments,
     reflect,
 )
 from aniso.langevin._kernels.streams import KERNEL, LANES
 from aniso.langevin.schemes import HEUN, MILSTEIN, SRA1
 
 
-@njit(**KERNEL)
+@njit(seconds=4, **KERNEL)
 def advance_cell(
-    drift, potential, amplitude, equation, walls, steps, paths, sums, progress, num_steps
+    drift,
+    potential,
+    amplitude,
+    increments,
+    equation,
+    walls,
+    steps,
+    paths,
+    sums,
+    progress,
+    num_steps,
 ):
     """Advance the paths of a cell by a scheme and add them to sums at the recorded steps.
 
+    `increments` is the function of the form of the noise, of
+    :mod:`aniso.langevin._kernels.state_noise`.
     In `equation` a full factor is multiplied by sqrt(step size) already, and
     `observed_parameters` are the parameters of the amplitude. A factor of noise that depends on
     theta has as many rows as the amplitude writes. Steps are mirrored at `walls` (2, D); its shape
@@ -58,14 +69,14 @@ def advance_cell(
     force, other_force = np.zeros((dimension, LANES)), np.zeros((dimension, LANES))
     predictor, zero = np.zeros((dimension, LANES)), np.zeros((dimension, LANES))
     rows = max(dimension, factor.shape[0])
-    work, broken = np.zeros((dimension + 1, LANES)), np.zeros(LANES, np.bool_)
+    work, broken = np.zeros((dimension + 1, LANES)), np.zeros((1, LANES))[0]
     noise, other_noise = np.zeros((rows, LANES)), np.zeros((rows, LANES))
     scratch = np.zeros((rank * normals + 1, LANES))
     columns = max(rank + 1, factor.shape[1])
     wiener, area = np.zeros((columns, LANES)), np.zeros((columns, LANES))
     spread_rows = 2 * dimension if noise_form <= OWN_COMPONENT else factor.shape[0]
     spread = np.zeros((spread_rows, LANES))
-    observed = np.zeros(LANES)
+    observed = np.zeros((1, LANES))[0]
     scales = factor[:, 0].copy()
     milstein = 1.0 if scheme == MILSTEIN else 0.0
     offset, step, record = position[0], position[1], position[2]
@@ -81,20 +92,18 @@ def advance_cell(
                 variates(seed, block_path, step, substeps, rank, normals, scratch, wiener, area)
                 # noise of the step, and the drift where it begins
                 drift(x, drift_parameters, force)
-                if noise_form == FULL:
-                    panels.multiply(factor, wiener, noise)
-                elif noise_form == DIAGONAL:
+                if noise_form >= OWN_COMPONENT:
+                    amplitude(x, amplitude_parameters, spread)
+                if noise_form == DIAGONAL:
                     scale_rows(scales, root, wiener, noise[:dimension])
                 elif noise_form == OWN_COMPONENT:
-                    amplitude(x, amplitude_parameters, spread)
                     multiplicative_noise(spread, root, wiener, milstein, noise[:dimension])
                 else:
-                    amplitude(x, amplitude_parameters, spread)
-                    bad = noise_increments(
-                        noise_form, spread, rank, root, wiener, work, broken, noise[:dimension]
+                    bad = increments(
+                        noise_form, factor, spread, rank, root, wiener, work, broken, noise
                     )
                     for lane in range(active if bad > 0 else 0):
-                        if broken[lane]:
+                        if broken[lane] > 0.0:
                             failure[0] = NOT_SEMIDEFINITE
                             failure[1], failure[2] = np.int64(block_path) + lane, step
                             copy_panel(x, panel)
@@ -114,7 +123,17 @@ def advance_cell(
                     combine(x, half, force, half, other_force, noise, x)
                 elif scheme == SRA1:
                     if noise_form == FULL:
-                        panels.multiply(factor, area, other_noise)
+                        increments(
+                            noise_form,
+                            factor,
+                            spread,
+                            rank,
+                            root,
+                            area,
+                            work,
+                            broken,
+                            other_noise,
+                        )
                         scale_panel(1.5, other_noise)
                     else:
                         scale_rows(scales, 1.5 * root, area, other_noise[:dimension])

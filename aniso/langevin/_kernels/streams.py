@@ -35,8 +35,13 @@ LANES = 64
 """Paths advanced together by a kernel: arrays [component, lane] stay in the first-level cache."""
 
 KERNEL = {"nogil": True, "error_model": "numpy", "fastmath": {"contract"}}
-INLINE = KERNEL | {"forceinline": True}
 """Options of every compiled kernel: no packed square root without the numpy error model."""
+
+INNER = KERNEL | {"inner": True}
+"""Options of functions that kernels call."""
+
+INLINE = INNER | {"forceinline": True}
+"""Options of functions whose code becomes a part of the kernel."""
 
 NORMALS, UNIFORMS, EXAMPLES = 0, 1, 2
 
@@ -127,7 +132,7 @@ def unit_uniform(word):
     return np.uint64((word >> _12) | _ONE_BITS).view(np.float64) - 1.0
 
 
-@njit(**KERNEL)
+@njit(**INNER)
 def fill_normals(seed, first_path, first_block, num_rows, out):
     """Write normals of LANES paths from block `first_block` on into `out` (rows, LANES).
 

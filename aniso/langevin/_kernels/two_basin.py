@@ -62,7 +62,7 @@ def _noise(dynamics, trace, s_aa, s_ab, s_bb, sharp, z0, z1):
     return scale * l_aa * z0, scale * (l_ab * z0 + l_bb * z1)
 
 
-@njit(**KERNEL)
+@njit(seconds=2, **KERNEL)
 def run_cell(dynamics, learning_rate, trace, data, num_steps, paths, runs, position, panel, budget):
     """Advance the runs of a cell; `data` (2, N) and the start of `paths` are in rotated axes.
 

@@ -17,6 +17,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from aniso.networks.fast.row_products import add_row_products
 from aniso.networks.parameter_blocks import ParameterBlock
 
 
@@ -46,17 +47,17 @@ class BilinearBlock:
 
     def add_product(self, early, late, early_result, late_result):
         """Add products with both halves to arrays (units, inputs + 1, K) of the layers."""
-        late_result[:, :-1] += self.late_product(early)
-        columns = early.shape[2]
+        columns, (units, num_late) = early.shape[2], (self.early.num_units, self.late.num_units)
         weights = late[:, :-1]
-        if not self.by_unit:
-            flat = np.ascontiguousarray(weights).reshape(-1, columns)
-            early_result += (self.values[0].T @ flat).reshape(early.shape)
-            return
-        units, num_late = self.early.num_units, self.late.num_units
-        grouped = weights.reshape(num_late, units, -1, columns).transpose(1, 0, 2, 3)
-        flat = np.ascontiguousarray(grouped).reshape(units, -1, columns)
-        early_result += np.matmul(self.values.swapaxes(1, 2), flat)
+        parts = units if self.by_unit else 1  # matrices, each with its own part of the parameters
+        grouped = weights.reshape(num_late, parts, -1, columns).transpose(1, 0, 2, 3)
+        grouped = np.ascontiguousarray(grouped).reshape(parts, -1, columns)
+        moved = np.zeros_like(grouped)
+        own, result = (a.reshape(parts, -1, columns) for a in (early, early_result))
+        for number, values in enumerate(self.values):
+            add_row_products(values, own[number], moved[number], grouped[number], result[number])
+        moved = moved.reshape(parts, num_late, -1, columns).transpose(1, 0, 2, 3)
+        late_result[:, :-1] += moved.reshape(weights.shape)
 
     def late_product(self, early):
         """Return the block times parameters (units, inputs + 1, K) of s: weights of t, by unit."""

@@ -10,6 +10,7 @@ import numpy as np
 
 from aniso.networks.curvature.cross_layer import Bilinear, BilinearBlock
 from aniso.networks.curvature.stage_derivatives import PatchDerivatives, UnitDerivatives
+from aniso.networks.fast import pooled_kernel
 from aniso.networks.layers.dense import Dense
 from aniso.networks.layers.fixed_linear import FixedLinear
 from aniso.networks.parameter_blocks import blocks_of
@@ -179,7 +180,8 @@ class Assembly:
     def tables(self, parameters):
         """Return the map of each linear layer in its inputs, a matrix (units, inputs).
 
-        The matrix of a convolution has a row of zeros at its end. The first layer needs none.
+        The matrix of a convolution has a row of zeros at its end. Where kernels are compiled, its
+        weights stand instead. The first layer needs none.
         """
         result = {}
         for position in self.order:
@@ -187,6 +189,9 @@ class Assembly:
             if isinstance(layer, CONVOLUTIONS):
                 if position == self.order[0]:
                     result[position] = None
+                    continue
+                if pooled_kernel.COMPILED:
+                    result[position] = np.ascontiguousarray(parameters[position][0])
                     continue
                 table = layer.input_rows(parameters[position], self.stack.shapes[position])
                 result[position] = np.concatenate(

@@ -1,7 +1,6 @@
 """Cached factors of a linearisation: how they are formed, and products with them."""
 
 from dataclasses import dataclass
-from functools import partial
 
 import numpy as np
 
@@ -89,9 +88,10 @@ def cached_product(factors, bilinear, rows):
 
 
 def _product_of_block(factors, bilinear, vectors):
-    tasks = [partial(factors.product_of, part, vectors) for part in factors.row_blocks()]
+    tasks = factors.product_tasks(vectors)
     if bilinear is not None:
-        tasks.append(lambda: factors.num_examples * bilinear.product(vectors))
+        # the longest task first, so that no thread waits for it at the end
+        tasks.insert(0, lambda: factors.num_examples * bilinear.product(vectors))
     total = factors.network.workers.sum(_call, tasks)
     total /= factors.num_examples
     return total

@@ -9,12 +9,14 @@ docs/theory/networks.md.
 """
 
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 
 from aniso import checks
 from aniso.arrays import places
 from aniso.networks import passes
+from aniso.networks.fast.row_products import add_row_products
 from aniso.networks.layers.dense import Dense
 from aniso.networks.parameter_blocks import blocks_of
 
@@ -198,44 +200,41 @@ class GaussNewton:
         """Diagonal of the matrix, shape (D,), accumulated in double precision."""
         return self._diagonal
 
-    def output_rows(self, rows, vectors):
-        """Return ``L_i^T J_i V`` of the examples `rows`: (n, r, K) from vectors (D, K)."""
-        count, columns = rows.stop - rows.start, vectors.shape[1]
-        result = np.zeros((count, self.layout.rank, columns), vectors.dtype)
-        if self.layout.stored:
-            stored = self.rows[rows].reshape(-1, self.layout.num_stored)
-            result += (stored @ self.stored_part(vectors)).reshape(result.shape)
-        for block in self.layout.factored:
-            moved = self.inputs[block][rows] @ block.inputs_first(vectors)
-            moved = moved.reshape(count, block.num_units, columns)
-            result += np.matmul(self.pullbacks[block][rows].swapaxes(1, 2), moved)
-        return result
+    def product_tasks(self, vectors):
+        """Return functions of nothing, whose sum is ``N G V`` for vectors (D, K), shape (D, K)."""
+        stored = self._stored_part(vectors)
+        firsts = {block: block.inputs_first(vectors) for block in self.layout.factored}
+        return [partial(self._product_of, rows, stored, firsts) for rows in self.row_blocks()]
 
-    def stored_part(self, vectors):
-        """Return the entries of vectors (D, K) that belong to stored columns."""
-        parts = [vectors[block.whole] for block in self.layout.stored]
-        return parts[0] if len(parts) == 1 else np.concatenate(parts)
-
-    def pull_back(self, rows, coefficients):
-        """Return ``sum_i J_i^T L_i c_i`` for coefficients (n, r, K), shape (D, K)."""
-        columns = coefficients.shape[2]
-        result = np.zeros((self.num_parameters, columns), coefficients.dtype)
+    def _product_of(self, rows, stored, firsts):
+        # the part of the examples `rows`, from the vectors' entries at stored columns and `firsts`
+        count, columns = rows.stop - rows.start, stored.shape[1]
+        coefficients = np.zeros((count, self.layout.rank, columns), stored.dtype)
+        for block, first in firsts.items():
+            moved = (self.inputs[block][rows] @ first).reshape(count, block.num_units, columns)
+            coefficients += np.matmul(self.pullbacks[block][rows].swapaxes(1, 2), moved)
+        result = np.zeros((self.num_parameters, columns), stored.dtype)
         if self.layout.stored:
-            stored = self.rows[rows].reshape(-1, self.layout.num_stored)
-            pulled, start = stored.T @ coefficients.reshape(-1, columns), 0
-            for block in self.layout.stored:
-                result[block.whole] = pulled[start : start + block.size]
-                start += block.size
+            self._add_stored(rows, stored, coefficients.reshape(-1, columns), result)
         for block in self.layout.factored:
             moved = np.matmul(self.pullbacks[block][rows], coefficients)
-            moved = self.inputs[block][rows].T @ moved.reshape(len(moved), -1)
+            moved = self.inputs[block][rows].T @ moved.reshape(count, -1)
             moved = moved.reshape(-1, block.num_units, columns).transpose(1, 0, 2)
             block.scatter(moved, result)
         return result
 
-    def product_of(self, rows, vectors):
-        """Return the part of the examples `rows` in ``N G V``, shape (D, K)."""
-        return self.pull_back(rows, self.output_rows(rows, vectors))
+    def _stored_part(self, vectors):
+        parts = [vectors[block.whole] for block in self.layout.stored]
+        return np.concatenate([vectors[:0], *parts])
+
+    def _add_stored(self, rows, vectors, coefficients, result):
+        # completes the coefficients (n r, K), and adds their products with the stored rows
+        own = self.rows[rows].reshape(-1, self.layout.num_stored)
+        pulled, start = np.zeros_like(vectors), 0
+        add_row_products(own, vectors, coefficients, coefficients, pulled)
+        for block in self.layout.stored:
+            result[block.whole] = pulled[start : start + block.size]
+            start += block.size
 
     def row_blocks(self, num_blocks=8):
         """Return slices of the examples, one a task."""

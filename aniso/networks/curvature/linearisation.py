@@ -5,6 +5,7 @@ from functools import cached_property, partial
 from aniso import checks
 from aniso.arrays import functions, transfer
 from aniso.matrices import SymmetricOperator
+from aniso.networks import ways
 from aniso.networks.curvature import alignment, diagonals, gauss_newton, tangent_products
 from aniso.networks.gradients.streamed import StreamedGradients
 from aniso.networks.parameter_blocks import blocks_of
@@ -108,6 +109,9 @@ class Linearisation:
 
     def hessian_product(self, vectors):
         """Return ``H V`` for vectors (D,) or (D, K), the same shape."""
+        product = ways.hessian_product(self.network, self.theta, vectors)
+        if product is not None:
+            return product
         return self._by_tangents(vectors, self.network.output_loss.hessian, second_order=True)
 
     def generalized_gauss_newton_product(self, vectors):

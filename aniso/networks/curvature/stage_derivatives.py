@@ -5,6 +5,8 @@ They are the factor F of a cross-layer block; see :mod:`aniso.networks.curvature
 
 import numpy as np
 
+from aniso.networks.fast import pooled_kernel
+from aniso.networks.fast.window_mixing import add_window_products, mix_windows
 from aniso.networks.matrix_products import accumulate_product
 from aniso.networks.routing import CONVOLUTIONS
 
@@ -69,6 +71,10 @@ class PatchDerivatives:
 
     def _accumulate_windows(self, total, follower):
         # sums over windows of delta (x) the patches at each place of the kernel
+        if pooled_kernel.COMPILED:
+            deltas = np.ascontiguousarray(np.moveaxis(follower.deltas, -1, 0))
+            add_window_products(self.patches, deltas, self._geometry(follower)[1], total)
+            return
         layer = self.assembly.layers[follower.position]
         layer = getattr(layer, "convolution", layer)
         _, height, width = self.assembly.stack.shapes[follower.position]
@@ -102,9 +108,13 @@ class PatchDerivatives:
     def advance(self, follower, table):
         """Multiply the derivative by the linear layer and the slopes of the stage `follower`.
 
-        `table` is the matrix of that layer, one row for each output before pooling.
+        `table` is the matrix of that layer, one row for each output before pooling; the weights of
+        a convolution where kernels are compiled.
         """
         layer = self.assembly.layers[follower.position]
+        if isinstance(layer, CONVOLUTIONS) and pooled_kernel.COMPILED:
+            self._mix_windows(follower, table)
+            return
         if isinstance(layer, CONVOLUTIONS):
             # row of the convolution's matrix for each entry; flat entries take the zero row
             index = np.where(follower.slope == 0, len(table) - 1, follower.index)
@@ -120,6 +130,25 @@ class PatchDerivatives:
             mixed = np.matmul(table, self.rows)
         mixed *= slope.reshape(self.count, -1, *([1] * (mixed.ndim - 2)))
         self.rows = mixed.reshape(self.count, mixed.shape[1], -1)
+
+    def _mix_windows(self, follower, weights):
+        index, slope = (
+            np.ascontiguousarray(array.reshape(self.count, -1))
+            for array in (follower.index, follower.slope)
+        )
+        shape = (self.count, index.shape[1], self.units, self.own)
+        mixed = np.empty(shape, self.patches.dtype)
+        weights = weights.reshape(*weights.shape[:2], -1)
+        mix_windows(self.patches, weights, index, slope, *self._geometry(follower), mixed)
+        self.rows = mixed.reshape(*mixed.shape[:2], -1)
+
+    def _geometry(self, follower):
+        # windows down and across, and the sizes that place them
+        layer = self.assembly.layers[follower.position]
+        layer = getattr(layer, "convolution", layer)
+        shape = self.assembly.stack.shapes[follower.position]
+        counts = layer.output_shape(shape)[1:]
+        return counts, (*shape[1:], *layer.kernel, *layer.padding, *layer.stride)
 
     def _mix(self, matrix):
         # (n or nothing, entries, units, cells) times patches -> (n, entries, units, own)

@@ -51,7 +51,7 @@ class MaxPooling(Pooling, Layer):
         return [(cls(2), (2, 4, 4)), (cls(3, 2), (2, 7, 5)), (cls((1, 2)), (1, 3, 5))]
 
     def plain(self, parameters, inputs):  # noqa: ARG002
-        """Return the maxima of the windows by autograd's NumPy, shape (n, *output_shape)."""
+        """Return the maxima of the windows by autograd's NumPy, shape (n, \\*output_shape)."""
         shifts = [inputs[:, :, rows, columns] for rows, columns in self._windows(inputs.shape[1:])]
         return anp.max(anp.stack(shifts), axis=0)
 

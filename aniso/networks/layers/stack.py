@@ -6,7 +6,7 @@ from functools import cached_property
 
 import autograd.numpy as anp
 import numpy as np
-from scipy.stats import truncnorm
+import scipy
 
 from aniso import checks
 from aniso.arrays import functions
@@ -209,7 +209,7 @@ class Stack:
         checks.generator("rng", rng)
         if standard_deviation is not None:
             scale = checks.number("standard_deviation", standard_deviation, low=0)
-            draws = truncnorm.rvs(-2, 2, size=self.num_parameters, random_state=rng)
+            draws = scipy.stats.truncnorm.rvs(-2, 2, size=self.num_parameters, random_state=rng)
             return scale * draws
         parts = []
         for _, shapes in self.leaves:

@@ -1,0 +1,314 @@
+"""Paired comparisons of a study: one effect a claim, a margin that matters, one family of tests.
+
+A study is designed before it runs (``docs/study.md``). A claim says that a paired effect is
+positive. Two null hypotheses belong to it: the mean effect is 0, and its size is at least the
+margin. Student's test rejects the first, two one-sided tests reject the second. All hypotheses of
+all claims of a figure form one family, whose error Holm's method holds at or below the level.
+"""
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+from scipy import stats
+
+from analysis.claims import Claim, Verdict, beside
+from aniso import checks
+
+LEVEL = 0.05
+"""Probability of one or more wrong verdicts among the claims of a figure, at most."""
+
+_POWER = 0.8
+_MOST_SEEDS = 100_000
+
+
+@dataclass(frozen=True, eq=False)
+class Effect:
+    """A claim of a study with its effect in every seed.
+
+    Attributes
+    ----------
+    name, statement : str
+        Short name of the claim, and the claim in words.
+    values : ndarray, shape (seeds,)
+        Effect by seed, positive where the claim holds; NaN where a run of the pair diverged.
+    margin : float
+        Mean effects closer to 0 than this do not matter, in the unit of the effects.
+    measured : str
+        The compared numbers, as text.
+    ratio : bool
+        Whether the effects are logarithms of ratios; then they are shown as factors.
+    remark : str
+        Added to the text.
+    """
+
+    name: str
+    statement: str
+    values: np.ndarray
+    margin: float
+    measured: str
+    ratio: bool = False
+    remark: str = ""
+
+    def __post_init__(self):
+        checks.number("margin", self.margin, low=0, high=math.inf, strict=True)
+        values = np.asarray(self.values, dtype=float)
+        checks.integer("number of seeds", values.size, low=2)
+        object.__setattr__(self, "values", values)
+
+    @property
+    def known(self):
+        """The effects of the seeds in which neither run diverged."""
+        return self.values[np.isfinite(self.values)]
+
+
+def log_ratios(upper, lower):
+    """Return log(upper / lower) seed by seed; NaN where either is not above 0.
+
+    Parameters
+    ----------
+    upper, lower : array_like, shape (seeds,)
+        Positive numbers, NaN after a divergence. An estimate may come out at or below 0.
+
+    Returns
+    -------
+    ndarray, shape (seeds,)
+
+    Examples
+    --------
+    >>> log_ratios([np.e, 1.0, -1.0], [1.0, 1.0, 1.0]).tolist()
+    [1.0, 0.0, nan]
+    """
+    upper, lower = (np.asarray(values, dtype=float) for values in (upper, lower))
+    with np.errstate(divide="ignore", invalid="ignore"):
+        found = np.log(upper) - np.log(lower)
+    return np.where((upper > 0) & (lower > 0), found, np.nan)
+
+
+def probabilities(values, margin):
+    """Return the two p-values of paired effects.
+
+    Parameters
+    ----------
+    values : array_like, shape (seeds,)
+        Effects, two at least.
+    margin : float
+        Of equivalence, above 0.
+
+    Returns
+    -------
+    no_effect : float
+        Of Student's two-sided test that the mean effect is 0.
+    relevant : float
+        Of the hypothesis that the mean effect is `margin` or more in size: the larger of two
+        one-sided tests.
+
+    Notes
+    -----
+    Effects without any spread give p-values of 0 or 1.
+
+    Examples
+    --------
+    >>> no_effect, relevant = probabilities([1.0, 2.0, 3.0], 0.5)  # t = 2 / (1 / sqrt 3) = 3.46
+    >>> round(no_effect, 3), relevant > 0.9
+    (0.074, True)
+    """
+    values = np.asarray(values, dtype=float)
+    mean, error = values.mean(), values.std(ddof=1) / math.sqrt(values.size)
+    if error == 0:
+        return float(mean == 0), float(abs(mean) >= margin)
+    freedom = values.size - 1
+    no_effect = 2 * stats.t.sf(abs(mean) / error, freedom)
+    relevant = stats.t.sf((margin - abs(mean)) / error, freedom)
+    return float(no_effect), float(relevant)
+
+
+def holm(p_values):
+    """Return p-values adjusted by Holm's method for a family.
+
+    Parameters
+    ----------
+    p_values : array_like, shape (n,)
+        Of single tests, with any dependence.
+
+    Returns
+    -------
+    ndarray, shape (n,)
+        Rejecting those at or below a level makes one or more false rejections with at most that
+        probability.
+
+    Notes
+    -----
+    The k-th smallest of n values is multiplied by n - k + 1; the running maximum is taken.
+    S. Holm, A simple sequentially rejective multiple test procedure (1979).
+
+    Examples
+    --------
+    >>> holm([0.01, 0.04, 0.03]).round(3).tolist()
+    [0.03, 0.06, 0.06]
+    """
+    p_values = np.asarray(p_values, dtype=float)
+    order = np.argsort(p_values, kind="stable")
+    raised = p_values[order] * np.arange(p_values.size, 0, -1)
+    result = np.empty_like(p_values)
+    result[order] = np.minimum(np.maximum.accumulate(raised), 1.0)
+    return result
+
+
+def decide(effects, level=LEVEL):
+    """Judge the claims of a figure as one family.
+
+    Parameters
+    ----------
+    effects : sequence of Effect
+        All claims that the design names, also those whose runs diverged.
+    level : float
+        Probability of one or more wrong verdicts, at most.
+
+    Returns
+    -------
+    list of claims.Claim
+        *Equivalent* where the mean effect is smaller in size than the margin. Otherwise *holds* or
+        *fails* where it is positive or negative. Otherwise *not resolved*, with the seeds that a
+        new study would take.
+
+    Examples
+    --------
+    >>> tell = lambda values: str(decide([Effect("a", "x > y", values, 0.5, "x, y")])[0].verdict)
+    >>> tell([1.0, 1.1, 0.9]), tell([-1.0, -1.1, -0.9]), tell([0.1, 0.0, -0.05]), tell([2.0, -1.0])
+    ('holds', 'fails', 'equivalent within the margin', 'not resolved')
+    """
+    adjusted = adjusted_probabilities(effects)
+    return [_claim(e, *own, level, len(effects)) for e, own in zip(effects, adjusted, strict=True)]
+
+
+def adjusted_probabilities(effects):
+    """Return the p-values of all effects, adjusted as one family, shape (n, 2).
+
+    Parameters
+    ----------
+    effects : sequence of Effect
+        An effect of fewer than two known seeds has the values 1.
+    """
+    pairs = [probabilities(e.known, e.margin) if e.known.size > 1 else (1.0, 1.0) for e in effects]
+    return holm(np.ravel(pairs)).reshape(-1, 2)
+
+
+def verdict_of(mean, no_effect, relevant, level=LEVEL):
+    """Return the verdict of a mean effect and its two adjusted p-values."""
+    if relevant <= level:
+        return Verdict.EQUIVALENT
+    if no_effect <= level:
+        return Verdict.HOLDS if mean > 0 else Verdict.FAILS
+    return Verdict.UNRESOLVED
+
+
+def _claim(effect, no_effect, relevant, level, num_claims):
+    known = effect.known
+    lost = effect.values.size - known.size
+    remark = effect.remark
+    if lost:
+        why = "a run diverged, or its estimate is not above 0"
+        remark = f"; {lost} of {effect.values.size} pairs left out: {why}" + remark
+    if known.size < 2:
+        text = f"{effect.measured} (fewer than two pairs are left)"
+        return Claim(
+            effect.name, effect.statement, math.nan, math.nan, text + remark, Verdict.UNRESOLVED
+        )
+    mean, error = known.mean(), known.std(ddof=1) / math.sqrt(known.size)
+    verdict = verdict_of(mean, no_effect, relevant, level)
+    if verdict is Verdict.UNRESOLVED:
+        needed = seeds_needed(mean, known.std(ddof=1), effect.margin, level / (2 * num_claims))
+        remark = f"; {_needed(needed)}" + remark
+    text = (
+        f"{effect.measured} ({_interval(effect, mean, error)}; adjusted p = "
+        f"{beside(no_effect, level, 2)} for no effect, {beside(relevant, level, 2)} for a relevant "
+        "one)"
+    )
+    return Claim(effect.name, effect.statement, mean, error, text + remark, verdict)
+
+
+def _interval(effect, mean, error):
+    """Return the mean effect with its own 95 % interval, as text."""
+    half = stats.t.ppf(0.975, effect.known.size - 1) * error
+    ends = mean, mean - half, mean + half
+    if effect.ratio:
+        return "factor {:.3g}, 95 % interval {:.3g} to {:.3g}".format(*np.exp(ends))
+    return "difference {:.3g}, 95 % interval {:.3g} to {:.3g}".format(*ends)
+
+
+def seeds_needed(mean, deviation, margin, level, power=_POWER):
+    """Return the seeds with which one claim would be resolved.
+
+    Parameters
+    ----------
+    mean, deviation : float
+        Mean effect and its standard deviation over seeds, taken as the true ones.
+    margin : float
+        Of equivalence.
+    level : float
+        Of each of the two tests, for instance Bonferroni's share of the family's.
+    power : float
+        Wanted probability of a verdict by one of the two tests.
+
+    Returns
+    -------
+    int or None
+        None where 100,000 seeds are too few.
+
+    Examples
+    --------
+    >>> seeds_needed(1.0, 1.0, 0.1, level=0.05)  # the textbook's paired t-test, power 80 %
+    10
+    """
+    if deviation == 0:
+        return 2
+    low, high = 2, _MOST_SEEDS
+    while True:
+        counts = np.unique(np.geomspace(low, high, 50).astype(int))
+        enough = power_of(counts, mean, deviation, margin, level) >= power
+        if not enough.any():
+            return None
+        first = int(enough.argmax())
+        if first == 0 or counts[first] - counts[first - 1] == 1:
+            return int(counts[first])
+        low, high = counts[first - 1], counts[first]
+
+
+def power_of(count, mean, deviation, margin, level):
+    """Return the larger power of the two tests.
+
+    Parameters
+    ----------
+    count : array_like of int
+        Numbers of seeds, two at least.
+    mean, deviation, margin, level : float
+        As for :func:`seeds_needed`.
+
+    Returns
+    -------
+    ndarray
+
+    Notes
+    -----
+    The power of equivalence is the lower bound that the two one-sided tests give.
+
+    Examples
+    --------
+    >>> power_of([10], 1.0, 1.0, 0.1, level=0.05).round(3).tolist()  # the textbook's 0.803
+    [0.803]
+    """
+    count = np.asarray(count)
+    root, freedom = np.sqrt(count) / deviation, count - 1
+    bound = stats.t.isf(level / 2, freedom)
+    differs = stats.nct.sf(bound, freedom, abs(mean) * root)
+    bound = stats.t.isf(level, freedom)
+    inside = [stats.nct.sf(bound, freedom, (margin + sign * mean) * root) for sign in (1, -1)]
+    # far into its tail the distribution of SciPy has no digits left, and says so with NaN
+    return np.nan_to_num([differs, np.maximum(sum(inside) - 1, 0.0)]).max(axis=0)
+
+
+def _needed(seeds):
+    if seeds is None:
+        return f"over {_MOST_SEEDS:,} seeds would be needed at this effect and spread"
+    return f"some {seeds:,} seeds would be needed at this effect and spread"

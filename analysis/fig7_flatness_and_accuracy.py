@@ -1,0 +1,165 @@
+"""Figure 7: expected sharpness against test accuracy, over all dynamics and seeds of Figure 3.
+
+It draws the runs of Figure 3 and computes none of its own where these are done. It asks what the
+structure of the noise changes at equal sharpness.
+"""
+
+import sys
+from dataclasses import dataclass, replace
+
+import numpy as np
+from matplotlib.figure import Figure as Canvas
+from scipy import stats
+
+from analysis import claims, fig3_fashion_mnist, figure_command, figure_style
+from analysis.fig3_fashion_mnist import DYNAMICS
+from analysis.figure_style import COLOURS, LABELS, MARKERS
+
+
+@dataclass(frozen=True)
+class Adjusted:
+    """Test accuracy at equal sharpness.
+
+    Attributes
+    ----------
+    slope, slope_error : float
+        Change of the accuracy for a factor e in sharpness, within seeds, over dynamics and seeds;
+        its standard error over seeds, infinite for one seed.
+    residual, residual_error : ndarray, shape (dynamics,)
+        Mean over seeds of the accuracy that the line leaves over, and its standard error.
+    """
+
+    slope: float
+    slope_error: float
+    residual: np.ndarray
+    residual_error: np.ndarray
+
+
+def ends(arrays):
+    """Return log sharpness and accuracy at the last record, (seeds, dynamics).
+
+    NaN where a run diverged, where its sharpness is not above 0, or where it has lost the data.
+    """
+    sharpness, accuracy, fitted = (
+        arrays[name][..., -1] for name in ("expected_sharpness", "test_accuracy", "accuracy")
+    )
+    kept = (sharpness > 0) & (fitted >= claims.LEARNT)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        return np.where(kept, np.log(sharpness), np.nan), np.where(kept, accuracy, np.nan)
+
+
+def adjusted(arrays):
+    """Return the accuracy at equal sharpness: a line for every seed, with one slope.
+
+    The mean of a seed is removed, because seeds differ in their images and starts. The error of the
+    slope comes from leaving out one seed at a time.
+
+    Returns
+    -------
+    Adjusted
+    """
+    x, y = (values - np.nanmean(values, axis=1, keepdims=True) for values in ends(arrays))
+
+    def slope(rows):
+        known = np.isfinite(x[rows])
+        return np.sum(x[rows][known] * y[rows][known]) / np.sum(x[rows][known] ** 2)
+
+    every = np.arange(len(x))
+    count, whole = len(x), slope(every)
+    error = np.inf
+    if count > 1:
+        others = np.array([slope(every[every != left]) for left in every])
+        error = np.sqrt((count - 1) / count * np.sum((others - others.mean()) ** 2))
+    columns = [column[np.isfinite(column)] for column in (y - whole * x).T]
+    mean = [column.mean() if column.size else np.nan for column in columns]
+    errors = [
+        column.std(ddof=1) / np.sqrt(column.size) if column.size > 1 else np.inf
+        for column in columns
+    ]
+    return Adjusted(float(whole), float(error), np.array(mean), np.array(errors))
+
+
+def judge(parameters, arrays):  # noqa: ARG001 (as every figure)
+    """Judge whether flatter ends are more accurate; the structures at equal sharpness are told."""
+    found = adjusted(arrays)
+    count = len(arrays["accuracy"])
+    widened = stats.t.ppf(0.975, count - 1) / stats.norm.ppf(0.975) if count > 1 else 1.0
+    lost = int(np.isnan(ends(arrays)[0]).sum())
+    told = [
+        f"{LABELS[name]} {value:+.4f} ± {error:.2g}"
+        for name, value, error in zip(DYNAMICS, found.residual, found.residual_error, strict=True)
+        if np.isfinite(error)
+    ]
+    return [
+        claims.judged(
+            "flatter is more accurate",
+            "within a seed, dynamics that end flatter end at higher test accuracy",
+            -found.slope,
+            widened * found.slope_error,
+            "change of the accuracy for a factor e less in sharpness",
+            remark=f"; {lost} runs that lost the data or diverged are left out" * bool(lost),
+        ),
+        claims.described(
+            "at equal sharpness",
+            "test accuracy above the common line, the mean over the dynamics being 0",
+            ", ".join(told) or "one seed: no error bars",
+        ),
+    ]
+
+
+def draw(parameters, arrays):
+    """Draw accuracy against sharpness with the common slope, and what the line leaves over."""
+    canvas = Canvas(figsize=(7.2, 3.1))
+    left, right = canvas.subplots(1, 2)
+    logarithm, accuracy = ends(arrays)
+    found = adjusted(arrays)
+    for number, name in enumerate(DYNAMICS):
+        style = {"color": COLOURS[name], "marker": MARKERS[name], "ls": "none", "mew": 0}
+        sharpness = np.exp(logarithm[:, number])
+        left.semilogx(sharpness, 100 * accuracy[:, number], ms=4.5, label=LABELS[name], **style)
+        bar = 200 * found.residual_error[number]
+        right.errorbar(
+            100 * found.residual[number],
+            len(DYNAMICS) - number,
+            xerr=bar if np.isfinite(bar) else None,
+            ms=5,
+            capsize=2,
+            elinewidth=1,
+            **style,
+        )
+    middle = np.nanmean(logarithm), np.nanmean(accuracy)
+    line = np.array([np.nanmin(logarithm), np.nanmax(logarithm)])
+    height = middle[1] + found.slope * (line - middle[0])
+    left.plot(np.exp(line), 100 * height, "-", color=figure_style.GREY, lw=1, zorder=0)
+    radius = parameters["radius"]
+    left.set(
+        xlabel=rf"expected sharpness at the end, $\delta$ = {radius:g}",
+        ylabel="test accuracy (%)",
+        title="points: seeds; line: common slope",
+    )
+    right.axvline(0, color="0.7", lw=0.8, zorder=0)
+    right.set(
+        yticks=np.arange(len(DYNAMICS), 0, -1),
+        yticklabels=[LABELS[name] for name in DYNAMICS],
+        xlabel="accuracy above the line (percentage points)",
+        title="at equal sharpness ± 2 errors",
+    )
+    for letter, axes in zip("ab", (left, right), strict=True):
+        figure_style.panel_letter(axes, letter)
+    canvas.legend(*left.get_legend_handles_labels(), loc="outside lower center", ncols=5)
+    return canvas
+
+
+FIGURE = replace(
+    fig3_fashion_mnist.FIGURE,
+    name="fig7_flatness_and_accuracy",
+    title="FashionMNIST: expected sharpness against test accuracy",
+    claim="Within a seed, dynamics that end flatter end at higher test accuracy",
+    judge=judge,
+    draw=draw,
+    bands="",
+    runs="fig3_fashion_mnist",
+)
+
+if __name__ == "__main__":
+    sys.exit(figure_command.main(FIGURE))

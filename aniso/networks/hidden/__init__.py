@@ -1,0 +1,1 @@
+"""Compiled passes for networks of one hidden layer and few inputs."""

@@ -1,0 +1,31 @@
+"""What a fast way of computing may offer; the passes by layers compute everything else."""
+
+
+class Way:
+    """A way in which a network may compute some of its quantities; by default it has none.
+
+    Arguments have been checked. Each method writes its quantity to given memory, and returns
+    whether it has done so. After False the next way is asked, and at last the passes by layers.
+
+    A way keeps no reference to its network, which is an argument of every call. It serves one call
+    at a time: calls from several threads wait for each other.
+    """
+
+    def outputs(self, network, theta, out):  # noqa: ARG002
+        """Write the outputs to `out` (N, C), in double precision."""
+        return False
+
+    def gradient(self, network, theta, out, losses):  # noqa: ARG002
+        """Write the gradient of the mean loss to `out` (D,).
+
+        `losses` is None, or an array (N,) of double precision to which the losses are written.
+        """
+        return False
+
+    def per_example_gradients(self, network, theta, out):  # noqa: ARG002
+        """Write the gradients of every example's loss to `out` (N, D)."""
+        return False
+
+    def hessian_product(self, network, theta, rows, out):  # noqa: ARG002
+        """Write the products of the Hessian with `rows` (K, D), of any strides, to `out` (K, D)."""
+        return False

@@ -1,0 +1,61 @@
+"""Sphinx configuration of the site; ``python -m sphinx -W docs docs/_build/html`` builds it."""
+
+import sys
+import warnings
+from pathlib import Path
+
+HERE = Path(__file__).parent
+sys.path[:0] = [str(HERE.parent), str(HERE)]
+
+import reference_pages  # noqa: E402
+
+import aniso  # noqa: E402
+
+project = "aniso"
+author = "the aniso developers"
+version = release = aniso.__version__
+html_show_copyright = False
+
+extensions = [
+    "myst_parser",
+    "numpydoc",
+    "sphinx.ext.autodoc",
+    "sphinx.ext.autosummary",
+    "sphinx.ext.mathjax",
+    "sphinx_design",
+    "sphinx_gallery.gen_gallery",
+]
+source_suffix = {".rst": "restructuredtext", ".md": "markdown"}
+exclude_patterns = ["_build", "gallery"]
+templates_path = ["_templates"]
+myst_heading_anchors = 4
+# the pages of formulas go from their title to entries of the third level
+suppress_warnings = ["myst.header", "config.cache", "autosummary.import_cycle"]
+
+autosummary_generate = True
+# objects are documented under the package that offers them, whatever module they live in
+autosummary_ignore_module_all = False
+numpydoc_show_class_members = False
+
+sphinx_gallery_conf = {
+    "examples_dirs": "gallery",
+    "gallery_dirs": "examples",
+    "download_all_examples": False,
+    "show_signature": False,
+    "abort_on_example_error": True,
+    "min_reported_time": 60,
+    "default_thumb_file": None,
+}
+warnings.filterwarnings("ignore", message="FigureCanvasAgg is non-interactive")
+
+html_theme = "pydata_sphinx_theme"
+html_title = "aniso"
+html_show_sourcelink = False
+html_theme_options = {
+    "navigation_depth": 2,
+    "show_toc_level": 2,
+    "navbar_align": "left",
+    "secondary_sidebar_items": {"**": ["page-toc"]},
+}
+
+reference_pages.write(HERE / "reference")

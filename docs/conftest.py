@@ -1,0 +1,3 @@
+"""What pytest leaves alone here: programs that run when they are imported."""
+
+collect_ignore_glob = ["conf.py", "reference_pages.py", "gallery/*", "examples/*", "_build/*"]

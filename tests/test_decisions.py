@@ -1,0 +1,227 @@
+"""Verdicts of a study: family error, power, equivalence, refusals, and seeds that were used."""
+
+import json
+
+import numpy as np
+import pytest
+from figure_cases import ROOT, verdict_that_is_printed
+from scipy import stats
+
+from analysis import claims, decisions, fashion_mnist, fig3_fashion_mnist, figure_data, index
+from aniso import checks
+
+
+def effect(values, margin=0.5, **more):
+    return decisions.Effect("a", "x > y", values, margin, "x and y", **more)
+
+
+def verdicts(families):
+    for family in families:
+        adjusted = decisions.adjusted_probabilities([effect(values) for values in family])
+        means = family.mean(axis=-1)
+        yield [str(decisions.verdict_of(m, *p)) for m, p in zip(means, adjusted, strict=True)]
+
+
+def test_p_values_are_those_of_scipy(rng):
+    values = rng.standard_normal(12) + 0.3
+    no_effect, relevant = decisions.probabilities(values, 0.5)
+    assert no_effect == pytest.approx(stats.ttest_1samp(values, 0).pvalue)
+    below = stats.ttest_1samp(values, 0.5, alternative="less").pvalue
+    above = stats.ttest_1samp(values, -0.5, alternative="greater").pvalue
+    assert relevant == pytest.approx(max(below, above))
+
+
+def test_holm_by_hand_and_against_scipy_of_false_discoveries(rng):
+    # 0.01 * 4, 0.02 * 3, 0.03 * 2, and the running maximum
+    found = decisions.holm([0.03, 0.01, 0.5, 0.02])
+    np.testing.assert_allclose(found, [0.06, 0.04, 0.5, 0.06])
+    raw = rng.random(7)
+    adjusted = decisions.holm(raw)
+    # never below the single test's, never above Bonferroni's
+    assert (adjusted >= raw).all()
+    assert (adjusted <= np.minimum(7 * raw, 1)).all()
+
+
+def wrong_rate(families, true):
+    """Share of families with a verdict that contradicts the true effects."""
+    wrong = {0.0: {"holds", "fails"}, 0.5: {"fails", "equivalent within the margin"}}
+    return np.mean(
+        [any(v in wrong[t] for v, t in zip(own, true, strict=True)) for own in verdicts(families)]
+    )
+
+
+def test_the_error_of_the_family_is_controlled(rng, monkeypatch):
+    # no effect, and effects on the edge of what matters
+    true = np.array([0.0] * 5 + [0.5] * 5)
+    families = true[:, None] + rng.standard_normal((300, 10, 8))
+    limit = decisions.LEVEL + 3 * np.sqrt(decisions.LEVEL / len(families))
+    assert wrong_rate(families, true) < limit
+    monkeypatch.setattr(decisions, "holm", np.asarray)  # planted: single tests
+    assert wrong_rate(families, true) > limit
+
+
+def test_seeds_needed_give_the_power(rng):
+    for mean, deviation, margin in ((1.0, 1.2, 0.4), (0.0, 0.3, 0.4), (0.05, 0.3, 0.4)):
+        count = decisions.seeds_needed(mean, deviation, margin, level=0.01)
+        for seeds, enough in ((count, True), (max(count // 2, 2), False)):
+            runs = mean + deviation * rng.standard_normal((400, seeds))
+            error = runs.std(axis=1, ddof=1) / np.sqrt(seeds)
+            size = np.abs(runs.mean(axis=1))
+            differs = 2 * stats.t.sf(size / error, seeds - 1) <= 0.01
+            inside = stats.t.sf((margin - size) / error, seeds - 1) <= 0.01
+            power = max(differs.mean(), inside.mean())
+            assert (power > 0.74) == enough, (mean, seeds, power)
+    assert decisions.seeds_needed(0.5, 20.0, 0.501, level=0.01) is not None
+    assert decisions.seeds_needed(0.5, 1e4, 0.5, level=0.01) is None
+
+
+def test_what_is_told():
+    found = decisions.decide(
+        [
+            effect(np.log([2.0, 2.2, 1.8, 2.0]), np.log(1.5), ratio=True),
+            effect([0.1, -0.3, np.nan, 0.2, 0.4], 0.01),
+            effect([np.nan, np.nan, 1.0]),
+            effect([0.001, 0.001, 0.001], 0.01, remark="; by hand"),
+        ]
+    )
+    told = [claim.measured for claim in found]
+    assert "factor 1.99, 95 % interval 1.75 to 2.27" in told[0]
+    assert [str(c.verdict) for c in found] == [
+        "holds", "not resolved", "not resolved", "equivalent within the margin",
+    ]  # fmt: skip
+    assert "1 of 5 pairs left out" in told[1]
+    assert "seeds would be needed" in told[1]
+    assert "fewer than two pairs are left" in told[2]
+    assert found[2].as_plain()["difference"] is None
+    assert told[3].endswith("; by hand")
+
+
+@pytest.mark.parametrize(
+    ("values", "margin", "message"),
+    [
+        ([1.0, 2.0], 0.0, "margin=0.0; expected a finite number"),
+        ([1.0, 2.0], -1.0, "margin=-1.0"),
+        ([1.0], 0.5, "number of seeds=1; expected an integer with 2 <="),
+    ],
+)
+def test_bad_designs_are_refused(values, margin, message):
+    with pytest.raises(checks.InputError, match=message):
+        effect(values, margin)
+
+
+# ---- the study of Figure 3
+
+
+def test_the_design_is_the_frozen_one():
+    study = fig3_fashion_mnist.SCALES["study"]
+    assert study["margins"] == {"sharpness": 1.5, "accuracy": 0.01}
+    assert (study["num_train"], study["num_steps"], study["num_seeds"]) == (1200, 8000, 6)
+    assert (study["batch_size"], study["learning_rate"], study["radius"]) == (20, 0.07, 0.01)
+    few = fig3_fashion_mnist.SCALES["study_n300"]
+    assert (few["num_train"], few["num_seeds"], few["first_seed"]) == (300, 10, 100)
+    # the seeds of the explored scale are not those of the study
+    medium = fig3_fashion_mnist.SCALES["medium"]
+    assert medium["num_seeds"] <= study["first_seed"]
+
+
+def study_arrays(factor, gain, seeds=6):
+    rng = np.random.default_rng(5)
+    shape = seeds, len(fig3_fashion_mnist.DYNAMICS), 2
+    arrays = {name: np.ones(shape) for name in fig3_fashion_mnist.RECORDS}
+    arrays["expected_sharpness"] = np.exp(0.05 * rng.standard_normal(shape))
+    arrays["test_accuracy"] = 0.7 + 0.002 * rng.standard_normal(shape)
+    place = fig3_fashion_mnist.DYNAMICS.index("sgd")
+    arrays["expected_sharpness"][:, place] *= factor
+    arrays["test_accuracy"][:, place] += gain
+    return arrays
+
+
+def test_figure_3_is_judged_by_the_design():
+    study = fig3_fashion_mnist.SCALES["study"]
+
+    def told(*args):
+        return {
+            c.name: str(c.verdict) for c in fig3_fashion_mnist.judge(study, study_arrays(*args))
+        }
+
+    found = told(0.2, 0.05)
+    assert (found["sgd flatter"], found["sgd generalises better"]) == ("holds", "holds")
+    assert found["gld_leading flatter"] == "equivalent within the margin"
+    assert found["gld_leading generalises better"] == "equivalent within the margin"
+    assert told(5.0, -0.05)["sgd flatter"] == "fails"
+    assert told(5.0, -0.05)["sgd generalises better"] == "fails"
+    assert len(found) == 11  # two claims for each of five dynamics, and the description
+    for claim in fig3_fashion_mnist.judge(study, study_arrays(0.3, 0.004))[:-1]:
+        assert verdict_that_is_printed(claim.measured) == claim.verdict
+    arrays = study_arrays(0.2, 0.05)
+    arrays["accuracy"][0, fig3_fashion_mnist.DYNAMICS.index("sgd"), -1] = 0.1
+    claim = fig3_fashion_mnist.judge(study, arrays)[4]
+    assert claim.name == "sgd flatter"
+    assert claim.measured.endswith("1 of 6 runs lost the data")
+
+
+def test_label_groups_are_the_clean_and_the_random_images():
+    network = fashion_mnist.training_network(60, 3)
+    groups = fashion_mnist.label_groups(network)
+    assert {name: own.num_examples for name, own in groups.items()} == {"clean": 50, "random": 10}
+    np.testing.assert_array_equal(groups["random"].targets, network.targets[50:])
+
+
+def test_seeds_that_were_used_are_refused(tmp_path):
+    figure, study = fig3_fashion_mnist.FIGURE, fig3_fashion_mnist.SCALES["study"]
+    stored = {"scale": "study", "parameters": study}
+    (tmp_path / "fig3_fashion_mnist_study.json").write_text(json.dumps(stored))
+    own = tmp_path / "fig3_fashion_mnist_study.npz"
+    figure_data.refuse_used_seeds(figure, "study", own, study)
+    other = tmp_path / "fig3_fashion_mnist_study_from105.npz"
+    with pytest.raises(checks.InputError, match=r"seeds \[105\] .* --first-seed 106"):
+        figure_data.refuse_used_seeds(figure, "study", other, study | {"first_seed": 105})
+    figure_data.refuse_used_seeds(figure, "study", other, study | {"first_seed": 106})
+    published = study | {"preset": "as_published"}
+    figure_data.refuse_used_seeds(figure, "study", other, published)
+
+
+def test_the_command_refuses_one_seed_of_a_study(tmp_path, capsys):
+    from figure_cases import run
+
+    with pytest.raises(SystemExit):
+        run("fig3_fashion_mnist", tmp_path, "--scale", "study", "--seeds", "1")
+    assert "--seeds=1; expected an integer with 2 <=" in capsys.readouterr().err
+
+
+def test_the_page_of_the_design_states_what_the_scripts_hold():
+    page = (ROOT / "docs" / "study.md").read_text(encoding="utf-8")
+    study = fig3_fashion_mnist.SCALES["study"]
+    for number in (study["num_steps"], study["num_train"]):
+        assert f"{number:,}" in page
+    assert f"first seed {study['first_seed']}" in page
+    assert f"{decisions.LEVEL:.0%}".replace("%", " %") in page
+    assert str(claims.LEARNT) in page
+
+
+def test_the_powers_of_the_page_follow_from_its_assumptions():
+    page = (ROOT / "docs" / "study.md").read_text(encoding="utf-8")
+    rows = [
+        row.strip("| ").split(" | ") for row in page.splitlines() if row.startswith("| Figure ")
+    ]
+    claims_of = {"Figure 3": 10, "Figure 1": 12, "Figure 6": 12}
+    assert len(rows) == 8
+    for claim, effect_, deviation, seeds, power in rows:
+        figure, ratio = claim[:8], "(factor" in effect_ or "Figure 6" in claim
+        mean, level = float(effect_.split()[0]), decisions.LEVEL / (2 * claims_of[figure])
+        margin = np.log(1.5) if ratio else 0.01
+        found = decisions.power_of([int(seeds)], mean, float(deviation), margin, level)
+        assert found[0] == pytest.approx(float(power), abs=0.006), claim
+
+
+def test_the_index_shows_every_study(tmp_path):
+    study = fig3_fashion_mnist.SCALES["study"]
+    found = fig3_fashion_mnist.judge(study, study_arrays(0.2, 0.05))
+    description = {"figure": "fig3_fashion_mnist", "scale": "study", "parameters": study}
+    description["claims"] = [claim.as_plain() for claim in found]
+    other = description | {"parameters": study | {"first_seed": 200}}
+    (tmp_path / "data").mkdir()
+    (tmp_path / "data" / "fig3_fashion_mnist_study_from200.json").write_text(json.dumps(other))
+    page = index.readme({"fig3_fashion_mnist": (description, {})}, index.studies(tmp_path))
+    assert page.count("| SGD ends at higher test accuracy than GLD dynamic | **holds**") == 2
+    assert "Also [scale study, seeds 200 to 205](fig3_fashion_mnist_study_from200.png)" in page
