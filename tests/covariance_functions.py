@@ -327,6 +327,8 @@ FUNCTIONS = {
 ISOTROPIC = {kramers.eyring_kramers_time}
 # what takes a covariance, and why it does not take every kind
 OTHERS = {
+    "aniso.matrices.checked.checked_covariance": "returns what it is given, an array",
+    "aniso.matrices.space_traces.alignment_beyond": "takes it with a space of the Hessian",
     "aniso.matrices.noise_power_law.noise_power_laws": "needs blocks of more entries",
     "aniso.matrices.noise.minibatch_covariance": "converts a convention, which an array has not",
     "aniso.matrices.noise.diffusion_covariance": "converts a convention, which an array has not",

@@ -119,6 +119,13 @@ NEVER_HELD = (
         "StepStore": "the folder of a monitor",
     }
     | dict.fromkeys(
+        (
+            *("Agenda", "DirectGradient", "Need", "Remembered", "SharedResult", "Training"),
+            "Unit",
+        ),
+        "a part of one verification while it runs",
+    )
+    | dict.fromkeys(
         ("LightningMonitor", "Recorder", "TrainerMonitor"), "has a monitor, in one training"
     )
     | dict.fromkeys(

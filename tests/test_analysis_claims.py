@@ -49,7 +49,8 @@ def test_a_verdict_follows_from_what_is_printed(drawn, name):
             assert printed is None or claim.verdict == printed, claim
             # only what is exact may go without its difference
             assert printed is not None or claim.standard_error == 0
-    assert compared > 0 or name == "vgg_tuning"  # which describes alone
+    # one describes alone, one compares numbers with bounds
+    assert compared > 0 or name in ("vgg_tuning", "fig9_depth")
 
 
 @given(st.floats(-1e6, 1e6), st.floats(0, 1e6), st.sampled_from([0.0, 1e-9, -1e-9, 1e-4, -1e-4]))

@@ -13,6 +13,7 @@ TESTS = Path(__file__).parent
 # run in child processes too, which do not know the option; no statistical claim rests on them
 FIXED = {
     *("executor_units.py", "rank_programs.py", "jax_cases.py", "seeds.py"),
+    *("test_jax_tokens.py", "test_own_figures.py", "test_decisions.py"),  # made-up data
     "diagnosis_cases.py",  # what pages and drawings show
 }
 RANDOM = """

@@ -89,6 +89,8 @@ def broken_links(path, pages):
         linked = (path.parent / file).resolve() if file else path
         if linked.suffix in (".png", ".json") and linked.is_file():
             continue
+        if not linked.is_relative_to(ROOT / "docs") and linked.is_file() and not anchor:
+            continue
         if linked not in pages:
             yield f"{path.name}: {target} leads to no page"
         elif anchor and anchor not in map(slug, headings(pages[linked])):
