@@ -61,10 +61,11 @@ def engine(model, num_examples, dtype):
         found = network.at(theta)
         return np.array([matrices.alignment(found.hessian, found.noise)])
 
+    vector = np.ascontiguousarray(vectors[:, 0])  # as every peer gets it
     quantities = {
         "gradient": lambda: network.gradient(theta),
         "per_example_gradients": lambda: network.per_example_gradients(theta),
-        "hessian_product_moving": lambda: network.hessian_product(theta, vectors[:, 0]),
+        "hessian_product_moving": lambda: network.hessian_product(theta, vector),
         "hessian_product_block8": lambda: network.hessian_product(theta, vectors[:, :8]),
     }
     if model == "convolutional":
@@ -72,7 +73,7 @@ def engine(model, num_examples, dtype):
         quantities["gradient_100"] = lambda: head.gradient(theta)
     quantities |= {
         "linearisation": linearisation,
-        "hessian_product_fixed": lambda: at().hessian_product(vectors[:, 0]),
+        "hessian_product_fixed": lambda: at().hessian_product(vector),
         "hessian_product_fixed8": lambda: at().hessian_product(vectors[:, :8]),
         "hessian_product_fixed32": lambda: at().hessian_product(vectors[:, :32]),
         "hessian_product_fixed128": lambda: at().hessian_product(vectors),

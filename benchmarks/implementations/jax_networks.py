@@ -95,7 +95,7 @@ def compiled(model, num_examples, dtype):
 
 
 def _products(loss, theta, vectors):
-    slope = jax.grad(loss)
+    slope, vector = jax.grad(loss), vectors[:, 0]
 
     def along(own, v):
         return jax.jvp(slope, (own,), (v,))[1]
@@ -110,14 +110,14 @@ def _products(loss, theta, vectors):
         return state[name]
 
     def fixed():
-        return linear("one", lambda product: product)(vectors[:, 0]).block_until_ready()
+        return linear("one", lambda product: product)(vector).block_until_ready()
 
     def fixed_block():
         block = linear("block", lambda product: jax.vmap(product, in_axes=1, out_axes=1))
         return block(vectors[:, :8]).block_until_ready()
 
     return {
-        "hessian_product_moving": lambda: moving(theta, vectors[:, 0]).block_until_ready(),
+        "hessian_product_moving": lambda: moving(theta, vector).block_until_ready(),
         "hessian_product_block8": lambda: moving_block(theta, vectors[:, :8]).block_until_ready(),
         "hessian_product_fixed": fixed,
         "hessian_product_fixed8": fixed_block,

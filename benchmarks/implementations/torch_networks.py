@@ -52,10 +52,12 @@ def _gradient_of(loss, theta):
 
 
 def _products(loss, theta, vectors):
+    vector = vectors[:, 0].contiguous()
+
     def moving():
         own = theta.clone().requires_grad_(True)
         slope = torch.autograd.grad(loss(own), own, create_graph=True)[0]
-        return torch.autograd.grad(slope, own, vectors[:, 0])[0]
+        return torch.autograd.grad(slope, own, vector)[0]
 
     state = {}
 
@@ -65,9 +67,7 @@ def _products(loss, theta, vectors):
             state["slope"] = torch.autograd.grad(
                 loss(state["theta"]), state["theta"], create_graph=True
             )[0]
-        return torch.autograd.grad(
-            state["slope"], state["theta"], vectors[:, 0], retain_graph=True
-        )[0]
+        return torch.autograd.grad(state["slope"], state["theta"], vector, retain_graph=True)[0]
 
     return {"hessian_product_moving": moving, "hessian_product_fixed": cached}
 
@@ -89,6 +89,7 @@ def eager(model, num_examples, dtype):
 def functional(model, num_examples, dtype):
     """torch.func: vmap over examples in chunks of 100, vmap over tangents."""
     theta, inputs, targets, vectors = tensors(network_problems.problem(model, num_examples, dtype))
+    vector = vectors[:, 0].contiguous()
 
     def single(own, x, y):
         return mean_loss(model, own, x[None], y[None])
@@ -104,7 +105,7 @@ def functional(model, num_examples, dtype):
     block = vmap(along, in_dims=1, out_dims=1, chunk_size=together)
     return {
         "per_example_gradients": lambda: rows(theta, inputs, targets),
-        "hessian_product_moving": lambda: along(vectors[:, 0]),
+        "hessian_product_moving": lambda: along(vector),
         "hessian_product_block8": lambda: block(vectors[:, :8]),
     }
 
@@ -176,8 +177,9 @@ def curvlinops(model, num_examples, dtype):
         module, loss, parameters, [(inputs, targets)], check_deterministic=False
     )
     vectors = torch.tensor(problem.vectors)
+    vector = vectors[:, 0].contiguous()
     return {
-        "hessian_product_moving": lambda: operator @ vectors[:, 0],
+        "hessian_product_moving": lambda: operator @ vector,
         "hessian_product_block8": lambda: operator @ vectors[:, :8],
     }
 
