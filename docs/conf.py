@@ -35,6 +35,7 @@ suppress_warnings = ["myst.header", "config.cache", "autosummary.import_cycle"]
 autosummary_generate = True
 # objects are documented under the package that offers them, whatever module they live in
 autosummary_ignore_module_all = False
+autosummary_context = {"offered": reference_pages.offered_classes()}
 numpydoc_show_class_members = False
 
 sphinx_gallery_conf = {

@@ -55,6 +55,16 @@ def public_names(package):
     return objects, modules
 
 
+def offered_classes():
+    """Return the names of the classes that the packages offer."""
+    return {
+        name
+        for package in PACKAGES
+        for name in public_names(package)[0]
+        if inspect.isclass(getattr(importlib.import_module(package), name))
+    }
+
+
 def page(package):
     """Return the page of a package: its docstring, its functions and classes, its modules."""
     lines = [package, "=" * len(package), "", f".. automodule:: {package}", ""]

@@ -37,6 +37,17 @@ from aniso.problems import (
 NETWORKS = {
     "network": Case(network, gradient),
     "used network": Case(lambda: used(network()), gradient),
+    "used network of dense layers": Case(
+        lambda: used(
+            networks.Network(
+                architectures.multilayer_perceptron((2, 4, 3, 2)),
+                losses.SoftmaxCrossEntropy(),
+                rows(),
+                np.arange(7) % 2,
+            )
+        ),
+        gradient,
+    ),
     "network of convolutions": Case(lambda: used(convolutions()), gradient),
     "network of residual blocks": Case(lambda: used(residual()), gradient),
     "signed sum": Case(

@@ -321,7 +321,7 @@ def _near_the_edge(arguments, points, parameters):
 
 
 def _quadratic_region(matrix, vector, constant):
-    """``constant - vector . x - x^T matrix x / 2 > 0``."""
+    """``constant - vector^T x - x^T matrix x / 2 > 0``."""
     fixed = np.concatenate([[constant], vector, matrix.ravel()])
     return Region(len(vector), quadratic_margin, partial(_quadratic_parameters, fixed))
 
@@ -352,7 +352,7 @@ def interval_margin(theta, parameters, out):
 
 @njit(**KERNEL)
 def quadratic_margin(theta, parameters, out):
-    """Write ``c - b . x - x^T A x / 2``; parameters: c, b (D,), A (D, D), Sigma (D, D)."""
+    """Write ``c - b^T x - x^T A x / 2``; parameters: c, b (D,), A (D, D), Sigma (D, D)."""
     dimension = theta.shape[0]
     matrix = 1 + dimension
     covariance = matrix + dimension * dimension

@@ -70,7 +70,7 @@ def significant_trace(matrix, *, max_products=operands.MAX_PRODUCTS):
     The rounding of the trace of a sum of squares is 0. A covariance that subtracts the mean from
     products states its own, `trace_rounding`. Otherwise the rounding is
     ``8 eps max(sum_i |A_ii|, |A|_F)``. For an operator, ``|A z|`` with random signs z replaces
-    |A|_F, at the cost of one product.
+    ``|A|_F``, at the cost of one product.
 
     Examples
     --------
