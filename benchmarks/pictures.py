@@ -34,6 +34,8 @@ STYLE = {
 }
 WIDTH = 7.2  # inches
 _ROW = 0.16  # inches
+# up to which range of ratios the axis is marked at 1, 2 and 5
+_FEW_DECADES = 3e3
 
 
 def draw_all(stored, folder):
@@ -93,7 +95,9 @@ def draw_overview(stored, figure):
         _draw_ratios(axes, found)
         axes.set_title(GROUPS[name].title, loc="left", fontweight="bold", pad=3)
     panels[0].set_xscale("log")
-    panels[0].xaxis.set_major_locator(LogLocator(subs=(1, 2, 5), numticks=12))
+    low, high = panels[0].get_xlim()
+    subs = (1, 2, 5) if high < _FEW_DECADES * low else (1,)
+    panels[0].xaxis.set_major_locator(LogLocator(subs=subs, numticks=12))
     panels[0].xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
     panels[0].xaxis.set_minor_locator(NullLocator())
     panels[-1].set_xlabel("time of the fastest peer over time of aniso")
