@@ -28,6 +28,7 @@ extensions = [
 source_suffix = {".rst": "restructuredtext", ".md": "markdown"}
 exclude_patterns = ["_build", "gallery"]
 templates_path = ["_templates"]
+myst_enable_extensions = ["colon_fence"]
 myst_heading_anchors = 4
 # the pages of formulas go from their title to entries of the third level
 suppress_warnings = ["myst.header", "config.cache", "autosummary.import_cycle"]
