@@ -113,7 +113,6 @@ NEVER_HELD = (
         "ExampleMotion": "a motion on examples between its checks and its cells",
         "Rule": "an entry of a table in its module",
         "Stage": "a layer during one pass",
-        "Way": "the base of the ways of a network, which a copy makes anew",
         "Processes": "a pool of processes while units run",
         "Monitor": "writes to a folder, which other processes read by read_record",
         "StepStore": "the folder of a monitor",

@@ -45,7 +45,6 @@ _ELU, _SIGMOID, _SILU, _SOFTPLUS, _TANH, _GELU = range(1, 7)
 INNER = {
     "nogil": True,
     "error_model": "numpy",
-    "fastmath": {"contract"},
     "no_cpython_wrapper": True,
     "no_cfunc_wrapper": True,
 }

@@ -25,12 +25,9 @@ import numpy as np
 from aniso.arrays import njit
 from aniso.networks.hidden import activations, losses
 
-# sums may be reordered, so that they use vector instructions; the order is the same in every call
-_KERNEL = {
-    "nogil": True,
-    "error_model": "numpy",
-    "fastmath": {"reassoc", "nsz", "contract"},
-}
+# sums in the order that is written: code that may reorder them would round in another way where
+# another process compiled it
+_KERNEL = {"nogil": True, "error_model": "numpy"}
 _INNER = {**_KERNEL, "no_cpython_wrapper": True, "no_cfunc_wrapper": True}
 
 BLOCK = 512
