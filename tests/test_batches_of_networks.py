@@ -36,6 +36,7 @@ def test_a_batch_of_a_batch_counts_within_it(rng):
     assert np.array_equal(network.subset([4, 2, 0]).subset([2, 0]).targets, network.targets[[0, 4]])
 
 
+@pytest.mark.needs_jit  # without kernels the passes by layers choose other chunks
 @pytest.mark.parametrize(("count", "size"), [(4, 4), (20, 10), (40, 20), (1200, 86)])
 def test_chunks_hold_enough_work_for_a_thread(count, size):
     stack = networks.fashion_mnist_network()
