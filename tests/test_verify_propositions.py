@@ -233,7 +233,8 @@ from aniso.propositions.settings import Task
 
 def work():
     print("at work", flush=True)
-    time.sleep(60)
+    for _ in range(600):  # a signal just before a long sleep would wait for its end
+        time.sleep(0.1)
 
 # Where the suite runs in the background, Ctrl-C is ignored from birth.
 signal.signal(signal.SIGINT, signal.default_int_handler)
