@@ -47,16 +47,21 @@ sphinx_gallery_conf = {
     "abort_on_example_error": True,
     "min_reported_time": 60,
     "default_thumb_file": None,
+    "thumbnail_size": (480, 320),
 }
 warnings.filterwarnings("ignore", message="FigureCanvasAgg is non-interactive")
 
 html_theme = "pydata_sphinx_theme"
 html_title = "aniso"
 html_show_sourcelink = False
+html_static_path = ["_static"]
+html_css_files = ["aniso.css"]
+html_context = {"default_mode": "auto"}
 html_theme_options = {
     "navigation_depth": 2,
     "show_toc_level": 2,
     "navbar_align": "left",
+    "header_links_before_dropdown": 7,
     "secondary_sidebar_items": {"**": ["page-toc"]},
 }
 
