@@ -329,6 +329,7 @@ FIGURE = Figure(
     collect=collect,
     judge=judge,
     draw=draw,
+    limits=fashion_mnist.LIMITS,
     foundation=fashion_mnist.GD_MINIMUM,
     prepare=prepare,
     steps_of=fashion_mnist.steps_of,
