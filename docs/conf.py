@@ -8,6 +8,8 @@ HERE = Path(__file__).parent
 sys.path[:0] = [str(HERE.parent), str(HERE)]
 
 import reference_pages  # noqa: E402
+import required  # noqa: E402
+from sphinx.errors import ConfigError  # noqa: E402
 
 import aniso  # noqa: E402
 
@@ -25,6 +27,14 @@ extensions = [
     "sphinx_design",
     "sphinx_gallery.gen_gallery",
 ]
+if missing := required.sentence(
+    dict.fromkeys(
+        ("myst_parser", "numpydoc", "pydata_sphinx_theme", "sphinx_design", "sphinx_gallery"),
+        "docs",
+    )
+    | {"torch": "torch"}  # of the gallery
+):
+    raise ConfigError(missing)
 source_suffix = {".rst": "restructuredtext", ".md": "markdown"}
 exclude_patterns = ["_build", "gallery"]
 templates_path = ["_templates"]
