@@ -16,6 +16,7 @@ from collections import deque
 from concurrent.futures import Future, wait
 
 from aniso import checks
+from aniso._cores import OtherCores
 
 
 def available_cores():
@@ -115,8 +116,8 @@ class Workers:
         """Call every task once, on the threads and by the caller, and return when all have ended.
 
         The caller takes tasks like any thread, so that nothing waits for a thread that is busy
-        elsewhere. BLAS keeps its number of threads. After an exception, tasks that have not begun
-        are left out, and those that run are waited for.
+        elsewhere. The threads stay off the caller's core. BLAS keeps its number of threads. After
+        an exception, tasks that have not begun are left out, and those that run are waited for.
 
         Parameters
         ----------
@@ -130,6 +131,7 @@ class Workers:
             return
         share = _Share(tasks)
         pool = self._running_pool()
+        pool.cores.keep()
         for _ in range(helpers):
             pool.assist(share)
         try:
@@ -248,11 +250,13 @@ class _Pool:
         ]
         for thread in self._threads:
             thread.start()
+        self.cores = OtherCores(self._threads)
         self.close = weakref.finalize(self, _end, self._tasks, num_threads)
 
     def submit(self, function, item):
         """Queue ``function(item)`` and return its future."""
         future = Future()
+        self.cores.release()
         self._tasks.put((future, function, item))
         return future
 

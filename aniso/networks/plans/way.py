@@ -29,3 +29,12 @@ class Way:
     def hessian_product(self, network, theta, rows, out):  # noqa: ARG002
         """Write the products of the Hessian with `rows` (K, D), of any strides, to `out` (K, D)."""
         return False
+
+    def sgd_steps(self, network, theta, batches, learning_rates):  # noqa: ARG002
+        """Take steps of SGD, theta (D,) in place, and return how many were taken.
+
+        `batches` (T, m) has the numbers of the examples of every step, and `learning_rates` (T,)
+        its factor. Each step has the bits of :meth:`gradient` on these examples. The first step
+        whose result would not be finite ends them.
+        """
+        return 0
