@@ -60,6 +60,8 @@ class HiddenWay(Way):
         From :func:`aniso.networks.hidden.losses.described`.
     """
 
+    most_vectors = 1
+
     def __init__(self, network, loss):
         first, middle, last = network.layers
         self.units, self.loss = first.num_outputs, loss

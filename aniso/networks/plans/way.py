@@ -9,7 +9,14 @@ class Way:
 
     A way keeps no reference to its network, which is an argument of every call. It serves one call
     at a time: calls from several threads wait for each other.
+
+    Attributes
+    ----------
+    most_vectors : int
+        Up to so many vectors a Hessian product takes no more time than one with cached factors.
     """
+
+    most_vectors = 0
 
     def outputs(self, network, theta, out):  # noqa: ARG002
         """Write the outputs to `out` (N, C), in double precision."""
