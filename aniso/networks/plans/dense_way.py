@@ -108,6 +108,29 @@ class DenseWay(Way):
                 return False
         return True
 
+    def sgd_steps(self, network, theta, batches, learning_rates):
+        """Take steps of SGD, theta (D,) in place, and return how many were taken."""
+        size = batches.shape[1]
+        if network.memory_budget is not None or self._examples_at_once(network, 0) < size:
+            return 0
+        own, moved, gradient = theta, np.empty_like(theta), np.empty_like(theta)
+        inputs, taken = np.empty((size, *network.inputs.shape[1:]), network.inputs.dtype), 0
+        flat = inputs.reshape(size, -1)
+        with self._turn, blas_threads(1):
+            plan = self._plan(network, flat, 0)
+            for batch, learning_rate in zip(batches, learning_rates, strict=True):
+                np.take(network.inputs, batch, axis=0, out=inputs, mode="clip")
+                plan.bind(own, flat, network.targets[batch], 1 / size)
+                finite = plan.examples("both_ways", network.workers)
+                plan.columns(gradient[None], False, network.workers)
+                if not (finite and kernels.stepped(own, gradient, learning_rate, moved)):
+                    break
+                own, moved, taken = moved, own, taken + 1
+            plan.release()
+        if own is not theta:
+            theta[...] = own
+        return taken
+
     def _pass(self, network, theta, num_vectors, of_examples, result=None, scale=None):
         """Call a function of (plan, rows, whether they are the first) for all examples."""
         count, size = network.num_examples, self._examples_at_once(network, num_vectors)

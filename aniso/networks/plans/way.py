@@ -9,7 +9,14 @@ class Way:
 
     A way keeps no reference to its network, which is an argument of every call. It serves one call
     at a time: calls from several threads wait for each other.
+
+    Attributes
+    ----------
+    most_vectors : int
+        Up to so many vectors a Hessian product takes no more time than one with cached factors.
     """
+
+    most_vectors = 0
 
     def outputs(self, network, theta, out):  # noqa: ARG002
         """Write the outputs to `out` (N, C), in double precision."""
@@ -29,3 +36,12 @@ class Way:
     def hessian_product(self, network, theta, rows, out):  # noqa: ARG002
         """Write the products of the Hessian with `rows` (K, D), of any strides, to `out` (K, D)."""
         return False
+
+    def sgd_steps(self, network, theta, batches, learning_rates):  # noqa: ARG002
+        """Take steps of SGD, theta (D,) in place, and return how many were taken.
+
+        `batches` (T, m) has the numbers of the examples of every step, and `learning_rates` (T,)
+        its factor. Each step has the bits of :meth:`gradient` on these examples. The first step
+        whose result would not be finite ends them.
+        """
+        return 0
