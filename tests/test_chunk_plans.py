@@ -13,7 +13,7 @@ from networks_cases import NetworkCase
 from aniso import checks, networks
 from aniso.networks import ways
 from aniso.networks.layers.activation import RULES
-from aniso.networks.plans import chunk_way, image_kernels, winograd_kernels
+from aniso.networks.plans import chunk_plan, chunk_way, image_kernels, winograd_kernels
 from aniso.networks.plans.chunk_way import ChunkWay
 from aniso.problems import losses
 
@@ -187,7 +187,7 @@ def test_filtered_convolutions_have_the_bits_of_the_passes_by_layers():
     expected = quantities(by_layers(network), case.theta)
     for name, value in quantities(network, case.theta).items():
         np.testing.assert_array_equal(value, expected[name])
-    assert not planned(network)._plans  # the budget is free for other quantities
+    assert not planned(network)._seats  # the budget is free for other quantities
 
 
 def test_calls_from_several_threads_wait_for_each_other():
@@ -220,7 +220,7 @@ def test_chunks_of_many_sizes_and_more_than_wait_to_be_added(monkeypatch):
     network.data.chunk_size = 13
     network.data._chunks = None
     np.testing.assert_allclose(network.gradient(theta), expected, rtol=0, atol=1e-15)
-    assert len(planned(network)._plans) <= chunk_way._KEPT_SIZES
+    assert all(len(seat._plans) <= chunk_plan.KEPT_SIZES for seat in planned(network)._seats)
 
 
 def test_a_copy_and_memory_that_is_given_have_the_same_bits():

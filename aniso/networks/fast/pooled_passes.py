@@ -32,9 +32,13 @@ class PassesBack:
         Precision.
     num_each : int
         n for the gradient of each example, 1 for their sum.
+    scratch : callable
+        Function of (shape, dtype) that returns memory for what no call needs of another.
     """
 
-    def __init__(self, convolution, image_shape, cells_shape, count, dtype, num_each=1):
+    def __init__(
+        self, convolution, image_shape, cells_shape, count, dtype, num_each=1, scratch=np.empty
+    ):
         (channels, height, width), (num_outputs, down, across) = image_shape, cells_shape
         self.padding, units = convolution.padding, math.prod(cells_shape)
         height, width = height + 2 * self.padding[0], width + 2 * self.padding[1]
@@ -42,10 +46,10 @@ class PassesBack:
         self._length = math.prod(self._kernel)
         padded = -(-self._length // kernel.PADDING) * kernel.PADDING
         self.pixels = np.zeros((count, height, width * channels), dtype)
-        self._moved = None
-        self._winners = np.empty((count, units), np.uint8)
-        self._deltas = np.empty((count, units), dtype)
-        self._gradients = np.empty((num_each, num_outputs, padded), dtype)
+        self._moved = scratch(self.pixels.shape, dtype)
+        self._winners = scratch((count, units), np.uint8)
+        self._deltas = scratch((count, units), dtype)
+        self._gradients = scratch((num_each, num_outputs, padded), dtype)
         self._rows = np.zeros((num_outputs, padded), dtype)
         starts = kernel.starts_of_windows(down, across, height, span)
         # numbers beyond the last window are read, and multiplied by 0 or not used
@@ -75,7 +79,6 @@ class PassesBack:
         # as the kernels read them: (O, k l C), and zeros
         rows = self._rows[:, : self._length].reshape(len(weights), *self._kernel)
         rows[...] = weights.transpose(0, 2, 3, 1)
-        self._moved = np.empty_like(self.pixels) if self._moved is None else self._moved
         image_deltas(self._rows, self._winners, self._deltas, *self._memory, self._moved)
         images_by_channel(self._moved, *self.padding, out)
 

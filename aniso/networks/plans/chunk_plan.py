@@ -1,5 +1,7 @@
 """A plan for a chunk of examples of a network with convolutions."""
 
+from collections import OrderedDict
+
 import numpy as np
 
 from aniso.networks.fast.pooled import PooledConvolution
@@ -10,6 +12,7 @@ from aniso.networks.layers.dense import Dense
 from aniso.networks.layers.flatten import Flatten
 from aniso.networks.layers.max_pooling import MaxPooling
 from aniso.networks.passes import first_parameterised
+from aniso.networks.plans.arena import Arena
 from aniso.networks.plans.convolution_plan import ConvolutionPasses
 from aniso.networks.plans.layer_passes import (
     ActivationPasses,
@@ -21,6 +24,8 @@ from aniso.networks.plans.layer_passes import (
 from aniso.networks.plans.pooled_plan import PooledPasses
 from aniso.networks.plans.winograd_plan import WinogradPasses
 
+# sizes of chunks whose plans are kept: batches, all examples, and the last chunk of both
+KEPT_SIZES = 4
 # of layers that read the examples of a chunk, and of layers above others
 _FIRST = {Convolution: ConvolutionPasses, PooledConvolution: PooledPasses}
 _ABOVE = {
@@ -58,6 +63,41 @@ def passes_of(layers):
     ]
 
 
+class Seat:
+    """Plans of one thread for chunks of several sizes, in the same memory.
+
+    Parameters
+    ----------
+    layers, shapes, weights, dtype
+        As of :class:`ChunkPlan`.
+    """
+
+    def __init__(self, layers, shapes, weights, dtype):
+        self._made = layers, shapes, weights, dtype
+        self._plans, self._arena = OrderedDict(), Arena()
+
+    def plan(self, count):
+        """Return the plan for `count` examples."""
+        plan = self._plans.get(count)
+        if plan is None:
+            plan = self._new_plan(count)
+            if not self._arena.fits:
+                # memory for the largest chunk, in which the others have place
+                self._plans.clear()
+                self._arena = Arena(self._arena.num_bytes, self._arena.scratch_bytes)
+                plan = self._new_plan(count)
+            self._plans[count] = plan
+            if len(self._plans) > KEPT_SIZES:
+                self._plans.popitem(last=False)
+        self._plans.move_to_end(count)
+        return plan
+
+    def _new_plan(self, count):
+        layers, shapes, weights, dtype = self._made
+        self._arena.begin()
+        return ChunkPlan(layers, shapes, weights, count, dtype, self._arena)
+
+
 class ChunkPlan:
     """Passes of n examples through the layers, by one thread at a time.
 
@@ -73,12 +113,15 @@ class ChunkPlan:
         n.
     dtype : numpy.dtype
         Precision.
+    arena : Arena
+        Where the arrays are placed. One plan in an arena runs at a time.
     """
 
-    def __init__(self, layers, shapes, weights, count, dtype):
+    def __init__(self, layers, shapes, weights, count, dtype, arena):
         self.passes, below = [], None
         for kind, layer, shape, own in zip(passes_of(layers), layers, shapes, weights, strict=True):
-            below = kind(layer, shape, count, dtype, below, own)
+            arena.begin_layer()
+            below = kind(layer, shape, count, dtype, below, own, arena)
             self.passes.append(below)
 
     def forward(self, network, chunk, parameters):

@@ -1,20 +1,18 @@
 """The way of networks with convolutions: plans for the sizes of chunks that occur."""
 
 import threading
-from collections import OrderedDict
+from functools import partial
 
 import numpy as np
 
 from aniso.networks.plans import image_kernels
-from aniso.networks.plans.chunk_plan import ChunkPlan, passes_of
+from aniso.networks.plans.chunk_plan import Seat, passes_of
 from aniso.networks.plans.dense_plan import cuts
 from aniso.networks.plans.pooled_plan import PooledPasses
 from aniso.networks.plans.way import Way, is_finite, refuse
 from aniso.networks.plans.winograd_plan import WinogradPasses
 from aniso.threads import blas_threads
 
-# sizes of chunks whose plans are kept: batches, all examples, and the last chunk of both
-_KEPT_SIZES = 4
 # parts of the gradient that wait to be added
 _MOST_PARTS, _PART_BYTES = 64, 2**25
 # entries of the gradient that one task adds
@@ -48,7 +46,7 @@ class ChunkWay(Way):
             kind.weights_of(layer, shape, network.dtype)
             for kind, layer, shape in zip(kinds, network.layers, self._shapes, strict=True)
         ]
-        self._plans, self._turn = OrderedDict(), threading.Lock()
+        self._seats, self._turn = [], threading.Lock()
         self._parts = np.empty((0, network.num_parameters), network.dtype)
 
     def outputs(self, network, theta, out):
@@ -84,7 +82,7 @@ class ChunkWay(Way):
             finite = self._sum(network, theta, of_chunk, out) and is_finite(out)
             if network.memory_budget is not None:
                 # other quantities may take the whole budget
-                self._plans.clear()
+                self._seats.clear()
                 self._parts = self._parts[:0].copy()
         if not finite:
             refuse(network, theta)
@@ -115,50 +113,27 @@ class ChunkWay(Way):
                 total /= divisor
 
         pieces = cuts(len(out), -(-len(out) // _ADDED_TOGETHER))
-        workers.share([lambda entries=entries: add(entries) for entries in pieces])
+        workers.share([partial(add, entries) for entries in pieces])
 
     def _run(self, network, theta, chunks, of_chunk, results, is_first=True):
         """Return whether ``of_chunk(plan, chunk, parameters, result)`` is true of every chunk."""
         parameters, workers = network.stack.unpacked(theta), network.workers
         if is_first:
             pairs = zip(self._weights, parameters, strict=True)
-            workers.share([lambda w=w, p=p: w.update(p) for w, p in pairs if w is not None])
-        free = {}
-        for chunk in chunks:
-            free.setdefault(chunk.size, []).append(chunk)
-        free = {
-            size: list(self._plans_of(network, size, min(len(own), workers.num_threads)))
-            for size, own in free.items()
-        }
-        results = [None] * len(chunks) if results is None else results
+            workers.share([partial(w.update, p) for w, p in pairs if w is not None])
+        while len(self._seats) < min(len(chunks), workers.num_threads):
+            self._seats.append(Seat(network.layers, self._shapes, self._weights, network.dtype))
+        # there are as many seats as threads
+        free, answers = list(self._seats), []
 
         def task(chunk, result):
-            # there are as many plans as threads
-            plan = free[chunk.size].pop()
-            try:
-                return of_chunk(plan, chunk, parameters, result)
-            finally:
-                free[chunk.size].append(plan)
+            seat = free.pop()
+            answers.append(of_chunk(seat.plan(chunk.size), chunk, parameters, result))
+            free.append(seat)
 
-        answers = []
-        workers.share(
-            [
-                lambda pair=pair: answers.append(task(*pair))
-                for pair in zip(chunks, results, strict=True)
-            ]
-        )
+        results = [None] * len(chunks) if results is None else results
+        workers.share([partial(task, *pair) for pair in zip(chunks, results, strict=True)])
         return all(answers)
-
-    def _plans_of(self, network, size, number):
-        plans = self._plans.setdefault(size, [])
-        while len(plans) < number:
-            plans.append(
-                ChunkPlan(network.layers, self._shapes, self._weights, size, network.dtype)
-            )
-        self._plans.move_to_end(size)
-        while len(self._plans) > _KEPT_SIZES:
-            self._plans.popitem(last=False)
-        return plans
 
 
 def _applies(network):

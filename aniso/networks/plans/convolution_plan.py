@@ -10,15 +10,16 @@ from aniso.networks.plans.layer_passes import LayerPasses
 class ConvolutionPasses(LayerPasses):
     """A convolution: products with the columns of its windows."""
 
-    def __init__(self, layer, shape, count, dtype, below, weights):
-        super().__init__(layer, shape, count, dtype, below, weights)
+    def __init__(self, layer, shape, count, dtype, below, weights, arena):
+        super().__init__(layer, shape, count, dtype, below, weights, arena)
         (down, across), (channels, height, width) = layer.padding, shape
         num_outputs, *counts = self.outputs.shape[:-1]
-        self._windows = np.empty((channels, *layer.kernel, *counts, count), dtype)
+        self._windows = arena.empty((channels, *layer.kernel, *counts, count), dtype)
         self._images = None
         if below is None or layer.padding != (0, 0):
             padded = channels, height + 2 * down, width + 2 * across, count
-            self._images = np.zeros(padded, dtype)
+            make = np.zeros if any(layer.padding) else arena.scratch
+            self._images = make(padded, dtype)
             self._inner = self._images[:, down : down + height, across : across + width]
         columns = self._windows.reshape(-1, counts[0] * counts[1] * count)
         outputs, deltas = (a.reshape(num_outputs, -1) for a in (self.outputs, self.deltas))
@@ -31,7 +32,7 @@ class ConvolutionPasses(LayerPasses):
         self._address = columns.ctypes.data
         self._moved = None if below is None else self._images
         if below is not None and self._moved is not None:
-            self._moved = np.empty_like(self._images)
+            self._moved = arena.scratch(self._images.shape, dtype)
 
     def load(self, data, rows, kept):
         """Read examples."""

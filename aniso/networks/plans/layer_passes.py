@@ -27,6 +27,8 @@ class LayerPasses:
         Passes of the layer below; None for the first layer.
     weights : object or None
         What all threads read, made of the layer's parameters once a call.
+    arena : Arena
+        Where the arrays are placed.
 
     Attributes
     ----------
@@ -39,13 +41,13 @@ class LayerPasses:
         """Return what is made of the parameters once a call; None if nothing is."""
         return None
 
-    def __init__(self, layer, shape, count, dtype, below, weights):
+    def __init__(self, layer, shape, count, dtype, below, weights, arena):
         self.layer, self.below, self.weights, self.prepared = layer, below, weights, None
-        self.make_arrays((*layer.output_shape(shape), count), dtype)
+        self.make_arrays((*layer.output_shape(shape), count), dtype, arena)
 
-    def make_arrays(self, shape, dtype):
+    def make_arrays(self, shape, dtype, arena):
         """Make the memory of outputs and deltas."""
-        self.outputs, self.deltas = np.empty(shape, dtype), np.empty(shape, dtype)
+        self.outputs, self.deltas = arena.empty(shape, dtype), arena.empty(shape, dtype)
 
     @property
     def inputs(self):
@@ -98,10 +100,10 @@ class LayerPasses:
 class ActivationPasses(LayerPasses):
     """An activation, in the memory of the layer below."""
 
-    def make_arrays(self, shape, dtype):
+    def make_arrays(self, shape, dtype, arena):
         """Share outputs and deltas with the layer below."""
         self.outputs, self.deltas = self.below.outputs, self.below.deltas
-        self._slopes = np.empty(shape, dtype)
+        self._slopes = arena.empty(shape, dtype)
 
     def forward(self, parameters):  # noqa: ARG002
         """Replace z by ``rho(z)``, and keep ``rho'(z)``."""
@@ -122,7 +124,7 @@ class ActivationPasses(LayerPasses):
 class FlattenPasses(LayerPasses):
     """A flattening: the memory of the layer below in another shape."""
 
-    def make_arrays(self, shape, dtype):  # noqa: ARG002
+    def make_arrays(self, shape, dtype, arena):  # noqa: ARG002
         """Share outputs and deltas with the layer below."""
         self.outputs, self.deltas = (
             self.below.outputs.reshape(shape),
@@ -139,8 +141,8 @@ class FlattenPasses(LayerPasses):
 class DensePasses(LayerPasses):
     """A dense layer: bound products, whose weights lie in theta and in the result."""
 
-    def __init__(self, layer, shape, count, dtype, below, weights):
-        super().__init__(layer, shape, count, dtype, below, weights)
+    def __init__(self, layer, shape, count, dtype, below, weights, arena):
+        super().__init__(layer, shape, count, dtype, below, weights, arena)
         weights = np.empty((layer.num_outputs, *shape), dtype)  # of these strides
         self._forward = BoundProduct(self.outputs, weights, self.inputs)
         self._backward = BoundProduct(below.deltas, weights.T, self.deltas)
@@ -166,10 +168,10 @@ class DensePasses(LayerPasses):
 class MaxPoolingPasses(LayerPasses):
     """A max pooling, compiled."""
 
-    def make_arrays(self, shape, dtype):
+    def make_arrays(self, shape, dtype, arena):
         """Make the memory of outputs, deltas and winners."""
-        super().make_arrays(shape, dtype)
-        self._winners = np.empty(shape, np.uint8)
+        super().make_arrays(shape, dtype, arena)
+        self._winners = arena.empty(shape, np.uint8)
         self._windows = self.layer.size, self.layer.stride
 
     def forward(self, parameters):  # noqa: ARG002

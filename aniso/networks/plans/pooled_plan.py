@@ -35,21 +35,24 @@ class PooledPasses(LayerPasses):
 
     weights_of = TiledWeights
 
-    def __init__(self, layer, shape, count, dtype, below, weights):
-        super().__init__(layer, shape, count, dtype, below, weights)
+    def __init__(self, layer, shape, count, dtype, below, weights, arena):
+        super().__init__(layer, shape, count, dtype, below, weights, arena)
         (down, across), (channels, height, width) = layer.convolution.padding, shape
         self._padding = down, across
-        self._winners = np.empty(self.outputs.shape, np.uint8)
+        self._winners = arena.empty(self.outputs.shape, np.uint8)
         cells = self.outputs.shape[:-1]
-        self._back = PassesBack(layer.convolution, shape, cells, count, dtype)
+        self._back = PassesBack(
+            layer.convolution, shape, cells, count, dtype, scratch=arena.scratch
+        )
         tile = tuple(length + 1 for length in layer.convolution.kernel)
-        self._columns = np.empty((channels, *tile, *cells[1:], count), dtype)
+        self._columns = arena.empty((channels, *tile, *cells[1:], count), dtype)
         self._own_images = None
         if below is None or (down, across) != (0, 0):
             padded = channels, height + 2 * down, width + 2 * across, count
-            self._own_images = np.zeros(padded, dtype)
+            make = np.zeros if any(self._padding) else arena.scratch
+            self._own_images = make(padded, dtype)
             self._inner = self._own_images[:, down : down + height, across : across + width]
-        slots = np.empty((len(weights.rows), cells[1] * cells[2] * count), dtype)
+        slots = arena.scratch((len(weights.rows), cells[1] * cells[2] * count), dtype)
         self._slots = slots.reshape(4, cells[0], -1)
         columns = self._columns.reshape(weights.rows.shape[1], -1)
         self._product = BoundProduct(slots, weights.rows, columns)

@@ -26,21 +26,21 @@ class WinogradPasses(LayerPasses):
 
     weights_of = TransformedKernels
 
-    def __init__(self, layer, shape, count, dtype, below, weights):
-        super().__init__(layer, shape, count, dtype, below, weights)
+    def __init__(self, layer, shape, count, dtype, below, weights, arena):
+        super().__init__(layer, shape, count, dtype, below, weights, arena)
         num_outputs, *counts = self.outputs.shape[:-1]
         num_inputs, (down, across) = shape[0], (-(-length // 2) for length in counts)
         self._padding = layer.convolution.padding
-        self._tiles = np.empty((4, 4, num_inputs, down, across, count), dtype)
-        self._products = np.empty((4, 4, num_outputs, down, across, count), dtype)
+        self._tiles = arena.empty((4, 4, num_inputs, down, across, count), dtype)
+        self._products = arena.scratch((4, 4, num_outputs, down, across, count), dtype)
         self._padded = np.zeros((2 * down + 2, 2 * across + 2, count), dtype)
-        self._moved = np.empty_like(self._padded)
+        self._moved = arena.scratch(self._padded.shape, dtype)
         self._padded_deltas = np.zeros((2 * down, 2 * across, count), dtype)
-        self._rows = np.empty((4, (2 * across + 2) * count), dtype)
-        self._delta_rows = np.empty((4, 2 * across * count), dtype)
-        self._halves = np.empty((2, 4, down * across * count), dtype)
-        self._part = np.empty(count, dtype)
-        self._gradient = np.empty((16, num_outputs, num_inputs), dtype)
+        self._rows = arena.scratch((4, (2 * across + 2) * count), dtype)
+        self._delta_rows = arena.scratch((4, 2 * across * count), dtype)
+        self._halves = arena.scratch((2, 4, down * across * count), dtype)
+        self._part = arena.scratch((count,), dtype)
+        self._gradient = arena.scratch((16, num_outputs, num_inputs), dtype)
         tiles, products = (a.reshape(16, a.shape[2], -1) for a in (self._tiles, self._products))
         numbers, kernels = range(16), weights.kernels
         self._forward = [BoundProduct(products[i], kernels[i], tiles[i]) for i in numbers]
