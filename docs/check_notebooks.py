@@ -10,6 +10,11 @@ import re
 import sys
 from pathlib import Path
 
+import required
+
+if missing := required.sentence(dict.fromkeys(("nbclient", "nbformat", "ipykernel"), "docs")):
+    sys.exit(missing)
+
 import nbclient
 import nbformat
 

@@ -4,6 +4,7 @@ collect_ignore_glob = [
     "conf.py",
     "check_*.py",
     "reference_pages.py",
+    "required.py",
     "gallery/*",
     "examples/*",
     "_build/*",

@@ -12,9 +12,9 @@ PAGES = ["README.md", "CONTRIBUTING.md", "CODE_OF_CONDUCT.md", "CHANGELOG.md"]
 PAGES += sorted(f"figures/{path.name}" for path in (ROOT / "figures").glob("*.md"))
 
 
-def check_site():
-    path = ROOT / "docs" / "check_site.py"
-    specification = importlib.util.spec_from_file_location("check_site", path)
+def script(name):
+    path = ROOT / "docs" / f"{name}.py"
+    specification = importlib.util.spec_from_file_location(name, path)
     module = importlib.util.module_from_spec(specification)
     specification.loader.exec_module(module)
     return module
@@ -44,7 +44,7 @@ def test_pictures_of_the_repository_have_words(page):
 
 
 def test_the_faults_of_a_site_are_told(tmp_path, capsys):
-    module = check_site()
+    module = script("check_site")
     (tmp_path / "folder").mkdir()
     (tmp_path / "a.html").write_text(
         '<a href="folder/b.html#here">1</a><a href="folder/b.html#there">2</a>'
@@ -68,4 +68,12 @@ def test_the_faults_of_a_site_are_told(tmp_path, capsys):
 
 
 def test_a_folder_without_pages_is_a_fault(tmp_path):
-    assert list(check_site().faults(tmp_path)) == [f"{tmp_path.resolve()} holds no page"]
+    assert list(script("check_site").faults(tmp_path)) == [f"{tmp_path.resolve()} holds no page"]
+
+
+def test_a_package_that_the_site_lacks_is_told_with_its_extra():
+    sentence = script("required").sentence
+    assert sentence({"json": "docs", "re": "torch"}) == ""
+    assert sentence({"json": "docs", "no_such_1": "docs", "no_such_2": "torch"}) == (
+        "no_such_1, no_such_2 can't be imported; expected pip install -e '.[docs,torch]'"
+    )
