@@ -48,6 +48,7 @@ autosummary_generate = True
 autosummary_ignore_module_all = False
 autosummary_context = {"offered": reference_pages.offered_classes()}
 numpydoc_show_class_members = False
+autodoc_typehints = "none"  # docstrings state the types, with shapes
 
 sphinx_gallery_conf = {
     "examples_dirs": "gallery",
