@@ -16,6 +16,7 @@ from concurrent.futures import Future, wait
 
 from aniso import checks
 from aniso._blas_threads import blas_threads
+from aniso._cores import OtherCores
 
 __all__ = ["Workers", "available_cores", "blas_threads", "thread_count"]
 
@@ -117,8 +118,8 @@ class Workers:
         """Call every task once, on the threads and by the caller, and return when all have ended.
 
         The caller takes tasks like any thread, so that nothing waits for a thread that is busy
-        elsewhere. BLAS keeps its number of threads. After an exception, tasks that have not begun
-        are left out, and those that run are waited for.
+        elsewhere. The threads stay off the caller's core. BLAS keeps its number of threads. After
+        an exception, tasks that have not begun are left out, and those that run are waited for.
 
         Parameters
         ----------
@@ -132,6 +133,7 @@ class Workers:
             return
         share = _Share(tasks)
         pool = self._running_pool()
+        pool.cores.keep()
         for _ in range(helpers):
             pool.assist(share)
         try:
@@ -250,11 +252,13 @@ class _Pool:
         ]
         for thread in self._threads:
             thread.start()
+        self.cores = OtherCores(self._threads)
         self.close = weakref.finalize(self, _end, self._tasks, num_threads)
 
     def submit(self, function, item):
         """Queue ``function(item)`` and return its future."""
         future = Future()
+        self.cores.release()
         self._tasks.put((future, function, item))
         return future
 

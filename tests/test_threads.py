@@ -1,5 +1,6 @@
 """The pool of threads: order, sums, errors, and a Ctrl-C that does not wait for running tasks."""
 
+import os
 import subprocess
 import sys
 import threading
@@ -54,6 +55,26 @@ def test_tasks_with_a_stop_have_ended_when_the_error_arrives():
     # a task that had not begun was cancelled
     assert set(ended) <= {1, 2}
     assert set(threading.enumerate()) <= before
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="cores of threads are those of Linux")
+def test_threads_that_share_stay_off_the_core_of_the_caller_and_others_do_not():
+    cores, caller = os.sched_getaffinity(0), threading.get_ident()
+    if not 1 < len(cores) <= 8:
+        pytest.skip("one core, or many")
+    workers, both, seen = threads.Workers(2), threading.Barrier(2), []
+
+    def look():
+        both.wait(60)
+        if threading.get_ident() != caller:
+            seen.append(os.sched_getaffinity(0))
+
+    for _ in range(2):
+        workers.share([look, look])
+        # what foreign code starts would inherit the cores of the thread
+        assert workers.map(lambda _: os.sched_getaffinity(0), range(4)) == [cores] * 4
+    assert [len(found) for found in seen] == [len(cores) - 1] * 2
+    assert os.sched_getaffinity(0) == cores
 
 
 INTERRUPTED = """

@@ -54,6 +54,12 @@ class BatchSampler:
         self.position += self.batch_size
         return batch
 
+    def draw_several(self, rng, count):
+        """Draw the indices of the next batches, shape (count, m): those of as many draws."""
+        if self.sampling == "with_replacement":
+            return rng.integers(self.num_examples, size=(count, self.batch_size))
+        return np.stack([self.draw(rng) for _ in range(count)])
+
     def _next_in_the_circle(self, rng):
         if len(self.order) == 0:
             self.order = rng.permutation(self.num_examples)

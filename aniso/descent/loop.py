@@ -14,6 +14,7 @@ from aniso.descent.batch_noise import exact_batch_covariance
 from aniso.descent.measurements import Measurements
 from aniso.descent.run_state import RunState, columns
 from aniso.descent.settings import Settings
+from aniso.descent.step_blocks import StepBlocks
 from aniso.descent.structures import STRUCTURES
 from aniso.descent.updates import advanced
 from aniso.problems import LossFailed, require_problem
@@ -80,7 +81,8 @@ def simulate_descent(problem, theta, settings, rng, *, measurements=None, run=No
         Directory of the checkpoints. An interrupted run continues from its last checkpoint. The
         caller opens it.
     progress : callable, optional
-        ``progress(step, num_steps)`` after every step.
+        ``progress(step, num_steps)`` after every step. Without it, plain steps of SGD on a network
+        are taken in blocks of some hundredths of a second, which takes less time.
 
     Returns
     -------
@@ -140,6 +142,7 @@ class _Loop:
         self.problem, self.settings, self.state = problem, settings, state
         self.measurements, self.steps = measurements, frozenset(measurements.steps)
         self.run, self.progress = run, progress
+        self.blocks = StepBlocks(problem, settings, measurements.steps)
         self.structure = STRUCTURES.get(settings.dynamics)
         self.covariance = None
         self.interval = SECONDS_BETWEEN_CHECKPOINTS
@@ -166,6 +169,8 @@ class _Loop:
                     saved = time.monotonic()
                 if stop:
                     raise KeyboardInterrupt
+            if self.progress is None and self.blocks.advance(state, settings.refresh_interval):
+                continue
             message = self._guarded(lambda due=due: self._step(due))
             if message:
                 return self._result("diverged", message)

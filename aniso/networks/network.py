@@ -5,6 +5,7 @@ import numpy as np
 from aniso import checks
 from aniso.arrays import functions
 from aniso.networks import passes, results, ways
+from aniso.networks.arguments import checked_indices
 from aniso.networks.curvature.cached import CachedLinearisation
 from aniso.networks.curvature.linearisation import Linearisation
 from aniso.networks.geometry import NetworkGeometry
@@ -196,6 +197,28 @@ class Network(PlacedStack, Problem):
         total = self.workers.sum(of_chunk, self.chunks())
         total /= self.num_examples
         return results.written(total, out)
+
+    def sgd_steps(self, theta, batches, learning_rates):
+        """Take steps of SGD together; see :meth:`aniso.problems.Problem.sgd_steps`.
+
+        Raises
+        ------
+        InputError
+            If theta or a learning rate is not finite, an index is no example's, or the numbers of
+            batches and learning rates differ.
+        """
+        # a subclass may have another gradient
+        if not self.place.is_numpy or type(self) is not Network:
+            return super().sgd_steps(theta, batches, learning_rates)
+        batches = np.asarray(batches)
+        if batches.ndim != 2:
+            raise checks.InputError(
+                f"batches has shape {batches.shape}; expected numbers of examples, shape (T, m)"
+            )
+        checked_indices(batches.ravel(), self.num_examples)
+        learning_rates = checks.array("learning_rates", learning_rates, shape=(len(batches),))
+        theta = self.check_theta(theta).copy()
+        return theta, int(self.ways.compute("sgd_steps", self, theta, batches, learning_rates))
 
     def per_example_gradients(self, theta, *, out=None):
         """Return the gradients of every example's loss, (N, D).

@@ -9,9 +9,10 @@ import numpy as np
 
 from aniso import checks
 from aniso.networks.hidden.way import hidden_way
+from aniso.networks.plans.chunk_way import chunk_plans_for
 from aniso.networks.plans.dense_way import plans_for
 
-MAKERS = (hidden_way, plans_for)
+MAKERS = (hidden_way, plans_for, chunk_plans_for)
 
 
 class Ways:
@@ -24,11 +25,22 @@ class Ways:
         return type(self), ()
 
     def compute(self, quantity, network, *arguments):
-        """Return whether one of the ways has computed a quantity, the name of a method of Way."""
+        """Return what the first way that has a quantity returns, and a false value without one.
+
+        A quantity is the name of a method of Way.
+        """
+        answers = (getattr(way, quantity)(network, *arguments) for way in self._of(network))
+        return next(filter(None, answers), False)
+
+    def most_vectors(self, network):
+        """Return up to how many vectors a product takes less time than one with cached factors."""
+        return max((way.most_vectors for way in self._of(network)), default=0)
+
+    def _of(self, network):
         if self._made is None:
             found = [make(network) for make in MAKERS] if network.place.is_numpy else []
             self._made = tuple(way for way in found if way is not None)
-        return any(getattr(way, quantity)(network, *arguments) for way in self._made)
+        return self._made
 
 
 def hessian_product(network, theta, vectors, out=None):

@@ -247,6 +247,33 @@ of a model, shape (N, C); networks.Network and problems.AutogradModel have it
         """
         return LocalGeometry(self, theta)
 
+    def sgd_steps(self, theta, batches, learning_rates):
+        """Take the first of some steps of SGD together, where that is faster than one by one.
+
+        Parameters
+        ----------
+        theta : ndarray, shape (D,)
+            Start, which is not changed.
+        batches : ndarray of int, shape (T, m)
+            Numbers of the examples of every step.
+        learning_rates : ndarray, shape (T,)
+            eta of every step.
+
+        Returns
+        -------
+        theta : ndarray, shape (D,)
+            Point after these steps.
+        num_steps : int
+            Number of steps taken. It is 0 for a problem without a faster way, and less than T
+            where a step has no finite result.
+
+        Notes
+        -----
+        Each step is ``theta - eta subset(batch).gradient(theta)`` to the last bit.
+        """
+        del batches, learning_rates
+        return theta, 0
+
     def on_host(self):
         """Return the problem with NumPy arrays as arguments and results: here the problem itself.
 

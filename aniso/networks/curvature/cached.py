@@ -6,7 +6,7 @@ import numpy as np
 
 from aniso import checks, memory
 from aniso.arrays import functions
-from aniso.networks.curvature import alignment, dense
+from aniso.networks.curvature import alignment, dense, gauss_newton
 from aniso.networks.curvature.costs import Costs, num_vectors
 from aniso.networks.curvature.cross_layer_assembly import Assembly
 from aniso.networks.curvature.factor_cache import OutputRoots, cached_product
@@ -48,16 +48,25 @@ class CachedLinearisation(Linearisation):
         checks.one_of("strategy", strategy, ["auto", "factors", "tangents"])
         self.network, self.theta = network, network.held_theta(theta)
         self._assembly = Assembly(network, network.stack)
+        self._given, self._num_products = strategy, num_products
         self._automatic = strategy == "auto"
-        self._may_cache = self._automatic and self._assembly.supported and self._costs.fits()
-        self.strategy = self._chosen(strategy, num_products)
-
-    def _chosen(self, strategy, num_products):
         if strategy == "factors":
             self._require_factors()
-            return strategy
-        pays = self._may_cache and self._costs.cache_pays(num_products)
+
+    @cached_property
+    def strategy(self):
+        """How products with single vectors are made, "factors" or "tangents"."""
+        if not self._automatic:
+            return self._given
+        # an upper bound comes first, because the costs themselves need a pass
+        pays = self._least_costs.could_pay(self._num_products) and (
+            self._may_cache and self._costs.cache_pays(self._num_products)
+        )
         return "factors" if pays else "tangents"
+
+    @cached_property
+    def _may_cache(self):
+        return self._automatic and self._assembly.supported and self._costs.fits()
 
     def _require_factors(self):
         if not self._assembly.supported:
@@ -76,6 +85,12 @@ class CachedLinearisation(Linearisation):
     @cached_property
     def _costs(self):
         return Costs(self.network, self._assembly, self._newton.plan)
+
+    @cached_property
+    def _least_costs(self):
+        # as if all matrices in the outputs had rank 1
+        plan = gauss_newton.plan(self.network.stack, 1, self.network.num_examples)
+        return Costs(self.network, self._assembly, plan)
 
     @property
     def num_bytes(self):
@@ -170,9 +185,14 @@ class CachedLinearisation(Linearisation):
         return float(forms[0]) if single else forms
 
     def _takes_cache(self, vectors):
+        count = num_vectors(vectors)
+        if self._automatic and count <= self.network.ways.most_vectors(self.network):
+            return False
         if self.strategy == "factors":
             return True
-        return self._may_cache and self._costs.cache_pays_for_block(num_vectors(vectors))
+        if not (self._automatic and self._least_costs.could_pay(count)):
+            return False
+        return self._may_cache and self._costs.cache_pays_for_block(count)
 
     def _takes_factors(self, name, vectors):
         # the roots are computed at their first use

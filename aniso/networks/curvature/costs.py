@@ -128,6 +128,13 @@ class Costs:
         """Return whether the cache makes `count` products with single vectors cheaper."""
         return count * self._cached_product + self._preparation < self._by_tangents(count)
 
+    def could_pay(self, count):
+        """Return whether a cache might make `count` products cheaper.
+
+        The factors have the rank of the plan or a larger one, and at most its examples.
+        """
+        return self.assembly.supported and self.cache_pays(count)
+
     def cache_pays_for_forms(self):
         """Return whether the cache makes the forms ``c^T H c`` of all centred gradients cheaper.
 

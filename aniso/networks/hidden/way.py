@@ -1,12 +1,13 @@
 """The way of networks of one hidden layer with few inputs and outputs: compiled passes."""
 
 import math
+from functools import partial
 
 import numpy as np
 
 from aniso import checks
 from aniso.networks.fast.pooled_kernel import COMPILED
-from aniso.networks.hidden import activations, kernel, losses
+from aniso.networks.hidden import activations, kernel, losses, steps
 from aniso.networks.layers.activation import Activation
 from aniso.networks.layers.dense import Dense
 from aniso.networks.layers.fixed_linear import FixedLinear
@@ -58,6 +59,8 @@ class HiddenWay(Way):
     loss : tuple
         From :func:`aniso.networks.hidden.losses.described`.
     """
+
+    most_vectors = 1
 
     def __init__(self, network, loss):
         first, middle, last = network.layers
@@ -138,14 +141,33 @@ class HiddenWay(Way):
         self._sum(network, task, 1 + len(rows), out)
         return True
 
+    def sgd_steps(self, network, theta, batches, learning_rates):
+        """Take steps of SGD, theta (D,) in place, and return how many were taken."""
+        if self._num_tasks(1, batches.shape[1]) > 1:
+            return 0
+        # examples last in every batch
+        inputs = np.ascontiguousarray(network.inputs[batches].swapaxes(1, 2), network.dtype)
+        targets = np.asarray(network.targets[batches], np.float64)
+        if targets.ndim == 2:
+            targets = targets[:, :, None]
+        return steps.sgd_steps(theta, *self._settings(), inputs, targets, learning_rates)
+
+    def _settings(self):
+        work = np.empty((2, max(kernel.BLOCK, self.units))) if self.smooth else None
+        return self.units, self.fixed, self.kind, self.shape, work, *self.loss
+
     def _arguments(self, network, theta, rows):
         inputs = _own(np.ascontiguousarray(network.inputs[rows].T, network.dtype))
         targets = _own(np.asarray(network.targets[rows], np.float64))
         if targets.ndim == 1:
             targets = targets[:, None]
-        work = np.empty((2, max(kernel.BLOCK, self.units))) if self.smooth else None
-        settings = self.units, self.fixed, self.kind, self.shape, work, *self.loss
-        return theta, *settings, inputs, targets
+        return theta, *self._settings(), inputs, targets
+
+    def _num_tasks(self, passes, count):
+        number = int(
+            min(_MOST_TASKS, max(1, passes * self.cost * self.units * count // _NANOSECONDS))
+        )
+        return number + number % 2 if number > 1 else 1
 
     def _run(self, network, task, passes, parts=None):
         """Call ``task(rows, part)`` for the tasks, on the threads if there are several.
@@ -154,9 +176,7 @@ class HiddenWay(Way):
         change the results.
         """
         count = network.num_examples
-        work = passes * self.cost * self.units * count
-        number = int(min(_MOST_TASKS, max(1, work // _NANOSECONDS)))
-        number += number % 2 if number > 1 else 0
+        number = self._num_tasks(passes, count)
         if parts is None or number == 1:
             parts = [parts] * number
         else:
@@ -166,11 +186,9 @@ class HiddenWay(Way):
             return parts
         cuts = [count * i // number for i in range(number + 1)]
 
-        def run(i):
-            task(slice(cuts[i], cuts[i + 1]), parts[i])
-
-        for _ in network.workers.in_order(run, range(number)):
-            pass
+        network.workers.share(
+            [partial(task, slice(cuts[i], cuts[i + 1]), parts[i]) for i in range(number)]
+        )
         return parts
 
     def _sum(self, network, task, passes, out):

@@ -22,7 +22,7 @@ from aniso.networks.plans.workspace import Workspace
 # of a whole pass.
 _THREAD_MULTIPLICATIONS = 4_000_000
 # narrower matrix products are slower; two threads are worth it nevertheless
-_WIDTH = 300
+_WIDTH = 600
 # numbers that one task copies
 _COPIED_TOGETHER = 2**15
 

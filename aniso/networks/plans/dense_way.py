@@ -5,11 +5,10 @@ from collections import OrderedDict
 
 import numpy as np
 
-from aniso import checks
 from aniso.networks.plans import kernels
 from aniso.networks.plans.dense_layers import chain_layers
 from aniso.networks.plans.dense_plan import DensePlan, cuts, readable
-from aniso.networks.plans.way import Way
+from aniso.networks.plans.way import Way, is_finite, refuse
 from aniso.networks.plans.workspace import num_entries
 from aniso.threads import blas_threads
 
@@ -108,6 +107,29 @@ class DenseWay(Way):
                 return False
         return True
 
+    def sgd_steps(self, network, theta, batches, learning_rates):
+        """Take steps of SGD, theta (D,) in place, and return how many were taken."""
+        size = batches.shape[1]
+        if network.memory_budget is not None or self._examples_at_once(network, 0) < size:
+            return 0
+        own, moved, gradient = theta, np.empty_like(theta), np.empty_like(theta)
+        inputs, taken = np.empty((size, *network.inputs.shape[1:]), network.inputs.dtype), 0
+        flat = inputs.reshape(size, -1)
+        with self._turn, blas_threads(1):
+            plan = self._plan(network, flat, 0)
+            for batch, learning_rate in zip(batches, learning_rates, strict=True):
+                np.take(network.inputs, batch, axis=0, out=inputs, mode="clip")
+                plan.bind(own, flat, network.targets[batch], 1 / size)
+                finite = plan.examples("both_ways", network.workers)
+                plan.columns(gradient[None], False, network.workers)
+                if not (finite and kernels.stepped(own, gradient, learning_rate, moved)):
+                    break
+                own, moved, taken = moved, own, taken + 1
+            plan.release()
+        if own is not theta:
+            theta[...] = own
+        return taken
+
     def _pass(self, network, theta, num_vectors, of_examples, result=None, scale=None):
         """Call a function of (plan, rows, whether they are the first) for all examples."""
         count, size = network.num_examples, self._examples_at_once(network, num_vectors)
@@ -124,13 +146,9 @@ class DenseWay(Way):
             if network.memory_budget is not None:
                 # other quantities may take the whole budget
                 self._plans.clear()
-            finite = finite and (result is None or _is_finite(result))
+            finite = finite and (result is None or is_finite(result))
         if not finite:
-            raise checks.InputError(
-                f"theta, with entries up to {np.abs(theta).max():g}, gives outputs or derivatives "
-                f"that are not finite in {network.dtype}; expected finite numbers: lower theta or "
-                "the scale of the inputs"
-            )
+            refuse(network, theta)
         return True
 
     def _plan(self, network, inputs, num_vectors):
@@ -159,9 +177,3 @@ class DenseWay(Way):
     def _vectors_at_once(self, network):
         vector_bytes = network.num_parameters * network.dtype.itemsize
         return int(np.clip(network.data.plan_bytes // vector_bytes - 1, 1, _MOST_VECTORS))
-
-
-def _is_finite(array):
-    # a sum of squares is the faster test; it may overflow where the entries do not
-    flat = array.reshape(-1)
-    return bool(np.isfinite(np.dot(flat, flat))) or bool(np.isfinite(flat).all())

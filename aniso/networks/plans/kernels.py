@@ -120,3 +120,17 @@ def softmax_tangents(z, tangents, labels, scale, deltas, moved_deltas, start, st
             for c in range(classes):
                 moved_deltas[k, c, i] = number(scale * p[c] * (tangents[k, c, i] - base - mean))
     return check == 0.0
+
+
+@njit(**{**KERNEL, "fastmath": False})
+def stepped(theta, gradient, learning_rate, moved):
+    """Write ``theta - learning_rate gradient`` to `moved`; return whether it is finite.
+
+    Product and difference are rounded one after the other, as NumPy rounds them.
+    """
+    rate, is_finite = theta.dtype.type(learning_rate), True
+    for i in range(theta.size):
+        value = theta[i] - rate * gradient[i]
+        moved[i] = value
+        is_finite &= math.isfinite(value)
+    return is_finite
