@@ -35,7 +35,7 @@ diagnostics.measure(bowl, [1.0, 1.0], batch_size=1, replacement=True,
 FORBIDDEN = {
     # colours are shown as such
     "a control sequence of a terminal": re.compile(r"\x1b\[[0-9;?]*[A-Za-ln-z]"),
-    "the address of an object": re.compile(r"<[\w.]+ object at 0x[0-9a-f]+>"),
+    "the address of an object": re.compile(r"<[\w.]+ (?:object )?at 0x[0-9a-f]+>"),
 }
 
 

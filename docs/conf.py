@@ -68,9 +68,8 @@ html_static_path = ["_static"]
 html_css_files = ["aniso.css"]
 html_context = {"default_mode": "auto", "packages": ["aniso", *reference_pages.PACKAGES]}
 # nine hundred pages of one name each: a list of all of them beside each would take minutes
-html_sidebars = {"reference/generated/*": ["packages"]} | dict.fromkeys(
-    ("index", "beside", "benchmarks", "data"), []
-)
+html_sidebars = {"reference/generated/*": ["packages"]}
+html_sidebars |= {page: [] for page in ("index", "beside", "benchmarks", "data")}
 html_theme_options = {
     "navigation_depth": 2,
     "show_toc_level": 2,
