@@ -40,4 +40,4 @@ left.set(yscale="log", ylabel="ratio", title="Tr(HΣ) over that of isotropic noi
 right.set(ylabel="share", title="share of Tr(HΣ), by layer")
 for axes in (left, right):
     axes.set_xticks(np.arange(len(names)), names, rotation=20)
-_ = left.legend()
+_ = right.legend(loc="upper left")
