@@ -1,5 +1,9 @@
 """Leading and extreme eigenpairs of a symmetric matrix, with measured residuals."""
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Literal
+
 import numpy as np
 import scipy.linalg
 
@@ -7,6 +11,10 @@ from aniso import checks
 from aniso.matrices import _arpack, _block_lanczos, _pairs, operands
 from aniso.matrices._arpack import quasi_random_vector
 from aniso.matrices._pairs import EigenPairs, with_residuals
+
+if TYPE_CHECKING:
+    from aniso.typing import ArrayLike, Matrix
+
 
 __all__ = [
     "EigenPairs",
@@ -24,16 +32,16 @@ _MANY = 21
 
 
 def leading_eigenpairs(
-    matrix,
-    num_pairs,
+    matrix: Matrix,
+    num_pairs: int,
     *,
-    which="largest",
-    method="auto",
-    tolerance=None,
-    block_size=None,
-    max_products=100_000,
-    start=None,
-):
+    which: Literal["largest", "smallest", "magnitude"] = "largest",
+    method: Literal["auto", "dense", "arpack", "block"] = "auto",
+    tolerance: float | None = None,
+    block_size: int | None = None,
+    max_products: int = 100_000,
+    start: ArrayLike | None = None,
+) -> EigenPairs:
     """Return the k leading eigenpairs of a symmetric matrix.
 
     Parameters
@@ -163,7 +171,9 @@ def _chosen(method, matrix, num_pairs, block_size, start):
     return method
 
 
-def extreme_eigenvalues(matrix, *, tolerance=None, max_products=100_000):
+def extreme_eigenvalues(
+    matrix: Matrix, *, tolerance: float | None = None, max_products: int = 100_000
+) -> tuple[float, float]:
     """Return the smallest and the largest eigenvalue of a symmetric matrix, a pair of floats.
 
     Parameters

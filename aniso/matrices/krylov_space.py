@@ -8,7 +8,10 @@ where N spans the part of A W outside of the space, and ``C = N^T A W``. So trac
 matrix are exact but for those of Q A Q, which holds none of the leading eigenvalues.
 """
 
+from __future__ import annotations
+
 from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -16,6 +19,10 @@ from aniso import checks
 from aniso.estimates import NotConverged
 from aniso.matrices import _block_lanczos, _pairs, operands
 from aniso.matrices._pairs import EigenPairs
+
+if TYPE_CHECKING:
+    from aniso.typing import Array, ArrayLike, Matrix
+
 
 _BLOCK_SIZE = 4
 
@@ -50,11 +57,11 @@ class LeadingSpace:
     dimension: int
 
     @property
-    def basis(self):
+    def basis(self) -> Array:
         """W, shape (D, m)."""
         return self.vectors[:, : self.dimension]
 
-    def outside(self, vectors):
+    def outside(self, vectors: ArrayLike) -> Array:
         """``Q X`` of vectors X, shape (D, K)."""
         return vectors - self.basis @ (self.basis.T @ vectors)
 
@@ -66,7 +73,14 @@ class LeadingSpace:
         )
 
 
-def leading_space(matrix, num_pairs, *, tolerance=1e-4, block_size=None, max_products=10_000):
+def leading_space(
+    matrix: Matrix,
+    num_pairs: int,
+    *,
+    tolerance: float = 1e-4,
+    block_size: int | None = None,
+    max_products: int = 10_000,
+) -> LeadingSpace:
     """Return the leading eigenpairs of a symmetric matrix and the Krylov space of the iteration.
 
     Parameters

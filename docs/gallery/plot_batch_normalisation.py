@@ -5,6 +5,8 @@ A batch-normalised model, by drawn gradients
 With batch normalisation in training mode an example has no gradient of its own: it depends on the
 batch. The noise of the step exists nevertheless. :func:`aniso.frameworks.from_draws` takes the
 gradients that training steps would use, and returns a geometry with standard errors.
+
+The model is one of PyTorch: ``pip install 'aniso[torch]'``.
 """
 
 # %%
