@@ -46,6 +46,7 @@ def listing():
         "",
         f"pictures and their data go to {folders.FIGURES} (--output FOLDER names another),",
         f"checkpoints to {folders.RUNS} (--runs FOLDER)",
+        "--set NAME=VALUE gives another value of a parameter; --help of each figure lists them",
     ]
     return "\n".join(lines)
 

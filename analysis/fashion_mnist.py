@@ -11,6 +11,8 @@ from aniso.problems import losses
 from aniso.runs import run_directory
 
 RANDOM_LABEL_SHARE = 6  # one label in six is drawn anew, 200 of 1,200
+LIMITS = {"num_train": 1200, "num_test": 10_000}
+"""Images of the package, and of the official files."""
 
 
 def training_network(num_train, seed, dtype=np.float32, perceptron=None):

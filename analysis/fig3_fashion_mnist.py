@@ -67,7 +67,7 @@ _STUDY = _COMMON | {
     "num_test": 10000,
     "gd_steps": 3000,
     "num_records": 16,
-    "num_draws": 1000,
+    "num_draws": 200,
     "num_pairs": 20,
     "margins": {"sharpness": 1.5, "accuracy": 0.01},
 }
@@ -91,9 +91,9 @@ SCALES = {
 COSTS = {
     "small": "15 s, four seeds, a perceptron of 970 parameters, 120 images, 250 iterations",
     "medium": "1 h of one core (30 min on two), three seeds, 300 images, 4,000 iterations",
-    "study_n300": "4 h of one core (2 h on two), ten seeds, 300 images, 4,000 iterations, official "
+    "study_n300": "2 h of one core (1 h on two), ten seeds, 300 images, 4,000 iterations, official "
     "test images",
-    "study": "10 h of one core (5 h on two), six seeds, 1,200 images, 8,000 iterations, "
+    "study": "5 h of one core (2.5 h on two), six seeds, 1,200 images, 8,000 iterations, "
     "official test images",
     "paper": "5 h of one core a seed (2.5 h on two), 16,000 iterations, official test images",
 }
@@ -329,6 +329,7 @@ FIGURE = Figure(
     collect=collect,
     judge=judge,
     draw=draw,
+    limits=fashion_mnist.LIMITS,
     foundation=fashion_mnist.GD_MINIMUM,
     prepare=prepare,
     steps_of=fashion_mnist.steps_of,

@@ -13,8 +13,8 @@ from aniso.matrices import convention
 from aniso.problems import losses
 from aniso.runs import run_directory
 
-_BATCH_SIZE = 10
-_NUM_EPOCHS = 31
+# of the paper, at every scale
+OPTIONS = {"learning_rate": 1e-3, "num_epochs": 31, "num_examples": 1000, "batch_size": 10}
 _COLOURS = (figure_style.BLUE, figure_style.RED, figure_style.GREEN)
 
 SCALES = {
@@ -33,21 +33,23 @@ BANDS = "lines are medians over seeds, bands reach from the 10th to the 90th per
 
 def make_units(parameters):
     """Return one unit for each seed and width."""
+    own = {name: parameters[name] for name in ("every", *OPTIONS) if name in parameters}
     return [
-        {"seed": seed, "width": width, "every": parameters["every"]}
+        {"seed": seed, "width": width, **own}
         for seed in range(parameters["num_seeds"])
         for width in parameters["widths"]
     ]
 
 
-def epochs_of(every):
+def epochs_of(parameters):
     """Return the epochs at which curvature and noise are evaluated."""
-    return np.arange(0, _NUM_EPOCHS + 1, every)
+    last = parameters.get("num_epochs", OPTIONS["num_epochs"])
+    return np.arange(0, last + 1, parameters["every"])
 
 
-def training_network(width, seed):
-    """Return the paper's problem: 1,000 points of a square, label 1 where x_1 >= x_2."""
-    inputs = np.random.default_rng([7, seed]).uniform(-2, 2, (1000, 2))
+def training_network(width, seed, num_examples=OPTIONS["num_examples"]):
+    """Return the paper's problem: points of a square, label 1 where x_1 >= x_2."""
+    inputs = np.random.default_rng([7, seed]).uniform(-2, 2, (num_examples, 2))
     targets = (inputs[:, 0] >= inputs[:, 1]).astype(np.int64)
     stack = networks.one_hidden_layer(2, width)
     return networks.Network(
@@ -55,16 +57,23 @@ def training_network(width, seed):
     )
 
 
-def parameters_by_epoch(network, width, seed):
+def parameters_by_epoch(
+    network,
+    width,
+    seed,
+    learning_rate=OPTIONS["learning_rate"],
+    num_epochs=OPTIONS["num_epochs"],
+):
     """Return iterates of Adam, one for each epoch of ten iterations, the start first.
 
     The start is uniform on ``(-1, 1) / sqrt(d h)``: without 1 / sqrt(h) about one network in ten
-    starts with every output beyond the clip, and never learns. Learning rate 1e-3, falling
-    linearly over the last ten epochs.
+    starts with every output beyond the clip, and never learns. The learning rate falls linearly
+    over the last ten epochs.
     """
     start = network.model.initial_parameters(np.random.default_rng([8, seed])) / np.sqrt(width)
     decay = 1 - np.arange(1, 11) / 11
-    rates = 1e-3 * np.concatenate([np.ones(_NUM_EPOCHS - 10), decay])
+    rates = np.concatenate([np.ones(max(num_epochs - 10, 0)), decay[-num_epochs:]])
+    rates *= learning_rate
     iterates = list(adam.adam_iterates(network, start, np.repeat(rates, 10)))
     return [start, *iterates[9::10]]
 
@@ -75,11 +84,13 @@ def compute_unit(unit, folder, foundation):  # noqa: ARG001 (as every figure)
 
 
 def _traces(unit):
-    network = training_network(unit["width"], unit["seed"])
-    thetas = parameters_by_epoch(network, unit["width"], unit["seed"])
-    scale = convention.minibatch_scale(1000, _BATCH_SIZE, replacement=True)
+    own = {name: unit.get(name, value) for name, value in OPTIONS.items()}
+    width, seed, count = unit["width"], unit["seed"], own["num_examples"]
+    network = training_network(width, seed, count)
+    thetas = parameters_by_epoch(network, width, seed, own["learning_rate"], own["num_epochs"])
+    scale = convention.minibatch_scale(count, own["batch_size"], replacement=True)
     traces = []
-    for epoch in epochs_of(unit["every"]):
+    for epoch in epochs_of(unit):
         at = network.at(thetas[epoch])
         found = at.by_block()
         traces.append((at.loss, scale * found.alignment, scale * found.isotropic))
@@ -92,7 +103,7 @@ def collect(parameters, units, values):
     traces = np.stack([value["traces"] for value in values])
     traces = traces.reshape(parameters["num_seeds"], len(parameters["widths"]), -1, 3)
     return {
-        "epochs": epochs_of(parameters["every"]),
+        "epochs": epochs_of(parameters),
         "loss": traces[..., 0],
         "alignment": traces[..., 1],
         "isotropic": traces[..., 2],
@@ -231,6 +242,7 @@ FIGURE = Figure(
     collect=collect,
     judge=judge,
     draw=draw,
+    options=OPTIONS,
     bands=BANDS,
 )
 

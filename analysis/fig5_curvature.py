@@ -279,6 +279,7 @@ FIGURE = Figure(
     collect=collect,
     judge=judge,
     draw=draw,
+    limits=fashion_mnist.LIMITS,
     foundation=fashion_mnist.GD_MINIMUM,
     steps_of=fashion_mnist.steps_of,
     bands=figure_style.GEOMETRIC,

@@ -55,7 +55,10 @@ COSTS = {
 
 def make_units(parameters):
     """Return units of ten runs for each seed and dynamics, and one forecast for each seed."""
-    checks.integer("num_runs / 10", parameters["num_runs"] // _PER_UNIT, low=1)
+    if parameters["num_runs"] % _PER_UNIT:
+        raise checks.InputError(
+            f"num_runs={parameters['num_runs']}; expected a multiple of {_PER_UNIT}"
+        )
     shared = {name: value for name, value in parameters.items() if name != "num_seeds"}
     units = [
         {"seed": seed, "part": "runs", "dynamics": name, "first_run": first, **shared}
@@ -349,6 +352,7 @@ FIGURE = Figure(
     collect=collect,
     judge=judge,
     draw=draw,
+    limits=fashion_mnist.LIMITS,
     foundation=fashion_mnist.GD_MINIMUM,
     steps_of=steps_of,
 )

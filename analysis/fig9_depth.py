@@ -40,6 +40,8 @@ SCALES = {
     "medium": _COMMON
     | {"num_seeds": 5, "num_train": 200, "steps": [0, 10, 30, 100, 300, 1000, 3000]},
 }
+# images of both classes in the package
+LIMITS = {"num_train": 244}
 COSTS = {
     "small": "10 s, two seeds, 24 images, 40 iterations",
     "medium": "20 min of one core (10 min on two), five seeds, 200 images, 3,000 iterations",
@@ -242,6 +244,7 @@ FIGURE = Figure(
     collect=collect,
     judge=judge,
     draw=draw,
+    limits=LIMITS,
     bands=figure_style.SEEDS,
 )
 

@@ -1,7 +1,7 @@
 """Description of a figure: its parameters, its computation, its claims and its drawing."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 SCALES = ("small", "medium", "study_n300", "study", "paper")
 """Names of the scales, in the order of their worth."""
@@ -81,6 +81,10 @@ class Figure:
     takes_device, takes_preset : bool
         Whether its networks can run on another device, with ``--device``. Whether it can use the
         dynamics of the published scripts, with ``--as-published``.
+    options : mapping of str to object
+        Parameters that no scale names, with the values that hold unless another is given.
+    limits : mapping of str to int
+        Largest counts that the data allow, by parameter.
     runs : str
         Name of the runs that it draws, "" for its own. Figures of the same runs compute them once.
     bands : str
@@ -104,6 +108,8 @@ class Figure:
     steps_of: Callable | None = None
     takes_device: bool = False
     takes_preset: bool = False
+    options: Mapping = field(default_factory=dict)
+    limits: Mapping = field(default_factory=dict)
     runs: str = ""
     bands: str = ""
 
@@ -111,3 +117,55 @@ class Figure:
     def prepared(self):
         """Return `prepare`, or a function that returns {} in its place."""
         return self.prepare or (lambda _: {})
+
+    def run(
+        self,
+        scale="small",
+        *,
+        executor="serial",
+        output=None,
+        runs=None,
+        fresh=False,
+        **parameters,
+    ):
+        """Compute the figure, or load it where it is stored, and draw it.
+
+        Parameters
+        ----------
+        scale : str
+            Whose parameters hold where none are given.
+        executor : str
+            See :mod:`aniso.runs.executors`.
+        output, runs : path-like, optional
+            Folders of pictures and checkpoints; the command's if not given. Other parameters than
+            the scale's own have pictures and data in the folder ``own`` of `output`.
+        fresh : bool
+            Whether to ignore stored data.
+        **parameters
+            Other values of the scale's parameters. ``python -m analysis.NAME --help`` lists them.
+
+        Returns
+        -------
+        analysis.figure_run.FigureResult
+            Arrays, claims with verdicts, and the paths of what was written.
+
+        Raises
+        ------
+        InputError
+            If the scale has no parameter of a name, or a value is impossible.
+        RuntimeError
+            If a unit of work failed.
+        OSError
+            If a folder can't be written.
+
+        Examples
+        --------
+        >>> from analysis.fig4_one_hidden_layer import FIGURE
+        >>> FIGURE.run(widhts=[16])  # doctest: +ELLIPSIS
+        Traceback (most recent call last):
+            ...
+        aniso.checks.InputError: widhts=[16]; fig4_one_hidden_layer has no such parameter ...
+        """
+        from analysis import figure_run  # which draws figures, and so imports this module
+
+        return figure_run.run(self, scale, executor, output, runs, fresh, parameters)

@@ -1,13 +1,14 @@
 """The command of every figure: compute, store, judge, draw.
 
     python -m analysis.figN_... [--scale small|medium|study|paper] [--seeds N] [--first-seed N]
-                                [--executor NAME] [--plot-only] [--fresh] [--data-dir PATH]
-                                [--output FOLDER] [--runs FOLDER]
+                                [--set NAME=VALUE]... [--executor NAME] [--plot-only] [--fresh]
+                                [--data-dir PATH] [--output FOLDER] [--runs FOLDER]
 
 Units of work run on any executor and leave run directories, from which an interrupted figure
 continues. The arrays are written to ``FOLDER/data/*.npz``, with their provenance in a ``.json`` of
 the same name. The drawing uses the stored arrays alone. The default folders are ``figures`` and
-``runs`` of the repository, for any working directory.
+``runs`` of the repository, for any working directory. What was computed with other parameters than
+a scale's own lies apart, in ``FOLDER/own``.
 
 A figure declares a revision, a number that is raised when its computation changes. Run directories
 of another revision or another version of aniso are not used. Stored arrays of another revision
@@ -23,7 +24,7 @@ import matplotlib
 import numpy as np
 
 import aniso
-from analysis import figure_computation, figure_data, figure_style, folders
+from analysis import figure_computation, figure_data, figure_parameters, figure_style, folders
 from aniso import checks
 from aniso.arrays import places
 from aniso.datasets import official
@@ -50,19 +51,19 @@ def main(figure, arguments=None):
     options = parser.parse_args(arguments)
     if options.data_dir is not None:  # inherited by local workers
         os.environ[official.FOLDER_VARIABLE] = str(options.data_dir.resolve())
-    parameters = dict(figure.scales[options.scale])
+    try:
+        parameters = _parameters(figure, options)
+    except checks.InputError as error:
+        parser.error(str(error))
     if options.device is not None:
         parameters["device"] = options.device
-    if options.seeds is not None:
-        parameters["num_seeds"] = options.seeds
     if options.first_seed is not None:
         parameters["first_seed"] = options.first_seed
     if options.as_published:
         parameters["preset"] = "as_published"
     if options.fresh and options.plot_only:
         parser.error("--fresh computes and --plot-only does not: give one of them")
-    stem = f"{figure.name}_{options.scale}{_variant(figure, options)}"
-    data = options.output / "data" / f"{stem}.npz"
+    data = data_file(figure, options.scale, parameters, options.output)
     try:
         stored = _ready(figure, parameters, options, data)
     except (checks.InputError, OSError) as error:
@@ -91,7 +92,7 @@ def main(figure, arguments=None):
             _note_other_revision(figure, stored)
         figure_data.update_claims(figure, data, parameters, stored["arrays"])
         _show(figure, parameters, stored)
-        for path in draw(figure, parameters, stored["arrays"], options.output / stem):
+        for path in draw(figure, parameters, stored["arrays"], stem_of(data)):
             print(f"wrote {path}")
     except OSError as error:
         print(
@@ -112,16 +113,51 @@ def _note_other_revision(figure, stored):
         )
 
 
-def _variant(figure, options):
-    # part of the file names that tells variants of a scale apart
-    own = figure.scales[options.scale]
-    seeds = options.seeds not in (None, own.get("num_seeds"))
-    other = options.first_seed not in (None, own.get("first_seed"))
-    return (
-        f"_seeds{options.seeds}" * seeds
-        + f"_from{options.first_seed}" * other
-        + "_as_published" * bool(options.as_published)
-    )
+def _parameters(figure, options):
+    given = figure_parameters.read(options.set)
+    if options.seeds is None:
+        return figure_parameters.chosen(figure, options.scale, given)
+    if "num_seeds" in given:
+        raise checks.InputError(f"--seeds {options.seeds} --set num_seeds=...: give one of them")
+    checks.integer("--seeds", options.seeds, low=1)
+    parameters = figure_parameters.chosen(figure, options.scale, given)
+    return parameters | {"num_seeds": options.seeds}
+
+
+def data_file(figure, scale, parameters, output):
+    """Return the path of stored data; parameters that are not the scale's own have a folder.
+
+    Parameters
+    ----------
+    figure : Figure
+        Description of the figure.
+    scale : str
+        One of its scales.
+    parameters : dict
+        Of the scale, or other values.
+    output : Path
+        Folder of the pictures.
+
+    Returns
+    -------
+    Path
+        A ``.npz``.
+    """
+    stem, own = f"{figure.name}_{scale}", figure.scales[scale]
+    for name, mark in (("num_seeds", "seeds"), ("first_seed", "from")):
+        if parameters.get(name) != own.get(name):
+            stem += f"_{mark}{parameters[name]}"
+    if "preset" in parameters:
+        stem += f"_{parameters['preset']}"
+    if not figure_parameters.are_own(figure, scale, parameters):
+        output = output / "own"
+        stem += f"_{figure_data.key_of(parameters)[:8]}"
+    return output / "data" / f"{stem}.npz"
+
+
+def stem_of(data):
+    """Return the path of a picture without its ending, from that of its data."""
+    return data.parents[1] / data.stem
 
 
 def _ready(figure, parameters, options, data):
@@ -149,17 +185,24 @@ def _ready(figure, parameters, options, data):
     executors.require_reachable(options.executor)
     if options.plot_only:
         return stored
-    # a folder of images was named: the figure must be of these
-    if stored is not None and os.environ.get(official.FOLDER_VARIABLE):
-        if figure.prepared(parameters) == stored["prepared"]:
-            return stored
-        print("the stored data are of other images: computed anew", flush=True)
-    elif stored is not None:
+    if is_of_the_images(figure, parameters, stored):
         return stored
     print(f"{figure.name} at scale {options.scale}: {_cost(figure, options)}", flush=True)
     parameters |= figure.prepared(parameters)
     files.require_folder("--runs", options.runs)
     return None
+
+
+def is_of_the_images(figure, parameters, stored):
+    """Return whether there are stored data, made of the images of the folder that is named."""
+    if stored is None:
+        return False
+    if not os.environ.get(official.FOLDER_VARIABLE):
+        return True
+    same = figure.prepared(parameters) == stored["prepared"]
+    if not same:
+        print("the stored data are of other images: computed anew", flush=True)
+    return same
 
 
 def draw(figure, parameters, arrays, stem):
@@ -182,7 +225,8 @@ def draw(figure, parameters, arrays, stem):
 def _cost(figure, options):
     own = figure.scales[options.scale].get("num_seeds")
     other = options.seeds is not None and options.seeds != own
-    return figure.costs[options.scale] + (f" (of {own} seeds, not {options.seeds})" * other)
+    note = f" (of {own} seeds, not {options.seeds})" * other
+    return figure.costs[options.scale] + note + " (of its own parameters)" * bool(options.set)
 
 
 def _show(figure, parameters, stored):
@@ -194,12 +238,22 @@ def _show(figure, parameters, stored):
 
 def _parser(figure):
     parser = argparse.ArgumentParser(
-        prog=f"python -m analysis.{figure.name}", description=f"{figure.title}. {figure.claim}"
+        prog=f"python -m analysis.{figure.name}",
+        description=f"{figure.title}. {figure.claim}",
+        epilog=figure_parameters.described(figure),
+        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     costs = "; ".join(f"{scale}: {figure.costs[scale]}" for scale in figure.scales)
     parser.add_argument("--scale", choices=tuple(figure.scales), default="small", help=costs)
     if "num_seeds" in figure.scales["small"]:
         parser.add_argument("--seeds", type=int, help="number of seeds (default: the scale's)")
+    parser.add_argument(
+        "--set",
+        action="append",
+        default=[],
+        metavar="NAME=VALUE",
+        help="another value of a parameter of the scale, listed below; once for each",
+    )
     if any("first_seed" in parameters for parameters in figure.scales.values()):
         parser.add_argument(
             "--first-seed", type=int, help="first seed of a study: a replication takes new seeds"

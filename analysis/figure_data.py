@@ -17,6 +17,11 @@ def key(parameters):
     return hashlib.sha256(json.dumps(parameters, sort_keys=True).encode()).hexdigest()
 
 
+def key_of(parameters):
+    """Return the key of what stored data depend on: no device, no digests of data."""
+    return key(_wanted(parameters))
+
+
 def load(data, parameters):
     """Return stored arrays and their provenance; None if absent, damaged or of other parameters.
 
@@ -40,7 +45,7 @@ def load(data, parameters):
         found = json.loads(description.read_text(encoding="utf-8"))
         arrays, own = array_files.load_arrays(data)
         # both files carry the key: a write that was cut off between the two mixes nothing
-        if {found["key"], own} != {key(_wanted(parameters))}:
+        if {found["key"], own} != {key_of(parameters)}:
             return None
         return {
             "arrays": arrays,
@@ -76,14 +81,14 @@ def save(figure, scale, data, parameters, stored):
     stored : dict
         "arrays", "seconds" and "diverged".
     """
-    array_files.save_arrays(data, stored["arrays"], key(_wanted(parameters)))
+    array_files.save_arrays(data, stored["arrays"], key_of(parameters))
     description = {
         "figure": figure.name,
         "scale": scale,
         "parameters": _wanted(parameters),
         "prepared": {name: parameters[name] for name in parameters if name in _PREPARED},
         "device": parameters.get("device", "cpu"),
-        "key": key(_wanted(parameters)),
+        "key": key_of(parameters),
         "revision": figure.revision,
         "seconds_of_this_call": round(stored["seconds"], 1),
         "diverged": stored["diverged"],

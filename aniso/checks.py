@@ -8,7 +8,7 @@ import numbers
 
 import numpy as np
 
-from aniso import _array_hints, _checked_arrays
+from aniso import _array_hints, _blas_threads, _checked_arrays
 
 # entries that are tested for finiteness together: they fix the memory of the test
 _BLOCK_ENTRIES = 2**16
@@ -453,8 +453,10 @@ def _require_semidefinite(name, result):
     shifted = np.array(result.T if result.flags.c_contiguous else result, order="F")
     np.fill_diagonal(shifted, result.diagonal() + relative * result.diagonal().max())
     # A twentieth of the cost of the eigenvalues, which only a doubtful matrix needs.
-    if lapack.dpotrf(shifted, overwrite_a=True, clean=False)[1] == 0:
-        return
+    # A second thread of BLAS saves a third at best, and costs many times as much on a busy machine.
+    with _blas_threads.blas_threads(1):
+        if lapack.dpotrf(shifted, overwrite_a=True, clean=False)[1] == 0:
+            return
     eigenvalues = np.linalg.eigvalsh(result)
     largest = np.abs(eigenvalues).max()
     if eigenvalues[0] < -relative * largest:

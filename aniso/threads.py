@@ -6,7 +6,6 @@ order of the items.
 """
 
 import contextlib
-import functools
 import itertools
 import os
 import queue
@@ -16,7 +15,10 @@ from collections import deque
 from concurrent.futures import Future, wait
 
 from aniso import checks
+from aniso._blas_threads import blas_threads
 from aniso._cores import OtherCores
+
+__all__ = ["Workers", "available_cores", "blas_threads", "thread_count"]
 
 
 def available_cores():
@@ -295,28 +297,3 @@ def _run(future, function, item):
 def _end(tasks, num_threads):
     for _ in range(num_threads):
         tasks.put(None)
-
-
-@contextlib.contextmanager
-def blas_threads(number):
-    """Return a context in which BLAS uses `number` threads, entered in some microseconds."""
-    changed = []
-    try:
-        for library in _controller().lib_controllers:
-            before = library.get_num_threads()
-            if before != number:
-                changed.append((library, before))
-                library.set_num_threads(number)
-        yield
-    finally:
-        for library, before in changed:
-            library.set_num_threads(before)
-
-
-@functools.cache
-def _controller():
-    # loads SciPy's own BLAS before the libraries are counted, which takes milliseconds
-    import scipy.linalg.blas  # noqa: F401
-    from threadpoolctl import ThreadpoolController
-
-    return ThreadpoolController().select(user_api="blas")

@@ -8,6 +8,8 @@ HERE = Path(__file__).parent
 sys.path[:0] = [str(HERE.parent), str(HERE)]
 
 import reference_pages  # noqa: E402
+import required  # noqa: E402
+from sphinx.errors import ConfigError  # noqa: E402
 
 import aniso  # noqa: E402
 
@@ -25,6 +27,14 @@ extensions = [
     "sphinx_design",
     "sphinx_gallery.gen_gallery",
 ]
+if missing := required.sentence(
+    dict.fromkeys(
+        ("myst_parser", "numpydoc", "pydata_sphinx_theme", "sphinx_design", "sphinx_gallery"),
+        "docs",
+    )
+    | {"torch": "torch"}  # of the gallery
+):
+    raise ConfigError(missing)
 source_suffix = {".rst": "restructuredtext", ".md": "markdown"}
 exclude_patterns = ["_build", "gallery"]
 templates_path = ["_templates"]
@@ -47,16 +57,21 @@ sphinx_gallery_conf = {
     "abort_on_example_error": True,
     "min_reported_time": 60,
     "default_thumb_file": None,
+    "thumbnail_size": (480, 320),
 }
 warnings.filterwarnings("ignore", message="FigureCanvasAgg is non-interactive")
 
 html_theme = "pydata_sphinx_theme"
 html_title = "aniso"
 html_show_sourcelink = False
+html_static_path = ["_static"]
+html_css_files = ["aniso.css"]
+html_context = {"default_mode": "auto"}
 html_theme_options = {
     "navigation_depth": 2,
     "show_toc_level": 2,
     "navbar_align": "left",
+    "header_links_before_dropdown": 7,
     "secondary_sidebar_items": {"**": ["page-toc"]},
 }
 

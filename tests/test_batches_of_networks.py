@@ -4,8 +4,9 @@ import numpy as np
 import pytest
 
 from aniso import memory, networks
+from aniso._blas_threads import _controller
 from aniso.problems import losses
-from aniso.threads import _controller, blas_threads
+from aniso.threads import blas_threads
 
 
 def image_network(rng, count=40, **options):

@@ -17,7 +17,8 @@ ROOT = Path(__file__).parents[1]
 # A folder may import the folders of the lines above its own; those of one line ignore each other
 # unless ALSO says otherwise. "" are the files at the top.
 FOLDERS = """
-    _array_hints _checked_arrays _cores _memory_limits _arguments checks estimates memory threads
+    _array_hints _blas_threads _checked_arrays _cores _memory_limits _arguments \
+    checks estimates memory threads
     arrays runs
     datasets matrices
     closed_forms problems

@@ -1,4 +1,4 @@
-"""The programs about one's own model, on its page and in the README, run as they stand."""
+"""The programs about one's own model, on several pages, run as they stand."""
 
 import re
 from pathlib import Path
@@ -9,7 +9,11 @@ ROOT = Path(__file__).parents[1]
 PAGE = ROOT / "docs" / "how-to" / "your-own-model.md"
 PROGRAM = re.compile(r"<!-- run: (\w+) -->\n```python\n(.*?)```", re.DOTALL)
 PROGRAMS = PROGRAM.findall(PAGE.read_text(encoding="utf-8"))
-FIRST = PROGRAM.findall((ROOT / "README.md").read_text(encoding="utf-8"))
+FIRST = [
+    program
+    for name in ("README.md", "docs/start/jax.md")
+    for program in PROGRAM.findall((ROOT / name).read_text(encoding="utf-8"))
+]
 
 
 @pytest.mark.filterwarnings("ignore:`torch.jit.script")  # of PyTorch itself

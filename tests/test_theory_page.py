@@ -113,12 +113,13 @@ def test_tests_that_a_page_names_exist(path, texts):
 
 
 def test_every_entry_names_who_uses_and_who_checks_it(texts):
-    for path, text in texts.items():
+    theory = {path: text for path, text in texts.items() if path.parent.name == "theory"}
+    for path, text in theory.items():
         expected = ITEMS if path.stem != "traps" else ITEMS[1:]
         for heading, body in entries(text):
             for name in expected:
                 assert item(body, name), f"{path.name}, {heading}: no item {name!r}"
-    assert sum(len(entries(text)) for text in texts.values()) > 50
+    assert sum(map(len, map(entries, theory.values()))) > 50
 
 
 def test_headings_are_stable_anchors_and_links_lead_to_them(texts):

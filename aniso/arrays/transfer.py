@@ -148,7 +148,7 @@ def require_place(name, value, place):
     if here != place:
         raise checks.InputError(
             f"{name} is {here} and the data are {place}; expected one place: "
-            f"backend.{'to_numpy' if place.is_numpy else 'to_device'} moves {name}"
+            f"aniso.arrays.transfer.{'to_numpy' if place.is_numpy else 'to_device'} moves {name}"
         )
 
 

@@ -10,6 +10,7 @@ import numpy as np
 from aniso import checks
 from aniso.matrices import operands
 from aniso.matrices.factored import DiagonalCovariance, is_factored
+from aniso.threads import blas_threads
 
 
 def trace(matrix, *, max_products=operands.MAX_PRODUCTS):
@@ -88,7 +89,9 @@ def _trace_with_rounding(matrix, max_products):
     if getattr(matrix, "symmetric_by_construction", False):
         return trace(matrix, max_products=max_products), 0.0
     if operands.is_dense(matrix):
-        entries, size = matrix.diagonal(), float(np.linalg.norm(matrix))
+        entries = matrix.diagonal()
+        with blas_threads(1):
+            size = float(np.linalg.norm(matrix))
         total = float(entries.sum())
     else:
         states_trace, states_diagonal = states(matrix, "trace"), states(matrix, "diagonal")

@@ -87,7 +87,7 @@ class ChunkedData:
 
     def _begin(self):
         self.chunk_size = self._chunk_size()
-        self._chunks, self._columns = None, {}
+        self._chunks, self._columns, self._requested = None, {}, set()
 
     def subset(self, indices):
         """Return the data of some examples, with the limits that hold for all.
@@ -227,6 +227,17 @@ class ChunkedData:
         examples = xp.astype(examples, self.place.dtype(self.dtype), copy=False)
         batch_last = functions.contiguous(xp.moveaxis(examples, 0, -1))
         return self.stack.layers[0].prepare(batch_last)
+
+    def kept(self, chunk):
+        """Return the examples of a chunk as the first layer reads them, if they are kept, or None.
+
+        They are kept from the second request on: most batches are used once.
+        """
+        start = chunk.rows.start
+        if start in self._columns or start in self._requested:
+            return self.prepared(chunk) if self._keeps_columns else None
+        self._requested.add(start)
+        return None
 
     def prepared(self, chunk):
         """Return the examples of a chunk as the first layer reads them, kept where they fit."""

@@ -9,9 +9,10 @@ import numpy as np
 
 from aniso import checks
 from aniso.networks.hidden.way import hidden_way
+from aniso.networks.plans.chunk_way import chunk_plans_for
 from aniso.networks.plans.dense_way import plans_for
 
-MAKERS = (hidden_way, plans_for)
+MAKERS = (hidden_way, plans_for, chunk_plans_for)
 
 
 class Ways:

@@ -19,12 +19,13 @@ from typing import NamedTuple
 import numpy as np
 
 from aniso.networks.fast import pooled_kernel as kernel
+from aniso.networks.fast.pooled_passes import PassesBack
 from aniso.networks.layers import windows
 from aniso.networks.layers.convolution import Convolution
 from aniso.networks.layers.layer import Layer
 from aniso.networks.layers.max_pooling import MaxPooling
 
-_SLOTS = ((0, 0), (0, 1), (1, 0), (1, 1))
+SLOTS = ((0, 0), (0, 1), (1, 0), (1, 1))
 
 
 @dataclass(frozen=True)
@@ -87,38 +88,35 @@ class PooledConvolution(Layer):
         tiled = np.zeros(
             (*lead, 4, num_outputs, channels, height + 1, width + 1), dtype=weights.dtype
         )
-        for slot, (row, column) in enumerate(_SLOTS):
+        for slot, (row, column) in enumerate(SLOTS):
             tiled[..., slot, :, :, row : row + height, column : column + width] = weights
         return tiled.reshape(*lead, 4 * num_outputs, -1)
 
-    def _padded_rows(self, weights):
-        # (O, C, k, l) -> (O, k l C and zeros), as the kernels read them
-        rows = weights.transpose(0, 2, 3, 1).reshape(len(weights), -1)
-        result = np.zeros((len(rows), _padded_length(rows.shape[1])), weights.dtype)
-        result[:, : rows.shape[1]] = rows
-        return result
-
-    def _weight_gradients(self, images, winners, delta, num_each):
-        # (num_each, O, C, k, l): of every example, or their sum where num_each is 1
-        num_outputs, channels = len(delta), len(images)
-        length = channels * math.prod(self.convolution.kernel)
-        gradients = np.zeros((num_each, num_outputs, _padded_length(length)), delta.dtype)
-        images = np.ascontiguousarray(windows.padded(images, self.convolution.padding))
-        kernel.weight_gradients(
-            images, winners, np.ascontiguousarray(delta), self.convolution.kernel[1], gradients
+    def _passes_back(self, memory, delta, num_each=1, images=None):
+        cells, count = delta.shape[-4:-1], delta.shape[-1]
+        passes = PassesBack(
+            self.convolution, memory.prepared.shape, cells, count, delta.dtype, num_each
         )
-        shape = (num_each, num_outputs, *self.convolution.kernel, channels)
-        return gradients[..., :length].reshape(shape).transpose(0, 1, 4, 2, 3)
+        passes.load(memory.winners, images)
+        return passes
 
-    def _image_deltas(self, weights, memory, delta):
-        # (C, H, W, n)
-        channels, height, width = memory.prepared.shape
-        down, across = self.convolution.padding
-        shape = (channels, height + 2 * down, width + 2 * across, delta.shape[-1])
-        images = np.empty(shape, delta.dtype)
-        rows, delta = self._padded_rows(weights), np.ascontiguousarray(delta)
-        kernel.image_deltas(rows, memory.winners, delta, self.convolution.kernel[1], images)
-        return windows.unpadded(images, self.convolution.padding)
+    def _weight_gradients(self, memory, delta, num_each=1):
+        # (..., num_each, O, C, k, l): of every example, or their sum where num_each is 1
+        passes = self._passes_back(memory, delta, num_each, memory.prepared.inputs)
+        return _over_blocks(
+            lambda own: passes.weight_gradients(np.ascontiguousarray(own)).copy(), delta
+        )
+
+    def _image_deltas(self, memory, delta):
+        # a function of weights and of the deltas of one block, and deltas of images (C, H, W, n)
+        passes = self._passes_back(memory, delta)
+
+        def of_block(weights, own):
+            images = np.empty((*memory.prepared.shape, own.shape[-1]), own.dtype)
+            passes.image_deltas(weights, np.ascontiguousarray(own), images)
+            return images
+
+        return of_block
 
     def forward(self, parameters, prepared):
         """Return the maxima of the cells; the memory has their slots, the first of equal ones."""
@@ -132,22 +130,17 @@ class PooledConvolution(Layer):
 
     def backward(self, parameters, memory, delta):
         """Return ``W^T delta`` of the maximal outputs, summed over windows that share a pixel."""
-        return _over_blocks(lambda own: self._image_deltas(parameters[0], memory, own), delta)
+        image_deltas = self._image_deltas(memory, delta)
+        return _over_blocks(lambda own: image_deltas(parameters[0], own), delta)
 
     def gradient(self, memory, delta):
         """Return the deltas of the maximal outputs times their windows, and the sums of delta."""
-        images, winners = memory.prepared.inputs, memory.winners
-        weights = _over_blocks(
-            lambda own: self._weight_gradients(images, winners, own, 1)[0], delta
-        )
+        weights = self._weight_gradients(memory, delta)[..., 0, :, :, :, :]
         return weights, delta.sum(axis=(-3, -2, -1))
 
     def per_example_gradients(self, memory, delta):
         """Return the gradients of the single examples, flat: (..., n, P)."""
-        count, images = memory.prepared.count, memory.prepared.inputs
-        weights = _over_blocks(
-            lambda own: self._weight_gradients(images, memory.winners, own, count), delta
-        )
+        weights = self._weight_gradients(memory, delta, memory.prepared.count)
         biases = np.moveaxis(delta.sum(axis=(-3, -2)), -1, -2)
         return np.concatenate([weights.reshape(*biases.shape[:-1], -1), biases], axis=-1)
 
@@ -168,15 +161,18 @@ class PooledConvolution(Layer):
 
     def second_order(self, parameters, memory, directions, trace, delta):  # noqa: ARG002
         """Return ``V^T delta`` at the inputs, ``delta windows(x')^T`` in the weights."""
-        inputs = _over_blocks(
-            lambda weights: self._image_deltas(weights, memory, delta), directions[0]
-        )
+        image_deltas = self._image_deltas(memory, delta)
+        inputs = _over_blocks(lambda weights: image_deltas(weights, delta), directions[0])
         if trace is None:
             return inputs, None
-        weights = _over_blocks(
-            lambda images: self._weight_gradients(images, memory.winners, delta, 1)[0], trace
-        )
-        return inputs, (weights, None)
+        passes = self._passes_back(memory, delta)
+        delta = np.ascontiguousarray(delta)
+
+        def of_block(images):
+            passes.load(memory.winners, images)
+            return passes.weight_gradients(delta)[0].copy()
+
+        return inputs, (_over_blocks(of_block, trace), None)
 
     def unit_deltas(self, memory, delta):
         """Return deltas at the convolution's outputs (O, down, across, n), 0 if not maximal."""
@@ -184,7 +180,7 @@ class PooledConvolution(Layer):
         shape = self.convolution.output_shape(prepared.shape)
         result = np.zeros((*shape, prepared.count), delta.dtype)
         stops = 2 * prepared.counts[0], 2 * prepared.counts[1]
-        for slot, (row, column) in enumerate(_SLOTS):
+        for slot, (row, column) in enumerate(SLOTS):
             survived = delta * (memory.winners == slot)
             result[:, row : stops[0] : 2, column : stops[1] : 2] = survived
         return result
@@ -196,7 +192,7 @@ class PooledConvolution(Layer):
         num_outputs = len(memory.winners)
         corner = 2 * np.arange(prepared.counts[0])[:, None] * width
         corner = corner + 2 * np.arange(prepared.counts[1])
-        offsets = np.array([row * width + column for row, column in _SLOTS])
+        offsets = np.array([row * width + column for row, column in SLOTS])
         first = np.arange(num_outputs)[:, None, None] * (height * width) + corner
         return first[..., None] + offsets[memory.winners]
 
@@ -226,10 +222,6 @@ class PooledMemory(NamedTuple):
 
     prepared: windows.Windows
     winners: np.ndarray
-
-
-def _padded_length(length):
-    return -(-length // kernel.PADDING) * kernel.PADDING
 
 
 def _over_blocks(function, arrays):

@@ -13,9 +13,10 @@ entries that are not used.
 All arrays are contiguous:
 
 =======================  ==========================================================================
-images                   (C, H, W, n), with the padding of the convolution
-cells, deltas, winners   (O, P, Q, n), examples last; a winner is the number ``2 * row + column``
-                         of the largest slot of a pooling window
+pixels                   (H, W C) of one example, with the padding of the convolution
+cells                    (O, m) of all examples, for m = P Q n; a winner is the number
+                         ``2 * row + column`` of the largest slot of a pooling window
+deltas, winners          (O P Q,) of one example
 weights                  (O, padded length), a row over (row, column, channel)
 =======================  ==========================================================================
 """
@@ -77,22 +78,8 @@ def pick(slots, winners, cells):
 
 
 @njit(**KERNEL)
-def _pixels_by_example(images):
-    # (C, H, W, n) -> (n, H, W * C), channels last
-    channels, height, width, count = images.shape
-    pixels = np.empty((count, height, width * channels), images.dtype)
-    for channel in range(channels):
-        for row in range(height):
-            for column in range(width):
-                place = column * channels + channel
-                for example in range(count):
-                    pixels[example, row, place] = images[channel, row, column, example]
-    return pixels
-
-
-@njit(**KERNEL)
-def _cut_strips(pixels, channels, num_strips, span, strips):
-    # strip q, row r: `span` numbers from column q on
+def cut_strips(pixels, channels, num_strips, span, strips):
+    """Copy pixels (H, W C) to strips: strip q, row r has `span` numbers from column q on."""
     height = pixels.shape[0]
     for strip in range(num_strips):
         for row in range(height):
@@ -104,8 +91,8 @@ def _cut_strips(pixels, channels, num_strips, span, strips):
 
 
 @njit(**KERNEL)
-def _add_strips(strips, channels, num_strips, span, pixels):
-    # transpose of _cut_strips
+def add_strips(strips, channels, num_strips, span, pixels):
+    """Add strips to pixels: the transpose of :func:`cut_strips`."""
     height = pixels.shape[0]
     for strip in range(num_strips):
         for row in range(height):
@@ -117,8 +104,8 @@ def _add_strips(strips, channels, num_strips, span, pixels):
 
 
 @njit(**KERNEL)
-def _window_starts(down, across, height, span):
-    # (cells, 4): where the window of each slot of each cell starts in the strips
+def starts_of_windows(down, across, height, span):
+    """Return where the window of each slot of each cell starts in the strips, (cells, 4)."""
     starts = np.empty((down * across, 4), np.int64)
     for row in range(down):
         for column in range(across):
@@ -130,14 +117,7 @@ def _window_starts(down, across, height, span):
 
 
 @njit(**KERNEL)
-def _lists(deltas):
-    # for the deltas of one example, and one entry more that is written but not counted
-    units = deltas.shape[0] * deltas.shape[1] * deltas.shape[2]
-    return np.empty(units + 1, deltas.dtype), np.empty(units + 1, np.int64)
-
-
-@njit(**KERNEL)
-def _surviving(deltas, winners, window_starts, values, starts, ends):
+def surviving(deltas, winners, window_starts, values, starts, ends):
     """List the non-zero deltas of one example, and the starts of their windows.
 
     ``ends[o]`` is the number of them in the output channels up to o.
@@ -156,8 +136,8 @@ def _surviving(deltas, winners, window_starts, values, starts, ends):
 
 
 @njit(**KERNEL)
-def _accumulate(strips, values, starts, ends, gradient):
-    # gradient (O, length) += deltas times their windows, four at a time
+def accumulate(strips, values, starts, ends, gradient):
+    """Add deltas times their windows to gradient (O, length), four at a time."""
     length, number = gradient.shape[1], 0
     for output in range(len(ends)):
         own = gradient[output]
@@ -180,8 +160,8 @@ def _accumulate(strips, values, starts, ends, gradient):
 
 
 @njit(**KERNEL)
-def _spread(weights, values, starts, ends, strips):
-    # strips += deltas times their channel's weights
+def spread(weights, values, starts, ends, strips):
+    """Add deltas times their channel's weights to the strips."""
     length, number = weights.shape[1], 0
     for output in range(len(ends)):
         own = weights[output]
@@ -191,63 +171,3 @@ def _spread(weights, values, starts, ends, strips):
             for i in range(length):
                 window[i] += value * own[i]
             number += 1
-
-
-@njit(**KERNEL)
-def _by_example(arrays):
-    # (O, P, Q, n) -> (n, O * P * Q)
-    num_outputs, down, across, count = arrays.shape
-    units = num_outputs * down * across
-    result = np.empty((count, units), arrays.dtype)
-    rows = arrays.reshape(units, count)
-    for unit in range(units):
-        for example in range(count):
-            result[example, unit] = rows[unit, example]
-    return result
-
-
-@njit(**KERNEL)
-def weight_gradients(images, winners, deltas, kernel_width, gradients):
-    """Add deltas times windows to gradients (n, O, padded length), one for each example.
-
-    With gradients (1, O, padded length) the sum over the examples is added. Entries beyond the
-    length of a window have no meaning.
-    """
-    channels, height, _, count = images.shape
-    num_outputs, down, across, _ = deltas.shape
-    span = kernel_width * channels
-    pixels = _pixels_by_example(images)
-    own_deltas, own_winners = _by_example(deltas), _by_example(winners)
-    window_starts = _window_starts(down, across, height, span)
-    strips = np.zeros(2 * across * height * span + gradients.shape[2], images.dtype)
-    values, starts = _lists(deltas)
-    ends = np.empty(num_outputs, np.int64)
-    for example in range(count):
-        _cut_strips(pixels[example], channels, 2 * across, span, strips)
-        _surviving(own_deltas[example], own_winners[example], window_starts, values, starts, ends)
-        _accumulate(strips, values, starts, ends, gradients[example % len(gradients)])
-
-
-@njit(**KERNEL)
-def image_deltas(weights, winners, deltas, kernel_width, out):
-    """Write the deltas of the images to `out` (C, H, W, n)."""
-    channels, height, width, count = out.shape
-    num_outputs, down, across, _ = deltas.shape
-    span = kernel_width * channels
-    own_deltas, own_winners = _by_example(deltas), _by_example(winners)
-    window_starts = _window_starts(down, across, height, span)
-    pixels = np.zeros((count, height, width * channels), out.dtype)
-    strips = np.empty(2 * across * height * span + weights.shape[1], out.dtype)
-    values, starts = _lists(deltas)
-    ends = np.empty(num_outputs, np.int64)
-    for example in range(count):
-        strips[:] = 0
-        _surviving(own_deltas[example], own_winners[example], window_starts, values, starts, ends)
-        _spread(weights, values, starts, ends, strips)
-        _add_strips(strips, channels, 2 * across, span, pixels[example])
-    for channel in range(channels):
-        for row in range(height):
-            for column in range(width):
-                place = column * channels + channel
-                for example in range(count):
-                    out[channel, row, column, example] = pixels[example, row, place]

@@ -4,6 +4,8 @@ import numpy as np
 
 _G = np.array([[1, 0, 0], [0.5, 0.5, 0.5], [0.5, -0.5, 0.5], [0, 0, 1]])
 _KERNELS = np.kron(_G, _G)  # (16, 9)
+# kernels whose transforms stay in the cache
+_TOGETHER = 4096
 
 # rows of B^T, of four slices into `out`
 INPUT_ROWS = (
@@ -21,11 +23,15 @@ OUTPUT_ROWS = (
 )
 
 
-def kernels_of(weights):
-    """Return ``G g G^T`` of kernels: (..., out, in, 3, 3) -> (..., 16, out, in)."""
+def kernels_of(weights, out=None):
+    """Return ``G g G^T`` of kernels: (..., out, in, 3, 3) -> (..., 16, out, in).
+
+    The result is written to `out` where that is given.
+    """
     *lead, outputs, inputs, _, _ = weights.shape
     flat = np.swapaxes(weights.reshape(*lead, outputs * inputs, 9), -1, -2)
-    transformed = _KERNELS.astype(weights.dtype) @ flat
+    out = None if out is None else out.reshape(16, -1)
+    transformed = np.matmul(_KERNELS.astype(weights.dtype), flat, out=out)
     return transformed.reshape(*lead, 16, outputs, inputs)
 
 
@@ -34,6 +40,15 @@ def weights_of(kernels):
     *lead, _, outputs, inputs = kernels.shape
     flat = _KERNELS.T.astype(kernels.dtype) @ kernels.reshape(*lead, 16, -1)
     return np.swapaxes(flat, -1, -2).reshape(*lead, outputs, inputs, 3, 3)
+
+
+def write_weights(kernels, out):
+    """Write what :func:`weights_of` returns for kernels (16, out, in), a part after the other."""
+    flat, rows = kernels.reshape(16, -1), out.reshape(-1, 9)
+    matrix = np.ascontiguousarray(_KERNELS.T, kernels.dtype)
+    for start in range(0, len(rows), _TOGETHER):
+        part = slice(start, start + _TOGETHER)
+        np.copyto(rows[part], (matrix @ flat[:, part]).T)
 
 
 def transposed(parts):

@@ -5,11 +5,10 @@ from collections import OrderedDict
 
 import numpy as np
 
-from aniso import checks
 from aniso.networks.plans import kernels
 from aniso.networks.plans.dense_layers import chain_layers
 from aniso.networks.plans.dense_plan import DensePlan, cuts, readable
-from aniso.networks.plans.way import Way
+from aniso.networks.plans.way import Way, is_finite, refuse
 from aniso.networks.plans.workspace import num_entries
 from aniso.threads import blas_threads
 
@@ -147,13 +146,9 @@ class DenseWay(Way):
             if network.memory_budget is not None:
                 # other quantities may take the whole budget
                 self._plans.clear()
-            finite = finite and (result is None or _is_finite(result))
+            finite = finite and (result is None or is_finite(result))
         if not finite:
-            raise checks.InputError(
-                f"theta, with entries up to {np.abs(theta).max():g}, gives outputs or derivatives "
-                f"that are not finite in {network.dtype}; expected finite numbers: lower theta or "
-                "the scale of the inputs"
-            )
+            refuse(network, theta)
         return True
 
     def _plan(self, network, inputs, num_vectors):
@@ -182,9 +177,3 @@ class DenseWay(Way):
     def _vectors_at_once(self, network):
         vector_bytes = network.num_parameters * network.dtype.itemsize
         return int(np.clip(network.data.plan_bytes // vector_bytes - 1, 1, _MOST_VECTORS))
-
-
-def _is_finite(array):
-    # a sum of squares is the faster test; it may overflow where the entries do not
-    flat = array.reshape(-1)
-    return bool(np.isfinite(np.dot(flat, flat))) or bool(np.isfinite(flat).all())

@@ -1,5 +1,32 @@
 """What a fast way of computing may offer; the passes by layers compute everything else."""
 
+import numpy as np
+
+from aniso import checks
+
+
+def is_finite(array):
+    """Return whether all entries are finite."""
+    # a sum of squares is the faster test; it may overflow where the entries do not
+    flat = array.reshape(-1)
+    with np.errstate(over="ignore", invalid="ignore"):
+        return bool(np.isfinite(np.dot(flat, flat))) or bool(np.isfinite(flat).all())
+
+
+def refuse(network, theta):
+    """Refuse a theta of which a result is not finite.
+
+    Raises
+    ------
+    InputError
+        Always.
+    """
+    raise checks.InputError(
+        f"theta, with entries up to {np.abs(theta).max():g}, gives outputs or derivatives "
+        f"that are not finite in {network.dtype}; expected finite numbers: lower theta or "
+        "the scale of the inputs"
+    )
+
 
 class Way:
     """A way in which a network may compute some of its quantities; by default it has none.

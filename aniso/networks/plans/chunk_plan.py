@@ -1,0 +1,165 @@
+"""A plan for a chunk of examples of a network with convolutions."""
+
+from collections import OrderedDict
+
+import numpy as np
+
+from aniso.networks.fast.pooled import PooledConvolution
+from aniso.networks.fast.winograd import WinogradConvolution
+from aniso.networks.layers.activation import Activation
+from aniso.networks.layers.convolution import Convolution
+from aniso.networks.layers.dense import Dense
+from aniso.networks.layers.flatten import Flatten
+from aniso.networks.layers.max_pooling import MaxPooling
+from aniso.networks.passes import first_parameterised
+from aniso.networks.plans.arena import Arena
+from aniso.networks.plans.convolution_plan import ConvolutionPasses
+from aniso.networks.plans.layer_passes import (
+    ActivationPasses,
+    DensePasses,
+    FlattenPasses,
+    LayerPasses,
+    MaxPoolingPasses,
+)
+from aniso.networks.plans.pooled_plan import PooledPasses
+from aniso.networks.plans.winograd_plan import WinogradPasses
+
+# sizes of chunks whose plans are kept: batches, all examples, and the last chunk of both
+KEPT_SIZES = 4
+# of layers that read the examples of a chunk, and of layers above others
+_FIRST = {Convolution: ConvolutionPasses, PooledConvolution: PooledPasses}
+_ABOVE = {
+    **_FIRST,
+    WinogradConvolution: WinogradPasses,
+    Activation: ActivationPasses,
+    Dense: DensePasses,
+    Flatten: FlattenPasses,
+    MaxPooling: MaxPoolingPasses,
+}
+
+
+def passes_of(layers):
+    """Return the kind of passes of each layer.
+
+    Parameters
+    ----------
+    layers : tuple of Layer
+        The layers that run.
+
+    Returns
+    -------
+    list of type
+        Subclasses of :class:`aniso.networks.plans.layer_passes.LayerPasses`. A subclass of a layer
+        may have other rules, which are then called.
+
+    Examples
+    --------
+    >>> [kind.__name__ for kind in passes_of((Convolution(2, 3), Flatten(), Dense(1)))]
+    ['ConvolutionPasses', 'FlattenPasses', 'DensePasses']
+    """
+    return [
+        (_ABOVE if number else _FIRST).get(type(layer), LayerPasses)
+        for number, layer in enumerate(layers)
+    ]
+
+
+class Seat:
+    """Plans of one thread for chunks of several sizes, in the same memory.
+
+    Parameters
+    ----------
+    layers, shapes, weights, dtype
+        As of :class:`ChunkPlan`.
+    """
+
+    def __init__(self, layers, shapes, weights, dtype):
+        self._made = layers, shapes, weights, dtype
+        self._plans, self._arena = OrderedDict(), Arena()
+
+    def plan(self, count):
+        """Return the plan for `count` examples."""
+        plan = self._plans.get(count)
+        if plan is None:
+            plan = self._new_plan(count)
+            if not self._arena.fits:
+                # memory for the largest chunk, in which the others have place
+                self._plans.clear()
+                self._arena = Arena(self._arena.num_bytes, self._arena.scratch_bytes)
+                plan = self._new_plan(count)
+            self._plans[count] = plan
+            if len(self._plans) > KEPT_SIZES:
+                self._plans.popitem(last=False)
+        self._plans.move_to_end(count)
+        return plan
+
+    def _new_plan(self, count):
+        layers, shapes, weights, dtype = self._made
+        self._arena.begin()
+        return ChunkPlan(layers, shapes, weights, count, dtype, self._arena)
+
+
+class ChunkPlan:
+    """Passes of n examples through the layers, by one thread at a time.
+
+    Parameters
+    ----------
+    layers : tuple of Layer
+        The layers that run.
+    shapes : tuple of tuple of int
+        Shape of one example's inputs of each layer.
+    weights : list
+        What was made of the parameters of each layer, or None.
+    count : int
+        n.
+    dtype : numpy.dtype
+        Precision.
+    arena : Arena
+        Where the arrays are placed. One plan in an arena runs at a time.
+    """
+
+    def __init__(self, layers, shapes, weights, count, dtype, arena):
+        self.passes, below = [], None
+        for kind, layer, shape, own in zip(passes_of(layers), layers, shapes, weights, strict=True):
+            arena.begin_layer()
+            below = kind(layer, shape, count, dtype, below, own, arena)
+            self.passes.append(below)
+
+    def forward(self, network, chunk, parameters):
+        """Return the outputs of a chunk, (C, n), in the plan's memory."""
+        self.passes[0].load(network.data, chunk.rows, network.data.kept(chunk))
+        for passes, own in zip(self.passes, parameters, strict=True):
+            passes.forward(own)
+        return self.passes[-1].outputs
+
+    def both_ways(self, network, chunk, parameters, results, losses):
+        """Write the sum of the gradients of a chunk.
+
+        Parameters
+        ----------
+        network : Network
+            The network.
+        chunk : Chunk
+            n of its examples.
+        parameters, results : list of tuple of ndarray
+            Parameters of each layer, and memory for their gradients.
+        losses : ndarray, shape (N,), or None
+            Memory for the losses of all examples.
+
+        Returns
+        -------
+        bool
+            Whether the outputs are finite.
+        """
+        with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
+            outputs = self.forward(network, chunk, parameters)
+            rows = network.output_rows(outputs)
+            if losses is not None:
+                losses[chunk.rows] = network.output_loss(rows, chunk.targets)
+            slopes = network.output_loss.gradient(rows, chunk.targets)
+            np.copyto(self.passes[-1].deltas, slopes.T)
+            first = first_parameterised(parameters)
+            for number in reversed(range(first, len(self.passes))):
+                self.passes[number].backward(parameters[number], results[number], number > first)
+            for passes in self.passes:
+                passes.release()
+        return bool(np.isfinite(outputs).all())
