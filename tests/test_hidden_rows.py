@@ -16,7 +16,7 @@ EXACT = {
     "softplus": lambda z: np.maximum(z, 0) + np.log1p(np.exp(-np.abs(z))),
     "elu": lambda z: np.where(z > 0, z, np.expm1(np.minimum(z, 0))),
 }
-MOST_UNITS = 3.0
+MOST_UNITS = 4.0
 
 
 # inner kernels can be called from compiled functions alone
@@ -47,12 +47,12 @@ def units_off(name, numbers):
 
 @pytest.mark.skipif(np.finfo(np.longdouble).eps > 2e-19, reason="needs a longer format")
 @pytest.mark.parametrize("name", EXACT)
-def test_values_are_off_by_three_units_at_most_in_the_last_place(name, rng, monkeypatch):
+def test_values_are_off_by_four_units_at_most_in_the_last_place(name, rng, monkeypatch):
     sizes = np.geomspace(1e-300, 30.0, 150)
     numbers = np.concatenate([sizes, -sizes, rng.normal(size=300), rng.uniform(-40, 40, 100)])
     assert units_off(name, numbers) <= MOST_UNITS
     plain = EXACT[name]
-    monkeypatch.setitem(EXACT, name, lambda z: plain(z) * (1 + np.longdouble(1e-15)))
+    monkeypatch.setitem(EXACT, name, lambda z: plain(z) * (1 + np.longdouble(2e-15)))
     assert units_off(name, numbers) > MOST_UNITS
 
 
