@@ -15,13 +15,10 @@ from collections import deque
 from concurrent.futures import Future, wait
 
 from aniso import checks
-<<<<<<< HEAD
 from aniso._blas_threads import blas_threads
+from aniso._cores import OtherCores
 
 __all__ = ["Workers", "available_cores", "blas_threads", "thread_count"]
-=======
-from aniso._cores import OtherCores
->>>>>>> fifth1
 
 
 def available_cores():
