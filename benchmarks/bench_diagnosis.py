@@ -113,14 +113,16 @@ class Meter:
 
     def __init__(self, problem):
         self.products, self.seconds, self.name, self.began = {}, {}, "", 0.0
-        product = problem.hessian_product
+        product = type(problem).hessian_product
 
-        def counted(theta, vectors):
-            number = 1 if np.ndim(vectors) == 1 else np.shape(vectors)[1]
-            self.products[self.name] = self.products.get(self.name, 0) + number
-            return product(theta, vectors)
+        def counted(called, theta, vectors):
+            if called.num_examples == problem.num_examples:
+                number = 1 if np.ndim(vectors) == 1 else np.shape(vectors)[1]
+                self.products[self.name] = self.products.get(self.name, 0) + number
+            return product(called, theta, vectors)
 
-        problem.hessian_product = counted
+        # not of the problem alone: its subsets would inherit a product with all examples
+        type(problem).hessian_product = counted
 
     def __call__(self, done, total, name):  # noqa: ARG002
         now = time.perf_counter()
