@@ -13,7 +13,7 @@ from networks_cases import NetworkCase
 from aniso import checks, networks
 from aniso.networks import ways
 from aniso.networks.layers.activation import RULES
-from aniso.networks.plans import chunk_plan, chunk_way, image_kernels, winograd_kernels
+from aniso.networks.plans import chunk_plan, chunk_way, image_kernels, pooled_plan, winograd_kernels
 from aniso.networks.plans.chunk_way import ChunkWay
 from aniso.problems import losses
 
@@ -134,7 +134,8 @@ def test_at_a_kink_the_slope_is_autograds(activation):
 @pytest.mark.parametrize(
     ("module", "name", "case"),
     [
-        (image_kernels, "rectify", pooled),
+        (pooled_plan, "_forward", pooled),
+        (pooled_plan, "_backward", pooled),
         (image_kernels, "copy_windows", filtered),
         (image_kernels, "max_pool_backward", filtered),
         (winograd_kernels, "write_images", filtered),
@@ -213,7 +214,7 @@ def test_calls_from_several_threads_wait_for_each_other():
 def test_chunks_of_many_sizes_and_more_than_wait_to_be_added(monkeypatch):
     network, theta = images("float64", 130, num_threads=2)
     expected = by_layers(network).gradient(theta)
-    monkeypatch.setattr(chunk_way, "_MOST_PARTS", 1)
+    monkeypatch.setattr(chunk_way, "_MOST_ROWS", 1)
     for size in (20, 7, 130, 33, 2, 50, 100):
         part = network.subset(slice(0, size))
         np.testing.assert_array_equal(part.gradient(theta), by_layers(part).gradient(theta))
@@ -259,3 +260,19 @@ def test_numbers_that_are_not_finite_are_refused_and_nothing_stays():
     with pytest.raises(checks.InputError, match=r"up to 1e\+200.*not finite in float64"):
         network.gradient(np.full_like(case.theta, 1e200))
     np.testing.assert_array_equal(network.gradient(case.theta), gradient)
+
+
+@needs_jit
+@pytest.mark.parametrize("size", [2, 20, 60])
+def test_steps_that_are_taken_together_have_the_bits_of_single_steps(size):
+    network, start = images("float32", 130)
+    rng = seeds.generator(5)
+    batches, rates = rng.integers(130, size=(4, size)), np.array([0.1, 0.2, 0.05, 0.1])
+    theta = start.copy()
+    for batch, rate in zip(batches, rates, strict=True):
+        theta = theta - np.float32(rate) * network.subset(batch).gradient(theta)
+    found, taken = network.sgd_steps(start, batches, rates)
+    assert taken == 4
+    np.testing.assert_array_equal(found, theta)
+    _, taken = network.sgd_steps(start, batches, np.array([0.1, 1e38, 0.1, 0.1]))
+    assert taken < 4

@@ -47,7 +47,7 @@ CONFINED = {
         "networks.fast.pooled_kernel",
         "networks.plans.*",
     ],
-    "llvmlite": ["networks.plans.row_kernels"],
+    "llvmlite": ["networks.plans.bound_calls", "networks.plans.row_kernels"],
     "pandas": ["diagnostics.frames"],
     "xarray": ["diagnostics.*"],
 }

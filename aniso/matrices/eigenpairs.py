@@ -98,8 +98,10 @@ def leading_eigenpairs(
     b copies of one eigenvalue above the last of the k values. It is then repeated with
     ``min(k, max(64, 4 b))`` vectors, until no eigenvalue has so many copies.
 
-    A block iteration of m basis vectors costs m products, 4 D m^2 flops of orthogonalisation and
-    8 D m bytes. Formulas: docs/theory/estimates.md.
+    A block iteration of m basis vectors costs m products and one more, 4 D m^2 flops of
+    orthogonalisation and 8 D m bytes. Its residuals come from the products of the iteration. The
+    last product, with the signed sum of the vectors, measures what these leave out. Formulas:
+    "Residuals of eigenpairs" in docs/theory/estimates.md.
 
     Examples
     --------

@@ -140,18 +140,8 @@ class _SpaceIteration(_block_lanczos.Iteration):
     """Block Lanczos whose residuals come from the products of the basis."""
 
     def _pairs(self, values, vectors):
-        basis = self.basis[: self.count]
-        lifted = basis.T @ vectors.astype(basis.dtype)
-        inside = self.projected[: self.count, : self.count] @ vectors - vectors * values
-        squares = np.sum(np.square(inside), axis=0)
-        if self.coupling is not None:
-            last = vectors[self.count - self.coupling.shape[1] :]
-            squares = squares + np.sum(np.square(self.coupling @ last), axis=0)
-        largest = np.abs(lifted).argmax(axis=0)
-        signs = np.where(lifted[largest, np.arange(len(values))] < 0, -1.0, 1.0)
-        return EigenPairs(
-            np.array(values), lifted * signs.astype(basis.dtype), np.sqrt(squares), self.count
-        )
+        values, lifted, residuals, _ = self._lifted(values, vectors)
+        return EigenPairs(values, lifted, residuals, self.count)
 
     def whole_space(self):
         """Return V, shape (D, M), and S."""
@@ -170,7 +160,7 @@ class _SpaceIteration(_block_lanczos.Iteration):
 def _measured(matrix, space, tolerance, norm):
     """Return the space with what one product of the pairs shows beyond their residuals."""
     pairs, basis = space.pairs, space.basis
-    signs = np.where(np.arange(len(pairs.values)) % 2, -1.0, 1.0).astype(basis.dtype)
+    signs = _block_lanczos.alternating(len(pairs.values)).astype(basis.dtype)
     summed = pairs.vectors @ signs
     expected = space.vectors @ (space.coupling[:, : space.dimension] @ (basis.T @ summed))
     image = operands.finite_products(np.asarray(matrix @ summed, dtype=np.float64))

@@ -31,9 +31,10 @@ def _function(name):
 
 
 @functools.cache
-def _prepared_function(name):
+def _prepared_function(name, releases):
     # its arguments are objects of ctypes already, and are not converted
-    return ctypes.CFUNCTYPE(None)(_address(name))
+    kind = ctypes.CFUNCTYPE if releases else ctypes.PYFUNCTYPE
+    return kind(None)(_address(name))
 
 
 def accumulate_product(result, left, right, *, alpha=1.0, beta=1.0):
@@ -91,7 +92,7 @@ def accumulate_product(result, left, right, *, alpha=1.0, beta=1.0):
 class BoundProduct:
     """``result = left @ right + beta result`` of arrays that stay where they are.
 
-    A call takes about a microsecond beyond BLAS, and releases the interpreter's lock.
+    A call takes about a microsecond beyond BLAS.
 
     Parameters
     ----------
@@ -101,12 +102,19 @@ class BoundProduct:
         Row-major or transposed row-major, of the dtype of `result`.
     beta : float
         Factor of the old `result`, which is not read if it is 0.
+    releases : bool
+        Whether a call releases the interpreter's lock. A thread that has released it may wait
+        longer for its return than a short product takes.
 
     Attributes
     ----------
     result, left, right : ctypes.c_void_p
         Addresses. A new ``value`` moves an operand to memory of the same strides, which the caller
         keeps alive.
+    function : int
+        Address of the BLAS function.
+    arguments : tuple
+        Its arguments, objects of ctypes.
 
     Raises
     ------
@@ -121,9 +129,9 @@ class BoundProduct:
     (None, None, array([[13.]]))
     """
 
-    __slots__ = ("_arguments", "_beta", "_call", "_keep", "left", "result", "right")
+    __slots__ = ("_beta", "_call", "_keep", "arguments", "function", "left", "result", "right")
 
-    def __init__(self, result, left, right, beta=0.0):
+    def __init__(self, result, left, right, beta=0.0, releases=True):
         dtype = result.dtype
         own, own_letter, own_stride = _operand(result, dtype)
         first, first_letter, first_stride = _operand(right, dtype)
@@ -139,7 +147,7 @@ class BoundProduct:
         )
         self._keep = result, left, right
         byref = ctypes.byref
-        self._arguments = (
+        self.arguments = (
             ctypes.c_char_p(first_letter),
             ctypes.c_char_p(second_letter),
             *(byref(n) for n in integers),
@@ -152,11 +160,12 @@ class BoundProduct:
             self.result,
             byref(strides[2]),
         )
-        self._call = _prepared_function(f"{_LETTERS[dtype]}gemm")
+        name = f"{_LETTERS[dtype]}gemm"
+        self.function, self._call = _address(name), _prepared_function(name, releases)
 
     def __call__(self):
         """Compute the product."""
-        self._call(*self._arguments)
+        self._call(*self.arguments)
 
     def accumulate(self, beta):
         """Set the factor of the old result."""

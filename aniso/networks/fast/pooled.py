@@ -25,7 +25,7 @@ from aniso.networks.layers.convolution import Convolution
 from aniso.networks.layers.layer import Layer
 from aniso.networks.layers.max_pooling import MaxPooling
 
-SLOTS = ((0, 0), (0, 1), (1, 0), (1, 1))
+_SLOTS = ((0, 0), (0, 1), (1, 0), (1, 1))
 
 
 @dataclass(frozen=True)
@@ -88,7 +88,7 @@ class PooledConvolution(Layer):
         tiled = np.zeros(
             (*lead, 4, num_outputs, channels, height + 1, width + 1), dtype=weights.dtype
         )
-        for slot, (row, column) in enumerate(SLOTS):
+        for slot, (row, column) in enumerate(_SLOTS):
             tiled[..., slot, :, :, row : row + height, column : column + width] = weights
         return tiled.reshape(*lead, 4 * num_outputs, -1)
 
@@ -180,7 +180,7 @@ class PooledConvolution(Layer):
         shape = self.convolution.output_shape(prepared.shape)
         result = np.zeros((*shape, prepared.count), delta.dtype)
         stops = 2 * prepared.counts[0], 2 * prepared.counts[1]
-        for slot, (row, column) in enumerate(SLOTS):
+        for slot, (row, column) in enumerate(_SLOTS):
             survived = delta * (memory.winners == slot)
             result[:, row : stops[0] : 2, column : stops[1] : 2] = survived
         return result
@@ -192,7 +192,7 @@ class PooledConvolution(Layer):
         num_outputs = len(memory.winners)
         corner = 2 * np.arange(prepared.counts[0])[:, None] * width
         corner = corner + 2 * np.arange(prepared.counts[1])
-        offsets = np.array([row * width + column for row, column in SLOTS])
+        offsets = np.array([row * width + column for row, column in _SLOTS])
         first = np.arange(num_outputs)[:, None, None] * (height * width) + corner
         return first[..., None] + offsets[memory.winners]
 

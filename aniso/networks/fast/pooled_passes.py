@@ -34,6 +34,17 @@ class PassesBack:
         n for the gradient of each example, 1 for their sum.
     scratch : callable
         Function of (shape, dtype) that returns memory for what no call needs of another.
+
+    Attributes
+    ----------
+    memory : tuple
+        Pixels, winners and deltas of the examples, sums of gradients (num_each, O, padded length),
+        starts of the windows, sizes (C, strips, kernel width times C), lists for one example, and
+        memory for deltas of the pixels.
+    gradients : ndarray, shape (num_each, O, C, k, l)
+        View of the sums.
+    pixels, moved : ndarray, shape (n, H, W C)
+        Padded images, and memory for their deltas.
     """
 
     def __init__(
@@ -42,25 +53,33 @@ class PassesBack:
         (channels, height, width), (num_outputs, down, across) = image_shape, cells_shape
         self.padding, units = convolution.padding, math.prod(cells_shape)
         height, width = height + 2 * self.padding[0], width + 2 * self.padding[1]
-        self._kernel, span = (*convolution.kernel, channels), convolution.kernel[1] * channels
-        self._length = math.prod(self._kernel)
-        padded = -(-self._length // kernel.PADDING) * kernel.PADDING
+        shape, span = (*convolution.kernel, channels), convolution.kernel[1] * channels
+        length = math.prod(shape)
         self.pixels = np.zeros((count, height, width * channels), dtype)
-        self._moved = scratch(self.pixels.shape, dtype)
         self._winners = scratch((count, units), np.uint8)
         self._deltas = scratch((count, units), dtype)
-        self._gradients = scratch((num_each, num_outputs, padded), dtype)
-        self._rows = np.zeros((num_outputs, padded), dtype)
-        starts = kernel.starts_of_windows(down, across, height, span)
+        self._sums = scratch((num_each, num_outputs, padded(length)), dtype)
+        self._rows = np.zeros((num_outputs, padded(length)), dtype)
+        self._weights = self._rows[:, :length].reshape(num_outputs, *shape)
+        self.moved = scratch(self.pixels.shape, dtype)
         # numbers beyond the last window are read, and multiplied by 0 or not used
-        strips = np.zeros(2 * across * height * span + padded, dtype)
+        strips = np.zeros(2 * across * height * span + padded(length), dtype)
         # one entry more, which is written but not counted
         lists = np.empty(units + 1, dtype), np.empty(units + 1, np.int64)
-        ends = np.empty(num_outputs, np.int64)
-        self._memory = starts, (channels, 2 * across, span), (strips, *lists, ends)
+        self._memory = (
+            kernel.starts_of_windows(down, across, height, span),
+            (channels, 2 * across, span),
+            (strips, *lists, np.empty(num_outputs, np.int64)),
+        )
+        self.memory = (
+            *(self.pixels, self._winners, self._deltas, self._sums),
+            *(*self._memory, self.moved),
+        )
+        self.gradients = self._sums[..., :length].reshape(num_each, num_outputs, *shape)
+        self.gradients = self.gradients.transpose(0, 1, 4, 2, 3)
 
     def load(self, winners, images=None):
-        """Set the winners (O, P, Q, n), and the images (C, H, W, n) if they are not loaded."""
+        """Set the winners (O, P, Q, n), and the images (C, H, W, n) if they are needed."""
         by_example(winners.reshape(-1, winners.shape[-1]), self._winners)
         if images is not None:
             pixels_by_example(images, *self.padding, self.pixels)
@@ -68,19 +87,28 @@ class PassesBack:
     def weight_gradients(self, delta):
         """Return deltas (O, P, Q, n) times their windows, (num_each, O, C, k, l), a view."""
         by_example(delta.reshape(-1, delta.shape[-1]), self._deltas)
-        self._gradients[...] = 0
-        weight_gradients(self.pixels, self._winners, self._deltas, *self._memory, self._gradients)
-        gradients = self._gradients[..., : self._length]
-        return gradients.reshape(*gradients.shape[:2], *self._kernel).transpose(0, 1, 4, 2, 3)
+        self._sums[...] = 0
+        weight_gradients(self.pixels, self._winners, self._deltas, *self._memory, self._sums)
+        return self.gradients
 
     def image_deltas(self, weights, delta, out):
         """Write the deltas of the images to `out` (C, H, W, n)."""
         by_example(delta.reshape(-1, delta.shape[-1]), self._deltas)
         # as the kernels read them: (O, k l C), and zeros
-        rows = self._rows[:, : self._length].reshape(len(weights), *self._kernel)
-        rows[...] = weights.transpose(0, 2, 3, 1)
-        image_deltas(self._rows, self._winners, self._deltas, *self._memory, self._moved)
-        images_by_channel(self._moved, *self.padding, out)
+        self._weights[...] = weights.transpose(0, 2, 3, 1)
+        image_deltas(self._rows, self._winners, self._deltas, *self._memory, self.moved)
+        images_by_channel(self.moved, *self.padding, out)
+
+
+def padded(length):
+    """Return the length of a row of weights with its zeros.
+
+    Examples
+    --------
+    >>> padded(25)
+    32
+    """
+    return -(-length // kernel.PADDING) * kernel.PADDING
 
 
 @njit(**KERNEL)

@@ -1,6 +1,7 @@
 """A plan for a chunk of examples of a network with convolutions."""
 
 from collections import OrderedDict
+from typing import NamedTuple
 
 import numpy as np
 
@@ -61,6 +62,27 @@ def passes_of(layers):
         (_ABOVE if number else _FIRST).get(type(layer), LayerPasses)
         for number, layer in enumerate(layers)
     ]
+
+
+class Part(NamedTuple):
+    """The examples of a chunk.
+
+    Attributes
+    ----------
+    rows : slice
+        Their numbers.
+    examples : ndarray, shape (n, \\*input_shape)
+        As they are given.
+    targets : ndarray, length n
+        Their targets.
+    kept : object or None
+        The examples as the first layer prepares them, if they are kept.
+    """
+
+    rows: slice
+    examples: np.ndarray
+    targets: np.ndarray
+    kept: object = None
 
 
 class Seat:
@@ -124,22 +146,22 @@ class ChunkPlan:
             below = kind(layer, shape, count, dtype, below, own, arena)
             self.passes.append(below)
 
-    def forward(self, network, chunk, parameters):
-        """Return the outputs of a chunk, (C, n), in the plan's memory."""
-        self.passes[0].load(network.data, chunk.rows, network.data.kept(chunk))
+    def forward(self, part, parameters):
+        """Return the outputs of the examples, (C, n), in the plan's memory."""
+        self.passes[0].load(part.examples, part.kept)
         for passes, own in zip(self.passes, parameters, strict=True):
             passes.forward(own)
         return self.passes[-1].outputs
 
-    def both_ways(self, network, chunk, parameters, results, losses):
-        """Write the sum of the gradients of a chunk.
+    def both_ways(self, network, part, parameters, results, losses):
+        """Write the sum of the gradients of the examples.
 
         Parameters
         ----------
         network : Network
             The network.
-        chunk : Chunk
-            n of its examples.
+        part : Part
+            n examples.
         parameters, results : list of tuple of ndarray
             Parameters of each layer, and memory for their gradients.
         losses : ndarray, shape (N,), or None
@@ -151,12 +173,11 @@ class ChunkPlan:
             Whether the outputs are finite.
         """
         with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
-            outputs = self.forward(network, chunk, parameters)
+            outputs = self.forward(part, parameters)
             rows = network.output_rows(outputs)
             if losses is not None:
-                losses[chunk.rows] = network.output_loss(rows, chunk.targets)
-            slopes = network.output_loss.gradient(rows, chunk.targets)
-            np.copyto(self.passes[-1].deltas, slopes.T)
+                losses[part.rows] = network.output_loss(rows, part.targets)
+            self.passes[-1].deltas[...] = network.output_loss.gradient(rows, part.targets).T
             first = first_parameterised(parameters)
             for number in reversed(range(first, len(self.passes))):
                 self.passes[number].backward(parameters[number], results[number], number > first)

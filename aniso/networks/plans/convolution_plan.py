@@ -34,11 +34,10 @@ class ConvolutionPasses(LayerPasses):
         if below is not None and self._moved is not None:
             self._moved = arena.scratch(self._images.shape, dtype)
 
-    def load(self, data, rows, kept):
+    def load(self, examples, kept):
         """Read examples."""
         if kept is None:
-            examples = np.moveaxis(data.inputs[rows], 0, -1)
-            np.copyto(self._inner, examples, casting="unsafe")
+            np.copyto(self._inner, np.moveaxis(examples, 0, -1), casting="unsafe")
             image_kernels.copy_windows(self._images, *self.layer.stride, self._windows)
         address = self._address if kept is None else kept.columns.ctypes.data
         self._forward.right.value = self._gradient.right.value = address

@@ -12,6 +12,9 @@ from aniso.networks.plans.kernels import KERNEL
 COMPILED = not config.DISABLE_JIT
 """Whether these functions are compiled. If not, the layers' own rules are faster."""
 
+# where few numbers are treated, another thread would take the lock for longer
+_HOLDING = KERNEL | {"nogil": False}
+
 
 @njit(**KERNEL)
 def copy_windows(images, down_step, across_step, columns):
@@ -54,6 +57,25 @@ def rectify(z, slopes):
         value = z[i]
         slopes[i] = one if value > nil else (half if value == nil else nil)
         z[i] = nil if value < nil else value
+
+
+@njit(**KERNEL)
+def multiply(target, factors):
+    """Multiply a flat array in place."""
+    for i in range(target.size):
+        target[i] *= factors[i]
+
+
+@njit(**_HOLDING)
+def rectify_few(z, slopes):
+    """Do what :func:`rectify` does, and keep the interpreter's lock."""
+    rectify(z, slopes)
+
+
+@njit(**_HOLDING)
+def multiply_few(target, factors):
+    """Do what :func:`multiply` does, and keep the interpreter's lock."""
+    multiply(target, factors)
 
 
 @njit(**KERNEL)

@@ -1,11 +1,17 @@
 """Passes of one layer for n examples, in memory that is made once."""
 
+import math
+
 import numpy as np
 from array_api_compat import array_namespace
 
 from aniso.networks.layers.activation import RULES
 from aniso.networks.matrix_products import BoundProduct
 from aniso.networks.plans import image_kernels
+
+# numbers that are treated, and multiplications that are made, with the interpreter's lock: in less
+# time than its return may take
+_FEW, _FEW_MULTIPLICATIONS = 2**14, 2**20
 
 
 class LayerPasses:
@@ -54,19 +60,20 @@ class LayerPasses:
         """Outputs of the layer below."""
         return self.below.outputs
 
-    def load(self, data, rows, kept):
+    def load(self, examples, kept):
         """Read examples, for the first layer.
 
         Parameters
         ----------
-        data : ChunkedData
-            The data.
-        rows : slice
-            Numbers of the examples.
+        examples : ndarray, shape (n, \\*input_shape)
+            In the precision in which they are given.
         kept : object or None
-            The same as the layer prepares it, if the data keep it.
+            The same as the layer prepares it, if that is kept.
         """
-        self.prepared = data.prepared_rows(rows) if kept is None else kept
+        if kept is None:
+            examples = np.moveaxis(examples.astype(self.outputs.dtype), 0, -1)
+            kept = self.layer.prepare(np.ascontiguousarray(examples))
+        self.prepared = kept
 
     def forward(self, parameters):
         """Compute the outputs."""
@@ -92,24 +99,39 @@ class LayerPasses:
         if needs_inputs:
             np.copyto(self.below.deltas, inputs)
 
+    def take_slopes(self, slopes):  # noqa: ARG002
+        """Return whether the layer itself rectifies its outputs, and writes flat slopes."""
+        return False
+
     def release(self):
         """Forget arrays of the last call that are not the plan's own."""
         self.prepared = self.memory = None
 
 
 class ActivationPasses(LayerPasses):
-    """An activation, in the memory of the layer below."""
+    """An activation, in the memory of the layer below.
+
+    The layer below may rectify its outputs and multiply its deltas by the slopes itself.
+    """
 
     def make_arrays(self, shape, dtype, arena):
         """Share outputs and deltas with the layer below."""
         self.outputs, self.deltas = self.below.outputs, self.below.deltas
         self._slopes = arena.empty(shape, dtype)
+        self._flat = tuple(a.reshape(-1) for a in (self.outputs, self.deltas, self._slopes))
+        self._rectifies = self.layer.name == "relu" and image_kernels.COMPILED
+        self._is_done_below = self._rectifies and self.below.take_slopes(self._flat[2])
+        few = math.prod(shape) < _FEW
+        self._rectify = image_kernels.rectify_few if few else image_kernels.rectify
+        self._multiply = image_kernels.multiply_few if few else image_kernels.multiply
 
     def forward(self, parameters):  # noqa: ARG002
         """Replace z by ``rho(z)``, and keep ``rho'(z)``."""
+        if self._is_done_below:
+            return
         z, slopes = self.outputs, self._slopes
-        if self.layer.name == "relu" and image_kernels.COMPILED:
-            image_kernels.rectify(z.reshape(-1), slopes.reshape(-1))
+        if self._rectifies:
+            self._rectify(self._flat[0], self._flat[2])
             return
         rule, xp = RULES[self.layer.name], array_namespace(z)
         slopes[...] = rule.slope(z, xp)
@@ -117,8 +139,8 @@ class ActivationPasses(LayerPasses):
 
     def backward(self, parameters, results, needs_inputs):  # noqa: ARG002
         """Multiply the deltas by the slopes."""
-        if needs_inputs:
-            np.multiply(self.deltas, self._slopes, out=self.deltas)
+        if needs_inputs and not self._is_done_below:
+            self._multiply(self._flat[1], self._flat[2])
 
 
 class FlattenPasses(LayerPasses):
@@ -144,9 +166,10 @@ class DensePasses(LayerPasses):
     def __init__(self, layer, shape, count, dtype, below, weights, arena):
         super().__init__(layer, shape, count, dtype, below, weights, arena)
         weights = np.empty((layer.num_outputs, *shape), dtype)  # of these strides
-        self._forward = BoundProduct(self.outputs, weights, self.inputs)
-        self._backward = BoundProduct(below.deltas, weights.T, self.deltas)
-        self._gradient = BoundProduct(weights, self.deltas, self.inputs.T)
+        lock = {"releases": weights.size * count > _FEW_MULTIPLICATIONS}
+        self._forward = BoundProduct(self.outputs, weights, self.inputs, **lock)
+        self._backward = BoundProduct(below.deltas, weights.T, self.deltas, **lock)
+        self._gradient = BoundProduct(weights, self.deltas, self.inputs.T, **lock)
 
     def forward(self, parameters):
         """Compute ``W a + b``."""
