@@ -122,7 +122,7 @@ class Effort:
     brief: float = 4.0
 
 
-QUICK = Effort(quick=True, seconds=0.8, least=1, most=5, few=1, brief=0.5)
+QUICK = Effort(quick=True, seconds=0.6, least=1, most=5, few=1, brief=0.5)
 
 
 def measure(group, effort, *, python=sys.executable, turns=None, say=print, own=False):
