@@ -254,6 +254,20 @@ def table(parameters, arrays):
     return "\n".join(lines) + "\n"
 
 
+def rows(parameters, arrays):  # noqa: ARG001 (as every figure)
+    """Return the numbers of the table, one row for each structure; "" where an exit is censored."""
+    found = []
+    for number, name in enumerate(STRUCTURES):
+        row = {"noise": name}
+        row |= {what: float(arrays[what][number]) for what in ("slope", "plateau")}
+        for place, region in enumerate(REGIONS):
+            for what in ("exit", "exit_error", "chain", "chain_error", "exponent"):
+                value = float(arrays[what][number, place])
+                row[f"{region}: {what}"] = "" if np.isnan(value) else value
+        found.append(row)
+    return found
+
+
 def draw(parameters, arrays):  # noqa: ARG001 (as every figure)
     """Draw loss curves with their tangents and plateau, and exit times against slopes."""
     canvas = Canvas(figsize=(7.2, 2.9))
@@ -308,6 +322,7 @@ FIGURE = Figure(
     judge=judge,
     draw=draw,
     table=table,
+    rows=rows,
 )
 
 if __name__ == "__main__":

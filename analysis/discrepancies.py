@@ -34,10 +34,31 @@ def page(stored):
         "| subject | paper | published script | measured here |",
         "| --- | --- | --- | --- |",
     ]
-    for subject, paper, script, measure in _ROWS:
-        measured = measure(stored) or "not computed yet"
-        lines.append(f"| {subject} | {paper} | {script} | {measured} |")
+    lines += [f"| {' | '.join(row.values())} |" for row in rows(stored)]
     return "\n".join(lines) + "\n"
+
+
+def rows(stored):
+    """Return the rows of the table, plain data.
+
+    Parameters
+    ----------
+    stored : dict of str to (dict, dict of str to ndarray)
+        Of :func:`analysis.index.stored_figures`.
+
+    Returns
+    -------
+    list of dict of str to str
+    """
+    return [
+        {
+            "subject": subject,
+            "paper": paper,
+            "published script": script,
+            "measured here": measure(stored) or "not computed yet",
+        }
+        for subject, paper, script, measure in _ROWS
+    ]
 
 
 def _from(name, text):

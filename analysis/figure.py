@@ -71,6 +71,8 @@ class Figure:
         ``(parameters, arrays) -> matplotlib.figure.Figure``.
     table : callable, optional
         ``(parameters, arrays) -> str``, Markdown that is written beside the drawing.
+    rows : callable, optional
+        ``(parameters, arrays) -> list of dict``, the numbers of the table, written as CSV.
     foundation : Foundation, optional
         Work that comes before the units of a seed.
     prepare : callable, optional
@@ -103,6 +105,7 @@ class Figure:
     judge: Callable
     draw: Callable
     table: Callable | None = None
+    rows: Callable | None = None
     foundation: Foundation | None = None
     prepare: Callable | None = None
     steps_of: Callable | None = None

@@ -16,6 +16,7 @@ or version are drawn, with a notice.
 """
 
 import argparse
+import csv
 import os
 import sys
 from pathlib import Path
@@ -206,7 +207,7 @@ def is_of_the_images(figure, parameters, stored):
 
 
 def draw(figure, parameters, arrays, stem):
-    """Draw stored arrays as PNG and PDF, with the table as Markdown; return the paths written."""
+    """Draw stored arrays as PNG and PDF, and the table; return the paths."""
     with matplotlib.rc_context(figure_style.STYLE):
         drawing = figure.draw(parameters, arrays)
         paths = [stem.with_suffix(f".{form}") for form in ("png", "pdf")]
@@ -219,6 +220,13 @@ def draw(figure, parameters, arrays, stem):
         paths.append(stem.with_suffix(".md"))
         with files.atomic_writer(paths[-1]) as stream:
             stream.write(figure.table(parameters, arrays))
+    if figure.rows is not None:
+        paths.append(stem.with_suffix(".csv"))
+        rows = figure.rows(parameters, arrays)
+        with files.atomic_writer(paths[-1]) as stream:
+            writer = csv.DictWriter(stream, list(rows[0]), lineterminator="\n")
+            writer.writeheader()
+            writer.writerows(rows)
     return paths
 
 

@@ -1,4 +1,7 @@
-"""``python -m analysis.index``: write figures/README.md and DISCREPANCIES.md from stored data."""
+"""``python -m analysis.index``: write figures/README.md and DISCREPANCIES.md from stored data.
+
+The differences are written as JSON too; the verdicts are in the description of each figure's data.
+"""
 
 import argparse
 import json
@@ -105,6 +108,8 @@ def readme(stored, found_studies=()):
                 lines += _other_study(figure, stem, other)
         if figure.table is not None:
             lines += ["", f"The numbers are in [a table]({name}_{scale}.md)."]
+        if figure.rows is not None:
+            lines[-1] = lines[-1][:-1] + f", also [as CSV]({name}_{scale}.csv)."
     lines += [
         "",
         "## Elsewhere",
@@ -147,7 +152,12 @@ def main(arguments=None):
     folder = parser.parse_args(arguments).output
     stored = stored_figures(folder)
     text = readme(stored, studies(folder))
-    pages = {"README.md": text, "DISCREPANCIES.md": discrepancies.page(stored)}
+    differences = json.dumps(discrepancies.rows(stored), indent=1, ensure_ascii=False) + "\n"
+    pages = {
+        "README.md": text,
+        "DISCREPANCIES.md": discrepancies.page(stored),
+        "discrepancies.json": differences,
+    }
     try:
         for name, text in pages.items():
             with files.atomic_writer(folder / name) as stream:

@@ -4,11 +4,19 @@ A function returns the validated value in the form that the computations expect,
 :class:`InputError`. Kernels do not validate their arguments again.
 """
 
+from __future__ import annotations
+
 import numbers
+from collections.abc import Collection
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from aniso import _array_hints, _blas_threads, _checked_arrays
+
+if TYPE_CHECKING:
+    from aniso.typing import Array, DTypeLike, Shape
+
 
 # entries that are tested for finiteness together: they fix the memory of the test
 _BLOCK_ENTRIES = 2**16
@@ -22,7 +30,14 @@ class InteractingExamples(InputError):
     """A loss in which examples depend on each other: there is no gradient of one example."""
 
 
-def number(name, value, *, low=None, high=None, strict=False):
+def number(
+    name: str,
+    value: Any,
+    *,
+    low: float | None = None,
+    high: float | None = None,
+    strict: bool = False,
+) -> float:
     """Return a finite float within [low, high], or within (low, high) if `strict`.
 
     Examples
@@ -53,7 +68,14 @@ def number(name, value, *, low=None, high=None, strict=False):
     return result
 
 
-def integer(name, value, *, low=None, high=None, high_name=None):
+def integer(
+    name: str,
+    value: Any,
+    *,
+    low: int | None = None,
+    high: int | None = None,
+    high_name: str | None = None,
+) -> int:
     """Return an integer within [low, high]; `high_name` is the name of the upper limit.
 
     Examples
@@ -83,7 +105,7 @@ def _range_rule(name, low, high, sign):
     return f" with {left}{name}{right}"
 
 
-def flag(name, value):
+def flag(name: str, value: Any) -> bool:
     """Return a bool; refuse other values, even if Python takes them for true or false.
 
     Examples
@@ -98,7 +120,7 @@ def flag(name, value):
     return bool(value)
 
 
-def one_of(name, value, choices):
+def one_of(name: str, value: Any, choices: Collection[str]) -> str:
     """Return a member of `choices`.
 
     Examples
@@ -113,7 +135,9 @@ def one_of(name, value, choices):
     return value
 
 
-def array(name, value, *, shape=None, dtype=np.float64):
+def array(
+    name: str, value: Any, *, shape: Shape | None = None, dtype: DTypeLike = np.float64
+) -> Array:
     """Return a finite real array; `shape` gives its lengths, None for any length.
 
     Examples
@@ -131,7 +155,7 @@ def array(name, value, *, shape=None, dtype=np.float64):
     return result
 
 
-def parameters(theta, num_parameters=None):
+def parameters(theta: Any, num_parameters: int | None = None) -> Array:
     """Return finite flat parameters, shape (D,).
 
     Parameters
@@ -158,7 +182,7 @@ numpy.concatenate([numpy.ravel(part) for part in theta])
     return array("theta", theta, shape=(num_parameters,))
 
 
-def require_flat(theta, num_parameters=None):
+def require_flat(theta: Any, num_parameters: int | None = None) -> None:
     """Refuse parameters that are no flat vector of the right length, in any array library.
 
     Raises
@@ -172,7 +196,7 @@ def require_flat(theta, num_parameters=None):
         raise InputError(message)
 
 
-def real_array(name, value, *, shape=None):
+def real_array(name: str, value: Any, *, shape: Shape | None = None) -> Array:
     """Return an array of real numbers in the precision of `value`; entries may be infinite or NaN.
 
     Examples
@@ -197,7 +221,7 @@ def real_array(name, value, *, shape=None):
     return given
 
 
-def held(array):
+def held(array: Array) -> Array:
     """Return the array as an object keeps it: read-only, in memory that no other code can change.
 
     A read-only array that owns its memory is returned as it is. A function that has just made a
@@ -216,7 +240,7 @@ def held(array):
     return frozen(np.array(array, order="C"))
 
 
-def frozen(array):
+def frozen(array: Array) -> Array:
     """Return an array that was just made, marked read-only, so that :func:`held` keeps it as it is.
 
     Examples
@@ -228,7 +252,7 @@ def frozen(array):
     return array
 
 
-def as_given(name, value):
+def as_given(name: str, value: Any) -> Array:
     """Return the NumPy array of a value in its own type; refuse a value that loses its meaning.
 
     Raises
@@ -252,7 +276,7 @@ without a mask: leave the masked examples out, or give inputs.filled(value)
         raise InputError(_array_hints.not_an_array(name, value, error=error)) from error
 
 
-def refuse_loss_of_meaning(name, value):
+def refuse_loss_of_meaning(name: str, value: Any) -> None:
     """Refuse a value whose mask or unit would be lost in ``numpy.asarray``.
 
     Parameters
@@ -298,7 +322,9 @@ def refuse_loss_of_meaning(name, value):
         )
 
 
-def require_finite(name, value, *, dtype=None, given=None):
+def require_finite(
+    name: str, value: Array, *, dtype: DTypeLike | None = None, given: Any = None
+) -> None:
     """Refuse an array with an entry that is not finite; the test needs a fixed amount of memory.
 
     Parameters
@@ -360,7 +386,7 @@ def _first_not_finite(array, dtype):
     return tuple(int(i) for i in np.argwhere(~finite)[0])
 
 
-def symmetric_matrix(name, value, *, size=None):
+def symmetric_matrix(name: str, value: Any, *, size: int | None = None) -> Array:
     """Return a finite matrix, symmetric to rounding: ``|A - A^T| <= 8 D eps max|A|``.
 
     Raises
@@ -389,7 +415,7 @@ expected a symmetric matrix, for instance (A + A.T) / 2
     return result
 
 
-def require_symmetry(name, matrix, tolerance):
+def require_symmetry(name: str, matrix: Array, tolerance: float) -> None:
     """Refuse a finite square array with ``|A_ij - A_ji| > tolerance max|A|`` for some i, j.
 
     Raises
@@ -424,7 +450,7 @@ def _largest_asymmetry(matrix, tile=256):
     return worst, row, column
 
 
-def covariance_matrix(name, value, *, size=None):
+def covariance_matrix(name: str, value: Any, *, size: int | None = None) -> Array:
     """Return a symmetric positive semi-definite matrix: eigenvalues ``>= -8 D eps lambda_max``.
 
     A read-only array that owns its memory is checked once.
@@ -473,7 +499,9 @@ def _require_semidefinite(name, result):
         )
 
 
-def class_labels(name, value, *, num_classes, num_examples=None):
+def class_labels(
+    name: str, value: Any, *, num_classes: int, num_examples: int | None = None
+) -> Array:
     """Return integer labels from 0 to num_classes - 1, shape (N,).
 
     Examples
@@ -508,7 +536,7 @@ def class_labels(name, value, *, num_classes, num_examples=None):
     return given.astype(np.int64)
 
 
-def generator(name, value):
+def generator(name: str, value: Any) -> np.random.Generator:
     """Return a ``numpy.random.Generator``: randomness is always an argument, never global.
 
     Examples

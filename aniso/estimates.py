@@ -1,11 +1,17 @@
 """Numbers that carry their error bar, and the refusal to return one that is not to be trusted."""
 
+from __future__ import annotations
+
 import math
 from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from aniso import checks
+
+if TYPE_CHECKING:
+    from aniso.typing import ArrayLike
 
 
 @dataclass(frozen=True)
@@ -37,7 +43,7 @@ class Estimate:
     num_samples: int
 
     @classmethod
-    def from_samples(cls, samples):
+    def from_samples(cls, samples: ArrayLike) -> Estimate:
         """Mean and standard error of independent samples, shape (n,), n >= 1."""
         samples = checks.array("samples", samples, shape=(None,))
         if samples.size == 0:
@@ -47,7 +53,7 @@ class Estimate:
             error = float(samples.std(ddof=1) / math.sqrt(samples.size))
         return cls(float(samples.mean()), error, int(samples.size))
 
-    def z_score(self, reference):
+    def z_score(self, reference: float) -> float:
         """``(value - reference) / standard_error``; 0 for an exact hit without error.
 
         Examples
@@ -60,7 +66,7 @@ class Estimate:
             return 0.0 if difference == 0 else math.copysign(math.inf, difference)
         return difference / self.standard_error
 
-    def interval(self, confidence=0.95):
+    def interval(self, confidence: float = 0.95) -> tuple[float, float]:
         """Confidence interval of Student's t with ``num_samples - 1`` degrees of freedom.
 
         Parameters
@@ -95,7 +101,7 @@ class Estimate:
         half = float(quantile) * self.standard_error
         return self.value - half, self.value + half
 
-    def scaled(self, factor):
+    def scaled(self, factor: float) -> Estimate:
         """Return the estimate of `factor` times the quantity."""
         return Estimate(self.value * factor, self.standard_error * abs(factor), self.num_samples)
 
@@ -179,7 +185,9 @@ class NotConverged(RuntimeError):
         The best result so far, of the same type as a complete result.
     """
 
-    def __init__(self, message, partial):
+    partial: Any
+
+    def __init__(self, message: str, partial: Any) -> None:
         super().__init__(message)
         self.partial = partial
 

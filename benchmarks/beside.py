@@ -6,12 +6,14 @@ The programs are those of the page, as they stand. Packages that are not install
 import argparse
 import importlib.metadata
 import importlib.util
+import json
 import re
 import statistics
 import sys
 import time
 from pathlib import Path
 
+from aniso import checks
 from aniso.runs import files
 from benchmarks import machine
 
@@ -141,14 +143,45 @@ def table(first, later):
     return "\n".join(lines)
 
 
+def rows(first, later):
+    """Return the numbers of the table, a list of dict; times in seconds.
+
+    Examples
+    --------
+    >>> rows({("model", "aniso"): 2.0}, {("model", "aniso"): 0.5})[0]["later_calls"]
+    0.5
+    """
+    return [
+        {
+            "task": SHARED[task],
+            "package": package,
+            "version": importlib.metadata.version(DISTRIBUTIONS[package]),
+            "first_call": first[task, package],
+            "later_calls": seconds,
+        }
+        for (task, package), seconds in later.items()
+    ]
+
+
 def main(arguments=None):
     """Measure, print the table, and write it into the page where that is asked for."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.beside", description=__doc__)
     parser.add_argument("--rounds", type=int, default=5, help="timed calls (default: 5)")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="write the seconds as JSON")
     parser.add_argument("--write", action="store_true", help="write the table into the page")
     options = parser.parse_args(arguments)
-    found = table(*measured(options.rounds))
+    try:
+        checks.integer("--rounds", options.rounds, low=1)
+        if options.json is not None:
+            files.require_writable("--json", options.json)
+    except checks.InputError as error:
+        parser.error(str(error))
+    first, later = measured(options.rounds)
+    found = table(first, later)
     print(found)
+    if options.json is not None:
+        with files.atomic_writer(options.json) as stream:
+            stream.write(json.dumps(rows(first, later), indent=1) + "\n")
     if options.write:
         before, _, rest = PAGE.read_text(encoding="utf-8").partition(BEGIN)
         after = rest.partition(END)[2]

@@ -14,6 +14,9 @@ TUNED = {
     "MALLOC_MMAP_THRESHOLD_": str(2**30),
     "MALLOC_TRIM_THRESHOLD_": str(2**32),
     "OMP_WAIT_POLICY": "passive",
+    # threads spin for 2^23 ticks after a call, 3 ms; by default for more than 50 ms, through the
+    # turn of the next implementation
+    "OPENBLAS_THREAD_TIMEOUT": "23",
     "JAX_PLATFORMS": "cpu",
 }
 _CPUINFO = Path("/proc/cpuinfo")

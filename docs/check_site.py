@@ -1,32 +1,35 @@
 """``python docs/check_site.py SITE``: links, anchors and pictures of the built site, offline.
 
 A link of a page to a page must lead to a file, and its anchor to an element. A picture must have a
-file and an alternative text. Addresses of other hosts are not asked for.
+file and an alternative text; a thumbnail of the gallery has its title below it. Addresses of other
+hosts are not asked for.
 """
 
+import posixpath
+import re
 import sys
-from html.parser import HTMLParser
+from html import unescape
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
+_ATTRIBUTE = re.compile(r"""\s(id|name|href|src|alt)=(?:"([^"]*)"|'([^']*)')""")
+_PICTURE = re.compile(r"<img\b[^>]*>")
 
-class Page(HTMLParser):
+
+class Page:
     """What a page links to, what may be linked to in it, and its pictures."""
 
     def __init__(self, text):
-        super().__init__()
-        self.links, self.anchors, self.pictures = [], set(), []
-        self.feed(text)
+        found = attributes(text)
+        self.links = [value for name, value in found if name in ("href", "src") and value]
+        self.anchors = {value for name, value in found if name in ("id", "name")}
+        pictures = (dict(attributes(tag)) for tag in _PICTURE.findall(text))
+        self.pictures = [(each.get("src", ""), each.get("alt", "")) for each in pictures]
 
-    def handle_starttag(self, tag, attributes):
-        """Note links, anchors and pictures of a tag."""
-        found = dict(attributes)
-        self.anchors |= {found[name] for name in ("id", "name") if found.get(name)}
-        for name in ("href", "src"):
-            if found.get(name):
-                self.links.append(found[name])
-        if tag == "img":
-            self.pictures.append((found.get("src"), found.get("alt")))
+
+def attributes(text):
+    """Return pairs of names and values of the attributes that count, in their order."""
+    return [(name, unescape(one or two)) for name, one, two in _ATTRIBUTE.findall(text)]
 
 
 def faults(site):
@@ -37,31 +40,38 @@ def faults(site):
     site : path-like
         Folder of the HTML files.
     """
-    site = Path(site).resolve()
-    pages = {path: Page(path.read_text(encoding="utf-8")) for path in sorted(site.rglob("*.html"))}
+    site = Path(site)
+    files = {path.relative_to(site).as_posix() for path in site.rglob("*") if path.is_file()}
+    names = sorted(each for each in files if each.endswith(".html") and "_static/" not in each)
+    pages = {name: Page((site / name).read_text(encoding="utf-8")) for name in names}
     if not pages:
         yield f"{site} holds no page"
-    for path, page in pages.items():
-        name = path.relative_to(site).as_posix()
+    for name, page in pages.items():
         for link in dict.fromkeys(page.links):
-            yield from (f"{name}: {fault}" for fault in link_faults(link, path, site, pages))
+            fault = link_fault(link, name, files, pages)
+            if fault:
+                yield f"{name}: {link} {fault}"
         for source, text in page.pictures:
-            if not (text or "").strip():
+            if not text.strip() and not source.endswith("_thumb.png"):
                 yield f"{name}: the picture {source} has no alternative text"
 
 
-def link_faults(link, path, site, pages):
-    """Yield what is wrong with a link of the page at `path`."""
+def link_fault(link, name, files, pages):
+    """Return what is wrong with a link of the page `name`; "" if nothing is."""
     parts = urlsplit(link)
     if parts.scheme or parts.netloc:
-        return
-    target = (path.parent / unquote(parts.path)).resolve() if parts.path else path
-    if target.is_dir():
-        target /= "index.html"
-    if not target.is_relative_to(site) or not target.is_file():
-        yield f"{link} leads to no file"
-    elif target in pages and unquote(parts.fragment) not in {"", "top", *pages[target].anchors}:
-        yield f"{link} leads to no element"
+        return ""
+    target = name
+    if parts.path:
+        target = posixpath.normpath(posixpath.join(posixpath.dirname(name), unquote(parts.path)))
+        if target not in files and f"{target}/index.html" in files:
+            target = f"{target}/index.html"
+    if target not in files:
+        return "leads to no file"
+    anchor = unquote(parts.fragment)
+    if anchor in ("", "top") or target not in pages or anchor in pages[target].anchors:
+        return ""
+    return "leads to no element"
 
 
 def main(arguments):

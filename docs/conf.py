@@ -66,7 +66,10 @@ html_title = "aniso"
 html_show_sourcelink = False
 html_static_path = ["_static"]
 html_css_files = ["aniso.css"]
-html_context = {"default_mode": "auto"}
+html_context = {"default_mode": "auto", "packages": ["aniso", *reference_pages.PACKAGES]}
+# nine hundred pages of one name each: a list of all of them beside each would take minutes
+html_sidebars = {"reference/generated/*": ["packages"]}
+html_sidebars |= {page: [] for page in ("index", "beside", "benchmarks", "data")}
 html_theme_options = {
     "navigation_depth": 2,
     "show_toc_level": 2,

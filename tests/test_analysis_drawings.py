@@ -1,5 +1,6 @@
 """The drawings and the pages that are made of stored data."""
 
+import csv
 import json
 import re
 
@@ -94,6 +95,20 @@ def test_the_pages_are_written_from_the_data(drawn):
     table = (drawn / "figures" / "DISCREPANCIES.md").read_text()
     assert "not computed yet" not in table
     assert "success rates 0.000" in table
+    plain = json.loads((drawn / "figures" / "discrepancies.json").read_text())
+    assert len(plain) == table.count("\n|") - 2  # header and rule
+    assert all(text in table for row in plain for text in row.values())
+
+
+def test_a_table_is_written_as_csv_too(drawn):
+    stem = drawn / "figures" / "alignment_and_exit_small"
+    with open(stem.with_suffix(".csv"), newline="") as stream:
+        rows = list(csv.DictReader(stream))
+    assert [row["noise"] for row in rows] == list(alignment_and_exit.STRUCTURES)
+    arrays, _ = array_files.load_arrays(drawn / "figures/data/alignment_and_exit_small.npz")
+    for row, slope, exits in zip(rows, arrays["slope"], arrays["exit"], strict=True):
+        assert float(row["slope"]) == slope
+        assert row["ball: exit"] == ("" if np.isnan(exits[1]) else repr(float(exits[1])))
 
 
 def test_pages_that_can_not_be_written_are_told_without_a_traceback(tmp_path, capsys):

@@ -95,6 +95,21 @@ def test_the_same_seed_writes_the_same_numbers(folder, capsys):
     assert capsys.readouterr().out.count("wrote one.json") == 3
 
 
+def test_a_plan_is_written_as_json(folder, capsys):
+    arguments = ["own_model:network", "--plan", "--quantities", "loss", "--json", "cost.json"]
+    assert command.main(arguments) == 0
+    assert "wrote cost.json" in capsys.readouterr().out
+    found = json.loads((folder / "cost.json").read_text("utf-8"))
+    assert set(found["seconds"]) == set(found["num_bytes"])
+    assert "loss" in found["seconds"]
+    total = found["repetitions"] * sum(found["seconds"].values())
+    assert found["total_seconds"] == pytest.approx(total)
+    assert found["peak_bytes"] == max(found["num_bytes"].values())
+    with pytest.raises(SystemExit):
+        command.main([*arguments[:-2], "--html", "cost.html"])
+    assert "a cost has no page" in capsys.readouterr().err
+
+
 def test_a_page_is_written_on_request(folder, capsys, monkeypatch):
     def to_html(found, path):
         Path(path).write_text(f"{len(found)} readings")

@@ -146,3 +146,12 @@ def test_a_notebook_gets_an_escaped_table():
         assert name in plain
         assert reading.formula in plain
     assert "refused: H has 37 negative eigenvalues" in plain
+
+
+def test_in_a_notebook_the_text_is_returned_and_nothing_is_displayed(monkeypatch, capsys):
+    diagnosis = diagnosis_cases.bare()
+    plain = table.as_text(diagnosis, 80)
+    monkeypatch.setattr("rich.console._is_jupyter", lambda: True)
+    assert table.as_text(diagnosis, 80) == plain
+    assert "loss" in plain
+    assert capsys.readouterr().out == ""

@@ -48,6 +48,29 @@ def test_an_operator_gives_the_same_as_its_array(rng):
     assert one.num_products < 200
 
 
+def test_residuals_are_those_of_products_with_the_vectors(rng):
+    matrix = matrix_of(np.linspace(0, 1, 150) ** 4, rng)
+    for size, tolerance in ((1, 1e-3), (6, 1e-2), (6, 1e-8)):
+        pairs = block_pairs(matrix, 6, block_size=size, tolerance=tolerance)
+        true = np.linalg.norm(matrix @ pairs.vectors - pairs.vectors * pairs.values, axis=0)
+        np.testing.assert_allclose(pairs.residuals, true, rtol=1e-6, atol=1e-13)
+        assert pairs.residuals.max() <= tolerance
+
+
+def test_products_that_differ_from_those_of_the_iteration_are_noticed(rng):
+    matrix, calls = matrix_of(np.linspace(0, 1, 80) ** 4, rng), []
+
+    def product(vectors):
+        calls.append(vectors.shape)
+        # planted: the product with one vector has another matrix
+        return matrix @ vectors + (0.01 * vectors if vectors.shape[1] == 1 else 0.0)
+
+    with pytest.raises(NotConverged, match=r"not accurate enough|raise max_products") as raised:
+        block_pairs(SymmetricOperator(product, 80, np.float64), 3, tolerance=1e-6)
+    assert raised.value.partial.residuals.min() > 0.01
+    assert calls.count((80, 1)) >= 1
+
+
 def test_the_basis_grows_beyond_its_first_size(rng):
     matrix = matrix_of(np.linspace(-1, 1, 300), rng)
     pairs = block_pairs(matrix, 2, block_size=2)

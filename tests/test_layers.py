@@ -17,7 +17,7 @@ ROOT = Path(__file__).parents[1]
 # A folder may import the folders of the lines above its own; those of one line ignore each other
 # unless ALSO says otherwise. "" are the files at the top.
 FOLDERS = """
-    _array_hints _blas_threads _checked_arrays _cores _memory_limits _arguments \
+    typing _array_hints _blas_threads _checked_arrays _cores _extras _memory_limits _arguments \
     checks estimates memory threads
     arrays runs
     datasets matrices
@@ -68,11 +68,23 @@ def read_modules(folder):
     }
 
 
+def running(tree):
+    """Nodes of a module but those under ``if TYPE_CHECKING:``, which are read for hints alone."""
+    waiting = [tree]
+    while waiting:
+        node = waiting.pop()
+        yield node
+        if isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING":
+            waiting += node.orelse
+        else:
+            waiting += ast.iter_child_nodes(node)
+
+
 def imports(name, tree, modules):
     """Pairs (module, name) of everything that a module imports, on whatever line."""
     package = ["aniso", *filter(None, name.split("."))]
     is_package = name == "" or any(other.startswith(f"{name}.") for other in modules)
-    for node in ast.walk(tree):
+    for node in running(tree):
         if isinstance(node, ast.Import):
             yield from ((alias.name, None) for alias in node.names)
         elif isinstance(node, ast.ImportFrom):
@@ -241,6 +253,11 @@ def test_what_is_imported_is_declared(modules):
             "langevin.noises imports networks",
         ),
         (
+            upward_imports,
+            {"checks": "if not TYPE_CHECKING:\n    import aniso.escape", "escape": ""},
+            "checks imports escape",
+        ),
+        (
             past_the_face,
             {"escape.kramers": "from aniso.langevin.drifts import linear", "langevin.drifts": ""},
             "escape.kramers imports aniso.langevin.drifts.linear past the face of langevin",
@@ -280,6 +297,7 @@ def test_what_is_allowed_is_not_called_a_breach():
     planted = {
         "": ast.parse("import importlib"),
         "problems": ast.parse("from aniso.problems.losses import size"),
+        "problems.geometry": ast.parse("if TYPE_CHECKING:\n    from aniso.escape import forecast"),
         "problems.losses": ast.parse("from aniso import checks"),
         "checks": ast.parse("import numpy"),
         "propositions.plots": ast.parse("import matplotlib.pyplot"),

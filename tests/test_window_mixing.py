@@ -33,20 +33,21 @@ def test_both_sums_are_exact_on_whole_numbers(case, dtype, rng):
     views = windows_of(case, images)
     down, across = views.shape[2:4]
     geometry = (height, width, *kernel, *padding, *stride)
-    patches = images.reshape(count, units, -1, length).astype(dtype)
+    patches = np.moveaxis(images, 1, 3).reshape(count, height * width, -1).astype(dtype)
     weights = rng.integers(-5, 6, (channels, units, *kernel))
     # some outputs, one of them twice, and slopes of zero
     index = rng.integers(0, channels * down * across, (count, 7))
     slopes = rng.integers(0, 3, index.shape)
-    mixed = np.full((count, 7, units, length), np.nan, dtype)
+    mixed = np.full((count, 7, units * length), np.nan, dtype)
+    repeated = window_mixing.repeated_weights(weights.reshape(channels, units, -1), length)
     window_mixing.mix_windows(
-        patches, weights.reshape(channels, units, -1).astype(dtype), index, slopes.astype(dtype),
-        (down, across), geometry, mixed,
+        patches, repeated.astype(dtype), index, slopes.astype(dtype), (down, across), geometry,
+        mixed,
     )  # fmt: skip
     every = np.einsum("nsyxklq,oskl->noyxsq", views, weights)
-    every = every.reshape(count, -1, units, length)
+    every = every.reshape(count, -1, units * length)
     expected = np.stack([own[i] for own, i in zip(every, index, strict=True)])
-    np.testing.assert_array_equal(mixed, slopes[..., None, None] * expected)
+    np.testing.assert_array_equal(mixed, slopes[..., None] * expected)
     deltas = rng.integers(-2, 3, (count, channels, down, across))
     total = np.ones((kernel[0] * kernel[1], channels, units * length), dtype)
     window_mixing.add_window_products(patches, deltas.astype(dtype), geometry, total)

@@ -8,12 +8,16 @@ subfolders. A compiled function may use functions and constants of this folder o
 Where no folder can be written, functions are compiled in each process, after one warning.
 """
 
+from __future__ import annotations
+
 import functools
 import hashlib
 import multiprocessing
 import sys
 import warnings
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numba
 from numba.core import caching, sigutils
@@ -21,7 +25,7 @@ from numba.core.ccallback import CFunc
 from numba.core.registry import CPUDispatcher
 
 
-def njit(*, inner=False, seconds=0, **options):
+def njit(*, inner: bool = False, seconds: int = 0, **options: Any) -> Callable[..., Any]:
     """Compile a function as ``numba.njit`` does and keep it on disk.
 
     Parameters

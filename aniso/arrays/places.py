@@ -5,14 +5,21 @@ library. :mod:`aniso.arrays.transfer` moves arrays between
 places.
 """
 
+from __future__ import annotations
+
 import importlib
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
 
 import array_api_compat
 import numpy as np
 from array_api_compat import numpy as numpy_namespace
 
 from aniso import checks, memory
+
+if TYPE_CHECKING:
+    from aniso.typing import Array
+
 
 # bytes of one chunk's activations: with NumPy a few chunks must fit into the last cache level
 # together; a library with threads of its own wants larger pieces of work, an accelerator by far
@@ -123,7 +130,7 @@ def is_foreign(value):
     return not is_numpy(value) and array_api_compat.is_array_api_obj(value)
 
 
-def namespace(array):
+def namespace(array: Array) -> Any:
     """Return the array API functions of an array's library.
 
     Examples
@@ -136,7 +143,7 @@ def namespace(array):
     return array_api_compat.array_namespace(array)
 
 
-def device(array):
+def device(array: Array) -> Any:
     """Return the array's device, as its library's creation functions take it.
 
     Examples

@@ -1,9 +1,17 @@
 """Curvature and noise in the eigenbasis of H: the common ground of the closed forms."""
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
 import numpy as np
 
 from aniso import checks
 from aniso.matrices import convention, operands
+
+if TYPE_CHECKING:
+    from aniso.typing import ArrayLike
+
 
 # Name of the argument that holds the covariance, by its convention.
 _NAMES = {"diffusion": "covariance", "mini-batch": "minibatch_covariance"}
@@ -71,7 +79,7 @@ _NO_STATIONARY_STATE = (
 )
 
 
-def check_definite(values, consequence=_NO_STATIONARY_STATE):
+def check_definite(values: ArrayLike, consequence: str = _NO_STATIONARY_STATE) -> None:
     """Refuse eigenvalues of H, in increasing order, if H is not positive definite.
 
     `consequence` is the end of the message: the result of such an H, and the remedy.

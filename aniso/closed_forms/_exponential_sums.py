@@ -4,14 +4,22 @@
 discrete time. Neither divides by a rate that may vanish.
 """
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
 import numpy as np
 
 from aniso import checks
 
+if TYPE_CHECKING:
+    from aniso.typing import Array
+
+
 _MAX_EXPONENT = 700.0
 
 
-def exponential_integral(rates, time):
+def exponential_integral(rates: Array, time: float | Array) -> Array:
     """``integral_0^t exp(-r s) ds = (1 - exp(-r t))/r``, t where r = 0.
 
     Parameters
@@ -47,7 +55,7 @@ def exponential_integral(rates, time):
     return np.where(decayed, 1 / np.where(decayed, rates, 1.0), within)
 
 
-def geometric_sum(deficits, num_terms):
+def geometric_sum(deficits: Array, num_terms: int | Array) -> Array:
     """``sum_{l < k} p^l = (1 - p^k)/(1 - p)`` with p = 1 - deficit, k where p = 1.
 
     Parameters

@@ -10,9 +10,12 @@ g_B and H_B are gradient and Hessian of a batch. Neither is the limit of stabili
 docs/theory/stability.md.
 """
 
+from __future__ import annotations
+
 import itertools
 import math
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -29,6 +32,11 @@ from aniso.matrices import (
     minibatch_scale,
     operands,
 )
+
+if TYPE_CHECKING:
+    from aniso.matrices import ExampleCurvatures, GradientCovariance
+    from aniso.typing import ArrayLike, Matrix
+
 
 _ROUNDING = 16 * np.finfo(np.float64).eps
 
@@ -55,7 +63,7 @@ class BatchSharpness:
         )
 
 
-def batch_sharpness_of_draws(curvatures, square_norms):
+def batch_sharpness_of_draws(curvatures: ArrayLike, square_norms: ArrayLike) -> BatchSharpness:
     """Return both batch sharpnesses from independent batches, with standard errors.
 
     Parameters
@@ -104,7 +112,9 @@ def batch_sharpness_of_draws(curvatures, square_norms):
     )
 
 
-def batch_sharpness_with_shared_hessian(hessian, gradient, minibatch_covariance):
+def batch_sharpness_with_shared_hessian(
+    hessian: Matrix, gradient: ArrayLike, minibatch_covariance: ArrayLike | GradientCovariance
+) -> float:
     """Ratio of means where every batch has one Hessian, ``(g^T H g + Tr(HS)) / (|g|^2 + Tr S)``.
 
     Parameters
@@ -155,7 +165,13 @@ def batch_sharpness_with_shared_hessian(hessian, gradient, minibatch_covariance)
     return curvature / square_norm
 
 
-def batch_sharpness_ratio_of_means(curvatures, per_example_gradients, batch_size, *, replacement):
+def batch_sharpness_ratio_of_means(
+    curvatures: ExampleCurvatures,
+    per_example_gradients: ArrayLike | ExampleGradients,
+    batch_size: int,
+    *,
+    replacement: bool,
+) -> float:
     """Exact ratio of means of all batches, ``E[g_B^T H_B g_B] / E|g_B|^2``.
 
     Parameters
@@ -209,8 +225,13 @@ def batch_sharpness_ratio_of_means(curvatures, per_example_gradients, batch_size
 
 
 def batch_sharpness_mean_of_ratios(
-    curvatures, per_example_gradients, batch_size, *, replacement, max_batches=20_000
-):
+    curvatures: ExampleCurvatures,
+    per_example_gradients: ArrayLike,
+    batch_size: int,
+    *,
+    replacement: bool,
+    max_batches: int = 20_000,
+) -> float:
     """Exact mean of ratios over all batches, ``E[g_B^T H_B g_B / |g_B|^2]``.
 
     Parameters

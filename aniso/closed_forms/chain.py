@@ -12,6 +12,10 @@ the covariance of the batch mean, without the learning rate. A GradientCovarianc
 convention is refused; an array has none and is taken to be the right one.
 """
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
 import numpy as np
 
 from aniso import checks
@@ -27,8 +31,13 @@ from aniso.closed_forms._eigenbasis import (
 from aniso.closed_forms._exponential_sums import geometric_sum
 from aniso.closed_forms._negative_curvature import falling_rates, saddle_time, warn_beyond
 
+if TYPE_CHECKING:
+    from aniso.typing import Array, ArrayLike, Matrix
 
-def chain_covariance_at(hessian, minibatch_covariance, learning_rate, num_steps):
+
+def chain_covariance_at(
+    hessian: ArrayLike, minibatch_covariance: Matrix, learning_rate: float, num_steps: int
+) -> Array:
     """Covariance after k steps of ``theta <- (I - eta H) theta + eta eps``.
 
     Parameters
@@ -63,7 +72,9 @@ def chain_covariance_at(hessian, minibatch_covariance, learning_rate, num_steps)
     return rotated_back(vectors, learning_rate**2 * rotated * sums)
 
 
-def chain_stationary_covariance(hessian, minibatch_covariance, learning_rate):
+def chain_stationary_covariance(
+    hessian: Matrix, minibatch_covariance: Matrix, learning_rate: float
+) -> Array:
     """Stationary covariance of the chain, ``C = (I - eta H) C (I - eta H) + eta^2 S``.
 
     Parameters
@@ -91,7 +102,9 @@ def chain_stationary_covariance(hessian, minibatch_covariance, learning_rate):
     return rotated_back(vectors, learning_rate**2 * rotated / deficits)
 
 
-def chain_escaping_efficiency(hessian, minibatch_covariance, learning_rate, num_steps):
+def chain_escaping_efficiency(
+    hessian: Matrix, minibatch_covariance: Matrix, learning_rate: float, num_steps: ArrayLike
+) -> Array:
     """Escaping efficiency after k steps of the chain, ``E[L_k] - L_0 = 1/2 Tr(H C_k)``.
 
     Parameters

@@ -17,6 +17,10 @@ SGD in discrete time has closed forms of its own, the functions `chain_*` of
 :mod:`aniso.closed_forms.chain`; this module has them too.
 """
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
 import numpy as np
 
 from aniso import checks
@@ -45,6 +49,10 @@ from aniso.closed_forms.chain import (
     chain_stationary_escaping_efficiency,
 )
 
+if TYPE_CHECKING:
+    from aniso.typing import Array, ArrayLike, Matrix
+
+
 __all__ = [
     "BeyondQuadraticModel",
     "chain_covariance_at",
@@ -62,7 +70,7 @@ __all__ = [
 ]
 
 
-def covariance_at(hessian, covariance, time):
+def covariance_at(hessian: ArrayLike, covariance: Matrix, time: float) -> Array:
     """Covariance of the diffusion at time t, ``C_t = int_0^t exp(-Hs) Sigma exp(-Hs) ds``.
 
     Parameters
@@ -99,7 +107,7 @@ def covariance_at(hessian, covariance, time):
     return rotated_back(vectors, rotated * factors)
 
 
-def stationary_covariance(hessian, covariance):
+def stationary_covariance(hessian: ArrayLike, covariance: Matrix) -> Array:
     """Stationary covariance of the diffusion, the solution C of ``H C + C H = Sigma``.
 
     Parameters
@@ -129,7 +137,7 @@ def stationary_covariance(hessian, covariance):
     return rotated_back(vectors, rotated / (values[:, None] + values))
 
 
-def escaping_efficiency(hessian, covariance, times):
+def escaping_efficiency(hessian: ArrayLike, covariance: Matrix, times: ArrayLike) -> Array:
     """Escaping efficiency ``E[L_t] - L_0 = 1/4 Tr((I - exp(-2Ht)) Sigma)`` of the diffusion.
 
     Parameters

@@ -12,7 +12,10 @@ is not positive the direction bounds nothing. See "Stability along one direction
 docs/theory/stability.md.
 """
 
+from __future__ import annotations
+
 import math
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -20,8 +23,19 @@ from aniso import checks
 from aniso.closed_forms.stability import checked_momentum, require_curvatures
 from aniso.matrices import minibatch_scale
 
+if TYPE_CHECKING:
+    from aniso.matrices import ExampleCurvatures
+    from aniso.typing import ArrayLike
 
-def directional_threshold(curvatures, direction, batch_size, *, replacement, momentum=0.0):
+
+def directional_threshold(
+    curvatures: ExampleCurvatures,
+    direction: ArrayLike,
+    batch_size: int,
+    *,
+    replacement: bool,
+    momentum: float = 0.0,
+) -> float:
     """Upper bound on the threshold of SGD from one direction, ``2 a / (a^2 + p s^2)``.
 
     Parameters
@@ -64,7 +78,14 @@ def directional_threshold(curvatures, direction, batch_size, *, replacement, mom
     )
 
 
-def threshold_along(example_curvatures_along, batch_size, *, replacement, momentum=0.0, spread=0.0):
+def threshold_along(
+    example_curvatures_along: ArrayLike,
+    batch_size: int,
+    *,
+    replacement: bool,
+    momentum: float = 0.0,
+    spread: float = 0.0,
+) -> float:
     """Threshold from the curvatures of the examples along one direction.
 
     In one dimension, and along an eigenvector that all H_i share, it is the exact threshold. Along

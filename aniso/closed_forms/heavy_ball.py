@@ -13,14 +13,23 @@ Derived in docs/theory/motion.md. The continuous limit is in
 :mod:`aniso.closed_forms.underdamped`.
 """
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
 import numpy as np
 
 from aniso import checks
 from aniso.closed_forms._eigenbasis import check_definite, rotated_back, rotated_covariance
 from aniso.closed_forms.phase_covariance import PhaseCovariance
 
+if TYPE_CHECKING:
+    from aniso.typing import ArrayLike, Matrix
 
-def heavy_ball_stationary_covariance(hessian, minibatch_covariance, learning_rate, momentum):
+
+def heavy_ball_stationary_covariance(
+    hessian: ArrayLike, minibatch_covariance: Matrix, learning_rate: float, momentum: float
+) -> PhaseCovariance:
     """Stationary covariance of ``m <- beta m + H theta + eps``, ``theta <- theta - eta m``.
 
     Parameters
@@ -82,7 +91,13 @@ def heavy_ball_stationary_covariance(hessian, minibatch_covariance, learning_rat
     return in_parameters(vectors, position, cross, velocity)
 
 
-def heavy_ball_covariance_at(hessian, minibatch_covariance, learning_rate, momentum, num_steps):
+def heavy_ball_covariance_at(
+    hessian: ArrayLike,
+    minibatch_covariance: Matrix,
+    learning_rate: float,
+    momentum: float,
+    num_steps: int,
+) -> PhaseCovariance:
     """Covariance after k steps of ``m <- beta m + H theta + eps``, ``theta <- theta - eta m``.
 
     Parameters
@@ -146,7 +161,7 @@ def heavy_ball_covariance_at(hessian, minibatch_covariance, learning_rate, momen
     return in_parameters(vectors, reached[:, :, 0, 0], reached[:, :, 0, 1], reached[:, :, 1, 1])
 
 
-def checked_momentum(momentum):
+def checked_momentum(momentum: float) -> float:
     """Return a checked momentum, ``0 <= beta < 1``.
 
     Examples

@@ -5,13 +5,20 @@ C, ``H C + C H = Sigma``. Isotropic noise, and any Sigma that commutes with H, l
 equilibrium; other noise drives a steady current round the minimum.
 """
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
 import numpy as np
 
 from aniso import checks
 from aniso.closed_forms import diffusion as ornstein_uhlenbeck
 
+if TYPE_CHECKING:
+    from aniso.typing import Array, ArrayLike, Matrix
 
-def entropy_production(hessian, covariance):
+
+def entropy_production(hessian: ArrayLike, covariance: Matrix) -> float:
     """Entropy production rate ``Tr(H D^{-1} H C) - Tr H`` of the stationary diffusion, D = Sigma/2.
 
     Parameters
@@ -52,7 +59,7 @@ def entropy_production(hessian, covariance):
     return float(np.sum(scaled * scaled))
 
 
-def circulation(hessian, covariance):
+def circulation(hessian: Matrix, covariance: Matrix) -> Array:
     """Matrix ``Q = D C^{-1} - H`` of the stationary current ``Q theta p(theta)``, shape (D, D).
 
     Parameters

@@ -13,7 +13,10 @@ compare the largest eigenvalue of ``P^{-1/2} H P^{-1/2}``. See "Limits of optimi
 docs/theory/stability.md.
 """
 
+from __future__ import annotations
+
 from functools import partial
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
@@ -21,11 +24,21 @@ from aniso import checks
 from aniso.closed_forms.stability import checked_momentum
 from aniso.matrices import SymmetricOperator, curvatures, leading_eigenpairs, operands
 
+if TYPE_CHECKING:
+    from aniso.matrices import EigenPairs
+    from aniso.typing import Array, ArrayLike, Matrix
+
+
 FORMS = ("heavy_ball", "nesterov", "averaged")
 """Forms of momentum."""
 
 
-def sharpness_limit(learning_rate, *, momentum=0.0, form="heavy_ball"):
+def sharpness_limit(
+    learning_rate: float,
+    *,
+    momentum: float = 0.0,
+    form: Literal["heavy_ball", "nesterov", "averaged"] = "heavy_ball",
+) -> float:
     """Largest stable sharpness of an optimiser, ``2 (1 + b)/eta`` for the heavy ball.
 
     Parameters
@@ -66,7 +79,13 @@ def sharpness_limit(learning_rate, *, momentum=0.0, form="heavy_ball"):
     return 2 * (1 + momentum) / (divisor * rate)
 
 
-def adam_preconditioner(second_moments, *, decay_rates=(0.9, 0.999), num_steps=None, floor=1e-8):
+def adam_preconditioner(
+    second_moments: ArrayLike,
+    *,
+    decay_rates: tuple[float, ...] = (0.9, 0.999),
+    num_steps: int | None = None,
+    floor: float = 1e-8,
+) -> Array:
     """Diagonal of Adam's preconditioner, ``(1 - b1^t) (sqrt(v/(1 - b2^t)) + floor)``.
 
     Parameters
@@ -116,7 +135,7 @@ def adam_preconditioner(second_moments, *, decay_rates=(0.9, 0.999), num_steps=N
     return (1 - first**num_steps) * (np.sqrt(squares / (1 - second**num_steps)) + floor)
 
 
-def preconditioned_hessian(hessian, preconditioner):
+def preconditioned_hessian(hessian: Matrix, preconditioner: ArrayLike) -> SymmetricOperator:
     """Return ``P^{-1/2} H P^{-1/2}`` for a diagonal P, an operator.
 
     Parameters
@@ -152,7 +171,9 @@ def _scaled_product(hessian, scales, vectors):
     return scales * (hessian @ (scales * vectors))
 
 
-def preconditioned_sharpness(hessian, preconditioner, **options):
+def preconditioned_sharpness(
+    hessian: Matrix, preconditioner: ArrayLike, **options: Any
+) -> EigenPairs:
     """Return the leading eigenpair of ``P^{-1/2} H P^{-1/2}``, whose value is the sharpness.
 
     Parameters

@@ -1,8 +1,14 @@
 """Covariance of position and velocity together, of motion that has both."""
 
+from __future__ import annotations
+
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
+
+if TYPE_CHECKING:
+    from aniso.typing import Array
 
 
 @dataclass(frozen=True)
@@ -34,7 +40,7 @@ class PhaseCovariance:
             f"Tr Cov theta {np.trace(self.position):.6g}, Tr Cov v {np.trace(self.velocity):.6g}"
         )
 
-    def to_dense(self):
+    def to_dense(self) -> Array:
         """Return the covariance of the vector (theta, v), shape (2 D, 2 D).
 
         Examples

@@ -10,7 +10,10 @@ with p = 1/B, or (N - B)/(B (N - 1)) without replacement. M stays bounded up to
 these quantities: docs/theory/stability.md.
 """
 
+from __future__ import annotations
+
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 import scipy.linalg
@@ -68,7 +71,7 @@ class StabilityThreshold:
     dimension: int
 
     @property
-    def sharpness(self):
+    def sharpness(self) -> float:
         """``2/learning_rate``, the number to compare with a sharpness."""
         return 2 / self.learning_rate
 
@@ -87,15 +90,15 @@ class StabilityThreshold:
 
 
 def stability_threshold(
-    curvatures,
-    batch_size,
+    curvatures: ExampleCurvatures,
+    batch_size: int,
     *,
-    replacement,
-    momentum=0.0,
-    method="auto",
-    tolerance=None,
-    max_products=10_000,
-):
+    replacement: bool,
+    momentum: float = 0.0,
+    method: Literal["auto", "dense", "iterative"] = "auto",
+    tolerance: float | None = None,
+    max_products: int = 10_000,
+) -> StabilityThreshold:
     """Return the exact mean-square threshold of SGD, ``eta* = 2/lambda_max(C^+ D)``.
 
     Parameters
@@ -197,8 +200,14 @@ def stability_threshold(
 
 
 def second_moment_growth(
-    curvatures, learning_rate, batch_size, *, replacement, tolerance=None, max_products=10_000
-):
+    curvatures: ExampleCurvatures,
+    learning_rate: float,
+    batch_size: int,
+    *,
+    replacement: bool,
+    tolerance: float | None = None,
+    max_products: int = 10_000,
+) -> float:
     """Spectral radius of ``E[(I - eta H_B) x (I - eta H_B)]``, growth of M at each step.
 
     Parameters

@@ -11,6 +11,10 @@ Sigma is the diffusion covariance. SGD with momentum beta has mass eta, friction
 :mod:`aniso.closed_forms.diffusion`.
 """
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
 import numpy as np
 import scipy.linalg
 
@@ -18,8 +22,14 @@ from aniso import checks
 from aniso.closed_forms._eigenbasis import check_definite, rotated_covariance
 from aniso.closed_forms.heavy_ball import in_parameters
 
+if TYPE_CHECKING:
+    from aniso.closed_forms.phase_covariance import PhaseCovariance
+    from aniso.typing import ArrayLike, Matrix
 
-def underdamped_stationary_covariance(hessian, covariance, mass, friction):
+
+def underdamped_stationary_covariance(
+    hessian: ArrayLike, covariance: Matrix, mass: float, friction: float
+) -> PhaseCovariance:
     """Stationary covariance of ``mass dv = -(friction v + H theta) dt + Sigma^{1/2} dW``.
 
     Parameters
@@ -67,7 +77,9 @@ def underdamped_stationary_covariance(hessian, covariance, mass, friction):
     return in_parameters(vectors, position, cross, velocity)
 
 
-def underdamped_covariance_at(hessian, covariance, mass, friction, time):
+def underdamped_covariance_at(
+    hessian: ArrayLike, covariance: Matrix, mass: float, friction: float, time: float
+) -> PhaseCovariance:
     """Covariance at time t of ``mass dv = -(friction v + H theta) dt + Sigma^{1/2} dW``.
 
     Parameters

@@ -9,14 +9,21 @@ All other images come from official files, verified by their checksums, or from 
 user names. Unpacked batches of CIFAR-10 are verified by their lengths alone.
 """
 
+from __future__ import annotations
+
 import importlib.resources
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from aniso import checks
 from aniso.datasets import formats, official
 from aniso.datasets.official import CIFAR10, CIFAR10_BATCH_BYTES, FASHION_MNIST, SVHN
+
+if TYPE_CHECKING:
+    from aniso.typing import PathLike
+
 
 _BATCHES = tuple(f"data_batch_{number}.bin" for number in range(1, 6))
 _TEST_BATCH = "test_batch.bin"
@@ -51,7 +58,9 @@ class Dataset:
             array.setflags(write=False)
 
 
-def fashion_mnist(subset=True, data_dir=None, *, download=True):
+def fashion_mnist(
+    subset: bool = True, data_dir: PathLike | None = None, *, download: bool = True
+) -> Dataset:
     """Return FashionMNIST, 28 x 28 grey images of ten kinds of clothing.
 
     Parameters
@@ -124,7 +133,7 @@ def _whole_fashion_mnist(data_dir, download):
     )
 
 
-def cifar10(data_dir=None, *, download=True):
+def cifar10(data_dir: PathLike | None = None, *, download: bool = True) -> Dataset:
     """Return CIFAR-10, 32 x 32 colour photographs of ten kinds of things.
 
     Parameters
@@ -174,7 +183,9 @@ def cifar10(data_dir=None, *, download=True):
     return Dataset("CIFAR-10", source, images, labels, *parts[-1])
 
 
-def svhn(data_dir=None, *, exchanged=False, download=True):
+def svhn(
+    data_dir: PathLike | None = None, *, exchanged: bool = False, download: bool = True
+) -> Dataset:
     """Return SVHN, 32 x 32 colour images of digits cut out of house numbers (format 2).
 
     Parameters

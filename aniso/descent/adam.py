@@ -1,12 +1,28 @@
 """Full-batch Adam, the optimiser of the trained networks of the one-hidden-layer experiment."""
 
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from typing import TYPE_CHECKING
+
 import numpy as np
 
 from aniso import checks
 from aniso.descent.updates import Adam
 
+if TYPE_CHECKING:
+    from aniso.problems import Problem
+    from aniso.typing import Array, ArrayLike
 
-def adam_iterates(problem, theta, learning_rates, *, decay_rates=(0.9, 0.999), floor=1e-8):
+
+def adam_iterates(
+    problem: Problem,
+    theta: ArrayLike,
+    learning_rates: Iterable[float],
+    *,
+    decay_rates: tuple[float, ...] = (0.9, 0.999),
+    floor: float = 1e-8,
+) -> Iterator[Array]:
     """Yield the iterates of Adam, ``theta <- theta - eta_k m_k / (sqrt(v_k) + floor)``.
 
     m and v are the bias-corrected running means of the gradient and of its square.

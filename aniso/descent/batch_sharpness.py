@@ -1,5 +1,9 @@
 """Batch sharpness of a problem, from sampled batches."""
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
 import numpy as np
 
 from aniso import checks
@@ -9,8 +13,21 @@ from aniso.descent.batches import BatchSampler
 from aniso.matrices import minibatch_scale
 from aniso.problems import require_problem
 
+if TYPE_CHECKING:
+    from aniso.closed_forms import BatchSharpness
+    from aniso.problems import Problem
+    from aniso.typing import ArrayLike
 
-def sample_batch_sharpness(problem, theta, batch_size, num_batches, rng, *, replacement):
+
+def sample_batch_sharpness(
+    problem: Problem,
+    theta: ArrayLike,
+    batch_size: int,
+    num_batches: int,
+    rng: np.random.Generator,
+    *,
+    replacement: bool,
+) -> BatchSharpness:
     """Estimate both batch sharpnesses of a problem from the same sampled batches.
 
     Parameters

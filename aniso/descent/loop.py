@@ -1,9 +1,13 @@
 """The one loop: gradient, noise, step, record, checkpoint."""
 
+from __future__ import annotations
+
 import contextlib
 import math
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -19,6 +23,12 @@ from aniso.descent.structures import STRUCTURES
 from aniso.descent.updates import advanced
 from aniso.problems import LossFailed, require_problem
 from aniso.runs import interruptions
+
+if TYPE_CHECKING:
+    from aniso.problems import Problem
+    from aniso.runs.run_directory import RunDirectory
+    from aniso.typing import Array, ArrayLike
+
 
 SECONDS_BETWEEN_CHECKPOINTS = 10.0
 
@@ -48,7 +58,7 @@ class DescentResult:
     step: int
     status: str
     message: str
-    records: dict
+    records: dict[str, Array]
 
     def __repr__(self):
         text = f"<DescentResult: {self.status} after {self.step} steps, D = {len(self.theta)}"
@@ -59,7 +69,16 @@ class DescentResult:
         return text + (f"; {self.message}>" if self.message else ">")
 
 
-def simulate_descent(problem, theta, settings, rng, *, measurements=None, run=None, progress=None):
+def simulate_descent(
+    problem: Problem,
+    theta: ArrayLike,
+    settings: Settings,
+    rng: np.random.Generator,
+    *,
+    measurements: Measurements | None = None,
+    run: RunDirectory | None = None,
+    progress: Callable[..., Any] | None = None,
+) -> DescentResult:
     """Run ``theta <- theta - eta (grad L(theta) + eps)`` with the noise of the settings.
 
     The settings may add momentum or Adam, weight decay and a schedule of the learning rate.

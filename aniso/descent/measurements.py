@@ -6,9 +6,12 @@ Sigma_1 is the centred covariance of one example's gradient;
 :func:`aniso.matrices.convention.minibatch_scale` is the factor to the covariance of a mini-batch.
 """
 
+from __future__ import annotations
+
 import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -18,6 +21,11 @@ from aniso.descent.sharpness import expected_sharpness, require_pairs
 from aniso.estimates import NotConverged
 from aniso.matrices import eigenpairs, exact_traces
 from aniso.problems import local_geometry, losses, require_problem
+
+if TYPE_CHECKING:
+    from aniso.problems import Problem
+    from aniso.typing import ArrayLike
+
 
 _LANCZOS_BLOCK = 8
 _EIGEN_TOLERANCE = 1e-5
@@ -82,12 +90,12 @@ class Measurements:
     aniso.checks.InputError: steps=2.5; expected an integer with 0 <= steps
     """
 
-    steps: tuple
-    quantities: tuple = ()
+    steps: tuple[int, ...]
+    quantities: tuple[str, ...] = ()
     test_problem: object = field(default=None, repr=False)
     radius: float = 0.01
     num_draws: int = 100
-    groups: Mapping = field(default_factory=dict, repr=False)
+    groups: Mapping[str, Problem] = field(default_factory=dict, repr=False)
     origin: object = field(default=None, repr=False)
 
     def __post_init__(self):
@@ -121,7 +129,7 @@ class Measurements:
             origin = checks.array("origin", self.origin, shape=(None,))
             object.__setattr__(self, "origin", origin.copy())
 
-    def check_run(self, problem, num_steps):
+    def check_run(self, problem: Problem, num_steps: int) -> None:
         """Refuse quantities or steps that a run of `problem` over `num_steps` steps can't record.
 
         Raises
@@ -138,7 +146,7 @@ class Measurements:
         if "accuracy" in self.quantities:
             _require_outputs(problem, "accuracy")
 
-    def parameters(self):
+    def parameters(self) -> dict[str, Any]:
         """Recorded quantities as plain data for a checkpoint, without steps and test data."""
         own = {
             "quantities": list(self.quantities),
@@ -151,7 +159,7 @@ class Measurements:
             own["origin"] = hashlib.sha256(self.origin.data).hexdigest()[:16]
         return own
 
-    def at(self, problem, theta, rng):
+    def at(self, problem: Problem, theta: ArrayLike, rng: np.random.Generator) -> dict[str, Any]:
         """Return the recorded quantities at theta.
 
         Parameters
@@ -196,7 +204,7 @@ def _require_outputs(problem, quantity):
             )
 
 
-def accuracy(problem, theta):
+def accuracy(problem: Problem, theta: ArrayLike) -> float:
     """Accuracy, the share of examples whose largest output is the output of their label.
 
     Parameters

@@ -4,10 +4,14 @@ Step t, from 0 on, has the learning rate ``eta f(t)``. Without a schedule f is 1
 compared by its values, so that it is a part of a run's identity.
 """
 
+from __future__ import annotations
+
 import hashlib
 import itertools
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -20,11 +24,11 @@ _LARGEST_LOGARITHM = 700.0
 class Schedule(ByValue):
     """A factor f(t) of the learning rate; the subclasses of this module are all there are."""
 
-    def factor(self, step):
+    def factor(self, step: int) -> float:
         """Return f(t) for the step t, from 0 on."""
         raise NotImplementedError(step)
 
-    def check_steps(self, num_steps):
+    def check_steps(self, num_steps: int) -> None:
         """Refuse a run of more steps than the schedule has."""
 
 
@@ -46,7 +50,7 @@ class Steps(Schedule):
     [1.0, 1.0, 0.5, 0.25, 0.25]
     """
 
-    steps: tuple
+    steps: tuple[int, ...]
     factor_at_step: float = 0.1
 
     def __post_init__(self):
@@ -67,11 +71,11 @@ class Steps(Schedule):
         object.__setattr__(self, "steps", steps)
         object.__setattr__(self, "factor_at_step", factor)
 
-    def factor(self, step):
+    def factor(self, step: int) -> float:
         """Return f(t) for the step t, from 0 on."""
         return self.factor_at_step ** sum(listed <= step for listed in self.steps)
 
-    def identity(self):
+    def identity(self) -> dict[str, Any]:
         """Return kind and values as plain data, for a run directory."""
         return super().identity() | {"steps": list(self.steps)}
 
@@ -104,7 +108,7 @@ class Cosine(Schedule):
         object.__setattr__(self, "num_steps", checks.integer("num_steps", self.num_steps, low=1))
         object.__setattr__(self, "last", checks.number("last", self.last, low=0, high=1))
 
-    def factor(self, step):
+    def factor(self, step: int) -> float:
         """Return f(t) for the step t, from 0 on."""
         share = min(step, self.num_steps) / self.num_steps
         return self.last + (1 - self.last) * (1 + math.cos(math.pi * share)) / 2
@@ -135,18 +139,18 @@ class WarmUp(Schedule):
         if self.then is not None:
             require_schedule("then", self.then)
 
-    def factor(self, step):
+    def factor(self, step: int) -> float:
         """Return f(t) for the step t, from 0 on."""
         if step < self.num_steps:
             return (step + 1) / self.num_steps
         return 1.0 if self.then is None else self.then.factor(step - self.num_steps)
 
-    def check_steps(self, num_steps):
+    def check_steps(self, num_steps: int) -> None:
         """Refuse a run of more steps than the schedule has."""
         if self.then is not None:
             self.then.check_steps(num_steps - self.num_steps)
 
-    def identity(self):
+    def identity(self) -> dict[str, Any]:
         """Return kind and values as plain data, for a run directory."""
         then = None if self.then is None else self.then.identity()
         return {"kind": "WarmUp", "num_steps": self.num_steps, "then": then}
@@ -199,7 +203,7 @@ class Tabulated(Schedule):
         }
 
 
-def tabulated(function, num_steps):
+def tabulated(function: Callable[..., Any], num_steps: int) -> Tabulated:
     """Return the schedule ``f(t) = function(t)`` of the steps 0 to num_steps - 1, by its values.
 
     Parameters

@@ -1,6 +1,9 @@
 """Settings of one run: all options that change the mathematics."""
 
+from __future__ import annotations
+
 from dataclasses import dataclass, fields
+from typing import Any
 
 from aniso import checks
 from aniso.descent.schedules import Schedule, require_schedule
@@ -144,7 +147,7 @@ whose noise it imitates
             else:
                 yield name, checks.flag(name, value)
 
-    def check_examples(self, num_examples):
+    def check_examples(self, num_examples: int) -> None:
         """Refuse batches that N examples can't fill.
 
         Raises
@@ -163,15 +166,15 @@ whose noise it imitates
             )
 
     @property
-    def replacement(self):
+    def replacement(self) -> bool:
         """Whether the batch whose noise is imitated is drawn with replacement."""
         return self.sampling == "with_replacement"
 
-    def learning_rate_at(self, step):
+    def learning_rate_at(self, step: int) -> float:
         """Return the learning rate of a step, from 0 on."""
         return self.learning_rate * (1.0 if self.schedule is None else self.schedule.factor(step))
 
-    def parameters(self):
+    def parameters(self) -> dict[str, Any]:
         """Return the settings as plain data, for a run directory.
 
         Update, decay and schedule are left out where they are None.
@@ -193,7 +196,7 @@ def _of_kind(name, value):
     return value
 
 
-def as_stated(dynamics, **settings):
+def as_stated(dynamics: str, **settings: Any) -> Settings:
     """Return settings as the paper states them: exact Sigma_t, same trace, noise in every step.
 
     "gld_leading" and "gld_hessian" are refreshed every 10 steps, as the paper states. The interval
@@ -218,7 +221,7 @@ def as_stated(dynamics, **settings):
     return Settings(dynamics, **chosen)
 
 
-def as_published(dynamics, **settings):
+def as_published(dynamics: str, **settings: Any) -> Settings:
     """Return settings as in the published scripts, where they differ from the paper.
 
     Sigma_t is estimated from the disjoint batches of one shuffled epoch (ddof 1), and batches are

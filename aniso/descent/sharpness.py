@@ -1,5 +1,9 @@
 """Expected sharpness: how much the loss rises under small isotropic perturbations."""
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
 import numpy as np
 
 from aniso import checks
@@ -7,8 +11,20 @@ from aniso.arrays import transfer
 from aniso.estimates import Estimate
 from aniso.problems import require_problem
 
+if TYPE_CHECKING:
+    from aniso.problems import Problem
+    from aniso.typing import ArrayLike
 
-def expected_sharpness(problem, theta, radius, num_draws, rng, *, antithetic=True):
+
+def expected_sharpness(
+    problem: Problem,
+    theta: ArrayLike,
+    radius: float,
+    num_draws: int,
+    rng: np.random.Generator,
+    *,
+    antithetic: bool = True,
+) -> Estimate:
     """Expected sharpness ``E L(theta + nu) - L(theta)``, ``nu ~ N(0, radius^2 I)``.
 
     Parameters

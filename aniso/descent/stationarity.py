@@ -1,12 +1,19 @@
 """Test whether a run of SGD has become stationary, by a relation of first order."""
 
+from __future__ import annotations
+
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 import scipy
 
 from aniso import checks
 from aniso.estimates import Estimate, correlated_mean
+
+if TYPE_CHECKING:
+    from aniso.typing import ArrayLike
+
 
 MIN_INDEPENDENT = 50
 """Autocorrelation times that a run must span for a verdict."""
@@ -66,15 +73,15 @@ autocorrelation time 3>
 
 
 def stationarity_test(
-    position_products,
-    square_norms,
-    learning_rate,
+    position_products: ArrayLike,
+    square_norms: ArrayLike,
+    learning_rate: float,
     *,
-    momentum=0.0,
-    every=1,
-    tolerance=0.05,
-    confidence=0.95,
-):
+    momentum: float = 0.0,
+    every: int = 1,
+    tolerance: float = 0.05,
+    confidence: float = 0.95,
+) -> StationarityTest:
     """Compare ``<theta^T grad L>`` with ``(eta / 2) <|g_B|^2>`` along a run of SGD.
 
     Parameters

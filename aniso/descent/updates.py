@@ -12,17 +12,23 @@ Each is a frozen dataclass, compared by its values. The arrays of an update are 
 kept in checkpoints, so that a resumed run has the same bits.
 """
 
+from __future__ import annotations
+
 from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from aniso import checks
 
+if TYPE_CHECKING:
+    from aniso.typing import Array
+
 
 class ByValue:
     """A part of the settings of a run that is identified by its kind and its values."""
 
-    def identity(self):
+    def identity(self) -> dict[str, Any]:
         """Return kind and values as plain data, for a run directory."""
         return {"kind": type(self).__name__} | asdict(self)
 
@@ -60,11 +66,11 @@ class HeavyBall(ByValue):
         object.__setattr__(self, "momentum", momentum)
         object.__setattr__(self, "nesterov", checks.flag("nesterov", self.nesterov))
 
-    def start(self, num_parameters):
+    def start(self, num_parameters: int) -> Any:
         """Return the state before the first step: m = 0."""
         return {"momentum": np.zeros(num_parameters)}
 
-    def direction(self, gradient, state, count):  # noqa: ARG002
+    def direction(self, gradient: Array, state: Any, count: int) -> tuple[Array, Any]:  # noqa: ARG002
         """Return the direction of step number `count`, from 1 on, and the new state."""
         memory = self.momentum * state["momentum"] + gradient
         direction = gradient + self.momentum * memory if self.nesterov else memory
@@ -97,7 +103,7 @@ class Adam(ByValue):
     [1.0, -1.0]
     """
 
-    decay_rates: tuple = (0.9, 0.999)
+    decay_rates: tuple[float, ...] = (0.9, 0.999)
     floor: float = 1e-8
 
     def __post_init__(self):
@@ -110,11 +116,11 @@ class Adam(ByValue):
         object.__setattr__(self, "decay_rates", rates)
         object.__setattr__(self, "floor", checks.number("floor", self.floor, low=0))
 
-    def start(self, num_parameters):
+    def start(self, num_parameters: int) -> Any:
         """Return the state before the first step: both means are 0."""
         return {"mean": np.zeros(num_parameters), "square": np.zeros(num_parameters)}
 
-    def direction(self, gradient, state, count):
+    def direction(self, gradient: Array, state: Any, count: int) -> tuple[Array, Any]:
         """Return the direction of step number `count`, from 1 on, and the new state."""
         first, second = self.decay_rates
         mean = first * state["mean"] + (1 - first) * gradient
@@ -123,7 +129,7 @@ class Adam(ByValue):
         direction = (mean / (1 - first**count)) / (root + self.floor)
         return direction, {"mean": mean, "square": square}
 
-    def identity(self):
+    def identity(self) -> dict[str, Any]:
         """Return kind and values as plain data, for a run directory."""
         return super().identity() | {"decay_rates": list(self.decay_rates)}
 

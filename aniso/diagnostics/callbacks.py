@@ -1,10 +1,21 @@
 """A monitor inside the training loops of Lightning and of Hugging Face's transformers."""
 
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
 from aniso import checks
 from aniso.diagnostics.monitor import Monitor
 
 
-def lightning_callback(monitor, *, model=None, read_optimizer=True, on_diagnosis=None):
+def lightning_callback(
+    monitor: Monitor,
+    *,
+    model: str | None = None,
+    read_optimizer: bool = True,
+    on_diagnosis: Callable[..., Any] | None = None,
+) -> Any:
     """Return a callback for ``lightning.pytorch.Trainer`` that measures at the monitor's steps.
 
     Parameters
@@ -47,7 +58,9 @@ def lightning_callback(monitor, *, model=None, read_optimizer=True, on_diagnosis
     return _lightning.LightningMonitor(recorder)
 
 
-def trainer_callback(monitor, *, model=None, read_optimizer=True, on_diagnosis=None):
+def trainer_callback(
+    monitor: Any, *, model: Any = None, read_optimizer: Any = True, on_diagnosis: Any = None
+) -> Any:
     """Return a callback for ``transformers.Trainer`` that measures at the monitor's steps.
 
     Parameters

@@ -1,6 +1,11 @@
 """Diagnoses of many checkpoints, by any executor, kept in a folder as a monitor does."""
 
+from __future__ import annotations
+
 import pickle
+from collections.abc import Callable
+from concurrent.futures import Executor
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -12,14 +17,25 @@ from aniso.diagnostics.run_record import RunRecord
 from aniso.problems import require_problem
 from aniso.runs import executors
 
+if TYPE_CHECKING:
+    from aniso.problems import Problem
+    from aniso.typing import ArrayLike, PathLike
+
 
 class CheckpointsFailed(RuntimeError):
     """Some checkpoints could not be measured; the others are stored."""
 
 
 def measure_checkpoints(
-    problem, thetas, folder, *, seed, executor="processes", measure=None, **settings
-):
+    problem: Problem,
+    thetas: ArrayLike | dict[int, ArrayLike],
+    folder: PathLike,
+    *,
+    seed: int,
+    executor: str | Executor = "processes",
+    measure: Callable[..., Any] | None = None,
+    **settings: Any,
+) -> RunRecord:
     """Measure many checkpoints, each as a unit of work of an executor.
 
     Parameters

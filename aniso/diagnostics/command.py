@@ -11,7 +11,7 @@ import numpy as np
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
-from aniso import checks
+from aniso import _extras, checks
 from aniso.diagnostics.measurement import measure
 from aniso.diagnostics.planning import plan
 from aniso.diagnostics.registry import GROUPS, QUANTITIES, TIERS
@@ -55,8 +55,7 @@ def main(arguments=None):
         return _INTERRUPTED
     try:
         print(found)
-        if not options.plan:
-            _write(found, options)
+        _write(found, options)
         sys.stdout.flush()
     except OSError as error:
         where = "" if error.filename is None else f" {error.filename!r}"
@@ -100,7 +99,10 @@ def load(target):
     except ModuleNotFoundError as error:
         # a package that the user's own module lacks is another fault
         if not f"{module_name}.".startswith(f"{error.name}."):
-            raise
+            told = _extras.absent(f"module {module_name!r}", error)
+            if told is error:
+                raise
+            raise checks.InputError(str(told)) from error
         raise checks.InputError(
             f"module {module_name!r} of {target!r} is not found from {os.getcwd()!r}; expected a "
             "file there, or an installed module"
@@ -158,6 +160,8 @@ def _require_batch(options):
     if options.seed < 0:
         raise checks.InputError(f"--seed={options.seed}; expected an integer >= 0")
     if options.plan:
+        if options.html is not None:
+            raise checks.InputError("--html with --plan: a cost has no page; expected --json")
         return
     if options.batch_size is None:
         raise checks.InputError("--batch-size is missing; expected the size of the mini-batches")
@@ -243,7 +247,12 @@ def _parser():
     )
     parser.add_argument("--num-examples", type=int, metavar="n", help="random subset to use")
     parser.add_argument("--seed", type=int, default=0, help="root of all randomness (default 0)")
-    parser.add_argument("--json", metavar="FILE", type=Path, help="write the diagnosis as JSON")
+    parser.add_argument(
+        "--json",
+        metavar="FILE",
+        type=Path,
+        help="write the diagnosis as JSON, or the cost with --plan",
+    )
     parser.add_argument("--html", metavar="FILE", type=Path, help="write it as a page")
     parser.add_argument("--plan", action="store_true", help="print the cost, measure nothing")
     return parser

@@ -1,12 +1,21 @@
 """The readings of a problem at one theta, as a frozen mapping."""
 
+from __future__ import annotations
+
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
+from typing import TYPE_CHECKING, Any, Self
 
 from aniso import checks
 from aniso.diagnostics.reading import Reading, plain, read
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from aniso.typing import PathLike
+
 
 SCHEMA_NAME = "aniso.diagnosis"
 SCHEMA_VERSION = 1
@@ -43,12 +52,12 @@ class Diagnosis(Mapping):
     True
     """
 
-    readings: Mapping
-    refused: Mapping = field(default_factory=dict)
-    blocks: Mapping = field(default_factory=dict)
-    settings: Mapping = field(default_factory=dict)
-    problem: Mapping = field(default_factory=dict)
-    environment: Mapping = field(default_factory=dict)
+    readings: Mapping[str, Reading]
+    refused: Mapping[str, str] = field(default_factory=dict)
+    blocks: Mapping[str, Any] = field(default_factory=dict)
+    settings: Mapping[str, Any] = field(default_factory=dict)
+    problem: Mapping[str, Any] = field(default_factory=dict)
+    environment: Mapping[str, Any] = field(default_factory=dict)
     seconds: float = 0.0
 
     def __post_init__(self):
@@ -80,7 +89,7 @@ class Diagnosis(Mapping):
 
         return page.as_notebook_output(self)
 
-    def scalars(self, prefix=""):
+    def scalars(self, prefix: str = "") -> dict[str, float]:
         """Readings and their standard errors as flat floats, for a logger.
 
         Parameters
@@ -99,7 +108,7 @@ class Diagnosis(Mapping):
                 made[f"{prefix}{name}_error"] = reading.standard_error
         return made
 
-    def to_dict(self):
+    def to_dict(self) -> dict[str, Any]:
         """Return the diagnosis as JSON-ready data, where NaN and infinities are marked."""
         return {
             "schema": SCHEMA_NAME,
@@ -113,48 +122,48 @@ class Diagnosis(Mapping):
             "seconds": self.seconds,
         }
 
-    def to_json(self):
+    def to_json(self) -> str:
         """Return the diagnosis as JSON text."""
         return json.dumps(self.to_dict(), indent=1, allow_nan=False, ensure_ascii=False)
 
-    def to_dataframe(self):
+    def to_dataframe(self) -> Any:
         """Return one row for each reading, see :func:`aniso.diagnostics.frames.as_dataframe`."""
         from aniso.diagnostics import frames
 
         return frames.as_dataframe(self)
 
-    def to_xarray(self):
+    def to_xarray(self) -> Any:
         """Return a data set of the readings, see :func:`aniso.diagnostics.frames.as_dataset`."""
         from aniso.diagnostics import frames
 
         return frames.as_dataset(self)
 
-    def plot(self, axes=None):
+    def plot(self, axes: Any = None) -> Any:
         """Draw the readings, see :func:`aniso.diagnostics.plots.plot_readings`."""
         from aniso.diagnostics import plots
 
         return plots.plot_readings(self, axes)
 
-    def plot_spectrum(self, axes=None):
+    def plot_spectrum(self, axes: Any = None) -> Any:
         """Draw the eigenvalues, see :func:`aniso.diagnostics.plots.plot_spectrum`."""
         from aniso.diagnostics import plots
 
         return plots.plot_spectrum(self, axes)
 
-    def plot_blocks(self, axes=None):
+    def plot_blocks(self, axes: Any = None) -> Any:
         """Draw ratio and share by block, see :func:`aniso.diagnostics.plots.plot_blocks`."""
         from aniso.diagnostics import plots
 
         return plots.plot_blocks(self, axes)
 
-    def to_html(self, file):
+    def to_html(self, file: PathLike) -> Path:
         """Write one page for a browser, see :func:`aniso.diagnostics.page.write_page`."""
         from aniso.diagnostics import page
 
         return page.write_page(self, file)
 
     @classmethod
-    def from_json(cls, text):
+    def from_json(cls, text: str) -> Self:
         """Return the diagnosis of :meth:`to_json`.
 
         Raises

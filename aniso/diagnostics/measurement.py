@@ -1,8 +1,12 @@
 """The diagnosis of a problem at one theta: every quantity with its errors, or why it is refused."""
 
+from __future__ import annotations
+
 import functools
 import math
 import time
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -20,26 +24,30 @@ from aniso.matrices import minibatch_scale, operators
 from aniso.problems import LocalGeometry, jackknife_error, require_problem
 from aniso.runs import provenance
 
+if TYPE_CHECKING:
+    from aniso.problems import Problem
+    from aniso.typing import ArrayLike
+
 
 def measure(
-    problem,
-    theta=None,
+    problem: Problem | LocalGeometry,
+    theta: ArrayLike | None = None,
     *,
-    batch_size,
-    replacement,
-    learning_rate=None,
-    optimizer=None,
-    quantities="standard",
-    relative_error=0.01,
-    blocks=None,
-    num_examples=None,
-    num_groups=10,
-    num_pairs=10,
-    max_products=2000,
-    memory_budget=None,
-    progress=None,
-    rng,
-):
+    batch_size: int,
+    replacement: bool,
+    learning_rate: float | None = None,
+    optimizer: Any = None,
+    quantities: str | Sequence[str] = "standard",
+    relative_error: float = 0.01,
+    blocks: dict[str, slice] | None = None,
+    num_examples: int | None = None,
+    num_groups: int = 10,
+    num_pairs: int = 10,
+    max_products: int = 2000,
+    memory_budget: int | None = None,
+    progress: Callable[..., Any] | None = None,
+    rng: np.random.Generator,
+) -> Diagnosis:
     """Measure curvature and noise of a problem at one theta, each number with its errors.
 
     Parameters

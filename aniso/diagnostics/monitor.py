@@ -1,6 +1,10 @@
 """The same diagnosis at chosen steps of a training, kept in a folder."""
 
+from __future__ import annotations
+
 import numbers
+from collections.abc import Callable, Collection
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -10,6 +14,11 @@ from aniso.diagnostics import _step_store
 from aniso.diagnostics.diagnosis import Diagnosis
 from aniso.diagnostics.run_record import RunRecord
 from aniso.problems import require_problem
+
+if TYPE_CHECKING:
+    from aniso.diagnostics.run_record import Series
+    from aniso.problems import Problem
+    from aniso.typing import Array, ArrayLike, PathLike
 
 
 class Monitor:
@@ -64,7 +73,17 @@ class Monitor:
     array([2.       , 0.125    , 0.0078125])
     """
 
-    def __init__(self, folder, problem, *, steps, seed, measure=None, keep_theta=False, **settings):
+    def __init__(
+        self,
+        folder: PathLike,
+        problem: Problem,
+        *,
+        steps: int | Collection[int],
+        seed: int,
+        measure: Callable[..., Any] | None = None,
+        keep_theta: bool = False,
+        **settings: Any,
+    ) -> None:
         self._problem = require_problem("problem", problem)
         self._steps = _checked_steps(steps)
         self._seed = checks.integer("seed", seed, low=0)
@@ -81,14 +100,21 @@ class Monitor:
             self.folder, {"settings": self._settings, "problem": size}, self._seed, keep_theta
         )
 
-    def due(self, step):
+    def due(self, step: int) -> bool:
         """Return whether a step is one of those to measure."""
         step = checks.integer("step", step, low=0)
         if isinstance(self._steps, int):
             return step % self._steps == 0
         return step in self._steps
 
-    def at_step(self, step, theta, *, learning_rate=None, optimizer=None):
+    def at_step(
+        self,
+        step: int,
+        theta: ArrayLike,
+        *,
+        learning_rate: float | None = None,
+        optimizer: Any = None,
+    ) -> Diagnosis | None:
         """Measure a step if it is due and not yet measured.
 
         Parameters
@@ -138,7 +164,7 @@ class Monitor:
         self._on_first(lambda: self._store.put(step, theta, diagnosis))
         return diagnosis
 
-    def theta_of(self, value):
+    def theta_of(self, value: Any) -> Array:
         """Return theta of a vector or a model, shape (D,), as :meth:`at_step` takes it.
 
         Raises
@@ -160,14 +186,14 @@ class Monitor:
         return self._problem.check_theta(self._problem.theta_of(value))
 
     @property
-    def all_ranks(self):
+    def all_ranks(self) -> bool:
         """Whether every process of a distributed training calls :meth:`at_step`."""
         return hasattr(self._problem, "on_first")
 
     # ---- what was measured
 
     @property
-    def record(self):
+    def record(self) -> RunRecord:
         """Diagnoses so far, a :class:`RunRecord`."""
         texts = self._on_first(
             lambda: {step: _text(each) for step, each in self._store.diagnoses().items()}
@@ -176,23 +202,23 @@ class Monitor:
         return RunRecord(found, self.folder)
 
     @property
-    def steps(self):
+    def steps(self) -> tuple[int, ...]:
         """Steps that were measured, a tuple of int, increasing."""
         return self.record.steps
 
-    def scalars(self, step, prefix=""):
+    def scalars(self, step: int, prefix: str = "") -> dict[str, float]:
         """Readings of a step as flat floats; see :meth:`RunRecord.scalars`."""
         return self.record.scalars(step, prefix)
 
-    def series(self, name):
+    def series(self, name: str) -> Series:
         """One reading along the run; see :meth:`RunRecord.series`."""
         return self.record.series(name)
 
-    def to_xarray(self):
+    def to_xarray(self) -> Any:
         """All series as a data set; see :meth:`RunRecord.to_xarray`."""
         return self.record.to_xarray()
 
-    def plot(self, figure=None):
+    def plot(self, figure: Any = None) -> Any:
         """Draw the run; see :meth:`RunRecord.plot`."""
         return self.record.plot(figure)
 

@@ -1,6 +1,9 @@
 """The optimizer of a training, as the stability of its steps needs it."""
 
+from __future__ import annotations
+
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -56,11 +59,11 @@ class OptimizerState:
                 )
             object.__setattr__(self, "preconditioner", kept)
 
-    def limit(self, learning_rate):
+    def limit(self, learning_rate: float) -> float:
         """Largest stable sharpness at a learning rate, as `sharpness_limit` gives it, float."""
         return sharpness_limit(learning_rate, momentum=self.momentum, form=self.form)
 
-    def settings(self):
+    def settings(self) -> dict[str, Any]:
         """Return name, momentum and form as plain data."""
         return {
             "name": self.name,

@@ -1,6 +1,10 @@
 """What a diagnosis costs: seconds and bytes from one timed product and one timed gradient."""
 
-from dataclasses import dataclass
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -10,6 +14,11 @@ from aniso.diagnostics._planned_work import PARTS, Sizes
 from aniso.diagnostics._timed_calls import timed_call
 from aniso.diagnostics.measurement import located
 from aniso.diagnostics.registry import chosen
+
+if TYPE_CHECKING:
+    from aniso.problems import Problem
+    from aniso.typing import ArrayLike
+
 
 _ROWS = 32
 
@@ -38,20 +47,26 @@ class Plan:
     loss                               0.5     2.00 MB
     """
 
-    seconds: dict
-    num_bytes: dict
-    timed: dict
+    seconds: dict[str, float]
+    num_bytes: dict[str, float]
+    timed: dict[str, float]
     repetitions: int
 
     @property
-    def total_seconds(self):
+    def total_seconds(self) -> float:
         """Seconds of all quantities together."""
         return self.repetitions * sum(self.seconds.values())
 
     @property
-    def peak_bytes(self):
+    def peak_bytes(self) -> float:
         """Largest memory of a quantity, in bytes."""
         return max(self.num_bytes.values())
+
+    def to_json(self) -> str:
+        """Return the numbers as JSON text; seconds, and memory in bytes."""
+        found = asdict(self)
+        found |= {"total_seconds": self.total_seconds, "peak_bytes": self.peak_bytes}
+        return json.dumps(found, indent=1, allow_nan=False)
 
     def __repr__(self):
         units = ", ".join(f"one {name} {_brief(value)} s" for name, value in self.timed.items())
@@ -69,18 +84,18 @@ class Plan:
 
 
 def plan(
-    problem,
-    quantities="standard",
-    theta=None,
+    problem: Problem,
+    quantities: str = "standard",
+    theta: ArrayLike | None = None,
     *,
-    batch_size=32,
-    relative_error=0.01,
-    num_examples=None,
-    num_groups=10,
-    num_pairs=10,
-    max_products=2000,
-    memory_budget=None,
-):
+    batch_size: int = 32,
+    relative_error: float = 0.01,
+    num_examples: int | None = None,
+    num_groups: int = 10,
+    num_pairs: int = 10,
+    max_products: int = 2000,
+    memory_budget: int | None = None,
+) -> Plan:
     """Return what a diagnosis would cost, from a few timed evaluations.
 
     Parameters

@@ -1,7 +1,10 @@
 """One number of a diagnosis, with its errors, formula, source and a sentence."""
 
+from __future__ import annotations
+
 import math
 from dataclasses import asdict, dataclass, field
+from typing import Any, Self
 
 from aniso import checks
 from aniso.estimates import Estimate
@@ -39,12 +42,12 @@ class Reading:
 
     name: str
     value: float
-    errors: dict = field(default_factory=dict)
+    errors: dict[str, float] = field(default_factory=dict)
     formula: str = ""
     source: str = ""
-    assumptions: tuple = ()
+    assumptions: tuple[str, ...] = ()
     sentence: str = ""
-    details: dict = field(default_factory=dict)
+    details: dict[str, Any] = field(default_factory=dict)
 
     def __post_init__(self):
         object.__setattr__(self, "value", float(self.value))
@@ -56,21 +59,21 @@ class Reading:
         object.__setattr__(self, "assumptions", tuple(self.assumptions))
 
     @property
-    def standard_error(self):
+    def standard_error(self) -> float:
         """Root of the sum of the squared errors, which are independent; 0 for an exact number."""
         return math.sqrt(sum(size**2 for size in self.errors.values()))
 
     @property
-    def estimate(self):
+    def estimate(self) -> Estimate:
         """The reading as an :class:`aniso.estimates.Estimate`."""
         return Estimate(self.value, self.standard_error, int(self.details.get("num_samples", 1)))
 
-    def as_dict(self):
+    def as_dict(self) -> dict[str, Any]:
         """Return the reading as JSON-ready data; numbers that JSON lacks are strings."""
         return {name: plain(value) for name, value in asdict(self).items()}
 
     @classmethod
-    def from_dict(cls, data):
+    def from_dict(cls, data: Any) -> Self:
         """Return the reading of :meth:`as_dict`."""
         return cls(**{name: read(value) for name, value in data.items()})
 

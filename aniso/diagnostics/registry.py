@@ -6,8 +6,11 @@
 True
 """
 
+from __future__ import annotations
+
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 from aniso import checks
 from aniso.diagnostics import _curvature, _first_order, _spectrum, _stability
@@ -50,9 +53,9 @@ class Quantity:
     tier: str
     formula: str
     source: str
-    compute: Callable
-    needs: tuple
-    assumptions: tuple = ()
+    compute: Callable[..., Any]
+    needs: tuple[str, ...]
+    assumptions: tuple[str, ...] = ()
 
 
 _ROWS = (

@@ -1,14 +1,21 @@
 """Diagnoses along a run: read from the folder of a monitor, as series, data set and picture."""
 
+from __future__ import annotations
+
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from aniso import checks
 from aniso.diagnostics import _step_store
+
+if TYPE_CHECKING:
+    from aniso.diagnostics.diagnosis import Diagnosis
+    from aniso.typing import Array, PathLike
 
 
 @dataclass(frozen=True)
@@ -51,7 +58,7 @@ class RunRecord(Mapping):
     <RunRecord: 2 steps, 0 to 10, of alignment>
     """
 
-    def __init__(self, diagnoses, folder=None):
+    def __init__(self, diagnoses: Mapping[int, Diagnosis], folder: PathLike | None = None) -> None:
         self._diagnoses = dict(sorted(diagnoses.items()))
         self.folder = None if folder is None else Path(folder)
 
@@ -65,16 +72,16 @@ class RunRecord(Mapping):
         return len(self._diagnoses)
 
     @property
-    def steps(self):
+    def steps(self) -> tuple[int, ...]:
         """Steps that were measured, a tuple of int, increasing."""
         return tuple(self._diagnoses)
 
     @property
-    def names(self):
+    def names(self) -> tuple[str, ...]:
         """Names of all readings, in the order in which they are told, a tuple of str."""
         return tuple(dict.fromkeys(name for each in self.values() for name in each))
 
-    def scalars(self, step, prefix=""):
+    def scalars(self, step: int, prefix: str = "") -> dict[str, float]:
         """Readings of a step and their standard errors as flat floats, for a logger.
 
         Parameters
@@ -98,7 +105,7 @@ class RunRecord(Mapping):
             )
         return self._diagnoses[step].scalars(prefix)
 
-    def series(self, name):
+    def series(self, name: str) -> Series:
         """Return one reading along the run.
 
         Parameters
@@ -131,7 +138,7 @@ class RunRecord(Mapping):
         values, errors = np.array(list(found.values()), dtype=np.float64).T
         return Series(name, np.array(list(found)), values, errors)
 
-    def theta(self, step):
+    def theta(self, step: int) -> Array:
         """Return theta of a step, shape (D,), of a monitor with ``keep_theta=True``.
 
         Raises
@@ -143,7 +150,7 @@ class RunRecord(Mapping):
             raise checks.InputError("the record has no folder; expected that of read_record")
         return _step_store.read_theta(self.folder, step)
 
-    def to_xarray(self):
+    def to_xarray(self) -> Any:
         """Return all series as one data set with the dimension "step".
 
         Returns
@@ -179,7 +186,7 @@ class RunRecord(Mapping):
             {"settings": json.dumps(settings, ensure_ascii=False, default=str)},
         )
 
-    def plot(self, figure=None):
+    def plot(self, figure: Any = None) -> list[Any]:
         """Draw the run: sharpness against 2/η, thresholds, noise scales, alignment.
 
         Parameters
@@ -209,7 +216,7 @@ class RunRecord(Mapping):
         return f"<RunRecord: {len(self)} steps, {first} to {last}, of {names}>"
 
 
-def read_record(folder):
+def read_record(folder: PathLike) -> RunRecord:
     """Return the diagnoses that a monitor has stored so far, while it works or afterwards.
 
     Parameters

@@ -139,7 +139,12 @@ def _plain(text):
 def _rendered(parts, columns):
     stream = io.StringIO()
     console = Console(
-        file=stream, width=columns, color_system=None, legacy_windows=False, highlight=False
+        file=stream,
+        width=columns,
+        color_system=None,
+        legacy_windows=False,
+        highlight=False,
+        force_jupyter=False,  # a notebook would get the parts, and the caller an empty text
     )
     for part in parts:
         console.print(part)

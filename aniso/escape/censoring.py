@@ -1,12 +1,19 @@
 """Mean exit time from censored exits: maximum likelihood, interval, test of exponentiality."""
 
+from __future__ import annotations
+
 import math
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 import scipy
 
 from aniso import checks, estimates
+
+if TYPE_CHECKING:
+    from aniso.typing import ArrayLike
+
 
 EXPONENTIALITY_LEVEL = 1e-3
 """Below this p value the exits are not called exponential."""
@@ -36,7 +43,7 @@ class MeanExitTime:
     """
 
     mean: estimates.Estimate | None
-    interval: tuple
+    interval: tuple[float, ...]
     confidence: float
     num_exits: int
     num_censored: int
@@ -56,12 +63,19 @@ class MeanExitTime:
         )
 
     @property
-    def is_exponential(self):
+    def is_exponential(self) -> bool:
         """Whether exits at a constant rate are not rejected."""
         return not self.exponential_p_value < EXPONENTIALITY_LEVEL
 
 
-def estimate_mean_exit_time(times, exited, horizon, *, confidence=0.95, step_size=0.0):
+def estimate_mean_exit_time(
+    times: ArrayLike,
+    exited: ArrayLike,
+    horizon: float,
+    *,
+    confidence: float = 0.95,
+    step_size: float = 0.0,
+) -> MeanExitTime:
     """Estimate the mean of exit times of which some are censored at the horizon.
 
     Without censoring the estimate is the sample mean with its standard error. With censoring it is

@@ -5,13 +5,22 @@ exit corrected by the bridge or the shift it is ``T_h = T + b h + ...``. With an
 ends of steps only it is ``T_h = T + a sqrt h + b h + ...``. Each power is removed by one more run.
 """
 
+from __future__ import annotations
+
 import math
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 import scipy
 
 from aniso import checks, estimates
 from aniso.escape import censoring
+
+if TYPE_CHECKING:
+    from aniso.escape.censoring import MeanExitTime
+    from aniso.typing import ArrayLike
+
 
 POWERS = {"bridge": (1.0,), "shift": (1.0,), "grid": (0.5, 1.0)}
 """Powers of the step in the error of a mean exit time, by method of detecting an exit."""
@@ -47,7 +56,15 @@ def _weights(powers):
     return np.linalg.solve(rows, np.eye(len(steps))[0])
 
 
-def extrapolate_mean_exit_time(times, exited, horizon, *, method, confidence=0.95, step_size=0.0):
+def extrapolate_mean_exit_time(
+    times: Sequence[ArrayLike],
+    exited: Sequence[ArrayLike],
+    horizon: float,
+    *,
+    method: Literal["bridge", "shift", "grid"],
+    confidence: float = 0.95,
+    step_size: float = 0.0,
+) -> MeanExitTime:
     """Estimate the mean exit time at step size 0, with sampling and discretisation errors.
 
     ``T = sum_k w_k T_k`` with the weights of :func:`extrapolation_weights`; for the bridge

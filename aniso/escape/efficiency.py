@@ -5,7 +5,10 @@ The three functions take the same arguments and return the same type. The slope
 the alignment at all.
 """
 
+from __future__ import annotations
+
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -13,6 +16,10 @@ from aniso import checks, estimates
 from aniso.closed_forms import diffusion
 from aniso.langevin import drifts, ensembles, noises, problems
 from aniso.matrices import operands
+
+if TYPE_CHECKING:
+    from aniso.estimates import Estimate
+    from aniso.typing import Array, ArrayLike, Matrix
 
 
 @dataclass(frozen=True)
@@ -33,7 +40,7 @@ class EfficiencyCurve:
     """
 
     times: np.ndarray
-    efficiency: tuple
+    efficiency: tuple[Estimate, ...]
     meaningful_until: float
 
     def __repr__(self):
@@ -51,12 +58,14 @@ class EfficiencyCurve:
         return "\n".join(lines)
 
     @property
-    def values(self):
+    def values(self) -> Array:
         """The efficiencies as an array, shape (T,)."""
         return np.array([estimate.value for estimate in self.efficiency])
 
 
-def efficiency_by_slope(hessian, diffusion_covariance, times):
+def efficiency_by_slope(
+    hessian: ArrayLike, diffusion_covariance: Matrix, times: ArrayLike
+) -> EfficiencyCurve:
     """Compute the efficiency to first order in t, ``(t / 2) Tr(H Sigma)``.
 
     Parameters
@@ -83,7 +92,9 @@ def efficiency_by_slope(hessian, diffusion_covariance, times):
     return _exact(hessian, covariance, times, 0.5 * times * np.sum(hessian * covariance))
 
 
-def efficiency_by_closed_form(hessian, diffusion_covariance, times):
+def efficiency_by_closed_form(
+    hessian: Matrix, diffusion_covariance: Matrix, times: ArrayLike
+) -> EfficiencyCurve:
     """Compute the exact efficiency, ``Tr((I - e^{-2 H t}) Sigma) / 4``.
 
     Parameters
@@ -106,16 +117,16 @@ def efficiency_by_closed_form(hessian, diffusion_covariance, times):
 
 
 def simulate_efficiency(
-    hessian,
-    diffusion_covariance,
-    times,
+    hessian: Matrix,
+    diffusion_covariance: Matrix,
+    times: ArrayLike,
     *,
-    step_size,
-    num_paths,
-    seed,
-    scheme="exact",
-    num_threads=None,
-):
+    step_size: float,
+    num_paths: int,
+    seed: int,
+    scheme: str = "exact",
+    num_threads: int | None = None,
+) -> EfficiencyCurve:
     """Simulate the efficiency, the mean of ``theta_t^T H theta_t / 2`` over paths from theta = 0.
 
     Parameters

@@ -1,6 +1,9 @@
 """Results of a forecast of the escape of SGD: curves, exits and what they rest on."""
 
+from __future__ import annotations
+
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -8,6 +11,9 @@ from aniso.escape.censoring import MeanExitTime
 from aniso.escape.leading_models import LeadingModel
 from aniso.escape.quadrature import QuadratureExitTime
 from aniso.matrices import convention
+
+if TYPE_CHECKING:
+    from aniso.estimates import Estimate
 
 
 @dataclass(frozen=True)
@@ -34,7 +40,7 @@ class MotionForecast:
 
     loss: np.ndarray
     deviation: np.ndarray
-    probability: tuple
+    probability: tuple[Estimate, ...]
     mean_time: MeanExitTime
     discretisation: float = 0.0
     exact_mean: QuadratureExitTime | None = None
@@ -107,13 +113,13 @@ class EscapeForecast:
     noise: convention.Convention
 
     @property
-    def motions(self):
+    def motions(self) -> dict[str, MotionForecast]:
         """The motions by name: those of `examples` (if any), `chain` and `equation`."""
         found = {"examples": self.examples, "chain": self.chain, "equation": self.equation}
         return {name: motion for name, motion in found.items() if motion is not None}
 
     @property
-    def assumptions(self):
+    def assumptions(self) -> tuple[str, ...]:
         """What the numbers rest on, a tuple of str."""
         model = self.model
         lines = [

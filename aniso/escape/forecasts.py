@@ -1,6 +1,9 @@
 """Forecast of the escape of SGD from where it stands, by the quadratic model of the loss there."""
 
+from __future__ import annotations
+
 from functools import partial
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -18,6 +21,11 @@ from aniso.escape.leading_models import leading_model
 from aniso.estimates import Estimate, NotConverged
 from aniso.matrices import convention
 
+if TYPE_CHECKING:
+    from aniso.matrices import GradientCovariance
+    from aniso.problems import LocalGeometry
+
+
 _NUM_RECORDS = 24
 _NUM_BOUNDARY_POINTS = 8
 # exponent up to which a mean square may grow; fourth powers still fit into a float
@@ -26,19 +34,19 @@ _SMALL_GROWTH = 1e-9
 
 
 def forecast(
-    geometry,
-    noise,
-    learning_rate,
-    num_steps,
-    rng,
+    geometry: LocalGeometry,
+    noise: GradientCovariance,
+    learning_rate: float,
+    num_steps: int,
+    rng: np.random.Generator,
     *,
-    level=None,
-    radius=None,
-    num_pairs=None,
-    num_paths=1000,
-    tolerance=0.25,
-    allow_negative=True,
-):
+    level: float | None = None,
+    radius: float | None = None,
+    num_pairs: int | None = None,
+    num_paths: int = 1000,
+    tolerance: float = 0.25,
+    allow_negative: bool = True,
+) -> EscapeForecast:
     """Forecast the loss of SGD and its exit from around theta, by the quadratic model there.
 
     Parameters

@@ -1,12 +1,19 @@
 """Kramers' and Eyring and Kramers' exit times: asymptotics of weak isotropic noise."""
 
+from __future__ import annotations
+
 import math
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from aniso import checks
 from aniso.matrices import operands
+
+if TYPE_CHECKING:
+    from aniso.typing import ArrayLike, Matrix
+
 
 SMALLEST_RATIO = 5.0
 """Barrier over temperature from which on the asymptotics are called valid (within about 10 %)."""
@@ -44,7 +51,9 @@ class AsymptoticExitTime:
         )
 
 
-def kramers_time(curvature_minimum, curvature_saddle, barrier, variance):
+def kramers_time(
+    curvature_minimum: float, curvature_saddle: float, barrier: float, variance: float
+) -> AsymptoticExitTime:
     """Mean transition time on the line, ``2 pi / sqrt(L''_a |L''_s|) e^{2 dL / s^2}``.
 
     Parameters
@@ -81,7 +90,12 @@ def kramers_time(curvature_minimum, curvature_saddle, barrier, variance):
     return eyring_kramers_time([[curvature_minimum]], [[curvature_saddle]], barrier, [[variance]])
 
 
-def eyring_kramers_time(hessian_minimum, hessian_saddle, barrier, diffusion_covariance):
+def eyring_kramers_time(
+    hessian_minimum: ArrayLike,
+    hessian_saddle: ArrayLike,
+    barrier: float,
+    diffusion_covariance: Matrix,
+) -> AsymptoticExitTime:
     """Mean transition time ``(2 pi / |l_-|) sqrt(|det H_s| / det H_a) e^{2 dL / s^2}``.
 
     Parameters

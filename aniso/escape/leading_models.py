@@ -6,7 +6,10 @@ The columns of V are the k leading eigenvectors of H and those of its most negat
 What lies outside of their span is kept in sums, see :class:`Remainder`.
 """
 
+from __future__ import annotations
+
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -15,6 +18,11 @@ from aniso.arrays import transfer
 from aniso.estimates import Estimate
 from aniso.matrices import convention
 from aniso.problems import LocalGeometry, local_geometry
+
+if TYPE_CHECKING:
+    from aniso.matrices import GradientCovariance
+    from aniso.typing import Array, ArrayLike
+
 
 _ALL_DIRECTIONS = 48
 _NUM_NEGATIVE = 4
@@ -85,14 +93,14 @@ class LeadingModel:
     outside: Remainder
 
     @property
-    def noise_share(self):
+    def noise_share(self) -> float:
         """Share of ``Tr S`` in the subspace; 1 without noise."""
         inside = float(np.trace(self.covariance))
         total = inside + self.outside.noise_trace
         return inside / total if total > 0 else 1.0
 
     @property
-    def alignment_share(self):
+    def alignment_share(self) -> float:
         """Share of the noise weighted with the size of the curvature that is in the subspace.
 
         ``sum_i |lambda_i| s_i`` over the sum of that and of the size of Tr(H S) outside.
@@ -101,7 +109,7 @@ class LeadingModel:
         total = inside + abs(self.outside.alignment.value)
         return inside / total if total > 0 else 1.0
 
-    def rise(self, points):
+    def rise(self, points: ArrayLike) -> Array:
         """Change of the model's loss at the points x, shape (n, k); returns (n,)."""
         return points @ self.gradient + 0.5 * points**2 @ self.eigenvalues
 
@@ -115,7 +123,13 @@ class LeadingModel:
         )
 
 
-def leading_model(geometry, noise, rng, *, num_pairs=None):
+def leading_model(
+    geometry: LocalGeometry,
+    noise: GradientCovariance,
+    rng: np.random.Generator,
+    *,
+    num_pairs: int | None = None,
+) -> LeadingModel:
     """Make the quadratic model of a loss near theta in leading eigenvectors of its Hessian.
 
     Parameters

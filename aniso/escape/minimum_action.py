@@ -1,6 +1,10 @@
 """Quasi-potential and most likely exit path of a nonlinear drift: geometric minimum action."""
 
+from __future__ import annotations
+
+from collections.abc import Callable
 from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import scipy.optimize
@@ -8,6 +12,10 @@ import scipy.optimize
 from aniso import _arguments, checks, estimates
 from aniso.escape import metrics
 from aniso.matrices import operands
+
+if TYPE_CHECKING:
+    from aniso.langevin.drifts import Drift
+    from aniso.typing import ArrayLike, Matrix
 
 
 @dataclass(frozen=True)
@@ -45,16 +53,16 @@ class MinimumAction:
 
 
 def minimise_action(
-    drift,
-    diffusion_covariance,
-    start,
-    end,
+    drift: Callable[..., Any],
+    diffusion_covariance: Matrix,
+    start: ArrayLike,
+    end: ArrayLike,
     *,
-    num_points=101,
-    initial_path=None,
-    tolerance=1e-6,
-    max_rounds=60,
-):
+    num_points: int = 101,
+    initial_path: ArrayLike | None = None,
+    tolerance: float = 1e-6,
+    max_rounds: int = 60,
+) -> MinimumAction:
     """Find the path of least action from a stable point to another point.
 
     It is the action of ``dX = f(X) dt + sqrt(eps) Sigma(X)^{1/2} dW`` minimised over all durations.
@@ -175,7 +183,13 @@ def minimise_action(
     )
 
 
-def exit_over_boundary(drift, diffusion_covariance, start, boundary, **options):
+def exit_over_boundary(
+    drift: Drift,
+    diffusion_covariance: Matrix,
+    start: ArrayLike,
+    boundary: ArrayLike,
+    **options: Any,
+) -> MinimumAction:
     """Minimise the action over a boundary that is given by points on it.
 
     Parameters

@@ -1,7 +1,11 @@
 """Mean exit time on the line by quadrature, the truth that simulations are held against."""
 
+from __future__ import annotations
+
 import math
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Any, Literal
 
 import numpy as np
 
@@ -26,17 +30,17 @@ class QuadratureExitTime:
 
 
 def mean_exit_time(
-    drift,
-    variance,
-    start,
-    low,
-    high,
+    drift: Callable[..., Any],
+    variance: float | Callable[..., Any],
+    start: float,
+    low: float,
+    high: float,
     *,
-    reflecting=None,
-    breakpoints=(),
-    num_panels=800,
-    tolerance=1e-6,
-):
+    reflecting: Literal["low", "high"] | None = None,
+    breakpoints: Sequence[float] = (),
+    num_panels: int = 800,
+    tolerance: float = 1e-6,
+) -> QuadratureExitTime:
     """Mean first exit time from (low, high) of ``dx = f(x) dt + s(x) dW`` (Ito).
 
     ``T(x) = int G(x, z) 2 e^{-phi(z)} / s(z)^2 dz`` with ``phi' = -2 f / s^2`` and, S(a, b) the

@@ -5,9 +5,13 @@ Let ``dX = -H X dt + sqrt(eps) Sigma^{1/2} dW``. As eps goes to 0 the mean exit 
 stationary covariance at eps = 1, ``H P + P H = Sigma``. See docs/theory/escape.md.
 """
 
+from __future__ import annotations
+
 import math
 import warnings
+from collections.abc import Callable
 from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import scipy.integrate
@@ -16,6 +20,9 @@ import scipy.linalg
 from aniso import checks, estimates
 from aniso.closed_forms import check_definite, diffusion
 from aniso.matrices import operands
+
+if TYPE_CHECKING:
+    from aniso.typing import Array, ArrayLike, Matrix
 
 
 @dataclass(frozen=True)
@@ -49,7 +56,9 @@ class ExitExponent:
         return "\n".join(lines)
 
 
-def quasi_potential_at(hessian, diffusion_covariance, theta):
+def quasi_potential_at(
+    hessian: ArrayLike, diffusion_covariance: Matrix, theta: ArrayLike
+) -> float | Array:
     """Quasi-potential ``V(theta) = theta^T P^{-1} theta / 2`` with ``H P + P H = Sigma``.
 
     Parameters
@@ -99,7 +108,14 @@ def quasi_potential_at(hessian, diffusion_covariance, theta):
     return float(values) if theta.ndim == 1 else values
 
 
-def quasi_potential_on_line(drift, variance, start, end, *, tolerance=1e-8):
+def quasi_potential_on_line(
+    drift: Callable[..., Any],
+    variance: Callable[..., Any],
+    start: float,
+    end: float,
+    *,
+    tolerance: float = 1e-8,
+) -> float:
     """Quasi-potential ``V = int 2 max(-f s, 0) / sigma^2 dx`` from start to end, s = +1 or -1.
 
     s is the direction of the way. Where the drift leads along the way it costs nothing.
@@ -164,7 +180,9 @@ def quasi_potential_on_line(drift, variance, start, end, *, tolerance=1e-8):
     return float(value)
 
 
-def exit_through_level(hessian, diffusion_covariance, level):
+def exit_through_level(
+    hessian: ArrayLike, diffusion_covariance: Matrix, level: float
+) -> ExitExponent:
     """Exponent of the exit from ``x^T H x / 2 < level``, ``level / lambda_max(H^{1/2} P H^{1/2})``.
 
     Parameters
@@ -200,7 +218,7 @@ def exit_through_level(hessian, diffusion_covariance, level):
     return _leading(root @ stationary @ root, np.linalg.inv(root), math.sqrt(2 * level))
 
 
-def exit_from_ball(hessian, diffusion_covariance, radius):
+def exit_from_ball(hessian: ArrayLike, diffusion_covariance: Matrix, radius: float) -> ExitExponent:
     """Exponent of the exit from ``|x| < radius``, ``radius^2 / (2 lambda_max(P))``.
 
     P solves ``H P + P H = Sigma``: it is the stationary covariance at eps = 1.
@@ -235,7 +253,9 @@ def exit_from_ball(hessian, diffusion_covariance, radius):
     return _leading(stationary, np.eye(len(stationary)), radius)
 
 
-def exit_through_plane(hessian, diffusion_covariance, normal, offset):
+def exit_through_plane(
+    hessian: ArrayLike, diffusion_covariance: Matrix, normal: ArrayLike, offset: float
+) -> ExitExponent:
     """Exponent of the exit through ``normal^T x = offset``, ``offset^2 / (2 normal^T P normal)``.
 
     P solves ``H P + P H = Sigma``: it is the stationary covariance at eps = 1.

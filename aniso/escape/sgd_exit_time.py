@@ -1,25 +1,35 @@
 """Mean exit time of mini-batch SGD from a region, by simulation of the chain itself."""
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
 from aniso.escape import censoring
 from aniso.langevin import simulate_sgd_exits
 
+if TYPE_CHECKING:
+    from aniso.escape.censoring import MeanExitTime
+    from aniso.langevin.example_sets import Examples
+    from aniso.langevin.regions import Region
+    from aniso.typing import ArrayLike
+
 
 def simulate_sgd_mean_exit_time(
-    examples,
-    region,
-    learning_rate,
-    batch_size,
-    sampling,
-    start,
-    horizon,
-    num_paths,
-    seed,
+    examples: Examples,
+    region: Region,
+    learning_rate: float,
+    batch_size: int,
+    sampling: str,
+    start: ArrayLike,
+    horizon: float,
+    num_paths: int,
+    seed: int,
     *,
-    momentum=0.0,
-    confidence=0.95,
-    num_threads=None,
-    checkpoint=None,
-):
+    momentum: float = 0.0,
+    confidence: float = 0.95,
+    num_threads: int | None = None,
+    checkpoint: Any = None,
+) -> MeanExitTime:
     """Simulate the mean exit time of SGD on examples, with true mini-batches, from a region.
 
     Parameters

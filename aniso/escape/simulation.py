@@ -1,14 +1,23 @@
 """Mean exit time by simulation: of the stochastic differential equation, and of SGD's own chain."""
 
+from __future__ import annotations
+
 import math
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from aniso import checks
 from aniso.escape import censoring, discretisation
 from aniso.escape.censoring import MeanExitTime
 from aniso.langevin import first_passage, noises, problems
 from aniso.matrices import operands
+
+if TYPE_CHECKING:
+    from aniso.langevin import LangevinProblem
+    from aniso.langevin.drifts import Drift
+    from aniso.langevin.regions import Region
+    from aniso.typing import Array, ArrayLike, Matrix, PathLike
 
 
 @dataclass(frozen=True)
@@ -31,18 +40,18 @@ class ChainAndEquation:
 
 
 def simulate_mean_exit_time(
-    problem,
-    region,
-    step_size,
-    horizon,
-    num_paths,
-    seed,
+    problem: LangevinProblem,
+    region: Region,
+    step_size: float,
+    horizon: float,
+    num_paths: int,
+    seed: int,
     *,
-    method="bridge",
-    confidence=0.95,
-    num_threads=None,
-    checkpoint=None,
-):
+    method: str = "bridge",
+    confidence: float = 0.95,
+    num_threads: int | None = None,
+    checkpoint: PathLike | None = None,
+) -> MeanExitTime:
     """Simulate the mean exit time of ``d theta = -grad L dt + Sigma^{1/2} dW`` from a region.
 
     Parameters
@@ -131,17 +140,17 @@ def _checkpoint_of(checkpoint, number):
 
 
 def simulate_mean_chain_exit_time(
-    problem,
-    region,
-    step_size,
-    horizon,
-    num_paths,
-    seed,
+    problem: LangevinProblem,
+    region: Region,
+    step_size: float,
+    horizon: float,
+    num_paths: int,
+    seed: int,
     *,
-    confidence=0.95,
-    num_threads=None,
-    checkpoint=None,
-):
+    confidence: float = 0.95,
+    num_threads: int | None = None,
+    checkpoint: Any = None,
+) -> MeanExitTime:
     """Simulate the mean exit time of the chain ``theta <- theta - h grad L + (h Sigma)^{1/2} z``.
 
     Parameters
@@ -200,19 +209,19 @@ def simulate_mean_chain_exit_time(
 
 
 def simulate_chain_and_equation(
-    drift,
-    minibatch_covariance,
-    learning_rate,
-    start,
-    region,
-    horizon,
-    num_paths,
-    seed,
+    drift: Drift,
+    minibatch_covariance: Matrix,
+    learning_rate: float,
+    start: ArrayLike,
+    region: Region,
+    horizon: float,
+    num_paths: int,
+    seed: int,
     *,
-    substeps=8,
-    confidence=0.95,
-    num_threads=None,
-):
+    substeps: int = 8,
+    confidence: float = 0.95,
+    num_threads: int | None = None,
+) -> ChainAndEquation:
     """Simulate the exits of SGD's chain ``theta <- theta - eta (grad L + eps)`` and its equation.
 
     Parameters
@@ -282,7 +291,15 @@ def simulate_chain_and_equation(
     )
 
 
-def simulate_exit_points(problem, region, step_size, horizon, num_paths, seed, **options):
+def simulate_exit_points(
+    problem: LangevinProblem,
+    region: Region,
+    step_size: float,
+    horizon: float,
+    num_paths: int,
+    seed: int,
+    **options: Any,
+) -> Array:
     """Simulate the points at which paths leave a region, shape (number of exits, D).
 
     Parameters

@@ -6,7 +6,10 @@ where the quasi-potential is smallest on that curve. For anisotropic noise this 
 point where the loss is lowest.
 """
 
+from __future__ import annotations
+
 import functools
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -14,6 +17,11 @@ from aniso import checks
 from aniso.escape import minimum_action, quasi_potential
 from aniso.langevin import drifts
 from aniso.matrices import operands
+
+if TYPE_CHECKING:
+    from aniso.escape.minimum_action import MinimumAction
+    from aniso.typing import ArrayLike, Matrix
+
 
 _ROOT_TWO = np.sqrt(2.0)
 _AXES = np.array([[1.0, 1.0], [-1.0, 1.0]]) / _ROOT_TWO  # columns: directions of 20 and of 200
@@ -72,7 +80,9 @@ def mean_drift(data):
     return functools.partial(drifts.at, drifts.of_two_basin(data))
 
 
-def exit_from_sharp_basin(data, diffusion_covariance, *, num_candidates=3, num_points=61):
+def exit_from_sharp_basin(
+    data: ArrayLike, diffusion_covariance: Matrix, *, num_candidates: int = 3, num_points: int = 61
+) -> MinimumAction:
     """Compute exponent and most likely path from the sharp minimum to the basin's boundary.
 
     Parameters

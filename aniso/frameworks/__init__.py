@@ -15,7 +15,9 @@ for a model of one's own. Two return the geometry at a fixed theta, with the mem
 
 import lazy_loader
 
-__getattr__, __dir__, __all__ = lazy_loader.attach(
+from aniso import _extras
+
+_found, __dir__, __all__ = lazy_loader.attach(
     __name__,
     submodules=[
         "constructors",
@@ -42,3 +44,13 @@ __getattr__, __dir__, __all__ = lazy_loader.attach(
         "torch_problem": ["TorchModel", "TorchProblem"],
     },
 )
+
+
+def __getattr__(name):
+    try:
+        return _found(name)
+    except ModuleNotFoundError as error:
+        told = _extras.absent(name, error)
+        if told is error:
+            raise
+        raise told from error

@@ -103,7 +103,7 @@ class _WrittenOut(parametrizations._WeightNorm):
         return weight_v * (weight_g / torch.norm_except_dim(weight_v, 2, self.dim))
 
 
-class _WrittenOutHook(_OLD_WEIGHT_NORM):
+class _WrittenOutHook(_OLD_WEIGHT_NORM):  # type: ignore[valid-type]
     """The same as a hook, of ``torch.nn.utils.weight_norm``."""
 
     def compute_weight(self, module):

@@ -1,6 +1,9 @@
 """Outputs of a PyTorch model, its Jacobians, and the Gauss-Newton and Fisher matrices."""
 
+from __future__ import annotations
+
 from functools import cached_property
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
@@ -9,6 +12,10 @@ from aniso import memory
 from aniso.frameworks import _torch_known_losses, _torch_products, _trees
 from aniso.frameworks._torch_model import array, differentiable
 from aniso.problems import problem_checks
+
+if TYPE_CHECKING:
+    from aniso.typing import Array, ArrayLike
+
 
 _BLOCK = 16
 _WIDE = 4
@@ -33,7 +40,7 @@ class TensorOutputs:
             return loss, self._targets
 
     @property
-    def output_loss(self):
+    def output_loss(self) -> Any:
         """Loss as a function of outputs (n, C) and targets.
 
         One of :mod:`aniso.problems.losses` where the loss is cross-entropy of classes, binary
@@ -42,23 +49,23 @@ class TensorOutputs:
         return self._known[0]
 
     @property
-    def targets(self):
+    def targets(self) -> Any:
         """Targets of the examples, an array for known losses; else tensors as they were given."""
         return self._known[1]
 
     @property
-    def num_outputs(self):
+    def num_outputs(self) -> int:
         """C, the number of entries of the outputs of an example."""
         return int(np.prod(self._checked.output_shape))
 
-    def outputs(self, theta):
+    def outputs(self, theta: ArrayLike) -> Array:
         """Outputs f(x_i; theta), shape (N, C); those of another shape are flattened."""
         point = self._point(theta)
         with differentiable(self._vectors.device), torch.no_grad():
             parts = [self._outputs(point, chunk) for chunk in self._chunks()]
         return problem_checks.finite("an output of the model", array(torch.cat(parts)))
 
-    def jacobians(self, theta):
+    def jacobians(self, theta: ArrayLike) -> Array:
         """Jacobians of the outputs in theta, J_i, shape (N, C, D).
 
         Raises
@@ -79,7 +86,7 @@ class TensorOutputs:
                 result[chunk] = array(self._jacobians(point, chunk))
         return problem_checks.finite("a Jacobian", result)
 
-    def generalized_gauss_newton_product(self, theta, vectors):
+    def generalized_gauss_newton_product(self, theta: ArrayLike, vectors: ArrayLike) -> Array:
         """``G V`` with ``G = (1/N) sum_i J_i^T S_i J_i``, vectors (D,) or (D, K), same shape."""
 
         def weights(outputs, chunk):
@@ -88,7 +95,7 @@ class TensorOutputs:
 
         return self._weighted_product(theta, vectors, weights)
 
-    def fisher_product(self, theta, vectors):
+    def fisher_product(self, theta: ArrayLike, vectors: ArrayLike) -> Array:
         """``F V`` for vectors (D,) or (D, K); F has the targets of the model's own distribution.
 
         Raises

@@ -1,7 +1,14 @@
 """Parameters and optimizers of the PyTorch model from which a problem was made."""
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
 from aniso.frameworks import _torch_optimizer
 from aniso.frameworks._torch_model import array
+
+if TYPE_CHECKING:
+    from aniso.typing import Array, ArrayLike
 
 
 class ModelParameters:
@@ -10,11 +17,11 @@ class ModelParameters:
     _vectors = None
 
     @property
-    def initial_theta(self):
+    def initial_theta(self) -> Array:
         """Parameters of the model when the problem was made, shape (D,), a new array."""
         return self.theta_of()
 
-    def theta_of(self, model=None):
+    def theta_of(self, model: Any = None) -> Array:
         """Parameters of a model as theta, for instance after some training.
 
         Parameters
@@ -33,7 +40,7 @@ class ModelParameters:
         """
         return array(self._vectors.theta_of(model)).astype(self.dtype)
 
-    def optimizer_settings(self, optimizer, theta):
+    def optimizer_settings(self, optimizer: Any, theta: ArrayLike) -> dict[str, Any]:
         """Momentum, form, learning rate and preconditioner of an optimizer of the model.
 
         Parameters

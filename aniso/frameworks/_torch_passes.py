@@ -1,5 +1,7 @@
 """Passes of a PyTorch problem over its examples, chunk by chunk, in the fastest way."""
 
+from __future__ import annotations
+
 import time
 
 import torch
@@ -19,7 +21,7 @@ class ChunkedPasses:
     """
 
     @property
-    def chunk_size(self):
+    def chunk_size(self) -> int:
         """Examples of one pass of the gradient: as given, or the fastest of a few sizes."""
         with differentiable(self._vectors.device):
             return self._gradient_chunk(self._vectors.theta_of())

@@ -1,19 +1,28 @@
 """Problems of PyTorch models and of JAX functions; a framework loads at its first use."""
 
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any, Literal
+
+if TYPE_CHECKING:
+    from aniso.frameworks.jax_problem import JaxProblem
+    from aniso.frameworks.torch_problem import TorchProblem
+
 
 def from_torch(
-    model,
-    loss,
-    data,
+    model: Any,
+    loss: Callable[..., Any],
+    data: Any,
     *,
-    parameters="*",
-    example="sequence",
-    forward=None,
-    blocks="modules",
-    chunk_size=None,
-    dtype=None,
-    engine="auto",
-):
+    parameters: str | Sequence[str] = "*",
+    example: Literal["sequence", "token"] = "sequence",
+    forward: Callable[..., Any] | None = None,
+    blocks: Any = "modules",
+    chunk_size: int | None = None,
+    dtype: Literal["float32", "float64"] | None = None,
+    engine: Literal["auto", "torch", "aniso"] = "auto",
+) -> TorchProblem:
     """Return the problem of a PyTorch model: the mean of its loss over the examples of the data.
 
     Parameters
@@ -107,7 +116,15 @@ def from_torch(
     )
 
 
-def from_jax(loss, params, data, *, example="sequence", blocks="keys", chunk_size=None):
+def from_jax(
+    loss: Callable[..., Any],
+    params: Any,
+    data: Any,
+    *,
+    example: Literal["sequence", "token"] = "sequence",
+    blocks: Any = "keys",
+    chunk_size: int | None = None,
+) -> JaxProblem:
     """Return the problem of a JAX loss: the mean of its losses over the examples of the data.
 
     Parameters

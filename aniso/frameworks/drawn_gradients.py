@@ -1,5 +1,10 @@
 """Gradient noise from gradients that the user's own training step draws."""
 
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING, Any
+
 import numpy as np
 
 from aniso import checks, matrices, memory
@@ -8,11 +13,23 @@ from aniso.frameworks._drawn_convention import DrawnConvention
 from aniso.frameworks._foreign_arrays import on_host
 from aniso.frameworks.matrix_geometry import MatrixGeometry
 
+if TYPE_CHECKING:
+    from aniso.estimates import Estimate
+    from aniso.typing import Array
+
+
 _FEWEST = 3
 _REPEATED = 1e-5  # sums in another order, in single precision
 
 
-def from_draws(draw_gradient, num_draws, *, hessian_product=None, blocks=None, rng=None):
+def from_draws(
+    draw_gradient: Callable[..., Any] | Iterator[Any],
+    num_draws: int,
+    *,
+    hessian_product: Callable[..., Any] | None = None,
+    blocks: dict[str, slice] | None = None,
+    rng: np.random.Generator | None = None,
+) -> DrawnGeometry:
     """Return the local geometry of drawn gradients: their covariance with its sampling error.
 
     This is for a step whose examples have no gradients of their own: batch normalisation in
@@ -95,16 +112,16 @@ class DrawnGeometry(MatrixGeometry):
     """
 
     @property
-    def num_draws(self):
+    def num_draws(self) -> int:
         """n, the number of draws."""
         return self.noise.num_rows
 
     @property
-    def gradient_errors(self):
+    def gradient_errors(self) -> Array:
         """Standard errors of the entries of `gradient`, ``sqrt(diag(Sigma) / n)``, shape (D,)."""
         return np.sqrt(self.noise.diagonal() / self.num_draws)
 
-    def covariance_trace(self, block=None):
+    def covariance_trace(self, block: str | None = None) -> Estimate:
         """``Tr Sigma`` of the drawn gradient, with its standard error.
 
         Parameters
@@ -119,7 +136,7 @@ class DrawnGeometry(MatrixGeometry):
         rows = self._deviations(block)
         return _jackknife.trace(np.einsum("ij,ij->i", rows, rows))
 
-    def alignment(self, block=None):
+    def alignment(self, block: str | None = None) -> Estimate:
         """``Tr(H Sigma)`` with its standard error from the draws, unbiased.
 
         Parameters
@@ -142,7 +159,7 @@ class DrawnGeometry(MatrixGeometry):
         """
         return _jackknife.trace(self._forms(self._deviations(block)))
 
-    def trace_ratio(self):
+    def trace_ratio(self) -> Estimate:
         """``D Tr(H Sigma) / (Tr H Tr Sigma)`` with its standard error from the draws.
 
         Returns

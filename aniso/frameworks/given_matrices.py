@@ -1,5 +1,9 @@
 """Curvature and noise that another program has computed."""
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
 import numpy as np
 
 from aniso import checks, matrices
@@ -7,19 +11,24 @@ from aniso.frameworks import _given_operators
 from aniso.frameworks._foreign_arrays import on_host
 from aniso.frameworks.matrix_geometry import MatrixGeometry
 
+if TYPE_CHECKING:
+    from aniso.matrices import Convention, ExampleGradients
+    from aniso.typing import ArrayLike
+
+
 _AGREEMENT = 1e-3  # of a gradient and the mean of the rows, in single precision
 
 
 def from_matrices(
-    hessian,
+    hessian: Any,
     *,
-    covariance=None,
-    per_example_gradients=None,
-    gradient=None,
-    loss=None,
-    blocks=None,
-    convention=None,
-):
+    covariance: Any = None,
+    per_example_gradients: ArrayLike | ExampleGradients | None = None,
+    gradient: ArrayLike | None = None,
+    loss: float | None = None,
+    blocks: dict[str, slice] | None = None,
+    convention: Convention | None = None,
+) -> MatrixGeometry:
     """Return the local geometry of given matrices: curvature and noise at a fixed theta.
 
     Parameters

@@ -1,5 +1,9 @@
 """A JAX function of a pytree of parameters, with data, as a problem."""
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
 import jax
 import numpy as np
 
@@ -8,6 +12,12 @@ from aniso.frameworks._jax_gradients import JaxGradients
 from aniso.frameworks._jax_parameters import precision
 from aniso.frameworks._timing import Choices, equal_parts, sizes_for
 from aniso.problems import Problem, problem_checks
+
+if TYPE_CHECKING:
+    from aniso.matrices import ExampleGradients
+    from aniso.problems.derivative_check import DerivativeReport
+    from aniso.typing import Array, ArrayLike, DTypeLike
+
 
 _SIZES = (2048, 512, 8192)
 """Numbers of examples that are tried as the size of a chunk; the first is kept unless slow."""
@@ -32,7 +42,9 @@ class JaxProblem(Problem):
         Examples of one pass.
     """
 
-    def __init__(self, parameters, checked, data, dtype, chunk_size):
+    def __init__(
+        self, parameters: Any, checked: Any, data: Any, dtype: DTypeLike, chunk_size: int | None
+    ) -> None:
         self._parameters, self._checked, self._data = parameters, checked, data
         self.num_examples, self.dtype = _jax_data.count(data), np.dtype(dtype)
         self.num_parameters, self._given_chunk = parameters.num_parameters, chunk_size
@@ -50,16 +62,16 @@ class JaxProblem(Problem):
 
     # ---- the six members
 
-    def losses(self, theta):
+    def losses(self, theta: ArrayLike) -> Array:
         """Losses of the examples, l_i, shape (N,)."""
         parts = [np.asarray(part) for _, part in self._passes("losses", self.check_theta(theta))]
         return problem_checks.finite("a loss", np.concatenate(parts))
 
-    def gradient(self, theta):
+    def gradient(self, theta: ArrayLike) -> Array:
         """Gradient of the mean loss, shape (D,)."""
         return self.loss_and_gradient(theta)[1]
 
-    def loss_and_gradient(self, theta):
+    def loss_and_gradient(self, theta: ArrayLike) -> tuple[float, Array]:
         """Mean loss, float, and its gradient, shape (D,), from one pass."""
         value, total = 0.0, np.zeros(self.num_parameters)
         # all chunks are under way before the first result is waited for
@@ -71,7 +83,7 @@ class JaxProblem(Problem):
             "the gradient of the loss", gradient
         )
 
-    def example_gradients(self, theta):
+    def example_gradients(self, theta: ArrayLike) -> Array | ExampleGradients:
         """Gradients of the examples, which are recomputed chunk by chunk where they are needed.
 
         Returns
@@ -81,7 +93,7 @@ class JaxProblem(Problem):
         """
         return JaxGradients(self, self.check_theta(theta))
 
-    def hessian_product(self, theta, vectors):
+    def hessian_product(self, theta: ArrayLike, vectors: ArrayLike) -> Array:
         """Hessian of the mean loss times vectors, shape (D,) or (D, K), the shape of `vectors`.
 
         Raises
@@ -101,14 +113,14 @@ class JaxProblem(Problem):
         made = (made / self.num_examples).astype(self.dtype)
         return problem_checks.finite("a Hessian product", made).reshape(vectors.shape)
 
-    def subset(self, indices):
+    def subset(self, indices: ArrayLike) -> JaxProblem:
         """Return the same problem on some of the examples, in the order of `indices`."""
         indices = problem_checks.checked_indices(indices, self.num_examples).astype(np.int32)
         with precision(self.dtype):
             data = _jax_data.taken(self._data, indices)
         return self._on(data, self.dtype)
 
-    def check(self, theta, rng):
+    def check(self, theta: ArrayLike, rng: np.random.Generator) -> DerivativeReport:
         """Compare all derivatives with finite differences, in double precision; see `Problem`."""
         if self.dtype == np.float64:
             return super().check(theta, rng)
@@ -119,11 +131,11 @@ class JaxProblem(Problem):
     # ---- of JAX alone
 
     @property
-    def initial_theta(self):
+    def initial_theta(self) -> Array:
         """Parameters from which the problem was made, shape (D,), a new array."""
         return self._start.copy()
 
-    def theta_of(self, params):
+    def theta_of(self, params: Any) -> Array:
         """Parameters of a pytree as theta, for instance after some training.
 
         Parameters
@@ -142,7 +154,7 @@ class JaxProblem(Problem):
         """
         return self._parameters.theta_of(params).astype(self.dtype)
 
-    def params_of(self, theta):
+    def params_of(self, theta: ArrayLike) -> Any:
         """Return the pytree of a theta, shape (D,), in the precision of the problem."""
         theta = self.check_theta(theta).astype(self.dtype)
         with precision(self.dtype):
@@ -167,7 +179,7 @@ class JaxProblem(Problem):
         return made
 
     @property
-    def chunk_size(self):
+    def chunk_size(self) -> int:
         """Examples of one pass: as given, or the fastest of a few sizes for the gradient."""
         count = self.num_examples
         if self._given_chunk is not None:

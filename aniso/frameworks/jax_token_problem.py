@@ -1,5 +1,9 @@
 """A JAX loss of sequences, with each token as an example."""
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
 import numpy as np
 
 from aniso import checks, matrices
@@ -7,6 +11,11 @@ from aniso.frameworks import _jax_data, _jax_products, _jax_tokens
 from aniso.frameworks._jax_parameters import precision
 from aniso.frameworks.jax_problem import JaxProblem
 from aniso.problems import problem_checks
+
+if TYPE_CHECKING:
+    from aniso.matrices import ExampleGradients
+    from aniso.typing import Array, ArrayLike, DTypeLike
+
 
 _CHUNK = 1024
 """Number of tokens of one pass, if none is given."""
@@ -27,9 +36,19 @@ class JaxTokenProblem(JaxProblem):
         Sequences that hold them.
     """
 
+    num_sequences: int
+
     unit = "token"
 
-    def __init__(self, parameters, checked, data, dtype, chunk_size, tokens):
+    def __init__(
+        self,
+        parameters: Any,
+        checked: Any,
+        data: Any,
+        dtype: DTypeLike,
+        chunk_size: int | None,
+        tokens: Any,
+    ) -> None:
         super().__init__(parameters, checked, data, dtype, chunk_size)
         self.num_sequences, self.num_examples = self.num_examples, len(tokens[0])
         self._rows, self._positions, self._length = tokens
@@ -39,17 +58,17 @@ class JaxTokenProblem(JaxProblem):
         self._counts = self._spread(np.ones((1, self.num_examples)))[0]
 
     @property
-    def chunk_size(self):
+    def chunk_size(self) -> int:
         """Tokens of one pass, of whole sequences: as given, or 1024."""
         return min(self._given_chunk or _CHUNK, self.num_examples)
 
-    def losses(self, theta):
+    def losses(self, theta: ArrayLike) -> Array:
         """Losses of the tokens, l_i, shape (N,)."""
         parts = [np.asarray(part) for _, part in self._sequences("losses", theta)]
         grid = np.concatenate(parts)
         return problem_checks.finite("a loss", grid[self._rows, self._positions])
 
-    def loss_and_gradient(self, theta):
+    def loss_and_gradient(self, theta: ArrayLike) -> tuple[float, Array]:
         """Mean loss, float, and its gradient, shape (D,), from one pass."""
         value, total = 0.0, np.zeros(self.num_parameters)
         for _, (part, slope) in self._sequences("gradient", theta, by_sequence=self._counts):
@@ -60,11 +79,11 @@ class JaxTokenProblem(JaxProblem):
             "the gradient of the loss", gradient
         )
 
-    def example_gradients(self, theta):
+    def example_gradients(self, theta: ArrayLike) -> Array | ExampleGradients:
         """Gradients of the tokens, which are recomputed where they are needed."""
         return JaxTokenGradients(self, self.check_theta(theta))
 
-    def hessian_product(self, theta, vectors):
+    def hessian_product(self, theta: ArrayLike, vectors: ArrayLike) -> Array:
         """Hessian of the mean loss times vectors, shape (D,) or (D, K), the shape of `vectors`.
 
         Raises
@@ -83,7 +102,7 @@ class JaxTokenProblem(JaxProblem):
         made = (made / self.num_examples).astype(self.dtype)
         return problem_checks.finite("a Hessian product", made).reshape(vectors.shape)
 
-    def subset(self, indices):
+    def subset(self, indices: ArrayLike) -> JaxTokenProblem:
         """Return the same problem on some of the tokens, in the order of `indices`."""
         indices = problem_checks.checked_indices(indices, self.num_examples)
         sequences, rows = np.unique(self._rows[indices], return_inverse=True)

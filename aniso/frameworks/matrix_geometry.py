@@ -1,9 +1,23 @@
 """A local geometry made of matrices instead of a problem."""
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
 import numpy as np
 
 from aniso import checks, matrices
 from aniso.problems import MissingFaculty, local_geometry
+
+if TYPE_CHECKING:
+    from aniso.matrices import (
+        BlockAlignment,
+        ExampleGradients,
+        GradientCovariance,
+        SymmetricOperator,
+    )
+    from aniso.typing import Array, Operator
+
 
 _ORIGINS = {
     "hessian": "hessian=, or hessian_product= of from_draws",
@@ -44,7 +58,16 @@ class MatrixGeometry:
         D.
     """
 
-    def __init__(self, num_parameters, blocks, **given):
+    hessian: SymmetricOperator
+    noise: Operator
+    gradient: Array
+    loss: float
+    example_gradients: ExampleGradients
+    empirical_fisher: GradientCovariance
+    blocks: dict[str, slice]
+    num_parameters: int
+
+    def __init__(self, num_parameters: int, blocks: Any, **given: Any) -> None:
         self.num_parameters = num_parameters
         self.blocks = blocks or {"theta": slice(0, num_parameters)}
         self._given = {name: value for name, value in given.items() if value is not None}
@@ -67,11 +90,11 @@ class MatrixGeometry:
             )
         raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
 
-    def hessian_for(self, num_vectors, tolerance):  # noqa: ARG002 (as of a LocalGeometry)
+    def hessian_for(self, num_vectors: int, tolerance: float) -> SymmetricOperator:  # noqa: ARG002 (as of a LocalGeometry)
         """Hessian as an operator for a few products of limited accuracy; here :attr:`hessian`."""
         return self.hessian
 
-    def by_block(self):
+    def by_block(self) -> BlockAlignment:
         """Return traces, alignment and trace ratio of every block of theta, and of the whole.
 
         Returns

@@ -1,10 +1,22 @@
 """A problem whose examples many processes hold, each some of them: torch.distributed."""
 
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
 import numpy as np
 
 from aniso import checks, matrices
 from aniso.frameworks._sharded_gradients import ShardedGradients
 from aniso.problems import Problem, problem_checks, require_problem
+
+if TYPE_CHECKING:
+    from aniso.diagnostics import OptimizerState
+    from aniso.matrices import ExampleGradients
+    from aniso.problems.derivative_check import DerivativeReport
+    from aniso.typing import Array, ArrayLike, DTypeLike
+
 
 try:
     from aniso.frameworks._torch_collectives import LostRank, RankFailed, Ranks
@@ -19,7 +31,7 @@ except ModuleNotFoundError as error:
 __all__ = ["LostRank", "RankFailed", "ShardedProblem", "own_examples", "sharded"]
 
 
-def own_examples(num_examples, group=None):
+def own_examples(num_examples: int, group: Any = None) -> Array:
     """Return the examples that this process takes, next to each other, as even as possible.
 
     Parameters
@@ -45,7 +57,7 @@ def own_examples(num_examples, group=None):
     return np.arange(start, stop)
 
 
-def sharded(problem, group=None):
+def sharded(problem: Problem, group: Any = None) -> ShardedProblem:
     """Return the problem of all examples that the processes of a group hold.
 
     Parameters
@@ -141,7 +153,10 @@ class ShardedProblem(Problem):
         Their positions among all examples, increasing.
     """
 
-    def __init__(self, local, owners, ranks, like=None):
+    local: Problem | None
+    positions: Array
+
+    def __init__(self, local: Any, owners: Any, ranks: Any, like: Array | None = None) -> None:
         self.local, self.ranks, self._owners = local, ranks, owners
         self._like = local if like is None else like
         self.num_examples = len(owners)
@@ -151,19 +166,19 @@ class ShardedProblem(Problem):
 
     # ---- the six members
 
-    def losses(self, theta):
+    def losses(self, theta: ArrayLike) -> Array:
         """Losses of the examples of all ranks, l_i, shape (N,)."""
         (theta,) = self.ranks.agreed("losses", self.check_theta(theta))
         return self.scattered("losses", (), self.dtype, lambda: self.local.losses(theta))
 
-    def gradient(self, theta):
+    def gradient(self, theta: ArrayLike) -> Array:
         """Gradient of the mean loss, shape (D,)."""
         (theta,) = self.ranks.agreed("gradient", self.check_theta(theta))
         return self.summed(
             "gradient", theta.shape, self.dtype, lambda: self.share * self.local.gradient(theta)
         )
 
-    def loss_and_gradient(self, theta):
+    def loss_and_gradient(self, theta: ArrayLike) -> tuple[float, Array]:
         """Mean loss, float, and its gradient, shape (D,), from one pass."""
         (theta,) = self.ranks.agreed("loss_and_gradient", self.check_theta(theta))
 
@@ -174,14 +189,14 @@ class ShardedProblem(Problem):
         total = self.summed("loss_and_gradient", (len(theta) + 1,), np.float64, part)
         return float(total[-1]), total[:-1].astype(self.dtype)
 
-    def loss(self, theta):
+    def loss(self, theta: ArrayLike) -> float:
         """Mean loss L, float."""
         (theta,) = self.ranks.agreed("loss", self.check_theta(theta))
         return float(
             self.summed("loss", (), np.float64, lambda: self.share * self.local.loss(theta))
         )
 
-    def example_gradients(self, theta):
+    def example_gradients(self, theta: ArrayLike) -> Array | ExampleGradients:
         """Gradients of the examples of all ranks, recomputed by their owners where needed.
 
         Returns
@@ -193,7 +208,7 @@ class ShardedProblem(Problem):
             self, theta, lambda: matrices.example_gradients(self.local.example_gradients(theta))
         )
 
-    def hessian_product(self, theta, vectors):
+    def hessian_product(self, theta: ArrayLike, vectors: ArrayLike) -> Array:
         """Hessian of the mean loss times vectors, shape (D,) or (D, K), the shape of `vectors`.
 
         Raises
@@ -211,7 +226,7 @@ class ShardedProblem(Problem):
             lambda: self.share * self.local.hessian_product(theta, vectors),
         )
 
-    def subset(self, indices):
+    def subset(self, indices: ArrayLike) -> ShardedProblem:
         """Return the problem on some of the examples of all ranks, in the order of `indices`.
 
         Each rank keeps those that it has, so that some may have many and others none.
@@ -223,7 +238,7 @@ class ShardedProblem(Problem):
         local = self.local.subset(own) if len(own) else None
         return ShardedProblem(local, owners, self.ranks, self._like)
 
-    def check(self, theta, rng):
+    def check(self, theta: ArrayLike, rng: np.random.Generator) -> DerivativeReport:
         """Compare the derivatives of this rank's examples with finite differences.
 
         Raises
@@ -240,11 +255,13 @@ class ShardedProblem(Problem):
     # ---- sums over the ranks
 
     @property
-    def share(self):
+    def share(self) -> float:
         """Share of the examples that this rank has."""
         return len(self.positions) / self.num_examples
 
-    def summed(self, what, shape, dtype, compute):
+    def summed(
+        self, what: str, shape: tuple[int, ...], dtype: DTypeLike, compute: Callable[[], Any]
+    ) -> Array:
         """Return the sum over the ranks of ``compute()``, an array of a given shape."""
 
         def part():
@@ -252,7 +269,9 @@ class ShardedProblem(Problem):
 
         return self.ranks.summed(what, shape, dtype, part)
 
-    def scattered(self, what, shape, dtype, compute):
+    def scattered(
+        self, what: str, shape: tuple[int, ...], dtype: DTypeLike, compute: Callable[[], Any]
+    ) -> Array:
         """Return the numbers of all examples, (N, ...), of which ``compute()`` gives the own."""
 
         def part():
@@ -263,11 +282,11 @@ class ShardedProblem(Problem):
 
         return self.ranks.summed(what, (self.num_examples, *shape), dtype, part)
 
-    def on_first(self, function):
+    def on_first(self, function: Callable[..., Any]) -> Any:
         """Return ``function()`` of the first rank on every rank, for instance to read a file."""
         return self.ranks.on_first(function)
 
-    def least(self, number):
+    def least(self, number: int) -> int:
         """Return the least of the ranks' numbers, for instance of their free memory, an int."""
         self.ranks.agreed("least")
         return min(self.ranks.objects(int(number)))
@@ -275,15 +294,15 @@ class ShardedProblem(Problem):
     # ---- of PyTorch problems
 
     @property
-    def initial_theta(self):
+    def initial_theta(self) -> Array:
         """Parameters of the model when the problem was made, shape (D,)."""
         return self._like.initial_theta
 
-    def theta_of(self, model=None):
+    def theta_of(self, model: Any = None) -> Array:
         """Parameters of a model as theta, shape (D,)."""
         return self._like.theta_of(model)
 
-    def optimizer_settings(self, optimizer, theta):
+    def optimizer_settings(self, optimizer: Any, theta: ArrayLike) -> OptimizerState:
         """Settings of an optimizer of the model, as the problem of one process gives them."""
         return self._like.optimizer_settings(optimizer, theta)
 

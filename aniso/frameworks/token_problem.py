@@ -1,8 +1,11 @@
 """A PyTorch model of sequences, with each token as an example."""
 
+from __future__ import annotations
+
 import contextlib
 from dataclasses import replace
 from functools import cached_property
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
@@ -11,6 +14,9 @@ from aniso.frameworks import _torch_data, _torch_known_losses, _torch_products, 
 from aniso.frameworks._torch_outputs import TensorOutputs
 from aniso.frameworks.torch_problem import TorchProblem
 from aniso.problems import problem_checks
+
+if TYPE_CHECKING:
+    from aniso.typing import ArrayLike
 
 
 class TokenModel(TensorOutputs, TorchProblem):
@@ -29,14 +35,24 @@ class TokenModel(TensorOutputs, TorchProblem):
         Sequences that hold them.
     """
 
+    num_sequences: int
+
     unit = "token"
 
-    def __init__(self, vectors, checked, inputs, targets, chunk_size, tokens):
+    def __init__(
+        self,
+        vectors: Any,
+        checked: Any,
+        inputs: Any,
+        targets: Any,
+        chunk_size: int | None,
+        tokens: Any,
+    ) -> None:
         super().__init__(vectors, checked, inputs, targets, chunk_size)
         self.num_sequences, self.num_examples, self._tokens = self.num_examples, len(tokens), tokens
         self._starts = tokens.starts()
 
-    def subset(self, indices):
+    def subset(self, indices: ArrayLike) -> TokenModel:
         """Return the same problem on some of the tokens, in the order of `indices`."""
         indices = problem_checks.checked_indices(indices, self.num_examples)
         indices = torch.as_tensor(indices.astype(np.int64)).to(self._vectors.device)

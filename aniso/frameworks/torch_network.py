@@ -1,12 +1,18 @@
 """A sequential PyTorch model as a network of :mod:`aniso.networks`."""
 
+from __future__ import annotations
+
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from aniso import networks
 from aniso.frameworks._torch_parameters import ModelParameters
 
+if TYPE_CHECKING:
+    from aniso.typing import ArrayLike
 
-class TorchNetwork(ModelParameters, networks.Network):
+
+class TorchNetwork(ModelParameters, networks.Network):  # type: ignore[override]
     """A sequential PyTorch model on aniso's engine; :func:`aniso.frameworks.from_torch` makes it.
 
     A :class:`aniso.networks.Network` whose theta is PyTorch's, with the blocks of its modules.
@@ -21,7 +27,7 @@ class TorchNetwork(ModelParameters, networks.Network):
 
     engine, engine_reason = "aniso", ""
 
-    def subset(self, indices):
+    def subset(self, indices: ArrayLike) -> TorchNetwork:
         """Return the same network on some examples."""
         part = super().subset(indices)
         part._vectors = self._vectors

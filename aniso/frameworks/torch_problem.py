@@ -1,6 +1,9 @@
 """A PyTorch model, a loss and data as a problem."""
 
+from __future__ import annotations
+
 from dataclasses import replace
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
@@ -15,6 +18,12 @@ from aniso.frameworks._torch_outputs import TensorOutputs
 from aniso.frameworks._torch_parameters import ModelParameters
 from aniso.frameworks._torch_passes import ChunkedPasses
 from aniso.problems import Problem, problem_checks
+
+if TYPE_CHECKING:
+    from aniso.matrices import ExampleGradients
+    from aniso.problems.derivative_check import DerivativeReport
+    from aniso.typing import Array, ArrayLike
+
 
 _BLOCK = 16
 """Hessian products with more vectors are computed this many at a time."""
@@ -41,7 +50,9 @@ class TorchProblem(ModelParameters, ChunkedPasses, Problem):
 
     engine, engine_reason = "torch", "engine='torch' was chosen"
 
-    def __init__(self, vectors, checked, inputs, targets, chunk_size):
+    def __init__(
+        self, vectors: Any, checked: Any, inputs: Any, targets: Any, chunk_size: int | None
+    ) -> None:
         self._vectors, self._checked = vectors, checked
         self._inputs, self._targets = inputs, targets
         self.num_examples = _trees.count("data", (inputs, targets))
@@ -52,28 +63,28 @@ class TorchProblem(ModelParameters, ChunkedPasses, Problem):
 
     # ---- the six members
 
-    def losses(self, theta):
+    def losses(self, theta: ArrayLike) -> Array:
         """Losses of the examples, l_i, shape (N,)."""
         theta = self._point(theta)
         with differentiable(self._vectors.device), torch.no_grad():
             parts = [self._losses_of(chunk)(theta) for chunk in self._chunks()]
         return problem_checks.finite("a loss", array(torch.cat(parts)))
 
-    def gradient(self, theta):
+    def gradient(self, theta: ArrayLike) -> Array:
         """Gradient of the mean loss, shape (D,)."""
         return self.loss_and_gradient(theta)[1]
 
-    def loss_and_gradient(self, theta):
+    def loss_and_gradient(self, theta: ArrayLike) -> tuple[float, Array]:
         """Mean loss, float, and its gradient, shape (D,), from one pass."""
         gradient, total = self._gradient(self._point(theta))
         gradient = problem_checks.finite("the gradient of the loss", array(gradient))
         return float(total) / self.num_examples, gradient
 
-    def per_example_gradients(self, theta):
+    def per_example_gradients(self, theta: ArrayLike) -> Array:
         """Gradients of the losses l_i as a NumPy array, shape (N, D); see `Problem`."""
         return transfer.to_numpy(super().per_example_gradients(theta))
 
-    def example_gradients(self, theta):
+    def example_gradients(self, theta: ArrayLike) -> Array | ExampleGradients:
         """Gradients of the examples, which are recomputed chunk by chunk where they are needed.
 
         Returns
@@ -83,7 +94,7 @@ class TorchProblem(ModelParameters, ChunkedPasses, Problem):
         """
         return TorchGradients(self, self.check_theta(theta))
 
-    def hessian_product(self, theta, vectors):
+    def hessian_product(self, theta: ArrayLike, vectors: ArrayLike) -> Array:
         """Hessian of the mean loss times vectors, shape (D,) or (D, K), the shape of `vectors`.
 
         Raises
@@ -110,7 +121,7 @@ class TorchProblem(ModelParameters, ChunkedPasses, Problem):
             vectors.shape
         )
 
-    def subset(self, indices):
+    def subset(self, indices: ArrayLike) -> TorchProblem:
         """Return the same problem on some of the examples, in the order of `indices`."""
         indices = torch.as_tensor(
             problem_checks.checked_indices(indices, self.num_examples).astype(np.int64)
@@ -126,7 +137,7 @@ class TorchProblem(ModelParameters, ChunkedPasses, Problem):
         part.engine_reason = self.engine_reason
         return part
 
-    def check(self, theta, rng):
+    def check(self, theta: ArrayLike, rng: np.random.Generator) -> DerivativeReport:
         """Compare all derivatives with finite differences, in double precision.
 
         Parameters
@@ -154,16 +165,16 @@ class TorchProblem(ModelParameters, ChunkedPasses, Problem):
     # ---- of PyTorch alone
 
     @property
-    def reduction(self):
+    def reduction(self) -> str:
         """What the given loss does with a batch: "none", "mean", "sum" or "weighted mean"."""
         return self._checked.losses.reduction
 
     @property
-    def mean_weight(self):
+    def mean_weight(self) -> float:
         """Mean weight of the examples in a weighted mean, by which losses are divided; else 1."""
         return 1 / self._checked.factor
 
-    def with_mean_weight(self, weight):
+    def with_mean_weight(self, weight: float) -> TorchProblem:
         """Return the same problem with losses that are divided by another mean weight."""
         return self._with(replace(self._checked, factor=1 / weight), self._inputs, self._targets)
 

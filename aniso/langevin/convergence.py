@@ -1,14 +1,21 @@
 """Measured strong and weak order of a scheme on a problem, with an interval, or "unresolved"."""
 
+from __future__ import annotations
+
 import itertools
 import math
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 import scipy
 
 from aniso import checks, estimates
 from aniso.langevin import ensembles, linear_schemes, problems, schemes
+
+if TYPE_CHECKING:
+    from aniso.langevin.problems import LangevinProblem
+
 
 WIDEST_INTERVAL = 0.25
 """Half-width of the confidence interval above which an order is called unresolved."""
@@ -61,17 +68,17 @@ class ConvergenceStudy:
 
 
 def measure_convergence(
-    problem,
-    scheme,
+    problem: LangevinProblem,
+    scheme: str,
     *,
-    time=1.0,
-    coarsest=8,
-    num_levels=5,
-    num_paths=20_000,
-    seed=0,
-    confidence=0.95,
-    num_threads=None,
-):
+    time: float = 1.0,
+    coarsest: int = 8,
+    num_levels: int = 5,
+    num_paths: int = 20_000,
+    seed: int = 0,
+    confidence: float = 0.95,
+    num_threads: int | None = None,
+) -> ConvergenceStudy:
     """Estimate the strong and weak order of a scheme at a fixed time, with confidence intervals.
 
     Parameters

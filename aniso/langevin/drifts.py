@@ -4,14 +4,20 @@ Every drift has `dimension`, `parameters` (a flat array for its compiled functio
 `potential`, the last None where the loss is not known.
 """
 
+from __future__ import annotations
+
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from aniso import _arguments, checks
 from aniso.langevin import drift_functions, function_trials, functions
 from aniso.langevin._kernels.two_basin_loss import rotated
+
+if TYPE_CHECKING:
+    from aniso.typing import ArrayLike
 
 
 @dataclass(frozen=True)
@@ -41,7 +47,7 @@ class Drift(functions.CarriesFunctions):
         functions.hold_arrays(self, "parameters", "hessian")
 
 
-def of_quadratic(hessian):
+def of_quadratic(hessian: ArrayLike) -> Drift:
     """Make the drift ``-H theta`` of the loss ``theta^T H theta / 2``.
 
     Parameters
@@ -108,7 +114,7 @@ def of_two_basin(data):
     )
 
 
-def of_table(grid, values):
+def of_table(grid: ArrayLike, values: ArrayLike) -> Drift:
     """Make the drift of a potential on the line from its values on an even grid.
 
     Parameters
@@ -159,7 +165,7 @@ def of_table(grid, values):
     )
 
 
-def of_polynomial(coefficients):
+def of_polynomial(coefficients: ArrayLike) -> Drift:
     """Make the drift of a polynomial on the line, ``L = c_0 + c_1 x + c_2 x^2 + ...``.
 
     Parameters
@@ -191,7 +197,13 @@ def of_polynomial(coefficients):
     )
 
 
-def of_function(function, dimension, *, parameters=(), potential=None):
+def of_function(
+    function: Callable[..., Any],
+    dimension: int,
+    *,
+    parameters: ArrayLike = (),
+    potential: Callable[..., Any] | None = None,
+) -> Drift:
     """Make a drift from your own function.
 
     Parameters

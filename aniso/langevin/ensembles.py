@@ -1,8 +1,11 @@
 """Ensembles of Langevin paths: their statistics at chosen steps, or the paths themselves."""
 
+from __future__ import annotations
+
 import functools
 import time
 import warnings
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -20,18 +23,23 @@ from aniso.langevin._kernels import linear as linear_kernel
 from aniso.langevin._kernels import panels, records, stepping, streams
 from aniso.langevin.linear_chain import record_grid
 
+if TYPE_CHECKING:
+    from aniso.langevin.problems import LangevinProblem
+    from aniso.langevin.recording import EnsembleStatistics
+    from aniso.typing import Array, ArrayLike, PathLike
+
 
 def simulate_ensemble(
-    problem,
-    scheme,
-    step_size,
-    record_steps,
-    num_paths,
-    seed,
+    problem: LangevinProblem,
+    scheme: str,
+    step_size: float,
+    record_steps: ArrayLike,
+    num_paths: int,
+    seed: int,
     *,
-    num_threads=None,
-    checkpoint=None,
-):
+    num_threads: int | None = None,
+    checkpoint: PathLike | None = None,
+) -> EnsembleStatistics:
     """Simulate ``d theta = -grad L dt + Sigma^{1/2} dW``; return moments at chosen steps.
 
     Parameters
@@ -94,17 +102,17 @@ def simulate_ensemble(
 
 
 def simulate_paths(
-    problem,
-    scheme,
-    step_size,
-    record_steps,
-    num_paths,
-    seed,
+    problem: LangevinProblem,
+    scheme: str,
+    step_size: float,
+    record_steps: ArrayLike,
+    num_paths: int,
+    seed: int,
     *,
-    num_threads=None,
-    substeps=1,
-    checkpoint=None,
-):
+    num_threads: int | None = None,
+    substeps: int = 1,
+    checkpoint: Any = None,
+) -> Array:
     """Simulate paths; return their states at chosen steps, shape (num_paths, T, D).
 
     Parameters

@@ -1,5 +1,9 @@
 """Simulation of SGD and SVAG: discrete chains that draw examples, not Gaussian noise."""
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Literal
+
 import numpy as np
 
 from aniso import checks
@@ -8,23 +12,29 @@ from aniso.langevin._kernels import example_chain, heavy_ball_chain, records, st
 from aniso.langevin.example_motion import SAMPLINGS
 from aniso.langevin.linear_chain import record_grid
 
+if TYPE_CHECKING:
+    from aniso.langevin.example_sets import Examples
+    from aniso.langevin.recording import EnsembleStatistics
+    from aniso.typing import ArrayLike
+
+
 __all__ = ["SAMPLINGS", "simulate_sgd", "simulate_svag"]
 
 
 def simulate_sgd(
-    examples,
-    learning_rate,
-    batch_size,
-    sampling,
-    start,
-    record_steps,
-    num_paths,
-    seed,
+    examples: Examples,
+    learning_rate: float,
+    batch_size: int,
+    sampling: Literal["with_replacement", "without_replacement", "epochs"],
+    start: ArrayLike,
+    record_steps: ArrayLike,
+    num_paths: int,
+    seed: int,
     *,
-    momentum=0.0,
-    num_threads=None,
-    checkpoint=None,
-):
+    momentum: float = 0.0,
+    num_threads: int | None = None,
+    checkpoint: Any = None,
+) -> EnsembleStatistics:
     """Simulate SGD, ``theta <- theta - eta g_B(theta)``, with g_B the mean gradient of a batch.
 
     With momentum it is heavy ball: ``m <- beta m + g_B(theta)``, ``theta <- theta - eta m``, from
@@ -92,19 +102,19 @@ def simulate_sgd(
 
 
 def simulate_svag(
-    examples,
-    learning_rate,
-    batch_size,
-    sampling,
-    num_times,
-    start,
-    record_steps,
-    num_paths,
-    seed,
+    examples: Examples,
+    learning_rate: float,
+    batch_size: int,
+    sampling: Literal["with_replacement", "without_replacement"],
+    num_times: int,
+    start: ArrayLike,
+    record_steps: ArrayLike,
+    num_paths: int,
+    seed: int,
     *,
-    num_threads=None,
-    checkpoint=None,
-):
+    num_threads: int | None = None,
+    checkpoint: Any = None,
+) -> EnsembleStatistics:
     """Simulate SVAG: l steps of size eta / l have the noise of one step of SGD.
 
     A step is ``theta <- theta - (eta / l) (c_+ g_1 + c_- g_2)``. g_1 and g_2 are the gradients of

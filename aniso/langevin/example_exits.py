@@ -1,5 +1,9 @@
 """First exits of mini-batch SGD from a region, chain by chain, with and without momentum."""
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Literal
+
 import numpy as np
 
 from aniso import checks, memory
@@ -17,25 +21,31 @@ from aniso.langevin._kernels.records import Paths
 from aniso.langevin.first_passage import ExitTimes
 from aniso.threads import thread_count
 
+if TYPE_CHECKING:
+    from aniso.langevin.example_sets import Examples
+    from aniso.langevin.regions import Region
+    from aniso.typing import ArrayLike
+
+
 _RESUMABLE_CELL = 4096
 _MOST_STEPS = 2**40
 
 
 def simulate_sgd_exits(
-    examples,
-    region,
-    learning_rate,
-    batch_size,
-    sampling,
-    start,
-    horizon,
-    num_paths,
-    seed,
+    examples: Examples,
+    region: Region,
+    learning_rate: float,
+    batch_size: int,
+    sampling: Literal["with_replacement", "without_replacement", "epochs"],
+    start: ArrayLike,
+    horizon: float,
+    num_paths: int,
+    seed: int,
     *,
-    momentum=0.0,
-    num_threads=None,
-    checkpoint=None,
-):
+    momentum: float = 0.0,
+    num_threads: int | None = None,
+    checkpoint: Any = None,
+) -> ExitTimes:
     """Simulate first exits of SGD on examples, ``m <- beta m + g_B``, ``theta <- theta - eta m``.
 
     A chain leaves with its first iterate that is not inside the region.

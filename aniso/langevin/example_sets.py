@@ -1,7 +1,10 @@
 """Finite sets of examples for SGD: least squares, quadratics, the toy, and your own losses."""
 
+from __future__ import annotations
+
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -12,6 +15,9 @@ from aniso.arrays import (
 from aniso.langevin import drift_functions, functions
 from aniso.langevin._kernels.streams import KERNEL
 from aniso.langevin._kernels.two_basin_loss import ROOT_TWO, basin_gradient, rotated
+
+if TYPE_CHECKING:
+    from aniso.typing import ArrayLike
 
 
 @dataclass(frozen=True)
@@ -40,7 +46,7 @@ class Examples(functions.CarriesFunctions):
         functions.hold_arrays(self, "parameters")
 
 
-def least_squares(inputs, targets):
+def least_squares(inputs: ArrayLike, targets: ArrayLike) -> Examples:
     """Make examples with the losses ``(x_i^T theta - y_i)^2 / 2``.
 
     Parameters
@@ -72,7 +78,7 @@ def least_squares(inputs, targets):
     return Examples(*inputs.shape, least_squares_gradient, parameters, least_squares_potential)
 
 
-def shifted_quadratics(hessian, centres):
+def shifted_quadratics(hessian: ArrayLike, centres: ArrayLike) -> Examples:
     """Make examples with the losses ``(theta - c_i)^T H (theta - c_i) / 2``.
 
     The gradient noise is additive: it does not depend on theta.
@@ -143,7 +149,14 @@ def two_basin_toy(data):
     )
 
 
-def custom(gradient, num_examples, dimension, *, parameters=(), potential=None):
+def custom(
+    gradient: Callable[..., Any],
+    num_examples: int,
+    dimension: int,
+    *,
+    parameters: ArrayLike = (),
+    potential: Callable[..., Any] | None = None,
+) -> Examples:
     """Make examples from your own compiled gradient function.
 
     Parameters

@@ -1,6 +1,9 @@
 """First exits from a region, path by path: times, points, and which paths are censored."""
 
+from __future__ import annotations
+
 from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
@@ -16,6 +19,11 @@ from aniso.langevin import (
 )
 from aniso.langevin._kernels import first_passage, records, streams
 from aniso.threads import thread_count
+
+if TYPE_CHECKING:
+    from aniso.langevin.problems import LangevinProblem
+    from aniso.langevin.regions import Region
+
 
 METHODS = {
     "grid": first_passage.GRID,
@@ -84,18 +92,18 @@ class ExitTimes:
 
 
 def simulate_exits(
-    problem,
-    region,
-    step_size,
-    horizon,
-    num_paths,
-    seed,
+    problem: LangevinProblem,
+    region: Region,
+    step_size: float,
+    horizon: float,
+    num_paths: int,
+    seed: int,
     *,
-    method="bridge",
-    substeps=1,
-    num_threads=None,
-    checkpoint=None,
-):
+    method: Literal["bridge", "grid", "shift"] = "bridge",
+    substeps: int = 1,
+    num_threads: int | None = None,
+    checkpoint: Any = None,
+) -> ExitTimes:
     """Simulate first exits of ``d theta = -grad L dt + Sigma^{1/2} dW`` by Euler-Maruyama.
 
     Parameters

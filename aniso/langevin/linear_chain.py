@@ -1,6 +1,9 @@
 """The chain ``theta <- (I - eta H) theta + eta eps`` from 0, simulated path by path."""
 
+from __future__ import annotations
+
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -9,6 +12,10 @@ from aniso.langevin import cells, covariance_factor
 from aniso.langevin._kernels import accumulators, linear, panels, records, streams
 from aniso.matrices import operands
 from aniso.threads import thread_count
+
+if TYPE_CHECKING:
+    from aniso.estimates import Estimate
+    from aniso.typing import ArrayLike, Matrix
 
 
 @dataclass(frozen=True)
@@ -26,19 +33,19 @@ class ChainStatistics:
     """
 
     steps: np.ndarray
-    loss: tuple
+    loss: tuple[Estimate, ...]
     covariance: np.ndarray
 
 
 def simulate_linear_chain(
-    hessian,
-    minibatch_covariance,
-    learning_rate,
-    record_steps,
-    num_paths,
-    seed,
-    num_threads=None,
-):
+    hessian: ArrayLike,
+    minibatch_covariance: Matrix,
+    learning_rate: float,
+    record_steps: ArrayLike,
+    num_paths: int,
+    seed: int,
+    num_threads: int | None = None,
+) -> ChainStatistics:
     """Simulate SGD on a quadratic, ``theta <- (I - eta H) theta + eta eps``, from theta = 0.
 
     Parameters

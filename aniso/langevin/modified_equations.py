@@ -6,6 +6,10 @@ SGD ``theta <- theta - eta (grad L + xi)``, Cov xi = S, is close in law to
 second has the *worse* stationary variance: relative error -eta l against -eta l / 2.
 """
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
 import numpy as np
 from scipy.interpolate import PPoly
 
@@ -19,8 +23,14 @@ from aniso.langevin._kernels.two_basin_loss import ROOT_TWO, basin_gradient
 from aniso.langevin.drifts import Drift
 from aniso.matrices import operands
 
+if TYPE_CHECKING:
+    from aniso.langevin.problems import LangevinProblem
+    from aniso.typing import ArrayLike, Matrix
 
-def first_order(drift, minibatch_covariance, learning_rate, start):
+
+def first_order(
+    drift: Drift, minibatch_covariance: Matrix, learning_rate: float, start: ArrayLike
+) -> LangevinProblem:
     """Return the first-order equation, drift ``-grad L`` and diffusion covariance ``eta S``.
 
     Parameters
@@ -60,7 +70,9 @@ def first_order(drift, minibatch_covariance, learning_rate, start):
     return problems.LangevinProblem(drift, noises.constant(learning_rate * covariance), start)
 
 
-def second_order(drift, minibatch_covariance, learning_rate, start):
+def second_order(
+    drift: Drift, minibatch_covariance: Matrix, learning_rate: float, start: ArrayLike
+) -> LangevinProblem:
     """Return the second-order equation, drift ``-grad(L + (eta / 4) |grad L|^2)``.
 
     Parameters

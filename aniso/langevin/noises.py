@@ -5,8 +5,11 @@ or a compiled function that computes these from theta. Noise whose entries depen
 made by :mod:`aniso.langevin.state_noises`.
 """
 
+from __future__ import annotations
+
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -17,6 +20,9 @@ from aniso.arrays import (
 from aniso.langevin import covariance_factor, functions
 from aniso.langevin._kernels.streams import KERNEL
 from aniso.matrices import operands
+
+if TYPE_CHECKING:
+    from aniso.typing import ArrayLike, Matrix
 
 
 @dataclass(frozen=True)
@@ -58,7 +64,7 @@ class Noise(functions.CarriesFunctions):
         return None if self.factor is None else self.factor @ self.factor.T
 
 
-def constant(diffusion_covariance):
+def constant(diffusion_covariance: Matrix) -> Noise:
     """Make a noise with the constant covariance Sigma, of any rank.
 
     Parameters
@@ -84,7 +90,7 @@ def constant(diffusion_covariance):
     return Noise(len(covariance), covariance_factor.full(covariance))
 
 
-def low_rank(factor):
+def low_rank(factor: ArrayLike) -> Noise:
     """Make a noise with the constant covariance ``F F^T``.
 
     Parameters
@@ -107,7 +113,7 @@ def low_rank(factor):
     return Noise(len(factor), factor)
 
 
-def diagonal(variances):
+def diagonal(variances: ArrayLike) -> Noise:
     """Make an independent noise of constant variances, ``Sigma = diag(variances)``.
 
     Parameters
@@ -128,7 +134,7 @@ def diagonal(variances):
     return Noise(len(variances), np.diag(np.sqrt(variances)), is_diagonal=True)
 
 
-def proportional(factors):
+def proportional(factors: ArrayLike) -> Noise:
     """Make the noise ``b_i theta_i dW_i`` of geometric Brownian motion (Ito).
 
     Parameters
@@ -149,7 +155,9 @@ def proportional(factors):
     return state_dependent(proportional_amplitude, len(factors), parameters=factors)
 
 
-def state_dependent(amplitude, dimension, *, parameters=()):
+def state_dependent(
+    amplitude: Callable[..., Any], dimension: int, *, parameters: ArrayLike = ()
+) -> Noise:
     """Make an independent noise ``g_i(theta_i) dW_i`` in each component (Ito).
 
     Parameters

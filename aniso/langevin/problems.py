@@ -1,5 +1,7 @@
 """The stochastic differential equation ``d theta = -grad L dt + Sigma^{1/2} dW`` and its start."""
 
+from __future__ import annotations
+
 from dataclasses import dataclass
 
 import numpy as np
@@ -61,12 +63,12 @@ class LangevinProblem:
             require_inside(self.walls, self.start)
 
     @property
-    def dimension(self):
+    def dimension(self) -> int:
         """D."""
         return self.drift.dimension
 
     @property
-    def is_linear(self):
+    def is_linear(self) -> bool:
         """Whether drift and noise are those of a quadratic loss without walls: exact moments."""
         constant = self.noise.factor is not None and self.walls is None
         return constant and self.drift.hessian is not None
@@ -98,7 +100,7 @@ class NonFiniteState(ArithmeticError):
     The drift has produced a NaN, or the scheme is unstable at this step size.
     """
 
-    def __init__(self, path, step):
+    def __init__(self, path: int, step: int) -> None:
         super().__init__(
             f"the state of path {path} is not finite after step {step}: the drift gave a number "
             "that is not finite, or the step size is too large for stability"

@@ -5,7 +5,10 @@ a cell by at most that many steps. It continues from `arrays` (``position``, ``p
 space of the run). It adds to `sums`, see :class:`aniso.langevin._kernels.records.Sums`.
 """
 
+from __future__ import annotations
+
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -13,6 +16,9 @@ from aniso import memory
 from aniso.langevin import cells, checkpoints
 from aniso.langevin._kernels import accumulators, records, streams
 from aniso.langevin.linear_chain import mean_estimate
+
+if TYPE_CHECKING:
+    from aniso.estimates import Estimate
 
 
 @dataclass(frozen=True)
@@ -41,7 +47,7 @@ class EnsembleStatistics:
     mean_error: np.ndarray
     covariance: np.ndarray
     covariance_error: np.ndarray
-    loss: tuple | None
+    loss: tuple[Estimate, ...] | None
     num_paths: int
 
     def __repr__(self):

@@ -6,10 +6,13 @@ step of size h. For a locally flat boundary the probability is ``exp(-2 m m' / (
 margins m and m' of both ends of the step. It is the crossing probability of a Brownian bridge.
 """
 
+from __future__ import annotations
+
 import numbers
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -19,6 +22,9 @@ from aniso.arrays import (
 )
 from aniso.langevin import covariance_factor, function_trials, functions, state_noises
 from aniso.langevin._kernels.streams import KERNEL, LANES
+
+if TYPE_CHECKING:
+    from aniso.typing import ArrayLike
 
 
 @dataclass(frozen=True)
@@ -41,7 +47,7 @@ class Region(functions.CarriesFunctions):
     parameters_for: Callable
 
 
-def interval(low, high):
+def interval(low: float, high: float) -> Region:
     """Return the interval (low, high) on the line, with the distance to the nearer end as margin.
 
     Parameters
@@ -70,7 +76,7 @@ def interval(low, high):
     return Region(1, interval_margin, partial(_interval_parameters, low, high))
 
 
-def half_space(normal, offset):
+def half_space(normal: ArrayLike, offset: float) -> Region:
     """Return the half-space ``normal^T theta < offset``, margin ``offset - normal^T theta``.
 
     Parameters
@@ -101,7 +107,7 @@ def half_space(normal, offset):
     return _quadratic_region(np.zeros((len(normal), len(normal))), normal, offset)
 
 
-def ball(centre, radius):
+def ball(centre: ArrayLike, radius: float) -> Region:
     """Return the ball ``|theta - c| < radius`` with the margin ``(radius^2 - |theta - c|^2) / 2``.
 
     Parameters
@@ -130,7 +136,7 @@ def ball(centre, radius):
     return _quadratic_region(np.eye(len(centre)), -centre, 0.5 * radius**2 - 0.5 * centre @ centre)
 
 
-def sublevel_set(hessian, level):
+def sublevel_set(hessian: ArrayLike, level: float) -> Region:
     """Return the basin ``L < level`` of the loss ``L = theta^T H theta / 2``, margin ``level - L``.
 
     Parameters
@@ -159,7 +165,7 @@ def sublevel_set(hessian, level):
     return _quadratic_region(hessian, np.zeros(len(hessian)), level)
 
 
-def custom(function, dimension, *, parameters=()):
+def custom(function: Callable[..., Any], dimension: int, *, parameters: ArrayLike = ()) -> Region:
     """Make a region from your own function, compiled with ``numba.njit``.
 
     Parameters

@@ -1,5 +1,7 @@
 """Integration schemes with their orders of convergence."""
 
+from __future__ import annotations
+
 import math
 from dataclasses import dataclass
 
@@ -63,7 +65,7 @@ exact
 """
 
 
-def scheme(name):
+def scheme(name: str) -> Scheme:
     """Return the scheme of that name.
 
     Parameters

@@ -6,12 +6,21 @@ is Euler-Maruyama, of weak order 1 and strong order 1/2: schemes of higher order
 derivatives of F and, if its columns do not commute, iterated integrals of the Wiener processes.
 """
 
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
 import numpy as np
 
 from aniso import checks
 from aniso.langevin import function_trials, functions
 from aniso.langevin._kernels import state_noise
 from aniso.langevin.noises import Noise
+
+if TYPE_CHECKING:
+    from aniso.typing import ArrayLike
+
 
 FORMS = {
     "diagonal": state_noise.DIAGONAL_OF_THETA,
@@ -21,7 +30,9 @@ FORMS = {
 """Kinds of noise made here, and their codes in kernels."""
 
 
-def diagonal(standard_deviations, dimension, *, parameters=()):
+def diagonal(
+    standard_deviations: Callable[..., Any], dimension: int, *, parameters: ArrayLike = ()
+) -> Noise:
     """Make an independent noise ``g_i(theta) dW_i`` in each component, g_i a function of all theta.
 
     Parameters
@@ -51,7 +62,9 @@ def diagonal(standard_deviations, dimension, *, parameters=()):
     return _made("diagonal", standard_deviations, dimension, dimension, parameters)
 
 
-def factor(function, dimension, rank, *, parameters=()):
+def factor(
+    function: Callable[..., Any], dimension: int, rank: int, *, parameters: ArrayLike = ()
+) -> Noise:
     """Make the noise ``F(theta) dW`` with r Wiener processes.
 
     Parameters
@@ -82,7 +95,9 @@ def factor(function, dimension, rank, *, parameters=()):
     return _made("factor", function, dimension, rank, parameters)
 
 
-def covariance(function, dimension, *, parameters=()):
+def covariance(
+    function: Callable[..., Any], dimension: int, *, parameters: ArrayLike = ()
+) -> Noise:
     """Make the noise ``Sigma(theta)^{1/2} dW`` from its covariance.
 
     Parameters

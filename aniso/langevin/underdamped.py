@@ -4,6 +4,10 @@
 2 D dimensions, (theta, v), so that ensembles, exits and schemes take it like any other.
 """
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
 import numba
 import numpy as np
 
@@ -13,8 +17,22 @@ from aniso.langevin import drifts, functions, noises, problems
 from aniso.langevin._kernels.streams import KERNEL
 from aniso.matrices import operands
 
+if TYPE_CHECKING:
+    from aniso.langevin.drifts import Drift
+    from aniso.langevin.noises import Noise
+    from aniso.langevin.problems import LangevinProblem
+    from aniso.typing import ArrayLike, Matrix
 
-def underdamped_problem(drift, noise, mass, friction, start, *, velocity=None):
+
+def underdamped_problem(
+    drift: Drift,
+    noise: Noise,
+    mass: float,
+    friction: float,
+    start: ArrayLike,
+    *,
+    velocity: ArrayLike | None = None,
+) -> LangevinProblem:
     """Return the equation ``mass dv = (-grad L - friction v) dt + Sigma^{1/2} dW`` of (theta, v).
 
     Parameters
@@ -84,7 +102,13 @@ def underdamped_problem(drift, noise, mass, friction, start, *, velocity=None):
     return problems.LangevinProblem(made, both, np.concatenate([flat.start, velocity]))
 
 
-def heavy_ball_equation(drift, minibatch_covariance, learning_rate, momentum, start):
+def heavy_ball_equation(
+    drift: Drift,
+    minibatch_covariance: Matrix,
+    learning_rate: float,
+    momentum: float,
+    start: ArrayLike,
+) -> LangevinProblem:
     """Return the continuous limit of ``m <- beta m + grad L + eps``, ``theta <- theta - eta m``.
 
     Its mass is eta, its friction 1 - beta and its diffusion covariance eta S. Step k of the chain

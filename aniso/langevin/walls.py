@@ -1,10 +1,16 @@
 """Reflecting walls: a box whose sides mirror the paths, coordinate by coordinate."""
 
+from __future__ import annotations
+
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from aniso import checks
+
+if TYPE_CHECKING:
+    from aniso.typing import ArrayLike
 
 
 @dataclass(frozen=True)
@@ -30,7 +36,7 @@ class Walls:
         return np.stack([self.low, self.high])
 
 
-def reflecting_box(low, high):
+def reflecting_box(low: ArrayLike, high: ArrayLike) -> Walls:
     """Return a box that its paths never leave: its sides reflect them along the coordinates.
 
     Parameters

@@ -15,12 +15,13 @@ import scipy.linalg
 from aniso import checks, memory
 from aniso.estimates import NotConverged
 from aniso.matrices import _pairs, operands
+from aniso.matrices._check_schedule import next_check
+from aniso.matrices._pairs import EigenPairs
 from aniso.threads import Workers, blas_threads
 
 _SAFE = 1e-6  # a remainder this much smaller than the block is mostly rounding
 _WIDE = 64  # a second iteration has at least as many start vectors, if so many pairs are wanted
 _PARTS = 16
-_CHECKS_AT = 1.15  # the projected matrix is decomposed whenever the basis has grown by this factor
 
 
 def iterate(matrix, num_pairs, which, tolerance, limit, block):
@@ -123,6 +124,7 @@ class Iteration:
         self.tolerance, self.limit = tolerance, limit
         self.dimension, self.size = block.shape
         self.count = 0
+        self.num_sums = 0
         self.norm = 0.0  # largest |A q| of the basis so far, within the basis
         capacity = min(limit, max(4 * num_pairs, 2 * self.size))
         self.basis = self._allocate(capacity, block.dtype)
@@ -144,7 +146,7 @@ class Iteration:
 
     def run(self):
         """Return the pairs once their residual bounds meet the tolerance."""
-        due = self.num_pairs
+        due, last = self.num_pairs, None
         while True:
             self._step()
             finished = self.count >= self.limit or self.coupling is None
@@ -159,7 +161,8 @@ class Iteration:
                     except NotConverged:
                         if finished:
                             raise
-                due = math.ceil(_CHECKS_AT * max(due, self.count))
+                excess = float(bounds.max(initial=0.0)) / (self.tolerance * self.norm or 1.0)
+                due, last = next_check(self.count, excess, last), (self.count, excess)
 
     @property
     def is_complete(self):
@@ -299,11 +302,49 @@ class Iteration:
                 values, vectors = values[::-1], vectors[:, ::-1]
         if self.coupling is None:
             return values, vectors, np.zeros(len(values))
-        last = vectors[self.count - self.coupling.shape[1] :]
-        return values, vectors, np.linalg.norm(self.coupling @ last, axis=0)
+        return values, vectors, np.linalg.norm(self.coupling @ self._last(vectors), axis=0)
 
     def _pairs(self, values, vectors):
-        basis, vectors = self.basis[: self.count], vectors.astype(self.basis.dtype)
-        rows = self.workers.map(lambda part: basis[:, part].T @ vectors, self.parts)
+        """Return the pairs with residuals from the products of the iteration, and from one more.
+
+        That product, of the signed sum of the vectors, measures what the iteration's leave out.
+        """
+        values, lifted, residuals, inside = self._lifted(values, vectors)
+        signs = alternating(len(values))
+        expected = self._image(inside @ signs)
+        summed = lifted @ signs.astype(lifted.dtype)
+        image = operands.finite_products(np.asarray(self.matrix @ summed, dtype=np.float64))
+        beyond = float(np.linalg.norm(image - expected))
+        self.num_sums += 1
+        return EigenPairs(values, lifted, np.hypot(residuals, beyond), self.count + self.num_sums)
+
+    def _lifted(self, values, vectors):
+        # eigenvectors (D, k) with their signs, residuals in exact products, weights in the basis
+        basis, weights = self.basis[: self.count], vectors.astype(self.basis.dtype)
+        rows = self.workers.map(lambda part: basis[:, part].T @ weights, self.parts)
         lifted = np.concatenate(rows)
-        return _pairs.with_residuals(self.matrix, values, lifted, self.count)
+        with blas_threads(1):
+            inside = self.projected[: self.count, : self.count] @ vectors - vectors * values
+            squares = np.sum(np.square(inside), axis=0)
+            if self.coupling is not None:
+                squares += np.sum(np.square(self.coupling @ self._last(vectors)), axis=0)
+        largest = np.abs(lifted).argmax(axis=0)
+        signs = np.where(lifted[largest, np.arange(len(values))] < 0, -1.0, 1.0)
+        lifted *= signs.astype(lifted.dtype)
+        return np.array(values), lifted, np.sqrt(squares), vectors * signs
+
+    def _last(self, vectors):
+        # the entries of the last block
+        return vectors[self.count - self.coupling.shape[1] : self.count]
+
+    def _image(self, weights):
+        """Return the product with the combination `weights` (count,) of the basis, (D,)."""
+        moved = (self.projected[: self.count, : self.count] @ weights) @ self.basis[: self.count]
+        if self.coupling is not None and len(self.next):
+            moved = moved + (self.coupling @ self._last(weights)) @ self.next
+        return np.asarray(moved, dtype=np.float64)
+
+
+def alternating(count):
+    """Return signs 1, -1, 1, ..., shape (count,), of the sum of vectors that is multiplied."""
+    return np.where(np.arange(count) % 2, -1.0, 1.0)

@@ -1,12 +1,18 @@
 """The base of all covariances that are linear operators."""
 
+from __future__ import annotations
+
 import math
 import numbers
+from typing import TYPE_CHECKING
 
 import numpy as np
 from scipy.sparse.linalg import LinearOperator
 
 from aniso import checks
+
+if TYPE_CHECKING:
+    from aniso.typing import Array, ArrayLike
 
 
 class CovarianceOperator(LinearOperator):
@@ -15,7 +21,7 @@ class CovarianceOperator(LinearOperator):
     symmetric_by_construction = True
     convention = None
 
-    def dot(self, x):
+    def dot(self, x: ArrayLike) -> Array:
         """Product with a vector, a block of vectors or an operator."""
         checks.refuse_loss_of_meaning("the right factor", x)
         return super().dot(x)

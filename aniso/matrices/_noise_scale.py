@@ -1,5 +1,7 @@
 """A noise scale as a ratio of two estimated parts, with Fieller's interval."""
 
+from __future__ import annotations
+
 import math
 from dataclasses import dataclass
 
@@ -47,10 +49,10 @@ class NoiseScale:
     covariance: float
     power: int = 1
     signal_bias: float = 0.0
-    in_sample: tuple | None = None
+    in_sample: tuple[float, ...] | None = None
 
     @property
-    def of_examples(self):
+    def of_examples(self) -> float:
         """The scale of the given examples, exact, float.
 
         Raises
@@ -72,7 +74,7 @@ class NoiseScale:
         return (top / bottom) ** self.power
 
     @property
-    def is_resolved(self):
+    def is_resolved(self) -> bool:
         """Whether the signal less its bias exceeds zero by 3 standard errors, by more for few."""
         low = self.signal.value - self.signal_bias
         return low > self._required * self.signal.standard_error
@@ -86,7 +88,7 @@ class NoiseScale:
         return float(scipy.stats.t.ppf(share, max(1, self.signal.num_samples - 1)))
 
     @property
-    def of_distribution(self):
+    def of_distribution(self) -> Estimate:
         """The scale of the distribution, with the standard error of the delta method.
 
         Returns
@@ -110,7 +112,7 @@ class NoiseScale:
         slope = self.power * abs(ratio) ** (self.power - 1)
         return Estimate(ratio**self.power, slope * error, self.signal.num_samples)
 
-    def interval(self, confidence=0.95):
+    def interval(self, confidence: float = 0.95) -> tuple[float, float]:
         """Fieller's interval of the scale of the distribution.
 
         Parameters

@@ -1,6 +1,9 @@
 """The alignment ``Tr(H Sigma)`` and its parts within and between blocks of parameters."""
 
+from __future__ import annotations
+
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -8,6 +11,10 @@ from aniso import checks
 from aniso.matrices import exact_traces, operands
 from aniso.matrices.factored import is_factored
 from aniso.matrices.operators import checked_blocks
+
+if TYPE_CHECKING:
+    from aniso.typing import Array, Matrix
+
 
 _SHOWN = 20
 
@@ -42,7 +49,7 @@ class BlockAlignment:
     between blocks                                              0                     0
     """
 
-    names: tuple
+    names: tuple[str, ...]
     sizes: np.ndarray
     hessian_traces: np.ndarray
     covariance_traces: np.ndarray
@@ -52,12 +59,12 @@ class BlockAlignment:
     covariance_trace: float
 
     @property
-    def isotropic(self):
+    def isotropic(self) -> float:
         """``Tr H Tr Sigma / D``, the alignment of isotropic noise of equal trace."""
         return self.hessian_trace * self.covariance_trace / int(self.sizes.sum())
 
     @property
-    def ratio(self):
+    def ratio(self) -> float:
         """``Tr(H Sigma) / Tr(H Sigma_bar)``, Sigma_bar isotropic of equal trace.
 
         Raises
@@ -74,22 +81,22 @@ class BlockAlignment:
         return self.alignment / self.isotropic
 
     @property
-    def block_isotropic(self):
+    def block_isotropic(self) -> Array:
         """``Tr H_bb Tr Sigma_bb / D_b``, shape (B,)."""
         return self.hessian_traces * self.covariance_traces / self.sizes
 
     @property
-    def block_ratios(self):
+    def block_ratios(self) -> Array:
         """``D_b Tr(H_bb Sigma_bb) / (Tr H_bb Tr Sigma_bb)``, shape (B,); NaN for a zero trace."""
         return _divided(self.alignments, self.block_isotropic)
 
     @property
-    def between_blocks(self):
+    def between_blocks(self) -> float:
         """Part of pairs of different blocks, ``Tr(H Sigma) - sum_b Tr(H_bb Sigma_bb)``."""
         return self.alignment - float(self.alignments.sum())
 
     @property
-    def shares(self):
+    def shares(self) -> dict[str, float]:
         """Shares of ``Tr(H Sigma)`` by name, "between blocks" last; their sum is 1."""
         parts = np.append(self.alignments, self.between_blocks)
         shares = _divided(parts, np.full(len(parts), self.alignment))
@@ -116,7 +123,13 @@ class BlockAlignment:
         return "\n".join(lines)
 
 
-def alignment_by_block(hessian, covariance, blocks=None, *, max_products=operands.MAX_PRODUCTS):
+def alignment_by_block(
+    hessian: Matrix,
+    covariance: Matrix,
+    blocks: dict[str, slice] | None = None,
+    *,
+    max_products: int = operands.MAX_PRODUCTS,
+) -> BlockAlignment:
     """Return ``Tr(H Sigma)`` and its parts by block of parameters, exact.
 
     Parameters

@@ -1,9 +1,16 @@
 """Matrices that are checked once, for many calls with the same array."""
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
 from aniso import checks
 
+if TYPE_CHECKING:
+    from aniso.typing import Array, ArrayLike
 
-def checked_symmetric(matrix):
+
+def checked_symmetric(matrix: ArrayLike) -> Array:
     """Return a symmetric array as a read-only copy that is not checked again.
 
     Parameters
@@ -35,7 +42,7 @@ def checked_symmetric(matrix):
     return checks.symmetric_matrix("matrix", _held("matrix", matrix))
 
 
-def checked_covariance(covariance):
+def checked_covariance(covariance: ArrayLike) -> Array:
     """Return a covariance array as a read-only copy that is not checked again.
 
     Parameters

@@ -5,11 +5,17 @@ includes the learning rate, and is centred. A :class:`Convention` is kept with t
 conversion multiplies by one number; a second application is refused.
 """
 
+from __future__ import annotations
+
 import math
 import numbers
 from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, NoReturn
 
 from aniso import checks
+
+if TYPE_CHECKING:
+    from aniso.typing import Array, Operator
 
 
 @dataclass(frozen=True)
@@ -46,7 +52,7 @@ examples without replacement
     factor: float = 1.0
 
     @property
-    def stage(self):
+    def stage(self) -> str:
         """One of ``"one example"``, ``"mini-batch"``, ``"diffusion"``; ``"scaled"`` by a factor."""
         if self.factor != 1:
             return "scaled"
@@ -54,7 +60,7 @@ examples without replacement
             return "diffusion"
         return "one example" if self.batch_size is None else "mini-batch"
 
-    def minibatch(self, batch_size, *, replacement):
+    def minibatch(self, batch_size: int, *, replacement: bool) -> Convention:
         """Return the convention of the mean of a batch.
 
         Raises
@@ -77,7 +83,7 @@ examples without replacement
         checks.flag("replacement", replacement)
         return replace(self, batch_size=batch_size, replacement=bool(replacement))
 
-    def diffusion(self, learning_rate):
+    def diffusion(self, learning_rate: float) -> Convention:
         """Return the convention of the SDE whose Euler–Maruyama step is SGD.
 
         Raises
@@ -93,7 +99,7 @@ examples without replacement
         learning_rate = checks.number("learning_rate", learning_rate, low=0)
         return replace(self, learning_rate=learning_rate)
 
-    def scaled(self, factor):
+    def scaled(self, factor: float) -> Convention | UnknownConvention:
         """Return the convention of the matrix times a number.
 
         Returns
@@ -144,11 +150,11 @@ class UnknownConvention:
     origin: str
     stage = "unknown"
 
-    def scaled(self, factor):  # noqa: ARG002 (as of a Convention)
+    def scaled(self, factor: float) -> UnknownConvention:  # noqa: ARG002 (as of a Convention)
         """Return the same unknown convention."""
         return self
 
-    def minibatch(self, batch_size, *, replacement):
+    def minibatch(self, batch_size: int, *, replacement: bool) -> NoReturn:
         """Refuse: the convention is unknown.
 
         Raises
@@ -161,7 +167,7 @@ class UnknownConvention:
             f"this is a {self}; expected the result of matrices.gradient_covariance"
         )
 
-    def diffusion(self, learning_rate):
+    def diffusion(self, learning_rate: float) -> NoReturn:
         """Refuse: the convention is unknown.
 
         Raises
@@ -178,7 +184,7 @@ class UnknownConvention:
         return f"matrix of unknown convention, {self.origin}"
 
 
-def convention_of(matrix):
+def convention_of(matrix: Array | Operator) -> Convention | UnknownConvention | None:
     """Return the convention of an array or operator, None if neither it nor its parts have one.
 
     Parameters
@@ -251,7 +257,7 @@ expected the diffusion covariance, from matrices.diffusion_covariance
     )
 
 
-def minibatch_scale(num_examples, batch_size, *, replacement):
+def minibatch_scale(num_examples: int, batch_size: int, *, replacement: bool) -> float:
     """Factor from one example to a batch mean, ``1/m`` or ``(1/m) (N - m)/(N - 1)``.
 
     Parameters

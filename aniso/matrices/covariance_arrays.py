@@ -1,8 +1,15 @@
 """Dense covariances with their convention."""
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Literal
+
 import numpy as np
 
 from aniso.matrices.convention import UnknownConvention
+
+if TYPE_CHECKING:
+    from aniso.typing import DTypeLike
 
 
 class CovarianceArray(np.ndarray):
@@ -85,11 +92,13 @@ example of 100
             part.convention = self.convention
         return part
 
-    def copy(self, order="C"):
+    def copy(self, order: Literal["C", "F", "A", "K"] | None = "C") -> CovarianceArray:
         """Return a copy with the same convention."""
         return CovarianceArray(np.asarray(self).copy(order), self.convention)
 
-    def astype(self, dtype, **options):
+    def astype(  # type: ignore[override]
+        self, dtype: DTypeLike, **options: Any
+    ) -> CovarianceArray:
         """Return the numbers in another precision, with the same convention."""
         return CovarianceArray(np.asarray(self).astype(dtype, **options), self.convention)
 

@@ -3,13 +3,20 @@
 Positive semi-definite weights are multiplied into the factors, so that ``H_i = F_i^T F_i``.
 """
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
 import numpy as np
 
 from aniso import checks
 from aniso.matrices.curvatures import ExampleCurvatures
 
+if TYPE_CHECKING:
+    from aniso.typing import ArrayLike
 
-def example_curvatures(hessians):
+
+def example_curvatures(hessians: ArrayLike) -> ExampleCurvatures:
     """Return the curvatures of the examples from their Hessians, an array.
 
     Parameters
@@ -58,7 +65,9 @@ def example_curvatures(hessians):
     return _with_roots(np.ascontiguousarray(rows), values[:, :, None] * np.eye(rank))
 
 
-def curvatures_from_factors(factors, weights=None):
+def curvatures_from_factors(
+    factors: ArrayLike, weights: ArrayLike | None = None
+) -> ExampleCurvatures:
     """Return the curvatures of the examples from factors, ``H_i = F_i^T S_i F_i``.
 
     Parameters
@@ -110,7 +119,9 @@ def curvatures_from_factors(factors, weights=None):
     return _with_roots(rows, weights)
 
 
-def curvatures_from_kernel(kernel, weights=None):
+def curvatures_from_kernel(
+    kernel: ArrayLike, weights: ArrayLike | None = None
+) -> ExampleCurvatures:
     """Return the curvatures of the examples from the scalar products of their factors.
 
     The stability of SGD depends on the factors F_i through these alone. With the Jacobians J_i of

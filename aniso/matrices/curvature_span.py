@@ -5,12 +5,19 @@ With R factors in R^D, all Hessians H_i act within the span of the factors, of d
 where R < D, so that nothing of size D x D is formed.
 """
 
+from __future__ import annotations
+
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 import scipy.linalg
 
 from aniso import checks, memory
+
+if TYPE_CHECKING:
+    from aniso.typing import Array
+
 
 _EPS = np.finfo(np.float64).eps
 
@@ -40,11 +47,11 @@ class CurvatureSpan:
     of_factors: bool
 
     @property
-    def dimension(self):
+    def dimension(self) -> int:
         """n, dimension of the span."""
         return len(self.eigenvalues)
 
-    def mean_sandwich(self, lower):
+    def mean_sandwich(self, lower: Array) -> Array:
         """Return ``(1/N) sum_i H_i M H_i`` of a symmetric M, its lower triangle.
 
         Parameters

@@ -6,12 +6,19 @@ A Gauss-Newton matrix has this form with the Jacobian of the outputs in place of
 shape (D, D) is formed from factors.
 """
 
+from __future__ import annotations
+
 from functools import cached_property
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from aniso import checks
 from aniso.matrices.curvature_span import span_of, weighted
+
+if TYPE_CHECKING:
+    from aniso.matrices.curvature_span import CurvatureSpan
+    from aniso.typing import Array, ArrayLike
 
 
 class ExampleCurvatures:
@@ -38,22 +45,25 @@ class ExampleCurvatures:
     Holds 8 N r D bytes.
     """
 
-    def __init__(self, rows, weights=None):
+    rows: Array
+    weights: Array | None
+
+    def __init__(self, rows: Array, weights: Array | None = None) -> None:
         self.rows = checks.held(rows)
         self.weights = None if weights is None else checks.held(weights)
 
     @property
-    def num_examples(self):
+    def num_examples(self) -> int:
         """N, the number of examples."""
         return self.rows.shape[0]
 
     @property
-    def num_parameters(self):
+    def num_parameters(self) -> int:
         """D, the number of parameters."""
         return self.rows.shape[2]
 
     @cached_property
-    def span(self):
+    def span(self) -> CurvatureSpan:
         """The Hessians within their span, a :class:`CurvatureSpan`, computed at its first use.
 
         Raises
@@ -65,7 +75,7 @@ class ExampleCurvatures:
         """
         return span_of(self.rows, self.weights)
 
-    def in_parameters(self, coordinates):
+    def in_parameters(self, coordinates: ArrayLike) -> Array:
         """Return the unit vector (D,) of coordinates (n,) in the basis of the span.
 
         Its component that is largest in magnitude is positive.
@@ -76,7 +86,7 @@ class ExampleCurvatures:
         vector = vector / np.linalg.norm(vector)
         return vector * np.sign(vector[np.abs(vector).argmax()])
 
-    def along(self, direction):
+    def along(self, direction: ArrayLike) -> Array:
         """Curvatures of the examples along a unit vector, ``h_i = u^T H_i u``, shape (N,).
 
         Parameters
@@ -87,13 +97,13 @@ class ExampleCurvatures:
         images = self.rows @ unit_direction(direction, self.num_parameters)
         return np.einsum("ia,ia->i", images, weighted(self.weights, images[:, :, None])[:, :, 0])
 
-    def mean_product(self, vector):
+    def mean_product(self, vector: ArrayLike) -> Array:
         """Return ``H v = (1/N) sum_i H_i v``, shape (D,)."""
         vector = checks.array("vector", vector, shape=(self.num_parameters,))
         images = weighted(self.weights, (self.rows @ vector)[:, :, None])
         return images.reshape(-1) @ self.rows.reshape(-1, self.num_parameters) / self.num_examples
 
-    def preconditioned(self, preconditioner):
+    def preconditioned(self, preconditioner: ArrayLike) -> ExampleCurvatures:
         """Return the Hessians ``P^{-1/2} H_i P^{-1/2}`` for a diagonal P.
 
         SGD with the step ``-eta P^{-1} g`` has their threshold.

@@ -1,6 +1,9 @@
 """Traces by deflation: few directions exactly, the rest by random probes, with their error."""
 
+from __future__ import annotations
+
 from functools import partial
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -8,17 +11,21 @@ from aniso import checks
 from aniso.matrices import _deflation, _trace_sources, exact_traces, operands
 from aniso.matrices._probe_plan import Plan
 
+if TYPE_CHECKING:
+    from aniso.matrices.trace_estimate import TraceEstimate
+    from aniso.typing import ArrayLike, Matrix
+
 
 def alignment_deflated(
-    hessian,
-    covariance,
-    rng,
+    hessian: Matrix,
+    covariance: Matrix,
+    rng: np.random.Generator,
     *,
-    relative_error=None,
-    num_pairs=None,
-    num_probes=None,
-    max_products=operands.MAX_PRODUCTS,
-):
+    relative_error: float | None = None,
+    num_pairs: int | None = None,
+    num_probes: int | None = None,
+    max_products: int = operands.MAX_PRODUCTS,
+) -> TraceEstimate:
     """Estimate ``Tr(H Sigma)``: k leading directions of Sigma exactly, the rest by probes.
 
     Parameters
@@ -107,14 +114,14 @@ def of_source(hessian, covariance, rng, plan, part=None):
 
 
 def trace_deflated(
-    operator,
-    rng,
+    operator: Matrix,
+    rng: np.random.Generator,
     *,
-    directions=None,
-    relative_error=None,
-    num_probes=None,
-    max_products=operands.MAX_PRODUCTS,
-):
+    directions: ArrayLike | None = None,
+    relative_error: float | None = None,
+    num_probes: int | None = None,
+    max_products: int = operands.MAX_PRODUCTS,
+) -> TraceEstimate:
     """Estimate ``Tr A``: the trace within given directions exactly, the rest by probes.
 
     Parameters

@@ -1,5 +1,9 @@
 """Leading and extreme eigenpairs of a symmetric matrix, with measured residuals."""
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Literal
+
 import numpy as np
 import scipy.linalg
 
@@ -7,6 +11,10 @@ from aniso import checks
 from aniso.matrices import _arpack, _block_lanczos, _pairs, operands
 from aniso.matrices._arpack import quasi_random_vector
 from aniso.matrices._pairs import EigenPairs, with_residuals
+
+if TYPE_CHECKING:
+    from aniso.typing import ArrayLike, Matrix
+
 
 __all__ = [
     "EigenPairs",
@@ -24,16 +32,16 @@ _MANY = 21
 
 
 def leading_eigenpairs(
-    matrix,
-    num_pairs,
+    matrix: Matrix,
+    num_pairs: int,
     *,
-    which="largest",
-    method="auto",
-    tolerance=None,
-    block_size=None,
-    max_products=100_000,
-    start=None,
-):
+    which: Literal["largest", "smallest", "magnitude"] = "largest",
+    method: Literal["auto", "dense", "arpack", "block"] = "auto",
+    tolerance: float | None = None,
+    block_size: int | None = None,
+    max_products: int = 100_000,
+    start: ArrayLike | None = None,
+) -> EigenPairs:
     """Return the k leading eigenpairs of a symmetric matrix.
 
     Parameters
@@ -90,8 +98,10 @@ def leading_eigenpairs(
     b copies of one eigenvalue above the last of the k values. It is then repeated with
     ``min(k, max(64, 4 b))`` vectors, until no eigenvalue has so many copies.
 
-    A block iteration of m basis vectors costs m products, 4 D m^2 flops of orthogonalisation and
-    8 D m bytes. Formulas: docs/theory/estimates.md.
+    A block iteration of m basis vectors costs m products and one more, 4 D m^2 flops of
+    orthogonalisation and 8 D m bytes. Its residuals come from the products of the iteration. The
+    last product, with the signed sum of the vectors, measures what these leave out. Formulas:
+    "Residuals of eigenpairs" in docs/theory/estimates.md.
 
     Examples
     --------
@@ -163,7 +173,9 @@ def _chosen(method, matrix, num_pairs, block_size, start):
     return method
 
 
-def extreme_eigenvalues(matrix, *, tolerance=None, max_products=100_000):
+def extreme_eigenvalues(
+    matrix: Matrix, *, tolerance: float | None = None, max_products: int = 100_000
+) -> tuple[float, float]:
     """Return the smallest and the largest eigenvalue of a symmetric matrix, a pair of floats.
 
     Parameters

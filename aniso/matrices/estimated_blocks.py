@@ -1,13 +1,22 @@
 """Estimates of ``Tr(H Sigma)`` and of its parts by block of parameters, with their errors."""
 
+from __future__ import annotations
+
 import math
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from aniso import checks
 from aniso.estimates import Estimate
 from aniso.matrices import block_alignment, deflated_traces, operands
 from aniso.matrices._probe_plan import RELATIVE_ERROR, Plan
 from aniso.matrices.trace_estimate import TraceEstimate
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    from aniso.typing import Matrix
+
 
 _SHOWN = 20
 
@@ -38,12 +47,12 @@ class BlockAlignmentEstimate:
     between blocks                  0 ± 0               0 ± 0
     """
 
-    names: tuple
-    alignments: tuple
+    names: tuple[str, ...]
+    alignments: tuple[TraceEstimate, ...]
     alignment: TraceEstimate
 
     @property
-    def between_blocks(self):
+    def between_blocks(self) -> Estimate:
         """Part of pairs of different blocks, ``Tr(H Sigma) - sum_b Tr(H_bb Sigma_bb)``."""
         parts = (self.alignment, *self.alignments)
         value = self.alignment.value - sum(part.value for part in self.alignments)
@@ -51,7 +60,7 @@ class BlockAlignmentEstimate:
         return Estimate(value, error, min(part.num_samples for part in parts))
 
     @property
-    def shares(self):
+    def shares(self) -> dict[str, Estimate]:
         """Shares of ``Tr(H Sigma)`` by name with their errors, "between blocks" last.
 
         Notes
@@ -77,7 +86,7 @@ class BlockAlignmentEstimate:
         return both / abs(self.alignment.value)
 
     @property
-    def num_products(self):
+    def num_products(self) -> int:
         """Products of H with a vector, of the blocks and of the whole."""
         return sum(part.num_products for part in (self.alignment, *self.alignments))
 
@@ -99,15 +108,15 @@ class BlockAlignmentEstimate:
 
 
 def estimate_alignment_by_block(
-    hessian,
-    covariance,
-    rng,
-    blocks=None,
+    hessian: Matrix,
+    covariance: Matrix,
+    rng: np.random.Generator,
+    blocks: dict[str, slice] | None = None,
     *,
-    relative_error=RELATIVE_ERROR,
-    max_products=operands.MAX_PRODUCTS,
-    whole=None,
-):
+    relative_error: float = RELATIVE_ERROR,
+    max_products: int = operands.MAX_PRODUCTS,
+    whole: TraceEstimate | None = None,
+) -> BlockAlignmentEstimate:
     """Estimate ``Tr(H Sigma)`` and its parts by block of parameters, each by deflation.
 
     Parameters

@@ -1,6 +1,9 @@
 """Estimates of the ratios of alignment where H has products alone, with their errors."""
 
+from __future__ import annotations
+
 import math
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -10,15 +13,19 @@ from aniso.matrices import _trace_sources, deflated_traces, exact_traces, indica
 from aniso.matrices._deflation import PILOT_PAIRS
 from aniso.matrices._probe_plan import RELATIVE_ERROR, Plan
 
+if TYPE_CHECKING:
+    from aniso.matrices._pairs import EigenPairs
+    from aniso.typing import Matrix
+
 
 def estimate_trace_ratio(
-    hessian,
-    covariance,
-    rng,
+    hessian: Matrix,
+    covariance: Matrix,
+    rng: np.random.Generator,
     *,
-    relative_error=RELATIVE_ERROR,
-    max_products=operands.MAX_PRODUCTS,
-):
+    relative_error: float = RELATIVE_ERROR,
+    max_products: int = operands.MAX_PRODUCTS,
+) -> Estimate:
     """Estimate ``D Tr(H Sigma) / (Tr H Tr Sigma)`` by deflation of both traces of H.
 
     Parameters
@@ -74,14 +81,14 @@ def estimate_trace_ratio(
 
 
 def estimate_projection_coefficient(
-    hessian,
-    covariance,
-    rng,
+    hessian: Matrix,
+    covariance: Matrix,
+    rng: np.random.Generator,
     *,
-    leading=None,
-    relative_error=RELATIVE_ERROR,
-    max_products=operands.MAX_PRODUCTS,
-):
+    leading: EigenPairs | None = None,
+    relative_error: float = RELATIVE_ERROR,
+    max_products: int = operands.MAX_PRODUCTS,
+) -> Estimate:
     """Estimate ``u^T Sigma u Tr H / (lambda Tr Sigma)``, (lambda, u) leading in H.
 
     Parameters

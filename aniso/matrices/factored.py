@@ -15,8 +15,12 @@ It may state `rows_at_once`, how many rows fit into its memory together. Exact t
 estimators use these members alone, so your own object with these members works too.
 """
 
+from __future__ import annotations
+
 import math
+from collections.abc import Sequence
 from functools import cached_property
+from typing import TYPE_CHECKING
 
 import numpy as np
 from scipy.sparse.linalg import LinearOperator
@@ -29,6 +33,11 @@ from aniso.matrices._factored_pairs import leading_pairs
 from aniso.matrices.covariance_arrays import with_convention
 from aniso.matrices.gradients import ExampleGradients, held_rows
 from aniso.matrices.operators import PlacedOperator
+
+if TYPE_CHECKING:
+    from aniso.matrices._pairs import EigenPairs
+    from aniso.matrices.convention import Convention
+    from aniso.typing import Array, ArrayLike
 
 
 class FactoredCovariance(PlacedOperator, CovarianceOperator):
@@ -69,7 +78,15 @@ class FactoredCovariance(PlacedOperator, CovarianceOperator):
     (3.0, array([1., 2.]))
     """
 
-    def __init__(self, rows, scale, convention=None, mean=None):
+    gradients: ExampleGradients
+
+    def __init__(
+        self,
+        rows: Array | ExampleGradients,
+        scale: float,
+        convention: Convention | None = None,
+        mean: Array | None = None,
+    ) -> None:
         self.gradients = rows if isinstance(rows, ExampleGradients) else held_rows(rows)
         self.scale, self.convention, self.mean = float(scale), convention, mean
         if isinstance(mean, np.ndarray):
@@ -78,22 +95,22 @@ class FactoredCovariance(PlacedOperator, CovarianceOperator):
         dimension = self.gradients.shape[1]
         LinearOperator.__init__(self, np.dtype(self.gradients.dtype), (dimension, dimension))
 
-    def rescaled(self, factor, convention):
+    def rescaled(self, factor: float, convention: Convention) -> FactoredCovariance:
         """Return the matrix times `factor` with another convention; the gradients are shared."""
         return type(self)(self.gradients, self.scale * factor, convention, self.mean)
 
     @property
-    def num_rows(self):
+    def num_rows(self) -> int:
         """Number of rows n of the factor."""
         return self.gradients.shape[0]
 
     @property
-    def rows_at_once(self):
+    def rows_at_once(self) -> int | None:
         """Rows that may exist together within the gradients' memory budget, or None."""
         return self.gradients.rows_at_once
 
     @property
-    def rows(self):
+    def rows(self) -> Array:
         """Deviations ``g_i - g``, shape (n, D).
 
         Raises
@@ -120,11 +137,11 @@ class FactoredCovariance(PlacedOperator, CovarianceOperator):
         memory.require(num_bytes, what, remedy, budget=self.gradients.memory_budget)
 
     @property
-    def factor(self):
+    def factor(self) -> Array:
         """The factor A, shape (n, D), with ``Sigma = A^T A``; a scaled copy of the rows."""
         return math.sqrt(self.scale) * self.rows
 
-    def factor_rows(self, start, stop):
+    def factor_rows(self, start: int, stop: int) -> Array:
         """Rows start..stop of the factor, shape (stop - start, D)."""
         rows = self._deviations(start, stop)
         if self.gradients.holds_rows:
@@ -132,7 +149,7 @@ class FactoredCovariance(PlacedOperator, CovarianceOperator):
         rows *= math.sqrt(self.scale)
         return rows
 
-    def combine(self, weights):
+    def combine(self, weights: ArrayLike) -> Array:
         """Weighted sums of the factor's rows, ``weights @ A``: (K, n) -> (K, D)."""
         return transfer.at_place(self._combine, weights, self.place)
 
@@ -148,7 +165,7 @@ class FactoredCovariance(PlacedOperator, CovarianceOperator):
             weights = weights - xp.mean(weights, axis=1)[:, None]
         return self.gradients.combine(weights)
 
-    def project(self, vectors):
+    def project(self, vectors: ArrayLike) -> Array:
         """Products with the factor, ``A @ vectors``: (D, K) -> (n, K)."""
         return transfer.at_place(self._project, vectors, self.place)
 
@@ -173,12 +190,12 @@ class FactoredCovariance(PlacedOperator, CovarianceOperator):
     def _product(self, vectors):
         return self.scale * self._combined(self._projected(vectors).T).T
 
-    def trace(self):
+    def trace(self) -> float:
         """``Tr Sigma``, float; from the gradients' square norms."""
         return self.scale * self._square_norm[0]
 
     @property
-    def trace_rounding(self):
+    def trace_rounding(self) -> float:
         """Trace that rounding alone may leave where all gradients are equal; 0 without a mean."""
         return self.scale * self._square_norm[1]
 
@@ -188,13 +205,13 @@ class FactoredCovariance(PlacedOperator, CovarianceOperator):
             return float(functions.double_sum(self.gradients.square_norms())), 0.0
         return centred_squares.centred_square_norm(self.gradients, self.mean)
 
-    def diagonal(self):
+    def diagonal(self) -> Array:
         """``diag Sigma``, the variance of each parameter's noise, shape (D,), never negative."""
         if self.mean is None:
             return self.scale * transfer.to_numpy(self.gradients.square_sums())
         return self.scale * centred_squares.centred_square_sums(self.gradients, self.mean)[0]
 
-    def to_dense(self):
+    def to_dense(self) -> Array:
         """Return the matrix, shape (D, D), an array that keeps the convention, if there is one.
 
         Raises
@@ -214,14 +231,14 @@ class FactoredCovariance(PlacedOperator, CovarianceOperator):
         dense *= self.scale
         return with_convention(dense, self.convention)
 
-    def quadratic_form(self, vectors):
+    def quadratic_form(self, vectors: ArrayLike) -> float | Array:
         """``u^T Sigma u`` as a squared norm, so never negative: (D,) -> float, (D, K) -> (K,)."""
         vectors = _vectors(vectors, self.shape[0], self.place)
         projected = self.project(vectors[:, None] if vectors.ndim == 1 else vectors)
         forms = functions.inner_products(projected.T, projected.T)
         return float(forms[0]) if vectors.ndim == 1 else forms
 
-    def compressed(self, vectors, parts):
+    def compressed(self, vectors: Array, parts: Sequence[slice]) -> Array:
         """``V_b^T Sigma_bb V_b`` of each block b and ``V^T Sigma V`` last, one pass.
 
         Parameters
@@ -235,7 +252,7 @@ class FactoredCovariance(PlacedOperator, CovarianceOperator):
         """
         return self.scale * self.gradients.second_moments(vectors, parts, self.mean)
 
-    def sample(self, rng, num_samples):
+    def sample(self, rng: np.random.Generator, num_samples: int) -> Array:
         """Draw Gaussian samples ``xi A``, xi standard normal in R^n: shape (num_samples, D).
 
         Parameters
@@ -264,7 +281,7 @@ class FactoredCovariance(PlacedOperator, CovarianceOperator):
         draws = rng.standard_normal((num_samples, self.num_rows))
         return self._combine(transfer.to_device(draws, self.place))
 
-    def leading_eigenpairs(self, num_pairs):
+    def leading_eigenpairs(self, num_pairs: int) -> EigenPairs:
         """Return leading eigenpairs through the smaller of ``A A^T`` (n x n) and ``A^T A`` (D x D).
 
         Of gradients that are not kept, by block Lanczos on products.
@@ -316,14 +333,14 @@ class DiagonalCovariance(CovarianceOperator):
     3.0
     """
 
-    def __init__(self, variances, convention=None):
+    def __init__(self, variances: ArrayLike, convention: Convention | None = None) -> None:
         variances = checks.array("variances", variances, shape=(None,))
         if variances.size == 0 or variances.min() < 0:
             raise checks.InputError("variances must be a non-empty array of numbers >= 0")
         self.variances, self.convention = checks.held(variances), convention
         super().__init__(np.dtype(np.float64), (variances.size, variances.size))
 
-    def rescaled(self, factor, convention):
+    def rescaled(self, factor: float, convention: Convention) -> DiagonalCovariance:
         """Return the matrix times `factor`, with another convention."""
         return DiagonalCovariance(factor * self.variances, convention)
 
@@ -333,15 +350,15 @@ class DiagonalCovariance(CovarianceOperator):
     def _matmat(self, vectors):
         return self.variances[:, None] * vectors
 
-    def trace(self):
+    def trace(self) -> float:
         """``Tr Sigma``, float."""
         return float(self.variances.sum())
 
-    def diagonal(self):
+    def diagonal(self) -> Array:
         """``diag Sigma``, shape (D,)."""
         return self.variances.copy()
 
-    def to_dense(self):
+    def to_dense(self) -> Array:
         """Return the matrix, shape (D, D)."""
         dimension = self.shape[0]
         memory.require(
@@ -351,13 +368,13 @@ class DiagonalCovariance(CovarianceOperator):
         )
         return with_convention(np.diag(self.variances), self.convention)
 
-    def quadratic_form(self, vectors):
+    def quadratic_form(self, vectors: ArrayLike) -> float | Array:
         """``u^T Sigma u``: (D,) -> float, (D, K) -> (K,)."""
         vectors = _vectors(vectors, self.shape[0])
         forms = self.variances @ (vectors * vectors)
         return float(forms) if vectors.ndim == 1 else forms
 
-    def sample(self, rng, num_samples):
+    def sample(self, rng: np.random.Generator, num_samples: int) -> Array:
         """Draw Gaussian samples, shape (num_samples, D)."""
         checks.generator("rng", rng)
         num_samples = checks.integer("num_samples", num_samples, low=1)

@@ -1,7 +1,10 @@
 """Alignment of curvature and noise in the Frobenius inner product."""
 
+from __future__ import annotations
+
 import math
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -9,6 +12,9 @@ from aniso import checks
 from aniso.estimates import Estimate
 from aniso.matrices import exact_traces, operands
 from aniso.matrices.stochastic_traces import rademacher
+
+if TYPE_CHECKING:
+    from aniso.typing import Matrix
 
 
 @dataclass(frozen=True, repr=False)
@@ -33,22 +39,22 @@ class FrobeniusAlignment:
     covariance_norm: float
 
     @property
-    def cosine(self):
+    def cosine(self) -> float:
         """``Tr(H Sigma) / (|H|_F |Sigma|_F)``, 1 where Sigma is a positive multiple of H."""
         cosine = self.alignment / self.hessian_norm / self.covariance_norm
         return min(1.0, max(-1.0, cosine))
 
     @property
-    def coefficient(self):
+    def coefficient(self) -> float:
         """``Tr(H Sigma) / |H|_F^2``, the number c for which ``|Sigma - c H|_F`` is least."""
         return self.alignment / self.hessian_norm**2
 
     @property
-    def residual(self):
+    def residual(self) -> float:
         """``|Sigma - c H|_F / |Sigma|_F = sqrt(1 - cosine^2)``, c the best coefficient."""
         return math.sqrt(max(0.0, (1 - self.cosine) * (1 + self.cosine)))
 
-    def loss_scaled(self, loss):
+    def loss_scaled(self, loss: float) -> float:
         """``mu = Tr(H Sigma) / (2 L |H|_F^2)``, the coefficient in units of twice the loss.
 
         Parameters
@@ -75,7 +81,7 @@ class FrobeniusAlignment:
         )
 
 
-def frobenius_norm(matrix, *, max_products=operands.MAX_PRODUCTS):
+def frobenius_norm(matrix: Matrix, *, max_products: int = operands.MAX_PRODUCTS) -> float:
     """Frobenius norm ``|A|_F = sqrt(Tr(A A))`` of a symmetric matrix.
 
     Parameters
@@ -106,7 +112,9 @@ def frobenius_norm(matrix, *, max_products=operands.MAX_PRODUCTS):
     return _norm(operands.symmetric("matrix", matrix), max_products)
 
 
-def frobenius_alignment(hessian, covariance, *, max_products=operands.MAX_PRODUCTS):
+def frobenius_alignment(
+    hessian: Matrix, covariance: Matrix, *, max_products: int = operands.MAX_PRODUCTS
+) -> FrobeniusAlignment:
     """Cosine ``Tr(H Sigma) / (|H|_F |Sigma|_F)`` and the best multiple of H to describe Sigma.
 
     Parameters
@@ -152,7 +160,9 @@ def frobenius_alignment(hessian, covariance, *, max_products=operands.MAX_PRODUC
     return FrobeniusAlignment(aligned, norms["hessian"], norms["covariance"])
 
 
-def cosine_alignment_hutchinson(hessian, covariance, num_probes, rng):
+def cosine_alignment_hutchinson(
+    hessian: Matrix, covariance: Matrix, num_probes: int, rng: np.random.Generator
+) -> Estimate:
     """Estimate the cosine ``Tr(H Sigma) / (|H|_F |Sigma|_F)`` from random probes.
 
     Parameters

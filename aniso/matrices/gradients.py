@@ -1,6 +1,10 @@
 """Gradients of the examples: an array (N, D), or an object that computes its products."""
 
+from __future__ import annotations
+
 import abc
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -8,6 +12,10 @@ from aniso import _array_hints, checks, memory
 from aniso.arrays import places, transfer
 from aniso.matrices import operands
 from aniso.threads import Workers
+
+if TYPE_CHECKING:
+    from aniso.typing import Array, ArrayLike, DTypeLike
+
 
 _BLOCK_ENTRIES = 2**22
 
@@ -54,6 +62,9 @@ class ExampleGradients(abc.ABC):
     (array([4.]), array([25.,  9.]))
     """
 
+    shape: tuple[int, ...]
+    dtype: DTypeLike
+
     place = places.NUMPY
     holds_rows = False
     memory_budget = None
@@ -61,34 +72,36 @@ class ExampleGradients(abc.ABC):
     gram = None
 
     @abc.abstractmethod
-    def project(self, vectors):
+    def project(self, vectors: ArrayLike) -> Array:
         """Inner products with vectors, ``G V``: (D, K) -> (N, K)."""
 
     @abc.abstractmethod
-    def combine(self, weights):
+    def combine(self, weights: ArrayLike) -> Array:
         """Weighted sums of the gradients, ``W G``: (K, N) -> (K, D)."""
 
     @abc.abstractmethod
-    def rows(self, start, stop):
+    def rows(self, start: int, stop: int) -> Array:
         """Gradients of the examples start..stop, shape (stop - start, D)."""
 
-    def mean(self):
+    def mean(self) -> Array:
         """Gradient of the mean loss, ``g = (1/N) sum_i g_i``, shape (D,)."""
         count = self.shape[0]
         weights = np.full((1, count), 1 / count, self.dtype)
         return self.combine(transfer.to_device(weights, self.place))[0, ...]
 
-    def square_norms(self):
+    def square_norms(self) -> Array:
         """``|g_i|^2``, shape (N,), in double precision."""
         return np.concatenate(
             [np.einsum("np,np->n", rows, rows) for rows in self._blocks_of_rows()]
         )
 
-    def square_sums(self):
+    def square_sums(self) -> Array:
         """``sum_i g_i^2`` entry by entry, shape (D,), in double precision."""
         return sum(np.einsum("np,np->p", rows, rows) for rows in self._blocks_of_rows())
 
-    def second_moments(self, vectors, parts, mean=None):
+    def second_moments(
+        self, vectors: Array, parts: Sequence[slice], mean: Array | None = None
+    ) -> Array:
         """``sum_i x_ib x_ib^T`` with ``x_ib = V_b^T (g_i - mean)_b`` of each block b.
 
         Parameters
@@ -132,7 +145,7 @@ class ExampleGradients(abc.ABC):
             rows = transfer.to_numpy(self.rows(start, min(start + size, count)))
             yield rows.astype(dtype, copy=False)
 
-    def centred(self):
+    def centred(self) -> tuple[ExampleGradients, Array | None]:
         """Return (gradients, mean), whose differences are the deviations ``g_i - g``.
 
         Returns
@@ -170,7 +183,7 @@ class ArrayGradients(ExampleGradients):
 
     holds_rows = True
 
-    def __init__(self, array):
+    def __init__(self, array: ArrayLike) -> None:
         checked, self.rounding = _checked("per_example_gradients", array)
         memory.require(
             checked.nbytes, "the copy of the per-example gradients", "use fewer examples"
@@ -180,24 +193,24 @@ class ArrayGradients(ExampleGradients):
     def _keep(self, array):
         self.array, self.shape, self.dtype = array, array.shape, array.dtype
 
-    def project(self, vectors):
+    def project(self, vectors: ArrayLike) -> Array:
         """``G V``: (D, K) -> (N, K)."""
         return self.array @ vectors
 
-    def combine(self, weights):
+    def combine(self, weights: ArrayLike) -> Array:
         """``W G``: (K, N) -> (K, D)."""
         return weights @ self.array
 
-    def rows(self, start, stop):
+    def rows(self, start: int, stop: int) -> Array:
         """Gradients of the examples start..stop, shape (stop - start, D), read-only."""
         whole = start == 0 and stop == self.shape[0]
         return self.array if whole else self.array[start:stop]
 
-    def mean(self):
+    def mean(self) -> Array:
         """Gradient of the mean loss, shape (D,)."""
         return self.array.mean(axis=0)
 
-    def centred(self):
+    def centred(self) -> tuple[ExampleGradients, Array | None]:
         """Return (deviations, None): the array is centred before any product.
 
         Notes
@@ -207,7 +220,7 @@ class ArrayGradients(ExampleGradients):
         return _of_array(_deviations(self.array, self.rounding)), None
 
 
-def example_gradients(gradients):
+def example_gradients(gradients: ArrayLike | ExampleGradients) -> ExampleGradients:
     """Return gradients of the examples with the members that covariances need.
 
     Parameters

@@ -1,5 +1,9 @@
 """Implicit regularisers of SGD: the terms that the noise effectively adds to the loss."""
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
 import numpy as np
 
 from aniso import checks, memory
@@ -8,10 +12,17 @@ from aniso.matrices import convention, exact_traces, operands, spectral_density
 from aniso.matrices.eigenpairs import leading_eigenpairs
 from aniso.matrices.factored import is_factored
 
+if TYPE_CHECKING:
+    from aniso.estimates import Estimate
+    from aniso.typing import ArrayLike, Matrix
+
+
 _LANCZOS_TOLERANCE = 1e-3
 
 
-def minibatch_regulariser(gradient, minibatch_covariance, learning_rate):
+def minibatch_regulariser(
+    gradient: ArrayLike, minibatch_covariance: Matrix, learning_rate: float
+) -> float:
     """Implicit regulariser of mini-batches, ``(eta / 4) E|g_B|^2 = (eta / 4) (|g|^2 + Tr S)``.
 
     Parameters
@@ -51,8 +62,13 @@ def minibatch_regulariser(gradient, minibatch_covariance, learning_rate):
 
 
 def label_noise_regulariser(
-    hessian, label_variance, batch_size, learning_rate, *, max_products=operands.MAX_PRODUCTS
-):
+    hessian: Matrix,
+    label_variance: float,
+    batch_size: int,
+    learning_rate: float,
+    *,
+    max_products: int = operands.MAX_PRODUCTS,
+) -> float:
     """Implicit regulariser of label noise, ``-(sigma^2 / 2B) log det(I - eta H / 2)``.
 
     Parameters
@@ -107,8 +123,15 @@ def label_noise_regulariser(
 
 
 def label_noise_regulariser_estimated(
-    hessian, label_variance, batch_size, learning_rate, *, num_probes, num_steps, rng
-):
+    hessian: Matrix,
+    label_variance: float,
+    batch_size: int,
+    learning_rate: float,
+    *,
+    num_probes: int,
+    num_steps: int,
+    rng: np.random.Generator,
+) -> Estimate:
     """Estimate the regulariser of label noise by stochastic Lanczos quadrature.
 
     Parameters

@@ -6,7 +6,10 @@ Gauss–Newton or a Fisher matrix. Sigma may be any positive semi-definite matri
 empirical Fisher matrix.
 """
 
+from __future__ import annotations
+
 import math
+from typing import TYPE_CHECKING
 
 import numpy as np
 from scipy.sparse.linalg import LinearOperator
@@ -15,8 +18,14 @@ from aniso import checks
 from aniso.matrices import convention, eigenpairs, exact_traces, operands
 from aniso.matrices.factored import is_factored, quadratic_form
 
+if TYPE_CHECKING:
+    from aniso.matrices._pairs import EigenPairs
+    from aniso.typing import Matrix
 
-def alignment(hessian, covariance, *, max_products=operands.MAX_PRODUCTS):
+
+def alignment(
+    hessian: Matrix, covariance: Matrix, *, max_products: int = operands.MAX_PRODUCTS
+) -> float:
     """Alignment of curvature and noise, ``Tr(H Sigma)``.
 
     Parameters
@@ -54,7 +63,9 @@ def alignment(hessian, covariance, *, max_products=operands.MAX_PRODUCTS):
     return exact_traces.trace_of_product(hessian, covariance, max_products=max_products)
 
 
-def escape_rate(hessian, covariance, *, max_products=operands.MAX_PRODUCTS):
+def escape_rate(
+    hessian: Matrix, covariance: Matrix, *, max_products: int = operands.MAX_PRODUCTS
+) -> float:
     """Slope of the escaping efficiency at time 0, ``Tr(H Sigma) / 2``.
 
     Parameters
@@ -83,7 +94,9 @@ def escape_rate(hessian, covariance, *, max_products=operands.MAX_PRODUCTS):
     return 0.5 * alignment(hessian, covariance, max_products=max_products)
 
 
-def trace_ratio(hessian, covariance, *, max_products=operands.MAX_PRODUCTS):
+def trace_ratio(
+    hessian: Matrix, covariance: Matrix, *, max_products: int = operands.MAX_PRODUCTS
+) -> float:
     """Alignment relative to isotropic noise of equal trace, ``D Tr(H Sigma) / (Tr H Tr Sigma)``.
 
     Parameters
@@ -117,8 +130,12 @@ def trace_ratio(hessian, covariance, *, max_products=operands.MAX_PRODUCTS):
 
 
 def projection_coefficient(
-    hessian, covariance, *, leading=None, max_products=operands.MAX_PRODUCTS
-):
+    hessian: Matrix,
+    covariance: Matrix,
+    *,
+    leading: EigenPairs | None = None,
+    max_products: int = operands.MAX_PRODUCTS,
+) -> float:
     """Projection coefficient ``u^T Sigma u Tr H / (lambda Tr Sigma)``, (lambda, u) leading in H.
 
     Parameters
@@ -205,7 +222,7 @@ class Commutator(LinearOperator):
     array([0., 1.])
     """
 
-    def __init__(self, hessian, covariance):
+    def __init__(self, hessian: Matrix, covariance: Matrix) -> None:
         self.hessian = operands.held_symmetric("hessian", hessian)
         size = self.hessian.shape[0]
         self.covariance = operands.held_symmetric("covariance", covariance, size=size)
@@ -222,7 +239,7 @@ class Commutator(LinearOperator):
         return -self
 
 
-def relative_commutator(hessian, covariance):
+def relative_commutator(hessian: Matrix, covariance: Matrix) -> float:
     """Size of the commutator, ``|H Sigma - Sigma H|_F / (2 |H Sigma|_F)``, between 0 and 1.
 
     Parameters

@@ -8,7 +8,10 @@ where N spans the part of A W outside of the space, and ``C = N^T A W``. So trac
 matrix are exact but for those of Q A Q, which holds none of the leading eigenvalues.
 """
 
+from __future__ import annotations
+
 from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -16,6 +19,10 @@ from aniso import checks
 from aniso.estimates import NotConverged
 from aniso.matrices import _block_lanczos, _pairs, operands
 from aniso.matrices._pairs import EigenPairs
+
+if TYPE_CHECKING:
+    from aniso.typing import Array, ArrayLike, Matrix
+
 
 _BLOCK_SIZE = 4
 
@@ -50,11 +57,11 @@ class LeadingSpace:
     dimension: int
 
     @property
-    def basis(self):
+    def basis(self) -> Array:
         """W, shape (D, m)."""
         return self.vectors[:, : self.dimension]
 
-    def outside(self, vectors):
+    def outside(self, vectors: ArrayLike) -> Array:
         """``Q X`` of vectors X, shape (D, K)."""
         return vectors - self.basis @ (self.basis.T @ vectors)
 
@@ -66,7 +73,14 @@ class LeadingSpace:
         )
 
 
-def leading_space(matrix, num_pairs, *, tolerance=1e-4, block_size=None, max_products=10_000):
+def leading_space(
+    matrix: Matrix,
+    num_pairs: int,
+    *,
+    tolerance: float = 1e-4,
+    block_size: int | None = None,
+    max_products: int = 10_000,
+) -> LeadingSpace:
     """Return the leading eigenpairs of a symmetric matrix and the Krylov space of the iteration.
 
     Parameters
@@ -126,18 +140,8 @@ class _SpaceIteration(_block_lanczos.Iteration):
     """Block Lanczos whose residuals come from the products of the basis."""
 
     def _pairs(self, values, vectors):
-        basis = self.basis[: self.count]
-        lifted = basis.T @ vectors.astype(basis.dtype)
-        inside = self.projected[: self.count, : self.count] @ vectors - vectors * values
-        squares = np.sum(np.square(inside), axis=0)
-        if self.coupling is not None:
-            last = vectors[self.count - self.coupling.shape[1] :]
-            squares = squares + np.sum(np.square(self.coupling @ last), axis=0)
-        largest = np.abs(lifted).argmax(axis=0)
-        signs = np.where(lifted[largest, np.arange(len(values))] < 0, -1.0, 1.0)
-        return EigenPairs(
-            np.array(values), lifted * signs.astype(basis.dtype), np.sqrt(squares), self.count
-        )
+        values, lifted, residuals, _ = self._lifted(values, vectors)
+        return EigenPairs(values, lifted, residuals, self.count)
 
     def whole_space(self):
         """Return V, shape (D, M), and S."""
@@ -156,7 +160,7 @@ class _SpaceIteration(_block_lanczos.Iteration):
 def _measured(matrix, space, tolerance, norm):
     """Return the space with what one product of the pairs shows beyond their residuals."""
     pairs, basis = space.pairs, space.basis
-    signs = np.where(np.arange(len(pairs.values)) % 2, -1.0, 1.0).astype(basis.dtype)
+    signs = _block_lanczos.alternating(len(pairs.values)).astype(basis.dtype)
     summed = pairs.vectors @ signs
     expected = space.vectors @ (space.coupling[:, : space.dimension] @ (basis.T @ summed))
     image = operands.finite_products(np.asarray(matrix @ summed, dtype=np.float64))

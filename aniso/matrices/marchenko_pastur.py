@@ -5,7 +5,10 @@ for large n and D, ratio ``c = D / n``, its min(n, D) non-zero eigenvalues betwe
 ``v (1 - sqrt c)^2`` and ``v (1 + sqrt c)^2``.
 """
 
+from __future__ import annotations
+
 import math
+from typing import TYPE_CHECKING
 
 import numpy as np
 import scipy.optimize
@@ -13,11 +16,15 @@ import scipy.special
 
 from aniso import checks
 
+if TYPE_CHECKING:
+    from aniso.typing import Array, ArrayLike
+
+
 # moments of the Tracy-Widom law of real matrices, as a shifted Gamma law (Chiani 2014)
 _SHAPE, _SCALE, _SHIFT = 46.446, 0.186054, 9.84801
 
 
-def marchenko_pastur_edges(num_rows, dimension, variance):
+def marchenko_pastur_edges(num_rows: int, dimension: int, variance: float) -> tuple[float, float]:
     """Edges of the Marchenko-Pastur law, ``v (1 -+ sqrt(D/n))^2``.
 
     Parameters
@@ -49,7 +56,9 @@ def marchenko_pastur_edges(num_rows, dimension, variance):
     return variance * (1 - root) ** 2, variance * (1 + root) ** 2
 
 
-def marchenko_pastur_density(points, num_rows, dimension, variance):
+def marchenko_pastur_density(
+    points: ArrayLike, num_rows: int, dimension: int, variance: float
+) -> Array:
     """Density of the non-zero eigenvalues under the Marchenko-Pastur law, of integral 1.
 
     Parameters

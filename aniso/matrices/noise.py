@@ -9,6 +9,10 @@
 Each is a :class:`GradientCovariance`, whose `convention` distinguishes them.
 """
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
 import numpy as np
 
 from aniso import checks
@@ -20,6 +24,10 @@ from aniso.matrices.convention import (
 )
 from aniso.matrices.factored import FactoredCovariance
 from aniso.matrices.gradients import centred_gradients, example_gradients
+
+if TYPE_CHECKING:
+    from aniso.matrices.gradients import ExampleGradients
+    from aniso.typing import ArrayLike
 
 
 class GradientCovariance(FactoredCovariance):
@@ -56,7 +64,7 @@ class GradientCovariance(FactoredCovariance):
         return f"<GradientCovariance, D = {self.shape[0]}, N = {self.num_rows}: {self.convention}>"
 
 
-def gradient_covariance(per_example_gradients):
+def gradient_covariance(per_example_gradients: ArrayLike | ExampleGradients) -> GradientCovariance:
     """Centred gradient covariance of one example, ``(1/N) sum_i (g_i - g)(g_i - g)^T``.
 
     Parameters
@@ -97,7 +105,7 @@ def gradient_covariance(per_example_gradients):
     return GradientCovariance(gradients, 1 / count, Convention(count), mean)
 
 
-def empirical_fisher(per_example_gradients):
+def empirical_fisher(per_example_gradients: ArrayLike | ExampleGradients) -> GradientCovariance:
     """Empirical Fisher matrix, the uncentred ``(1/N) sum_i g_i g_i^T`` with the data's labels.
 
     Parameters
@@ -127,7 +135,9 @@ def empirical_fisher(per_example_gradients):
     return GradientCovariance(gradients, 1 / count, Convention(count, centred=False))
 
 
-def minibatch_covariance(covariance, batch_size, *, replacement):
+def minibatch_covariance(
+    covariance: GradientCovariance, batch_size: int, *, replacement: bool
+) -> GradientCovariance:
     """Covariance of a batch mean, ``Sigma_1/m``, times ``(N - m)/(N - 1)`` without replacement.
 
     Parameters
@@ -161,7 +171,9 @@ def minibatch_covariance(covariance, batch_size, *, replacement):
     return covariance.rescaled(scale, convention)
 
 
-def diffusion_covariance(covariance, learning_rate):
+def diffusion_covariance(
+    covariance: GradientCovariance, learning_rate: float
+) -> GradientCovariance:
     """Diffusion of the SDE whose Euler–Maruyama step of size eta is SGD, ``eta * Sigma``.
 
     Parameters

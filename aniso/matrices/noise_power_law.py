@@ -1,7 +1,10 @@
 """Power law between the variance of the noise and the curvature, parameter by parameter."""
 
+from __future__ import annotations
+
 import math
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 import scipy
@@ -10,6 +13,10 @@ from aniso import checks
 from aniso.estimates import Estimate
 from aniso.matrices import exact_traces, operands
 from aniso.matrices.operators import checked_blocks
+
+if TYPE_CHECKING:
+    from aniso.typing import ArrayLike, Matrix
+
 
 MIN_ENTRIES = 10
 # a narrower range of log H_ii is that of rounding
@@ -73,8 +80,8 @@ class BlockPowerLaws:
     bias             refused: 2 of 3 entries are positive
     """
 
-    fits: dict
-    refused: dict
+    fits: dict[str, PowerLaw]
+    refused: dict[str, str]
 
     def __getitem__(self, name):
         if name in self.refused:
@@ -97,7 +104,9 @@ class BlockPowerLaws:
         return "\n".join(lines)
 
 
-def fit_power_law(curvatures, variances, *, confidence=0.95):
+def fit_power_law(
+    curvatures: ArrayLike, variances: ArrayLike, *, confidence: float = 0.95
+) -> PowerLaw:
     """Fit the exponent gamma of ``C_ii ~ H_ii^gamma`` by least squares of the logarithms.
 
     Parameters
@@ -142,8 +151,13 @@ def fit_power_law(curvatures, variances, *, confidence=0.95):
 
 
 def noise_power_laws(
-    hessian, covariance, blocks=None, *, confidence=0.95, max_products=operands.MAX_PRODUCTS
-):
+    hessian: Matrix,
+    covariance: Matrix,
+    blocks: dict[str, slice] | None = None,
+    *,
+    confidence: float = 0.95,
+    max_products: int = operands.MAX_PRODUCTS,
+) -> BlockPowerLaws:
     """Fit ``C_ii ~ H_ii^gamma`` within each block of theta.
 
     Parameters

@@ -1,5 +1,9 @@
 """The noise scale from the gradient norms of batches of two sizes."""
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
 import numpy as np
 
 from aniso import checks
@@ -7,17 +11,20 @@ from aniso.estimates import Estimate
 from aniso.matrices._noise_scale import NoiseScale, scale_of_parts
 from aniso.matrices.convention import minibatch_scale
 
+if TYPE_CHECKING:
+    from aniso.typing import ArrayLike
+
 
 def noise_scale_of_batches(
-    small_square_norms,
-    large_square_norms,
-    small_batch_size,
-    large_batch_size,
+    small_square_norms: ArrayLike,
+    large_square_norms: ArrayLike,
+    small_batch_size: int,
+    large_batch_size: int,
     *,
-    replacement,
-    num_examples=None,
-    paired=False,
-):
+    replacement: bool,
+    num_examples: int | None = None,
+    paired: bool = False,
+) -> NoiseScale:
     """Simple noise scale ``Tr S_1 / |g|^2`` from square norms of batch gradients of two sizes.
 
     Parameters

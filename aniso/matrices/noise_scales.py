@@ -10,7 +10,10 @@ S_1 is the covariance of one example's gradient. The N examples are taken in two
 examples there are, which makes the scale an exact number, and as a sample of a distribution.
 """
 
+from __future__ import annotations
+
 import math
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -18,6 +21,11 @@ from aniso import checks
 from aniso.matrices import noise, operands
 from aniso.matrices._noise_scale import NoiseScale, scale_of_parts
 from aniso.matrices.gradients import example_gradients
+
+if TYPE_CHECKING:
+    from aniso.matrices.gradients import ExampleGradients
+    from aniso.typing import ArrayLike, Matrix
+
 
 __all__ = [
     "NoiseScale",
@@ -27,7 +35,7 @@ __all__ = [
 ]
 
 
-def simple_noise_scale(per_example_gradients):
+def simple_noise_scale(per_example_gradients: ArrayLike | ExampleGradients) -> NoiseScale:
     """Simple noise scale ``Tr S_1 / |g|^2``, in examples.
 
     Parameters
@@ -65,7 +73,12 @@ def simple_noise_scale(per_example_gradients):
     return _quadratic_scale("simple", covariance, gradient, lambda rows: rows)
 
 
-def curvature_noise_scale(per_example_gradients, hessian, *, max_products=operands.MAX_PRODUCTS):
+def curvature_noise_scale(
+    per_example_gradients: ArrayLike | ExampleGradients,
+    hessian: Matrix,
+    *,
+    max_products: int = operands.MAX_PRODUCTS,
+) -> NoiseScale:
     """Curvature-weighted noise scale ``Tr(H S_1) / g^T H g``, in examples.
 
     Parameters
@@ -116,7 +129,7 @@ def curvature_noise_scale(per_example_gradients, hessian, *, max_products=operan
     )
 
 
-def elementwise_noise_scale(per_example_gradients):
+def elementwise_noise_scale(per_example_gradients: ArrayLike | ExampleGradients) -> NoiseScale:
     """Elementwise noise scale ``(sum_j sqrt(S_1)_jj / sum_j |g_j|)^2``, in examples.
 
     Parameters

@@ -1,12 +1,18 @@
 """Expected change of the loss in one step of SGD, from gradient, curvature and noise."""
 
+from __future__ import annotations
+
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from aniso import checks
 from aniso.estimates import Estimate
 from aniso.matrices import convention, indicators, operands
+
+if TYPE_CHECKING:
+    from aniso.typing import ArrayLike, Matrix
 
 
 @dataclass(frozen=True, repr=False)
@@ -39,32 +45,32 @@ class LossChange:
     standard_error: float
 
     @property
-    def slope_part(self):
+    def slope_part(self) -> float:
         """``-eta |g|^2``, in units of loss."""
         return -self.learning_rate * self.gradient_square_norm
 
     @property
-    def curvature_part(self):
+    def curvature_part(self) -> float:
         """``eta^2 g^T H g / 2``, in units of loss."""
         return 0.5 * self.learning_rate**2 * self.gradient_curvature
 
     @property
-    def noise_part(self):
+    def noise_part(self) -> float:
         """``eta^2 Tr(H S) / 2``, in units of loss."""
         return 0.5 * self.learning_rate**2 * self.noise_curvature
 
     @property
-    def total(self):
+    def total(self) -> float:
         """Sum of the three parts, float; its standard error is `total_error`."""
         return self.slope_part + self.curvature_part + self.noise_part
 
     @property
-    def total_error(self):
+    def total_error(self) -> float:
         """Standard error of `total`, ``eta^2 / 2`` times that of Tr(H S)."""
         return 0.5 * self.learning_rate**2 * self.standard_error
 
     @property
-    def best_learning_rate(self):
+    def best_learning_rate(self) -> float:
         """``|g|^2 / (g^T H g + Tr(H S))``, where the expected loss falls most.
 
         Raises
@@ -94,14 +100,14 @@ class LossChange:
 
 
 def expected_loss_change(
-    gradient,
-    hessian,
-    minibatch_covariance,
-    learning_rate,
+    gradient: ArrayLike,
+    hessian: Matrix,
+    minibatch_covariance: Matrix,
+    learning_rate: float,
     *,
-    noise_curvature=None,
-    max_products=operands.MAX_PRODUCTS,
-):
+    noise_curvature: Estimate | float | None = None,
+    max_products: int = operands.MAX_PRODUCTS,
+) -> LossChange:
     """Expected change of the loss in one step, ``-eta |g|^2 + eta^2 (g^T H g + Tr(H S)) / 2``.
 
     Parameters

@@ -5,6 +5,10 @@ The functions of this folder take a matrix A in R^{D x D} as an array or as a Sc
 where a name says "dense".
 """
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
 import numpy as np
 import scipy.sparse
 from scipy.sparse.linalg import LinearOperator, aslinearoperator
@@ -19,6 +23,10 @@ from aniso.matrices._symmetry import (
     rounding,
     symmetry_tolerance,
 )
+
+if TYPE_CHECKING:
+    from aniso.typing import Array
+
 
 __all__ = [
     "MAX_PRODUCTS",
@@ -90,7 +98,7 @@ def symmetric(name, value, *, size=None, probed=True):
     return operator
 
 
-def dense_covariance(name, value, stage, *, size=None):
+def dense_covariance(name: str, value: Any, stage: str, *, size: int | None = None) -> Array:
     """Return the array (D, D) of a covariance of any kind, checked to be one.
 
     Parameters
@@ -317,7 +325,7 @@ def ranges(count, dimension, largest=None):
         yield start, min(count, start + size)
 
 
-def unit_columns(dimension, start, stop):
+def unit_columns(dimension: int, start: int, stop: int) -> Array:
     """Return columns start..stop of the identity, shape (dimension, stop - start)."""
     columns = np.zeros((dimension, stop - start))
     columns[np.arange(start, stop), np.arange(stop - start)] = 1.0

@@ -1,6 +1,10 @@
 """Linear operators that compute where their data are, for vectors there or in NumPy."""
 
+from __future__ import annotations
+
 import itertools
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from scipy.sparse.linalg import LinearOperator
@@ -8,6 +12,10 @@ from scipy.sparse.linalg import LinearOperator
 from aniso import checks
 from aniso.arrays import places, transfer
 from aniso.matrices import operands
+
+if TYPE_CHECKING:
+    from aniso.arrays.places import Place
+    from aniso.typing import Array, DTypeLike
 
 
 class PlacedOperator(LinearOperator):
@@ -98,7 +106,17 @@ class SymmetricOperator(PlacedOperator):
     <SymmetricOperator: D = 3, float64>
     """
 
-    def __init__(self, product, dimension, dtype, diagonal=None, place=places.NUMPY, blocks=None):
+    blocks: dict[str, slice] | None
+
+    def __init__(
+        self,
+        product: Callable[..., Any],
+        dimension: int,
+        dtype: DTypeLike,
+        diagonal: Callable[..., Any] | None = None,
+        place: Place = places.NUMPY,
+        blocks: dict[str, slice] | None = None,
+    ) -> None:
         self._product, self.place, self._diagonal = product, place, diagonal
         self.blocks = None if blocks is None else checked_blocks(blocks, dimension)
         LinearOperator.__init__(self, np.dtype(dtype), (dimension, dimension))
@@ -109,11 +127,11 @@ class SymmetricOperator(PlacedOperator):
     _transpose = _adjoint
 
     @property
-    def has_diagonal(self):
+    def has_diagonal(self) -> bool:
         """Whether the diagonal is known without products."""
         return self._diagonal is not None
 
-    def diagonal(self, *, max_products=operands.MAX_PRODUCTS):
+    def diagonal(self, *, max_products: int = operands.MAX_PRODUCTS) -> Array:
         """Exact diagonal, shape (D,), a NumPy array.
 
         Raises
@@ -125,11 +143,11 @@ class SymmetricOperator(PlacedOperator):
             return transfer.to_numpy(self._diagonal())
         return operands.diagonal_by_products(self, max_products)
 
-    def trace(self, *, max_products=operands.MAX_PRODUCTS):
+    def trace(self, *, max_products: int = operands.MAX_PRODUCTS) -> float:
         """Exact trace, the sum of the diagonal, float."""
         return float(self.diagonal(max_products=max_products).sum())
 
-    def to_dense(self):
+    def to_dense(self) -> Array:
         """Return the matrix, shape (D, D), by D products.
 
         Raises

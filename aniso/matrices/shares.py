@@ -1,6 +1,9 @@
 """Shares of the gradient and of its noise within the leading eigenvectors of the curvature."""
 
+from __future__ import annotations
+
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 import scipy.linalg
@@ -9,6 +12,9 @@ from aniso import checks
 from aniso.matrices import exact_traces, operands, subspaces
 from aniso.matrices.eigenpairs import EigenPairs
 from aniso.matrices.factored import quadratic_form
+
+if TYPE_CHECKING:
+    from aniso.typing import ArrayLike, Matrix
 
 
 @dataclass(frozen=True, repr=False)
@@ -49,7 +55,7 @@ class LeadingShares:
         return "\n".join(lines)
 
 
-def leading_shares(gradient, covariance, leading):
+def leading_shares(gradient: ArrayLike, covariance: Matrix, leading: EigenPairs) -> LeadingShares:
     """Shares ``|P_k g|^2 / |g|^2`` and ``Tr(P_k Sigma) / Tr Sigma`` in the leading space of H.
 
     Parameters

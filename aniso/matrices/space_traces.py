@@ -9,8 +9,12 @@ signs z, for each block b of parameters,
 One product of A and one pass over the gradients serve all blocks and the whole.
 """
 
+from __future__ import annotations
+
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -20,6 +24,12 @@ from aniso.matrices import operands
 from aniso.matrices.block_compressions import compressions
 from aniso.matrices.stochastic_traces import rademacher
 from aniso.matrices.trace_estimate import TraceEstimate
+
+if TYPE_CHECKING:
+    from aniso.matrices.factored import FactoredCovariance
+    from aniso.matrices.krylov_space import LeadingSpace
+    from aniso.typing import Array, Operator
+
 
 PILOT_PROBES = 4
 FEWEST_PROBES = 8
@@ -43,33 +53,35 @@ class Probes:
     images: np.ndarray
 
     @property
-    def num_samples(self):
+    def num_samples(self) -> int:
         """P."""
         return self.signs.shape[1]
 
-    def forms(self, part=slice(None)):
+    def forms(self, part: Any = slice(None)) -> Array:
         """``z_b . (R z)_b`` of each probe for the block b, shape (P,)."""
         return np.einsum("ij,ij->j", self.signs[part], self.images[part], dtype=np.float64)
 
-    def variance(self):
+    def variance(self) -> float:
         """Variance of a sample of Tr R, from the variances of the entries ``z_i (R z)_i``."""
         return 2 * float(np.sum(np.var(self.signs * self.images, axis=1, ddof=1, dtype=np.float64)))
 
-    def split(self, count):
+    def split(self, count: int) -> tuple[Probes, Probes]:
         """Return the first probes, so many, and the others."""
         return (
             Probes(self.signs[:, :count], self.images[:, :count]),
             Probes(self.signs[:, count:], self.images[:, count:]),
         )
 
-    def joined(self, others):
+    def joined(self, others: Probes) -> Probes:
         """Return these probes and others after them."""
         return Probes(
             np.hstack([self.signs, others.signs]), np.hstack([self.images, others.images])
         )
 
 
-def draw_probes(matrix, space, num_probes, rng):
+def draw_probes(
+    matrix: Array | Operator, space: LeadingSpace, num_probes: int, rng: np.random.Generator
+) -> Probes:
     """Draw random signs and multiply them beyond a leading space.
 
     Parameters
@@ -117,7 +129,7 @@ def probes_for(variance, target):
     return max(FEWEST_PROBES, math.ceil(MARGIN * variance / target**2)) if target > 0 else math.inf
 
 
-def trace_beyond(space, probes):
+def trace_beyond(space: LeadingSpace, probes: Probes) -> TraceEstimate:
     """Estimate ``Tr A`` from a leading space and probes beyond it.
 
     Parameters
@@ -149,7 +161,9 @@ def trace_beyond(space, probes):
     )
 
 
-def block_traces_beyond(space, probes, parts):
+def block_traces_beyond(
+    space: LeadingSpace, probes: Probes, parts: Sequence[slice]
+) -> list[Estimate]:
     """Estimate ``Tr A_bb`` of each block b.
 
     Parameters
@@ -187,28 +201,28 @@ class SpaceAlignment:
     inside: np.ndarray
     samples: np.ndarray
 
-    def split(self, count):
+    def split(self, count: int) -> tuple[SpaceAlignment, SpaceAlignment]:
         """Return the same from the first samples, so many, and from the others."""
         return (
             SpaceAlignment(self.inside, self.samples[:, :count]),
             SpaceAlignment(self.inside, self.samples[:, count:]),
         )
 
-    def joined(self, others):
+    def joined(self, others: SpaceAlignment) -> SpaceAlignment:
         """Return the same with further samples."""
         return SpaceAlignment(self.inside, np.hstack([self.samples, others.samples]))
 
-    def estimate(self, index=-1):
+    def estimate(self, index: int = -1) -> Estimate:
         """Return the Estimate of one block, or of the whole."""
         rest = Estimate.from_samples(self.samples[index])
         return Estimate(rest.value + self.inside[index], rest.standard_error, rest.num_samples)
 
     @property
-    def variances(self):
+    def variances(self) -> Array:
         """Variance of a sample of each block and of the whole, shape (B + 1,)."""
         return self.samples.var(axis=1, ddof=1)
 
-    def share(self, index):
+    def share(self, index: int) -> Estimate:
         """Return the share of a block in the whole, -1 for "between blocks", with its error.
 
         Notes
@@ -229,7 +243,12 @@ class SpaceAlignment:
         return Estimate(share, error, len(part))
 
 
-def alignment_beyond(space, probes, covariance, parts):
+def alignment_beyond(
+    space: LeadingSpace,
+    probes: Probes,
+    covariance: Array | Operator | FactoredCovariance,
+    parts: Sequence[slice],
+) -> SpaceAlignment:
     """Estimate ``Tr(A_bb Sigma_bb)`` of each block b and ``Tr(A Sigma)``, with one pass.
 
     Parameters

@@ -6,7 +6,11 @@ nodes and weights, which are exact for polynomials of degree 2 m - 1. The densit
 measure convolved with a Gaussian.
 """
 
+from __future__ import annotations
+
+from collections.abc import Callable
 from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import scipy
@@ -15,6 +19,9 @@ import scipy.linalg
 from aniso import checks, memory
 from aniso.estimates import Estimate
 from aniso.matrices import operands
+
+if TYPE_CHECKING:
+    from aniso.typing import Array, ArrayLike, Matrix
 
 
 @dataclass(frozen=True, repr=False)
@@ -51,7 +58,7 @@ class SpectralDensity:
     dimension: int
     exact: bool = False
 
-    def band(self, confidence=0.95):
+    def band(self, confidence: float = 0.95) -> tuple[Array, Array]:
         """Band of the density over the probes, at each point, by Student's distribution.
 
         Parameters
@@ -71,7 +78,7 @@ class SpectralDensity:
         half = quantile * self.standard_errors
         return np.maximum(self.values - half, 0.0), self.values + half
 
-    def mean_of(self, function):
+    def mean_of(self, function: Callable[..., Any]) -> Estimate:
         """Estimate ``(1/D) sum_i function(lambda_i)``, function elementwise.
 
         Parameters
@@ -88,7 +95,7 @@ class SpectralDensity:
             return Estimate(float(samples[0]), 0.0, 1)
         return Estimate.from_samples(samples)
 
-    def share_above(self, threshold):
+    def share_above(self, threshold: float) -> Estimate:
         """Estimate the share of eigenvalues above `threshold`."""
         return self.mean_of(lambda t: (t > threshold).astype(float))
 
@@ -102,7 +109,9 @@ class SpectralDensity:
         )
 
 
-def density_of_eigenvalues(eigenvalues, *, points=None, width=None):
+def density_of_eigenvalues(
+    eigenvalues: ArrayLike, *, points: ArrayLike | None = None, width: float | None = None
+) -> SpectralDensity:
     """Return the smoothed density of known eigenvalues, exact.
 
     Parameters
@@ -136,7 +145,15 @@ def density_of_eigenvalues(eigenvalues, *, points=None, width=None):
     return _smoothed(nodes, weights, nodes.size, points, width, exact=True)
 
 
-def lanczos_quadrature(matrix, *, num_probes, num_steps, rng, points=None, width=None):
+def lanczos_quadrature(
+    matrix: Matrix,
+    *,
+    num_probes: int,
+    num_steps: int,
+    rng: np.random.Generator,
+    points: ArrayLike | None = None,
+    width: float | None = None,
+) -> SpectralDensity:
     """Estimate the spectral density of a symmetric matrix from random probes.
 
     Parameters

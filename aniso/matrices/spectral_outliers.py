@@ -1,12 +1,19 @@
 """Outliers of a spectrum: eigenvalues beyond the edge of its bulk, each by a stated rule."""
 
+from __future__ import annotations
+
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from aniso import checks
 from aniso.matrices import marchenko_pastur
 from aniso.matrices.spectral_density import SpectralDensity
+
+if TYPE_CHECKING:
+    from aniso.typing import ArrayLike
+
 
 _SHOWN = 10
 
@@ -38,7 +45,7 @@ class SpectralOutliers:
     all_given: bool
 
     @property
-    def count(self):
+    def count(self) -> int:
         """Number of outliers; a lower bound where `all_given` is False."""
         return len(self.values)
 
@@ -52,7 +59,14 @@ class SpectralOutliers:
         )
 
 
-def outliers_beyond_noise(eigenvalues, num_examples, dimension, *, variance=None, level=0.01):
+def outliers_beyond_noise(
+    eigenvalues: ArrayLike,
+    num_examples: int,
+    dimension: int,
+    *,
+    variance: float | None = None,
+    level: float = 0.01,
+) -> SpectralOutliers:
     """Return the eigenvalues of a gradient covariance that isotropic noise does not explain.
 
     Parameters
@@ -114,7 +128,13 @@ def outliers_beyond_noise(eigenvalues, num_examples, dimension, *, variance=None
     return _beyond(eigenvalues, float(edge), rule, complete)
 
 
-def outliers_beyond_bulk(eigenvalues, density, *, share=0.5, confidence=0.95):
+def outliers_beyond_bulk(
+    eigenvalues: ArrayLike,
+    density: SpectralDensity,
+    *,
+    share: float = 0.5,
+    confidence: float = 0.95,
+) -> SpectralOutliers:
     """Return the eigenvalues above the measured edge of the bulk of a spectral density.
 
     Parameters

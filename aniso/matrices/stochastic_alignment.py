@@ -6,7 +6,10 @@ hutchinson    probes of the whole                    1 / epsilon^2
 examples      quadratic forms of single examples     (relative spread / epsilon)^2
 """
 
+from __future__ import annotations
+
 import math
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
@@ -19,6 +22,11 @@ from aniso.matrices.deflated_traces import alignment_deflated
 from aniso.matrices.factored import is_factored
 from aniso.matrices.trace_estimate import TraceEstimate
 
+if TYPE_CHECKING:
+    from aniso.matrices.noise import GradientCovariance
+    from aniso.typing import ArrayLike, Matrix
+
+
 METHODS = ("deflated", "hutchinson", "examples")
 _PILOT_EXAMPLES = 32
 # planned variance over the wanted one: the spread of examples is known from the pilot alone
@@ -26,15 +34,15 @@ _MARGIN = 3.0
 
 
 def estimate_alignment(
-    hessian,
-    covariance,
-    rng,
+    hessian: Matrix,
+    covariance: Matrix,
+    rng: np.random.Generator,
     *,
-    method="deflated",
-    relative_error=None,
-    num_products=None,
-    max_products=operands.MAX_PRODUCTS,
-):
+    method: Literal["deflated", "hutchinson", "examples"] = "deflated",
+    relative_error: float | None = None,
+    num_products: int | None = None,
+    max_products: int = operands.MAX_PRODUCTS,
+) -> TraceEstimate:
     """Estimate the alignment ``Tr(H Sigma)`` to a relative error, or with so many products of H.
 
     Parameters
@@ -109,7 +117,9 @@ def estimate_alignment(
     )
 
 
-def alignment_hutchinson(hessian, covariance, num_probes, rng):
+def alignment_hutchinson(
+    hessian: Matrix, covariance: Matrix, num_probes: int, rng: np.random.Generator
+) -> TraceEstimate:
     """Estimate the alignment ``Tr(H Sigma)`` from random probes, one product of H each.
 
     Parameters
@@ -154,7 +164,12 @@ def alignment_hutchinson(hessian, covariance, num_probes, rng):
     return alignment_deflated(hessian, covariance, rng, num_pairs=0, num_probes=num_probes)
 
 
-def alignment_by_examples(hessian, per_example_gradients, num_sampled, rng):
+def alignment_by_examples(
+    hessian: Matrix,
+    per_example_gradients: ArrayLike | GradientCovariance,
+    num_sampled: int,
+    rng: np.random.Generator,
+) -> Estimate:
     """Estimate ``Tr(H Sigma_1)`` as the mean of ``(g_i - g)^T H (g_i - g)`` of sampled examples.
 
     Parameters

@@ -8,7 +8,10 @@
 The estimators of the alignment Tr(H Sigma) are in :mod:`aniso.matrices.stochastic_alignment`.
 """
 
+from __future__ import annotations
+
 import math
+from typing import TYPE_CHECKING
 
 import numpy as np
 import scipy.linalg
@@ -17,8 +20,11 @@ from aniso import checks, memory
 from aniso.estimates import Estimate
 from aniso.matrices import exact_traces, operands
 
+if TYPE_CHECKING:
+    from aniso.typing import Matrix
 
-def hutchinson(operator, num_products, rng):
+
+def hutchinson(operator: Matrix, num_products: int, rng: np.random.Generator) -> Estimate:
     """Estimate ``Tr A`` by Hutchinson's mean of ``z^T A z`` over Rademacher vectors z.
 
     Parameters
@@ -64,7 +70,7 @@ def hutchinson(operator, num_products, rng):
     return Estimate.from_samples(samples)
 
 
-def hutch_plus_plus(operator, num_products, rng):
+def hutch_plus_plus(operator: Matrix, num_products: int, rng: np.random.Generator) -> Estimate:
     """Estimate ``Tr A`` by Hutch++, ``Tr(Q^T A Q) + mean of g^T (I - QQ^T) A (I - QQ^T) g``.
 
     Q spans the image of m/3 random vectors, which contains the leading eigenvectors approximately.
@@ -119,7 +125,7 @@ def hutch_plus_plus(operator, num_products, rng):
     return Estimate(leading + rest.value, rest.standard_error, rest.num_samples)
 
 
-def xtrace(operator, num_products, rng):
+def xtrace(operator: Matrix, num_products: int, rng: np.random.Generator) -> Estimate:
     """Estimate ``Tr A`` by XTrace, the mean of n = m/2 leave-one-out Hutch++ estimates.
 
     Estimate i uses the basis of all test vectors except the i-th, which probes the rest.

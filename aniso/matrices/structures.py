@@ -6,6 +6,10 @@ result is an array for an array, and an operator (:mod:`aniso.matrices.factored`
 which never forms D x D.
 """
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
 import numpy as np
 
 from aniso import checks
@@ -13,8 +17,11 @@ from aniso.matrices import convention, eigenpairs, exact_traces, operands
 from aniso.matrices.covariance_arrays import with_convention
 from aniso.matrices.factored import DiagonalCovariance, FactoredCovariance
 
+if TYPE_CHECKING:
+    from aniso.typing import Array, ArrayLike, Matrix
 
-def isotropic_equivalent(covariance):
+
+def isotropic_equivalent(covariance: Matrix) -> Array | DiagonalCovariance:
     """Isotropic noise of equal trace, ``(Tr Sigma / D) I``.
 
     Parameters
@@ -43,7 +50,7 @@ def isotropic_equivalent(covariance):
     return _like(given, DiagonalCovariance(np.full(dimension, variance)))
 
 
-def diagonal_part(covariance):
+def diagonal_part(covariance: Matrix) -> Array | DiagonalCovariance:
     """Independent noise of the same variances, ``diag(Sigma)``.
 
     Parameters
@@ -70,7 +77,9 @@ def diagonal_part(covariance):
     return _like(given, DiagonalCovariance(exact_traces.diagonal(covariance)))
 
 
-def leading_part(covariance, num_pairs, *, rescaled=True):
+def leading_part(
+    covariance: Matrix, num_pairs: int, *, rescaled: bool = True
+) -> Array | FactoredCovariance:
     """Noise in the leading eigendirections, ``c sum_{i <= k} gamma_i v_i v_i^T``.
 
     Parameters
@@ -108,7 +117,9 @@ def leading_part(covariance, num_pairs, *, rescaled=True):
     return _like(given, from_eigenpairs(np.maximum(pairs.values, 0.0), pairs.vectors, total))
 
 
-def hessian_part(hessian, covariance, num_pairs, *, rescaled=True):
+def hessian_part(
+    hessian: Matrix, covariance: Matrix, num_pairs: int, *, rescaled: bool = True
+) -> Array | FactoredCovariance:
     """Noise shaped like the curvature, ``c sum_{i <= k} lambda_i u_i u_i^T`` of trace Tr Sigma.
 
     Parameters
@@ -144,7 +155,9 @@ def hessian_part(hessian, covariance, num_pairs, *, rescaled=True):
     return _of_hessian(hessian, covariance, num_pairs, positive, rescaled=rescaled)
 
 
-def hessian_magnitude_part(hessian, covariance, num_pairs, *, rescaled=True):
+def hessian_magnitude_part(
+    hessian: Matrix, covariance: Matrix, num_pairs: int, *, rescaled: bool = True
+) -> Array | FactoredCovariance:
     """Noise shaped like the magnitude of the curvature, ``c sum_{i <= k} |lambda_i| u_i u_i^T``.
 
     The variant of the published scripts: the k eigenvalues largest in *magnitude*, each by its
@@ -178,7 +191,7 @@ def hessian_magnitude_part(hessian, covariance, num_pairs, *, rescaled=True):
     )
 
 
-def optimal_noise(hessian, covariance):
+def optimal_noise(hessian: Matrix, covariance: Matrix) -> Array | FactoredCovariance:
     """Noise of the largest alignment for its trace, ``Tr Sigma u_1 u_1^T``.
 
     Parameters
@@ -207,7 +220,9 @@ def optimal_noise(hessian, covariance):
     return _of_hessian(hessian, covariance, 1, np.ones_like)
 
 
-def from_eigenpairs(values, vectors, total_trace=None):
+def from_eigenpairs(
+    values: ArrayLike, vectors: ArrayLike, total_trace: float | None = None
+) -> FactoredCovariance:
     """Factored covariance ``c sum_i values_i v_i v_i^T`` of given eigenpairs.
 
     Parameters

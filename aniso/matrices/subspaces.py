@@ -1,13 +1,20 @@
 """Overlaps of subspaces: of leading eigenvectors with each other, and of the noise with them."""
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
 import numpy as np
 
 from aniso import checks
 from aniso.matrices import exact_traces, operands
 from aniso.matrices.factored import quadratic_form
 
+if TYPE_CHECKING:
+    from aniso.typing import Array, ArrayLike, Matrix
 
-def subspace_overlap(first, second):
+
+def subspace_overlap(first: ArrayLike, second: ArrayLike) -> float:
     """Overlap of two subspaces, ``|U^T V|_F^2 / min(k, l)``.
 
     Parameters
@@ -35,7 +42,7 @@ def subspace_overlap(first, second):
     return float(np.mean(cosines**2))
 
 
-def principal_cosines(first, second):
+def principal_cosines(first: ArrayLike, second: ArrayLike) -> Array:
     """Cosines of the principal angles of two subspaces, singular values of ``U^T V``.
 
     Parameters
@@ -63,7 +70,7 @@ def principal_cosines(first, second):
     return np.minimum(np.linalg.svd(first.T @ second, compute_uv=False), 1.0)
 
 
-def captured_share(covariance, basis):
+def captured_share(covariance: Matrix, basis: ArrayLike) -> float:
     """Share of the noise within a subspace, ``Tr(U^T Sigma U) / Tr Sigma``.
 
     Parameters

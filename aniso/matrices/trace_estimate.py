@@ -1,5 +1,7 @@
 """An estimate of a trace, with the number of products that it took."""
 
+from __future__ import annotations
+
 import math
 from dataclasses import dataclass
 
@@ -32,11 +34,11 @@ class TraceEstimate(Estimate):
     num_products: int = 0
 
     @property
-    def deflated_share(self):
+    def deflated_share(self) -> float:
         """Share of the value within the deflated directions; NaN for the value 0."""
         return self.deflated / self.value if self.value != 0 else math.nan
 
-    def scaled(self, factor):
+    def scaled(self, factor: float) -> TraceEstimate:
         """Return the estimate of `factor` times the trace."""
         error = self.standard_error * abs(factor)
         return TraceEstimate(

@@ -1,5 +1,9 @@
 """Architectures: multi-layer perceptron, one hidden layer, the FashionMNIST network, VGG-11."""
 
+from __future__ import annotations
+
+from collections.abc import Sequence
+
 import numpy as np
 
 from aniso import checks
@@ -12,7 +16,7 @@ from aniso.networks.layers.max_pooling import MaxPooling
 from aniso.networks.layers.stack import Stack
 
 
-def multilayer_perceptron(widths, activation="relu"):
+def multilayer_perceptron(widths: Sequence[int], activation: str = "relu") -> Stack:
     """Return dense layers of given widths with an activation between them.
 
     Parameters
@@ -48,7 +52,7 @@ def multilayer_perceptron(widths, activation="relu"):
     return Stack((*layers, Dense(widths[-1])), (widths[0],))
 
 
-def one_hidden_layer(num_inputs, num_hidden, activation="relu"):
+def one_hidden_layer(num_inputs: int, num_hidden: int, activation: str = "relu") -> Stack:
     """Return one hidden layer with output weights fixed at +1 (first half) and -1.
 
     Parameters
@@ -78,7 +82,7 @@ def one_hidden_layer(num_inputs, num_hidden, activation="relu"):
     return Stack((*hidden, signed_sum(num_hidden)), (num_inputs,))
 
 
-def fashion_mnist_network(activation="relu"):
+def fashion_mnist_network(activation: str = "relu") -> Stack:
     """Return a network for FashionMNIST: two 5x5 convolutions with pooling, two dense layers.
 
     Inputs are images (1, 28, 28), D = 11,330, C = 10.
@@ -115,7 +119,9 @@ def fashion_mnist_network(activation="relu"):
 _VGG11_CHANNELS = ((64,), (128,), (256, 256), (512, 512), (512, 512))
 
 
-def vgg11(input_shape=(3, 32, 32), width=1.0, num_classes=10):
+def vgg11(
+    input_shape: tuple[int, ...] = (3, 32, 32), width: float = 1.0, num_classes: int = 10
+) -> Stack:
     """Return VGG-11 without batch normalisation and dropout.
 
     It has five groups of 3x3 convolutions with padding 1. They have 64; 128; 256 and 256; 512 and

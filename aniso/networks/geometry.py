@@ -1,6 +1,9 @@
 """The local geometry of a network: the operators of its linearisation at one theta."""
 
+from __future__ import annotations
+
 from functools import cached_property, partial
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -8,6 +11,14 @@ from aniso import matrices
 from aniso.arrays import transfer
 from aniso.networks.single_precision import in_single_precision
 from aniso.problems import LocalGeometry
+
+if TYPE_CHECKING:
+    from aniso.matrices import BlockAlignment, ExampleGradients, SymmetricOperator
+    from aniso.networks.curvature.linearisation import Linearisation
+    from aniso.networks.network import Network
+    from aniso.problems import Problem
+    from aniso.typing import Array, ArrayLike
+
 
 # A single vector a product costs less from scratch than the cached factors of a linearisation.
 _FEW_VECTORS = 1
@@ -56,12 +67,14 @@ class NetworkGeometry(LocalGeometry):
     <Network at theta: N = 2, D = 2, |gradient| = 5.83095>
     """
 
-    def __init__(self, network, theta, problem=None):
+    network: Network
+
+    def __init__(self, network: Network, theta: ArrayLike, problem: Problem | None = None) -> None:
         self.network, self.problem = network, network if problem is None else problem
         self.theta = network.held_theta(theta)
 
     @cached_property
-    def linearisation(self):
+    def linearisation(self) -> Linearisation:
         """The network linearised at theta, by which products are made."""
         return self.network.linearise(self.theta)
 
@@ -70,12 +83,12 @@ class NetworkGeometry(LocalGeometry):
         return self.problem.gradient(self.theta)
 
     @property
-    def gradient(self):
+    def gradient(self) -> Array:
         """Gradient of the mean loss, shape (D,); a copy of the stored array."""
         return transfer.copied(self._gradient)
 
     @cached_property
-    def example_gradients(self):
+    def example_gradients(self) -> ExampleGradients:
         """Gradients of the examples, as factors or recomputed for every product.
 
         The cheaper one that fits the memory budget; an :class:`aniso.matrices.ExampleGradients`.
@@ -87,14 +100,14 @@ class NetworkGeometry(LocalGeometry):
     # ---- curvature
 
     @cached_property
-    def hessian(self):
+    def hessian(self) -> SymmetricOperator:
         """Hessian of the mean loss, an operator with exact trace and diagonal."""
         at = self.linearisation
         diagonal = partial(getattr, at, "hessian_diagonal")
         return _NetworkMatrix(self, at.hessian_product, diagonal, at.hessian)
 
     @cached_property
-    def gauss_newton(self):
+    def gauss_newton(self) -> SymmetricOperator:
         """Generalised Gauss-Newton matrix, an operator with exact trace and diagonal."""
         at = self.linearisation
         diagonal = partial(getattr, at, "generalized_gauss_newton_diagonal")
@@ -102,13 +115,13 @@ class NetworkGeometry(LocalGeometry):
         return _NetworkMatrix(self, product, diagonal, at.generalized_gauss_newton)
 
     @cached_property
-    def fisher(self):
+    def fisher(self) -> SymmetricOperator:
         """Fisher matrix with the model's own labels, an operator with exact trace and diagonal."""
         at = self.linearisation
         diagonal = partial(getattr, at, "fisher_diagonal")
         return _NetworkMatrix(self, at.fisher_product, diagonal, at.fisher)
 
-    def hessian_for(self, num_vectors, tolerance):
+    def hessian_for(self, num_vectors: int, tolerance: float) -> SymmetricOperator:
         """Hessian as an operator for a few products of limited accuracy.
 
         Parameters
@@ -138,7 +151,7 @@ class NetworkGeometry(LocalGeometry):
             blocks=self.blocks,
         )
 
-    def by_block(self):
+    def by_block(self) -> BlockAlignment:
         """Return traces, alignment and trace ratio of every layer, and of the whole network.
 
         Returns

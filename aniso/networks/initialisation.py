@@ -1,6 +1,9 @@
 """Random initial parameters that depend on the kind of a layer."""
 
+from __future__ import annotations
+
 import math
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -8,8 +11,12 @@ from aniso import checks
 from aniso.networks.layers.convolution import Convolution
 from aniso.networks.layers.stack import require_stack
 
+if TYPE_CHECKING:
+    from aniso.networks.layers.stack import Stack
+    from aniso.typing import Array
 
-def he_normal(stack, rng):
+
+def he_normal(stack: Stack, rng: np.random.Generator) -> Array:
     """Draw normal weights of variance 2/fan; biases are zero.
 
     The fan of a convolution is ``k^2 c_out``, as published. The fan of every other layer is the

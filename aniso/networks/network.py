@@ -1,5 +1,9 @@
 """A network on data: losses, and exact first and second derivatives."""
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Literal
+
 import numpy as np
 
 from aniso import checks
@@ -14,11 +18,17 @@ from aniso.networks.hosted import HostedNetwork
 from aniso.networks.placed_stack import PlacedStack
 from aniso.problems import Problem
 
+if TYPE_CHECKING:
+    from aniso.networks.gradients.kept import GradientFactors
+    from aniso.networks.gradients.streamed import StreamedGradients
+    from aniso.typing import Array, ArrayLike
+
+
 # From so many vectors on, a block may be made of cached factors.
 _WIDE = 16
 
 
-class Network(PlacedStack, Problem):
+class Network(PlacedStack, Problem):  # type: ignore[override]
     """Mean loss of a stack of layers on data, ``L(theta) = (1/N) sum_i l(f(x_i; theta), y_i)``.
 
     A :class:`aniso.problems.Problem` with outputs; :meth:`at` returns its local geometry.
@@ -82,7 +92,7 @@ class Network(PlacedStack, Problem):
            [3., 2.]])
     """
 
-    def at(self, theta):
+    def at(self, theta: ArrayLike) -> NetworkGeometry:
         """Return the local geometry at theta, with operators made of the layers' factors.
 
         Parameters
@@ -96,14 +106,20 @@ class Network(PlacedStack, Problem):
         """
         return NetworkGeometry(self, theta)
 
-    def on_host(self):
+    def on_host(self) -> Problem:
         """Return the network with NumPy arrays as arguments and results.
 
         With NumPy it is the network itself, else a :class:`aniso.networks.hosted.HostedNetwork`.
         """
         return self if self.place.is_numpy else HostedNetwork(self)
 
-    def linearise(self, theta, strategy="auto", *, num_products=100):
+    def linearise(
+        self,
+        theta: ArrayLike,
+        strategy: Literal["auto", "factors", "tangents"] = "auto",
+        *,
+        num_products: int = 100,
+    ) -> Linearisation:
         """Return the network linearised at theta, for many second-order quantities there.
 
         Parameters
@@ -129,7 +145,7 @@ class Network(PlacedStack, Problem):
 
     # ---- values
 
-    def outputs(self, theta):
+    def outputs(self, theta: ArrayLike) -> Array:
         """Return the outputs f, shape (N, C)."""
         theta = self.check_theta(theta)
         if self.place.is_numpy:
@@ -140,25 +156,25 @@ class Network(PlacedStack, Problem):
         rows = self._over_chunks(lambda chunk: self.output_rows(self.forward(chunk, parameters)[0]))
         return self.place.namespace.concat(rows)
 
-    def losses(self, theta):
+    def losses(self, theta: ArrayLike) -> Array:
         """Return the loss of every example, shape (N,)."""
         return self.output_loss(self.outputs(theta), self.targets)
 
-    def loss(self, theta):
+    def loss(self, theta: ArrayLike) -> float:
         """Return the mean loss, float."""
         return float(self.place.namespace.mean(self.losses(theta)))
 
-    def output_gradients(self, theta):
+    def output_gradients(self, theta: ArrayLike) -> Array:
         """Return the gradients of the losses in the outputs, (N, C)."""
         return self.output_loss.gradient(self.outputs(theta), self.targets)
 
-    def output_hessians(self, theta):
+    def output_hessians(self, theta: ArrayLike) -> Array:
         """Return the Hessians of the losses in the outputs, (N, C, C)."""
         return self.output_loss.hessian(self.outputs(theta), self.targets)
 
     # ---- first order
 
-    def gradient(self, theta, *, out=None):
+    def gradient(self, theta: ArrayLike, *, out: Array | None = None) -> Array:
         """Return the gradient of the mean loss, (D,).
 
         Parameters
@@ -175,7 +191,9 @@ class Network(PlacedStack, Problem):
         """
         return self._gradient(theta, out)
 
-    def loss_and_gradient(self, theta, *, out=None):
+    def loss_and_gradient(
+        self, theta: ArrayLike, *, out: Array | None = None
+    ) -> tuple[float, Array]:
         """Return the mean loss and its gradient, from one pass; `out` as for :meth:`gradient`."""
         losses = self.place.empty((self.num_examples,), "float64")
         gradient = self._gradient(theta, out, losses)
@@ -201,7 +219,7 @@ class Network(PlacedStack, Problem):
         total /= self.num_examples
         return results.written(total, out)
 
-    def sgd_steps(self, theta, batches, learning_rates):
+    def sgd_steps(self, theta: Array, batches: Array, learning_rates: Array) -> tuple[Array, int]:
         """Take steps of SGD together; see :meth:`aniso.problems.Problem.sgd_steps`.
 
         Raises
@@ -223,7 +241,7 @@ class Network(PlacedStack, Problem):
         theta = self.check_theta(theta).copy()
         return theta, int(self.ways.compute("sgd_steps", self, theta, batches, learning_rates))
 
-    def per_example_gradients(self, theta, *, out=None):
+    def per_example_gradients(self, theta: ArrayLike, *, out: Array | None = None) -> Array:
         """Return the gradients of every example's loss, (N, D).
 
         Parameters
@@ -260,7 +278,7 @@ class Network(PlacedStack, Problem):
         self._over_chunks(of_chunk)
         return rows
 
-    def example_gradients(self, theta):
+    def example_gradients(self, theta: ArrayLike) -> GradientFactors | StreamedGradients:
         """Return the gradients of the examples, kept as factors or recomputed for every product.
 
         Returns
@@ -279,7 +297,7 @@ class Network(PlacedStack, Problem):
             "no such array",
         )
 
-    def jacobians(self, theta):
+    def jacobians(self, theta: ArrayLike) -> Array:
         """Return the Jacobians of the outputs, (N, C, D).
 
         Raises
@@ -304,7 +322,9 @@ class Network(PlacedStack, Problem):
 
     # ---- second order
 
-    def hessian_product(self, theta, vectors, *, out=None):
+    def hessian_product(
+        self, theta: ArrayLike, vectors: ArrayLike, *, out: Array | None = None
+    ) -> Array:
         """Return ``H V`` for vectors (D,) or (D, K), the same shape.
 
         Parameters
@@ -337,15 +357,15 @@ class Network(PlacedStack, Problem):
                 return product
         return results.written(self._linearised_for(theta, vectors).hessian_product(vectors), out)
 
-    def generalized_gauss_newton_product(self, theta, vectors):
+    def generalized_gauss_newton_product(self, theta: ArrayLike, vectors: ArrayLike) -> Array:
         """Return ``G V`` with ``G = (1/N) sum_i J_i^T S_i J_i``, vectors (D,) or (D, K)."""
         return self._linearised_for(theta, vectors).generalized_gauss_newton_product(vectors)
 
-    def fisher_product(self, theta, vectors):
+    def fisher_product(self, theta: ArrayLike, vectors: ArrayLike) -> Array:
         """Return ``F V`` for vectors (D,) or (D, K); F has the labels of the model itself."""
         return self._linearised_for(theta, vectors).fisher_product(vectors)
 
-    def quadratic_forms(self, theta, vectors):
+    def quadratic_forms(self, theta: ArrayLike, vectors: ArrayLike) -> Array:
         """Return ``v^T H v`` for vectors (D,) or (D, K): float or (K,), half a product each."""
         return self._linearised_for(theta, vectors).quadratic_forms(vectors)
 
@@ -358,7 +378,7 @@ class Network(PlacedStack, Problem):
         # cached factors may save time for a wide block; they need NumPy
         return self.place.is_numpy and np.ndim(vectors) == 2 and np.shape(vectors)[1] >= _WIDE
 
-    def hessian(self, theta):
+    def hessian(self, theta: ArrayLike) -> Array:
         """Return the Hessian of the mean loss, dense (D, D).
 
         Raises

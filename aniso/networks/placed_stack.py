@@ -1,6 +1,10 @@
 """Layers, a loss and data at one place, the base of a network."""
 
+from __future__ import annotations
+
 import math
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -13,6 +17,12 @@ from aniso.networks.fast.choice import fused
 from aniso.networks.layers.stack import Stack, require_stack
 from aniso.networks.ways import Ways
 from aniso.threads import Workers
+
+if TYPE_CHECKING:
+    from aniso.arrays.places import Place
+    from aniso.networks.layers.layer import Layer
+    from aniso.typing import Array, ArrayLike, DTypeLike, Loss
+
 
 _SHOWN_BLOCKS = 24
 
@@ -42,18 +52,28 @@ class PlacedStack:
         Faster ways than the passes by layers, for the quantities and networks that have one.
     """
 
+    model: Stack
+    layers: tuple[Layer, ...]
+    stack: Stack
+    output_loss: Loss
+    place: Place
+    dtype: DTypeLike
+    workers: Workers
+    data: ChunkedData
+    ways: Ways
+
     def __init__(
         self,
-        model,
-        output_loss,
-        inputs,
-        targets,
+        model: Any,
+        output_loss: Any,
+        inputs: ArrayLike,
+        targets: ArrayLike,
         *,
-        dtype=np.float64,
-        num_threads=None,
-        memory_budget=None,
-        device=None,
-    ):
+        dtype: DTypeLike = np.float64,
+        num_threads: int | None = None,
+        memory_budget: int | None = None,
+        device: Any = None,
+    ) -> None:
         require_stack("model", model)
         if isinstance(output_loss, type) or not hasattr(output_loss, "check_targets"):
             raise checks.InputError(
@@ -96,26 +116,26 @@ class PlacedStack:
     # ---- shapes
 
     @property
-    def num_examples(self):
+    def num_examples(self) -> int:
         """N, the number of examples."""
         return self.data.num_examples
 
     @property
-    def num_parameters(self):
+    def num_parameters(self) -> int:
         """D, the number of parameters."""
         return self.model.num_parameters
 
     @property
-    def blocks(self):
+    def blocks(self) -> dict[str, slice]:
         """Parts of theta by the name of their layer; see :attr:`aniso.networks.Stack.blocks`."""
         return self.model.blocks
 
     @property
-    def num_outputs(self):
+    def num_outputs(self) -> int:
         """C, the number of outputs."""
         return self.model.num_outputs
 
-    def subset(self, indices):
+    def subset(self, indices: ArrayLike) -> Any:
         """Return the same network on some examples.
 
         Parameters
@@ -146,7 +166,7 @@ class PlacedStack:
         part.data = self.data.subset(indices)
         return part
 
-    def forward_multiplications(self):
+    def forward_multiplications(self) -> int:
         """Return the multiplications of one forward pass of one example."""
         shapes = self.stack.shapes[:-1]
         return sum(
@@ -154,7 +174,7 @@ class PlacedStack:
             for layer, shape in zip(self.layers, shapes, strict=True)
         )
 
-    def product_multiplications(self):
+    def product_multiplications(self) -> int:
         """Return the multiplications of one example's Hessian product by tangents.
 
         The forward pass is not counted. The first layer with parameters has two products, ``V a``
@@ -170,38 +190,38 @@ class PlacedStack:
     # ---- data
 
     @property
-    def inputs(self):
+    def inputs(self) -> Array:
         """Inputs (N, \\*input_shape), at the network's place or, if sent by chunks, of NumPy."""
         return self.data.inputs
 
     @property
-    def targets(self):
+    def targets(self) -> Array:
         """Checked targets, at the network's place."""
         return self.data.targets
 
     @property
-    def chunk_size(self):
+    def chunk_size(self) -> int:
         """Number of examples of a chunk."""
         return self.data.chunk_size
 
     @property
-    def bytes_per_example(self):
+    def bytes_per_example(self) -> int:
         """About how many bytes one example's forward pass keeps."""
         return self.data.bytes_per_example
 
-    def chunks(self):
+    def chunks(self) -> list[Any]:
         """Return the chunks of the data in order, each with `rows`, `targets` and `size`."""
         return self.data.chunks()
 
-    def prepared(self, chunk):
+    def prepared(self, chunk: Any) -> Any:
         """Return the examples of a chunk as the first layer reads them."""
         return self.data.prepared(chunk)
 
-    def prepared_rows(self, rows):
+    def prepared_rows(self, rows: Any) -> Any:
         """Return the examples `rows`, a slice, as the first layer reads them."""
         return self.data.prepared_rows(rows)
 
-    def in_groups(self, function, rows):
+    def in_groups(self, function: Callable[..., Any], rows: Any) -> Any:
         """Return ``function(rows)`` for vectors or weights (K, .), in groups that fit the budget.
 
         The results of the groups are joined along their first axis. Without a budget there is one
@@ -222,7 +242,7 @@ class PlacedStack:
             result[group, ...] = part
         return result
 
-    def require(self, num_bytes, what, alternative):
+    def require(self, num_bytes: int, what: str, alternative: str) -> None:
         """Refuse an allocation at the network's place; see :func:`aniso.memory.require`."""
         budget = self.memory_budget
         if budget is None and self.place.is_accelerator:
@@ -231,10 +251,10 @@ class PlacedStack:
 
     # ---- parameters
 
-    def check_theta(self, theta):
+    def check_theta(self, theta: ArrayLike) -> Array:
         """Return theta checked: finite, of length D, at the network's place, in its precision."""
         if self._is_plainly_good(theta):
-            return theta
+            return theta  # type: ignore[return-value]
         checks.require_flat(theta, self.num_parameters)
         return self._checked("theta", theta, (self.num_parameters,))
 
@@ -247,11 +267,11 @@ class PlacedStack:
         with np.errstate(over="ignore", invalid="ignore"):
             return math.isfinite(np.add.reduce(theta))
 
-    def held_theta(self, theta):
+    def held_theta(self, theta: ArrayLike) -> Array:
         """Return a checked, read-only copy of theta, for objects that outlast a call."""
         return transfer.held(self.check_theta(theta))
 
-    def check_vectors(self, vectors):
+    def check_vectors(self, vectors: ArrayLike) -> tuple[Array, bool]:
         """Return a vector (D,) or block (D, K) as rows (K, D), and whether it was one vector."""
         single = (vectors.ndim if places.is_foreign(vectors) else np.ndim(vectors)) == 1
         shape = (self.num_parameters,) if single else (self.num_parameters, None)
@@ -260,7 +280,7 @@ class PlacedStack:
             return given[None, ...], single
         return given.T, single
 
-    def vector_rows(self, vectors):
+    def vector_rows(self, vectors: ArrayLike) -> tuple[Array, bool]:
         """Return what :meth:`check_vectors` does, of any strides; entries need not be finite."""
         single = np.ndim(vectors) == 1
         shape = (self.num_parameters,) if single else (self.num_parameters, None)
@@ -272,16 +292,16 @@ class PlacedStack:
     def _checked(self, name, value, shape):
         return transfer.checked(name, value, self.place, shape=shape, dtype=self.dtype)
 
-    def forward(self, chunk, parameters):
+    def forward(self, chunk: Any, parameters: Any) -> tuple[Array, Any]:
         """Return the outputs (C, n) of a chunk and the trail of the pass."""
         return passes.forward(self.layers, parameters, self.prepared(chunk))
 
-    def output_rows(self, outputs):
+    def output_rows(self, outputs: ArrayLike) -> Array:
         """Return outputs with the examples first, (n, C), in double precision."""
         xp = places.namespace(outputs)
         return xp.astype(outputs.T, xp.float64)
 
-    def output_deltas(self, outputs, targets):
+    def output_deltas(self, outputs: ArrayLike, targets: ArrayLike) -> Array:
         """Return the gradients of the losses in the outputs, (C, n), in the network's precision."""
         slopes = self.output_loss.gradient(self.output_rows(outputs), targets)
         xp = places.namespace(slopes)
@@ -291,7 +311,7 @@ class PlacedStack:
     def _over_chunks(self, function):
         return self.workers.map(function, self.chunks())
 
-    def write_gradients(self, parameters, trail, delta, out):
+    def write_gradients(self, parameters: Any, trail: Any, delta: Array, out: Array | None) -> None:
         """Write the per-example parameter gradients of one delta (C, n) into `out` (n, D)."""
         deltas = passes.deltas(self.layers, parameters, trail, delta)
         for position in self.stack.parameterised:

@@ -1,6 +1,9 @@
 """A model in plain NumPy with a loss on its outputs, differentiated by autograd."""
 
+from __future__ import annotations
+
 from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -8,6 +11,9 @@ from aniso import checks
 from aniso.problems import _plans
 from aniso.problems.autograd_problem import AutogradProblem
 from aniso.problems.problem_checks import checked_indices, finite
+
+if TYPE_CHECKING:
+    from aniso.typing import Array, ArrayLike, Loss
 
 
 class AutogradModel(AutogradProblem):
@@ -59,7 +65,15 @@ class AutogradModel(AutogradProblem):
            [2., 2.]]))
     """
 
-    def __init__(self, model, output_loss, inputs, targets, *, blocks=None):
+    def __init__(
+        self,
+        model: Any,
+        output_loss: Loss,
+        inputs: ArrayLike,
+        targets: ArrayLike,
+        *,
+        blocks: dict[str, slice] | None = None,
+    ) -> None:
         _require_parts("model", model, ("outputs", "num_parameters", "num_outputs"))
         _require_parts("output_loss", output_loss, ("gradient", "hessian", "check_targets"))
         shape = getattr(model, "input_shape", None)
@@ -76,7 +90,7 @@ class AutogradModel(AutogradProblem):
             blocks=getattr(model, "blocks", None) if blocks is None else blocks,
         )
 
-    def outputs(self, theta):
+    def outputs(self, theta: ArrayLike) -> Array:
         """Outputs f(x_i; theta), shape (N, C)."""
         outputs = self.model.outputs(self.check_theta(theta), self.inputs)
         expected = (self.num_examples, self.model.num_outputs)
@@ -86,7 +100,7 @@ class AutogradModel(AutogradProblem):
             )
         return finite("an output of the model", outputs)
 
-    def jacobians(self, theta):
+    def jacobians(self, theta: ArrayLike) -> Array:
         """Jacobians of the outputs in theta, J_i, shape (N, C, D).
 
         Raises
@@ -108,7 +122,7 @@ class AutogradModel(AutogradProblem):
             result[:, number] = entry.example_gradients(theta)
         return result
 
-    def subset(self, indices):
+    def subset(self, indices: ArrayLike) -> AutogradModel:
         """Return the same model on some of the examples, in the order of `indices`."""
         indices = checked_indices(indices, self.num_examples)
         part = AutogradModel(

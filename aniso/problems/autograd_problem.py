@@ -1,5 +1,10 @@
 """Mean loss over examples and its derivatives, from any per-example loss a user writes."""
 
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
 import autograd.numpy as anp
 import numpy as np
 
@@ -17,6 +22,10 @@ from aniso.problems.problem_checks import (
     returned_values,
     symmetrised,
 )
+
+if TYPE_CHECKING:
+    from aniso.problems._plans import Plan
+    from aniso.typing import Array, ArrayLike
 
 
 class AutogradProblem(Problem):
@@ -69,7 +78,15 @@ class AutogradProblem(Problem):
            [8.]])
     """
 
-    def __init__(self, loss, inputs, targets, *, num_parameters=None, blocks=None):
+    def __init__(
+        self,
+        loss: Callable[..., Any],
+        inputs: ArrayLike,
+        targets: ArrayLike,
+        *,
+        num_parameters: int | None = None,
+        blocks: dict[str, slice] | None = None,
+    ) -> None:
         if not callable(loss) or isinstance(loss, type):
             shape = f" of shape {np.shape(loss)}" if np.ndim(loss) else ""
             what = f"loss is a {type(loss).__name__}{shape}" if shape else f"loss={loss!r}"
@@ -108,15 +125,15 @@ class AutogradProblem(Problem):
         self._independent = frozenset()
         self._warned = False
 
-    def losses(self, theta):
+    def losses(self, theta: ArrayLike) -> Array:
         """Losses of the examples, l_i, shape (N,)."""
         return self._checked_losses(self.check_theta(theta))
 
-    def gradient(self, theta):
+    def gradient(self, theta: ArrayLike) -> Array:
         """Gradient of the mean loss, shape (D,)."""
         return self.loss_and_gradient(theta)[1]
 
-    def loss_and_gradient(self, theta):
+    def loss_and_gradient(self, theta: ArrayLike) -> tuple[float, Array]:
         """Mean loss, float, and its gradient, shape (D,), from one pass."""
         theta = self.check_theta(theta)
         vjp, value = traced(self._mean_loss, theta)
@@ -124,7 +141,7 @@ class AutogradProblem(Problem):
         self._known = theta.copy(), gradient.copy()
         return float(value), gradient
 
-    def example_gradients(self, theta):
+    def example_gradients(self, theta: ArrayLike) -> Array:
         """Gradients of the losses l_i, shape (N, D), row i for example i.
 
         Raises
@@ -156,7 +173,7 @@ class AutogradProblem(Problem):
         self._require_independent(theta, finite("a per-example gradient", rows))
         return rows
 
-    def hessian_product(self, theta, vectors):
+    def hessian_product(self, theta: ArrayLike, vectors: ArrayLike) -> Array:
         """Hessian of the mean loss times vectors, shape (D,) or (D, K), the shape of `vectors`.
 
         Notes
@@ -168,7 +185,7 @@ class AutogradProblem(Problem):
         products = self._columns(theta, columns.shape[1], lambda part: columns[:, part])
         return products.reshape(vectors.shape)
 
-    def hessian(self, theta):
+    def hessian(self, theta: ArrayLike) -> Array:
         """Dense Hessian of the mean loss, shape (D, D), exact to rounding and symmetric.
 
         Raises
@@ -191,7 +208,7 @@ class AutogradProblem(Problem):
         )
         return symmetrised(matrix)
 
-    def subset(self, indices):
+    def subset(self, indices: ArrayLike) -> AutogradProblem:
         """Return the same loss on some of the examples, in the order of `indices`."""
         indices = checked_indices(indices, self.num_examples)
         part = AutogradProblem(
@@ -204,7 +221,7 @@ class AutogradProblem(Problem):
         part._independent = self._independent
         return part
 
-    def plan(self, theta, num_vectors=None):
+    def plan(self, theta: ArrayLike, num_vectors: int | None = None) -> dict[str, Plan]:
         """State how the derivatives at `theta` will be computed, and at what cost.
 
         Parameters

@@ -1,6 +1,10 @@
 """Error of any quantity at theta from the sampling of the examples: the grouped jackknife."""
 
+from __future__ import annotations
+
 import math
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -8,8 +12,18 @@ from aniso import checks
 from aniso.estimates import Estimate
 from aniso.problems.problem import require_problem
 
+if TYPE_CHECKING:
+    from aniso.problems.problem import Problem
+    from aniso.typing import ArrayLike
 
-def jackknife_over_examples(problem, theta, quantity, num_groups, rng):
+
+def jackknife_over_examples(
+    problem: Problem,
+    theta: ArrayLike,
+    quantity: Callable[..., Any],
+    num_groups: int,
+    rng: np.random.Generator,
+) -> Estimate:
     """Return a quantity with the standard error that comes from the sampling of the examples.
 
     Parameters
@@ -72,7 +86,7 @@ def jackknife_over_examples(problem, theta, quantity, num_groups, rng):
     return Estimate(value, jackknife_error(left_out), num_groups)
 
 
-def jackknife_error(left_out, errors=None):
+def jackknife_error(left_out: ArrayLike, errors: ArrayLike | None = None) -> float:
     """Standard error of a quantity from its values without one group of examples each.
 
     Parameters

@@ -1,11 +1,28 @@
 """The geometry of a problem at one theta: its gradient, its curvature and its gradient noise."""
 
+from __future__ import annotations
+
 from functools import cached_property
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
 from aniso import checks, matrices
 from aniso.problems import _members, _output_curvature
+
+if TYPE_CHECKING:
+    from aniso.matrices import (
+        BlockAlignment,
+        BlockAlignmentEstimate,
+        ExampleCurvatures,
+        ExampleGradients,
+        GradientCovariance,
+        SymmetricOperator,
+        TraceEstimate,
+    )
+    from aniso.problems.problem import Problem
+    from aniso.typing import Array, ArrayLike
+
 
 DENSE_DIMENSION = 2000
 """Largest D whose Hessian is kept as an array once a quantity needs all of it."""
@@ -58,30 +75,33 @@ class LocalGeometry:
     <AutogradProblem at theta: N = 2, D = 1, |gradient| = 2.5>
     """
 
-    def __init__(self, problem, theta):
+    problem: Problem
+    theta: Array
+
+    def __init__(self, problem: Problem, theta: ArrayLike) -> None:
         if isinstance(problem, type) or not hasattr(problem, "check_theta"):
             raise checks.InputError(_members.not_a_problem("problem", problem))
         self.problem, self.theta = problem, checks.held(problem.check_theta(theta))
 
     @property
-    def num_parameters(self):
+    def num_parameters(self) -> int:
         """D, the number of parameters."""
         return self.theta.shape[0]
 
     @property
-    def blocks(self):
+    def blocks(self) -> dict[str, slice]:
         """Parts of theta by name, a dict of str to slice."""
         return self.problem.blocks or {"theta": slice(0, self.num_parameters)}
 
     # ---- first order
 
     @cached_property
-    def loss(self):
+    def loss(self) -> float:
         """Mean loss L, float."""
         return float(self.problem.loss(self.theta))
 
     @property
-    def gradient(self):
+    def gradient(self) -> Array:
         """Gradient of the mean loss, shape (D,); a copy of the stored array."""
         return self._gradient.copy()
 
@@ -91,7 +111,7 @@ class LocalGeometry:
         return _members.of_shape(self.problem, "gradient", gradient, "(D,)", self.theta.shape)
 
     @cached_property
-    def example_gradients(self):
+    def example_gradients(self) -> ExampleGradients:
         """Gradients of the examples, a :class:`aniso.matrices.ExampleGradients`."""
         gradients = self.problem.example_gradients(self.theta)
         shape = self.problem.num_examples, self.num_parameters
@@ -101,7 +121,7 @@ class LocalGeometry:
     # ---- noise
 
     @cached_property
-    def noise(self):
+    def noise(self) -> GradientCovariance:
         """Centred gradient covariance of one example, a :class:`aniso.matrices.GradientCovariance`.
 
         ``Sigma_1 = (1/N) sum_i (g_i - g)(g_i - g)^T``;
@@ -110,14 +130,14 @@ class LocalGeometry:
         return matrices.gradient_covariance(self.example_gradients)
 
     @cached_property
-    def empirical_fisher(self):
+    def empirical_fisher(self) -> GradientCovariance:
         """Uncentred second moment ``(1/N) sum_i g_i g_i^T`` of the gradients, the data's labels."""
         return matrices.empirical_fisher(self.example_gradients)
 
     # ---- curvature
 
     @cached_property
-    def hessian(self):
+    def hessian(self) -> SymmetricOperator:
         """Hessian of the mean loss, an operator.
 
         Its trace, diagonal or dense form needs D products. Up to D = 2000 the matrix that they
@@ -129,7 +149,7 @@ class LocalGeometry:
     def _hessian_matrix(self):
         return checks.frozen(self.problem.hessian(self.theta))
 
-    def hessian_for(self, num_vectors, tolerance):  # noqa: ARG002
+    def hessian_for(self, num_vectors: int, tolerance: float) -> SymmetricOperator:  # noqa: ARG002
         """Hessian as an operator for a few products of limited accuracy.
 
         Parameters
@@ -147,7 +167,7 @@ class LocalGeometry:
         return self.hessian
 
     @cached_property
-    def gauss_newton(self):
+    def gauss_newton(self) -> SymmetricOperator:
         """Generalised Gauss-Newton matrix ``(1/N) sum_i J_i^T S_i J_i``, an operator.
 
         Raises
@@ -160,7 +180,7 @@ class LocalGeometry:
         return _output_curvature.gauss_newton(self.problem, self.theta, self.blocks)
 
     @cached_property
-    def fisher(self):
+    def fisher(self) -> SymmetricOperator:
         """Fisher matrix with labels drawn from the model's own distribution, an operator.
 
         Raises
@@ -173,7 +193,7 @@ class LocalGeometry:
         return _output_curvature.fisher(self.problem, self.theta, self.blocks)
 
     @cached_property
-    def example_curvatures(self):
+    def example_curvatures(self) -> ExampleCurvatures:
         """Gauss-Newton matrices ``J_i^T S_i J_i`` of the examples, for the stability of SGD.
 
         At a minimum with the loss zero they are the Hessians of the examples.
@@ -194,7 +214,7 @@ class LocalGeometry:
 
     # ---- both
 
-    def by_block(self):
+    def by_block(self) -> BlockAlignment:
         """Return traces, alignment and trace ratio of every block of theta, and of the whole.
 
         Returns
@@ -210,7 +230,14 @@ class LocalGeometry:
         hessian = self.hessian.to_dense() if small else self.hessian
         return matrices.alignment_by_block(hessian, self.noise, self.blocks)
 
-    def estimate_alignment(self, rng, *, method="deflated", relative_error=None, num_products=None):
+    def estimate_alignment(
+        self,
+        rng: np.random.Generator,
+        *,
+        method: Literal["deflated", "hutchinson", "examples"] = "deflated",
+        relative_error: float | None = None,
+        num_products: int | None = None,
+    ) -> TraceEstimate:
         """Estimate ``Tr(H Sigma_1)``, by default with leading directions of the noise deflated.
 
         Parameters
@@ -257,7 +284,9 @@ class LocalGeometry:
             num_products=num_products,
         )
 
-    def estimate_by_block(self, rng, *, relative_error=0.01):
+    def estimate_by_block(
+        self, rng: np.random.Generator, *, relative_error: float = 0.01
+    ) -> BlockAlignmentEstimate:
         """Estimate ``Tr(H Sigma_1)`` and its parts and shares by block of theta.
 
         Parameters

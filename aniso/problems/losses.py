@@ -7,8 +7,11 @@ library and on the device of the outputs, where the targets must be too. ``sampl
 (up to a constant). Samples are drawn by NumPy, so that a seed gives the same samples everywhere.
 """
 
+from __future__ import annotations
+
 import math
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import autograd.numpy as anp
 import numpy as np
@@ -16,6 +19,9 @@ import numpy as np
 from aniso import checks
 from aniso.arrays import places, transfer
 from aniso.problems import link_functions
+
+if TYPE_CHECKING:
+    from aniso.typing import Array
 
 
 @dataclass(frozen=True)
@@ -33,40 +39,40 @@ class SquaredLoss:
     array([[4., 2.]])
     """
 
-    def __call__(self, outputs, targets):
+    def __call__(self, outputs: Array, targets: Array) -> Array:
         _same_trailing("targets", targets.shape, outputs.shape[-2:])
         return _functions(outputs).sum((outputs - targets) ** 2, axis=-1)
 
-    def gradient(self, outputs, targets):
+    def gradient(self, outputs: Array, targets: Array) -> Array:
         """``2 (f - y)``, shape (..., n, C)."""
         _same_trailing("targets", targets.shape, outputs.shape[-2:])
         return 2 * (outputs - targets)
 
-    def hessian(self, outputs, targets):  # noqa: ARG002
+    def hessian(self, outputs: Array, targets: Array) -> Array:  # noqa: ARG002
         """``2 I``, shape (..., n, C, C)."""
         return self.fisher_information(outputs)
 
-    def hessian_root(self, outputs):
+    def hessian_root(self, outputs: Array) -> Array:
         """``sqrt(2) I``, a root L of the Hessian, ``S = L L^T``, shape (..., n, C, C)."""
         return self.fisher_information(outputs) / math.sqrt(2)
 
-    def whitened_gradient(self, outputs, targets):
+    def whitened_gradient(self, outputs: Array, targets: Array) -> Array:
         """w with ``r = L w``, so that ``|w|^2 = r^T S^+ r = 2 l``, shape (..., n, C)."""
         return self.gradient(outputs, targets) / math.sqrt(2)
 
-    def sample_targets(self, outputs, rng):
+    def sample_targets(self, outputs: Array, rng: np.random.Generator) -> Array:
         """``y = f + z / sqrt(2)``, z standard normal, shape (..., n, C)."""
         checks.generator("rng", rng)
         noise = transfer.asarray_like(rng.standard_normal(tuple(outputs.shape)), outputs)
         return outputs + math.sqrt(0.5) * noise
 
-    def fisher_information(self, outputs):
+    def fisher_information(self, outputs: Array) -> Array:
         """``E[grad grad^T] = 2 I``, shape (..., n, C, C)."""
         num_outputs, xp = outputs.shape[-1], _functions(outputs)
         shape = (*outputs.shape, num_outputs)
         return xp.asarray(xp.broadcast_to(2 * _identity(outputs), shape), copy=True)
 
-    def check_targets(self, targets, num_examples, num_outputs):
+    def check_targets(self, targets: Array, num_examples: int, num_outputs: int) -> Array:
         """Return finite targets, shape (N, C); (N,) is taken as one column where C = 1."""
         if num_outputs == 1 and np.ndim(targets) == 1:
             targets = np.asarray(targets)[:, None]
@@ -108,46 +114,46 @@ class ClippedSquaredLoss:
     def __post_init__(self):
         checks.number("delta", self.delta, low=0, high=0.5, strict=True)
 
-    def __call__(self, outputs, targets):
+    def __call__(self, outputs: Array, targets: Array) -> Array:
         _same_trailing("targets", targets.shape, _single(outputs)[-1:])
         clipped = _functions(outputs).clip(outputs[..., 0], self.delta, 1 - self.delta)
         return (clipped - _real(targets)) ** 2
 
-    def active(self, outputs):
+    def active(self, outputs: Array) -> Array:
         """Return whether delta < f < 1 - delta, boolean, shape (..., n)."""
         _single(outputs)
         return (outputs[..., 0] > self.delta) & (outputs[..., 0] < 1 - self.delta)
 
-    def gradient(self, outputs, targets):
+    def gradient(self, outputs: Array, targets: Array) -> Array:
         """``2 (f - y)`` where active, else 0, shape (..., n, 1)."""
         _same_trailing("targets", targets.shape, _single(outputs)[-1:])
         slope = _indicator(self.active(outputs)) * (2 * (outputs[..., 0] - _real(targets)))
         return slope[..., None]
 
-    def hessian(self, outputs, targets):  # noqa: ARG002
+    def hessian(self, outputs: Array, targets: Array) -> Array:  # noqa: ARG002
         """2 where active, else 0, shape (..., n, 1, 1)."""
         return self.fisher_information(outputs)
 
-    def hessian_root(self, outputs):
+    def hessian_root(self, outputs: Array) -> Array:
         """``sqrt(2)`` where active, else 0, shape (..., n, 1, 1)."""
         return self.fisher_information(outputs) / math.sqrt(2)
 
-    def whitened_gradient(self, outputs, targets):
+    def whitened_gradient(self, outputs: Array, targets: Array) -> Array:
         """w with ``r = L w``; where active ``w^2 = r^2 / S = 2 l``, shape (..., n, 1)."""
         return self.gradient(outputs, targets) / math.sqrt(2)
 
-    def sample_targets(self, outputs, rng):
+    def sample_targets(self, outputs: Array, rng: np.random.Generator) -> Array:
         """``y = clip(f) + z / sqrt(2)``, z standard normal, shape (..., n)."""
         checks.generator("rng", rng)
         clipped = _functions(outputs).clip(outputs[..., 0], self.delta, 1 - self.delta)
         noise = transfer.asarray_like(rng.standard_normal(tuple(clipped.shape)), clipped)
         return clipped + math.sqrt(0.5) * noise
 
-    def fisher_information(self, outputs):
+    def fisher_information(self, outputs: Array) -> Array:
         """``E[grad grad^T]``: 2 where active, else 0, shape (..., n, 1, 1)."""
         return 2.0 * _indicator(self.active(outputs))[..., None, None]
 
-    def check_targets(self, targets, num_examples, num_outputs):
+    def check_targets(self, targets: Array, num_examples: int, num_outputs: int) -> Array:
         """Return labels 0 and 1, integers of shape (N,); the model must have one output."""
         return _binary_labels(targets, num_examples, num_outputs, type(self).__name__)
 
@@ -168,34 +174,34 @@ class LogisticLoss:
     array([[[0.25]]])
     """
 
-    def __call__(self, outputs, targets):
+    def __call__(self, outputs: Array, targets: Array) -> Array:
         _same_trailing("targets", targets.shape, _single(outputs)[-1:])
         # for y in {0, 1}; keeps relative accuracy where the label is predicted with confidence
         margin = (1.0 - 2.0 * _real(targets)) * outputs[..., 0]
         xp = _functions(outputs)
         return xp.logaddexp(xp.zeros_like(margin), margin)
 
-    def gradient(self, outputs, targets):
+    def gradient(self, outputs: Array, targets: Array) -> Array:
         """``p - y``, shape (..., n, 1), to relative accuracy for either label."""
         _same_trailing("targets", targets.shape, _single(outputs)[-1:])
         sign = 1.0 - 2.0 * _real(targets)
         return (sign * link_functions.expit(sign * outputs[..., 0]))[..., None]
 
-    def hessian(self, outputs, targets):  # noqa: ARG002
+    def hessian(self, outputs: Array, targets: Array) -> Array:  # noqa: ARG002
         """``p (1 - p)``, shape (..., n, 1, 1)."""
         return self.fisher_information(outputs)
 
-    def hessian_root(self, outputs):
+    def hessian_root(self, outputs: Array) -> Array:
         """``L = sqrt(p (1 - p))``, to relative accuracy, shape (..., n, 1, 1)."""
         return _functions(outputs).sqrt(self.fisher_information(outputs))
 
-    def whitened_gradient(self, outputs, targets):
+    def whitened_gradient(self, outputs: Array, targets: Array) -> Array:
         """w with ``r = L w``, so that ``w^2 = r^2 / S = exp(l) - 1``, shape (..., n, 1)."""
         _same_trailing("targets", targets.shape, _single(outputs)[-1:])
         sign = (1.0 - 2.0 * _real(targets))[..., None]
         return sign * _functions(outputs).exp(sign * outputs / 2)
 
-    def sample_targets(self, outputs, rng):
+    def sample_targets(self, outputs: Array, rng: np.random.Generator) -> Array:
         """Return labels y, 1 with probability p, int64, shape (..., n)."""
         checks.generator("rng", rng)
         probability = link_functions.expit(outputs[..., 0])
@@ -203,12 +209,12 @@ class LogisticLoss:
         xp = _functions(outputs)
         return xp.astype(draws < probability, xp.int64)
 
-    def fisher_information(self, outputs):
+    def fisher_information(self, outputs: Array) -> Array:
         """``E[grad grad^T] = p (1 - p)``, shape (..., n, 1, 1)."""
         _single(outputs)
         return (link_functions.expit(outputs) * link_functions.expit(-outputs))[..., None]
 
-    def check_targets(self, targets, num_examples, num_outputs):
+    def check_targets(self, targets: Array, num_examples: int, num_outputs: int) -> Array:
         """Return labels 0 and 1, integers of shape (N,); the model must have one output."""
         return _binary_labels(targets, num_examples, num_outputs, type(self).__name__)
 
@@ -229,12 +235,12 @@ class SoftmaxCrossEntropy:
             [-0.25,  0.25]]])
     """
 
-    def __call__(self, outputs, targets):
+    def __call__(self, outputs: Array, targets: Array) -> Array:
         _same_trailing("targets", targets.shape, outputs.shape[-2:-1])
         own = link_functions.one_hot(targets, outputs.shape[-1]) * outputs
         return link_functions.log_sum_exp(outputs) - _functions(outputs).sum(own, axis=-1)
 
-    def gradient(self, outputs, targets):
+    def gradient(self, outputs: Array, targets: Array) -> Array:
         """``p - e_y``, to relative accuracy, shape (..., n, C)."""
         _same_trailing("targets", targets.shape, outputs.shape[-2:-1])
         own = link_functions.one_hot(targets, outputs.shape[-1])
@@ -242,11 +248,11 @@ class SoftmaxCrossEntropy:
         # p_y - 1 is minus the sum of the others, without a difference
         return others - own * _functions(outputs).sum(others, axis=-1)[..., None]
 
-    def hessian(self, outputs, targets):  # noqa: ARG002
+    def hessian(self, outputs: Array, targets: Array) -> Array:  # noqa: ARG002
         """``diag(p) - p p^T``, shape (..., n, C, C)."""
         return self.fisher_information(outputs)
 
-    def hessian_root(self, outputs):
+    def hessian_root(self, outputs: Array) -> Array:
         """Root L of the Hessian, ``S = L L^T``, shape (..., n, C, C).
 
         Column k, that of the most probable class, is 0: the rank of S is C - 1. With q = sqrt(p),
@@ -262,7 +268,7 @@ class SoftmaxCrossEntropy:
             - mirror[..., :, None]
         )
 
-    def whitened_gradient(self, outputs, targets):
+    def whitened_gradient(self, outputs: Array, targets: Array) -> Array:
         """w with ``r = L w``, so that ``|w|^2 = r^T S^+ r = exp(l) - 1``, shape (..., n, C).
 
         With L, q and k of `hessian_root`: ``w_j = q_j / q_k`` if the label is k, else
@@ -279,21 +285,21 @@ class SoftmaxCrossEntropy:
         root_of_label = xp.exp(self(outputs, targets) / 2)[..., None]
         return (1 - leading) * (scaled - own * root_of_label)
 
-    def sample_targets(self, outputs, rng):
+    def sample_targets(self, outputs: Array, rng: np.random.Generator) -> Array:
         """Return labels y drawn from the softmax, int64, shape (..., n)."""
         checks.generator("rng", rng)
         # Gumbel's trick: argmax_c f_c + G_c has the softmax's distribution
         noise = transfer.asarray_like(rng.gumbel(size=tuple(outputs.shape)), outputs)
         return _functions(outputs).argmax(outputs + noise, axis=-1)
 
-    def fisher_information(self, outputs):
+    def fisher_information(self, outputs: Array) -> Array:
         """``E[grad grad^T] = diag(p) - p p^T``, to relative accuracy, shape (..., n, C, C)."""
         p, xp = link_functions.softmax(outputs), _functions(outputs)
         # p_c (1 - p_c) is the sum of p_c p_d over the other classes, without the difference 1 - p_c
         products = p[..., :, None] * p[..., None, :] * (1 - _identity(outputs))
         return xp.sum(products, axis=-1)[..., None] * _identity(outputs) - products
 
-    def check_targets(self, targets, num_examples, num_outputs):
+    def check_targets(self, targets: Array, num_examples: int, num_outputs: int) -> Array:
         """Return integer labels in 0..C-1, shape (N,); the model must have C >= 2 outputs."""
         if num_outputs < 2:
             raise checks.InputError(

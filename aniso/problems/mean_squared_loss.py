@@ -1,9 +1,17 @@
 """Squared error averaged over the outputs, the loss of many frameworks."""
 
+from __future__ import annotations
+
 import math
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from aniso.problems.losses import SquaredLoss
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    from aniso.typing import Array
 
 
 @dataclass(frozen=True)
@@ -23,30 +31,30 @@ class MeanSquaredLoss(SquaredLoss):
     array([[2., 1.]])
     """
 
-    def __call__(self, outputs, targets):
+    def __call__(self, outputs: Array, targets: Array) -> Array:
         return super().__call__(outputs, targets) / outputs.shape[-1]
 
-    def gradient(self, outputs, targets):
+    def gradient(self, outputs: Array, targets: Array) -> Array:
         """``(2/C) (f - y)``, shape (..., n, C)."""
         return super().gradient(outputs, targets) / outputs.shape[-1]
 
-    def hessian(self, outputs, targets):  # noqa: ARG002
+    def hessian(self, outputs: Array, targets: Array) -> Array:  # noqa: ARG002
         """``(2/C) I``, shape (..., n, C, C)."""
         return self.fisher_information(outputs)
 
-    def hessian_root(self, outputs):
+    def hessian_root(self, outputs: Array) -> Array:
         """``sqrt(2/C) I``, a root L of the Hessian, ``S = L L^T``, shape (..., n, C, C)."""
         return self.fisher_information(outputs) * math.sqrt(outputs.shape[-1] / 2)
 
-    def whitened_gradient(self, outputs, targets):
+    def whitened_gradient(self, outputs: Array, targets: Array) -> Array:
         """w with ``r = L w``, so that ``|w|^2 = r^T S^+ r = 2 l``, shape (..., n, C)."""
         return self.gradient(outputs, targets) * math.sqrt(outputs.shape[-1] / 2)
 
-    def sample_targets(self, outputs, rng):
+    def sample_targets(self, outputs: Array, rng: np.random.Generator) -> Array:
         """``y = f + sqrt(C/2) z``, z standard normal, shape (..., n, C)."""
         samples = super().sample_targets(outputs, rng)
         return outputs + math.sqrt(outputs.shape[-1]) * (samples - outputs)
 
-    def fisher_information(self, outputs):
+    def fisher_information(self, outputs: Array) -> Array:
         """``E[grad grad^T] = (2/C) I``, shape (..., n, C, C)."""
         return super().fisher_information(outputs) / outputs.shape[-1]

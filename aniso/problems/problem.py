@@ -1,6 +1,9 @@
 """The central concept: a problem is a mean loss over examples, and its derivatives."""
 
+from __future__ import annotations
+
 import abc
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -9,6 +12,12 @@ from aniso.matrices import operands
 from aniso.problems import _members, _plans, derivative_check
 from aniso.problems.local_geometry import LocalGeometry
 from aniso.problems.problem_checks import symmetrised
+
+if TYPE_CHECKING:
+    from aniso.matrices import ExampleGradients
+    from aniso.problems.derivative_check import DerivativeReport
+    from aniso.typing import Array, ArrayLike
+
 
 FACULTIES = {
     "outputs": "outputs(theta), the outputs f(x_i; theta) of a model, shape (N, C)",
@@ -95,9 +104,11 @@ class Problem(abc.ABC):
 of a model, shape (N, C); networks.Network and problems.AutogradModel have it
     """
 
-    num_parameters = None
-    blocks = None
-    dtype = np.dtype(np.float64)
+    num_examples: int
+
+    num_parameters: int | None = None
+    blocks: dict[str, slice] | None = None
+    dtype: Any = np.dtype(np.float64)
 
     def __new__(cls, *args, **kwargs):  # noqa: ARG004
         _members.require_members(cls, Problem)
@@ -119,38 +130,38 @@ of a model, shape (N, C); networks.Network and problems.AutogradModel have it
     # ---- required
 
     @abc.abstractmethod
-    def losses(self, theta):
+    def losses(self, theta: ArrayLike) -> Array:
         """Losses of the examples l_i, shape (N,)."""
 
     @abc.abstractmethod
-    def gradient(self, theta):
+    def gradient(self, theta: ArrayLike) -> Array:
         """Gradient of the mean loss, shape (D,)."""
 
     @abc.abstractmethod
-    def example_gradients(self, theta):
+    def example_gradients(self, theta: ArrayLike) -> Array | ExampleGradients:
         """Gradients of the losses l_i: an array (N, D), or an ExampleGradients."""
 
     @abc.abstractmethod
-    def hessian_product(self, theta, vectors):
+    def hessian_product(self, theta: ArrayLike, vectors: ArrayLike) -> Array:
         """Hessian of the mean loss times vectors, shape (D,) or (D, K), the shape of `vectors`."""
 
     @abc.abstractmethod
-    def subset(self, indices):
+    def subset(self, indices: ArrayLike) -> Problem:
         """Return the same problem on the examples `indices`."""
 
     # ---- derived
 
-    def loss(self, theta):
+    def loss(self, theta: ArrayLike) -> float:
         """Mean loss L, float."""
         losses = self.losses(theta)
         _members.of_shape(self, "losses", losses, "(N,)", (self.num_examples,))
         return float(np.mean(losses))
 
-    def loss_and_gradient(self, theta):
+    def loss_and_gradient(self, theta: ArrayLike) -> tuple[float, Array]:
         """Mean loss, float, and its gradient, shape (D,)."""
         return self.loss(theta), self.gradient(theta)
 
-    def per_example_gradients(self, theta):
+    def per_example_gradients(self, theta: ArrayLike) -> Array:
         """Gradients of the losses l_i as an array, shape (N, D), row i for example i.
 
         Raises
@@ -170,7 +181,7 @@ of a model, shape (N, C); networks.Network and problems.AutogradModel have it
             return gradients
         return gradients.rows(0, self.num_examples)
 
-    def hessian(self, theta):
+    def hessian(self, theta: ArrayLike) -> Array:
         """Dense Hessian of the mean loss, shape (D, D), symmetric.
 
         Raises
@@ -195,7 +206,7 @@ of a model, shape (N, C); networks.Network and problems.AutogradModel have it
             )
         return symmetrised(np.concatenate(columns, axis=1))
 
-    def output_gradients(self, theta):
+    def output_gradients(self, theta: ArrayLike) -> Array:
         """Gradients of the losses in the outputs, shape (N, C).
 
         Raises
@@ -205,7 +216,7 @@ of a model, shape (N, C); networks.Network and problems.AutogradModel have it
         """
         return self.output_loss.gradient(self.outputs(theta), self.targets)
 
-    def output_hessians(self, theta):
+    def output_hessians(self, theta: ArrayLike) -> Array:
         """Hessians of the losses in the outputs, S_i, shape (N, C, C).
 
         Raises
@@ -215,7 +226,7 @@ of a model, shape (N, C); networks.Network and problems.AutogradModel have it
         """
         return self.output_loss.hessian(self.outputs(theta), self.targets)
 
-    def check_theta(self, theta):
+    def check_theta(self, theta: ArrayLike) -> Array:
         """Return parameters as a finite vector of the right length, float64, shape (D,).
 
         Raises
@@ -228,7 +239,7 @@ of a model, shape (N, C); networks.Network and problems.AutogradModel have it
             raise checks.InputError("theta is empty; expected D >= 1 parameters, shape (D,)")
         return theta
 
-    def at(self, theta):
+    def at(self, theta: ArrayLike) -> LocalGeometry:
         """Return the local geometry at theta: its gradient, curvature and noise.
 
         Parameters
@@ -247,7 +258,7 @@ of a model, shape (N, C); networks.Network and problems.AutogradModel have it
         """
         return LocalGeometry(self, theta)
 
-    def sgd_steps(self, theta, batches, learning_rates):
+    def sgd_steps(self, theta: Array, batches: Array, learning_rates: Array) -> tuple[Array, int]:
         """Take the first of some steps of SGD together, where that is faster than one by one.
 
         Parameters
@@ -274,18 +285,18 @@ of a model, shape (N, C); networks.Network and problems.AutogradModel have it
         del batches, learning_rates
         return theta, 0
 
-    def on_host(self):
+    def on_host(self) -> Problem:
         """Return the problem with NumPy arrays as arguments and results: here the problem itself.
 
         A network on another device returns one that sends theta there and brings results back.
         """
         return self
 
-    def has(self, faculty):
+    def has(self, faculty: str) -> bool:
         """Return whether the problem has the optional member `faculty`, a key of FACULTIES."""
         return hasattr(self, checks.one_of("faculty", faculty, list(FACULTIES)))
 
-    def check(self, theta, rng):
+    def check(self, theta: ArrayLike, rng: np.random.Generator) -> DerivativeReport:
         """Compare all derivatives with finite differences.
 
         Parameters
@@ -316,7 +327,7 @@ def require_dense_hessian(size):
     )
 
 
-def require_problem(name, value):
+def require_problem(name: str, value: Any) -> Problem:
     """Return `value` if it is a :class:`Problem`; refuse it with the members that it lacks.
 
     Parameters

@@ -1,6 +1,9 @@
 """Quadratic loss whose Hessian, minimum and gradient covariance are all prescribed exactly."""
 
+from __future__ import annotations
+
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import autograd.numpy as anp
 import numpy as np
@@ -9,6 +12,9 @@ from aniso import checks
 from aniso.matrices import operands
 from aniso.problems.autograd_problem import AutogradProblem
 from aniso.problems.problem_checks import checked_vectors, finite
+
+if TYPE_CHECKING:
+    from aniso.typing import Array, ArrayLike, Matrix
 
 
 @dataclass(frozen=True)
@@ -70,7 +76,9 @@ class QuadraticProblem(AutogradProblem):
         )
 
 
-def quadratic_problem(hessian, minimum, gradient_noise):
+def quadratic_problem(
+    hessian: ArrayLike, minimum: ArrayLike, gradient_noise: ArrayLike
+) -> QuadraticProblem:
     """Mean of ``l_i = 1/2 (th - m)^T H (th - m) - xi_i^T (th - m)``, xi_i centred.
 
     The mean loss is the first term alone; the per-example gradients are
@@ -120,7 +128,7 @@ def quadratic_problem(hessian, minimum, gradient_noise):
     )
 
 
-def noise_rows(covariance):
+def noise_rows(covariance: Matrix) -> Array:
     """Rows of mean 0 whose covariance (normalised by 1/N) is the given one, shape (2 D, D).
 
     Parameters

@@ -1,12 +1,27 @@
 """Directional sharpness: the curvature along an update, from values of the loss."""
 
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
 import numpy as np
 
 from aniso import checks
 from aniso.problems._updates import checked_update, finite_loss
 
+if TYPE_CHECKING:
+    from aniso.problems.problem import Problem
+    from aniso.typing import Array, ArrayLike
 
-def directional_sharpness(problem, theta, update=None, *, step=None):
+
+def directional_sharpness(
+    problem: Problem,
+    theta: ArrayLike,
+    update: Callable[[Array], ArrayLike] | None = None,
+    *,
+    step: float | None = None,
+) -> tuple[float, float]:
     """Directional sharpness ``u^T H u / |u|^2`` from three values of the loss.
 
     ``(L(theta + h v) - 2 L(theta) + L(theta - h v)) / h^2``, ``v = u / |u|``.

@@ -1,12 +1,19 @@
 """Two-dimensional toy with a sharp and a flat minimum (Zhu et al. 2019, Figure 2)."""
 
+from __future__ import annotations
+
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import autograd.numpy as anp
 import numpy as np
 
 from aniso import checks
 from aniso.problems.autograd_problem import AutogradProblem
+
+if TYPE_CHECKING:
+    from aniso.typing import Array, ArrayLike
+
 
 ROTATION = np.array([[1.0, -1.0], [1.0, 1.0]]) / np.sqrt(2.0)
 
@@ -44,7 +51,7 @@ class TwoBasinLoss:
         return anp.minimum(*_basins(offset[..., 0], offset[..., 1]))
 
 
-def two_basin_data(rng, num_examples=100):
+def two_basin_data(rng: np.random.Generator, num_examples: int = 100) -> Array:
     """Data of the toy, ``(sqrt(10) z_1, z_2) K / 100``, z standard normal, shape (N, 2).
 
     K is the rotation by 45 degrees, ``[[cos, -sin], [sin, cos]]``.
@@ -71,7 +78,7 @@ def two_basin_data(rng, num_examples=100):
     return normal * np.array([np.sqrt(10.0), 1.0]) @ ROTATION / 100
 
 
-def two_basin_problem(data):
+def two_basin_problem(data: ArrayLike) -> AutogradProblem:
     """Return the mean of :class:`TwoBasinLoss` over data, a problem with D = 2.
 
     Parameters

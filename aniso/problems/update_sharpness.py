@@ -1,7 +1,10 @@
 """Critical sharpness: where the loss along an update returns to its value."""
 
+from __future__ import annotations
+
 import math
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 import scipy.linalg
@@ -9,6 +12,11 @@ import scipy.linalg
 from aniso import checks
 from aniso.estimates import NotConverged
 from aniso.problems._updates import checked_update, finite_loss, loss_or_infinity
+
+if TYPE_CHECKING:
+    from aniso.problems.problem import Problem
+    from aniso.typing import ArrayLike
+
 
 _STATES = ("bracketed", "rising at the start", "no return")
 
@@ -45,12 +53,12 @@ class CriticalSharpness:
     rounding: float
 
     @property
-    def sharpness(self):
+    def sharpness(self) -> float:
         """``2 / eta_c``; for a quadratic ``u^T H u / g^T u`` along the update u."""
         return 2 / self.learning_rate
 
     @property
-    def relative_error(self):
+    def relative_error(self) -> float:
         """Bound on the relative error of eta_c: half the bracket, and the rounding of the loss."""
         return ((self.high - self.low) / 2 + self.rounding) / self.learning_rate
 
@@ -67,15 +75,15 @@ class CriticalSharpness:
 
 
 def critical_sharpness(
-    problem,
-    theta,
-    update=None,
+    problem: Problem,
+    theta: ArrayLike,
+    update: ArrayLike | None = None,
     *,
-    first_learning_rate=1e-3,
-    growth=2.0,
-    tolerance=1e-6,
-    max_losses=200,
-):
+    first_learning_rate: float = 1e-3,
+    growth: float = 2.0,
+    tolerance: float = 1e-6,
+    max_losses: int = 200,
+) -> CriticalSharpness:
     """Critical sharpness ``2 / eta_c``, eta_c the first return of the loss along an update.
 
     ``L(theta - eta_c u) = L(theta)`` with the loss below L(theta) in between.

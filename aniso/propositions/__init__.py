@@ -8,11 +8,18 @@ For a network of your own, of any depth: `order_constants`, `fisher_gauss_newton
 `deep_alignment_bound` compare its Fisher matrix, Gauss-Newton matrix and noise.
 """
 
+from __future__ import annotations
+
 import importlib
+from typing import TYPE_CHECKING
 
 import lazy_loader
 
 from aniso import checks
+
+if TYPE_CHECKING:
+    from aniso.propositions.settings import Settings, Task
+
 
 __getattr__, _, __all__ = lazy_loader.attach(
     __name__,
@@ -46,7 +53,7 @@ def __dir__():
     return sorted(__all__)
 
 
-def tasks(group, settings):
+def tasks(group: str, settings: Settings) -> list[Task]:
     """Return the tasks of one group, in the order in which they run.
 
     Parameters
@@ -63,7 +70,7 @@ def tasks(group, settings):
     return _module(group).tasks(settings)
 
 
-def title(group):
+def title(group: str) -> str:
     """Return the title of a group's table.
 
     Examples
@@ -74,7 +81,7 @@ def title(group):
     return _module(group).TITLE
 
 
-def legend(group):
+def legend(group: str) -> dict[str, str]:
     """Return the meaning of the symbols in a group's table, a dict from symbol to words.
 
     Examples

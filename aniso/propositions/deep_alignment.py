@@ -7,12 +7,18 @@
 :mod:`aniso.propositions.fisher_order`.
 """
 
+from __future__ import annotations
+
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from aniso import checks
 from aniso.arrays import transfer
 from aniso.matrices import exact_traces, leading_eigenpairs
 from aniso.propositions.fisher_order import OrderConstants, order_constants
+
+if TYPE_CHECKING:
+    from aniso.problems import LocalGeometry
 
 
 @dataclass(frozen=True)
@@ -46,34 +52,34 @@ class AlignmentBound:
     num_parameters: int
 
     @property
-    def guaranteed(self):
+    def guaranteed(self) -> float:
         """``a = kappa_min/kappa_max - gradient_share``; at most 0 where nothing is promised."""
         return self.constants.ratio - self.gradient_share
 
     @property
-    def is_vacuous(self):
+    def is_vacuous(self) -> bool:
         """Whether `guaranteed` is not positive, so that the claim says nothing."""
         return self.guaranteed <= 0
 
     @property
-    def lower(self):
+    def lower(self) -> float:
         """``kappa_min Tr G / Tr Sigma_1 - gradient_share``, the bound from measured traces."""
         share = self.curvature_trace / self.noise_trace
         return self.constants.lowest * share - self.gradient_share
 
     @property
-    def upper(self):
+    def upper(self) -> float:
         """``kappa_max Tr G / Tr Sigma_1 - gradient_share``, for any number of outputs."""
         share = self.curvature_trace / self.noise_trace
         return self.constants.highest * share - self.gradient_share
 
     @property
-    def guaranteed_ratio(self):
+    def guaranteed_ratio(self) -> float:
         """``a D lambda^2 / (Tr G)^2``, at most ``Tr(G Sigma) / Tr(G Sigma_bar)``."""
         return self.guaranteed * self.num_parameters * (self.eigenvalue / self.curvature_trace) ** 2
 
     @property
-    def ratio_ceiling(self):
+    def ratio_ceiling(self) -> float:
         """``kappa_max D lambda / Tr Sigma_1``, at least ``Tr(G Sigma) / Tr(G Sigma_bar)``."""
         return self.constants.highest * self.num_parameters * self.eigenvalue / self.noise_trace
 
@@ -86,7 +92,9 @@ class AlignmentBound:
         )
 
 
-def deep_alignment_bound(geometry, *, tolerance=None):
+def deep_alignment_bound(
+    geometry: LocalGeometry, *, tolerance: float | None = None
+) -> AlignmentBound:
     """Return the coefficient of the noise along u, and the bounds that the losses promise.
 
     Parameters

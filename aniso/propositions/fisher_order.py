@@ -7,6 +7,8 @@ r_i and S_i are gradient and Hessian of the loss of example i in its output. The
 loss. Where every S_i has rank 1 or 0, ``F_i = kappa_i G_i``, and the order holds from both sides.
 """
 
+from __future__ import annotations
+
 from dataclasses import dataclass
 
 import numpy as np
@@ -49,7 +51,7 @@ class OrderConstants:
     num_active: int
 
     @property
-    def ratio(self):
+    def ratio(self) -> float:
         """``lowest / highest``, 0 where `highest` is 0."""
         return self.lowest / self.highest if self.highest > 0 else 0.0
 
@@ -98,7 +100,7 @@ class FisherOrder:
         )
 
 
-def order_constants(geometry):
+def order_constants(geometry: LocalGeometry) -> OrderConstants:
     """Return the constants between the empirical Fisher and the Gauss-Newton matrix.
 
     Parameters
@@ -137,7 +139,7 @@ def order_constants(geometry):
     return _constants(*_whitened(geometry))
 
 
-def fisher_gauss_newton_order(geometry):
+def fisher_gauss_newton_order(geometry: LocalGeometry) -> FisherOrder:
     """Return the extremes of ``v^T F v / v^T G v``, beside the constants that bound them.
 
     Parameters

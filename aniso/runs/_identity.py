@@ -1,6 +1,10 @@
 """The identity of a run, its parameters and seed: as plain data, and compared with another one."""
 
+from __future__ import annotations
+
 import json
+from collections.abc import Iterator
+from typing import Any
 
 from aniso import checks
 
@@ -23,7 +27,7 @@ def plain_data(identity):
         ) from error
 
 
-def parameter_differences(stored, asked):
+def parameter_differences(stored: dict[str, Any], asked: dict[str, Any]) -> Iterator[str]:
     """Yield a line for each entry in which two nested dictionaries differ.
 
     Parameters

@@ -1,5 +1,7 @@
 """Provenance of numbers: the versions and the machine, stored with every result."""
 
+from __future__ import annotations
+
 import importlib.metadata
 import os
 import platform
@@ -35,7 +37,7 @@ def environment():
     }
 
 
-def show_versions():
+def show_versions() -> None:
     """Print the versions of aniso, Python and the packages it uses, and the machine.
 
     Put the output into a report of a bug.

@@ -5,6 +5,8 @@ A batch-normalised model, by drawn gradients
 With batch normalisation in training mode an example has no gradient of its own: it depends on the
 batch. The noise of the step exists nevertheless. :func:`aniso.frameworks.from_draws` takes the
 gradients that training steps would use, and returns a geometry with standard errors.
+
+The model is one of PyTorch: ``pip install 'aniso[torch]'``.
 """
 
 # %%
@@ -47,4 +49,5 @@ axes.errorbar(sizes, values, 2 * errors, fmt="o", capsize=3, color="#0072B2", la
 sampling = (1 / np.array(sizes) - 1 / 500) / (1 / sizes[2] - 1 / 500)
 axes.plot(sizes, values[2] * sampling, "--", color="0.4", label="sampling of examples alone")
 axes.set(xscale="log", yscale="log", xlabel="batch size", ylabel="Tr Σ of the step's gradient")
-axes.legend()
+axes.set_title("noise of a step over the batch size")
+_ = axes.legend()

@@ -46,6 +46,8 @@ for (step, at), colour in zip(moments.items(), ("#0072B2", "#D55E00"), strict=Tr
     for axes in (left, right):
         axes.axvline(scale.of_examples, color=colour, linestyle=":")
     print(f"after {step} steps:", scale)
-left.set(xlabel="batch size", ylabel="best learning rate")
-right.set(xlabel="batch size", ylabel="decrease of the loss for each example used")
-left.legend(title="dotted: noise scale")
+left.set(xlabel="batch size", ylabel="learning rate", title="best learning rate")
+right.set(
+    xlabel="batch size", ylabel="decrease", title="decrease of the loss for each example used"
+)
+_ = left.legend(title="dotted: noise scale")

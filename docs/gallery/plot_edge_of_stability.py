@@ -7,7 +7,7 @@ is below :math:`2/\eta`. In many trainings the largest eigenvalue of the Hessian
 and stays there (Cohen et al., arXiv:2103.00065). A :class:`aniso.diagnostics.Monitor` follows it
 with the noise of mini-batches beside it.
 
-The model is a PyTorch module. The training loop stays as it is.
+The model is a PyTorch module (``pip install 'aniso[torch]'``). The training loop stays as it is.
 """
 
 # %%

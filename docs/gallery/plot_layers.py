@@ -36,8 +36,8 @@ for number, ((step, table), colour) in enumerate(zip(tables.items(), colours, st
     left.bar(place, table.block_ratios, width, color=colour, label=f"{step} steps")
     right.bar(place, table.alignments / table.alignment, width, color=colour, label=f"{step} steps")
 left.axhline(1, color="0.4", linewidth=0.8)
-left.set(yscale="log", ylabel="Tr(HΣ) over that of isotropic noise")
-right.set(ylabel="share of Tr(HΣ)")
+left.set(yscale="log", ylabel="ratio", title="Tr(HΣ) over that of isotropic noise, by layer")
+right.set(ylabel="share", title="share of Tr(HΣ), by layer")
 for axes in (left, right):
     axes.set_xticks(np.arange(len(names)), names, rotation=20)
-left.legend()
+_ = right.legend(loc="upper left")

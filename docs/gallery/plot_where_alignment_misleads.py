@@ -53,5 +53,6 @@ for axes, place in zip(panels, places, strict=True):
         axes.errorbar(
             slope, mean.value, 2 * mean.combined_error, fmt="o", capsize=3, color=colour, label=name
         )
-    axes.set(yscale="log", xlabel="slope Tr(HΣ)/2", ylabel="mean exit time", title=place)
-panels[0].legend(title="noise")
+    axes.set(yscale="log", xlabel="slope Tr(HΣ)/2", ylabel="mean exit time")
+    axes.set_title(f"exit from the {place}")
+_ = panels[0].legend(title="noise")

@@ -3,10 +3,16 @@
 They are the factor F of a cross-layer block; see :mod:`aniso.networks.curvature.cross_layer`.
 """
 
+from functools import cached_property
+
 import numpy as np
 
 from aniso.networks.fast import pooled_kernel
-from aniso.networks.fast.window_mixing import add_window_products, mix_windows
+from aniso.networks.fast.window_mixing import (
+    add_window_products,
+    mix_windows,
+    repeated_weights,
+)
 from aniso.networks.matrix_products import accumulate_product
 from aniso.networks.routing import CONVOLUTIONS
 
@@ -73,7 +79,7 @@ class PatchDerivatives:
         # sums over windows of delta (x) the patches at each place of the kernel
         if pooled_kernel.COMPILED:
             deltas = np.ascontiguousarray(np.moveaxis(follower.deltas, -1, 0))
-            add_window_products(self.patches, deltas, self._geometry(follower)[1], total)
+            add_window_products(self._by_cell, deltas, self._geometry(follower)[1], total)
             return
         layer = self.assembly.layers[follower.position]
         layer = getattr(layer, "convolution", layer)
@@ -136,11 +142,15 @@ class PatchDerivatives:
             np.ascontiguousarray(array.reshape(self.count, -1))
             for array in (follower.index, follower.slope)
         )
-        shape = (self.count, index.shape[1], self.units, self.own)
-        mixed = np.empty(shape, self.patches.dtype)
-        weights = weights.reshape(*weights.shape[:2], -1)
-        mix_windows(self.patches, weights, index, slope, *self._geometry(follower), mixed)
-        self.rows = mixed.reshape(*mixed.shape[:2], -1)
+        shape = (self.count, index.shape[1], self.units * self.own)
+        self.rows = np.empty(shape, self.patches.dtype)
+        weights = repeated_weights(weights.reshape(*weights.shape[:2], -1), self.own)
+        mix_windows(self._by_cell, weights, index, slope, *self._geometry(follower), self.rows)
+
+    @cached_property
+    def _by_cell(self):
+        # the patches of all units at a cell together, (n, cells, units * own)
+        return self.patches.transpose(0, 2, 1, 3).reshape(self.count, self.cells, -1)
 
     def _geometry(self, follower):
         # windows down and across, and the sizes that place them

@@ -10,13 +10,21 @@ gradient of the example is ``g_i = J_i^T delta_i``. Therefore
 The memory is needed for passes over one chunk of examples alone, for any N and D.
 """
 
+from __future__ import annotations
+
 from functools import cached_property
+from typing import TYPE_CHECKING
 
 from aniso.arrays import transfer
 from aniso.matrices import ExampleGradients
 from aniso.networks import passes
 from aniso.networks.curvature import tangent_products
 from aniso.networks.gradients.kept import GradientFactors, stored_entries
+
+if TYPE_CHECKING:
+    from aniso.networks.network import Network
+    from aniso.typing import Array, ArrayLike
+
 
 # Writing a gradient entry takes about as long as so many multiplications of a pass.
 _MULTIPLICATIONS_PER_ENTRY = 50
@@ -106,7 +114,7 @@ class StreamedGradients(ExampleGradients):
            [8.]])
     """
 
-    def __init__(self, network, theta):
+    def __init__(self, network: Network, theta: ArrayLike) -> None:
         self.network, self.theta = network, network.held_theta(theta)
         self.shape = network.num_examples, network.num_parameters
         self.dtype, self.place = network.dtype, network.place
@@ -125,11 +133,11 @@ class StreamedGradients(ExampleGradients):
     def _mean(self):
         return self.network.gradient(self.theta)
 
-    def mean(self):
+    def mean(self) -> Array:
         """Return g, the gradient of the mean loss, shape (D,); a copy."""
         return transfer.copied(self._mean)
 
-    def project(self, vectors):
+    def project(self, vectors: ArrayLike) -> Array:
         """Return the inner products ``G V`` with vectors (D, K), shape (N, K)."""
         return self.network.in_groups(self._projections, vectors.T).T
 
@@ -149,7 +157,7 @@ class StreamedGradients(ExampleGradients):
 
         return xp.concat(network.workers.map(of_chunk, network.chunks()), axis=1)
 
-    def combine(self, weights):
+    def combine(self, weights: ArrayLike) -> Array:
         """Return ``weights @ G`` for weights (K, N), shape (K, D); a backward pass for each row."""
         return self.network.in_groups(self._combinations, weights)
 
@@ -168,11 +176,11 @@ class StreamedGradients(ExampleGradients):
 
         return self._sum(of_chunk)
 
-    def rows(self, start, stop):
+    def rows(self, start: int, stop: int) -> Array:
         """Return the gradients of the examples start..stop, formed anew, (stop - start, D)."""
         return self.network.subset(slice(start, stop)).per_example_gradients(self.theta)
 
-    def square_norms(self):
+    def square_norms(self) -> Array:
         """Return ``|g_i|^2``, shape (N,), in double precision."""
         network, xp = self.network, self.network.place.namespace
 
@@ -187,7 +195,7 @@ class StreamedGradients(ExampleGradients):
 
         return xp.concat(network.workers.map(of_chunk, network.chunks()))
 
-    def square_sums(self):
+    def square_sums(self) -> Array:
         """Return ``sum_i g_i^2`` entry by entry, shape (D,), in double precision across chunks."""
         network, xp = self.network, self.network.place.namespace
 

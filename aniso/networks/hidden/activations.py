@@ -80,7 +80,7 @@ def described(name):
     return 1 + list(_EXPONENTS).index(name), np.array(_EXPONENTS[name])
 
 
-@njit(**INNER)
+@njit(**INNER, fastmath={"contract"})
 def _respond_smoothly(kind, shape, z, n, work, value, slope, curvature):
     falls, powers = work[0], work[1]
     linear, square, negative = shape[0], shape[1], shape[2]

@@ -24,6 +24,7 @@ import numpy as np
 
 from aniso.arrays import njit
 from aniso.networks.hidden import activations, losses
+from aniso.networks.hidden.sums import FEW, product_sum, row_sum
 
 # sums in the order that is written: code that may reorder them would round in another way where
 # another process compiled it
@@ -34,6 +35,8 @@ BLOCK = 512
 """Examples of a block."""
 
 _UNITS_TOGETHER = 16
+# most numbers that are kept for the way back, and fewest examples of a block
+_KEPT, _LEAST_BLOCK = 2**19, 32
 _FRONT = np.int64(0)  # with a type, so that no kernel is compiled again for a literal
 
 
@@ -47,22 +50,6 @@ def _add_multiple(factor, row, n, out):
 def _multiply(out, row, n):
     for i in range(n):
         out[i] *= row[i]
-
-
-@njit(**_INNER)
-def _inner(own, other, n):
-    total = own.dtype.type(0)
-    for i in range(n):
-        total += own[i] * other[i]
-    return total
-
-
-@njit(**_INNER)
-def _sum(own, n):
-    total = own.dtype.type(0)
-    for i in range(n):
-        total += own[i]
-    return total
 
 
 @njit(**_INNER)
@@ -100,11 +87,11 @@ def _combine(weights, start, step, arrays, n, out):
 
 
 @njit(**_INNER)
-def _add_moments(delta, units, u, x, n, out):
+def _add_moments(delta, units, u, x, n, out, sums):
     """Add ``sum_i delta_i x_ji`` and ``sum_i delta_i`` to the entries of unit u in `out` (D,)."""
     inputs, nil = len(x), delta.dtype.type(0)
     start, total = u * inputs, nil
-    if inputs == 2:
+    if inputs == 2 and n < FEW:
         first, second, own, other = nil, nil, x[0], x[1]
         for i in range(n):
             first += delta[i] * own[i]
@@ -114,8 +101,8 @@ def _add_moments(delta, units, u, x, n, out):
         out[start + 1] += second
     else:
         for j in range(inputs):
-            out[start + j] += _inner(delta, x[j], n)
-        total = _sum(delta, n)
+            out[start + j] += product_sum(delta, x[j], n, sums)
+        total = row_sum(delta, n, sums)
     out[units * inputs + u] += total
 
 
@@ -135,8 +122,11 @@ def _add_kinked(theta, units, u, weight, shape, x, first, n, total):
 
 
 @njit(**_INNER)
-def _forward(theta, units, last, at, kind, shape, x, first, n, rows, work, part, f):
-    """Write the outputs of n examples from `first` on to f (C, BLOCK); V, v are last[at:]."""
+def _forward(theta, units, last, at, kind, shape, x, first, n, rows, work, part, f, kept):
+    """Write the outputs of n examples from `first` on to f (C, BLOCK); V, v are last[at:].
+
+    The rows of every unit stay in `kept`, if it has rows (see :func:`_unit`).
+    """
     num_outputs, nil, one = len(f), x.dtype.type(0), x.dtype.type(1)
     for c in range(num_outputs):
         for i in range(n):
@@ -147,9 +137,10 @@ def _forward(theta, units, last, at, kind, shape, x, first, n, rows, work, part,
         if work is None and len(x) == 2 and num_outputs == 1:
             _add_kinked(theta, units, u, last[at + u], shape, x, first, n, part[0])
         else:
-            _unit(theta, units, u, kind, shape, x, first, n, rows, work)
+            own = kept[u] if len(kept) > 0 else rows
+            _unit(theta, units, u, kind, shape, x, first, n, own, work)
             for c in range(num_outputs):
-                _add_multiple(last[at + c * units + u], rows[1], n, part[c])
+                _add_multiple(last[at + c * units + u], own[1], n, part[c])
         if u % _UNITS_TOGETHER == _UNITS_TOGETHER - 1 or u == units - 1:
             for c in range(num_outputs):
                 _add_multiple(one, part[c], n, f[c])
@@ -175,19 +166,34 @@ def _gather(loss, x, first, n, f, slopes):
     return own, count
 
 
+@njit(**_INNER)
+def _kept_rows(units, work, loss, x):
+    """Return memory for the rows of all units on a block of examples, and the examples of a block.
+
+    There is none where the activation costs less than memory, or examples leave the block.
+    """
+    if work is None or loss == losses.CLIPPED or units == 0:
+        return np.empty((0, 4, 0), x.dtype), BLOCK
+    size = min(BLOCK, max(_LEAST_BLOCK, _KEPT // (4 * units)))
+    return np.empty((units, 4, size), x.dtype), size
+
+
 @njit(**_KERNEL)
 def first_order(theta, units, fixed, kind, shape, work, loss, margin, x, targets, f, values, out):
     """Write outputs (N, C), losses (N,) and the sum of the gradients (D,); any may be empty."""
     inputs, count, trained = len(x), x.shape[1], len(fixed) == 0
     last, at = (theta, units * (inputs + 1)) if trained else (fixed, 0)
     num_outputs = len(last[at:]) // (units + 1)
-    rows, block = np.empty((5, BLOCK), x.dtype), np.empty((3, num_outputs, BLOCK), x.dtype)
-    outputs, slopes, delta = block[0], block[1], rows[4]
+    rows, block = np.empty((6, BLOCK), x.dtype), np.empty((3, num_outputs, BLOCK), x.dtype)
+    outputs, slopes, delta, sums = block[0], block[1], rows[4], rows[5]
+    kept, size = _kept_rows(units if len(out) > 0 else 0, work, loss, x)
     for i in range(len(out)):
         out[i] = x.dtype.type(0)
-    for first in range(0, count, BLOCK):
-        n = BLOCK if count - first > BLOCK else count - first
-        _forward(theta, units, last, at, kind, shape, x, first, n, rows, work, block[2], outputs)
+    for first in range(0, count, size):
+        n = size if count - first > size else count - first
+        _forward(
+            theta, units, last, at, kind, shape, x, first, n, rows, work, block[2], outputs, kept
+        )
         if len(f) > 0:
             for i in range(n):
                 for c in range(num_outputs):
@@ -199,16 +205,18 @@ def first_order(theta, units, fixed, kind, shape, work, loss, margin, x, targets
             continue
         near, n = _gather(loss, x, first, n, outputs, slopes)
         for u in range(units):
-            _unit(theta, units, u, kind, shape, near, _FRONT, n, rows, work)
+            own = kept[u] if len(kept) > 0 else rows
+            if len(kept) == 0:
+                _unit(theta, units, u, kind, shape, near, _FRONT, n, rows, work)
             _combine(last, at + u, units, slopes, n, delta)
-            _multiply(delta, rows[2], n)
-            _add_moments(delta, units, u, near, n, out)
+            _multiply(delta, own[2], n)
+            _add_moments(delta, units, u, near, n, out, sums)
             if trained:
                 for c in range(num_outputs):
-                    out[at + c * units + u] += _inner(slopes[c], rows[1], n)
+                    out[at + c * units + u] += product_sum(slopes[c], own[1], n, sums)
         if trained:
             for c in range(num_outputs):
-                out[at + num_outputs * units + c] += _sum(slopes[c], n)
+                out[at + num_outputs * units + c] += row_sum(slopes[c], n, sums)
 
 
 @njit(**_KERNEL)
@@ -221,13 +229,16 @@ def example_gradients(theta, units, fixed, kind, shape, work, loss, margin, x, t
     block = np.empty((3, num_outputs, BLOCK), x.dtype)
     outputs, slopes, z, delta = block[0], block[1], rows[0], rows[4]
     weights, values, nil = np.empty((inputs, units), x.dtype), np.empty(0), x.dtype.type(0)
+    kept = np.empty((0, 4, 0), x.dtype)
     is_finite = True
     for u in range(units):
         for j in range(inputs):
             weights[j, u] = theta[u * inputs + j]
     for first in range(0, count, BLOCK):
         n = BLOCK if count - first > BLOCK else count - first
-        _forward(theta, units, last, at, kind, shape, x, first, n, rows, work, block[2], outputs)
+        _forward(
+            theta, units, last, at, kind, shape, x, first, n, rows, work, block[2], outputs, kept
+        )
         losses.first_order(loss, margin, outputs, n, targets, first, values, slopes)
         for i in range(n):
             row = out[first + i]
@@ -275,17 +286,20 @@ def hessian_products(
     inputs, count, trained = len(x), x.shape[1], len(fixed) == 0
     last, at = (theta, units * (inputs + 1)) if trained else (fixed, 0)
     num_outputs, num_vectors = len(last[at:]) // (units + 1), len(vectors)
-    rows, block = np.empty((6, BLOCK), x.dtype), np.empty((3, num_outputs, BLOCK), x.dtype)
-    value, slope, curvature, shift, delta = rows[1], rows[2], rows[3], rows[4], rows[5]
+    rows, block = np.empty((7, BLOCK), x.dtype), np.empty((3, num_outputs, BLOCK), x.dtype)
+    shift, delta, sums = rows[4], rows[5], rows[6]
+    kept, size = _kept_rows(units, work, loss, x)
     outputs, slopes, values, nil = block[0], block[1], np.empty(0), x.dtype.type(0)
     tangents = np.empty((num_vectors, num_outputs, BLOCK), x.dtype)
     moved = np.empty((num_vectors, num_outputs, BLOCK), x.dtype)
     for k in range(num_vectors):
         for i in range(len(theta)):
             out[k, i] = nil
-    for first in range(0, count, BLOCK):
-        n = BLOCK if count - first > BLOCK else count - first
-        _forward(theta, units, last, at, kind, shape, x, first, n, rows, work, block[2], outputs)
+    for first in range(0, count, size):
+        n = size if count - first > size else count - first
+        _forward(
+            theta, units, last, at, kind, shape, x, first, n, rows, work, block[2], outputs, kept
+        )
         losses.first_order(loss, margin, outputs, n, targets, first, values, slopes)
         near, n = _gather(loss, x, first, n, outputs, slopes)
         # tangents of the outputs, and of the slopes
@@ -295,7 +309,10 @@ def hessian_products(
                 for i in range(n):
                     tangents[k, c, i] = bias
         for u in range(units):
-            _unit(theta, units, u, kind, shape, near, _FRONT, n, rows, work)
+            own = kept[u] if len(kept) > 0 else rows
+            if len(kept) == 0:
+                _unit(theta, units, u, kind, shape, near, _FRONT, n, rows, work)
+            value, slope, curvature = own[1], own[2], own[3]
             for k in range(num_vectors):
                 _affine(vectors[k], units, u, near, _FRONT, n, shift)
                 _multiply(shift, slope, n)
@@ -307,7 +324,10 @@ def hessian_products(
             losses.second_order(loss, margin, outputs, n, tangents[k], moved[k])
         # and back
         for u in range(units):
-            _unit(theta, units, u, kind, shape, near, _FRONT, n, rows, work)
+            own = kept[u] if len(kept) > 0 else rows
+            if len(kept) == 0:
+                _unit(theta, units, u, kind, shape, near, _FRONT, n, rows, work)
+            value, slope, curvature = own[1], own[2], own[3]
             if work is not None:
                 _combine(last, at + u, units, slopes, n, delta)
                 _multiply(curvature, delta, n)
@@ -322,13 +342,13 @@ def hessian_products(
                 if work is not None:
                     for i in range(n):
                         delta[i] += curvature[i] * shift[i]
-                _add_moments(delta, units, u, near, n, out[k])
+                _add_moments(delta, units, u, near, n, out[k], sums)
                 if trained:
                     _multiply(shift, slope, n)
                     for c in range(num_outputs):
-                        out[k, at + c * units + u] += _inner(moved[k, c], value, n)
-                        out[k, at + c * units + u] += _inner(slopes[c], shift, n)
+                        out[k, at + c * units + u] += product_sum(moved[k, c], value, n, sums)
+                        out[k, at + c * units + u] += product_sum(slopes[c], shift, n, sums)
         if trained:
             for k in range(num_vectors):
                 for c in range(num_outputs):
-                    out[k, at + num_outputs * units + c] += _sum(moved[k, c], n)
+                    out[k, at + num_outputs * units + c] += row_sum(moved[k, c], n, sums)

@@ -18,6 +18,8 @@ _MOST_ENDS = 12
 # A task of a thread takes at least so long; with less, handing it over costs more than it saves.
 _NANOSECONDS = 200_000
 _MOST_TASKS = 64
+# Short rows of examples waste vector instructions; two tasks are worth it nevertheless.
+_FEWEST_EXAMPLES = 300
 # Nanoseconds a unit and example, measured: the activation, and each input and output.
 _PIECEWISE, _SMOOTH, _END = 0.5, 3.5, 0.1
 
@@ -164,10 +166,9 @@ class HiddenWay(Way):
         return theta, *self._settings(), inputs, targets
 
     def _num_tasks(self, passes, count):
-        number = int(
-            min(_MOST_TASKS, max(1, passes * self.cost * self.units * count // _NANOSECONDS))
-        )
-        return number + number % 2 if number > 1 else 1
+        work = passes * self.cost * self.units * count
+        number = min(_MOST_TASKS, max(2, count // _FEWEST_EXAMPLES), work // _NANOSECONDS)
+        return 2 * -(-int(number) // 2) if number > 1 else 1
 
     def _run(self, network, task, passes, parts=None):
         """Call ``task(rows, part)`` for the tasks, on the threads if there are several.

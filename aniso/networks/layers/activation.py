@@ -4,10 +4,12 @@ Values and slopes agree with :mod:`aniso.problems.activations`. At a kink the sl
 autograd's. Second derivatives and GELU are defined here.
 """
 
+from __future__ import annotations
+
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import autograd.numpy as anp
 from array_api_compat import array_namespace
@@ -16,6 +18,9 @@ from aniso import checks
 from aniso.arrays import functions, places
 from aniso.networks.layers.layer import Layer
 from aniso.problems import activations, link_functions
+
+if TYPE_CHECKING:
+    from aniso.typing import Array
 
 
 class Rule(NamedTuple):
@@ -150,54 +155,72 @@ class Activation(Layer):
         checks.one_of("activation", self.name, sorted(RULES))
 
     @classmethod
-    def examples(cls):
+    def examples(cls) -> list[tuple[Layer, tuple[int, ...]]]:
         """Return cases of the tests."""
         return [(cls(name), (3, 2)) for name in RULES]
 
     @property
-    def piecewise_linear(self):
+    def piecewise_linear(self) -> bool:  # type: ignore[override]
         """Whether rho'' is 0 between kinks."""
         return RULES[self.name].curvature is None
 
-    def plain(self, parameters, inputs):  # noqa: ARG002
+    def plain(self, parameters: Any, inputs: Array) -> Array:  # noqa: ARG002
         """Return rho by autograd's NumPy."""
         if self.name == "gelu":
             return _plain_gelu(inputs)
         return activations.named(self.name).value(inputs)
 
-    def forward(self, parameters, prepared):  # noqa: ARG002
+    def forward(self, parameters: Any, prepared: Any) -> tuple[Array, Any]:  # noqa: ARG002
         """Return ``rho(z)``; the memory is z and its slope."""
         xp = array_namespace(prepared)
         rule = RULES[self.name]
         return rule.value(prepared, xp), ActivationMemory(prepared, rule.slope(prepared, xp))
 
-    def backward(self, parameters, memory, delta):  # noqa: ARG002
+    def backward(self, parameters: Any, memory: Any, delta: Array) -> Array:  # noqa: ARG002
         """Return ``rho'(z) delta``."""
         return delta * memory.slope
 
-    def tangent(self, parameters, memory, directions, inputs_tangent):  # noqa: ARG002
+    def tangent(
+        self,
+        parameters: Any,  # noqa: ARG002
+        memory: Any,
+        directions: Any,  # noqa: ARG002
+        inputs_tangent: Array | None,
+    ) -> tuple[Array | None, Any]:
         """Return ``rho'(z) z'``; the trace is z'."""
         if inputs_tangent is None:
             return None, None
         return inputs_tangent * memory.slope, inputs_tangent
 
-    def second_order(self, parameters, memory, directions, trace, delta):  # noqa: ARG002
+    def second_order(
+        self,
+        parameters: Any,  # noqa: ARG002
+        memory: Any,
+        directions: Any,  # noqa: ARG002
+        trace: Any,
+        delta: Array,
+    ) -> tuple[Array | None, tuple[Array | None, ...] | None]:
         """Return ``rho''(z) z' delta``, the diagonal term of a smooth activation."""
         if self.piecewise_linear or trace is None:
             return None, None
         return trace * (self.curvature(memory) * delta), None
 
-    def curvature(self, memory):
+    def curvature(self, memory: Any) -> Array:
         """Return ``rho''(z)``, of the shape of z."""
         return RULES[self.name].curvature(memory.inputs, array_namespace(memory.inputs))
 
-    def curved_entries(self, parameters, memory, delta):  # noqa: ARG002
+    def curved_entries(
+        self,
+        parameters: Any,  # noqa: ARG002
+        memory: Any,
+        delta: Array,
+    ) -> list[tuple[Array, Callable[..., Any]]]:
         """Return every z of a smooth activation; the inputs of the layer are z itself."""
         if self.piecewise_linear:
             return []
         return [(self.curvature(memory) * delta, lambda units, weights: (None, units))]  # noqa: ARG005
 
-    def route(self, memory, index, slope):
+    def route(self, memory: Any, index: int, slope: Array) -> Any:
         """Return the route of a stage with the slopes multiplied."""
         return index, slope * memory.slope
 

@@ -1,14 +1,19 @@
 """Average pooling over windows, without padding."""
 
+from __future__ import annotations
+
 import math
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from array_api_compat import array_namespace
 
 from aniso.arrays import places
 from aniso.networks.layers.layer import Layer
 from aniso.networks.layers.pooling import Pooling
+
+if TYPE_CHECKING:
+    from aniso.typing import Array
 
 
 @dataclass(frozen=True)
@@ -43,7 +48,7 @@ class AveragePooling(Pooling, Layer):
     kind = "average pooling"
 
     @classmethod
-    def examples(cls):
+    def examples(cls) -> list[tuple[Layer, tuple[int, ...]]]:
         """Return cases of the tests: windows that tile, overlap, leave a rest, fill the image."""
         return [
             (cls(2), (2, 4, 4)),
@@ -60,16 +65,16 @@ class AveragePooling(Pooling, Layer):
             total = part if total is None else total + part
         return total / math.prod(self.size)
 
-    def plain(self, parameters, inputs):  # noqa: ARG002
+    def plain(self, parameters: Any, inputs: Array) -> Array:  # noqa: ARG002
         """Return the mean of shifted images by autograd's NumPy, examples first."""
         shifts = [inputs[:, :, rows, columns] for rows, columns in self._windows(inputs.shape[1:])]
         return sum(shifts[1:], start=shifts[0]) / len(shifts)
 
-    def forward(self, parameters, prepared):  # noqa: ARG002
+    def forward(self, parameters: Any, prepared: Any) -> tuple[Array, Any]:  # noqa: ARG002
         """Return the means; the memory is the shape of one example's inputs."""
         return self._means(prepared), AverageMemory(prepared.shape[:-1])
 
-    def backward(self, parameters, memory, delta):  # noqa: ARG002
+    def backward(self, parameters: Any, memory: Any, delta: Array) -> Array:  # noqa: ARG002
         """Return deltas shared evenly among the entries of their windows."""
         xp = array_namespace(delta)
         shape = (*delta.shape[:-4], *memory.shape, delta.shape[-1])
@@ -79,11 +84,17 @@ class AveragePooling(Pooling, Layer):
             inputs[..., rows, columns, :] += share
         return inputs
 
-    def tangent(self, parameters, memory, directions, inputs_tangent):  # noqa: ARG002
+    def tangent(
+        self,
+        parameters: Any,  # noqa: ARG002
+        memory: Any,  # noqa: ARG002
+        directions: Any,  # noqa: ARG002
+        inputs_tangent: Array | None,
+    ) -> tuple[Array | None, Any]:
         """Return the means of the tangents."""
         return (None if inputs_tangent is None else self._means(inputs_tangent)), None
 
-    def memory_entries(self, input_shape):
+    def memory_entries(self, input_shape: tuple[int, ...]) -> int:
         """Return twice the number of outputs."""
         return 2 * math.prod(self.output_shape(input_shape))
 

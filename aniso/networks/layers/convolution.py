@@ -1,7 +1,10 @@
 """Two-dimensional convolution with strides and zero padding, as products with window columns."""
 
+from __future__ import annotations
+
 import math
 from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
 
 import autograd.numpy as anp
 import numpy as np
@@ -12,6 +15,10 @@ from aniso.arrays import functions
 from aniso.networks.gradients import squares as example_squares
 from aniso.networks.layers import windows
 from aniso.networks.layers.layer import Layer
+
+if TYPE_CHECKING:
+    from aniso.networks.layers.windows import Windows
+    from aniso.typing import Array
 
 
 @dataclass(frozen=True)
@@ -44,9 +51,9 @@ class Convolution(Layer):
     """
 
     num_channels: int
-    kernel: tuple
-    stride: tuple = (1, 1)
-    padding: tuple = (0, 0)
+    kernel: tuple[int, ...]
+    stride: tuple[int, ...] = (1, 1)
+    padding: tuple[int, ...] = (0, 0)
 
     def __post_init__(self):
         checks.integer("num_channels", self.num_channels, low=1)
@@ -55,7 +62,7 @@ class Convolution(Layer):
         object.__setattr__(self, "padding", windows.pair("padding", self.padding, low=0))
 
     @classmethod
-    def examples(cls):
+    def examples(cls) -> list[tuple[Layer, tuple[int, ...]]]:
         """Return test cases: plain, with stride and padding, and a kernel as large as the image."""
         return [
             (cls(2, 2), (1, 3, 4)),
@@ -65,7 +72,7 @@ class Convolution(Layer):
             (cls(4, 3, padding=1), (3, 1, 2)),
         ]
 
-    def output_shape(self, input_shape):
+    def output_shape(self, input_shape: tuple[int, ...]) -> tuple[int, ...]:
         """Return (num_channels, windows down, windows across)."""
         if len(input_shape) != 3:
             raise checks.InputError(
@@ -81,11 +88,11 @@ class Convolution(Layer):
     def _padded_shape(self, shape):
         return (shape[0], shape[1] + 2 * self.padding[0], shape[2] + 2 * self.padding[1])
 
-    def parameter_shapes(self, input_shape):
+    def parameter_shapes(self, input_shape: tuple[int, ...]) -> tuple[tuple[int, ...], ...]:
         """Return the shapes of W, (channels out, channels in, height, width), and of b."""
         return (self.num_channels, input_shape[0], *self.kernel), (self.num_channels,)
 
-    def plain(self, parameters, inputs):
+    def plain(self, parameters: Any, inputs: Array) -> Array:
         """Return a sum of shifted images over the entries of the kernel, examples first."""
         weights, biases = parameters
         counts = self.output_shape(inputs.shape[1:])[1:]
@@ -98,7 +105,7 @@ class Convolution(Layer):
             outputs = outputs + anp.einsum("oc,nchw->nohw", tap, images[:, :, rows, columns])
         return outputs
 
-    def prepare(self, inputs):
+    def prepare(self, inputs: Array) -> Any:
         """Return the windows of the inputs, one a column."""
         shape = inputs.shape[:-1]
         counts = self.output_shape(shape)[1:]
@@ -119,7 +126,7 @@ class Convolution(Layer):
         )
         return windows.unpadded(images, self.padding)
 
-    def forward(self, parameters, prepared):
+    def forward(self, parameters: Any, prepared: Any) -> tuple[Array, Any]:
         """Return ``W columns + b``; the memory is the columns."""
         xp = array_namespace(prepared.columns)
         weights, biases = parameters
@@ -127,7 +134,7 @@ class Convolution(Layer):
         outputs += biases[:, None]
         return xp.reshape(outputs, (-1, *prepared.counts, prepared.count)), prepared
 
-    def backward(self, parameters, memory, delta):
+    def backward(self, parameters: Any, memory: Any, delta: Array) -> Array:
         """Return ``W^T delta``, summed over the windows that share a pixel."""
         xp = array_namespace(delta)
         weights = xp.reshape(parameters[0], (self.num_channels, -1))
@@ -138,7 +145,7 @@ class Convolution(Layer):
         xp = array_namespace(outputs)
         return xp.reshape(outputs, (*outputs.shape[:-3], -1))
 
-    def gradient(self, memory, delta):
+    def gradient(self, memory: Any, delta: Array) -> tuple[Array, ...]:
         """Return ``delta columns^T`` and the sums of delta."""
         xp = array_namespace(delta)
         flat = self._flat(delta)
@@ -146,7 +153,7 @@ class Convolution(Layer):
         shape = (*weights.shape[:-1], memory.shape[0], *self.kernel)
         return xp.reshape(weights, shape), xp.sum(flat, axis=-1)
 
-    def per_example_gradients(self, memory, delta):
+    def per_example_gradients(self, memory: Any, delta: Array) -> Array:
         """Return the same for each example, flat: (..., n, P)."""
         xp = array_namespace(delta)
         rows, columns = self._by_example(memory, delta)
@@ -170,7 +177,7 @@ class Convolution(Layer):
         columns = xp.reshape(memory.columns, (memory.columns.shape[0], -1, memory.count))
         return deltas, columns
 
-    def gradient_square_norms(self, memory, delta):
+    def gradient_square_norms(self, memory: Any, delta: Array) -> Array:
         """Return the squared norms of the per-example gradients, (..., n); no gradient is kept."""
         xp = array_namespace(delta)
         deltas, columns = self._by_place(memory, delta)
@@ -182,7 +189,7 @@ class Convolution(Layer):
         biases = functions.double_sum(biases * biases, axis=-2)
         return xp.reshape(xp.concat(norms), biases.shape) + biases
 
-    def gradient_squares(self, memory, delta, weights):
+    def gradient_squares(self, memory: Any, delta: Array, weights: Array) -> Array:
         """Return weighted sums over examples of the squared gradients, (..., P); none is kept."""
         xp = array_namespace(delta)
         deltas, columns = self._by_place(memory, delta)
@@ -198,7 +205,9 @@ class Convolution(Layer):
             squares.append((biases * biases) @ weight)
         return xp.reshape(xp.concat(squares), (*lead, -1))
 
-    def tangent(self, parameters, memory, directions, inputs_tangent):
+    def tangent(
+        self, parameters: Any, memory: Any, directions: Any, inputs_tangent: Array | None
+    ) -> tuple[Array | None, Any]:
         """Return ``V columns + v + W columns(x')``; the trace is columns(x')."""
         xp = array_namespace(memory.columns)
         weights_direction, biases_direction = directions
@@ -213,7 +222,14 @@ class Convolution(Layer):
         shape = (*lead, self.num_channels, *memory.counts, memory.count)
         return xp.reshape(outputs, shape), trace
 
-    def second_order(self, parameters, memory, directions, trace, delta):  # noqa: ARG002
+    def second_order(
+        self,
+        parameters: Any,  # noqa: ARG002
+        memory: Any,
+        directions: Any,
+        trace: Any,
+        delta: Array,
+    ) -> tuple[Array | None, tuple[Array | None, ...] | None]:
         """Return ``V^T delta`` at the inputs, ``delta columns(x')^T`` in the weights."""
         xp = array_namespace(delta)
         flat = self._flat(delta)
@@ -225,13 +241,13 @@ class Convolution(Layer):
         weights = flat @ xp.matrix_transpose(trace)
         return inputs, (xp.reshape(weights, directions[0].shape), None)
 
-    def start_route(self, memory):
+    def start_route(self, memory: Any) -> Array:
         """Return the number of every output unit, (channels, down, across, n)."""
         shape = (self.num_channels, *memory.counts)
         index = np.arange(math.prod(shape)).reshape(*shape, 1)
         return np.broadcast_to(index, (*shape, memory.count))
 
-    def unit_patches(self, memory, index):
+    def unit_patches(self, memory: Windows, index: Array) -> Array:
         """Return the windows of output units, with a 1 for the bias: (n, channels, cells, q).
 
         Parameters
@@ -252,7 +268,7 @@ class Convolution(Layer):
         place = place + num_windows * np.arange(count)[:, None, None]
         return rows.reshape(count * num_windows, -1).take(place, axis=0)
 
-    def input_rows(self, parameters, input_shape):
+    def input_rows(self, parameters: Any, input_shape: tuple[int, ...]) -> Array:
         """Return the Toeplitz matrix that acts on flat inputs, (units out, units in)."""
         weights = parameters[0]
         counts = self.output_shape(input_shape)[1:]
@@ -266,12 +282,12 @@ class Convolution(Layer):
         table = table[..., down : shape[1] - down, across : shape[2] - across]
         return table.reshape(self.num_channels * math.prod(counts), -1)
 
-    def forward_multiplications(self, input_shape):
+    def forward_multiplications(self, input_shape: tuple[int, ...]) -> int:
         """Return one multiplication for every weight at every window."""
         shape = self.output_shape(input_shape)
         return math.prod(shape) * input_shape[0] * math.prod(self.kernel)
 
-    def memory_entries(self, input_shape):
+    def memory_entries(self, input_shape: tuple[int, ...]) -> int:
         """Return the numbers kept of one example: columns and outputs."""
         shape = self.output_shape(input_shape)
         return math.prod(shape) + math.prod(shape[1:]) * input_shape[0] * math.prod(self.kernel)

@@ -1,6 +1,9 @@
 """Linear layer with fixed weights, which are not trained."""
 
+from __future__ import annotations
+
 from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
 
 import autograd.numpy as anp
 import numpy as np
@@ -9,6 +12,9 @@ from array_api_compat import array_namespace
 from aniso import checks
 from aniso.arrays import places
 from aniso.networks.layers.layer import Layer
+
+if TYPE_CHECKING:
+    from aniso.typing import Array
 
 
 @dataclass(frozen=True)
@@ -31,7 +37,7 @@ class FixedLinear(Layer):
     array([[3.]])
     """
 
-    weights: tuple
+    weights: tuple[tuple[float, ...], ...]
 
     def __post_init__(self):
         rows = checks.array("weights", self.weights, shape=(None, None))
@@ -42,11 +48,11 @@ class FixedLinear(Layer):
         return f"FixedLinear(weights of shape {shape})"
 
     @classmethod
-    def examples(cls):
+    def examples(cls) -> list[tuple[Layer, tuple[int, ...]]]:
         """Return cases of the tests."""
         return [(cls(((1.0, -1.0, 0.5), (0.0, 2.0, 1.0))), (3,))]
 
-    def output_shape(self, input_shape):
+    def output_shape(self, input_shape: tuple[int, ...]) -> tuple[int, ...]:
         """Return (number of rows of V,)."""
         if input_shape != (len(self.weights[0]),):
             raise checks.InputError(
@@ -55,37 +61,43 @@ class FixedLinear(Layer):
             )
         return (len(self.weights),)
 
-    def matrix(self, like):
+    def matrix(self, like: Array) -> Array:
         """Return V as an array of the library, device and dtype of `like`."""
         xp = array_namespace(like)
         return xp.asarray(self.weights, dtype=like.dtype, device=places.device(like))
 
-    def plain(self, parameters, inputs):  # noqa: ARG002
+    def plain(self, parameters: Any, inputs: Array) -> Array:  # noqa: ARG002
         """Return ``a V^T``, examples first."""
         return inputs @ anp.array(self.weights).T
 
-    def forward(self, parameters, prepared):  # noqa: ARG002
+    def forward(self, parameters: Any, prepared: Any) -> tuple[Array, Any]:  # noqa: ARG002
         """Return ``V a``; the memory is V."""
         matrix = self.matrix(prepared)
         return matrix @ prepared, matrix
 
-    def backward(self, parameters, memory, delta):  # noqa: ARG002
+    def backward(self, parameters: Any, memory: Any, delta: Array) -> Array:  # noqa: ARG002
         """Return ``V^T delta``."""
         if memory.shape[0] == 1:
             # an outer product is far cheaper than a matrix product with one inner index
             return memory.T * delta
         return memory.T @ delta
 
-    def tangent(self, parameters, memory, directions, inputs_tangent):  # noqa: ARG002
+    def tangent(
+        self,
+        parameters: Any,  # noqa: ARG002
+        memory: Any,
+        directions: Any,  # noqa: ARG002
+        inputs_tangent: Array | None,
+    ) -> tuple[Array | None, Any]:
         """Return ``V a'``."""
         return (None if inputs_tangent is None else memory @ inputs_tangent), None
 
-    def forward_multiplications(self, input_shape):
+    def forward_multiplications(self, input_shape: tuple[int, ...]) -> int:
         """Return one multiplication for every weight."""
         return len(self.weights) * input_shape[0]
 
 
-def signed_sum(num_inputs):
+def signed_sum(num_inputs: int) -> FixedLinear:
     """Return a layer with weights +1 for the first half of the inputs, -1 for the rest, one output.
 
     Parameters

@@ -28,11 +28,18 @@ A new layer is one file with one subclass of :class:`Layer`. The tests find the 
 cases of its ``examples()`` and compare all rules with autograd's derivatives of ``plain``.
 """
 
+from __future__ import annotations
+
 import math
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
 
 from array_api_compat import array_namespace
 
 from aniso.arrays import functions
+
+if TYPE_CHECKING:
+    from aniso.typing import Array
 
 
 class Layer:
@@ -54,11 +61,11 @@ class Layer:
     routed = False
 
     @classmethod
-    def examples(cls):
+    def examples(cls) -> list[tuple[Layer, tuple[int, ...]]]:
         """Return small cases for the tests, a list of (layer, input_shape)."""
         raise NotImplementedError(f"{cls.__name__}.examples")
 
-    def output_shape(self, input_shape):
+    def output_shape(self, input_shape: tuple[int, ...]) -> tuple[int, ...]:
         """Return the shape of one example's outputs.
 
         Raises
@@ -68,35 +75,39 @@ class Layer:
         """
         return input_shape
 
-    def parameter_shapes(self, input_shape):  # noqa: ARG002
+    def parameter_shapes(self, input_shape: tuple[int, ...]) -> tuple[tuple[int, ...], ...]:  # noqa: ARG002
         """Return the shapes of the parameter arrays, weights before biases."""
         return ()
 
-    def leaves(self, input_shape):
+    def leaves(
+        self, input_shape: tuple[int, ...]
+    ) -> list[tuple[Layer, tuple[tuple[int, ...], ...]]]:
         """Return the layers that own the parameters, in order: pairs (layer, parameter shapes)."""
         return [(self, self.parameter_shapes(input_shape))]
 
-    def plain(self, parameters, inputs):
+    def plain(self, parameters: Any, inputs: Array) -> Array:
         """Return the outputs by autograd's NumPy, examples first: inputs (n, \\*input_shape)."""
         raise NotImplementedError(f"{type(self).__name__}.plain")
 
-    def prepare(self, inputs):
+    def prepare(self, inputs: Array) -> Any:
         """Return the part of ``forward`` that depends on the inputs alone; chunks may keep it."""
         return inputs
 
-    def forward(self, parameters, prepared):
+    def forward(self, parameters: Any, prepared: Any) -> tuple[Array, Any]:
         """Return the outputs (\\*output_shape, n) and the memory for the other rules."""
         raise NotImplementedError(f"{type(self).__name__}.forward")
 
-    def backward(self, parameters, memory, delta):
+    def backward(self, parameters: Any, memory: Any, delta: Array) -> Array:
         """Return deltas at the inputs (..., \\*input_shape, n) from deltas at the outputs."""
         raise NotImplementedError(f"{type(self).__name__}.backward")
 
-    def gradient(self, memory, delta):  # noqa: ARG002
+    def gradient(self, memory: Any, delta: Array) -> tuple[Array, ...]:  # noqa: ARG002
         """Return parameter gradients summed over examples, a tuple of (..., \\*parameter_shape)."""
         return ()
 
-    def backward_and_gradient(self, parameters, memory, delta, needs_inputs):
+    def backward_and_gradient(
+        self, parameters: Any, memory: Any, delta: Array, needs_inputs: bool
+    ) -> tuple[Array | None, tuple[Array, ...]]:
         """Return (deltas at the inputs, gradient); the deltas are None unless needed.
 
         A layer may share work between both here.
@@ -104,11 +115,13 @@ class Layer:
         inputs = self.backward(parameters, memory, delta) if needs_inputs else None
         return inputs, self.gradient(memory, delta)
 
-    def per_example_gradients(self, memory, delta):
+    def per_example_gradients(self, memory: Any, delta: Array) -> Array:
         """Return the parameter gradients of each example, flat: (..., n, P)."""
         raise NotImplementedError(f"{type(self).__name__}.per_example_gradients")
 
-    def tangent(self, parameters, memory, directions, inputs_tangent):
+    def tangent(
+        self, parameters: Any, memory: Any, directions: Any, inputs_tangent: Array | None
+    ) -> tuple[Array | None, Any]:
         """Return tangents of the outputs (K, \\*output_shape, n) and a trace.
 
         `directions` is a tuple as `parameters`, with a leading axis K. `inputs_tangent` has the
@@ -116,11 +129,25 @@ class Layer:
         """
         raise NotImplementedError(f"{type(self).__name__}.tangent")
 
-    def second_order(self, parameters, memory, directions, trace, delta):  # noqa: ARG002
+    def second_order(
+        self,
+        parameters: Any,  # noqa: ARG002
+        memory: Any,  # noqa: ARG002
+        directions: Any,  # noqa: ARG002
+        trace: Any,  # noqa: ARG002
+        delta: Array,  # noqa: ARG002
+    ) -> tuple[Array | None, tuple[Array | None, ...] | None]:
         """Return second-order parts: deltas at the inputs and parameter gradients, or None."""
         return None, None
 
-    def second_order_form(self, parameters, memory, directions, inputs_tangent, delta):
+    def second_order_form(
+        self,
+        parameters: Any,
+        memory: Any,
+        directions: Any,
+        inputs_tangent: Array | None,
+        delta: Array,
+    ) -> Any:
         """Return the layer's term of ``v^T H v`` beyond Gauss-Newton, shape (K,), or None.
 
         It is ``2 <delta, V a'>`` for a layer that is linear in its parameters, and
@@ -136,7 +163,12 @@ class Layer:
             *(functions.reshape(part, (part.shape[0], -1)) for part in (more, inputs_tangent))
         )
 
-    def curved_entries(self, parameters, memory, delta):  # noqa: ARG002
+    def curved_entries(
+        self,
+        parameters: Any,  # noqa: ARG002
+        memory: Any,  # noqa: ARG002
+        delta: Array,  # noqa: ARG002
+    ) -> list[tuple[Array, Callable[..., Any]]]:
         r"""Return the entries z of smooth activations: pairs (curvatures, pull back).
 
         Returns
@@ -151,19 +183,19 @@ class Layer:
         """
         return []
 
-    def write_per_example_gradients(self, memory, delta, out):
+    def write_per_example_gradients(self, memory: Any, delta: Array, out: Array | None) -> None:
         """Write the parameter gradients of each example for one delta into `out` (n, P)."""
         out[...] = self.per_example_gradients(memory, delta)
 
     # ---- per-example quantities; a layer overrides them where factors make them cheap
 
-    def gradient_square_norms(self, memory, delta):
+    def gradient_square_norms(self, memory: Any, delta: Array) -> Array:
         """Return the squared norms of the per-example parameter gradients, (..., n)."""
         xp = array_namespace(delta)
         rows = self.per_example_gradients(memory, delta)
         return xp.sum(rows * rows, axis=-1)
 
-    def gradient_squares(self, memory, delta, weights):
+    def gradient_squares(self, memory: Any, delta: Array, weights: Array) -> Array:
         """Return weighted sums over examples of squared parameter gradients, (..., P).
 
         Weights (..., n) may have either sign.
@@ -174,10 +206,10 @@ class Layer:
 
     # ---- counts for the choice of chunks and of the cheaper route
 
-    def forward_multiplications(self, input_shape):  # noqa: ARG002
+    def forward_multiplications(self, input_shape: tuple[int, ...]) -> int:  # noqa: ARG002
         """Return the multiplications of one example's forward pass, 0 for an elementwise layer."""
         return 0
 
-    def memory_entries(self, input_shape):
+    def memory_entries(self, input_shape: tuple[int, ...]) -> int:
         """Return about how many numbers one example's forward pass keeps."""
         return 2 * math.prod(self.output_shape(input_shape))

@@ -1,8 +1,10 @@
 """Max pooling over windows, without padding; the first of equal entries is the maximum."""
 
+from __future__ import annotations
+
 import math
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import autograd.numpy as anp
 import numpy as np
@@ -11,6 +13,9 @@ from array_api_compat import array_namespace
 from aniso.arrays import places
 from aniso.networks.layers.layer import Layer
 from aniso.networks.layers.pooling import Pooling
+
+if TYPE_CHECKING:
+    from aniso.typing import Array
 
 
 @dataclass(frozen=True)
@@ -46,20 +51,21 @@ class MaxPooling(Pooling, Layer):
     routed = True
 
     @classmethod
-    def examples(cls):
+    def examples(cls) -> list[tuple[Layer, tuple[int, ...]]]:
         """Return cases of the tests: windows that tile, that overlap, that leave a rest."""
         return [(cls(2), (2, 4, 4)), (cls(3, 2), (2, 7, 5)), (cls((1, 2)), (1, 3, 5))]
 
-    def plain(self, parameters, inputs):  # noqa: ARG002
+    def plain(self, parameters: Any, inputs: Array) -> Array:  # noqa: ARG002
         """Return the maxima of the windows by autograd's NumPy, shape (n, \\*output_shape)."""
         shifts = [inputs[:, :, rows, columns] for rows, columns in self._windows(inputs.shape[1:])]
         return anp.max(anp.stack(shifts), axis=0)
 
-    def forward(self, parameters, prepared):  # noqa: ARG002
+    def forward(self, parameters: Any, prepared: Any) -> tuple[Array, Any]:  # noqa: ARG002
         """Return the maxima, and as memory the place of the largest entry of each window."""
         xp = array_namespace(prepared)
         windows, where = self._windows(prepared.shape[:-1]), places.device(prepared)
-        best = winner = None
+        best: Any = None
+        winner: Any = None
         for place, (rows, columns) in enumerate(windows):
             entry = prepared[:, rows, columns, :]
             if best is None:
@@ -71,7 +77,7 @@ class MaxPooling(Pooling, Layer):
             winner = xp.where(better, xp.full((), place, dtype=xp.uint8, device=where), winner)
         return best, PoolingMemory(prepared.shape[:-1], winner)
 
-    def backward(self, parameters, memory, delta):  # noqa: ARG002
+    def backward(self, parameters: Any, memory: Any, delta: Array) -> Array:  # noqa: ARG002
         """Return deltas at the largest entries, 0 elsewhere."""
         xp = array_namespace(delta)
         lead = delta.shape[:-4]
@@ -82,7 +88,13 @@ class MaxPooling(Pooling, Layer):
             inputs[..., rows, columns, :] += delta * won
         return inputs
 
-    def tangent(self, parameters, memory, directions, inputs_tangent):  # noqa: ARG002
+    def tangent(
+        self,
+        parameters: Any,  # noqa: ARG002
+        memory: Any,
+        directions: Any,  # noqa: ARG002
+        inputs_tangent: Array | None,
+    ) -> tuple[Array | None, Any]:
         """Return the tangents of the largest entries."""
         if inputs_tangent is None:
             return None, None
@@ -94,7 +106,7 @@ class MaxPooling(Pooling, Layer):
             outputs = part if outputs is None else outputs + part
         return outputs, None
 
-    def route(self, memory, index, slope):
+    def route(self, memory: Any, index: int, slope: Array) -> Any:
         """Return the route of a stage, taken from the largest entries."""
         windows = self._windows(memory.shape)
         routed_index, routed_slope = np.empty_like(memory.winner, index.dtype), None
@@ -105,7 +117,7 @@ class MaxPooling(Pooling, Layer):
             np.copyto(routed_slope, slope[:, rows, columns, :], where=won)
         return routed_index, routed_slope
 
-    def memory_entries(self, input_shape):
+    def memory_entries(self, input_shape: tuple[int, ...]) -> int:
         """Return the numbers kept of one example: about two for each output."""
         return 2 * math.prod(self.output_shape(input_shape))
 

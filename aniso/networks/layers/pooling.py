@@ -1,5 +1,7 @@
 """What all pooling layers share: their windows, without padding."""
 
+from __future__ import annotations
+
 from dataclasses import dataclass
 
 from aniso import checks
@@ -25,15 +27,15 @@ class Pooling:
         If a size or stride is no integer above 0, or no pair of such integers.
     """
 
-    size: tuple
-    stride: tuple | None = None
+    size: tuple[int, ...]
+    stride: tuple[int, ...] | None = None
 
     def __post_init__(self):
         object.__setattr__(self, "size", pair("size", self.size, low=1))
         stride = self.size if self.stride is None else pair("stride", self.stride, low=1)
         object.__setattr__(self, "stride", stride)
 
-    def output_shape(self, input_shape):
+    def output_shape(self, input_shape: tuple[int, ...]) -> tuple[int, ...]:
         """Return (channels, windows down, windows across)."""
         if len(input_shape) != 3:
             raise checks.InputError(

@@ -1,8 +1,11 @@
 """Residual block ``z = F(a) + S(a)``, a layer made of layers."""
 
+from __future__ import annotations
+
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from array_api_compat import array_namespace
 
@@ -13,6 +16,9 @@ from aniso.networks.layers.chain import Chain
 from aniso.networks.layers.convolution import Convolution
 from aniso.networks.layers.dense import Dense
 from aniso.networks.layers.layer import Layer
+
+if TYPE_CHECKING:
+    from aniso.typing import Array
 
 
 @dataclass(frozen=True)
@@ -47,8 +53,8 @@ class Residual(Layer):
     array([[10.,  0.]])
     """
 
-    layers: tuple
-    shortcut: tuple = ()
+    layers: tuple[Layer, ...]
+    shortcut: tuple[Layer, ...] = ()
 
     linear_in_parameters = False
 
@@ -65,7 +71,7 @@ class Residual(Layer):
             raise checks.InputError("layers is empty; expected at least one layer")
 
     @classmethod
-    def examples(cls):
+    def examples(cls) -> list[tuple[Layer, tuple[int, ...]]]:
         """Return cases of the tests: both shortcuts, around activations, blocks in blocks."""
         tanh, relu = Activation("tanh"), Activation("relu")
         return [
@@ -85,14 +91,14 @@ class Residual(Layer):
         ]
 
     @property
-    def piecewise_linear(self):
+    def piecewise_linear(self) -> bool:  # type: ignore[override]
         """Whether all layers of the block are."""
         return all(layer.piecewise_linear for layer in (*self.layers, *self.shortcut))
 
     def _branches(self, input_shape):
         return Chain(self.layers, input_shape), Chain(self.shortcut, input_shape)
 
-    def output_shape(self, input_shape):
+    def output_shape(self, input_shape: tuple[int, ...]) -> tuple[int, ...]:
         """Return the shape of the outputs, which must be the same for F and S."""
         main, side = self._branches(input_shape)
         if main.output_shape != side.output_shape:
@@ -103,12 +109,14 @@ class Residual(Layer):
             )
         return main.output_shape
 
-    def parameter_shapes(self, input_shape):
+    def parameter_shapes(self, input_shape: tuple[int, ...]) -> tuple[tuple[int, ...], ...]:
         """Return the parameter shapes of F, layer by layer, then the parameter shapes of S."""
         main, side = self._branches(input_shape)
         return (*main.parameter_shapes, *side.parameter_shapes)
 
-    def leaves(self, input_shape):
+    def leaves(
+        self, input_shape: tuple[int, ...]
+    ) -> list[tuple[Layer, tuple[tuple[int, ...], ...]]]:
         """Return the layers that own parameters: first the layers of F, then the layers of S."""
         main, side = self._branches(input_shape)
         return [*main.leaves, *side.leaves]
@@ -119,12 +127,12 @@ class Residual(Layer):
         count = len(main.parameter_shapes)
         return main, arrays[:count], side, arrays[count:]
 
-    def plain(self, parameters, inputs):
+    def plain(self, parameters: Any, inputs: Array) -> Array:
         """Return ``F(a) + S(a)``, examples first."""
         main, own, side, others = self._split(parameters, inputs.shape[1:])
         return main.plain(own, inputs) + side.plain(others, inputs)
 
-    def forward(self, parameters, prepared):
+    def forward(self, parameters: Any, prepared: Any) -> tuple[Array, Any]:
         """Return ``F(a) + S(a)``; the memory has the trails of both branches."""
         main, own, side, others = self._split(parameters, prepared.shape[:-1])
         outputs, trail = main.forward(own, prepared)
@@ -136,7 +144,7 @@ class Residual(Layer):
         main, own, side, others = self._split(parameters, memory.shape)
         return (main, own, memory.trail), (side, others, memory.side_trail)
 
-    def backward(self, parameters, memory, delta):
+    def backward(self, parameters: Any, memory: Any, delta: Array) -> Array:
         """Return the sum of both branches' deltas."""
         first, second = (
             chain.backward(own, trail, delta)
@@ -144,11 +152,13 @@ class Residual(Layer):
         )
         return first + second
 
-    def gradient(self, memory, delta):
+    def gradient(self, memory: Any, delta: Array) -> tuple[Array, ...]:
         """Return the parameter gradients of both branches."""
         return self.backward_and_gradient(memory.parameters, memory, delta, False)[1]
 
-    def backward_and_gradient(self, parameters, memory, delta, needs_inputs):
+    def backward_and_gradient(
+        self, parameters: Any, memory: Any, delta: Array, needs_inputs: bool
+    ) -> tuple[Array | None, tuple[Array, ...]]:
         """Return both, from one pass down each branch."""
         parts = [
             chain.backward_and_gradient(own, trail, delta, needs_inputs)
@@ -157,7 +167,7 @@ class Residual(Layer):
         inputs = parts[0][0] + parts[1][0] if needs_inputs else None
         return inputs, (*parts[0][1], *parts[1][1])
 
-    def per_example_gradients(self, memory, delta):
+    def per_example_gradients(self, memory: Any, delta: Array) -> Array:
         """Return the gradients of the layers side by side, (..., n, P)."""
         xp = array_namespace(delta)
         rows = self._of_layers(
@@ -165,14 +175,14 @@ class Residual(Layer):
         )
         return xp.concat(rows, axis=-1)
 
-    def gradient_square_norms(self, memory, delta):
+    def gradient_square_norms(self, memory: Any, delta: Array) -> Array:
         """Return the squared norms of the gradients, summed over the layers, shape (..., n)."""
         norms = self._of_layers(
             memory, delta, lambda layer, own, deltas: layer.gradient_square_norms(own, deltas)
         )
         return sum(norms[1:], start=norms[0])
 
-    def gradient_squares(self, memory, delta, weights):
+    def gradient_squares(self, memory: Any, delta: Array, weights: Array) -> Array:
         """Return the weighted sums of the layers side by side, (..., P)."""
         xp = array_namespace(delta)
         squares = self._of_layers(
@@ -188,7 +198,9 @@ class Residual(Layer):
             results += [function(chain.layers[i], trail[i], deltas[i]) for i in chain.parameterised]
         return results
 
-    def tangent(self, parameters, memory, directions, inputs_tangent):
+    def tangent(
+        self, parameters: Any, memory: Any, directions: Any, inputs_tangent: Array | None
+    ) -> tuple[Array | None, Any]:
         """Return the sum of both branches' tangents; the trace has the traces of both."""
         moving = self._with_memory(memory, directions)
         parts = [
@@ -202,7 +214,9 @@ class Residual(Layer):
             return None, None
         return sum(tangents[1:], start=tangents[0]), tuple(traces for _, traces in parts)
 
-    def second_order(self, parameters, memory, directions, trace, delta):
+    def second_order(
+        self, parameters: Any, memory: Any, directions: Any, trace: Any, delta: Array
+    ) -> tuple[Array | None, tuple[Array | None, ...] | None]:
         """Return the derivatives of both branches' backward passes at fixed `delta`.
 
         The deltas at the inputs are None where they vanish, and so is the gradient of a parameter.
@@ -220,7 +234,14 @@ class Residual(Layer):
                 inputs = more if inputs is None else inputs + more
         return inputs, (tuple(gradients) if gradients else None)
 
-    def second_order_form(self, parameters, memory, directions, inputs_tangent, delta):
+    def second_order_form(
+        self,
+        parameters: Any,
+        memory: Any,
+        directions: Any,
+        inputs_tangent: Array | None,
+        delta: Array,
+    ) -> Any:
         """Return the sum of the layers' forms, (K,), or None."""
         total, moving = None, self._with_memory(memory, directions)
         for (chain, own, trail), (_, direction, _) in zip(
@@ -231,7 +252,9 @@ class Residual(Layer):
                 total = form if total is None else total + form
         return total
 
-    def curved_entries(self, parameters, memory, delta):
+    def curved_entries(
+        self, parameters: Any, memory: Any, delta: Array
+    ) -> list[tuple[Array, Callable[..., Any]]]:
         """Return the entries of the layers, pulled back through the rest of their branch."""
         main, side = self._with_memory(memory, parameters)
         sizes = [chain.num_parameters for chain, _, _ in (main, side)]
@@ -243,11 +266,11 @@ class Residual(Layer):
             for weights, pull_back in chain.curved_entries(own, trail, delta)
         ]
 
-    def forward_multiplications(self, input_shape):
+    def forward_multiplications(self, input_shape: tuple[int, ...]) -> int:
         """Return the multiplications of both branches."""
         return sum(chain.forward_multiplications for chain in self._branches(input_shape))
 
-    def memory_entries(self, input_shape):
+    def memory_entries(self, input_shape: tuple[int, ...]) -> int:
         """Return the numbers kept of one example: by both branches, and for their sum."""
         entries = sum(chain.memory_entries for chain in self._branches(input_shape))
         return entries + 2 * math.prod(self.output_shape(input_shape))

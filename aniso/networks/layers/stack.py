@@ -1,8 +1,11 @@
 """A stack of layers: shapes, flat parameters, and the plain map for autograd."""
 
+from __future__ import annotations
+
 import math
 from dataclasses import dataclass
 from functools import cached_property
+from typing import TYPE_CHECKING, Any
 
 import autograd.numpy as anp
 import numpy as np
@@ -11,6 +14,10 @@ import scipy
 from aniso import checks
 from aniso.arrays import functions
 from aniso.networks.layers.layer import Layer
+
+if TYPE_CHECKING:
+    from aniso.typing import Array
+
 
 _SHOWN_LAYERS = 30
 
@@ -51,8 +58,8 @@ class Stack:
     array([[8.]])
     """
 
-    layers: tuple
-    input_shape: tuple
+    layers: tuple[Layer, ...]
+    input_shape: tuple[int, ...]
 
     def __post_init__(self):
         if isinstance(self.layers, Layer) or not np.iterable(self.layers):
@@ -95,7 +102,7 @@ class Stack:
         return zip(self.layers, self.shapes[1:], strict=True)
 
     @cached_property
-    def shapes(self):
+    def shapes(self) -> tuple[tuple[int, ...], ...]:
         """Input shape of every layer, then the output shape."""
         shapes = [self.input_shape]
         for layer in self.layers:
@@ -103,7 +110,7 @@ class Stack:
         return tuple(shapes)
 
     @cached_property
-    def parameter_shapes(self):
+    def parameter_shapes(self) -> tuple[tuple[tuple[int, ...], ...], ...]:
         """Parameter shapes of every layer; () where it has none."""
         return tuple(
             layer.parameter_shapes(shape)
@@ -111,7 +118,7 @@ class Stack:
         )
 
     @cached_property
-    def parameter_slices(self):
+    def parameter_slices(self) -> tuple[slice, ...]:
         """Slice of theta of every layer (empty where it has no parameters)."""
         slices, start = [], 0
         for shapes in self.parameter_shapes:
@@ -121,7 +128,7 @@ class Stack:
         return tuple(slices)
 
     @property
-    def blocks(self):
+    def blocks(self) -> dict[str, slice]:
         """Parts of theta by the name of their layer, a dict of str to slice in the order of theta.
 
         A name is the kind of the layer and its number among the layers with parameters.
@@ -138,38 +145,38 @@ class Stack:
         }
 
     @property
-    def num_parameters(self):
+    def num_parameters(self) -> int:
         """D, the number of parameters."""
         return self.parameter_slices[-1].stop
 
     @property
-    def num_outputs(self):
+    def num_outputs(self) -> int:
         """C, the number of outputs."""
         return self.shapes[-1][0]
 
     @property
-    def parameterised(self):
+    def parameterised(self) -> tuple[int, ...]:
         """Positions of the layers that have parameters."""
         return tuple(i for i, shapes in enumerate(self.parameter_shapes) if shapes)
 
     @property
-    def piecewise_linear(self):
+    def piecewise_linear(self) -> bool:
         """Whether every layer is piecewise linear: all second derivatives are then cross-layer."""
         return all(layer.piecewise_linear for layer in self.layers)
 
     @property
-    def linear_almost_everywhere(self):
+    def linear_almost_everywhere(self) -> bool:
         """Whether outputs are piecewise linear in theta, so that H and G agree."""
         own = [self.layers[position] for position in self.parameterised]
         return self.piecewise_linear and len(own) == 1 and own[0].linear_in_parameters
 
     @cached_property
-    def leaves(self):
+    def leaves(self) -> tuple[tuple[Layer, tuple[tuple[int, ...], ...]], ...]:
         """Layers that own the parameters, in the order of theta: pairs (layer, shapes)."""
         pairs = zip(self.layers, self.shapes[:-1], strict=True)
         return tuple(leaf for layer, shape in pairs for leaf in layer.leaves(shape))
 
-    def unpacked(self, theta):
+    def unpacked(self, theta: Array) -> Any:
         """Return the parameter arrays of every layer, tuples of views of flat (..., D)."""
         lead = theta.shape[:-1]
         result, start = [], 0
@@ -183,7 +190,7 @@ class Stack:
             result.append(tuple(arrays))
         return result
 
-    def outputs(self, theta, inputs):
+    def outputs(self, theta: Array, inputs: Array) -> Array:
         """Return outputs (..., n, C) at inputs (n, \\*input_shape), by autograd's NumPy."""
         if theta.ndim > 1:
             flat = anp.reshape(theta, (-1, theta.shape[-1]))
@@ -194,7 +201,9 @@ class Stack:
             hidden = layer.plain(parameters, hidden)
         return hidden
 
-    def initial_parameters(self, rng, standard_deviation=None):
+    def initial_parameters(
+        self, rng: np.random.Generator, standard_deviation: float | None = None
+    ) -> Array:
         """Draw random parameters, shape (D,).
 
         Parameters

@@ -25,6 +25,8 @@ _THREAD_MULTIPLICATIONS = 4_000_000
 _WIDTH = 600
 # numbers that one task copies
 _COPIED_TOGETHER = 2**15
+# fewer are copied before a second thread has begun
+_COPIED_ALONE = 2**18
 
 
 class DensePlan:
@@ -150,6 +152,7 @@ class DensePlan:
     def direct(self, rows, workers):
         """Copy theta and K directions, rows (K, D) of any strides, to the stacked arrays."""
         tasks, theta = [], self.given_theta
+        copy_rows = np.copyto if rows.strides[1] == rows.itemsize else kernels.copy_rows
         for layer, weights, biases in zip(
             self.layers, self.stacked, self.stacked_biases, strict=True
         ):
@@ -160,10 +163,10 @@ class DensePlan:
 
                 def copy(flat=flat, part=part, source=source):
                     np.copyto(flat[0, part], theta[source])
-                    kernels.copy_rows(flat[1:, part], rows[:, source])
+                    copy_rows(flat[1:, part], rows[:, source])
 
                 tasks.append(copy)
-        if len(rows) * len(theta) < _COPIED_TOGETHER:
+        if len(rows) * len(theta) < _COPIED_ALONE:
             for task in tasks:
                 task()
         else:

@@ -1,0 +1,10 @@
+from . import array_files as array_files
+from . import executors as executors
+from . import files as files
+from . import interruptions as interruptions
+from . import processes as processes
+from . import provenance as provenance
+from . import run_directory as run_directory
+from ._directory_lock import DirectoryInUse as DirectoryInUse
+from ._identity import parameter_differences as parameter_differences
+from .provenance import show_versions as show_versions
