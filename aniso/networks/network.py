@@ -76,6 +76,9 @@ class Network(PlacedStack, Problem):  # type: ignore[override]
     vectors. Its gradients and Hessian products are refused where they are not finite. Calls of one
     network from several threads wait for each other. With a `memory_budget` plans end with a call.
 
+    With NumPy, outputs and gradients of a network with fast convolutions have a plan too. Each
+    thread keeps the memory of one chunk. Its size does not depend on the number of examples.
+
     Examples
     --------
     >>> from aniso import networks

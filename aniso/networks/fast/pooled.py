@@ -169,7 +169,7 @@ class PooledConvolution(Layer):
         delta = np.ascontiguousarray(delta)
 
         def of_block(images):
-            passes.load(memory.winners, images)
+            passes.load(images=images)
             return passes.weight_gradients(delta)[0].copy()
 
         return inputs, (_over_blocks(of_block, trace), None)

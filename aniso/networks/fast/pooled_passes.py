@@ -55,7 +55,9 @@ class PassesBack:
         height, width = height + 2 * self.padding[0], width + 2 * self.padding[1]
         shape, span = (*convolution.kernel, channels), convolution.kernel[1] * channels
         length = math.prod(shape)
-        self.pixels = np.zeros((count, height, width * channels), dtype)
+        # zeros around the images, if any
+        make = np.zeros if any(self.padding) else np.empty
+        self.pixels = make((count, height, width * channels), dtype)
         self._winners = scratch((count, units), np.uint8)
         self._deltas = scratch((count, units), dtype)
         self._sums = scratch((num_each, num_outputs, padded(length)), dtype)
@@ -78,26 +80,25 @@ class PassesBack:
         self.gradients = self._sums[..., :length].reshape(num_each, num_outputs, *shape)
         self.gradients = self.gradients.transpose(0, 1, 4, 2, 3)
 
-    def load(self, winners, images=None):
-        """Set the winners (O, P, Q, n), and the images (C, H, W, n) if they are needed."""
-        by_example(winners.reshape(-1, winners.shape[-1]), self._winners)
+    def load(self, winners=None, images=None):
+        """Set the winners (O, P, Q, n) and the images (C, H, W, n), those that are given."""
+        if winners is not None:
+            by_example(winners.reshape(-1, winners.shape[-1]), self._winners)
         if images is not None:
             pixels_by_example(images, *self.padding, self.pixels)
 
     def weight_gradients(self, delta):
         """Return deltas (O, P, Q, n) times their windows, (num_each, O, C, k, l), a view."""
-        by_example(delta.reshape(-1, delta.shape[-1]), self._deltas)
-        self._sums[...] = 0
-        weight_gradients(self.pixels, self._winners, self._deltas, *self._memory, self._sums)
+        flat = delta.reshape(-1, delta.shape[-1])
+        _weights_back(flat, self.pixels, self._winners, self._deltas, *self._memory, self._sums)
         return self.gradients
 
     def image_deltas(self, weights, delta, out):
         """Write the deltas of the images to `out` (C, H, W, n)."""
-        by_example(delta.reshape(-1, delta.shape[-1]), self._deltas)
         # as the kernels read them: (O, k l C), and zeros
         self._weights[...] = weights.transpose(0, 2, 3, 1)
-        image_deltas(self._rows, self._winners, self._deltas, *self._memory, self.moved)
-        images_by_channel(self.moved, *self.padding, out)
+        flat, memory = delta.reshape(-1, delta.shape[-1]), (self._winners, self._deltas)
+        _images_back(flat, self._rows, *memory, *self._memory, self.moved, *self.padding, out)
 
 
 def padded(length):
@@ -174,3 +175,21 @@ def image_deltas(weights, winners, deltas, window_starts, sizes, lists, pixels):
         kernel.spread(weights, values, starts, ends, strips)
         pixels[example] = 0
         kernel.add_strips(strips, channels, num_strips, span, pixels[example])
+
+
+@njit(**KERNEL)
+def _weights_back(flat, pixels, winners, deltas, window_starts, sizes, lists, gradients):
+    # of deltas (O P Q, n), in one call
+    by_example(flat, deltas)
+    gradients[...] = 0
+    weight_gradients(pixels, winners, deltas, window_starts, sizes, lists, gradients)
+
+
+@njit(**KERNEL)
+def _images_back(
+    flat, weights, winners, deltas, window_starts, sizes, lists, pixels, down, across, images
+):
+    # of deltas (O P Q, n), in one call
+    by_example(flat, deltas)
+    image_deltas(weights, winners, deltas, window_starts, sizes, lists, pixels)
+    images_by_channel(pixels, down, across, images)

@@ -11,6 +11,9 @@ import numpy as np
 from numba import types
 from numba.extending import intrinsic
 
+from aniso.arrays import njit
+from aniso.networks.plans.kernels import KERNEL
+
 # place of the right factor among the arguments
 _RIGHT = 6
 
@@ -46,8 +49,7 @@ def _address(argument):
 
 
 @intrinsic
-def call(typingctx, addresses):  # noqa: ARG001
-    """Call a function of 13 addresses; the first of the 14 numbers is its own."""
+def _call(typingctx, addresses):  # noqa: ARG001
     signature = types.void(addresses)
 
     def generate(context, builder, signature, arguments):
@@ -64,3 +66,9 @@ def call(typingctx, addresses):  # noqa: ARG001
         return context.get_dummy_value()
 
     return signature, generate
+
+
+@njit(inner=True, **KERNEL)
+def call(addresses):
+    """Call a bound product in a compiled function: a function's address and its 13 arguments."""
+    _call(addresses)

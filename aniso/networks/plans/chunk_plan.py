@@ -12,7 +12,6 @@ from aniso.networks.layers.convolution import Convolution
 from aniso.networks.layers.dense import Dense
 from aniso.networks.layers.flatten import Flatten
 from aniso.networks.layers.max_pooling import MaxPooling
-from aniso.networks.passes import first_parameterised
 from aniso.networks.plans.arena import Arena
 from aniso.networks.plans.convolution_plan import ConvolutionPasses
 from aniso.networks.plans.layer_passes import (
@@ -145,12 +144,17 @@ class ChunkPlan:
             arena.begin_layer()
             below = kind(layer, shape, count, dtype, below, own, arena)
             self.passes.append(below)
+        first = next(i for i, layer in enumerate(layers) if layer.parameter_shapes(shapes[i]))
+        busy = [(i, passes) for i, passes in enumerate(self.passes) if not passes.is_idle]
+        self._forward = [(passes.forward, i) for i, passes in busy]
+        self._backward = [(p.backward, i, i > first) for i, p in reversed(busy) if i >= first]
+        self._releases = [p.release for p in self.passes if type(p) is LayerPasses]
 
     def forward(self, part, parameters):
         """Return the outputs of the examples, (C, n), in the plan's memory."""
         self.passes[0].load(part.examples, part.kept)
-        for passes, own in zip(self.passes, parameters, strict=True):
-            passes.forward(own)
+        for forward, number in self._forward:
+            forward(parameters[number])
         return self.passes[-1].outputs
 
     def both_ways(self, network, part, parameters, results, losses):
@@ -178,9 +182,8 @@ class ChunkPlan:
             if losses is not None:
                 losses[part.rows] = network.output_loss(rows, part.targets)
             self.passes[-1].deltas[...] = network.output_loss.gradient(rows, part.targets).T
-            first = first_parameterised(parameters)
-            for number in reversed(range(first, len(self.passes))):
-                self.passes[number].backward(parameters[number], results[number], number > first)
-            for passes in self.passes:
-                passes.release()
+            for backward, number, needs_inputs in self._backward:
+                backward(parameters[number], results[number], needs_inputs)
+            for release in self._releases:
+                release()
         return bool(np.isfinite(outputs).all())

@@ -40,7 +40,11 @@ class LayerPasses:
     ----------
     outputs, deltas : ndarray, shape (\\*output_shape, n)
         Outputs, and the gradients of the loss in them, which the layer above writes.
+    is_idle : bool
+        Whether the passes do nothing.
     """
+
+    is_idle = False
 
     @classmethod
     def weights_of(cls, layer, shape, dtype):  # noqa: ARG003
@@ -120,15 +124,13 @@ class ActivationPasses(LayerPasses):
         self._slopes = arena.empty(shape, dtype)
         self._flat = tuple(a.reshape(-1) for a in (self.outputs, self.deltas, self._slopes))
         self._rectifies = self.layer.name == "relu" and image_kernels.COMPILED
-        self._is_done_below = self._rectifies and self.below.take_slopes(self._flat[2])
+        self.is_idle = self._rectifies and self.below.take_slopes(self._flat[2])
         few = math.prod(shape) < _FEW
         self._rectify = image_kernels.rectify_few if few else image_kernels.rectify
         self._multiply = image_kernels.multiply_few if few else image_kernels.multiply
 
     def forward(self, parameters):  # noqa: ARG002
         """Replace z by ``rho(z)``, and keep ``rho'(z)``."""
-        if self._is_done_below:
-            return
         z, slopes = self.outputs, self._slopes
         if self._rectifies:
             self._rectify(self._flat[0], self._flat[2])
@@ -139,12 +141,14 @@ class ActivationPasses(LayerPasses):
 
     def backward(self, parameters, results, needs_inputs):  # noqa: ARG002
         """Multiply the deltas by the slopes."""
-        if needs_inputs and not self._is_done_below:
+        if needs_inputs:
             self._multiply(self._flat[1], self._flat[2])
 
 
 class FlattenPasses(LayerPasses):
     """A flattening: the memory of the layer below in another shape."""
+
+    is_idle = True
 
     def make_arrays(self, shape, dtype, arena):  # noqa: ARG002
         """Share outputs and deltas with the layer below."""
@@ -152,12 +156,6 @@ class FlattenPasses(LayerPasses):
             self.below.outputs.reshape(shape),
             self.below.deltas.reshape(shape),
         )
-
-    def forward(self, parameters):
-        """Do nothing."""
-
-    def backward(self, parameters, results, needs_inputs):
-        """Do nothing."""
 
 
 class DensePasses(LayerPasses):

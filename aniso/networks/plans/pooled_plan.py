@@ -95,6 +95,13 @@ def _backward(inputs, reads, padding, winners, deltas, slopes, back, rows, resul
         pooled_passes.images_by_channel(moved, padding[0], padding[1], out)
 
 
+@njit(**KERNEL)
+def _first(examples, padding, pixels, copies, images, columns, product, *others):
+    """Read examples (n, C, H, W), and write the maxima and the winners of their cells."""
+    _load(examples, padding[0], padding[1], pixels, copies, images, columns)
+    _forward(images, False, columns, product, *others)
+
+
 class TiledWeights:
     """The weights of all four slots of a cell, (4 O, C (k+1) (l+1)), made once a call."""
 
@@ -153,22 +160,25 @@ class PooledPasses(LayerPasses):
         """Read examples: tiles for the pass forward, and pixels for the pass back."""
         if not (examples.flags.carray and examples.dtype == self.outputs.dtype):
             examples = np.array(examples, self.outputs.dtype, order="C")
-        _load(
-            examples, *self._padding, self._back.pixels, kept is None, self._images, self._columns
-        )
+        self._examples, self._copies = examples, kept is None
         self._product.move_right(self._address if kept is None else kept.columns.ctypes.data)
 
     def forward(self, parameters):  # noqa: ARG002
         """Compute the maxima of the cells, and their slots."""
-        images = self._images
-        if self.below and images is None:
-            images = self.inputs
-        elif self.below:
+        others = (
+            *(self._columns, self._product.addresses, self._slots, self.weights.biases),
+            *(self._cells, self._winners, self._slopes),
+        )
+        if self.below is None:
+            given = self._examples, self._padding, self._back.pixels, self._copies
+            _first(*given, self._images, *others)
+            self._examples = None
+            return
+        images = self.inputs
+        if self._images is not None:
+            images = self._images
             np.copyto(self._inner, self.inputs)
-        _forward(
-            images, self.below is not None, self._columns, self._product.addresses, self._slots,
-            self.weights.biases, self._cells, self._winners, self._slopes,
-        )  # fmt: skip
+        _forward(images, True, *others)
 
     def backward(self, parameters, results, needs_inputs):  # noqa: ARG002
         """Visit the windows of the maximal outputs whose delta is not 0."""
