@@ -114,6 +114,7 @@ NEVER_HELD = (
         "Rule": "an entry of a table in its module",
         "Stage": "a layer during one pass",
         "Processes": "a pool of processes while units run",
+        "StepBlocks": "the blocks of steps of one run",
         "Monitor": "writes to a folder, which other processes read by read_record",
         "StepStore": "the folder of a monitor",
     }
