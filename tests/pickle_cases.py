@@ -152,6 +152,10 @@ NEVER_HELD = (
         ("Batches", "Equation", "Exits", "Lanes", "Paths", "Progress", "Runs", "Steps", "Sums"),
         "a record of arguments of a compiled kernel",
     )
+    | dict.fromkeys(
+        ("MaxPoolingPasses", "Part", "TransformedKernels", "WinogradPasses"),
+        "a part of a plan of a network, which is made anew where it is needed",
+    )
     | dict.fromkeys(("ChainExits", "ChainLanes"), "a record of exits of chains in a kernel")
     | dict.fromkeys(
         (
