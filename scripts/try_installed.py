@@ -16,11 +16,19 @@ import numpy as np
 
 import aniso
 
+
+def require(holds, told):
+    """End with a message if something does not hold."""
+    if not holds:
+        sys.exit(told)
+
+
 home = Path(aniso.__file__).resolve().parent
-assert "site-packages" in home.parts, f"{home} is no installed package"
-assert metadata.version("aniso") == aniso.__version__
-assert resources.files("aniso").joinpath("py.typed").is_file()
-assert resources.files("aniso.matrices").joinpath("__init__.pyi").is_file()
+require("site-packages" in home.parts, f"{home} is no installed package")
+version = metadata.version("aniso")
+require(version == aniso.__version__, f"version {aniso.__version__} is installed as {version}")
+for folder, name in (("aniso", "py.typed"), ("aniso.matrices", "__init__.pyi")):
+    require(resources.files(folder).joinpath(name).is_file(), f"{folder} has no {name}")
 
 for name in aniso.__all__:
     value = getattr(aniso, name)
@@ -34,10 +42,10 @@ pixels = images.train_images[:50].reshape(50, 784) / 255
 network = aniso.Network(stack, aniso.SoftmaxCrossEntropy(), pixels, images.train_labels[:50])
 at = network.at(stack.initial_parameters(np.random.default_rng(0)))
 ratio = aniso.trace_ratio(at.hessian, at.noise)
-assert np.isfinite(ratio), ratio
+require(np.isfinite(ratio), f"the trace ratio is {ratio}")
 
 for arguments in (["aniso"], ["aniso.verify_propositions", "--quick", "--only", "definition1"]):
     importlib.invalidate_caches()
     done = subprocess.run([sys.executable, "-m", *arguments], capture_output=True, text=True)
-    assert done.returncode == 0, done.stdout + done.stderr
+    require(done.returncode == 0, done.stdout + done.stderr)
 print(f"aniso {aniso.__version__} on Python {sys.version.split()[0]}: trace ratio {ratio:.4g}")
