@@ -12,6 +12,8 @@ import hypothesis  # noqa: E402
 import pytest  # noqa: E402
 import seeds  # noqa: E402
 
+collect_ignore_glob = ["typed_programs/*"]  # for a type checker alone
+
 # No deadline: the first call of a kernel compiles it. Where the variable CI is set Hypothesis would
 # draw the same examples whatever the seed.
 hypothesis.settings.register_profile(

@@ -259,5 +259,6 @@ if __name__ == "__main__":
     names, folder = sys.argv[1].split(","), Path(sys.argv[2])
     if "RANK" in os.environ:  # torchrun has started this rank
         run_rank(names, folder)
+        os._exit(0)  # PyTorch may abort while the interpreter ends, after all work is done
     else:
         print(json.dumps(launch(names, int(sys.argv[3]), folder)))
