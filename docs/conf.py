@@ -1,5 +1,6 @@
 """Sphinx configuration of the site; ``python -m sphinx -W docs docs/_build/html`` builds it."""
 
+import shutil
 import sys
 import warnings
 from pathlib import Path
@@ -40,6 +41,9 @@ exclude_patterns = ["_build", "gallery"]
 templates_path = ["_templates"]
 myst_enable_extensions = ["colon_fence"]
 myst_heading_anchors = 4
+# pages of the folder figures are included in docs/figures, and link to tables beside them
+for table in (HERE.parent / "figures").glob("*.csv"):
+    shutil.copy(table, HERE / "figures")
 # the pages of formulas go from their title to entries of the third level
 suppress_warnings = ["myst.header", "config.cache", "autosummary.import_cycle"]
 
