@@ -1,5 +1,6 @@
 """Small random networks for the tests: every kind of layer, depth, stride and loss."""
 
+import threading
 from typing import NamedTuple
 
 import numpy as np
@@ -122,3 +123,22 @@ def cases(draw, activations=PIECEWISE + SMOOTH, num_examples=5):
     else:
         targets = rng.integers(0, max(num_outputs, 2), num_examples)
     return NetworkCase(model, output_loss, inputs, targets, theta)
+
+
+def require_equal_from_threads(case, repetitions, num_threads=4):
+    """Compare gradients that threads ask of one network at a time with those of single calls."""
+    network, found = case.network(), {}
+    thetas = [case.theta * (1 + number / 10) for number in range(num_threads)]
+    expected = [network.gradient(theta) for theta in thetas]
+
+    def compute(number):
+        for _ in range(repetitions):
+            found[number] = network.gradient(thetas[number])
+
+    started = [threading.Thread(target=compute, args=(number,)) for number in range(num_threads)]
+    for thread in started:
+        thread.start()
+    for thread in started:
+        thread.join()
+    for number, gradient in found.items():
+        np.testing.assert_array_equal(gradient, expected[number])

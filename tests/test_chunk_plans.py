@@ -1,14 +1,13 @@
 """Plans of networks with convolutions: against autograd, and against the passes by layers."""
 
 import pickle
-import threading
 
 import autograd.numpy as anp
 import numpy as np
 import pytest
 import seeds
 from autograd import grad
-from networks_cases import NetworkCase
+from networks_cases import NetworkCase, require_equal_from_threads
 
 from aniso import checks, networks
 from aniso.networks import ways
@@ -192,22 +191,7 @@ def test_filtered_convolutions_have_the_bits_of_the_passes_by_layers():
 
 
 def test_calls_from_several_threads_wait_for_each_other():
-    case = pooled()
-    network, found = case.network(), {}
-    thetas = [case.theta * (1 + number / 10) for number in range(4)]
-    expected = [network.gradient(theta) for theta in thetas]
-
-    def compute(number):
-        for _ in range(10):
-            found[number] = network.gradient(thetas[number])
-
-    started = [threading.Thread(target=compute, args=(number,)) for number in range(4)]
-    for thread in started:
-        thread.start()
-    for thread in started:
-        thread.join()
-    for number, gradient in found.items():
-        np.testing.assert_array_equal(gradient, expected[number])
+    require_equal_from_threads(pooled(), repetitions=10)
 
 
 @needs_jit

@@ -1,13 +1,12 @@
 """Plans of dense networks against autograd and against the passes by layers."""
 
 import pickle
-import threading
 
 import numpy as np
 import pytest
 import reference_networks as reference
 import seeds
-from networks_cases import NetworkCase
+from networks_cases import NetworkCase, require_equal_from_threads
 
 from aniso import checks, networks
 from aniso.networks import ways
@@ -188,22 +187,7 @@ def test_large_networks_compute_what_the_passes_by_layers_compute(given):
 
 
 def test_calls_from_several_threads_wait_for_each_other():
-    case = dense_case(*LOSSES[0])
-    network, found = case.network(), {}
-    thetas = [case.theta * (1 + number / 10) for number in range(4)]
-    expected = [network.gradient(theta) for theta in thetas]
-
-    def compute(number):
-        for _ in range(20):
-            found[number] = network.gradient(thetas[number])
-
-    started = [threading.Thread(target=compute, args=(number,)) for number in range(4)]
-    for thread in started:
-        thread.start()
-    for thread in started:
-        thread.join()
-    for number, gradient in found.items():
-        np.testing.assert_array_equal(gradient, expected[number])
+    require_equal_from_threads(dense_case(*LOSSES[0]), repetitions=20)
 
 
 def test_a_copy_and_a_subset_compute_the_same_bits():

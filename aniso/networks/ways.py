@@ -33,7 +33,7 @@ class Ways:
         return next(filter(None, answers), False)
 
     def most_vectors(self, network):
-        """Return up to how many vectors a product takes less time than one with cached factors."""
+        """Return the largest number of vectors that multiply faster here than with a cache."""
         return max((way.most_vectors for way in self._of(network)), default=0)
 
     def _of(self, network):
