@@ -15,7 +15,7 @@ LIMITS = {"num_train": 1200, "num_test": 10_000}
 """Images of the package, and of the official files."""
 
 
-def training_network(num_train, seed, dtype=np.float32, perceptron=None):
+def training_network(num_train, seed, dtype=np.float32, perceptron=None, device=None):
     """Return the paper's network on the first images, the last sixth with random labels.
 
     1,200 images are 1,000 clean ones and 200 with random labels, as the captions say; pixels are
@@ -30,6 +30,8 @@ def training_network(num_train, seed, dtype=np.float32, perceptron=None):
     perceptron : dict, optional
         "pooling" of the images and "hidden" units, of one layer, in the place of the paper's
         network: a task of seconds.
+    device : device, optional
+        Of the network's arrays, see :class:`aniso.networks.Network`.
 
     Returns
     -------
@@ -39,7 +41,7 @@ def training_network(num_train, seed, dtype=np.float32, perceptron=None):
     rng = np.random.default_rng([3, seed])
     redrawn = np.arange(num_train - num_train // RANDOM_LABEL_SHARE, num_train)
     labels = transformations.with_random_labels(images.train_labels[:num_train], redrawn, 10, rng)
-    return _network(images.train_images[:num_train], labels, dtype, perceptron)
+    return _network(images.train_images[:num_train], labels, dtype, perceptron, device)
 
 
 def require_test_images(num_test):
@@ -53,10 +55,16 @@ def require_test_images(num_test):
     datasets.fashion_mnist(subset=num_test <= 2000)
 
 
-def held_out_network(num_test, dtype=np.float32, perceptron=None):
+def held_out_network(num_test, dtype=np.float32, perceptron=None, device=None):
     """Return the same network on test images: 2,000 from the package, 10,000 official ones."""
     images = datasets.fashion_mnist(subset=num_test <= 2000)
-    return _network(images.test_images[:num_test], images.test_labels[:num_test], dtype, perceptron)
+    pixels, labels = images.test_images[:num_test], images.test_labels[:num_test]
+    return _network(pixels, labels, dtype, perceptron, device)
+
+
+def task_of(unit):
+    """Return the arguments that a unit may give to its networks: the perceptron and the device."""
+    return {name: unit[name] for name in ("perceptron", "device") if name in unit}
 
 
 def label_groups(network):
@@ -77,7 +85,7 @@ def label_groups(network):
     return {name: network.subset(indices) for name, indices in parts.items()}
 
 
-def _network(images, labels, dtype, perceptron):
+def _network(images, labels, dtype, perceptron, device):
     if perceptron is None:
         model = networks.fashion_mnist_network()
         inputs = transformations.scale_images(images, -1, 1)[:, None]
@@ -86,20 +94,21 @@ def _network(images, labels, dtype, perceptron):
         inputs = (pixels / 127.5 - 1).reshape(len(images), -1)
         model = networks.multilayer_perceptron((inputs.shape[1], perceptron["hidden"], 10))
     # one thread: units share the cores between them
+    loss = losses.SoftmaxCrossEntropy()
     return networks.Network(
-        model, losses.SoftmaxCrossEntropy(), inputs, labels, dtype=dtype, num_threads=1
+        model, loss, inputs, labels, dtype=dtype, num_threads=1, device=device
     )
 
 
 def gd_minimum_unit(parameters, seed):
     """Return the unit of work that finds theta*_GD."""
-    names = ("num_train", "gd_steps", "gd_learning_rate", "perceptron")
+    names = ("num_train", "gd_steps", "gd_learning_rate", "perceptron", "device")
     return {"seed": seed} | {name: parameters[name] for name in names if name in parameters}
 
 
 def gd_minimum(unit, folder):
     """Find theta*_GD by full-batch descent from small random weights."""
-    network = training_network(unit["num_train"], unit["seed"], perceptron=unit.get("perceptron"))
+    network = training_network(unit["num_train"], unit["seed"], **task_of(unit))
     start = network.model.initial_parameters(np.random.default_rng([4, unit["seed"]]), 0.02)
     settings = descent.Settings("gd", unit["gd_learning_rate"], unit["gd_steps"])
     steps = np.linspace(0, unit["gd_steps"], 31).astype(int)

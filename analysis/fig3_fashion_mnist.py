@@ -46,6 +46,8 @@ EXPLAINING = (
     "leading_eigenvalue",
     "leading_residual",
     "projection_coefficient",
+    "hessian_trace",
+    "example_noise_trace",
     "estimated_alignment",
     "estimated_alignment_error",
 )
@@ -138,9 +140,8 @@ def settings_of(unit):
 
 def compute_unit(unit, folder, foundation):
     """Run one dynamics from theta*_GD with its records."""
-    network = fashion_mnist.training_network(
-        unit["num_train"], unit["seed"], perceptron=unit.get("perceptron")
-    )
+    task = fashion_mnist.task_of(unit)
+    network = fashion_mnist.training_network(unit["num_train"], unit["seed"], **task)
     quantities, more = ("accuracy", "test", "gradient_norm", "noise", "sharpness"), {}
     if "margins" in unit:
         quantities += ("groups", "distance", "leading", "alignment")
@@ -148,7 +149,7 @@ def compute_unit(unit, folder, foundation):
     measurements = descent.Measurements(
         np.linspace(0, unit["num_steps"], unit["num_records"] + 1).astype(int),
         quantities,
-        fashion_mnist.held_out_network(unit["num_test"], perceptron=unit.get("perceptron")),
+        fashion_mnist.held_out_network(unit["num_test"], **task),
         radius=unit["radius"],
         num_draws=unit["num_draws"],
         **more,
@@ -334,6 +335,7 @@ FIGURE = Figure(
     prepare=prepare,
     steps_of=fashion_mnist.steps_of,
     takes_preset=True,
+    takes_device=True,
     bands=BANDS,
 )
 

@@ -76,7 +76,8 @@ class Measurements:
                       layer_noise_trace
     "alignment"       estimated_alignment, an estimate of Tr(H Sigma_1) to 1 % from some twenty
                       Hessian products, estimated_alignment_error, estimated_alignment_products
-    "leading"         leading_eigenvalue, leading_residual, projection_coefficient
+    "leading"         leading_eigenvalue, leading_residual, projection_coefficient, hessian_trace,
+                      example_noise_trace
     "sharpness"       expected_sharpness, expected_sharpness_error
     "stationarity"    position_gradient theta . g, gradient_square_norm, example_noise_trace, for
                       :func:`aniso.descent.stationarity_test`
@@ -325,6 +326,8 @@ def _leading(at, plan, rng):  # noqa: ARG001
         "leading_eigenvalue": value,
         "leading_residual": float(pair.residuals[0]),
         "projection_coefficient": _ratio(projected * curved, value * noisy),
+        "hessian_trace": curved,
+        "example_noise_trace": noisy,
     }
 
 
