@@ -22,7 +22,7 @@ TUNING = TASK | {
     "refresh_interval": 10,
     "num_test": 100,
     "num_seeds": 2,
-    "sigma_grid": (3e-4, 1e-3, 3e-3, 1e-2, 3e-2),
+    "sigma_grid": (3e-5, 1e-4, 3e-4, 1e-3, 3e-3, 1e-2, 3e-2),
 }
 """Runs of GLD const that choose its sigma. Their seeds are not the study's."""
 
