@@ -95,9 +95,7 @@ def _network(images, labels, dtype, perceptron, device):
         model = networks.multilayer_perceptron((inputs.shape[1], perceptron["hidden"], 10))
     # one thread: units share the cores between them
     loss = losses.SoftmaxCrossEntropy()
-    return networks.Network(
-        model, loss, inputs, labels, dtype=dtype, num_threads=1, device=device
-    )
+    return networks.Network(model, loss, inputs, labels, dtype=dtype, num_threads=1, device=device)
 
 
 def gd_minimum_unit(parameters, seed):

@@ -93,9 +93,9 @@ SCALES = {
 COSTS = {
     "small": "15 s, four seeds, a perceptron of 970 parameters, 120 images, 250 iterations",
     "medium": "1 h of one core (30 min on two), three seeds, 300 images, 4,000 iterations",
-    "study_n300": "2 h of one core (1 h on two), ten seeds, 300 images, 4,000 iterations, official "
-    "test images",
-    "study": "5 h of one core (2.5 h on two), six seeds, 1,200 images, 8,000 iterations, "
+    "study_n300": "3 h of one core (1.5 h on two), ten seeds, 300 images, 4,000 iterations, "
+    "official test images",
+    "study": "9 h of one core (4.5 h on two), six seeds, 1,200 images, 8,000 iterations, "
     "official test images",
     "paper": "5 h of one core a seed (2.5 h on two), 16,000 iterations, official test images",
 }

@@ -135,9 +135,21 @@ def study(parameters, arrays, quantity, claim):
                         np.log(margin) if ratio else margin,
                         f"{np.nanmean(first):.4g} against {np.nanmean(second):.4g}",
                         ratio=ratio,
+                        remark=_unfitted(arrays["accuracy"][number, ..., -1], (aligned, other)),
                     )
                 )
     return decisions.decide(effects)
+
+
+def _unfitted(fitted, names):
+    """Return a remark on runs that end below the training accuracy of one that has learnt."""
+    places = [vgg.DYNAMICS.index(name) for name in names]
+    return "".join(
+        f"; {count} of {len(fitted)} runs of {figure_style.LABELS[name]} end below "
+        f"{claims.LEARNT:g} training accuracy"
+        for name, count in zip(names, (fitted[:, places] < claims.LEARNT).sum(axis=0), strict=True)
+        if count
+    )
 
 
 def title(name, source):

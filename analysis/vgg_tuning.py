@@ -115,7 +115,7 @@ FIGURE = Figure(
     scales=SCALES,
     costs={
         "small": "10 s, 40 FashionMNIST images, 12 iterations",
-        "study": "2 h of one core (1 h on two), 1,000 images, 1,500 iterations, two seeds",
+        "study": "1 h of one core (30 min on two), 1,000 images, 1,500 iterations, two seeds",
     },
     make_units=make_units,
     compute_unit=compute_unit,

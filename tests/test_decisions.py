@@ -7,7 +7,18 @@ import pytest
 from figure_cases import ROOT, verdict_that_is_printed
 from scipy import stats
 
-from analysis import claims, decisions, fashion_mnist, fig3_fashion_mnist, figure_data, index
+from analysis import (
+    claims,
+    decisions,
+    fashion_mnist,
+    fig1_generalization,
+    fig3_fashion_mnist,
+    figure_data,
+    index,
+    vgg,
+    vgg_study,
+)
+from analysis.figure import seeds_of
 from aniso import checks
 
 
@@ -122,6 +133,28 @@ def test_the_design_is_the_frozen_one():
     # the seeds of the explored scale are not those of the study
     medium = fig3_fashion_mnist.SCALES["medium"]
     assert medium["num_seeds"] <= study["first_seed"]
+
+
+def test_the_second_study_of_vgg_differs_in_size_and_seeds_alone():
+    first, second = vgg.SCALES["study"], vgg.SCALES["study_n500"]
+    own = {"num_train": 500, "num_steps": 2000, "num_seeds": 10, "first_seed": 200}
+    assert second == first | own
+    seeds = [set(seeds_of(each)) for each in (first, second, vgg_study.TUNING)]
+    assert len(set.union(*seeds)) == sum(map(len, seeds))
+
+
+def test_runs_that_have_not_learnt_are_told_beside_the_verdict():
+    parameters = vgg.SCALES["study"] | {"datasets": ("cifar10",)}
+    shape = 1, 12, len(vgg.DYNAMICS), 2
+    arrays = {"test_accuracy": np.full(shape, 0.3), "accuracy": np.ones(shape)}
+    arrays["test_accuracy"][0, :, :, -1] += 0.001 * np.random.default_rng(0).random((12, 5))
+    arrays["accuracy"][0, :3, vgg.DYNAMICS.index("sgd"), -1] = 0.89
+    arrays["source"] = np.array(["official"])
+    found = {claim.name: claim for claim in fig1_generalization.judge(parameters, arrays)}
+    remark = "; 3 of 12 runs of SGD end below 0.9 training accuracy"
+    assert {name for name, claim in found.items() if claim.measured.endswith(remark)} == {
+        name for name in found if "sgd" in name
+    }
 
 
 def study_arrays(factor, gain, seeds=6):
