@@ -40,6 +40,8 @@ class Effect:
         Whether the effects are logarithms of ratios; then they are shown as factors.
     remark : str
         Added to the text.
+    pair : str
+        What is compared, as the label of a row.
     """
 
     name: str
@@ -49,6 +51,7 @@ class Effect:
     measured: str
     ratio: bool = False
     remark: str = ""
+    pair: str = ""
 
     def __post_init__(self):
         checks.number("margin", self.margin, low=0, high=math.inf, strict=True)
@@ -194,6 +197,11 @@ def adjusted_probabilities(effects):
     return holm(np.ravel(pairs)).reshape(-1, 2)
 
 
+def verdicts(effects):
+    """Return the verdict of every effect, judged as one family."""
+    return [claim.verdict for claim in decide(effects)]
+
+
 def verdict_of(mean, no_effect, relevant, level=LEVEL):
     """Return the verdict of a mean effect and its two adjusted p-values."""
     if relevant <= level:
@@ -221,17 +229,42 @@ def _claim(effect, no_effect, relevant, level, num_claims):
         needed = seeds_needed(mean, known.std(ddof=1), effect.margin, level / (2 * num_claims))
         remark = f"; {_needed(needed)}" + remark
     text = (
-        f"{effect.measured} ({_interval(effect, mean, error)}; adjusted p = "
+        f"{effect.measured} ({_told_interval(effect)}; adjusted p = "
         f"{beside(no_effect, level, 2)} for no effect, {beside(relevant, level, 2)} for a relevant "
         "one)"
     )
     return Claim(effect.name, effect.statement, mean, error, text + remark, verdict)
 
 
-def _interval(effect, mean, error):
-    """Return the mean effect with its own 95 % interval, as text."""
-    half = stats.t.ppf(0.975, effect.known.size - 1) * error
-    ends = mean, mean - half, mean + half
+def interval(effect):
+    """Return the mean effect and the ends of its own 95 % interval, by Student's distribution.
+
+    Parameters
+    ----------
+    effect : Effect
+
+    Returns
+    -------
+    mean, low, high : float
+        NaN where fewer than two seeds are known.
+
+    Examples
+    --------
+    >>> found = interval(Effect("a", "x > y", [1.0, 2.0, 3.0], 0.5, "x, y"))  # 2 ± 4.303 / sqrt 3
+    >>> [round(each, 3) for each in found]
+    [2.0, -0.484, 4.484]
+    """
+    known = effect.known
+    if known.size < 2:
+        return math.nan, math.nan, math.nan
+    mean = float(known.mean())
+    error = known.std(ddof=1) / math.sqrt(known.size)
+    half = float(stats.t.ppf(0.975, known.size - 1) * error)
+    return mean, mean - half, mean + half
+
+
+def _told_interval(effect):
+    ends = interval(effect)
     if effect.ratio:
         return "factor {:.3g}, 95 % interval {:.3g} to {:.3g}".format(*np.exp(ends))
     return "difference {:.3g}, 95 % interval {:.3g} to {:.3g}".format(*ends)

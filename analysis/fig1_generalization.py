@@ -3,9 +3,8 @@
 import sys
 
 import numpy as np
-from matplotlib.figure import Figure as Canvas
 
-from analysis import figure_command, figure_style, vgg, vgg_claims
+from analysis import decisions, figure_command, figure_style, vgg, vgg_claims
 from analysis.figure import Figure
 
 
@@ -20,21 +19,28 @@ def judge(parameters, arrays):
         tested = vgg.of_dataset(parameters, parameters["datasets"][number])["num_test"]
         return np.sqrt((rates * (1 - rates)).mean() * 2 / tested) if rates.size else np.nan
 
-    def claim(name, place, aligned, other):
-        upper, lower = figure_style.LABELS[aligned], figure_style.LABELS[other]
-        statement = f"{place}: {upper} ends at higher test accuracy than {lower}"
-        return f"{name}: {aligned} above {other}", statement, 1
-
     if "margins" in parameters:
-        return vgg_claims.study(parameters, arrays, "test_accuracy", claim)
-    return vgg_claims.compared(parameters, arrays, "test_accuracy", own_error, claim)
+        return decisions.decide(_effects(parameters, arrays))
+    return vgg_claims.compared(parameters, arrays, "test_accuracy", own_error, _claim)
+
+
+def _claim(name, place, aligned, other):
+    upper, lower = figure_style.LABELS[aligned], figure_style.LABELS[other]
+    statement = f"{place}: {upper} ends at higher test accuracy than {lower}"
+    return f"{name}: {aligned} above {other}", statement, 1
+
+
+def _effects(parameters, arrays):
+    return vgg_claims.study_effects(parameters, arrays, "test_accuracy", _claim)
 
 
 def draw(parameters, arrays):
-    """Draw test accuracy over training accuracy, a column for each data set."""
-    names = parameters["datasets"]
-    canvas = Canvas(figsize=(3.6 * max(len(names), 1.5), 4.4))
-    panels = canvas.subplots(2, len(names), squeeze=False, sharex=True)
+    """Draw test accuracy over training accuracy, a column for each data set.
+
+    A study has its paired effects below.
+    """
+    names, study = parameters["datasets"], "margins" in parameters
+    canvas, panels = vgg_claims.panels_of(2, len(names), 1.9, study)
     for column, name in enumerate(names):
         heading = vgg_claims.title(name, arrays["source"][column])
         for row, quantity in enumerate(("test_accuracy", "accuracy")):
@@ -42,10 +48,14 @@ def draw(parameters, arrays):
             curves = 100 * arrays[quantity][column]
             figure_style.plot_dynamics(axes, arrays["step"], curves, vgg.DYNAMICS)
             axes.set(ylabel=("test", "training")[row] + " accuracy (%)")
-            figure_style.panel_letter(axes, "abcdefgh"[row * len(names) + column])
         panels[0, column].set_title(heading)
+        panels[0, column].tick_params(labelbottom=False)
         panels[1, column].set(xlabel="iteration")
-    vgg_claims.draw_legend(canvas, panels[0, 0], parameters["num_seeds"])
+    if study:
+        vgg_claims.draw_effects(panels[2], _effects(parameters, arrays))
+    for letter, axes in zip("abcdefgh", panels.flat, strict=False):
+        figure_style.panel_letter(axes, letter)
+    vgg_claims.draw_legend(canvas, panels[0, 0], parameters["num_seeds"], study)
     return canvas
 
 

@@ -9,7 +9,7 @@ import sys
 import numpy as np
 from matplotlib.figure import Figure as Canvas
 
-from analysis import claims, decisions, fashion_mnist, figure_command, figure_style
+from analysis import claims, decisions, effect_plot, fashion_mnist, figure_command, figure_style
 from analysis.figure import Figure, seeds_of
 from aniso import descent
 
@@ -258,6 +258,7 @@ def _effects(parameters, arrays):
             f"{np.nanmean(sharpness[:, own]):.4g} against {np.nanmean(sharpness[:, place]):.4g}",
             ratio=True,
             remark=remark,
+            pair=labels[name],
         )
         better = decisions.Effect(
             f"{name} generalises better",
@@ -266,6 +267,7 @@ def _effects(parameters, arrays):
             margins["accuracy"],
             f"{np.nanmean(accuracy[:, own]):.4f} against {np.nanmean(accuracy[:, place]):.4f}",
             remark=remark,
+            pair=labels[name],
         )
         effects += [flat, better]
     return sorted(effects, key=lambda effect: not effect.ratio)
@@ -285,30 +287,49 @@ def _noise_norms(arrays):
     return ", ".join(told)
 
 
-def draw(parameters, arrays):  # noqa: ARG001 (as every figure)
-    """Draw training accuracy, test accuracy and expected sharpness by iteration."""
-    canvas = Canvas(figsize=(7.2, 2.9))
-    panels = canvas.subplots(1, 3)
+def draw(parameters, arrays):
+    """Draw training accuracy, test accuracy and expected sharpness by iteration.
+
+    A study has its paired effects below.
+    """
+    study = "margins" in parameters
+    canvas = Canvas(figsize=(7.2, 2.9 + 2.0 * study))
+    parts = canvas.subfigures(1 + study, 1, squeeze=False)[:, 0]
+    panels = list(parts[0].subplots(1, 3))
     names = ("accuracy", "test_accuracy", "expected_sharpness")
     titles = ("train accuracy (%)", "test accuracy (%)", "expected sharpness")
-    for letter, axes, name, title in zip("abc", panels, names, titles, strict=True):
+    for axes, name, title in zip(panels, names, titles, strict=True):
         sharpness = name == "expected_sharpness"
         curves = arrays[name] if sharpness else 100 * arrays[name]
         figure_style.plot_dynamics(axes, arrays["step"], curves, DYNAMICS, logarithmic=sharpness)
         axes.set(xlabel=r"iteration after $\theta^*_{GD}$", ylabel=title)
-        figure_style.panel_letter(axes, letter)
     panels[2].set_yscale("log")
     handles, labels = panels[0].get_legend_handles_labels()
+    if study:
+        panels += list(parts[1].subplots(1, 2))
+        _draw_effects(panels[3:], _effects(parameters, arrays))
+        handles, labels = figure_style.in_rows(5, (handles, labels), effect_plot.legend_entries())
+    for letter, axes in zip("abcde", panels, strict=False):
+        figure_style.panel_letter(axes, letter)
     legend = canvas.legend(
         handles,
         labels,
         loc="outside lower center",
         ncols=5,
-        title=_note(arrays),
+        title=_note(arrays) + f"\n{effect_plot.NOTE}" * study,
         title_fontsize=7,
     )
     legend.get_title().set_multialignment("center")
     return canvas
+
+
+def _draw_effects(panels, effects):
+    found = decisions.verdicts(effects)
+    half = len(ANISOTROPIC)
+    effect_plot.draw(panels[0], effects[:half], found[:half])
+    panels[0].set(ylabel="against GLD dynamic")
+    effect_plot.draw(panels[1], effects[half:], found[half:])
+    panels[1].set(yticklabels=[])
 
 
 def _note(arrays):

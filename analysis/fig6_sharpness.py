@@ -3,9 +3,8 @@
 import sys
 
 import numpy as np
-from matplotlib.figure import Figure as Canvas
 
-from analysis import figure_command, figure_style, vgg, vgg_claims
+from analysis import decisions, figure_command, figure_style, vgg, vgg_claims
 from analysis.figure import Figure
 
 
@@ -18,22 +17,29 @@ def judge(parameters, arrays):
         known = known[np.isfinite(known)]
         return float(np.sqrt(2 * np.square(known).mean())) if known.size else np.nan
 
-    def claim(name, place, aligned, other):
-        lower, upper = figure_style.LABELS[aligned], figure_style.LABELS[other]
-        statement = f"{place}: {lower} ends at lower expected sharpness than {upper}"
-        return f"{name}: {aligned} flatter than {other}", statement, -1
-
     if "margins" in parameters:
-        return vgg_claims.study(parameters, arrays, "expected_sharpness", claim)
-    return vgg_claims.compared(parameters, arrays, "expected_sharpness", own_error, claim)
+        return decisions.decide(_effects(parameters, arrays))
+    return vgg_claims.compared(parameters, arrays, "expected_sharpness", own_error, _claim)
+
+
+def _claim(name, place, aligned, other):
+    lower, upper = figure_style.LABELS[aligned], figure_style.LABELS[other]
+    statement = f"{place}: {lower} ends at lower expected sharpness than {upper}"
+    return f"{name}: {aligned} flatter than {other}", statement, -1
+
+
+def _effects(parameters, arrays):
+    return vgg_claims.study_effects(parameters, arrays, "expected_sharpness", _claim)
 
 
 def draw(parameters, arrays):
-    """Draw expected sharpness by iteration, a panel for each data set."""
-    names = parameters["datasets"]
-    canvas = Canvas(figsize=(3.6 * max(len(names), 1.5), 2.9))
-    panels = canvas.subplots(1, len(names), squeeze=False)[0]
-    for column, (axes, name) in enumerate(zip(panels, names, strict=True)):
+    """Draw expected sharpness by iteration, a panel for each data set.
+
+    A study has its paired effects below.
+    """
+    names, study = parameters["datasets"], "margins" in parameters
+    canvas, panels = vgg_claims.panels_of(1, len(names), 2.2, study)
+    for column, (axes, name) in enumerate(zip(panels[0], names, strict=True)):
         curves = arrays["expected_sharpness"][column]
         figure_style.plot_dynamics(axes, arrays["step"], curves, vgg.DYNAMICS)
         axes.set(
@@ -45,8 +51,11 @@ def draw(parameters, arrays):
         errors = arrays["expected_sharpness_error"][column]
         errors = errors[np.isfinite(errors)]
         axes.set_yscale("symlog", linthresh=errors.max(initial=1e-12))
-        figure_style.panel_letter(axes, "ab"[column])
-    vgg_claims.draw_legend(canvas, panels[0], parameters["num_seeds"])
+    if study:
+        vgg_claims.draw_effects(panels[1], _effects(parameters, arrays))
+    for letter, axes in zip("abcd", panels.flat, strict=False):
+        figure_style.panel_letter(axes, letter)
+    vgg_claims.draw_legend(canvas, panels[0, 0], parameters["num_seeds"], study)
     return canvas
 
 

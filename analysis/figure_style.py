@@ -2,6 +2,7 @@
 
 import matplotlib
 import numpy as np
+from matplotlib.lines import Line2D
 
 BLUE, RED, GREEN, PINK, ORANGE, SKY, BLACK = (
     # Okabe & Ito's palette, distinguishable with every common colour blindness
@@ -190,6 +191,35 @@ def plot_dynamics(axes, steps, curves, dynamics, logarithmic=False):
             markevery=(number % period, period),
             label=LABELS[name],
         )
+
+
+def in_rows(num_columns, *rows):
+    """Return handles and labels so that a legend, which fills columns, shows them in these rows.
+
+    Parameters
+    ----------
+    num_columns : int
+        Columns of the legend.
+    *rows : (list, list)
+        Handles and labels of one or more rows; a row longer than the columns goes on in the next.
+
+    Returns
+    -------
+    handles, labels : list
+
+    Examples
+    --------
+    >>> handles, labels = in_rows(2, (["a", "b"], ["A", "B"]), (["c"], ["C"]))
+    >>> labels
+    ['A', 'C', 'B', '']
+    """
+    cells = []
+    for handles, labels in rows:
+        own = list(zip(handles, labels, strict=True))
+        own += [(Line2D([], [], ls="none"), "")] * (-len(own) % num_columns)
+        cells += own
+    ordered = [cell for column in range(num_columns) for cell in cells[column::num_columns]]
+    return tuple(map(list, zip(*ordered, strict=True)))
 
 
 def panel_letter(axes, letter):

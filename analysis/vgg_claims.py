@@ -3,8 +3,12 @@
 from dataclasses import dataclass
 
 import numpy as np
+from matplotlib.figure import Figure as Canvas
 
-from analysis import claims, decisions, figure_style, vgg
+from analysis import claims, decisions, effect_plot, figure_style, vgg
+
+PAIRS = [(aligned, other) for aligned in vgg.ALIGNED for other in vgg.ROUND]
+"""The compared dynamics of one data set."""
 
 
 @dataclass(frozen=True)
@@ -88,23 +92,20 @@ def compared(parameters, arrays, quantity, own_error, claim):
     found = []
     for number, name in enumerate(parameters["datasets"]):
         place, ends = title(name, arrays["source"][number]), arrays[quantity][number, ..., -1]
-        for aligned in vgg.ALIGNED:
-            for other in vgg.ROUND:
-                short, statement, sign = claim(name, place, aligned, other)
-                pair = [vgg.DYNAMICS.index(aligned), vgg.DYNAMICS.index(other)]
-                c = compare(ends, aligned, other, own_error(number, pair))
-                gap = sign * c.difference
-                measured = f"{c.first:.4g} against {c.second:.4g}"
-                found.append(
-                    claims.judged(
-                        short, statement, gap, c.standard_error, measured, remark=c.remark
-                    )
-                )
+        for aligned, other in PAIRS:
+            short, statement, sign = claim(name, place, aligned, other)
+            pair = [vgg.DYNAMICS.index(aligned), vgg.DYNAMICS.index(other)]
+            c = compare(ends, aligned, other, own_error(number, pair))
+            gap = sign * c.difference
+            measured = f"{c.first:.4g} against {c.second:.4g}"
+            found.append(
+                claims.judged(short, statement, gap, c.standard_error, measured, remark=c.remark)
+            )
     return found
 
 
-def study(parameters, arrays, quantity, claim):
-    """Judge the same claims by the design of a study, see :mod:`analysis.decisions`.
+def study_effects(parameters, arrays, quantity, claim):
+    """Return the effects of the same claims in a study, see :mod:`analysis.decisions`.
 
     Parameters
     ----------
@@ -117,28 +118,29 @@ def study(parameters, arrays, quantity, claim):
 
     Returns
     -------
-    list of claims.Claim
+    list of decisions.Effect
+        Six for each data set, in the order of the data sets.
     """
     effects, ratio = [], quantity == "expected_sharpness"
     margin = parameters["margins"]["sharpness" if ratio else "accuracy"]
     for number, name in enumerate(parameters["datasets"]):
         place, ends = title(name, arrays["source"][number]), arrays[quantity][number, ..., -1]
-        for aligned in vgg.ALIGNED:
-            for other in vgg.ROUND:
-                short, statement, sign = claim(name, place, aligned, other)
-                first, second = (ends[:, vgg.DYNAMICS.index(each)] for each in (aligned, other))
-                effects.append(
-                    decisions.Effect(
-                        short,
-                        statement,
-                        sign * (decisions.log_ratios(first, second) if ratio else first - second),
-                        np.log(margin) if ratio else margin,
-                        f"{np.nanmean(first):.4g} against {np.nanmean(second):.4g}",
-                        ratio=ratio,
-                        remark=_unfitted(arrays["accuracy"][number, ..., -1], (aligned, other)),
-                    )
+        for aligned, other in PAIRS:
+            short, statement, sign = claim(name, place, aligned, other)
+            first, second = (ends[:, vgg.DYNAMICS.index(each)] for each in (aligned, other))
+            effects.append(
+                decisions.Effect(
+                    short,
+                    statement,
+                    sign * (decisions.log_ratios(first, second) if ratio else first - second),
+                    np.log(margin) if ratio else margin,
+                    f"{np.nanmean(first):.4g} against {np.nanmean(second):.4g}",
+                    ratio=ratio,
+                    remark=_unfitted(arrays["accuracy"][number, ..., -1], (aligned, other)),
+                    pair=f"{figure_style.LABELS[aligned]} vs {figure_style.LABELS[other]}",
                 )
-    return decisions.decide(effects)
+            )
+    return effects
 
 
 def _unfitted(fitted, names):
@@ -152,6 +154,26 @@ def _unfitted(fitted, names):
     )
 
 
+def panels_of(num_rows, num_datasets, row_height, study):
+    """Return an empty figure with its panels, (rows, data sets); a study has one row more."""
+    canvas = Canvas(figsize=(3.6 * max(num_datasets, 1.5), 0.6 + (num_rows + study) * row_height))
+    parts = canvas.subfigures(1 + study, 1, height_ratios=[num_rows, 1][: 1 + study], squeeze=False)
+    panels = parts[0, 0].subplots(num_rows, num_datasets, squeeze=False)
+    if study:  # its long labels take no room from the panels above
+        panels = np.vstack([panels, parts[1, 0].subplots(1, num_datasets, squeeze=False)])
+    return canvas, panels
+
+
+def draw_effects(panels, effects):
+    """Draw the effects of a study, a panel for each data set."""
+    found = decisions.verdicts(effects)
+    for number, axes in enumerate(panels):
+        own = slice(len(PAIRS) * number, len(PAIRS) * (number + 1))
+        effect_plot.draw(axes, effects[own], found[own])
+    for axes in panels[1:]:
+        axes.set(yticklabels=[])
+
+
 def title(name, source):
     """Return the name of a data set for a reader; a part of SVHN is called a subset."""
     names = {"cifar10": "CIFAR-10", "svhn": "SVHN", "fashion_mnist": "FashionMNIST"}
@@ -159,14 +181,16 @@ def title(name, source):
     return names[name] + (" subset" if partial else "")
 
 
-def draw_legend(canvas, axes, num_seeds):
-    """Draw the legend of all dynamics below the panels."""
+def draw_legend(canvas, axes, num_seeds, with_verdicts=False):
+    """Draw the legend of all dynamics below the panels, in a study with a row of verdicts."""
     handles, labels = axes.get_legend_handles_labels()
+    if with_verdicts:
+        handles, labels = figure_style.in_rows(5, (handles, labels), effect_plot.legend_entries())
     canvas.legend(
         handles,
         labels,
         loc="outside lower center",
         ncols=5,
-        title=figure_style.seeds_note(num_seeds),
+        title=figure_style.seeds_note(num_seeds) + f"\n{effect_plot.NOTE}" * with_verdicts,
         title_fontsize=7,
-    )
+    ).get_title().set_multialignment("center")

@@ -5,11 +5,13 @@ import json
 import numpy as np
 import pytest
 from figure_cases import ROOT, verdict_that_is_printed
+from matplotlib.figure import Figure
 from scipy import stats
 
 from analysis import (
     claims,
     decisions,
+    effect_plot,
     fashion_mnist,
     fig1_generalization,
     fig3_fashion_mnist,
@@ -258,3 +260,20 @@ def test_the_index_shows_every_study(tmp_path):
     page = index.readme({"fig3_fashion_mnist": (description, {})}, index.studies(tmp_path))
     assert page.count("| SGD ends at higher test accuracy than GLD dynamic | **holds**") == 2
     assert "Also [scale study, seeds 200 to 205](fig3_fashion_mnist_study_from200.png)" in page
+
+
+def test_the_picture_of_a_study_shows_means_intervals_and_verdicts():
+    effects = [effect([1.0, 2.0, 3.0], margin=0.25, ratio=True, pair="A vs B") for _ in range(2)]
+    axes = Figure().subplots()
+    effect_plot.draw(axes, effects, [claims.Verdict.HOLDS, claims.Verdict.UNRESOLVED])
+    filled, empty = (bar.lines[0] for bar in axes.containers)
+    np.testing.assert_allclose(filled.get_xdata(), np.exp(2))
+    half = stats.t.ppf(0.975, 2) / np.sqrt(3)
+    (bars,) = axes.containers[0].lines[2]
+    np.testing.assert_allclose(bars.get_segments()[0][:, 0], np.exp([2 - half, 2 + half]))
+    assert filled.get_markerfacecolor() == filled.get_color() != empty.get_color()
+    assert empty.get_markerfacecolor() == "white"
+    assert [label.get_text() for label in axes.get_yticklabels()] == ["A vs B", "A vs B"]
+    assert axes.get_xscale() == "log"
+    margin = axes.patches[0].get_extents().transformed(axes.transData.inverted())
+    np.testing.assert_allclose([margin.x0, margin.x1], np.exp([-0.25, 0.25]))

@@ -1,0 +1,60 @@
+"""Picture of the claims of a study: paired effects with their intervals, and the margin."""
+
+import numpy as np
+from matplotlib import ticker
+from matplotlib.lines import Line2D
+
+from analysis import decisions, figure_style
+from analysis.claims import Verdict
+
+_LOOKS = {
+    Verdict.HOLDS: {"color": figure_style.BLUE, "marker": "o"},
+    Verdict.FAILS: {"color": figure_style.RED, "marker": "s"},
+    Verdict.EQUIVALENT: {"color": figure_style.GREEN, "marker": "D"},
+    Verdict.UNRESOLVED: {"color": figure_style.GREY, "marker": "o", "mfc": "white"},
+}
+
+
+FLATTER = "how many times flatter"
+MORE_ACCURATE = "difference of test accuracies (points)"
+NOTE = "paired effects: means over seeds with 95 % intervals, the margin in grey"
+
+
+def draw(axes, effects, verdicts):
+    """Draw one row for each effect, with its own 95 % interval; the margin is a grey band.
+
+    Parameters
+    ----------
+    axes : matplotlib.axes.Axes
+        Axes to draw on.
+    effects : sequence of analysis.decisions.Effect
+        With the same margin and unit. Logarithms of ratios are drawn as factors, differences of
+        accuracies in percentage points.
+    verdicts : sequence of analysis.claims.Verdict
+        Of the effects, judged in their whole family.
+    """
+    ratio, margin = effects[0].ratio, effects[0].margin
+    shown = np.exp if ratio else (100.0).__mul__
+    axes.axvspan(shown(-margin), shown(margin), color="0.9", lw=0, zorder=0)
+    axes.axvline(shown(0.0), color="0.6", lw=0.8, zorder=1)
+    for row, (effect, verdict) in enumerate(zip(effects, verdicts, strict=True)):
+        mean, low, high = map(shown, decisions.interval(effect))
+        look = {"ms": 4.5, "capsize": 2, "elinewidth": 1, **_LOOKS[verdict]}
+        axes.errorbar(mean, row, xerr=[[mean - low], [high - mean]], **look)
+    axes.set(
+        ylim=(len(effects) - 0.5, -0.5),
+        yticks=range(len(effects)),
+        yticklabels=[effect.pair for effect in effects],
+        xlabel=FLATTER if ratio else MORE_ACCURATE,
+    )
+    if ratio:
+        axes.set_xscale("log")
+        axes.xaxis.set_major_locator(ticker.LogLocator(subs=(1, 1.5, 2, 3, 5)))
+        axes.xaxis.set_major_formatter(ticker.FormatStrFormatter("%g"))
+        axes.xaxis.set_minor_formatter(ticker.NullFormatter())
+
+
+def legend_entries():
+    """Return handles and labels of the verdicts, in the order of their definition."""
+    handles = [Line2D([], [], ls="none", ms=4.5, **look) for look in _LOOKS.values()]
+    return handles, [str(verdict) for verdict in _LOOKS]
