@@ -4,6 +4,8 @@ import datetime
 import importlib.metadata
 import os
 import platform
+import shutil
+import subprocess
 from pathlib import Path
 
 import psutil
@@ -42,7 +44,8 @@ def environment(tuning):
             versions[name] = importlib.metadata.version(name)
         except importlib.metadata.PackageNotFoundError:
             continue
-    return {
+    card = graphics_processor()
+    return ({} if card is None else {"device": card}) | {
         "date": datetime.datetime.now(datetime.UTC).strftime("%Y-%m-%d %H:%M UTC"),
         "processor": processor(),
         "cores": threads.available_cores(),
@@ -53,6 +56,21 @@ def environment(tuning):
         "versions": versions,
         "tuning": tuning,
     }
+
+
+def graphics_processor():
+    """Return the name of the first graphics processor of NVIDIA; None where there is none."""
+    if shutil.which("nvidia-smi") is None:
+        return None
+    told = subprocess.run(
+        ["nvidia-smi", "--query-gpu=name", "--format=csv,noheader"],
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=30,
+    )
+    names = told.stdout.splitlines()
+    return names[0].strip() if told.returncode == 0 and names else None
 
 
 def load():

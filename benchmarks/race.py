@@ -71,6 +71,8 @@ class Group:
     columns : dict
         Key in a record's "more" to the heading of a column: such a group is a table of records and
         compares nothing.
+    side_by_side : bool
+        Whether every implementation has a column in the tables: none of them is a peer.
     is_growth : bool
         Whether quantities are named "quantity@size", with times and memory over sizes.
     in_quick : bool
@@ -91,6 +93,7 @@ class Group:
     headline: tuple = ()
     heavy: tuple = ()
     columns: dict = field(default_factory=dict)
+    side_by_side: bool = False
     is_growth: bool = False
     in_quick: bool = True
     warm_up: bool = True

@@ -42,28 +42,34 @@ def rewritten(text, stored):
 
 def block(stored):
     """Return the tables of the headline quantities, by group."""
-    parts = [_measured(stored)]
+    machines = {name: _machine(document["environment"]) for name, document in stored.items()}
+    usual = next(iter(machines.values()))
+    parts = [_measured(usual)]
     for name, document in stored.items():
         group = GROUPS[name]
         lines, case = _lines(group, document["records"])
         if lines:
             where = f" ({case})" if case else ""
-            parts += [f"**{group.title}**{where}. {group.about}", "\n".join(lines)]
+            elsewhere = f" Measured on {machines[name]}." * (machines[name] != usual)
+            parts += [f"**{group.title}**{where}. {group.about}{elsewhere}", "\n".join(lines)]
     return "\n" + "\n\n".join(parts) + "\n\n"
 
 
-def _measured(stored):
-    places = dict.fromkeys(
-        f"{document['environment']['date'][:10]} on {document['environment']['cores']} cores "
-        f"({document['environment']['processor']}, {document['environment']['memory_gib']} GiB, "
-        f"Python {document['environment']['python']})"
-        for document in stored.values()
-    )
+def _machine(environment):
+    device = f", {environment['device']}" if "device" in environment else ""
     return (
-        f"Measured on {'; '.join(places)}. Every implementation runs in its own process with the "
-        "allocation settings that serve it best. Rounds are interleaved, and medians count. In "
-        "brackets single precision, where both are given. The ratio is the best peer's time over "
-        "aniso's."
+        f"{environment['date'][:10]} on {environment['cores']} cores "
+        f"({environment['processor']}, {environment['memory_gib']} GiB{device}, "
+        f"Python {environment['python']})"
+    )
+
+
+def _measured(machine):
+    return (
+        f"Measured on {machine}, unless said otherwise. Every implementation runs in its own "
+        "process with the allocation settings that serve it best. Rounds are interleaved, and "
+        "medians count. In brackets single precision, where both are given. The ratio is the best "
+        "peer's time over aniso's."
     )
 
 
@@ -71,6 +77,8 @@ def _lines(group, records):
     """Return the lines of a table, and the case if there is but one."""
     if group.columns:
         return _lines_of_columns(group, records), None
+    if group.side_by_side:
+        return _lines_side_by_side(group, records), None
     found = rows.headline_rows(group, records)
     if not found:
         return [], None
@@ -88,6 +96,27 @@ def _lines(group, records):
             cells += [_both(pair, _peer), _both(pair, _ratio)]
         lines.append(_line([group.labels.get(quantity, quantity), *cells]))
     return lines, cases.pop() if len(cases) == 1 else None
+
+
+def _lines_side_by_side(group, records):
+    """Return lines with a column for every implementation, single precision in brackets."""
+    names = list(group.implementations)
+    found = {}
+    for record in records:
+        place = record["case"], record["quantity"], record["implementation"]
+        found.setdefault(place, {})[record["dtype"]] = record
+    lines = [_line(["", *names]), f"|{' --- |' * (len(names) + 1)}"]
+    for case in dict.fromkeys(case for case, _, _ in found):
+        lines.append(_line([f"*{case}*", *[""] * len(names)]))
+        for quantity in dict.fromkeys(q for c, q, _ in found if c == case):
+            cells = [
+                _both(found[case, quantity, name], lambda r: rows.span_of_time(r["seconds"]))
+                if (case, quantity, name) in found
+                else "–"
+                for name in names
+            ]
+            lines.append(_line([group.labels.get(quantity, quantity), *cells]))
+    return lines
 
 
 def _line(cells):

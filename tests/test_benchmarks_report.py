@@ -184,6 +184,21 @@ def test_cases_of_one_table_are_named_in_it():
     assert "| gradient | 500 ms | 500 ms JAX | 1.0 |" in text
 
 
+def test_places_stand_side_by_side_and_another_machine_is_told():
+    places = [
+        record("aniso", [0.018], case="A"),
+        record("aniso", [0.013], case="A", dtype="float32"),
+        record("on CuPy", [0.0063], case="A"),
+    ]
+    documents = stored(dense=RECORDS, places=places)
+    documents["places"]["environment"] = ENVIRONMENT | {"cores": 16, "device": "Card"}
+    text = readme.block(documents)
+    assert "|  | aniso | on PyTorch, CPU | on PyTorch, CUDA | on CuPy |" in text
+    assert "| gradient | 18 ms (13 ms) | – | – | 6.3 ms |" in text
+    assert text.count("Measured on 2026-01-02 on 2 cores") == 1
+    assert "Measured on 2026-01-02 on 16 cores (Processor <A>, 24 GiB, Card, Python 3.11)." in text
+
+
 def test_the_block_is_rewritten_once_and_for_all(documents):
     marked = f"# title\n{readme.BEGIN}\n{readme.END}\ntail\n"
     once = readme.rewritten(marked, documents)

@@ -26,7 +26,7 @@ PLACES = Group(
     name="places",
     title="Array libraries",
     about="The layer engine on NumPy arrays beside the same engine on arrays of other libraries "
-    "and devices of this machine: the ratio is theirs over NumPy's.",
+    "and devices.",
     implementations={
         name: Implementation(_MODULE, "at", {"place": place}, is_peer=False)
         for name, place in _PLACES.items()
@@ -39,5 +39,6 @@ PLACES = Group(
         "hessian_product_block8": "Hv in a block of 8, per vector",
     },
     per={"hessian_product_block8": 8},
+    side_by_side=True,
     in_quick=False,
 )
