@@ -9,6 +9,7 @@ from analysis import (
     fig5_curvature,
     figure_style,
     vgg,
+    vgg_study,
 )
 
 
@@ -183,6 +184,13 @@ def _vgg_setting(description, _):
 
 def _vgg_sigma(description, arrays):
     names = description["parameters"]["datasets"]
+    if "sigma_grid" not in description["parameters"]:  # a study
+        tuned = description["prepared"]["tuned"]
+        return (
+            f"tuned before the study on two seeds of its own, within the grid "
+            f"{', '.join(f'{sigma:g}' for sigma in vgg_study.TUNING['sigma_grid'])}: "
+            f"{', '.join(f'{tuned[name]:g} for {name}' for name in names)}"
+        )
     chosen = "; ".join(
         f"{name}: " + ", ".join(f"{sigma:g}" for sigma in row)
         for name, row in zip(names, arrays["standard_deviation"], strict=True)
