@@ -5,11 +5,13 @@ The differences are written as JSON too; the verdicts are in the description of 
 
 import argparse
 import json
+import re
 import sys
 from pathlib import Path
 
 from analysis import discrepancies, folders
 from analysis.__main__ import FIGURES
+from analysis.claims import Verdict
 from analysis.figure import SCALES, seeds_of
 from aniso.runs import array_files, files
 
@@ -83,6 +85,8 @@ def readme(stored, found_studies=()):
         "no independent evidence. Where the paper, its published scripts and these numbers differ",
         "is listed in [DISCREPANCIES.md](DISCREPANCIES.md). This page is written by",
         "`python -m analysis.index`.",
+        "",
+        *_summary(stored, found_studies),
     ]
     for name in FIGURES:
         if name not in stored:
@@ -104,7 +108,7 @@ def readme(stored, found_studies=()):
         ]
         lines += _rows(description)
         for stem, other in found_studies:
-            if other["figure"] == name and other["parameters"] != description["parameters"]:
+            if _differs(other, name, description):
                 lines += _other_study(figure, stem, other)
         if figure.table is not None:
             lines += ["", f"The numbers are in [a table]({name}_{scale}.md)."]
@@ -119,6 +123,43 @@ def readme(stored, found_studies=()):
     return "\n".join(lines) + "\n"
 
 
+_COUNTED = (Verdict.HOLDS, Verdict.FAILS, Verdict.EQUIVALENT, Verdict.UNRESOLVED)
+
+
+def _summary(stored, found_studies):
+    """Return a table of how many claims of each figure and study have each verdict."""
+    lines = [
+        f"| figure | scale | {' | '.join(map(str, _COUNTED))} |",
+        f"|{' --- |' * (2 + len(_COUNTED))}",
+    ]
+    for name in (name for name in FIGURES if name in stored):
+        own = stored[name][0]
+        others = [found for _, found in found_studies if _differs(found, name, own)]
+        number = re.match(r"fig(\d+)_", name)
+        title = f"{number[1]}: {FIGURES[name].title}" if number else FIGURES[name].title
+        for description in (own, *others):
+            verdicts = [claim["verdict"] for claim in description["claims"]]
+            counts = [verdicts.count(verdict) for verdict in _COUNTED]
+            if any(counts):
+                lines.append(
+                    f"| {title} | {_scale(description)} | {' | '.join(map(str, counts))} |"
+                )
+    return lines
+
+
+def _differs(description, name, own):
+    return description["figure"] == name and description["parameters"] != own["parameters"]
+
+
+def _scale(description):
+    """Return the scale in words, with the seeds of a study and the dynamics where published."""
+    parameters, scale = description["parameters"], description["scale"]
+    if "margins" in parameters:
+        seeds = seeds_of(parameters)
+        scale += f", seeds {seeds[0]} to {seeds[-1]}"
+    return scale + ", the dynamics of the published scripts" * ("preset" in parameters)
+
+
 def _rows(description):
     return [
         f"| {claim['statement']} | **{claim['verdict']}** | {claim['measured']} |"
@@ -127,12 +168,9 @@ def _rows(description):
 
 
 def _other_study(figure, stem, description):
-    seeds, preset = seeds_of(description["parameters"]), description["parameters"].get("preset")
-    which = f"scale {description['scale']}, seeds {seeds[0]} to {seeds[-1]}"
-    which += ", the dynamics of the published scripts" * (preset == "as_published")
     return [
         "",
-        f"Also [{which}]({stem}.png) ({figure.costs[description['scale']]}):",
+        f"Also [scale {_scale(description)}]({stem}.png) ({figure.costs[description['scale']]}):",
         "",
         "| claim | verdict | measured |",
         "| --- | --- | --- |",

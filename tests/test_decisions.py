@@ -259,6 +259,9 @@ def test_the_index_shows_every_study(tmp_path):
     (tmp_path / "data" / "fig3_fashion_mnist_study_from200.json").write_text(json.dumps(other))
     page = index.readme({"fig3_fashion_mnist": (description, {})}, index.studies(tmp_path))
     assert page.count("| SGD ends at higher test accuracy than GLD dynamic | **holds**") == 2
+    row = f"| 3: {fig3_fashion_mnist.FIGURE.title} | study, seeds {{}} to {{}} | 2 | 0 | 8 | 0 |"
+    assert row.format(100, 105) in page
+    assert row.format(200, 205) in page
     assert "Also [scale study, seeds 200 to 205](fig3_fashion_mnist_study_from200.png)" in page
 
 
