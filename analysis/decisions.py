@@ -6,13 +6,14 @@ margin. Student's test rejects the first, two one-sided tests reject the second.
 all claims of a figure form one family, whose error Holm's method holds at or below the level.
 """
 
+import json
 import math
 from dataclasses import dataclass
 
 import numpy as np
 from scipy import stats
 
-from analysis.claims import Claim, Verdict, beside
+from analysis.claims import LEARNT, Claim, Verdict, beside, described
 from aniso import checks
 
 LEVEL = 0.05
@@ -40,8 +41,8 @@ class Effect:
         Whether the effects are logarithms of ratios; then they are shown as factors.
     remark : str
         Added to the text.
-    pair : str
-        What is compared, as the label of a row.
+    labels : (str, str)
+        The two that are compared. The claim says that the first is the better one.
     """
 
     name: str
@@ -51,7 +52,7 @@ class Effect:
     measured: str
     ratio: bool = False
     remark: str = ""
-    pair: str = ""
+    labels: tuple[str, str] = ("first", "second")
 
     def __post_init__(self):
         checks.number("margin", self.margin, low=0, high=math.inf, strict=True)
@@ -63,6 +64,62 @@ class Effect:
     def known(self):
         """The effects of the seeds in which neither run diverged."""
         return self.values[np.isfinite(self.values)]
+
+
+def comparison(name, statement, labels, ends, fitted, margin, *, ratio):
+    """Return the effect of a claim that compares the ends of two dynamics seed by seed.
+
+    Parameters
+    ----------
+    name, statement : str
+        Of the claim: the first is flatter, or more accurate.
+    labels : (str, str)
+        Of both dynamics.
+    ends, fitted : (ndarray, ndarray), each of shape (seeds,)
+        Sharpness or test accuracy, and training accuracy, at the end of both.
+    margin : float
+        A factor of sharpness, or a difference of accuracies.
+    ratio : bool
+        Whether sharpness is compared: by the logarithm of the second over the first.
+
+    Returns
+    -------
+    Effect
+        The text has the means over the seeds in which both are known, geometric ones of sharpness.
+        It counts the runs whose training accuracy ends below :data:`analysis.claims.LEARNT`.
+
+    Examples
+    --------
+    >>> one = np.ones(2)
+    >>> found = comparison("a", "A > B", "AB", ([1.0, 4.0], [4.0, 16.0]), (one, 0 * one), 1.5,
+    ...                    ratio=True)
+    >>> found.measured, found.remark
+    ('2 against 8', '; 2 of 2 runs of B end below 0.9 training accuracy')
+    """
+    first, second = (np.asarray(values, dtype=float) for values in ends)
+    values = log_ratios(second, first) if ratio else first - second
+    known = np.isfinite(values)
+    means = [
+        (np.exp(np.log(own[known]).mean()) if ratio else own[known].mean())
+        if known.any()
+        else math.nan
+        for own in (first, second)
+    ]
+    remark = "".join(
+        f"; {count} of {len(own)} runs of {label} end below {LEARNT:g} training accuracy"
+        for label, own in zip(labels, fitted, strict=True)
+        if (count := int((own < LEARNT).sum()))
+    )
+    return Effect(
+        name,
+        statement,
+        values,
+        math.log(margin) if ratio else margin,
+        "{:.4g} against {:.4g}".format(*means),
+        ratio=ratio,
+        remark=remark,
+        labels=tuple(labels),
+    )
 
 
 def log_ratios(upper, lower):
@@ -158,13 +215,15 @@ def holm(p_values):
     return result
 
 
-def decide(effects, level=LEVEL):
+def decide(effects, designed=2, level=LEVEL):
     """Judge the claims of a figure as one family.
 
     Parameters
     ----------
     effects : sequence of Effect
         All claims that the design names, also those whose runs diverged.
+    designed : int
+        Seeds of the design. Fewer give descriptions: a part of the seeds has no verdict.
     level : float
         Probability of one or more wrong verdicts, at most.
 
@@ -181,6 +240,13 @@ def decide(effects, level=LEVEL):
     >>> tell([1.0, 1.1, 0.9]), tell([-1.0, -1.1, -0.9]), tell([0.1, 0.0, -0.05]), tell([2.0, -1.0])
     ('holds', 'fails', 'equivalent within the margin', 'not resolved')
     """
+    count = effects[0].values.size
+    if count < designed:
+        part = f"; {count} of the {designed} seeds of the design, which are no verdict"
+        return [
+            described(e.name, e.statement, f"{e.measured} ({_told_interval(e)}){part}{e.remark}")
+            for e in effects
+        ]
     adjusted = adjusted_probabilities(effects)
     return [_claim(e, *own, level, len(effects)) for e, own in zip(effects, adjusted, strict=True)]
 
@@ -197,9 +263,39 @@ def adjusted_probabilities(effects):
     return holm(np.ravel(pairs)).reshape(-1, 2)
 
 
-def verdicts(effects):
-    """Return the verdict of every effect, judged as one family."""
-    return [claim.verdict for claim in decide(effects)]
+def designed_seeds(parameters, scales):
+    """Return the number of seeds of the design that these parameters follow.
+
+    Parameters
+    ----------
+    parameters : dict
+        Of a figure, at a scale of a study.
+    scales : dict of str to dict
+        Parameters of all scales of the figure.
+
+    Returns
+    -------
+    int
+        That of the scale which differs in the seeds alone; 2 where none does, for instance with the
+        dynamics of the published scripts.
+
+    Examples
+    --------
+    >>> scales = {"study": {"num_seeds": 6, "first_seed": 100, "num_train": 5}}
+    >>> designed_seeds({"num_seeds": 3, "first_seed": 106, "num_train": 5}, scales)
+    6
+    >>> designed_seeds({"num_seeds": 3, "num_train": 5, "preset": "as_published"}, scales)
+    2
+    """
+    own = _without_seeds(parameters)
+    found = [each["num_seeds"] for each in scales.values() if _without_seeds(each) == own]
+    return found[0] if found else 2
+
+
+def _without_seeds(parameters):
+    left_out = ("num_seeds", "first_seed", "device", "images", "tuned")
+    kept = {name: value for name, value in parameters.items() if name not in left_out}
+    return json.dumps(kept, sort_keys=True)  # stored tuples come back as lists
 
 
 def verdict_of(mean, no_effect, relevant, level=LEVEL):
@@ -230,8 +326,8 @@ def _claim(effect, no_effect, relevant, level, num_claims):
         remark = f"; {_needed(needed)}" + remark
     text = (
         f"{effect.measured} ({_told_interval(effect)}; adjusted p = "
-        f"{beside(no_effect, level, 2)} for no effect, {beside(relevant, level, 2)} for a relevant "
-        "one)"
+        f"{beside(no_effect, level, 2)} for no effect, {beside(relevant, level, 2)} for one of the "
+        "margin or more)"
     )
     return Claim(effect.name, effect.statement, mean, error, text + remark, verdict)
 
@@ -266,7 +362,9 @@ def interval(effect):
 def _told_interval(effect):
     ends = interval(effect)
     if effect.ratio:
-        return "factor {:.3g}, 95 % interval {:.3g} to {:.3g}".format(*np.exp(ends))
+        first, second = effect.labels
+        text = "{:.3g}, 95 % interval {:.3g} to {:.3g}".format(*np.exp(ends))
+        return f"{second} over {first} {text}"
     return "difference {:.3g}, 95 % interval {:.3g} to {:.3g}".format(*ends)
 
 
@@ -342,6 +440,8 @@ def power_of(count, mean, deviation, margin, level):
 
 
 def _needed(seeds):
-    if seeds is None:
-        return f"over {_MOST_SEEDS:,} seeds would be needed at this effect and spread"
-    return f"some {seeds:,} seeds would be needed at this effect and spread"
+    count = f"over {_MOST_SEEDS:,}" if seeds is None else f"some {seeds:,}"
+    return (
+        f"with this effect and spread {count} seeds give a verdict with probability "
+        f"{100 * _POWER:g} %"
+    )

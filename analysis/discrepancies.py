@@ -4,6 +4,7 @@ import numpy as np
 
 from analysis import (
     claims,
+    fashion_mnist,
     fig3_fashion_mnist,
     fig4_one_hidden_layer,
     fig5_curvature,
@@ -140,15 +141,26 @@ def _sgd_accuracy(_, arrays):
 def _ends(_, arrays):
     labels, ends = figure_style.LABELS, arrays["accuracy"][:, :, -1].T
     lost = [
-        f"{labels[name]} {', '.join(f'{100 * rate:.0f} %' for rate in rates)}"
+        f"{labels[name]} "
+        + ", ".join("diverged" if np.isnan(rate) else f"{100 * rate:.0f} %" for rate in rates)
         for name, rates in zip(fig3_fashion_mnist.DYNAMICS, ends, strict=True)
-        if rates.min() < claims.LEARNT
+        if not (rates >= claims.LEARNT).all()
     ]
     if not lost:
         return f"every run ends above {100 * claims.LEARNT:.0f} % training accuracy"
     return (
-        f"training accuracy at the end, by seed, where a run lost the data: {'; '.join(lost)}. The "
-        "claims count such a network like any other: it is flat because it has stopped to learn"
+        "training accuracy at the end, by seed, where a run lost the data or diverged: "
+        f"{'; '.join(lost)}. The claims count a network that lost the data like any other: it is "
+        "flat because it has stopped to learn"
+    )
+
+
+def _training_set(description, _):
+    own = description["parameters"]
+    random = own["num_train"] // fashion_mnist.RANDOM_LABEL_SHARE
+    return (
+        f"Figure 3 at scale {description['scale']}: {own['num_train']:,} images, the first "
+        f"{own['num_train'] - random:,} clean, the next {random:,} with random labels"
     )
 
 
@@ -282,10 +294,7 @@ _ROWS = (
         "FashionMNIST training set",
         "1,000 clean images and 200 with random labels",
         "the first 6,000 images, labels 1000 to 1199 drawn anew",
-        _stated(
-            "1,200 images: the first 1,000 clean, the next 200 with random labels; Figure 3 at "
-            "medium scale takes 300 in the same proportion"
-        ),
+        _from("fig3_fashion_mnist", _training_set),
     ),
     (
         "Figure 3, ends of the runs",

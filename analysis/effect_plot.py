@@ -11,16 +11,18 @@ _LOOKS = {
     Verdict.HOLDS: {"color": figure_style.BLUE, "marker": "o"},
     Verdict.FAILS: {"color": figure_style.RED, "marker": "s"},
     Verdict.EQUIVALENT: {"color": figure_style.GREEN, "marker": "D"},
+    Verdict.DESCRIPTION: {"color": figure_style.BLACK, "marker": "o"},
     Verdict.UNRESOLVED: {"color": figure_style.GREY, "marker": "o", "mfc": "white"},
 }
 
 
-FLATTER = "how many times flatter"
-MORE_ACCURATE = "difference of test accuracies (points)"
-NOTE = "paired effects: means over seeds with 95 % intervals, the margin in grey"
+NOTE = (
+    "paired effects with their single 95 % intervals, the margin in grey; the verdicts account "
+    "for all claims of the figure"
+)
 
 
-def draw(axes, effects, verdicts):
+def draw(axes, effects, verdicts, rows):
     """Draw one row for each effect, with its own 95 % interval; the margin is a grey band.
 
     Parameters
@@ -32,6 +34,8 @@ def draw(axes, effects, verdicts):
         accuracies in percentage points.
     verdicts : sequence of analysis.claims.Verdict
         Of the effects, judged in their whole family.
+    rows : sequence of str
+        Label of each effect.
     """
     ratio, margin = effects[0].ratio, effects[0].margin
     shown = np.exp if ratio else (100.0).__mul__
@@ -44,8 +48,10 @@ def draw(axes, effects, verdicts):
     axes.set(
         ylim=(len(effects) - 0.5, -0.5),
         yticks=range(len(effects)),
-        yticklabels=[effect.pair for effect in effects],
-        xlabel=FLATTER if ratio else MORE_ACCURATE,
+        yticklabels=rows,
+        xlabel="sharpness of the second over the first"
+        if ratio
+        else "difference of test accuracies (% points)",
     )
     if ratio:
         axes.set_xscale("log")
@@ -54,7 +60,7 @@ def draw(axes, effects, verdicts):
         axes.xaxis.set_minor_formatter(ticker.NullFormatter())
 
 
-def legend_entries():
-    """Return handles and labels of the verdicts, in the order of their definition."""
-    handles = [Line2D([], [], ls="none", ms=4.5, **look) for look in _LOOKS.values()]
-    return handles, [str(verdict) for verdict in _LOOKS]
+def legend_entries(verdicts):
+    """Return handles and labels of those verdicts that occur."""
+    looks = {str(verdict): look for verdict, look in _LOOKS.items() if verdict in verdicts}
+    return [Line2D([], [], ls="none", ms=4.5, **look) for look in looks.values()], list(looks)

@@ -20,7 +20,8 @@ def judge(parameters, arrays):
         return np.sqrt((rates * (1 - rates)).mean() * 2 / tested) if rates.size else np.nan
 
     if "margins" in parameters:
-        return decisions.decide(_effects(parameters, arrays))
+        designed = decisions.designed_seeds(parameters, vgg.SCALES)
+        return decisions.decide(_effects(parameters, arrays), designed)
     return vgg_claims.compared(parameters, arrays, "test_accuracy", own_error, _claim)
 
 
@@ -51,11 +52,14 @@ def draw(parameters, arrays):
         panels[0, column].set_title(heading)
         panels[0, column].tick_params(labelbottom=False)
         panels[1, column].set(xlabel="iteration")
+    found = [claim.verdict for claim in judge(parameters, arrays)] if study else ()
     if study:
-        vgg_claims.draw_effects(panels[2], _effects(parameters, arrays))
+        vgg_claims.draw_effects(panels[2], _effects(parameters, arrays), found)
     for letter, axes in zip("abcdefgh", panels.flat, strict=False):
         figure_style.panel_letter(axes, letter)
-    vgg_claims.draw_legend(canvas, panels[0, 0], parameters["num_seeds"], study)
+    vgg_claims.draw_legend(
+        canvas, panels[0, 0], figure_style.seeds_note(parameters["num_seeds"]), found
+    )
     return canvas
 
 

@@ -186,7 +186,7 @@ def judge(parameters, arrays):
     """Judge the caption's claims, at the last iteration."""
     if "margins" in parameters:
         noise = claims.described("noise norm", _NOISE_NORM, _noise_norms(arrays))
-        return [*decisions.decide(_effects(parameters, arrays)), noise]
+        return [*_decided(parameters, arrays), noise]
     found, labels = [], figure_style.LABELS
     errors = arrays["expected_sharpness_error"][:, :, -1]
     for name in ANISOTROPIC:
@@ -238,39 +238,39 @@ def judge(parameters, arrays):
 _NOISE_NORM = "squared norm of the noise that was injected at the records, in units of Tr Sigma"
 
 
+def _decided(parameters, arrays):
+    designed = decisions.designed_seeds(parameters, SCALES)
+    return decisions.decide(_effects(parameters, arrays), designed)
+
+
 def _effects(parameters, arrays):
     """Return the claims of the study with their effects by seed, see ``docs/study.md``."""
     margins, labels = parameters["margins"], figure_style.LABELS
-    place = DYNAMICS.index("gld_dynamic")
-    sharpness, accuracy = (arrays[n][..., -1] for n in ("expected_sharpness", "test_accuracy"))
-    fitted = arrays["accuracy"][..., -1]
     effects = []
-    for name in ANISOTROPIC:
-        own = DYNAMICS.index(name)
-        lost = int((fitted[:, own] < claims.LEARNT).sum())
-        remark = f"; {lost} of {len(fitted)} runs lost the data" * bool(lost)
-        flat = decisions.Effect(
-            f"{name} flatter",
-            f"{labels[name]} ends at lower expected sharpness than GLD dynamic, whose noise has "
-            "the same norm",
-            decisions.log_ratios(sharpness[:, place], sharpness[:, own]),
-            np.log(margins["sharpness"]),
-            f"{np.nanmean(sharpness[:, own]):.4g} against {np.nanmean(sharpness[:, place]):.4g}",
-            ratio=True,
-            remark=remark,
-            pair=labels[name],
-        )
-        better = decisions.Effect(
-            f"{name} generalises better",
-            f"{labels[name]} ends at higher test accuracy than GLD dynamic",
-            accuracy[:, own] - accuracy[:, place],
-            margins["accuracy"],
-            f"{np.nanmean(accuracy[:, own]):.4f} against {np.nanmean(accuracy[:, place]):.4f}",
-            remark=remark,
-            pair=labels[name],
-        )
-        effects += [flat, better]
-    return sorted(effects, key=lambda effect: not effect.ratio)
+    for ratio in (True, False):
+        ends = arrays["expected_sharpness" if ratio else "test_accuracy"][..., -1]
+        for name in ANISOTROPIC:
+            places = [DYNAMICS.index(each) for each in (name, "gld_dynamic")]
+            short, statement = (
+                (
+                    "flatter",
+                    "lower expected sharpness than GLD dynamic, whose noise has the same norm",
+                )
+                if ratio
+                else ("generalises better", "higher test accuracy than GLD dynamic")
+            )
+            effects.append(
+                decisions.comparison(
+                    f"{name} {short}",
+                    f"{labels[name]} ends at {statement}",
+                    (labels[name], labels["gld_dynamic"]),
+                    ends[:, places].T,
+                    arrays["accuracy"][:, places, -1].T,
+                    margins["sharpness" if ratio else "accuracy"],
+                    ratio=ratio,
+                )
+            )
+    return effects
 
 
 def _noise_norms(arrays):
@@ -307,8 +307,10 @@ def draw(parameters, arrays):
     handles, labels = panels[0].get_legend_handles_labels()
     if study:
         panels += list(parts[1].subplots(1, 2))
-        _draw_effects(panels[3:], _effects(parameters, arrays))
-        handles, labels = figure_style.in_rows(5, (handles, labels), effect_plot.legend_entries())
+        found = [claim.verdict for claim in _decided(parameters, arrays)]
+        _draw_effects(panels[3:], _effects(parameters, arrays), found)
+        rows = (handles, labels), effect_plot.legend_entries(found)
+        handles, labels = figure_style.in_rows(5, *rows)
     for letter, axes in zip("abcde", panels, strict=False):
         figure_style.panel_letter(axes, letter)
     legend = canvas.legend(
@@ -323,13 +325,12 @@ def draw(parameters, arrays):
     return canvas
 
 
-def _draw_effects(panels, effects):
-    found = decisions.verdicts(effects)
+def _draw_effects(panels, effects, found):
     half = len(ANISOTROPIC)
-    effect_plot.draw(panels[0], effects[:half], found[:half])
-    panels[0].set(ylabel="against GLD dynamic")
-    effect_plot.draw(panels[1], effects[half:], found[half:])
-    panels[1].set(yticklabels=[])
+    rows = [effect.labels[0] for effect in effects[:half]]
+    effect_plot.draw(panels[0], effects[:half], found[:half], rows)
+    effect_plot.draw(panels[1], effects[half:], found[half:], [])
+    panels[0].set(ylabel="against GLD dynamic", xlabel="sharpness of GLD dynamic over the own one")
 
 
 def _note(arrays):

@@ -18,7 +18,8 @@ def judge(parameters, arrays):
         return float(np.sqrt(2 * np.square(known).mean())) if known.size else np.nan
 
     if "margins" in parameters:
-        return decisions.decide(_effects(parameters, arrays))
+        designed = decisions.designed_seeds(parameters, vgg.SCALES)
+        return decisions.decide(_effects(parameters, arrays), designed)
     return vgg_claims.compared(parameters, arrays, "expected_sharpness", own_error, _claim)
 
 
@@ -41,21 +42,22 @@ def draw(parameters, arrays):
     canvas, panels = vgg_claims.panels_of(1, len(names), 2.2, study)
     for column, (axes, name) in enumerate(zip(panels[0], names, strict=True)):
         curves = arrays["expected_sharpness"][column]
-        figure_style.plot_dynamics(axes, arrays["step"], curves, vgg.DYNAMICS)
+        figure_style.plot_dynamics(axes, arrays["step"], curves, vgg.DYNAMICS, logarithmic=True)
         axes.set(
             title=vgg_claims.title(name, arrays["source"][column]),
             xlabel="iteration",
             ylabel=rf"expected sharpness, $\delta$ = {parameters['radius']:g}",
         )
-        # linear where the numbers drown in their own error
-        errors = arrays["expected_sharpness_error"][column]
-        errors = errors[np.isfinite(errors)]
-        axes.set_yscale("symlog", linthresh=errors.max(initial=1e-12))
+        axes.set_yscale("log")
+    found = [claim.verdict for claim in judge(parameters, arrays)] if study else ()
     if study:
-        vgg_claims.draw_effects(panels[1], _effects(parameters, arrays))
+        vgg_claims.draw_effects(panels[1], _effects(parameters, arrays), found)
     for letter, axes in zip("abcd", panels.flat, strict=False):
         figure_style.panel_letter(axes, letter)
-    vgg_claims.draw_legend(canvas, panels[0, 0], parameters["num_seeds"], study)
+    some = (arrays["expected_sharpness"] <= 0).any()
+    lost = "; triangles: a seed at or below 0 has no place" * bool(some)
+    note = figure_style.seeds_note(parameters["num_seeds"], figure_style.GEOMETRIC)
+    vgg_claims.draw_legend(canvas, panels[0, 0], note + lost, found)
     return canvas
 
 
@@ -65,7 +67,7 @@ FIGURE = Figure(
     claim="SGD and GLD diag end at flatter minima than GD, GLD const and GLD dynamic",
     judge=judge,
     draw=draw,
-    bands=figure_style.SEEDS,
+    bands=figure_style.GEOMETRIC,
     **vgg.FIELDS,
 )
 

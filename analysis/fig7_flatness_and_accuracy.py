@@ -26,7 +26,8 @@ class Adjusted:
         Change of the accuracy for a factor e in sharpness, within seeds, over dynamics and seeds;
         its standard error over seeds, infinite for one seed.
     residual, residual_error : ndarray, shape (dynamics,)
-        Mean over seeds of the accuracy that the line leaves over, and its standard error.
+        Mean over seeds of the accuracy that the line leaves over, and its standard error, as of
+        :func:`analysis.claims.over_seeds`.
     """
 
     slope: float
@@ -70,17 +71,19 @@ def adjusted(arrays):
     if count > 1:
         others = np.array([slope(every[every != left]) for left in every])
         error = np.sqrt((count - 1) / count * np.sum((others - others.mean()) ** 2))
-    columns = [column[np.isfinite(column)] for column in (y - whole * x).T]
-    mean = [column.mean() if column.size else np.nan for column in columns]
-    errors = [
-        column.std(ddof=1) / np.sqrt(column.size) if column.size > 1 else np.inf
-        for column in columns
-    ]
-    return Adjusted(float(whole), float(error), np.array(mean), np.array(errors))
+    left_over = []
+    for column in (y - whole * x).T:
+        known = column[np.isfinite(column)]
+        left_over.append(claims.over_seeds(known) if known.size else (np.nan, np.inf))
+    mean, errors = np.array(left_over).T
+    return Adjusted(float(whole), float(error), mean, errors)
 
 
-def judge(parameters, arrays):  # noqa: ARG001 (as every figure)
-    """Judge whether flatter ends are more accurate; the structures at equal sharpness are told."""
+def judge(parameters, arrays):
+    """Judge whether flatter ends are more accurate; the structures at equal sharpness are told.
+
+    In a study the slope is a description: its design has no such claim.
+    """
     found = adjusted(arrays)
     count = len(arrays["accuracy"])
     widened = stats.t.ppf(0.975, count - 1) / stats.norm.ppf(0.975) if count > 1 else 1.0
@@ -90,15 +93,20 @@ def judge(parameters, arrays):  # noqa: ARG001 (as every figure)
         for name, value, error in zip(DYNAMICS, found.residual, found.residual_error, strict=True)
         if np.isfinite(error)
     ]
+    name, statement = (
+        "flatter is more accurate",
+        "within a seed, dynamics that end flatter end at higher test accuracy",
+    )
+    measured = "change of the accuracy for a factor e less in sharpness"
+    gap, error = -found.slope, widened * found.slope_error
+    left_out = f"; {lost} runs that lost the data or diverged are left out" * bool(lost)
+    if "margins" in parameters:  # no claim of the design, see docs/study.md
+        text = f"{measured} ({claims.difference_text(gap, error)}){left_out}"
+        slope = claims.described(name, statement, text)
+    else:
+        slope = claims.judged(name, statement, gap, error, measured, remark=left_out)
     return [
-        claims.judged(
-            "flatter is more accurate",
-            "within a seed, dynamics that end flatter end at higher test accuracy",
-            -found.slope,
-            widened * found.slope_error,
-            "change of the accuracy for a factor e less in sharpness",
-            remark=f"; {lost} runs that lost the data or diverged are left out" * bool(lost),
-        ),
+        slope,
         claims.described(
             "at equal sharpness",
             "test accuracy above the common line, the mean over the dynamics being 0",

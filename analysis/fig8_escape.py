@@ -198,11 +198,12 @@ def mean_steps(arrays, horizon):
     Returns
     -------
     mean, error : ndarray, shape (dynamics,)
-        The error is that of the means of the seeds, or of the runs where there is one seed.
+        The error is that of the means of the seeds, or of the runs where there is one seed; widened
+        as by :func:`analysis.claims.over_seeds`.
     """
     steps = np.where(arrays["passage"] > 0, arrays["passage"], horizon).astype(float)
     rows = steps.mean(axis=-1) if len(steps) > 1 else steps[0].T
-    return rows.mean(axis=0), rows.std(axis=0, ddof=1) / np.sqrt(len(rows))
+    return tuple(np.array([claims.over_seeds(column) for column in rows.T]).T)
 
 
 def judge(parameters, arrays):

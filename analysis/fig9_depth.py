@@ -162,7 +162,7 @@ def judge(parameters, arrays):  # noqa: ARG001 (as every figure)
             count, room = 0, np.inf
             for value in values:
                 more, least = _within(own, low, value, high)
-                count, room = count + more, min(room, least)
+                count, room = count + more, np.minimum(room, least)
             found.append(
                 claims.judged(
                     f"{name}: {values[0]}",

@@ -202,7 +202,8 @@ def is_of_the_images(figure, parameters, stored):
         return True
     same = figure.prepared(parameters) == stored["prepared"]
     if not same:
-        print("the stored data are of other images: computed anew", flush=True)
+        what = "images" + " or another sigma of GLD const" * ("tuned" in stored["prepared"])
+        print(f"the stored data are of other {what}: computed anew", flush=True)
     return same
 
 

@@ -114,7 +114,8 @@ def refuse_used_seeds(figure, scale, data, parameters):
     Raises
     ------
     InputError
-        If another file beside `data` holds one of the seeds. A replication needs new ones.
+        If another file beside `data` holds one of the seeds. A replication needs new ones. A file
+        with the first of the same seeds is no obstacle: it is a part of this study.
     """
     wanted = set(seeds_of(parameters))
     for path in sorted(data.parent.glob(f"{figure.name}_{scale}*.json")):
@@ -124,10 +125,13 @@ def refuse_used_seeds(figure, scale, data, parameters):
         stored = found["parameters"]
         if found["scale"] != scale or stored.get("preset") != parameters.get("preset"):
             continue
-        if used := sorted(wanted & set(seeds_of(stored))):
+        own = seeds_of(stored)
+        if own[0] == min(wanted) and len(own) < len(wanted):  # a part of these, without verdicts
+            continue
+        if used := sorted(wanted & set(own)):
             raise checks.InputError(
                 f"--first-seed: the seeds {used} are used in {str(path)!r}; expected new ones, "
-                f"for instance --first-seed {max(seeds_of(stored)) + 1}"
+                f"for instance --first-seed {max(own) + 1}"
             )
 
 

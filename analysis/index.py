@@ -36,6 +36,8 @@ def stored_figures(folder):
         name = description.get("figure")
         if name not in FIGURES or not path.with_suffix(".npz").exists():
             continue
+        if path.stem != f"{name}_{description['scale']}":  # other seeds, or published dynamics
+            continue
         if name in found and _RANK[found[name][0]["scale"]] > _RANK[description["scale"]]:
             continue
         found[name] = description, array_files.load_arrays(path.with_suffix(".npz"))[0]
@@ -79,10 +81,10 @@ def readme(stored, found_studies=()):
         "`data/*.json`) and made by one command. Claims are those of the captions, held against",
         "the numbers with two standard errors (over seeds, widened by Student's factor, or of the",
         "single measurements where larger); ± is one. What does not reproduce is reported as it",
-        "is, and a single seed resolves nothing. Scale study is judged by another rule, the design",
-        "in [docs/study.md](../docs/study.md), which was written before its runs. The small scale",
-        "of Figure 3 is a task that was chosen because it shows the effect: its verdicts there are",
-        "no independent evidence. Where the paper, its published scripts and these numbers differ",
+        "is, and a single seed resolves nothing. The scales of a study are judged by another rule,",
+        "the design in [docs/study.md](../docs/study.md). The small scale of Figure 3 is a task",
+        "that was chosen because it shows the effect: its verdicts there are no independent",
+        "evidence. Where the paper, its published scripts and these numbers differ",
         "is listed in [DISCREPANCIES.md](DISCREPANCIES.md). This page is written by",
         "`python -m analysis.index`.",
         "",

@@ -126,32 +126,20 @@ def study_effects(parameters, arrays, quantity, claim):
     for number, name in enumerate(parameters["datasets"]):
         place, ends = title(name, arrays["source"][number]), arrays[quantity][number, ..., -1]
         for aligned, other in PAIRS:
-            short, statement, sign = claim(name, place, aligned, other)
-            first, second = (ends[:, vgg.DYNAMICS.index(each)] for each in (aligned, other))
+            short, statement, _ = claim(name, place, aligned, other)
+            places = [vgg.DYNAMICS.index(each) for each in (aligned, other)]
             effects.append(
-                decisions.Effect(
+                decisions.comparison(
                     short,
                     statement,
-                    sign * (decisions.log_ratios(first, second) if ratio else first - second),
-                    np.log(margin) if ratio else margin,
-                    f"{np.nanmean(first):.4g} against {np.nanmean(second):.4g}",
+                    [figure_style.LABELS[each] for each in (aligned, other)],
+                    ends[:, places].T,
+                    arrays["accuracy"][number][:, places, -1].T,
+                    margin,
                     ratio=ratio,
-                    remark=_unfitted(arrays["accuracy"][number, ..., -1], (aligned, other)),
-                    pair=f"{figure_style.LABELS[aligned]} vs {figure_style.LABELS[other]}",
                 )
             )
     return effects
-
-
-def _unfitted(fitted, names):
-    """Return a remark on runs that end below the training accuracy of one that has learnt."""
-    places = [vgg.DYNAMICS.index(name) for name in names]
-    return "".join(
-        f"; {count} of {len(fitted)} runs of {figure_style.LABELS[name]} end below "
-        f"{claims.LEARNT:g} training accuracy"
-        for name, count in zip(names, (fitted[:, places] < claims.LEARNT).sum(axis=0), strict=True)
-        if count
-    )
 
 
 def panels_of(num_rows, num_datasets, row_height, study):
@@ -160,16 +148,18 @@ def panels_of(num_rows, num_datasets, row_height, study):
     parts = canvas.subfigures(1 + study, 1, height_ratios=[num_rows, 1][: 1 + study], squeeze=False)
     panels = parts[0, 0].subplots(num_rows, num_datasets, squeeze=False)
     if study:  # its long labels take no room from the panels above
-        panels = np.vstack([panels, parts[1, 0].subplots(1, num_datasets, squeeze=False)])
+        panels = np.vstack(
+            [panels, parts[1, 0].subplots(1, num_datasets, sharex=True, squeeze=False)]
+        )
     return canvas, panels
 
 
-def draw_effects(panels, effects):
-    """Draw the effects of a study, a panel for each data set."""
-    found = decisions.verdicts(effects)
+def draw_effects(panels, effects, found):
+    """Draw the effects of a study with their verdicts, a panel for each data set."""
     for number, axes in enumerate(panels):
         own = slice(len(PAIRS) * number, len(PAIRS) * (number + 1))
-        effect_plot.draw(axes, effects[own], found[own])
+        rows = [" vs ".join(effect.labels) for effect in effects[own]]
+        effect_plot.draw(axes, effects[own], found[own], rows)
     for axes in panels[1:]:
         axes.set(yticklabels=[])
 
@@ -181,16 +171,14 @@ def title(name, source):
     return names[name] + (" subset" if partial else "")
 
 
-def draw_legend(canvas, axes, num_seeds, with_verdicts=False):
+def draw_legend(canvas, axes, note, verdicts=()):
     """Draw the legend of all dynamics below the panels, in a study with a row of verdicts."""
     handles, labels = axes.get_legend_handles_labels()
-    if with_verdicts:
-        handles, labels = figure_style.in_rows(5, (handles, labels), effect_plot.legend_entries())
-    canvas.legend(
-        handles,
-        labels,
-        loc="outside lower center",
-        ncols=5,
-        title=figure_style.seeds_note(num_seeds) + f"\n{effect_plot.NOTE}" * with_verdicts,
-        title_fontsize=7,
-    ).get_title().set_multialignment("center")
+    if verdicts:
+        rows = (handles, labels), effect_plot.legend_entries(verdicts)
+        handles, labels = figure_style.in_rows(5, *rows)
+        note += f"\n{effect_plot.NOTE}"
+    legend = canvas.legend(
+        handles, labels, loc="outside lower center", ncols=5, title=note, title_fontsize=7
+    )
+    legend.get_title().set_multialignment("center")

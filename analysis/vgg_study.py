@@ -33,11 +33,13 @@ def stored_tuning(folder):
     return data, figure_data.load(data, TUNING)
 
 
-def tuned_sigma(folder=folders.FIGURES):
+def tuned_sigma(images, folder=folders.FIGURES):
     """Return sigma of GLD const for the study, by data set: the best on held-out images.
 
     Parameters
     ----------
+    images : dict of str to dict
+        "digest" of the study's images, by data set.
     folder : path-like
         Folder of the figures, with the stored tuning.
 
@@ -48,7 +50,8 @@ def tuned_sigma(folder=folders.FIGURES):
     Raises
     ------
     InputError
-        If there is no stored tuning, or a chosen sigma lies at an end of its grid.
+        If there is no stored tuning, it was made with other images, or a chosen sigma lies at an
+        end of its grid.
     """
     data, stored = stored_tuning(folder)
     if stored is None:
@@ -56,6 +59,12 @@ def tuned_sigma(folder=folders.FIGURES):
             f"{str(data)!r} holds no tuning of sigma for GLD const; run "
             "python -m analysis.vgg_tuning --scale study first"
         )
+    for name, own in stored["prepared"]["images"].items():
+        if own["digest"] != images[name]["digest"]:
+            raise checks.InputError(
+                f"{name}: sigma was tuned on images of {own['source']} that are not the present "
+                "ones; tune again: python -m analysis.vgg_tuning --scale study --fresh"
+            )
     chosen = best_places(stored["arrays"]["validation_accuracy"])
     grid = TUNING["sigma_grid"]
     for name, place in zip(TUNING["datasets"], chosen, strict=True):

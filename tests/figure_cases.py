@@ -29,14 +29,14 @@ def verdict_that_is_printed(measured):
     if "no error bar" in measured or "nothing to compare" in measured or "diverged" in measured:
         return "not resolved"
     number = r"([-+\d.e]+)"
-    if found := re.search(rf"adjusted p = {number} for no effect, {number} for a rel", measured):
+    if found := re.search(rf"adjusted p = {number} for no effect, {number} for one of", measured):
         no_effect, relevant = map(float, found.groups())
         if relevant <= decisions.LEVEL:
             return "equivalent within the margin"
         if no_effect > decisions.LEVEL or "fewer than two pairs" in measured:
             return "not resolved"
-        mean = float(re.search(rf"\((?:factor|difference) {number},", measured).group(1))
-        return "holds" if mean > ("(factor" in measured) else "fails"
+        kind, mean = re.search(rf"\((difference|.+ over .+) {number}, 95 %", measured).groups()
+        return "holds" if float(mean) > (kind != "difference") else "fails"
     if found := re.search(rf"difference {number} ± {number}", measured):
         difference, error = map(float, found.groups())
         low, high = difference - 2 * error, difference + 2 * error

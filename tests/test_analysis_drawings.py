@@ -130,7 +130,21 @@ def test_the_largest_scale_represents_a_figure(drawn, tmp_path):
         (target / f"fig2_two_basins_{scale}.json").write_text(json.dumps(content))
         npz = source.with_suffix(".npz").read_bytes()
         (target / f"fig2_two_basins_{scale}.npz").write_bytes(npz)
-    assert index.stored_figures(tmp_path)["fig2_two_basins"][0]["scale"] == "paper"
+    (target / "fig2_two_basins_paper_from7.json").write_text(
+        json.dumps(content | {"parameters": {"first_seed": 7}})
+    )
+    (target / "fig2_two_basins_paper_from7.npz").write_bytes(npz)
+    found = index.stored_figures(tmp_path)["fig2_two_basins"][0]
+    assert found["scale"] == "paper"
+    assert "first_seed" not in found["parameters"]  # other seeds have a picture of their own
+
+
+def test_a_run_that_diverged_is_told_beside_those_that_lost_the_data():
+    arrays = {"accuracy": np.ones((2, len(fig3_fashion_mnist.DYNAMICS), 1))}
+    told = discrepancies._ends(None, arrays)
+    assert told == "every run ends above 90 % training accuracy"
+    arrays["accuracy"][1, fig3_fashion_mnist.DYNAMICS.index("sgd")] = np.nan
+    assert "SGD 100 %, diverged" in discrepancies._ends(None, arrays)
 
 
 @pytest.mark.parametrize("name", listing.FIGURES)

@@ -1,6 +1,7 @@
 """Verdicts of a study: family error, power, equivalence, refusals, and seeds that were used."""
 
 import json
+import re
 
 import numpy as np
 import pytest
@@ -98,12 +99,12 @@ def test_what_is_told():
         ]
     )
     told = [claim.measured for claim in found]
-    assert "factor 1.99, 95 % interval 1.75 to 2.27" in told[0]
+    assert "second over first 1.99, 95 % interval 1.75 to 2.27" in told[0]
     assert [str(c.verdict) for c in found] == [
         "holds", "not resolved", "not resolved", "equivalent within the margin",
     ]  # fmt: skip
     assert "1 of 5 pairs left out" in told[1]
-    assert "seeds would be needed" in told[1]
+    assert "seeds give a verdict with probability 80 %" in told[1]
     assert "fewer than two pairs are left" in told[2]
     assert found[2].as_plain()["difference"] is None
     assert told[3].endswith("; by hand")
@@ -139,7 +140,7 @@ def test_the_design_is_the_frozen_one():
 
 def test_the_second_study_of_vgg_differs_in_size_and_seeds_alone():
     first, second = vgg.SCALES["study"], vgg.SCALES["study_n500"]
-    own = {"num_train": 500, "num_steps": 2000, "num_seeds": 10, "first_seed": 200}
+    own = {"num_train": 500, "num_steps": 2000, "num_seeds": 20, "first_seed": 200}
     assert second == first | own
     seeds = [set(seeds_of(each)) for each in (first, second, vgg_study.TUNING)]
     assert len(set.union(*seeds)) == sum(map(len, seeds))
@@ -192,7 +193,32 @@ def test_figure_3_is_judged_by_the_design():
     arrays["accuracy"][0, fig3_fashion_mnist.DYNAMICS.index("sgd"), -1] = 0.1
     claim = fig3_fashion_mnist.judge(study, arrays)[4]
     assert claim.name == "sgd flatter"
-    assert claim.measured.endswith("1 of 6 runs lost the data")
+    assert claim.measured.endswith("1 of 6 runs of SGD end below 0.9 training accuracy")
+    arrays["accuracy"][:2, fig3_fashion_mnist.DYNAMICS.index("gld_dynamic"), -1] = 0.1
+    for claim in fig3_fashion_mnist.judge(study, arrays)[:-1]:
+        assert "2 of 6 runs of GLD dynamic end below" in claim.measured
+
+
+def test_a_part_of_the_seeds_has_no_verdict():
+    study = fig3_fashion_mnist.SCALES["study"]
+    part = fig3_fashion_mnist.judge(study | {"num_seeds": 3}, study_arrays(0.2, 0.05, seeds=3))
+    assert {str(claim.verdict) for claim in part} == {"description"}
+    assert all("3 of the 6 seeds of the design" in claim.measured for claim in part[:-1])
+    published = study | {"num_seeds": 3, "preset": "as_published"}
+    found = fig3_fashion_mnist.judge(published, study_arrays(0.2, 0.05, seeds=3))
+    assert "holds" in {str(claim.verdict) for claim in found}
+
+
+def test_the_printed_means_of_a_ratio_give_its_factor():
+    one = np.ones(3)
+    first, second = np.array([1e-4, 2e-4, 9e-3]), np.array([1e-4, 1e-4, np.nan])
+    found = decisions.comparison(
+        "a", "A flatter than B", ("A", "B"), (first, second), (one, one), 1.5, ratio=True
+    )
+    low, high = map(float, found.measured.split(" against "))
+    assert high / low == pytest.approx(np.exp(found.known.mean()), rel=1e-3)
+    (claim,) = decisions.decide([found])
+    assert "B over A 0.707, 95 % interval" in claim.measured
 
 
 def test_label_groups_are_the_clean_and_the_random_images():
@@ -212,6 +238,8 @@ def test_seeds_that_were_used_are_refused(tmp_path):
     with pytest.raises(checks.InputError, match=r"seeds \[105\] .* --first-seed 106"):
         figure_data.refuse_used_seeds(figure, "study", other, study | {"first_seed": 105})
     figure_data.refuse_used_seeds(figure, "study", other, study | {"first_seed": 106})
+    more = tmp_path / "fig3_fashion_mnist_study_seeds8.npz"  # a part of it is no obstacle
+    figure_data.refuse_used_seeds(figure, "study", more, study | {"num_seeds": 8})
     published = study | {"preset": "as_published"}
     figure_data.refuse_used_seeds(figure, "study", other, published)
 
@@ -224,14 +252,44 @@ def test_the_command_refuses_one_seed_of_a_study(tmp_path, capsys):
     assert "--seeds=1; expected an integer with 2 <=" in capsys.readouterr().err
 
 
-def test_the_page_of_the_design_states_what_the_scripts_hold():
+def settings_of_the_page():
     page = (ROOT / "docs" / "study.md").read_text(encoding="utf-8")
-    study = fig3_fashion_mnist.SCALES["study"]
-    for number in (study["num_steps"], study["num_train"]):
-        assert f"{number:,}" in page
-    assert f"first seed {study['first_seed']}" in page
+    table = page.partition("## Settings")[2].strip().split("\n\n")[0].splitlines()
+    cells = [[cell.strip() for cell in row.strip("|").split("|")] for row in table]
+    columns = list(zip(*[row for row in cells if "---" not in row[0]], strict=True))
+    return [dict(zip(columns[0], own, strict=True)) for own in columns[1:]]
+
+
+def test_the_page_of_the_design_states_what_the_scripts_hold():
+    columns = settings_of_the_page()
+    figures = [fig3_fashion_mnist.SCALES, fig3_fashion_mnist.SCALES, vgg.SCALES, vgg.SCALES]
+    names = {
+        "num_train": "training images",
+        "learning_rate": "learning rate",
+        "batch_size": "batch",
+        "num_steps": "iterations",
+        "radius": "radius of sharpness",
+        "num_draws": "draws",
+        "num_seeds": "seeds",
+        "first_seed": "first seed",
+    }
+    scales = [column["scale"].strip("`") for column in columns]
+    assert scales == ["study", "study_n300", "study", "study_n500"]
+    for column, scale, own in zip(columns, scales, figures, strict=True):
+        for name, row in names.items():
+            number = float(re.match(r"[\d.,]*\d", column[row])[0].replace(",", ""))
+            assert number == own[scale][name], (scale, name)
+        assert own[scale]["margins"] == {"sharpness": 1.5, "accuracy": 0.01}
+    for scale in ("study", "study_n500"):
+        assert vgg.SCALES[scale]["num_test"] == {"cifar10": 10000, "svhn": 2499}
+    for scale in ("study", "study_n300"):
+        own = fig3_fashion_mnist.SCALES[scale]
+        assert (own["num_test"], own["gd_steps"]) == (10000, 3000)
+    page = (ROOT / "docs" / "study.md").read_text(encoding="utf-8")
     assert f"{decisions.LEVEL:.0%}".replace("%", " %") in page
-    assert str(claims.LEARNT) in page
+    assert f"below {claims.LEARNT}" in page
+    assert len(vgg_study.TUNING["sigma_grid"]) == 7
+    assert "The best of seven values" in page
 
 
 def test_the_powers_of_the_page_follow_from_its_assumptions():
@@ -240,7 +298,7 @@ def test_the_powers_of_the_page_follow_from_its_assumptions():
         row.strip("| ").split(" | ") for row in page.splitlines() if row.startswith("| Figure ")
     ]
     claims_of = {"Figure 3": 10, "Figure 1": 12, "Figure 6": 12}
-    assert len(rows) == 8
+    assert len(rows) == 15
     for claim, effect_, deviation, seeds, power in rows:
         figure, ratio = claim[:8], "(factor" in effect_ or "Figure 6" in claim
         mean, level = float(effect_.split()[0]), decisions.LEVEL / (2 * claims_of[figure])
@@ -266,9 +324,10 @@ def test_the_index_shows_every_study(tmp_path):
 
 
 def test_the_picture_of_a_study_shows_means_intervals_and_verdicts():
-    effects = [effect([1.0, 2.0, 3.0], margin=0.25, ratio=True, pair="A vs B") for _ in range(2)]
+    effects = [effect([1.0, 2.0, 3.0], margin=0.25, ratio=True) for _ in range(2)]
     axes = Figure().subplots()
-    effect_plot.draw(axes, effects, [claims.Verdict.HOLDS, claims.Verdict.UNRESOLVED])
+    found = [claims.Verdict.HOLDS, claims.Verdict.UNRESOLVED]
+    effect_plot.draw(axes, effects, found, ["A vs B", "C vs D"])
     filled, empty = (bar.lines[0] for bar in axes.containers)
     np.testing.assert_allclose(filled.get_xdata(orig=False), np.exp(2))
     half = stats.t.ppf(0.975, 2) / np.sqrt(3)
@@ -276,7 +335,8 @@ def test_the_picture_of_a_study_shows_means_intervals_and_verdicts():
     np.testing.assert_allclose(bars.get_segments()[0][:, 0], np.exp([2 - half, 2 + half]))
     assert filled.get_markerfacecolor() == filled.get_color() != empty.get_color()
     assert empty.get_markerfacecolor() == "white"
-    assert [label.get_text() for label in axes.get_yticklabels()] == ["A vs B", "A vs B"]
+    assert [label.get_text() for label in axes.get_yticklabels()] == ["A vs B", "C vs D"]
+    assert effect_plot.legend_entries(found)[1] == ["holds", "not resolved"]
     assert axes.get_xscale() == "log"
     margin = axes.patches[0].get_extents().transformed(axes.transData.inverted())
     np.testing.assert_allclose([margin.x0, margin.x1], np.exp([-0.25, 0.25]))

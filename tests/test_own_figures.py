@@ -119,7 +119,9 @@ def test_shares_and_means_of_passages_by_hand():
     assert error[0, -1] == pytest.approx(np.sqrt(0.25 * 0.75 / 4))
     mean, bar = fig8_escape.mean_steps(arrays, 10)
     assert mean[-1] == 6.75  # 2, 5, 10, 10
-    assert bar[-1] == pytest.approx(np.std([2, 5, 10, 10], ddof=1) / 2)
+    # Student's 3.18 for four runs in the place of 1.96
+    widened = 3.1824463 / 1.9599640
+    assert bar[-1] == pytest.approx(widened * np.std([2, 5, 10, 10], ddof=1) / 2)
 
 
 def test_figure_8_refuses_runs_that_make_no_unit():
@@ -141,6 +143,9 @@ def test_figure_9_sees_a_coefficient_outside_its_bounds(drawn):
     assert told["three hidden layers: order_smallest"] == "fails"
     assert told["convolutional: noise_coefficient"] == "fails"
     assert told["one hidden layer: noise_coefficient"] == "holds"
+    planted["order_smallest"][0, 0, 0] = np.nan  # a reading that is missing decides nothing
+    told = verdicts(fig9_depth.judge(parameters, planted))
+    assert told["one hidden layer: order_smallest"] == "not resolved"
 
 
 def test_figure_7_draws_the_runs_of_figure_3(tmp_path, monkeypatch, capsys):
