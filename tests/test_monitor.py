@@ -13,6 +13,7 @@ import pytest
 from monitor_cases import THETA, measure, monitor
 
 from aniso import checks, diagnostics
+from aniso.problems import quadratic_problem
 from aniso.runs import run_directory
 
 TESTS = Path(__file__).parent
@@ -45,6 +46,34 @@ def test_chosen_steps_are_measured(tmp_path):
     np.testing.assert_array_equal(watched.series("small").steps, [0])
     chosen = monitor(tmp_path / "chosen", steps=[5, 1])
     assert [step for step in range(9) if chosen.due(step)] == [1, 5]
+
+
+def test_a_folder_of_another_loss_or_other_data_is_refused(tmp_path):
+    monitor(tmp_path).at_step(0, THETA)
+    for curvature in (3.0 + 1e-6, 5.0):
+        other = quadratic_problem(np.diag([curvature, 1.0]), np.zeros(2), [[1.0, 0.0], [-1.0, 0.0]])
+        with pytest.raises(checks.InputError, match="another problem: its loss or its data differ"):
+            diagnostics.Monitor(tmp_path, other, steps=2, seed=3, measure=measure)
+        with pytest.raises(checks.InputError, match="another problem"):
+            diagnostics.measure_checkpoints(
+                other, {0: THETA}, tmp_path, seed=3, executor="serial", measure=measure
+            )
+    assert monitor(tmp_path).steps == (0,)
+
+
+def test_a_step_of_another_learning_rate_or_optimizer_is_refused(tmp_path):
+    class Optimizer:
+        def __init__(self, rate):
+            self.param_groups = [{"params": [THETA], "lr": rate}]
+
+    watched = monitor(tmp_path)
+    first = watched.at_step(0, THETA, learning_rate=0.1, optimizer=Optimizer(0.1))
+    again = monitor(tmp_path)
+    same = again.at_step(0, THETA, learning_rate=0.1, optimizer=Optimizer(0.1))
+    assert same == first
+    for rate, inner in ((0.5, 0.1), (0.1, 0.5)):
+        with pytest.raises(checks.InputError, match=r"step 0 was measured with .*0.5"):
+            again.at_step(0, THETA, learning_rate=rate, optimizer=Optimizer(inner))
 
 
 def test_no_step_is_measured_twice_and_draws_do_not_depend_on_it(tmp_path):

@@ -1,7 +1,9 @@
 """Diagnoses by step in a run directory: one JSON file a step, whole or absent.
 
 run.json                 settings, size of the problem, seed, environments
-step-000000000120.json   the diagnosis of step 120, and the SHA-256 hash of its theta
+problem.json             loss and gradient of the problem at two fixed points
+step-000000000120.json   the diagnosis of step 120, the SHA-256 hash of its theta, and the learning
+                         rate and the optimizer of that step
 theta-000000000120.npz   theta of step 120, where it is kept
 abandoned/               steps of a trajectory that another one has replaced
 """
@@ -15,6 +17,7 @@ from pathlib import Path
 import numpy as np
 
 from aniso import checks
+from aniso.descent import start_witness
 from aniso.diagnostics.diagnosis import Diagnosis
 from aniso.runs import array_files, files, run_directory
 
@@ -32,7 +35,7 @@ def digest(theta):
 
 
 def read_steps(folder):
-    """Return (hash of theta, Diagnosis) by step, in the order of the steps.
+    """Return (hash of theta, Diagnosis, settings of the step) by step, in the order of the steps.
 
     Parameters
     ----------
@@ -40,7 +43,7 @@ def read_steps(folder):
 
     Returns
     -------
-    dict of int to (str, Diagnosis)
+    dict of int to (str, Diagnosis, dict)
 
     Warns
     -----
@@ -57,7 +60,8 @@ def read_steps(folder):
             if (content["schema"], content["schema_version"]) != (_SCHEMA, _VERSION):
                 raise ValueError(f"its schema is {content['schema']!r}")
             diagnosis = Diagnosis.from_json(json.dumps(content["diagnosis"]))
-            found[int(name[1])] = content["theta_sha256"], diagnosis
+            own = content.get("settings", {})
+            found[int(name[1])] = content["theta_sha256"], diagnosis, own
         except (ValueError, KeyError, TypeError, checks.InputError) as error:
             warnings.warn(
                 f"{str(path)!r} is damaged ({type(error).__name__}: {error}); the step counts as "
@@ -96,24 +100,53 @@ class StepStore:
     seed : int
     keep_theta : bool
         Whether theta is stored beside each diagnosis.
+    witness : dict
+        Of :func:`problem_witness`.
 
     Raises
     ------
     InputError
-        If the folder belongs to other parameters.
+        If the folder belongs to other parameters, or to another problem.
     """
 
-    def __init__(self, folder, parameters, seed, keep_theta):
+    def __init__(self, folder, parameters, seed, keep_theta, witness):
         self.folder = Path(folder)
         self._parameters, self._seed, self._keep_theta = parameters, seed, keep_theta
         with self._open():
             self._known = read_steps(self.folder)
+            self._require_problem(witness)
+
+    def _require_problem(self, witness):
+        path = self.folder / "problem.json"
+        if path.exists():
+            stored = json.loads(path.read_text(encoding="utf-8"))
+            if found := start_witness.differences(stored, witness):
+                raise checks.InputError(
+                    f"{str(self.folder)!r} holds diagnoses of another problem: its loss or its "
+                    f"data differ ({'; '.join(found)}); expected the same one, or a folder of its "
+                    "own"
+                )
+            return
+        with files.atomic_writer(path) as stream:
+            json.dump(witness, stream)
 
     def _open(self):
         return run_directory.RunDirectory(self.folder, self._parameters, seed=self._seed)
 
-    def get(self, step, theta):
+    def get(self, step, theta, settings):
         """Return the stored diagnosis of a step at theta; None if there is none.
+
+        Parameters
+        ----------
+        step : int
+        theta : ndarray, shape (D,)
+        settings : dict
+            Plain data: what belongs to this step alone.
+
+        Raises
+        ------
+        InputError
+            If the step was measured at this theta with other settings.
 
         Warns
         -----
@@ -122,8 +155,13 @@ class StepStore:
         """
         if step not in self._known:
             return None
-        found, diagnosis = self._known[step]
+        found, diagnosis, stored = self._known[step]
         if found == digest(theta):
+            if _plain(settings) != stored:
+                raise checks.InputError(
+                    f"step {step} was measured with {stored}; found {_plain(settings)}: expected "
+                    "the same settings, or a folder of its own"
+                )
             return diagnosis
         later = [each for each in self._known if each >= step]
         warnings.warn(
@@ -145,13 +183,14 @@ class StepStore:
             if path.exists():
                 path.replace(self.folder / "abandoned" / path.name)
 
-    def put(self, step, theta, diagnosis):
+    def put(self, step, theta, diagnosis, settings):
         """Write the diagnosis of a step; the file of the step appears last, and whole."""
         content = {
             "schema": _SCHEMA,
             "schema_version": _VERSION,
             "step": step,
             "theta_sha256": digest(theta),
+            "settings": _plain(settings),
             "diagnosis": diagnosis.to_dict(),
         }
         with self._open():
@@ -160,11 +199,11 @@ class StepStore:
                 array_files.save_arrays(path, {"theta": np.asarray(theta)}, f"step {step}")
             with files.atomic_writer(_path(self.folder, "step", step, "json")) as stream:
                 json.dump(content, stream, indent=1, allow_nan=False, ensure_ascii=False)
-        self._known[step] = content["theta_sha256"], diagnosis
+        self._known[step] = content["theta_sha256"], diagnosis, content["settings"]
 
     def diagnoses(self):
         """Return the diagnoses by step, in the order of the steps."""
-        return {step: diagnosis for step, (_, diagnosis) in sorted(self._known.items())}
+        return {step: diagnosis for step, (_, diagnosis, _) in sorted(self._known.items())}
 
 
 def _path(folder, kind, step, ending):
@@ -178,3 +217,26 @@ def problem_size(problem):
         "num_parameters": problem.num_parameters,
         "dtype": np.dtype(problem.dtype).name,
     }
+
+
+def problem_witness(problem):
+    """Return loss and gradient of a problem at two fixed points, see `start_witness.witness`.
+
+    Over many processes all must call it.
+    """
+    return start_witness.witness(problem, 0.1 * np.cos(0.7 * np.arange(problem.num_parameters)))
+
+
+def optimizer_settings(optimizer):
+    """Return name and numbers of an optimizer's groups, plain data; None for no optimizer."""
+    if optimizer is None:
+        return None
+    groups = [
+        {name: value for name, value in group.items() if name != "params"}
+        for group in getattr(optimizer, "param_groups", ())
+    ]
+    return {"name": type(optimizer).__name__, "groups": groups}
+
+
+def _plain(settings):
+    return json.loads(json.dumps(settings, default=str))

@@ -64,7 +64,8 @@ def measure_checkpoints(
     Raises
     ------
     InputError
-        If an argument breaks its rule, or the folder belongs to other settings.
+        If an argument breaks its rule, or the folder belongs to other settings or to another
+        problem.
     CheckpointsFailed
         After all others were measured and stored, if some failed; the message gives the reasons.
 
@@ -99,11 +100,12 @@ def measure_checkpoints(
         _require_picklable("problem", problem)
         _require_picklable("measure", measure)
     parameters = {"settings": settings, "problem": _step_store.problem_size(made)}
-    store = _step_store.StepStore(folder, parameters, seed, keep_theta=False)
+    witness = _step_store.problem_witness(made)
+    store = _step_store.StepStore(folder, parameters, seed, False, witness)
     units = [
         (measure, problem, step, theta, seed, settings)
         for step, theta in thetas.items()
-        if store.get(step, theta) is None
+        if store.get(step, theta, {}) is None
     ]
     failed = {}
 
@@ -112,7 +114,7 @@ def measure_checkpoints(
         if outcome.error is not None:
             failed[step] = outcome.error
         else:
-            store.put(step, theta, Diagnosis.from_json(outcome.value))
+            store.put(step, theta, Diagnosis.from_json(outcome.value), {})
 
     executors.run_units(_measured, units, executor, on_done=note)
     if failed:

@@ -48,7 +48,8 @@ class Monitor:
     Raises
     ------
     InputError
-        If an argument breaks its rule, or the folder belongs to other settings.
+        If an argument breaks its rule, or the folder belongs to other settings or to another
+        problem: its loss and gradient are compared at two fixed points.
 
     Notes
     -----
@@ -92,12 +93,16 @@ class Monitor:
         # over many processes the first one reads and writes, and tells the others
         self._on_first = getattr(problem, "on_first", _here)
         self.folder, self._store = folder, None
-        self._on_first(lambda: self._open(keep_theta))
+        witness = _step_store.problem_witness(self._problem)
+        self._on_first(lambda: self._open(keep_theta, witness))
 
-    def _open(self, keep_theta):
-        size = _step_store.problem_size(self._problem)
+    def _open(self, keep_theta, witness):
+        parameters = {
+            "settings": self._settings,
+            "problem": _step_store.problem_size(self._problem),
+        }
         self._store = _step_store.StepStore(
-            self.folder, {"settings": self._settings, "problem": size}, self._seed, keep_theta
+            self.folder, parameters, self._seed, keep_theta, witness
         )
 
     def due(self, step: int) -> bool:
@@ -136,7 +141,8 @@ class Monitor:
         Raises
         ------
         InputError
-            If an argument breaks its rule.
+            If an argument breaks its rule, or the step was measured at this theta with another
+            learning rate or optimizer.
 
         Warns
         -----
@@ -147,13 +153,17 @@ class Monitor:
         if not self.due(step):
             return None
         step, theta = int(step), self.theta_of(theta)
-        stored = self._on_first(lambda: _text(self._store.get(step, theta)))
-        if stored is not None:
-            return Diagnosis.from_json(stored)
         settings = dict(self._settings)
         if learning_rate is not None:
             settings["learning_rate"] = checks.number("learning_rate", learning_rate, low=0.0)
         settings.setdefault("learning_rate", None)
+        own = {
+            "learning_rate": settings["learning_rate"],
+            "optimizer": _step_store.optimizer_settings(optimizer),
+        }
+        stored = self._on_first(lambda: _text(self._store.get(step, theta, own)))
+        if stored is not None:
+            return Diagnosis.from_json(stored)
         diagnosis = self._measure(
             self._problem,
             theta,
@@ -161,7 +171,7 @@ class Monitor:
             rng=np.random.default_rng([self._seed, step]),
             **settings,
         )
-        self._on_first(lambda: self._store.put(step, theta, diagnosis))
+        self._on_first(lambda: self._store.put(step, theta, diagnosis, own))
         return diagnosis
 
     def theta_of(self, value: Any) -> Array:

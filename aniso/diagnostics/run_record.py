@@ -243,7 +243,7 @@ def read_record(folder: PathLike) -> RunRecord:
             f"folder={str(folder)!r} has no run.json; expected the folder of a Monitor"
         )
     found = _step_store.read_steps(folder)
-    return RunRecord({step: diagnosis for step, (_, diagnosis) in found.items()}, folder)
+    return RunRecord({step: diagnosis for step, (_, diagnosis, _) in found.items()}, folder)
 
 
 def _number(reading):
