@@ -242,3 +242,26 @@ def test_an_autograd_model_and_a_network_agree(rng):
         np.testing.assert_allclose(
             first[name].value, second[name].value, rtol=tolerance, err_msg=name
         )
+
+
+def of_quadratic(eigenvalues, names, noise=((1.0, 0.0, 0.5), (-1.0, 0.0, -0.5))):
+    problem = problems.quadratic_problem(np.diag(eigenvalues), np.zeros(3), noise)
+    return measured(problem, np.array([0.3, 0.1, 0.2]), quantities=names, learning_rate=0.1,
+                    batch_size=1)  # fmt: skip
+
+
+def test_negative_curvature_is_told_where_it_changes_what_a_number_means():
+    plain = of_quadratic([3.0, 2.0, 1.0], ["leading_eigenvalue", "hessian_rank", "trace_ratio"])
+    assert "negative" not in " ".join(plain[name].sentence for name in plain)
+    found = of_quadratic([2.0, 1.0, -2.9], ["leading_eigenvalue", "hessian_rank", "alignment"])
+    assert "down to -2.9, they grow at any learning rate" in found["leading_eigenvalue"].sentence
+    assert "it counts no directions here" in found["hessian_rank"].sentence
+    assert found["hessian_rank"].details["negative_share"] == pytest.approx(2.9 / 5.9)
+    assert "raises the loss by" in found["alignment"].sentence
+    downhill = of_quadratic(
+        [1.0, 1.0, -9.0], ["alignment", "trace_ratio", "projection_coefficient"]
+    )
+    assert downhill["alignment"].value == pytest.approx(1.0 - 9.0 / 4)
+    assert "changes the loss by -1.25" in downhill["alignment"].sentence
+    assert "no measure of alignment here" in downhill["trace_ratio"].sentence
+    assert "Tr H is -7." in downhill["projection_coefficient"].sentence

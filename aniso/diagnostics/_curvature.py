@@ -27,9 +27,11 @@ def alignment(context):
     """Alignment of curvature and noise of one example."""
     found = context.alignment
     batch = found.scaled(context.batch_factor)
+    verb = "raises" if found.value >= 0 else "changes"
     return Found(
         found.value,
-        "The noise of one example raises the loss by {shown} times half the squared learning rate "
+        f"The noise of one example {verb} the loss by {{shown}} times half the squared learning "
+        "rate "
         f"in a step; that of a batch of {context.request.batch_size} by "
         f"{shown(batch.value, batch.standard_error)}.",
         {"probes": found.standard_error},
@@ -52,10 +54,19 @@ def trace_ratio(context):
     value = context.size * aligned.value / (curved.value * noise)
     # both come from the same probes
     error = ratio_error(value, aligned) + ratio_error(value, curved)
+    sentence = (
+        "The noise is {shown} times as aligned with the curvature as isotropic noise of the same "
+        "size."
+    )
+    if min(aligned.value, curved.value) < 0:
+        sentence = (
+            "The ratio to isotropic noise of the same size is {shown}. It is no measure of "
+            f"alignment here: Tr(HΣ) is {aligned.value:.3g} and Tr H is {curved.value:.3g}, and a "
+            "negative one means that negative curvature prevails."
+        )
     return Found(
         value,
-        "The noise is {shown} times as aligned with the curvature as isotropic noise of the same "
-        "size.",
+        sentence,
         {"probes": error},
         {"isotropic": curved.value * noise / context.size},
     )
@@ -69,10 +80,18 @@ def projection_coefficient(context):
     along = float(context.noise.quadratic_form(vector)) * context.correction
     unit = along / (value * noise)
     found = curved.scaled(unit)
+    sentence = (
+        "Along the leading eigenvector of H, the noise is {shown} times what it would be if the "
+        "covariance were proportional to H."
+    )
+    if curved.value < 0:
+        sentence = (
+            f"The projection coefficient is {{shown}}. It compares with no share of the curvature: "
+            f"Tr H is {curved.value:.3g}."
+        )
     return Found(
         found.value,
-        "Along the leading eigenvector of H, the noise is {shown} times what it would be if the "
-        "covariance were proportional to H.",
+        sentence,
         {"probes": found.standard_error},
         {"along": along, "leading_eigenvalue": value},
     )

@@ -65,11 +65,25 @@ def hessian_rank(context):
     curved = context.hessian_trace
     value = effective_rank(curved.value, square.value * context.size)
     error = np.hypot(2 * ratio_error(value, curved), ratio_error(value, square))
-    return Found(
-        value,
-        f"The curvature is spread over about {{shown}} of {context.size} directions.",
-        {"probes": float(error)},
+    sentence = f"The curvature is spread over about {{shown}} of {context.size} directions."
+    negative, size = (
+        context.density.mean_of(function).value for function in (_negative_part, np.abs)
     )
+    share = negative / size if size > 0 else 0.0
+    if share > _NEGLIGIBLE:
+        sentence = (
+            "(Tr H)^2 / Tr H^2 is {shown}; it counts no directions here, because negative "
+            f"eigenvalues, {share:.2g} of the sum of all sizes, cancel positive ones."
+        )
+    return Found(value, sentence, {"probes": float(error)}, {"negative_share": share})
+
+
+# of the sum of |lambda|: the participation ratio is then too small by less than a tenth
+_NEGLIGIBLE = 0.025
+
+
+def _negative_part(nodes):
+    return np.maximum(-nodes, 0.0)
 
 
 def noise_rank(context):

@@ -1,5 +1,7 @@
 """Quantities of stability: the leading eigenvalue against its limit, and batches."""
 
+import numpy as np
+
 from aniso import checks, descent
 from aniso import closed_forms as closed
 from aniso.arrays import transfer
@@ -48,6 +50,7 @@ def leading_eigenvalue(context):
         limit, told = _limit(asked)
         details["limit"] = limit
         sentence = _compared("The curvature is at most {shown}", value, limit, told)
+        sentence += _of_negative_curvature(context)
     elif scaled:
         sentence += (
             f" The steps of {asked.optimizer.name} are limited by the preconditioned sharpness."
@@ -175,5 +178,20 @@ def _compared(start, value, limit, told):
     share = value / limit
     state = "stable" if share <= 1 else "unstable"
     return (
-        f"{start}, {share:.3g} times {told} {limit:.3g}: steps without gradient noise are {state}."
+        f"{start}, {share:.3g} times {told} {limit:.3g}: steps without gradient noise are {state} "
+        "along the leading directions."
+    )
+
+
+def _of_negative_curvature(context):
+    """Return the sentence on directions of negative curvature, where all eigenvalues are known."""
+    if not context.is_small:
+        return ""
+    eigenvalues = context.eigenvalues
+    rounding = 8 * context.size * np.finfo(np.float64).eps * float(np.abs(eigenvalues).max())
+    if not eigenvalues[-1] < -rounding:
+        return ""
+    return (
+        f" Along directions of negative curvature, down to {float(eigenvalues[-1]):.3g}, they grow "
+        "at any learning rate."
     )
