@@ -340,3 +340,18 @@ def test_the_picture_of_a_study_shows_means_intervals_and_verdicts():
     assert axes.get_xscale() == "log"
     margin = axes.patches[0].get_extents().transformed(axes.transData.inverted())
     np.testing.assert_allclose([margin.x0, margin.x1], np.exp([-0.25, 0.25]))
+
+
+def test_the_page_of_the_paper_says_what_the_verdicts_say():
+    page = (ROOT / "docs" / "paper.md").read_text(encoding="utf-8")
+
+    def equivalent(name):
+        stored = json.loads((ROOT / "figures" / "data" / f"{name}_study.json").read_text())
+        verdicts = {claim["name"]: claim["verdict"] for claim in stored["claims"]}
+        return [n for n, verdict in verdicts.items() if verdict == claims.Verdict.EQUIVALENT]
+
+    assert "within a factor of 1.5" in page
+    assert "five of six comparisons" in page
+    flat, accurate = equivalent("fig6_sharpness"), equivalent("fig1_generalization")
+    assert sum("gld_diagonal flatter" in name for name in flat) == len(flat) == 5
+    assert accurate == [f"cifar10: gld_diagonal above {other}" for other in ("gd", "gld_constant")]
