@@ -117,6 +117,32 @@ def test_minimum_action_of_a_linear_drift_is_the_closed_form():
     )
 
 
+@pytest.mark.parametrize(
+    ("drift_size", "noise_size", "length"),
+    [(1e-7, 1.0, 1.0), (1.0, 1e7, 1.0), (1.0, 1.0, 1e-7), (1e-7, 1.0, 1e-7), (1e5, 1.0, 1e5)],
+)
+def test_minimum_action_is_the_same_in_all_units(drift_size, noise_size, length):
+    hessian, covariance = np.diag([1.0, 10.0]), np.array([[1.0, 0.8], [0.8, 1.0]])
+    result = escape.minimise_action(
+        lambda x: -drift_size * x @ hessian,
+        noise_size * covariance,
+        [0.0, 0.0],
+        [length, length],
+        num_points=41,
+    )
+    unit = drift_size * length**2 / noise_size
+    exact = escape.quasi_potential_at(hessian, covariance, [1.0, 1.0])
+    assert result.action / unit == pytest.approx(exact, rel=1e-4)  # 11.15 along the straight line
+
+
+def test_minimum_action_refuses_a_search_that_did_not_begin():
+    def rough(x):  # its differences have nothing to do with the action
+        return -x + 1e-3 * np.sin(1e9 * x[:, ::-1])
+
+    with pytest.raises(estimates.NotConverged, match="no lower action"):
+        escape.minimise_action(rough, np.eye(2), [0.0, 0.0], [1.0, 0.3], num_points=11)
+
+
 def test_minimum_action_of_a_gradient_is_twice_the_rise():
     # two-dimensional double well, to its saddle, isotropic noise of variance 0.5
     def drift(x):
