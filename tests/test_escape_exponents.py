@@ -81,6 +81,20 @@ def test_where_the_noise_does_not_reach():
             call()
 
 
+def test_the_least_noise_that_counts_is_the_one_that_is_stated():
+    for share, counts in ((2e-12, True), (5e-13, False)):
+        found = escape.quasi_potential_at(np.eye(2), np.diag([1.0, share]), [0.0, 1e-3])
+        assert found == (pytest.approx(1e-6 / share) if counts else math.inf)
+    for share, counts in ((2e-14, True), (5e-15, False)):
+        found = escape.exit_through_plane(np.eye(2), np.diag([1.0, share]), [0.0, 1.0], 1e-3)
+        assert found.value == (pytest.approx(1e-6 / share) if counts else math.inf)
+    for function, limit in (
+        (escape.quasi_potential_at, "1e-12"),
+        (escape.exit_through_plane, "1e-14"),
+    ):
+        assert function.__doc__ is None or limit in function.__doc__
+
+
 @pytest.mark.parametrize("smallest", [-0.5, 0.0])
 def test_a_saddle_has_no_exponent_and_the_refusal_says_what_to_do(smallest):
     hessian, covariance = np.diag([1.0, smallest]), np.eye(2)
