@@ -86,6 +86,30 @@ def test_on_the_line_the_action_is_an_integral():
     assert abs(path.action - exact) < 0.3 * abs(coarse.action - exact)
 
 
+@pytest.mark.parametrize("end", [10.0, 1e3, 1e5, -1e5, 1e9])
+def test_on_the_line_a_feature_near_an_end_is_seen_however_long_the_way(end):
+    def drift(x):
+        return -x * np.exp(-(x**2))
+
+    def one(x):
+        return np.ones_like(x)
+
+    assert escape.quasi_potential_on_line(drift, one, 0.0, end) == pytest.approx(1.0)
+    # the same well at the other end, and within the way
+    assert escape.quasi_potential_on_line(lambda x: drift(x - end), one, 0.0, end) == pytest.approx(
+        0.0
+    )
+    assert escape.quasi_potential_on_line(
+        lambda x: -drift(x - end), one, 0.0, end
+    ) == pytest.approx(1.0)
+    middle = 0.3 * end
+    for corners in ([middle], [middle, 2 * end, -end]):
+        found = escape.quasi_potential_on_line(
+            lambda x: drift(x - middle), one, 0.0, end, breakpoints=corners
+        )
+        assert found == pytest.approx(1.0, abs=2e-4)  # at 10 the well begins before the way
+
+
 def test_a_constant_covariance_may_be_a_function():
     hessian, sigma = np.array([[2.0, 0.5], [0.5, 1.0]]), np.array([[1.0, 0.4], [0.4, 0.5]])
     arguments = ([0.0, 0.0], escape.exit_through_level(hessian, sigma, 1.0).point)

@@ -43,6 +43,41 @@ def test_both_are_their_means_over_all_batches(count, size, replacement, rng):
     assert found == pytest.approx(mean_of_ratios, rel=1e-9, abs=1e-9)
 
 
+@pytest.mark.parametrize("size", [1e-4, 1e-7, 1e-9])
+def test_the_ratio_of_means_of_the_whole_set_near_a_minimum(size, rng):
+    centred = rng.standard_normal((50, 6))
+    centred -= centred.mean(axis=0)
+    direction = rng.standard_normal(6)
+    gradients = centred + size * direction / np.linalg.norm(direction)
+    roots = rng.standard_normal((50, 6, 6))
+    hessians = roots @ roots.transpose(0, 2, 1)
+    curvatures, mean = example_curvatures(hessians), gradients.mean(axis=0)
+    found = batch_sharpness_ratio_of_means(curvatures, gradients, 50, replacement=False)
+    whole = mean @ hessians.mean(axis=0) @ mean / (mean @ mean)
+    assert found == pytest.approx(whole, rel=1e-14 / size)
+    # one example less: still next to a large number of batches that are no batch of all
+    found = batch_sharpness_ratio_of_means(curvatures, gradients, 49, replacement=False)
+    batches = [np.delete(np.arange(50), left) for left in range(50)]
+    sums = np.array([-gradients[left] + 50 * mean for left in range(50)]) / 49
+    curved = [g @ hessians[b].mean(axis=0) @ g for b, g in zip(batches, sums, strict=True)]
+    assert found == pytest.approx(np.mean(curved) / np.mean((sums**2).sum(axis=1)), rel=1e-10)
+
+
+def test_the_whole_set_at_a_minimum_has_no_ratio(rng):
+    gradients = rng.standard_normal((50, 6))
+    curvatures = example_curvatures(np.tile(np.eye(6), (100, 1, 1)))
+    with pytest.raises(checks.InputError, match="batch of all examples up to rounding"):
+        batch_sharpness_ratio_of_means(
+            curvatures, np.vstack([gradients, -gradients]), 100, replacement=False
+        )
+
+
+def test_large_batches_with_replacement_have_a_mean_of_ratios():
+    curvatures, gradients = example_curvatures([[[1.0]], [[3.0]]]), [[1.0], [3.0]]
+    found = batch_sharpness_mean_of_ratios(curvatures, gradients, 200, replacement=True)
+    assert found == pytest.approx(2.0)  # in one dimension E h_B
+
+
 @pytest.mark.parametrize(("size", "replacement"), SAMPLINGS)
 def test_a_shared_hessian_needs_the_covariance_alone(size, replacement, rng):
     root, gradients = rng.standard_normal((3, 3)), rng.standard_normal((4, 3))

@@ -197,6 +197,34 @@ def test_the_objective_refuses_a_bad_start_itself(rng):
         descent.simulate_descent(bowl(rng), np.ones(3), chosen("gd"), rng)
 
 
+@pytest.mark.parametrize("count", [3, 5])
+def test_accuracy_of_rows_of_targets(count):
+    inputs, stack = np.eye(5)[:count], networks.multilayer_perceptron((5, 3))
+    labels = np.array([0, 1, 2, 0, 1])[:count]
+    theta = np.zeros(stack.num_parameters)
+    right = networks.Network(stack, losses.SquaredLoss(), inputs, np.eye(3)[labels])
+    jacobian = right.jacobians(theta).reshape(3 * count, -1)
+    fitted = np.linalg.lstsq(jacobian, np.eye(3)[labels].ravel(), rcond=None)
+    assert descent.accuracy(right, fitted[0]) == 1.0
+    moved = networks.Network(
+        stack, losses.SquaredLoss(), inputs, np.eye(3)[np.append((labels[0] + 1) % 3, labels[1:])]
+    )
+    assert descent.accuracy(moved, fitted[0]) == (count - 1) / count
+    plan = descent.Measurements((0,), ("test", "groups"), moved, groups={"clean": right})
+    found = plan.at(right, fitted[0], np.random.default_rng(0))
+    assert found["test_accuracy"] == (count - 1) / count
+    assert found["clean_accuracy"] == 1.0
+    # targets without labels, at the construction and at the start of a run
+    tied = networks.Network(stack, losses.SquaredLoss(), inputs, np.ones((count, 3)))
+    for call in (
+        lambda: descent.accuracy(tied, theta),
+        lambda: descent.Measurements((0,), ("test",), tied),
+        lambda: descent.Measurements((0,), ("accuracy",)).check_run(tied, 1),
+    ):
+        with pytest.raises(checks.InputError, match=r"\[1.0, 1.0, 1.0\] at index 0; expected one"):
+            call()
+
+
 def test_accuracy_of_one_output(rng):
     from aniso.descent.measurements import accuracy
 

@@ -61,6 +61,35 @@ def test_the_bound_is_infinite_where_momentum_leaves_none():
     assert threshold_along([1.0], 1, replacement=True, momentum=0.9, spread=100.0) == np.inf
 
 
+@pytest.mark.parametrize("power", [-1000, -565, 2, 515, 1020])
+@pytest.mark.parametrize("momentum", MOMENTA)
+def test_a_unit_of_the_curvature_divides_the_threshold_to_the_last_bit(power, momentum, rng):
+    options = {"replacement": True, "momentum": momentum}
+    along, unit = rng.uniform(0.5, 3.0, 4), 2.0**power
+    usual = threshold_along(along, 2, **options)
+    assert threshold_along(unit * along, 2, **options) * unit == usual
+    if abs(power) < 10:
+        spread = unit * 0.3 * unit
+        usual = threshold_along(along, 2, spread=0.3, **options)
+        assert threshold_along(unit * along, 2, spread=spread, **options) * unit == usual
+    rows, direction = rng.standard_normal((4, 3)), rng.standard_normal(3)
+    even = power // 2 * 2
+    found = directional_threshold(
+        curvatures_from_factors(2.0 ** (even // 2) * rows), direction, 2, **options
+    )
+    usual = directional_threshold(curvatures_from_factors(rows), direction, 2, **options)
+    assert found * 2.0**even == usual
+
+
+@pytest.mark.parametrize("length", [1e-320, 1e-160, 1e160, 1e308])
+def test_a_direction_may_have_any_length(length):
+    curvatures = example_curvatures([[[1.0, 0.3], [0.3, 2.0]], [[2.0, 0.0], [0.0, 1.0]]])
+    options = {"replacement": True, "momentum": 0.5}
+    usual = directional_threshold(curvatures, [1.0, 1.0], 1, **options)
+    found = directional_threshold(curvatures, [length, length], 1, **options)
+    assert found == pytest.approx(usual, rel=1e-14)
+
+
 @pytest.mark.parametrize(
     ("values", "message"),
     [([1.0, -2.0], "the mean curvature along the direction is -0.5"), ([], "is empty")],

@@ -111,6 +111,36 @@ def test_eyring_kramers_is_a_product_of_independent_directions():
     assert escape.eyring_kramers_time([[1.0]], [[-1.0]], 9.0, [[1e-3]]).value == math.inf
 
 
+def turned(angle, *eigenvalues):
+    c, s = np.cos(angle), np.sin(angle)
+    turn = np.array([[c, -s], [s, c]])
+    product = turn @ np.diag(eigenvalues) @ turn.T
+    return (product + product.T) / 2
+
+
+@pytest.mark.parametrize("angle", np.linspace(0.0, 1.5, 16))
+def test_a_curvature_of_zero_is_refused_in_every_basis(angle):
+    saddle, minimum = turned(angle, -1.0, 2.0), turned(angle, 1.0, 2.0)
+    escape.eyring_kramers_time(minimum, saddle, 1.0, np.eye(2))
+    for size in (1e-6, 1.0, 1e6):
+        with pytest.raises(checks.InputError, match="hessian_minimum has the eigenvalue"):
+            escape.eyring_kramers_time(turned(angle, size, 0.0), saddle, 1.0, np.eye(2))
+        for flat in (turned(angle, -size, 0.0), turned(angle, size, 0.0)):
+            with pytest.raises(checks.InputError, match="exactly one negative"):
+                escape.eyring_kramers_time(minimum, flat, 1.0, np.eye(2))
+
+
+def test_the_time_is_infinite_only_beyond_the_largest_number():
+    # 2 pi e^x, to the rounding of a logarithm of 700
+    for barrier in (352.0, 353.9):
+        found = kramers.kramers_time(1.0, -1.0, barrier, 1.0).value
+        assert found / math.exp(2 * barrier - 10) == pytest.approx(2 * np.pi * math.exp(10))
+    assert kramers.kramers_time(1.0, -1.0, 354.0, 1.0).value == math.inf
+    # a steep saddle and minimum divide by 1e100
+    steep = kramers.kramers_time(1e100, -1e100, 400.0, 1.0).value
+    assert steep == pytest.approx(2 * np.pi * math.exp(800 - 100 * math.log(10)), rel=1e-11)
+
+
 def test_eyring_kramers_refuses():
     well, saddle = np.diag([1.0, 2.0]), np.diag([-1.0, 2.0])
     for arguments, message in (

@@ -81,6 +81,20 @@ def test_where_the_noise_does_not_reach():
             call()
 
 
+def test_the_least_noise_that_counts_is_the_one_that_is_stated():
+    for share, counts in ((2e-12, True), (5e-13, False)):
+        found = escape.quasi_potential_at(np.eye(2), np.diag([1.0, share]), [0.0, 1e-3])
+        assert found == (pytest.approx(1e-6 / share) if counts else math.inf)
+    for share, counts in ((2e-14, True), (5e-15, False)):
+        found = escape.exit_through_plane(np.eye(2), np.diag([1.0, share]), [0.0, 1.0], 1e-3)
+        assert found.value == (pytest.approx(1e-6 / share) if counts else math.inf)
+    for function, limit in (
+        (escape.quasi_potential_at, "1e-12"),
+        (escape.exit_through_plane, "1e-14"),
+    ):
+        assert function.__doc__ is None or limit in function.__doc__
+
+
 @pytest.mark.parametrize("smallest", [-0.5, 0.0])
 def test_a_saddle_has_no_exponent_and_the_refusal_says_what_to_do(smallest):
     hessian, covariance = np.diag([1.0, smallest]), np.eye(2)
@@ -115,6 +129,32 @@ def test_minimum_action_of_a_linear_drift_is_the_closed_form():
     assert abs(isotropic - exact) < 1e-3 * exact or abs(result.action - isotropic) > abs(
         result.action - exact
     )
+
+
+@pytest.mark.parametrize(
+    ("drift_size", "noise_size", "length"),
+    [(1e-7, 1.0, 1.0), (1.0, 1e7, 1.0), (1.0, 1.0, 1e-7), (1e-7, 1.0, 1e-7), (1e5, 1.0, 1e5)],
+)
+def test_minimum_action_is_the_same_in_all_units(drift_size, noise_size, length):
+    hessian, covariance = np.diag([1.0, 10.0]), np.array([[1.0, 0.8], [0.8, 1.0]])
+    result = escape.minimise_action(
+        lambda x: -drift_size * x @ hessian,
+        noise_size * covariance,
+        [0.0, 0.0],
+        [length, length],
+        num_points=41,
+    )
+    unit = drift_size * length**2 / noise_size
+    exact = escape.quasi_potential_at(hessian, covariance, [1.0, 1.0])
+    assert result.action / unit == pytest.approx(exact, rel=1e-4)  # 11.15 along the straight line
+
+
+def test_minimum_action_refuses_a_search_that_did_not_begin():
+    def rough(x):  # its differences have nothing to do with the action
+        return -x + 1e-3 * np.sin(1e9 * x[:, ::-1])
+
+    with pytest.raises(estimates.NotConverged, match="no lower action"):
+        escape.minimise_action(rough, np.eye(2), [0.0, 0.0], [1.0, 0.3], num_points=11)
 
 
 def test_minimum_action_of_a_gradient_is_twice_the_rise():

@@ -8,6 +8,7 @@ from aniso import checks, memory
 from aniso.closed_forms import second_moment_growth, stability, stability_threshold
 from aniso.estimates import NotConverged
 from aniso.matrices import (
+    ExampleCurvatures,
     curvatures_from_factors,
     curvatures_from_kernel,
     example_curvatures,
@@ -261,6 +262,44 @@ def test_arguments_that_break_their_rule_are_refused(arguments, message):
 def test_curvatures_that_break_their_rule_are_refused(make, message):
     with pytest.raises(checks.InputError, match=message):
         make()
+
+
+@pytest.mark.parametrize("size", [1, 2, 30])
+@pytest.mark.parametrize("count", [1, 3])
+def test_a_step_to_the_minimum_has_growth_zero(size, count):
+    for scale in (1.0, 3.0):
+        curvatures = example_curvatures(np.tile(scale * np.eye(size), (count, 1, 1)))
+        for replacement in (True, False):
+            growth = second_moment_growth(curvatures, 1 / scale, 1, replacement=replacement)
+            assert 0 <= growth < 1e-14
+
+
+@pytest.mark.parametrize("power", [-1000, -514, -202, 0, 202, 514, 1000])
+@pytest.mark.parametrize("make", [single_rows, weighted_rows, indefinite_arrays])
+def test_thresholds_and_growths_are_right_in_every_unit(make, power, rng):
+    usual, _ = make(rng)
+    moved = ExampleCurvatures(np.ldexp(usual.rows, power // 2), usual.weights)
+    for momentum in (0.0, 0.9):
+        options = {"replacement": True, "momentum": momentum}
+        expected = stability_threshold(usual, 2, **options)
+        found = stability_threshold(moved, 2, **options)
+        for name in ("learning_rate", "full_batch"):
+            assert np.ldexp(getattr(found, name), power) == pytest.approx(
+                getattr(expected, name), rel=1e-9
+            )
+        np.testing.assert_allclose(found.direction, expected.direction, atol=1e-5)
+    rate = 0.7 * expected.learning_rate
+    growth = second_moment_growth(usual, rate, 2, replacement=True)
+    found = second_moment_growth(moved, float(np.ldexp(rate, -power)), 2, replacement=True)
+    assert found == pytest.approx(growth, rel=1e-9)
+
+
+def test_a_step_whose_square_is_no_number_is_refused():
+    one = example_curvatures([[[1.0]], [[3.0]]])
+    with pytest.raises(checks.InputError, match="learning_rate=1e\\+160 makes steps"):
+        second_moment_growth(one, 1e160, 1, replacement=True)
+    with pytest.raises(checks.InputError, match=r"in units of 2\^\d+, the mean .* negative"):
+        stability_threshold(example_curvatures([[[1e200]], [[-3e200]]]), 1, replacement=True)
 
 
 def test_an_iteration_that_stops_early_is_no_result(rng):

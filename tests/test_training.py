@@ -45,6 +45,21 @@ def test_the_iterates_have_the_bits_of_the_update():
         assert (found == theta).all()
 
 
+def test_without_a_floor_a_coordinate_without_a_gradient_stays():
+    class Bowl:
+        def gradient(self, theta):
+            return 2 * theta * [1, 0, 1]
+
+    theta, adam = np.array([0.0, 1.0, 1.0]), descent.Adam(floor=0.0)
+    iterates = list(adam_iterates(Bowl(), theta, [0.1, 0.1], floor=0.0))
+    assert iterates[0].tolist() == [0.0, 1.0, 0.9]
+    assert (iterates[1][:2] == [0.0, 1.0]).all()
+    direction, _ = adam.direction(Bowl().gradient(theta), adam.start(3), 1)
+    assert direction.tolist() == [0.0, 0.0, 1.0]
+    # a gradient whose square underflows has no root either
+    assert np.isfinite(adam.direction(np.array([1e-170]), adam.start(1), 1)[0]).all()
+
+
 def test_a_gradient_that_is_not_finite_names_the_iteration():
     class Cliff:
         def gradient(self, theta):

@@ -120,6 +120,50 @@ def test_the_equation_at_any_time_is_van_loans(rng, covariance, time):
     assert_equal_up_to_rounding(found.to_dense(), expected, num_terms=2000)
 
 
+@pytest.mark.parametrize(("mass", "friction", "time"), [(1e-8, 1.0, 1e6), (1e-6, 1.0, 1e8)])
+def test_friction_much_faster_than_the_motion_leaves_the_stationary_state(mass, friction, time):
+    found = closed_forms.underdamped_covariance_at([[1.0]], [[2.0]], mass, friction, time)
+    np.testing.assert_allclose(found.position, 1.0, rtol=1e-12)
+    np.testing.assert_allclose(found.velocity * mass, 1.0, rtol=1e-12)
+    # and of slower motion the diffusion at its time, up to the order of the mass
+    hessian, covariance = np.diag([1.0, 1e-6, 0.0, -1e-7]), np.full((4, 4), 2.0)
+    found = closed_forms.underdamped_covariance_at(hessian, covariance, mass, friction, time)
+    limit = diffusion.covariance_at(hessian, covariance, time)
+    np.testing.assert_allclose(found.position, limit, rtol=10 * mass)
+
+
+@pytest.mark.parametrize(
+    "spectrum",
+    [
+        [1.0, 3.0, 0.2],
+        [1.0, 0.0, -1e-3],
+        [2500.0, 1.0, 0.0],  # one direction oscillates
+        [1688.0, 1687.0, 2249.0],  # about where both ways meet, and near critical friction
+    ],
+)
+def test_late_moments_are_those_of_all_times(spectrum, rng, monkeypatch):
+    hessian, noise = symmetrised(with_spectrum(rng, spectrum)), random_positive(rng, 3)
+    mass, friction = 1e-3, 3.0
+    options = hessian, noise, mass, friction, 1.1e4 * mass / friction
+    found = closed_forms.underdamped_covariance_at(*options)
+    monkeypatch.setattr(closed_forms.underdamped, "_LATE", np.inf)
+    expected = closed_forms.underdamped_covariance_at(*options)
+    assert (found.position != expected.position).any()
+    for block in ("position", "velocity"):
+        np.testing.assert_allclose(
+            getattr(found, block),
+            getattr(expected, block),
+            atol=1e-9 * np.abs(getattr(expected, block)).max(),
+        )
+    size = np.sqrt(np.abs(expected.position).max() * np.abs(expected.velocity).max())
+    np.testing.assert_allclose(found.cross, expected.cross, atol=1e-9 * size)
+
+
+def test_late_motion_along_negative_curvature_is_refused_where_it_overflows():
+    with pytest.raises(checks.InputError, match="expected a shorter time"):
+        closed_forms.underdamped_covariance_at(-np.eye(1), np.eye(1), 1e-6, 1.0, 1e3)
+
+
 def test_without_mass_it_is_the_diffusion(hessian, covariance):
     masses = 0.01 / 2 ** np.arange(4)
     for at in (None, 0.8):

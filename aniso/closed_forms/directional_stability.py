@@ -21,6 +21,7 @@ import numpy as np
 
 from aniso import checks
 from aniso.closed_forms.stability import checked_momentum, require_curvatures
+from aniso.matrices import curvatures as of_examples
 from aniso.matrices import minibatch_scale
 
 if TYPE_CHECKING:
@@ -70,12 +71,15 @@ def directional_threshold(
     """
     require_curvatures(curvatures)
     along = curvatures.along(direction)
-    unit = np.asarray(direction, dtype=float) / np.linalg.norm(direction)
+    unit = of_examples.unit_direction(direction, curvatures.num_parameters)
     image = curvatures.mean_product(unit)
+    exponent = _exponent(np.append(along, image))
+    along, image = np.ldexp(along, -exponent), np.ldexp(image, -exponent)
     spread = float(np.linalg.norm(image - (unit @ image) * unit) ** 2)
-    return threshold_along(
+    threshold = threshold_along(
         along, batch_size, replacement=replacement, momentum=momentum, spread=spread
     )
+    return _over_power_of_two(threshold, exponent)
 
 
 def threshold_along(
@@ -122,13 +126,29 @@ def threshold_along(
     fraction = minibatch_scale(along.size, batch_size, replacement=replacement)
     momentum = checked_momentum(momentum)
     spread = checks.number("spread", spread, low=0)
+    # in units of a power of two, which changes no digit and whose squares are numbers
+    exponent = _exponent(along)
+    along = np.ldexp(along, -exponent)
     mean = float(along.mean())
     if not mean > 0:
         raise checks.InputError(
-            f"the mean curvature along the direction is {mean:.6g}; expected a positive one, "
-            "because otherwise the direction has no threshold"
+            f"the mean curvature along the direction is {float(np.ldexp(mean, exponent)):.6g}; "
+            "expected a positive one, because otherwise the direction has no threshold"
         )
-    noise = fraction * float(np.mean((along - mean) ** 2))
-    excess = noise + mean**2 * (1 - momentum) / (1 + momentum)
-    excess -= 2 * momentum * spread / (1 - momentum**2)
-    return 2 * mean * (1 - momentum) / excess if excess > 0 else math.inf
+    excess = fraction * float(np.mean((along - mean) ** 2))
+    excess += mean**2 * (1 - momentum) / (1 + momentum)
+    if momentum > 0:
+        excess -= 2 * momentum * _over_power_of_two(spread, 2 * exponent) / (1 - momentum**2)
+    if not excess > 0:
+        return math.inf
+    return _over_power_of_two(2 * mean * (1 - momentum) / excess, exponent)
+
+
+def _exponent(numbers):
+    """Return e with the largest magnitude in ``[2^(e - 1), 2^e)``."""
+    return int(np.frexp(np.abs(numbers).max())[1])
+
+
+def _over_power_of_two(number, exponent):
+    with np.errstate(over="ignore"):
+        return float(np.ldexp(number, -exponent))

@@ -12,13 +12,13 @@ these quantities: docs/theory/stability.md.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import numpy as np
 import scipy.linalg
 
-from aniso import checks
+from aniso import checks, memory
 from aniso.closed_forms._second_moments import PackedMap
 from aniso.estimates import NotConverged
 from aniso.matrices import ExampleCurvatures, leading_eigenpairs, minibatch_scale
@@ -26,6 +26,8 @@ from aniso.matrices import ExampleCurvatures, leading_eigenpairs, minibatch_scal
 # Up to so many rows of the packed map LAPACK is faster than Lanczos.
 _DENSE_ROWS = 300
 _TOLERANCE = 1e-10
+# Curvatures from 2^-200 to 2^200 have squares that are numbers.
+_USUAL_EXPONENT = 200
 
 
 @dataclass(frozen=True, repr=False)
@@ -161,8 +163,8 @@ def stability_threshold(
     >>> round(full.learning_rate, 12)
     1.0
     """
-    fraction, span = _checked(curvatures, batch_size, replacement)
-    momentum = checked_momentum(momentum)
+    fraction, curvatures, exponent = _checked(curvatures, batch_size, replacement)
+    span, momentum = curvatures.span, checked_momentum(momentum)
     checks.one_of("method", method, ["auto", "dense", "iterative"])
     values = span.eigenvalues
     full_batch = 2 * (1 + momentum) / float(values[-1])
@@ -180,16 +182,17 @@ def stability_threshold(
     else:
         start = operator.packed(np.diag(1 / scales.diagonal()))  # M = I
         pairs = _leading(operator, start, method, tolerance, max_products)
+        _require_positive(pairs)
         value, num_products = float(pairs.values[0]), pairs.num_products
         residual = float(pairs.residuals[0]) / value
         moment = operator.unpacked(pairs.vectors[:, 0]) * scales
-    learning_rate = 2 * (1 - momentum) / value
+    learning_rate = float(np.ldexp(2 * (1 - momentum) / value, -exponent))
     return StabilityThreshold(
         learning_rate=learning_rate,
         error_bound=learning_rate * residual / (1 + residual),
         residual=residual,
         num_products=num_products,
-        full_batch=full_batch,
+        full_batch=float(np.ldexp(full_batch, -exponent)),
         direction=_main_direction(curvatures, moment),
         num_examples=curvatures.num_examples,
         batch_size=int(batch_size),
@@ -226,7 +229,7 @@ def second_moment_growth(
     Raises
     ------
     InputError, NotConverged, AllocationRefused
-        As :func:`stability_threshold`.
+        As :func:`stability_threshold`; or if a step is so long that its square is no number.
 
     Examples
     --------
@@ -237,27 +240,62 @@ def second_moment_growth(
     >>> round(second_moment_growth(one, 1.0, 1, replacement=True), 12)
     2.0
     """
-    fraction, span = _checked(curvatures, batch_size, replacement)
     rate = checks.number("learning_rate", learning_rate, low=0, strict=True)
-    values = span.eigenvalues
+    fraction, curvatures, exponent = _checked(
+        curvatures, batch_size, replacement, is_rescaled=rate > 1e100
+    )
+    span, values = curvatures.span, curvatures.span.eigenvalues
+    with np.errstate(over="ignore"):
+        rate = float(np.ldexp(rate, exponent))
+    if not rate * values[-1] < 1e140:
+        raise checks.InputError(
+            f"learning_rate={learning_rate!r} makes steps whose squares leave the range of floats; "
+            "expected learning_rate times the largest eigenvalue of the mean Hessian below 1e140"
+        )
     entries = 1 - rate * (values[:, None] + values)
     entries += rate**2 * (1 - fraction) * values[:, None] * values
     operator = PackedMap(span, entries, rate**2 * fraction)
     start = operator.packed(np.eye(len(values)))
-    return float(_leading(operator, start, "auto", tolerance, max_products).values[0])
+    growth = float(_leading(operator, start, "auto", tolerance, max_products).values[0])
+    return max(growth, 0.0)  # the map keeps covariances, so that a negative value is rounding
 
 
-def _checked(curvatures, batch_size, replacement):
-    """Return p and the span, which is not zero."""
+def _checked(curvatures, batch_size, replacement, *, is_rescaled=False):
+    """Return p, the curvatures in units of a power of two, and its exponent.
+
+    The unit is 1 unless squares of curvatures would leave the range of floats, or it is asked for.
+    The span of the curvatures is not zero.
+    """
     require_curvatures(curvatures)
     fraction = minibatch_scale(curvatures.num_examples, batch_size, replacement=replacement)
-    span = curvatures.span
-    if span.dimension == 0:
+    rows, weights = curvatures.rows, curvatures.weights
+    half, weight = _exponent(rows), 0 if weights is None else _exponent(weights)
+    exponent = 2 * half + weight
+    if abs(exponent) < _USUAL_EXPONENT and not is_rescaled:
+        exponent = 0
+    else:
+        weights = None if weights is None else checks.frozen(np.ldexp(weights, -weight))
+        curvatures = ExampleCurvatures(checks.frozen(np.ldexp(rows, -half)), weights)
+    if _span_of(curvatures, exponent).dimension == 0:
         raise checks.InputError(
             "every example's Hessian is zero, so that every learning rate is stable; expected a "
             "curvature"
         )
-    return fraction, span
+    return fraction, curvatures, exponent
+
+
+def _span_of(curvatures, exponent):
+    try:
+        return curvatures.span
+    except checks.InputError as error:
+        if exponent == 0:
+            raise
+        raise checks.InputError(f"in units of 2^{exponent}, {error}") from None
+
+
+def _exponent(numbers):
+    """Return e with the largest magnitude in ``[2^(e - 1), 2^e)``; 0 of zeros."""
+    return int(np.frexp(max(numbers.max(), -numbers.min()))[1])
 
 
 def checked_momentum(momentum):
@@ -294,19 +332,24 @@ def _leading(operator, start, method, tolerance, max_products):
     size = operator.shape[0]
     if method == "auto":
         method = "dense" if size <= _DENSE_ROWS else "iterative"
-    options = {"method": "dense"}
+    tolerance = _TOLERANCE if tolerance is None else tolerance
     if method == "iterative":
         options = {"block_size": 1, "start": start, "max_products": max_products}
-    pairs = leading_eigenpairs(
-        operator, 1, tolerance=_TOLERANCE if tolerance is None else tolerance, **options
-    )
+        return leading_eigenpairs(operator, 1, tolerance=tolerance, **options)
+    memory.require(32 * size**2, f"the dense matrix, {size} × {size}", "use method='iterative'")
+    # symmetric by construction, also where the rounding of its entries is all there is
+    dense = operator @ np.eye(size)
+    pairs = leading_eigenpairs((dense + dense.T) / 2, 1, tolerance=tolerance, method="dense")
+    return replace(pairs, num_products=size)
+
+
+def _require_positive(pairs):
     if not pairs.values[0] > 0:
         raise NotConverged(
             f"the leading eigenvalue is {pairs.values[0]:.3g}, which is not positive; expected "
             "curvatures whose squares do not underflow (the partial result holds the pair)",
             pairs,
         )
-    return pairs
 
 
 def _main_direction(curvatures, moment):

@@ -38,7 +38,8 @@ def adam_iterates(
     decay_rates : tuple of float
         Decay rates of m and of v, each in [0, 1).
     floor : float
-        Added to the root, in the units of the gradient.
+        Added to the root, in the units of the gradient. With 0, a coordinate whose root is 0 has
+        not moved yet and stays.
 
     Yields
     ------
@@ -97,6 +98,8 @@ def _write_direction(adam, gradient, state, count, work, direction):
     square += work
     np.divide(square, 1 - second**count, out=work)
     np.sqrt(work, out=work)
+    if adam.floor == 0:
+        work[work == 0] = 1.0
     work += adam.floor
     np.divide(mean, 1 - first**count, out=direction)
     direction /= work

@@ -88,7 +88,8 @@ class Adam(ByValue):
     decay_rates : tuple of float
         Decay rates of m and of v, each in [0, 1).
     floor : float
-        Added to the root, in the units of the gradient.
+        Added to the root, in the units of the gradient. With 0, a coordinate whose root is 0 has
+        not moved yet and stays.
 
     Notes
     -----
@@ -126,6 +127,8 @@ class Adam(ByValue):
         mean = first * state["mean"] + (1 - first) * gradient
         square = second * state["square"] + (1 - second) * gradient**2
         root = np.sqrt(square / (1 - second**count))
+        if self.floor == 0:
+            root = np.where(root == 0, 1.0, root)  # the mean is 0 there
         direction = (mean / (1 - first**count)) / (root + self.floor)
         return direction, {"mean": mean, "square": square}
 

@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 SMALLEST_RATIO = 5.0
 """Barrier over temperature from which on the asymptotics are called valid (within about 10 %)."""
 
+_LARGEST_LOGARITHM = math.log(np.finfo(np.float64).max)
+
 
 @dataclass(frozen=True)
 class AsymptoticExitTime:
@@ -144,19 +146,29 @@ def eyring_kramers_time(
             "noise, or the quasi-potential for anisotropic noise"
         )
     at_minimum, at_saddle = np.linalg.eigvalsh(minimum), np.linalg.eigvalsh(saddle)
-    if at_minimum[0] <= 0:
+    if at_minimum[0] <= _rounding(at_minimum):
         raise checks.InputError(
             f"hessian_minimum has the eigenvalue {at_minimum[0]:.6g}; expected a minimum with "
-            "positive eigenvalues"
+            "positive eigenvalues, beyond the rounding of the largest"
         )
-    if at_saddle[0] >= 0 or (len(at_saddle) > 1 and at_saddle[1] <= 0):
+    limit = _rounding(at_saddle)
+    if at_saddle[0] >= -limit or (len(at_saddle) > 1 and at_saddle[1] <= limit):
         raise checks.InputError(
             f"hessian_saddle has the eigenvalues {at_saddle.tolist()}; expected exactly one "
-            "negative and the others positive"
+            "negative and the others positive, beyond the rounding of the largest"
         )
     ratio = 2 * barrier / variance
     # logarithms, because determinants of many dimensions overflow
     determinants = 0.5 * (np.log(np.abs(at_saddle)).sum() - np.log(at_minimum).sum())
     exponent = determinants + ratio
-    value = math.inf if exponent > 700 else 2 * math.pi / -at_saddle[0] * math.exp(exponent)
+    if exponent <= 700:
+        value = 2 * math.pi / -at_saddle[0] * math.exp(exponent)
+    else:
+        logarithm = exponent + math.log(2 * math.pi) - math.log(-at_saddle[0])
+        value = math.exp(logarithm) if logarithm <= _LARGEST_LOGARITHM else math.inf
     return AsymptoticExitTime(float(value), ratio, ratio >= SMALLEST_RATIO)
+
+
+def _rounding(eigenvalues):
+    """Size that eigenvalues, computed together, have by rounding where they are zero."""
+    return 8 * len(eigenvalues) * np.finfo(np.float64).eps * np.abs(eigenvalues).max()

@@ -95,7 +95,7 @@ def minimise_action(
         If an argument breaks its rule, or Sigma is not positive definite at a point of a path; the
         message names the point.
     NotConverged
-        If the rounds are used up; `partial` holds the last path.
+        If the rounds are used up, or the search fails; `partial` holds the last path.
 
     Notes
     -----
@@ -160,20 +160,19 @@ def minimise_action(
     path = _spread_out(path, inverse)
     action = np.inf
     for _ in range(max_rounds):
-        solution = scipy.optimize.minimize(
-            _action_and_gradient,
-            path[1:-1].ravel(),
-            args=(path[0], path[-1], force, inverse),
-            jac=True,
-            method="L-BFGS-B",
-            options={"maxiter": 200, "maxcor": 20},
-        )
-        inner = solution.x.reshape(-1, size)
-        path = _spread_out(np.vstack([path[:1], inner, path[-1:]]), inverse)
+        path, has_failed = _improved(path, force, inverse)
+        path = _spread_out(path, inverse)
         previous = action
         action = _action_and_gradient(path[1:-1], path[0], path[-1], force, inverse)[0]
         change = abs(previous - action) / max(abs(action), 1e-300)
         result = MinimumAction(float(action), path @ back.T, float(change))
+        if has_failed:
+            raise estimates.NotConverged(
+                f"the search finds no lower action than {action:.6g}, though its gradient is not "
+                "small; expected a drift and a covariance that are smooth along the path, or "
+                "another first guess",
+                result,
+            )
         if change <= tolerance:
             return result
     raise estimates.NotConverged(
@@ -231,6 +230,34 @@ def exit_over_boundary(
     return min(results, key=lambda result: result.action)
 
 
+def _improved(path, force, inverse):
+    """Return a path of lower action, and whether the search failed before its first step.
+
+    The search is in units of the path's own action and extent, so that its stopping rule, a small
+    gradient, means the same whatever the units of the drift, of the noise and of the parameters.
+    """
+    first = _action_and_gradient(path[1:-1], path[0], path[-1], force, inverse)[0]
+    unit = first if first > 0 else 1.0
+    extent = np.ptp(path, axis=0).max()
+
+    def scaled(coordinates):
+        action, gradient = _action_and_gradient(
+            coordinates * extent, path[0], path[-1], force, inverse
+        )
+        return action / unit, gradient * (extent / unit)
+
+    # a coordinate of the gradient falls like the distance of two points
+    solution = scipy.optimize.minimize(
+        scaled,
+        path[1:-1].ravel() / extent,
+        jac=True,
+        method="L-BFGS-B",
+        options={"maxiter": 200, "maxcor": 20, "gtol": 1e-3 / len(path)},
+    )
+    inner = (solution.x * extent).reshape(path[1:-1].shape)
+    return np.vstack([path[:1], inner, path[-1:]]), not solution.success and solution.nit == 0
+
+
 def _action_and_gradient(inner, first, last, force, inverse):
     """Midpoint rule of the geometric action and its gradient in the inner points."""
     size = len(first)
@@ -244,7 +271,8 @@ def _action_and_gradient(inner, first, last, force, inverse):
     # derivatives in the step and, through f and Sigma^{-1}, in the middle
     by_step = step_a * (speed / length)[:, None] - f_a
     by_force = f_a * (length / speed)[:, None] - step_a
-    width = 1e-6 * max(1.0, np.abs(path).max())
+    # relative to the extent, but not below the rounding of the points
+    width = max(1e-6 * np.ptp(path, axis=0).max(), 1e-10 * np.abs(path).max())
     by_middle = np.empty_like(step)
     for j in range(size):
         shift = np.zeros(size)
