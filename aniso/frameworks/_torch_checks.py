@@ -20,6 +20,11 @@ from aniso.frameworks._torch_model import differentiable
 _NUM_EXAMPLES = 8
 _TOLERANCES = {torch.float64: 1e-9, torch.float32: 1e-4}
 _KINK_STEP = 0.05
+_OUTSIDE = (
+    "the loss or forward uses parameters outside the model, as a penalty on those of the original "
+    "does: their derivatives would be missing; expected .detach() of what is fixed, and a penalty "
+    "as an output: forward=lambda model, x: (model(x), penalty(model).expand(len(x)))"
+)
 
 
 class _Disagreement(checks.InputError):
@@ -105,6 +110,8 @@ def check(vectors, loss, inputs, targets, tokens=None):
     InteractingExamples
         If examples depend on each other.
     """
+    if isinstance(loss, torch.nn.Module) and vectors.has_one_of(loss.parameters()):
+        raise checks.InputError(_OUTSIDE)
     try:
         return _checked(vectors, in_double(vectors), loss, inputs, targets, tokens)
     except checks.InputError:
@@ -167,10 +174,11 @@ def _checked(vectors, trial, loss, inputs, targets, tokens):
 
 
 def _moved(loss, vectors):
-    """Return a copy of a loss in the precision and on the device of a model."""
+    """Return a copy of a loss in the precision and on the device of a model, with fixed numbers."""
     if not isinstance(loss, torch.nn.Module):
         return loss
-    return copy.deepcopy(loss).to(vectors.device, vectors.dtype)
+    made = copy.deepcopy(loss).to(vectors.device, vectors.dtype)
+    return made.requires_grad_(requires_grad=False)
 
 
 def _outputs(trial, theta, inputs):
@@ -235,8 +243,10 @@ def _require_gradient(model, trial, theta, few):
     def losses(point):
         return model.losses_of(trial, point, *few)
 
-    with torch.no_grad():
-        at_theta = losses(theta)
+    at_theta = losses(theta)
+    if at_theta.requires_grad:
+        # theta does not, and the parameters of the copy do not either
+        raise checks.InputError(_OUTSIDE)
     if not losses(theta.clone().requires_grad_()).requires_grad:
         raise checks.InputError(
             "the loss has no gradient in the parameters: it does not depend on them, or a step "

@@ -5,6 +5,7 @@ import copy
 import fnmatch
 import inspect
 import warnings
+import weakref
 
 import numpy as np
 import torch
@@ -49,6 +50,7 @@ class VectorModel:
         self.device, own = _torch_copies.one_place(model)
         self.dtype = own if dtype is None else _PRECISIONS[dtype]
         self.names = selected(model, patterns)
+        self._given = {name: weakref.ref(part) for name, part in model.named_parameters()}
         self._is_recurrent = any(
             isinstance(module, torch.nn.modules.rnn.RNNBase) for module in model.modules()
         )
@@ -64,6 +66,19 @@ class VectorModel:
         self._buffers = {
             name: buffer.detach().clone() for name, buffer in self._module.named_buffers()
         }
+
+    def __getstate__(self):
+        # the given model stays where it is
+        return vars(self) | {"_given": {}}
+
+    def given(self, name):
+        """Return a parameter of the given model itself; None where it is not at hand."""
+        return self._given[name]() if name in self._given else None
+
+    def has_one_of(self, tensors):
+        """Return whether one of some tensors is a parameter of the given model itself."""
+        own = {id(self.given(name)) for name in self._given}
+        return any(id(tensor) in own for tensor in tensors)
 
     def in_precision(self, dtype, device):
         """Return the same model in another precision, on another device."""

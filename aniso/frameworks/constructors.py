@@ -32,7 +32,8 @@ def from_torch(
         Layers that couple examples or draw random numbers are refused in training mode.
     loss : callable
         ``loss(outputs, targets) -> tensor``, a module or a function. It returns the mean over the
-        batch, the sum, or one number for each example; the values tell which.
+        batch, the sum, or one number for each example; the values tell which. It may use no
+        parameters but by its outputs: a penalty on them is an output of `forward`.
     data : pair of tensors or arrays, dict, or DataLoader
         ``(inputs, targets)`` with examples along the first axes, or batches of this kind. Inputs
         may be a tuple (arguments of the model) or a dict (named arguments). Where a batch is a
