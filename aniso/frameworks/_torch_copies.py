@@ -39,8 +39,8 @@ def plain_module(model):
 def copied(model):
     """Return a copy of a model without what keeps it from being differentiated.
 
-    Tensors that modules keep as attributes become constants, hooks of the backward pass are dropped,
-    and weight normalisation is written out: PyTorch's own has wrong second derivatives.
+    Tensors that modules keep as attributes become constants, and hooks of the backward pass are
+    dropped. Weight normalisation is written out: PyTorch's own has wrong second derivatives.
 
     Parameters
     ----------

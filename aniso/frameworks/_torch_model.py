@@ -4,6 +4,8 @@ import contextlib
 import copy
 import fnmatch
 import inspect
+import os
+import threading
 import warnings
 import weakref
 
@@ -16,6 +18,27 @@ from aniso import checks
 from aniso.frameworks import _torch_copies
 
 _PRECISIONS = {"float32": torch.float32, "float64": torch.float64}
+
+_turn = threading.RLock()
+
+
+def _renew():
+    # a forked process has no thread that would release it
+    global _turn
+    _turn = threading.RLock()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_renew)
+
+
+def one_thread():
+    """Return the lock of everything that calls a model or sets what PyTorch shares by threads.
+
+    A call puts theta into the module of the problem. The kinds of attention kernels and the levels
+    of forward mode are one for all threads.
+    """
+    return _turn
 
 
 class VectorModel:
@@ -83,7 +106,8 @@ class VectorModel:
     def in_precision(self, dtype, device):
         """Return the same model in another precision, on another device."""
         other = copy.copy(self)
-        other._module = _Caller(copy.deepcopy(self._module.model), self._forward)
+        with one_thread():
+            other._module = _Caller(copy.deepcopy(self._module.model), self._forward)
         other._module.to(device, dtype)
         other._buffers = {
             name: buffer.detach().clone() for name, buffer in other._module.named_buffers()
@@ -146,7 +170,8 @@ class VectorModel:
     def theta_of(self, model=None):
         """Parameters of a model of the same kind as a vector, shape (D,); of the copy if None."""
         source = self._module.model if model is None else _torch_copies.plain_module(model)
-        parameters = dict(source.named_parameters())
+        with one_thread():
+            parameters = dict(source.named_parameters())
         for name, shape in zip(self.names, self.shapes, strict=True):
             found = tuple(parameters[name].shape) if name in parameters else None
             if found != shape:
@@ -180,9 +205,11 @@ class VectorModel:
 def differentiable(device):
     """Run in a state where second derivatives exist; the caller's settings come back at the end.
 
-    Attention runs in its plain form, which alone has them. Mixed precision and TF32 are off.
+    Attention runs in its plain form, which alone has them. Mixed precision and TF32 are off. Other
+    threads wait.
     """
     with contextlib.ExitStack() as stack:
+        stack.enter_context(one_thread())
         stack.enter_context(torch.inference_mode(mode=False))
         stack.enter_context(torch.enable_grad())
         stack.enter_context(sdpa_kernel(SDPBackend.MATH))
