@@ -118,7 +118,7 @@ class VectorModel:
     def parts(self, vectors):
         """Return vectors (..., D) as a tuple of their parts, one for each parameter that moves."""
         return tuple(
-            part.reshape(*part.shape[:-1], *shape)
+            part.reshape((*part.shape[:-1], *shape))
             for part, shape in zip(vectors.split(self.sizes, dim=-1), self.shapes, strict=True)
         )
 

@@ -1,0 +1,100 @@
+"""Optimizers of PyTorch models: parameters with equal values, and damped gradients."""
+
+import copy
+import pickle
+
+import numpy as np
+import pytest
+
+torch = pytest.importorskip("torch", reason="PyTorch is not installed")
+
+from aniso import checks, frameworks  # noqa: E402
+
+nn = torch.nn
+LOSS = nn.MSELoss()
+
+
+def normalised():
+    """A body and a head, each with a layer normalisation at its start."""
+    with torch.random.fork_rng():
+        torch.manual_seed(5)
+        body = nn.Sequential(nn.Linear(3, 4), nn.LayerNorm(4))
+        head = nn.Sequential(nn.LayerNorm(4), nn.Linear(4, 2))
+        return nn.Sequential(body, head).double(), (torch.randn(6, 3), torch.randn(6, 2))
+
+
+def grouped(model):
+    """SGD with the head before the body, at ten thousand times its rate."""
+    groups = [
+        {"params": model[1].parameters(), "lr": 10.0},
+        {"params": model[0].parameters(), "lr": 0.001},
+    ]
+    return torch.optim.SGD(groups)
+
+
+def problem_of(model, data):
+    return frameworks.from_torch(model, LOSS, data, engine="torch")
+
+
+def test_equal_parameters_keep_the_rates_of_their_groups():
+    model, data = normalised()
+    problem = problem_of(model, data)
+    found = problem.optimizer_settings(grouped(model), problem.initial_theta)
+    assert found["learning_rate"] == 0.001
+    expected = [1.0] * 24 + [1e-4] * 18
+    np.testing.assert_allclose(found["preconditioner"], expected, rtol=1e-12)
+    # a model with all values its own is known in a copy too
+    with torch.no_grad():
+        for part in model.parameters():
+            part += torch.rand(part.shape)
+    copied = copy.deepcopy(model)
+    found = problem.optimizer_settings(grouped(copied), problem.theta_of(model))
+    np.testing.assert_allclose(found["preconditioner"], expected, rtol=1e-12)
+
+
+class Scaled(nn.Module):
+    """Three scalars with one value and different gradients."""
+
+    def __init__(self):
+        super().__init__()
+        one = torch.ones((), dtype=torch.float64)
+        self.first, self.second, self.third = (nn.Parameter(one.clone()) for _ in range(3))
+
+    def forward(self, x):
+        scales = torch.stack([self.first, self.second, self.third])
+        return (x * scales).sum(dim=1, keepdim=True)
+
+
+def after_a_step(model, data):
+    """Adam with the parameters in another order, which a step does not part."""
+    optimizer = torch.optim.Adam([model.third, model.first, model.second], lr=0.1)
+    LOSS(model(data[0]), data[1]).backward()
+    optimizer.step()
+    with torch.no_grad():
+        for part in model.parameters():
+            part.fill_(0.9)
+    return optimizer
+
+
+def test_equal_parameters_keep_their_state():
+    model = Scaled()
+    data = torch.tensor([[1.0, 2.0, 3.0], [2.0, 3.0, 7.0]]).double(), torch.zeros(2, 1).double()
+    problem = problem_of(model, data)
+    optimizer = after_a_step(model, data)
+    found = problem.optimizer_settings(optimizer, [0.9] * 3)["preconditioner"]
+    # (1 - b1) (|g| + floor)
+    gradient = np.array([part.grad.item() for part in model.parameters()])
+    np.testing.assert_allclose(found, 0.1 * (np.abs(gradient) + 1e-8), rtol=1e-12)
+
+
+def test_equal_parameters_that_can_not_be_told_apart_are_refused():
+    model, data = normalised()
+    problem = problem_of(model, data)
+    away = pickle.loads(pickle.dumps(problem))
+    theta = problem.initial_theta
+    with pytest.raises(checks.InputError, match=r"2 parameters with .* '0\.1\.weight'.*differ"):
+        away.optimizer_settings(grouped(model), theta)
+    with pytest.raises(checks.InputError, match="the very model that from_torch was given"):
+        problem.optimizer_settings(grouped(copy.deepcopy(model)), theta)
+    alike = torch.optim.SGD(model.parameters(), lr=0.1, momentum=0.5)
+    assert away.optimizer_settings(alike, theta)["momentum"] == 0.5
