@@ -8,7 +8,7 @@ import pytest
 
 torch = pytest.importorskip("torch", reason="PyTorch is not installed")
 
-from aniso import checks, frameworks  # noqa: E402
+from aniso import checks, diagnostics, frameworks  # noqa: E402
 
 nn = torch.nn
 LOSS = nn.MSELoss()
@@ -98,3 +98,62 @@ def test_equal_parameters_that_can_not_be_told_apart_are_refused():
         problem.optimizer_settings(grouped(copy.deepcopy(model)), theta)
     alike = torch.optim.SGD(model.parameters(), lr=0.1, momentum=0.5)
     assert away.optimizer_settings(alike, theta)["momentum"] == 0.5
+
+
+def line(curvature):
+    """A loss ``h theta^2 / 2`` in one number, and a damped SGD of it."""
+    model = nn.Linear(1, 1, bias=False, dtype=torch.float64)
+    with torch.no_grad():
+        model.weight.fill_(1.0)
+    inputs = torch.full((2, 1), np.sqrt(curvature / 2), dtype=torch.float64)
+    data = inputs, torch.zeros(2, 1, dtype=torch.float64)
+    optimizer = torch.optim.SGD(model.parameters(), 0.1, momentum=0.9, dampening=0.9)
+    return model, problem_of(model, data), optimizer, data
+
+
+def diagnosed(problem, optimizer, names, **settings):
+    return diagnostics.measure(
+        problem,
+        optimizer=optimizer,
+        batch_size=2,
+        replacement=False,
+        quantities=names,
+        rng=np.random.default_rng(0),
+        **settings,
+    )
+
+
+@pytest.mark.parametrize("given", [{}, {"learning_rate": 0.1}])
+@pytest.mark.parametrize(("curvature", "state"), [(379.0, "stable"), (381.0, "unstable")])
+def test_the_limit_of_a_damped_gradient_is_that_of_its_steps(curvature, state, given):
+    model, problem, optimizer, data = line(curvature)
+    names = ["leading_eigenvalue", "stability_threshold"]
+    found = diagnosed(problem, optimizer, names, **given)
+    np.testing.assert_allclose(found["leading_eigenvalue"].details["limit"], 380, rtol=1e-12)
+    assert found["leading_eigenvalue"].sentence.endswith(f" are {state}.")
+    assert found.settings["learning_rate"] == 0.1
+    threshold = found["stability_threshold"]
+    np.testing.assert_allclose(threshold.value, 0.1 * 380 / curvature, rtol=1e-6)
+    side = "below" if state == "stable" else "above"
+    assert f"The present η = 0.1 is {side} it." in threshold.sentence
+    for _ in range(1500):
+        optimizer.zero_grad()
+        LOSS(model(data[0]), data[1]).backward()
+        optimizer.step()
+    assert (abs(model.weight.item()) < 1) == (state == "stable")
+
+
+def test_settings_of_dampening():
+    model, problem, _, _ = line(1.0)
+    theta = problem.initial_theta
+    without = torch.optim.SGD(model.parameters(), 0.1, dampening=0.9)
+    assert problem.optimizer_settings(without, theta).get("gradient_scale", 1.0) == 1.0
+    never = torch.optim.SGD(model.parameters(), 0.1, momentum=0.5, dampening=1.0)
+    with pytest.raises(checks.InputError, match="dampening=1.*below 1"):
+        problem.optimizer_settings(never, theta)
+    with pytest.raises(checks.InputError, match="gradient_scale=0"):
+        diagnostics.OptimizerState("own", gradient_scale=0.0)
+    made = diagnostics.OptimizerState("own", 0.5, gradient_scale=0.25)
+    assert made.limit(0.1) == 2 * 1.5 / (0.25 * 0.1)
+    assert "gradient times 0.25" in repr(made)
+    assert made.settings()["gradient_scale"] == 0.25

@@ -32,7 +32,8 @@ def read_optimizer(vectors, optimizer, theta):
     ------
     InputError
         If the optimizer is of another kind or model, has made no step, does not move, or its groups
-        differ in more than the learning rate. If equal parameters can't be told apart.
+        differ in more than the learning rate. If equal parameters can't be told apart, or
+        dampening is not below 1.
     """
     kind = type(optimizer).__name__
     if not isinstance(optimizer, torch.optim.Optimizer) or kind not in _KINDS:
@@ -54,9 +55,13 @@ def read_optimizer(vectors, optimizer, theta):
     if kind == "SGD":
         momentum, damping, nesterov = _shared(kind, groups, ("momentum", "dampening", "nesterov"))
         found |= {"momentum": momentum, "form": "nesterov" if nesterov else "heavy_ball"}
-        # a damped gradient enters the memory at a lower rate
-        scales = [1.0 - damping if momentum else 1.0 for _ in pairs]
-        found["learning_rate"] = rates[0] * scales[0]
+        if momentum:
+            if damping >= 1:
+                raise checks.InputError(
+                    f"SGD has dampening={damping:g}, with which gradients do not enter its momentum "
+                    "or enter it with the wrong sign; expected dampening below 1"
+                )
+            found["gradient_scale"] = 1.0 - damping
         parts = [np.ones(parameter.numel()) for parameter, _ in pairs]
         if len(set(rates)) == 1:
             return found
