@@ -149,7 +149,7 @@ def test_settings_of_dampening():
     without = torch.optim.SGD(model.parameters(), 0.1, dampening=0.9)
     assert problem.optimizer_settings(without, theta).get("gradient_scale", 1.0) == 1.0
     never = torch.optim.SGD(model.parameters(), 0.1, momentum=0.5, dampening=1.0)
-    with pytest.raises(checks.InputError, match="dampening=1.*below 1"):
+    with pytest.raises(checks.InputError, match=r"dampening=1.*below 1"):
         problem.optimizer_settings(never, theta)
     with pytest.raises(checks.InputError, match="gradient_scale=0"):
         diagnostics.OptimizerState("own", gradient_scale=0.0)

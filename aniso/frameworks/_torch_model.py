@@ -256,6 +256,8 @@ def selected(model, patterns):
     ('bias',)
     """
     patterns = [patterns] if isinstance(patterns, str) else list(patterns)
+    if not patterns:
+        raise checks.InputError(f"parameters={patterns}; expected at least one name or pattern")
     parameters = dict(model.named_parameters())
     if patterns == ["*"]:
         names = [name for name, value in parameters.items() if value.requires_grad]
@@ -265,15 +267,18 @@ def selected(model, patterns):
                 "of those that move"
             )
         return tuple(names)
+    # a parameter with several names has each of them
+    shared = dict(model.named_parameters(remove_duplicate=False))
+    matched = set()
     for pattern in patterns:
-        if not fnmatch.filter(parameters, pattern):
+        found = [name for name in shared if fnmatch.fnmatchcase(name, pattern)]
+        if not found:
             raise checks.InputError(
-                f"parameters={pattern!r} matches none of {', '.join(parameters)}; expected names "
-                "of parameters, with wildcards"
+                f"parameters={pattern!r} matches none of {', '.join(shared)}; expected names of "
+                "parameters, with wildcards"
             )
-    return tuple(
-        name for name in parameters if any(fnmatch.fnmatchcase(name, part) for part in patterns)
-    )
+        matched.update(id(shared[name]) for name in found)
+    return tuple(name for name, value in parameters.items() if id(value) in matched)
 
 
 def array(tensor):

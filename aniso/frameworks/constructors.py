@@ -41,6 +41,8 @@ def from_torch(
         and in its precision already are not copied: do not change them.
     parameters : str or sequence of str
         Names of the parameters that move, with wildcards; "*" takes all that require gradients.
+        Any other pattern takes frozen parameters too. A shared parameter has all of its names, and
+        is called by the first.
     example : {"sequence", "token"}
         "sequence": an example is one entry of the first axis, an image or a whole sequence. Its
         loss is the sum or the mean over its tokens as the loss says. "token": each token is one.
