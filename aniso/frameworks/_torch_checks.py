@@ -139,6 +139,7 @@ def _checked(vectors, trial, loss, inputs, targets, tokens):
     few = _torch_data.taken((inputs, targets), chosen)
     # a copy: a model may write into its inputs
     few = _trees.mapped(torch.clone, _torch_data.placed(few, trial.device, trial.dtype))
+    given = _trees.mapped(torch.clone, few[1])
     theta, tolerance = trial.theta_of(), _TOLERANCES[trial.dtype]
     with differentiable(trial.device):
         with torch.no_grad():
@@ -149,8 +150,10 @@ def _checked(vectors, trial, loss, inputs, targets, tokens):
             if tokens is None:
                 found = _torch_losses.of_loss(trial_loss, outputs, few[1], tolerance)
                 found = _torch_losses.weighted_by_all(found, targets)
+                _require_unchanged(few[1], given)
             else:
                 found = _torch_tokens.of_loss(trial_loss, outputs, few[1], few_tokens, tolerance)
+                _require_unchanged(few[1], given)
                 outputs = found.outputs(outputs, few_tokens)
                 few = _torch_tokens.few(few_tokens).alone(*few)
                 targets = tokens.of_tree(targets)
@@ -171,6 +174,14 @@ def _checked(vectors, trial, loss, inputs, targets, tokens):
         )
     shape = tuple(outputs.shape[1:]) if isinstance(outputs, torch.Tensor) else None
     return CheckedModel(own, num_examples / weight, **ways, output_shape=shape)
+
+
+def _require_unchanged(targets, given):
+    if not all(map(torch.equal, _trees.leaves(targets), _trees.leaves(given))):
+        raise checks.InputError(
+            "the loss writes into its targets; expected operations that are not in place, "
+            "targets.clamp(0, 1) instead of targets.clamp_(0, 1) for instance"
+        )
 
 
 def _moved(loss, vectors):

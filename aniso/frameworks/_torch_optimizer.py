@@ -58,7 +58,7 @@ def read_optimizer(vectors, optimizer, theta):
         if momentum:
             if damping >= 1:
                 raise checks.InputError(
-                    f"SGD has dampening={damping:g}, with which no gradient enters its momentum, or "
+                    f"SGD has dampening={damping:g}, with which no gradient enters its momentum or "
                     "with the wrong sign; expected dampening below 1"
                 )
             found["gradient_scale"] = 1.0 - damping
