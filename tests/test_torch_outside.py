@@ -104,3 +104,30 @@ def test_numbers_of_a_loss_and_of_a_model_are_constants():
     for given, loss in ((model, Scaled()), (WithScale(), cross_entropy)):
         problem = frameworks.from_torch(given, loss, DATA)
         np.testing.assert_allclose(problem.losses(problem.initial_theta), losses, rtol=1e-12)
+
+
+def slope_in_the_inputs(model, inputs):
+    """Derivatives of the first output in the inputs, as a differential equation has them."""
+    with torch.enable_grad():
+        inputs = inputs.clone().requires_grad_()
+        return torch.autograd.grad(model(inputs)[:, 0].sum(), inputs, create_graph=True)[0]
+
+
+class Smooth(torch.nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.weight = torch.nn.Parameter(torch.linspace(-1, 1, 6, dtype=torch.float64))
+
+    def forward(self, x):
+        return torch.sin(x @ self.weight)[:, None]
+
+
+def test_a_forward_may_differentiate_in_its_inputs():
+    inputs, model = DATA[0].double(), Smooth()
+    problem = frameworks.from_torch(
+        model, torch.nn.MSELoss(), (inputs, inputs), forward=slope_in_the_inputs
+    )
+    weight = problem.initial_theta
+    slopes = np.cos(inputs.numpy() @ weight)[:, None] * weight
+    expected = ((slopes - inputs.numpy()) ** 2).mean(axis=1)
+    np.testing.assert_allclose(problem.losses(weight), expected, rtol=1e-12)

@@ -9,6 +9,7 @@ from aniso import checks
 from aniso.frameworks import (
     _torch_data,
     _torch_losses,
+    _torch_outside,
     _torch_products,
     _torch_tokens,
     _torch_ways,
@@ -20,11 +21,6 @@ from aniso.frameworks._torch_model import differentiable
 _NUM_EXAMPLES = 8
 _TOLERANCES = {torch.float64: 1e-9, torch.float32: 1e-4}
 _KINK_STEP = 0.05
-_OUTSIDE = (
-    "the loss or forward uses parameters outside the model, as a penalty on those of the original "
-    "does: their derivatives would be missing; expected .detach() of what is fixed, and a penalty "
-    "as an output: forward=lambda model, x: (model(x), penalty(model).expand(len(x)))"
-)
 
 
 class _Disagreement(checks.InputError):
@@ -110,8 +106,7 @@ def check(vectors, loss, inputs, targets, tokens=None):
     InteractingExamples
         If examples depend on each other.
     """
-    if isinstance(loss, torch.nn.Module) and vectors.has_one_of(loss.parameters()):
-        raise checks.InputError(_OUTSIDE)
+    _torch_outside.refuse_in_module(loss, vectors)
     try:
         return _checked(vectors, in_double(vectors), loss, inputs, targets, tokens)
     except checks.InputError:
@@ -255,9 +250,8 @@ def _require_gradient(model, trial, theta, few):
         return model.losses_of(trial, point, *few)
 
     at_theta = losses(theta)
-    if at_theta.requires_grad:
-        # theta does not, and the parameters of the copy do not either
-        raise checks.InputError(_OUTSIDE)
+    _torch_outside.refuse_behind(at_theta)
+    at_theta = at_theta.detach()
     if not losses(theta.clone().requires_grad_()).requires_grad:
         raise checks.InputError(
             "the loss has no gradient in the parameters: it does not depend on them, or a step "
