@@ -101,6 +101,7 @@ class Once:
         ([(INPUTS, TARGETS, TARGETS)], "3 parts"),
         ((INPUTS, np.array(["a"] * 5)), "ndarray of type <U1"),
         ((INPUTS, torch.full_like(TARGETS, 3)), "class 3"),
+        (tuple(as_dicts()), r"keys, input, label; expected a list \[first, second\]"),
     ],
 )
 def test_data_that_do_not_stand_still_are_refused(data, words):
@@ -114,3 +115,42 @@ def test_a_loader_without_end_is_refused(monkeypatch):
     monkeypatch.setattr("aniso.memory.available_bytes", lambda: 10_000)
     with pytest.raises(checks.InputError, match="a loader that ends"):
         problem_of(torch.utils.data.DataLoader(Endless()))
+
+
+def test_a_pair_of_dicts_with_the_same_keys_is_a_batch_in_a_list():
+    pair = {"input": INPUTS}, {"input": TARGETS}
+    problem = problem_of([pair], lambda outputs, targets: LOSS(outputs, targets["input"]))
+    whole = problem_of((INPUTS, TARGETS))
+    theta = whole.initial_theta
+    np.testing.assert_array_equal(problem.losses(theta), whole.losses(theta))
+
+
+def clamping(outputs, targets):
+    return (outputs - targets.clamp_(0, 1)).pow(2).mean()
+
+
+def relabelling(outputs, targets):
+    targets[targets == -1] = 0
+    return LOSS(outputs, targets)
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize(
+    ("loss", "targets"), [(clamping, 2 * INPUTS[:, :3]), (relabelling, TARGETS - 1)]
+)
+def test_a_loss_that_writes_into_its_targets_is_refused(loss, targets, dtype):
+    precision = getattr(torch, dtype) if targets.is_floating_point() else targets.dtype
+    given = targets.to(precision, copy=True)
+    with pytest.raises(checks.InputError, match="writes into its targets"):
+        problem_of((INPUTS, given), loss, dtype=dtype)
+    assert torch.equal(given, targets.to(precision))
+
+
+def test_a_loss_of_tokens_that_writes_into_its_targets_is_refused():
+    with pytest.raises(checks.InputError, match="writes into its targets"):
+        problem_of(
+            (INPUTS, INPUTS.reshape(5, 3, 2)),
+            lambda outputs, targets: (outputs - targets.clamp_(0, 1)).pow(2).mean(dim=-1),
+            example="token",
+            forward=lambda model, x: model(x)[..., None].expand(-1, -1, 2),
+        )

@@ -291,3 +291,32 @@ def test_parameters_are_chosen_by_name():
         frameworks.from_torch(model, CROSS_ENTROPY, torch_cases.data(), parameters="head.*")
     with pytest.raises(checks.InputError, match="expected"):
         problem.theta_of(torch_cases.perceptron())
+
+
+@pytest.mark.parametrize("patterns", ["last.*", ["last.weight"], ["hidden.bias", "last*"]])
+def test_a_shared_parameter_is_known_by_each_of_its_names(patterns):
+    model = torch_cases.made("tied weights")
+    problem = frameworks.from_torch(model, CROSS_ENTROPY, torch_cases.data(), parameters=patterns)
+    own = {"embed.weight"} | ({"hidden.bias"} & set(patterns))
+    expected = [part for name, part in model.named_parameters() if name in own]
+    theta = torch.nn.utils.parameters_to_vector(expected).detach().numpy()
+    np.testing.assert_array_equal(problem.initial_theta, theta)
+    whole = frameworks.from_torch(model, CROSS_ENTROPY, torch_cases.data())
+    place = whole.blocks["embed"]
+    slope = whole.gradient(whole.initial_theta)[place]
+    np.testing.assert_allclose(
+        problem.gradient(theta)[problem.blocks["embed"]], slope, rtol=1e-5, atol=1e-7
+    )
+
+
+def test_a_pattern_beside_the_star_takes_frozen_parameters():
+    model = torch_cases.made("perceptron")
+    model[0].weight.requires_grad_(requires_grad=False)
+    data = torch_cases.data()
+    sizes = [
+        frameworks.from_torch(model, CROSS_ENTROPY, data, parameters=patterns).num_parameters
+        for patterns in ("*", ["*"], ["*", "0*"])
+    ]
+    assert sizes == [19, 19, 43]
+    with pytest.raises(checks.InputError, match="at least one name"):
+        frameworks.from_torch(model, CROSS_ENTROPY, data, parameters=[])

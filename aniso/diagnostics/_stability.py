@@ -133,9 +133,9 @@ def stability_threshold(context):
     Found
     """
     asked = context.request
-    momentum = 0.0
+    momentum, scale = 0.0, 1.0
     if asked.optimizer is not None:
-        momentum = asked.optimizer.momentum
+        momentum, scale = asked.optimizer.momentum, asked.optimizer.gradient_scale
         plain = asked.optimizer.preconditioner is None and asked.optimizer.form == "heavy_ball"
         if not plain:
             raise checks.InputError(
@@ -148,15 +148,16 @@ def stability_threshold(context):
         replacement=asked.replacement,
         momentum=momentum,
     )
-    value = found.learning_rate
+    # the optimizer's own rate, of which the gradient gets a part
+    value, full_batch = found.learning_rate / scale, found.full_batch / scale
     details = {
-        "full_batch": found.full_batch,
+        "full_batch": full_batch,
         "residual": found.residual,
         "dimension": int(found.dimension),
     }
     sentence = (
         f"SGD with batches of {asked.batch_size} is stable in the mean square up to η = {{shown}}; "
-        f"gradient descent is up to {found.full_batch:.3g}."
+        f"gradient descent is up to {full_batch:.3g}."
     )
     if asked.learning_rate:
         details["learning_rate"] = asked.learning_rate
@@ -165,7 +166,7 @@ def stability_threshold(context):
     rest = ()
     if not asked.replacement and context.used < asked.num_examples:
         rest = (f"Batches without replacement are drawn from the {context.used} used examples.",)
-    return Found(value, sentence, {"iteration": float(found.error_bound)}, details, rest)
+    return Found(value, sentence, {"iteration": float(found.error_bound) / scale}, details, rest)
 
 
 def _limit(asked):

@@ -33,6 +33,8 @@ class OptimizerState:
     preconditioner : array_like, shape (D,), or None
         Diagonal of P in the step ``-eta P^{-1} m``; None for the identity. For Adam it is
         :func:`aniso.closed_forms.adam_preconditioner`.
+    gradient_scale : float
+        Number above 0 by which the gradient enters the momentum: 1 - dampening of PyTorch's SGD.
 
     Examples
     --------
@@ -46,10 +48,12 @@ class OptimizerState:
     form: str = "heavy_ball"
     learning_rate: float | None = None
     preconditioner: np.ndarray | None = None
+    gradient_scale: float = 1.0
 
     def __post_init__(self):
         rate = 1.0 if self.learning_rate is None else self.learning_rate
         sharpness_limit(rate, momentum=self.momentum, form=self.form)  # refuses wrong settings
+        checks.number("gradient_scale", self.gradient_scale, low=0, strict=True)
         if self.preconditioner is not None:
             kept = checks.held(checks.array("preconditioner", self.preconditioner, shape=(None,)))
             if kept.size == 0 or not kept.min() > 0:
@@ -61,19 +65,23 @@ class OptimizerState:
 
     def limit(self, learning_rate: float) -> float:
         """Largest stable sharpness at a learning rate, as `sharpness_limit` gives it, float."""
-        return sharpness_limit(learning_rate, momentum=self.momentum, form=self.form)
+        rate = learning_rate * self.gradient_scale
+        return sharpness_limit(rate, momentum=self.momentum, form=self.form)
 
     def settings(self) -> dict[str, Any]:
-        """Return name, momentum and form as plain data."""
+        """Return name, momentum, its form and the scale of the gradient as plain data."""
         return {
             "name": self.name,
             "momentum": self.momentum,
             "form": self.form,
+            "gradient_scale": self.gradient_scale,
             "preconditioned": self.preconditioner is not None,
         }
 
     def __repr__(self):
         rate = "" if self.learning_rate is None else f", learning rate {self.learning_rate:g}"
+        if self.gradient_scale != 1:
+            rate += f", gradient times {self.gradient_scale:g}"
         scaled = ""
         if self.preconditioner is not None:
             low, high = self.preconditioner.min(), self.preconditioner.max()

@@ -9,6 +9,7 @@ from aniso import checks
 from aniso.frameworks import (
     _torch_data,
     _torch_losses,
+    _torch_outside,
     _torch_products,
     _torch_tokens,
     _torch_ways,
@@ -105,6 +106,7 @@ def check(vectors, loss, inputs, targets, tokens=None):
     InteractingExamples
         If examples depend on each other.
     """
+    _torch_outside.refuse_in_module(loss, vectors)
     try:
         return _checked(vectors, in_double(vectors), loss, inputs, targets, tokens)
     except checks.InputError:
@@ -132,6 +134,7 @@ def _checked(vectors, trial, loss, inputs, targets, tokens):
     few = _torch_data.taken((inputs, targets), chosen)
     # a copy: a model may write into its inputs
     few = _trees.mapped(torch.clone, _torch_data.placed(few, trial.device, trial.dtype))
+    given = _trees.mapped(torch.clone, few[1])
     theta, tolerance = trial.theta_of(), _TOLERANCES[trial.dtype]
     with differentiable(trial.device):
         with torch.no_grad():
@@ -142,8 +145,10 @@ def _checked(vectors, trial, loss, inputs, targets, tokens):
             if tokens is None:
                 found = _torch_losses.of_loss(trial_loss, outputs, few[1], tolerance)
                 found = _torch_losses.weighted_by_all(found, targets)
+                _require_unchanged(few[1], given)
             else:
                 found = _torch_tokens.of_loss(trial_loss, outputs, few[1], few_tokens, tolerance)
+                _require_unchanged(few[1], given)
                 outputs = found.outputs(outputs, few_tokens)
                 few = _torch_tokens.few(few_tokens).alone(*few)
                 targets = tokens.of_tree(targets)
@@ -166,11 +171,20 @@ def _checked(vectors, trial, loss, inputs, targets, tokens):
     return CheckedModel(own, num_examples / weight, **ways, output_shape=shape)
 
 
+def _require_unchanged(targets, given):
+    if not all(map(torch.equal, _trees.leaves(targets), _trees.leaves(given))):
+        raise checks.InputError(
+            "the loss writes into its targets; expected operations that are not in place, "
+            "targets.clamp(0, 1) instead of targets.clamp_(0, 1) for instance"
+        )
+
+
 def _moved(loss, vectors):
-    """Return a copy of a loss in the precision and on the device of a model."""
+    """Return a copy of a loss in the precision and on the device of a model, with fixed numbers."""
     if not isinstance(loss, torch.nn.Module):
         return loss
-    return copy.deepcopy(loss).to(vectors.device, vectors.dtype)
+    made = copy.deepcopy(loss).to(vectors.device, vectors.dtype)
+    return made.requires_grad_(requires_grad=False)
 
 
 def _outputs(trial, theta, inputs):
@@ -235,8 +249,9 @@ def _require_gradient(model, trial, theta, few):
     def losses(point):
         return model.losses_of(trial, point, *few)
 
-    with torch.no_grad():
-        at_theta = losses(theta)
+    at_theta = losses(theta)
+    _torch_outside.refuse_behind(at_theta)
+    at_theta = at_theta.detach()
     if not losses(theta.clone().requires_grad_()).requires_grad:
         raise checks.InputError(
             "the loss has no gradient in the parameters: it does not depend on them, or a step "

@@ -39,8 +39,8 @@ def plain_module(model):
 def copied(model):
     """Return a copy of a model without what keeps it from being differentiated.
 
-    Tensors with a history that modules keep are cut off, hooks of the backward pass are dropped,
-    and weight normalisation is written out: PyTorch's own has wrong second derivatives.
+    Tensors that modules keep as attributes become constants, and hooks of the backward pass are
+    dropped. Weight normalisation is written out: PyTorch's own has wrong second derivatives.
 
     Parameters
     ----------
@@ -76,7 +76,9 @@ def copied(model):
             id(value): value.detach().clone()
             for module in model.modules()
             for value in vars(module).values()
-            if isinstance(value, torch.Tensor) and not value.is_leaf
+            if isinstance(value, torch.Tensor)
+            and value.requires_grad
+            and not isinstance(value, torch.nn.Parameter)
         }
     try:
         made = copy.deepcopy(model, kept)

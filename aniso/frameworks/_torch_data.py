@@ -31,10 +31,11 @@ def read(data):
     Raises
     ------
     InputError
-        If the data have no known form or are empty. If a loader can be read only once, has no end
-        within the memory, or gives other batches at a second reading.
+        If the data have no known form or two, or are empty. If a loader can be read only once, has
+        no end within the memory, or gives other batches at a second reading.
     """
     if isinstance(data, dict) or _is_pair(data):
+        _require_no_batches(data)
         return _checked(data)
     if isinstance(data, torch.utils.data.Dataset) and not hasattr(data, "__iter__"):
         raise checks.InputError(
@@ -84,6 +85,17 @@ def _is_pair(data):
     return isinstance(data[1], (*arrays, dict)) and isinstance(
         data[0], (*arrays, dict, tuple, list)
     )
+
+
+def _require_no_batches(data):
+    """Refuse two dicts that may be inputs and targets, or two batches."""
+    if isinstance(data, tuple) and all(isinstance(part, dict) for part in data):
+        first, second = data
+        if first.keys() == second.keys():
+            raise checks.InputError(
+                f"data is a tuple of two dicts with the same keys, {', '.join(map(str, first))}; "
+                "expected a list [first, second] of batches, or [(inputs, targets)] for a pair"
+            )
 
 
 def _checked(batch):

@@ -4,7 +4,10 @@ import contextlib
 import copy
 import fnmatch
 import inspect
+import os
+import threading
 import warnings
+import weakref
 
 import numpy as np
 import torch
@@ -15,6 +18,27 @@ from aniso import checks
 from aniso.frameworks import _torch_copies
 
 _PRECISIONS = {"float32": torch.float32, "float64": torch.float64}
+
+_turn = threading.RLock()
+
+
+def _renew():
+    # a forked process has no thread that would release it
+    global _turn
+    _turn = threading.RLock()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_renew)
+
+
+def one_thread():
+    """Return the lock of everything that calls a model or sets what PyTorch shares by threads.
+
+    A call puts theta into the module of the problem. The kinds of attention kernels and the levels
+    of forward mode are one for all threads.
+    """
+    return _turn
 
 
 class VectorModel:
@@ -49,6 +73,7 @@ class VectorModel:
         self.device, own = _torch_copies.one_place(model)
         self.dtype = own if dtype is None else _PRECISIONS[dtype]
         self.names = selected(model, patterns)
+        self._given = {name: weakref.ref(part) for name, part in model.named_parameters()}
         self._is_recurrent = any(
             isinstance(module, torch.nn.modules.rnn.RNNBase) for module in model.modules()
         )
@@ -65,10 +90,24 @@ class VectorModel:
             name: buffer.detach().clone() for name, buffer in self._module.named_buffers()
         }
 
+    def __getstate__(self):
+        # the given model stays where it is
+        return vars(self) | {"_given": {}}
+
+    def given(self, name):
+        """Return a parameter of the given model itself; None where it is not at hand."""
+        return self._given[name]() if name in self._given else None
+
+    def has_one_of(self, tensors):
+        """Return whether one of some tensors is a parameter of the given model itself."""
+        own = {id(self.given(name)) for name in self._given}
+        return any(id(tensor) in own for tensor in tensors)
+
     def in_precision(self, dtype, device):
         """Return the same model in another precision, on another device."""
         other = copy.copy(self)
-        other._module = _Caller(copy.deepcopy(self._module.model), self._forward)
+        with one_thread():
+            other._module = _Caller(copy.deepcopy(self._module.model), self._forward)
         other._module.to(device, dtype)
         other._buffers = {
             name: buffer.detach().clone() for name, buffer in other._module.named_buffers()
@@ -79,7 +118,7 @@ class VectorModel:
     def parts(self, vectors):
         """Return vectors (..., D) as a tuple of their parts, one for each parameter that moves."""
         return tuple(
-            part.reshape(*part.shape[:-1], *shape)
+            part.reshape((*part.shape[:-1], *shape))
             for part, shape in zip(vectors.split(self.sizes, dim=-1), self.shapes, strict=True)
         )
 
@@ -131,7 +170,8 @@ class VectorModel:
     def theta_of(self, model=None):
         """Parameters of a model of the same kind as a vector, shape (D,); of the copy if None."""
         source = self._module.model if model is None else _torch_copies.plain_module(model)
-        parameters = dict(source.named_parameters())
+        with one_thread():
+            parameters = dict(source.named_parameters())
         for name, shape in zip(self.names, self.shapes, strict=True):
             found = tuple(parameters[name].shape) if name in parameters else None
             if found != shape:
@@ -165,9 +205,11 @@ class VectorModel:
 def differentiable(device):
     """Run in a state where second derivatives exist; the caller's settings come back at the end.
 
-    Attention runs in its plain form, which alone has them. Mixed precision and TF32 are off.
+    Attention runs in its plain form, which alone has them. Mixed precision and TF32 are off. Other
+    threads wait.
     """
     with contextlib.ExitStack() as stack:
+        stack.enter_context(one_thread())
         stack.enter_context(torch.inference_mode(mode=False))
         stack.enter_context(torch.enable_grad())
         stack.enter_context(sdpa_kernel(SDPBackend.MATH))
@@ -214,6 +256,8 @@ def selected(model, patterns):
     ('bias',)
     """
     patterns = [patterns] if isinstance(patterns, str) else list(patterns)
+    if not patterns:
+        raise checks.InputError(f"parameters={patterns}; expected at least one name or pattern")
     parameters = dict(model.named_parameters())
     if patterns == ["*"]:
         names = [name for name, value in parameters.items() if value.requires_grad]
@@ -223,15 +267,18 @@ def selected(model, patterns):
                 "of those that move"
             )
         return tuple(names)
+    # a parameter with several names has each of them
+    shared = dict(model.named_parameters(remove_duplicate=False))
+    matched = set()
     for pattern in patterns:
-        if not fnmatch.filter(parameters, pattern):
+        found = [name for name in shared if fnmatch.fnmatchcase(name, pattern)]
+        if not found:
             raise checks.InputError(
-                f"parameters={pattern!r} matches none of {', '.join(parameters)}; expected names "
-                "of parameters, with wildcards"
+                f"parameters={pattern!r} matches none of {', '.join(shared)}; expected names of "
+                "parameters, with wildcards"
             )
-    return tuple(
-        name for name in parameters if any(fnmatch.fnmatchcase(name, part) for part in patterns)
-    )
+        matched.update(id(shared[name]) for name in found)
+    return tuple(name for name, value in parameters.items() if id(value) in matched)
 
 
 def array(tensor):

@@ -8,6 +8,7 @@ from aniso.closed_forms import adam_preconditioner
 from aniso.frameworks._torch_model import array
 
 _KINDS = {"SGD", "Adam", "AdamW", "RMSprop"}
+_STATE = ("step", "exp_avg_sq", "max_exp_avg_sq", "square_avg", "grad_avg")
 
 
 def read_optimizer(vectors, optimizer, theta):
@@ -31,7 +32,8 @@ def read_optimizer(vectors, optimizer, theta):
     ------
     InputError
         If the optimizer is of another kind or model, has made no step, does not move, or its groups
-        differ in more than the learning rate.
+        differ in more than the learning rate. If equal parameters can't be told apart, or
+        dampening is not below 1.
     """
     kind = type(optimizer).__name__
     if not isinstance(optimizer, torch.optim.Optimizer) or kind not in _KINDS:
@@ -53,9 +55,13 @@ def read_optimizer(vectors, optimizer, theta):
     if kind == "SGD":
         momentum, damping, nesterov = _shared(kind, groups, ("momentum", "dampening", "nesterov"))
         found |= {"momentum": momentum, "form": "nesterov" if nesterov else "heavy_ball"}
-        # a damped gradient enters the memory at a lower rate
-        scales = [1.0 - damping if momentum else 1.0 for _ in pairs]
-        found["learning_rate"] = rates[0] * scales[0]
+        if momentum:
+            if damping >= 1:
+                raise checks.InputError(
+                    f"SGD has dampening={damping:g}, with which no gradient enters its momentum or "
+                    "with the wrong sign; expected dampening below 1"
+                )
+            found["gradient_scale"] = 1.0 - damping
         parts = [np.ones(parameter.numel()) for parameter, _ in pairs]
         if len(set(rates)) == 1:
             return found
@@ -82,25 +88,58 @@ def read_optimizer(vectors, optimizer, theta):
 
 
 def _in_order(vectors, optimizer, theta):
-    """Return (parameter, group) for each part of theta, by its shape and its values."""
+    """Return (parameter, group) for each part of theta, by itself, or by its values in a copy."""
     unused = [(part, group) for group in optimizer.param_groups for part in group["params"]]
     wanted, pairs = vectors.vector(np.array(theta)), []
     parts = wanted.split(vectors.sizes)
     for name, shape, part in zip(vectors.names, vectors.shapes, parts, strict=True):
-        expected = part.reshape(shape)
-        for number, (parameter, _) in enumerate(unused):
-            if tuple(parameter.shape) == shape and torch.equal(
-                parameter.detach().to(expected.device, expected.dtype), expected
-            ):
-                pairs.append(unused.pop(number))
-                break
-        else:
+        expected, given = part.reshape(shape), vectors.given(name)
+        equal = [pair for pair in unused if pair[0] is given and _has_values(given, expected)]
+        equal = equal or [pair for pair in unused if _has_values(pair[0], expected)]
+        if not equal:
             raise checks.InputError(
                 f"the {type(optimizer).__name__} has no parameter with shape and values of "
                 f"{name!r} {shape}; expected the optimizer of the model of the problem, and the "
                 "theta at which it stands: problem.theta_of(model)"
             )
+        _require_alike(equal, name, optimizer)
+        pairs.append(equal[0])
+        unused = [pair for pair in unused if pair[0] is not equal[0][0]]
     return pairs
+
+
+def _has_values(parameter, expected):
+    return parameter.shape == expected.shape and torch.equal(
+        parameter.detach().to(expected.device, expected.dtype), expected
+    )
+
+
+def _require_alike(equal, name, optimizer):
+    """Refuse parameters with the same values and different settings or states."""
+    first = _settings(optimizer, *equal[0])
+    if not all(_are_equal(first, _settings(optimizer, *pair)) for pair in equal[1:]):
+        raise checks.InputError(
+            f"the {type(optimizer).__name__} has {len(equal)} parameters with shape and values of "
+            f"{name!r}, which differ in their group or state; expected the optimizer of the very "
+            "model that from_torch was given, in the same process, or diagnostics.OptimizerState "
+            "with its preconditioner"
+        )
+
+
+def _settings(optimizer, parameter, group):
+    """Return what is read of a parameter: the settings of its group, and its state."""
+    own = {name: value for name, value in group.items() if name != "params"}
+    state = optimizer.state.get(parameter, {})
+    return own | {name: state[name] for name in _STATE if name in state}
+
+
+def _are_equal(one, other):
+    return one.keys() == other.keys() and all(
+        torch.equal(torch.as_tensor(value), torch.as_tensor(other[name]))
+        if name in _STATE
+        else value == other[name]
+        for name, value in one.items()
+    )
 
 
 def _shared(kind, groups, names):

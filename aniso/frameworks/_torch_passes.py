@@ -7,7 +7,7 @@ import time
 import torch
 
 from aniso.frameworks import _timing, _torch_data, _torch_products
-from aniso.frameworks._torch_model import differentiable
+from aniso.frameworks._torch_model import differentiable, one_thread
 
 _BLOCK_EXAMPLES = 512
 """Largest number of examples of one pass with several vectors, if none is given."""
@@ -99,7 +99,8 @@ class ChunkedPasses:
         sizes = _timing.sizes_for(count, largest=largest) if given is None else (given,)
         # on the CPU the calling thread has its full share of the work
         clock = _timing.clock_of_thread if on_cpu else time.perf_counter
-        way, size = self._choices.fastest(kind, ways, sizes, count, timed, clock)
+        with one_thread():
+            way, size = self._choices.fastest(kind, ways, sizes, count, timed, clock)
         return way, _timing.equal_parts(count, size) if given is None else min(given, count)
 
     def _chosen_block(self, kind, ways, columns, product):

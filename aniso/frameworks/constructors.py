@@ -32,7 +32,8 @@ def from_torch(
         Layers that couple examples or draw random numbers are refused in training mode.
     loss : callable
         ``loss(outputs, targets) -> tensor``, a module or a function. It returns the mean over the
-        batch, the sum, or one number for each example; the values tell which.
+        batch, the sum, or one number for each example; the values tell which. It may use no
+        parameters but by its outputs: a penalty on them is an output of `forward`.
     data : pair of tensors or arrays, dict, or DataLoader
         ``(inputs, targets)`` with examples along the first axes, or batches of this kind. Inputs
         may be a tuple (arguments of the model) or a dict (named arguments). Where a batch is a
@@ -40,6 +41,8 @@ def from_torch(
         and in its precision already are not copied: do not change them.
     parameters : str or sequence of str
         Names of the parameters that move, with wildcards; "*" takes all that require gradients.
+        Any other pattern takes frozen parameters too. A shared parameter has all of its names, and
+        is called by the first.
     example : {"sequence", "token"}
         "sequence": an example is one entry of the first axis, an image or a whole sequence. Its
         loss is the sum or the mean over its tokens as the loss says. "token": each token is one.
