@@ -12,6 +12,7 @@ from aniso.frameworks import (
     _torch_products,
     _torch_tokens,
     _torch_ways,
+    _torch_whole_loss,
     _trees,
 )
 from aniso.frameworks._torch_differences import SLACK, STEPS, any_near, directions_of
@@ -125,10 +126,13 @@ def in_double(vectors):
 def _checked(vectors, trial, loss, inputs, targets, tokens):
     """Check the model `trial`, the same as `vectors` in the precision of the check."""
     num_examples = _trees.count("data", (inputs, targets))
-    chosen = slice(0, min(_NUM_EXAMPLES, num_examples))
-    if tokens is not None:
-        num_examples = len(tokens)
-        chosen, few_tokens = tokens.of_first_sequences(_NUM_EXAMPLES)
+    if tokens is None:
+        # data may be in order, by class for instance
+        chosen = _torch_data.spread(_torch_losses.that_count(loss, targets), _NUM_EXAMPLES)
+        every = targets
+    else:
+        num_examples, every = len(tokens), tokens.of_tree(targets)
+        chosen, few_tokens = tokens.of_some_sequences(_NUM_EXAMPLES)
     few = _torch_data.taken((inputs, targets), chosen)
     # a copy: a model may write into its inputs
     few = _trees.mapped(torch.clone, _torch_data.placed(few, trial.device, trial.dtype))
@@ -140,15 +144,21 @@ def _checked(vectors, trial, loss, inputs, targets, tokens):
             trial_loss = _moved(loss, trial)
             _torch_losses.require_targets(loss, outputs, targets)
             if tokens is None:
-                found = _torch_losses.of_loss(trial_loss, outputs, few[1], tolerance)
-                found = _torch_losses.weighted_by_all(found, targets)
+                found = _torch_losses.of_loss(trial_loss, outputs, few[1], tolerance, every)
             else:
-                found = _torch_tokens.of_loss(trial_loss, outputs, few[1], few_tokens, tolerance)
+                found = _torch_tokens.of_loss(
+                    trial_loss, outputs, few[1], few_tokens, tolerance, every
+                )
+            if tokens is not None or num_examples > _NUM_EXAMPLES:
+                one, data = _torch_data.taken(outputs, slice(0, 1)), (inputs, targets)
+                _torch_whole_loss.require_whole(
+                    trial_loss, found, vectors, trial, data, tokens, one, tolerance
+                )
+            if tokens is not None:
                 outputs = found.outputs(outputs, few_tokens)
                 few = _torch_tokens.few(few_tokens).alone(*few)
-                targets = tokens.of_tree(targets)
         own = found.with_loss(_moved(loss, vectors))
-        weight = own.total_weight(_torch_data.placed(targets, vectors.device, vectors.dtype))
+        weight = own.total_weight(_torch_data.placed(every, vectors.device, vectors.dtype))
         model = CheckedModel(found, num_examples / weight)
         try:
             _require_gradient(model, trial, theta, few)

@@ -1,0 +1,116 @@
+"""The given loss of all examples, held once against the losses of the single examples.
+
+A few examples may be alike where all are not: a loss that weights them looks like their mean.
+"""
+
+import math
+
+import torch
+
+from aniso import checks
+from aniso.frameworks import _reductions, _torch_data, _torch_tokens, _trees
+
+_BYTES = 2**27
+"""Outputs that are held together; of more the examples are compared in several parts."""
+_PASS_BYTES, _PASS_EXAMPLES = 2**24, 512
+_SINGLE = 1e-5  # relative error of a sum in single precision
+_EXPECTED = (
+    "expected a loss that is their mean, their sum or one number for each, or gradients of whole "
+    "batches by from_draws"
+)
+
+
+def require_whole(loss, found, vectors, trial, data, tokens, outputs, tolerance):
+    """Refuse a loss whose value for all examples is not that of the single examples.
+
+    Parameters
+    ----------
+    loss : callable
+        The given loss in the precision of `trial`.
+    found : ExampleLosses or TokenLosses
+        Its losses of single examples.
+    vectors, trial : VectorModel
+        The model, which computes the outputs, and that in the precision of the comparison.
+    data : pair of nested tensors
+        All examples, or all sequences.
+    tokens : Tokens or None
+        The examples, where they are tokens.
+    outputs : nested tensors
+        Outputs of one example or sequence, in the precision of `trial`.
+    tolerance : float
+        Relative error of the values.
+
+    Raises
+    ------
+    InteractingExamples
+        If the loss weights or couples the examples.
+    InputError
+        If losses are not finite.
+    """
+    count = _trees.count("data", data)
+    size = sum(part.numel() * part.element_size() for part in _trees.leaves(outputs))
+    parts = min(-(-count * size // _BYTES), max(1, count // 2))
+    for first in range(parts):
+        # every part runs through all of the data, which may be in order
+        rows = torch.arange(first, count, parts)
+        made = _outputs(vectors, trial, data[0], rows, max(1, _PASS_BYTES // size))
+        targets = _torch_data.placed(_torch_data.taken(data[1], rows), trial.device, trial.dtype)
+        if tokens is None:
+            _require_examples(loss, found, made, targets, tolerance)
+            continue
+        inside = tokens.of_sequences(rows.to(tokens.rows.device)).moved(trial.device)
+        if len(inside):
+            _require_tokens(loss, found, made, targets, inside, tolerance)
+
+
+def _outputs(vectors, trial, inputs, rows, size):
+    """Outputs of some examples, by the model in its own precision."""
+    theta, parts = vectors.theta_of(), []
+    for chunk in rows.split(min(size, _PASS_EXAMPLES)):
+        own = _torch_data.taken(inputs, chunk)
+        made = vectors.outputs(theta, _torch_data.placed(own, vectors.device, vectors.dtype))
+        parts.append(_torch_data.placed(made, trial.device, trial.dtype))
+    return _trees.joined(parts, torch.cat)
+
+
+def _require_examples(loss, found, outputs, targets, tolerance):
+    whole, count = loss(outputs, targets), _trees.count("the targets", targets)
+    if found.reduction == "none" and count > 1:
+        # in two other batches
+        each = whole.new_empty(count)
+        for half in (slice(0, None, 2), slice(1, None, 2)):
+            each[half] = found(*_torch_data.taken((outputs, targets), half))
+    else:
+        each = found(outputs, targets)
+    _require_finite(each)
+    if found.reduction == "none":
+        value, expected = whole.reshape(-1), each
+    else:
+        total = {"mean": count, "sum": 1}.get(found.reduction) or found.total_weight(targets)
+        if not total:  # every class of this part is ignored
+            return
+        value, expected = whole.reshape(()), each.sum() / total
+    scale = float(each.abs().mean()) * (count if found.reduction == "sum" else 1)
+    error = float((value - expected).abs().max()) if value.shape == expected.shape else math.inf
+    if not error <= 10 * min(tolerance, _SINGLE) * max(scale, 1e-30):
+        shown = ""
+        if not value.ndim:
+            shown = f" ({count} examples: {float(value):.6g}, not {float(expected):.6g})"
+        raise _reductions.coupled(_EXPECTED, shown)
+
+
+def _require_finite(each):
+    if not bool(torch.isfinite(each).all()):
+        row = int((~torch.isfinite(each)).nonzero()[0, 0])
+        raise checks.InputError(
+            f"the loss of an example alone is {float(each[row])} at the model's parameters; "
+            "expected finite numbers"
+        )
+
+
+def _require_tokens(loss, found, outputs, targets, tokens, tolerance):
+    each = found.of_tokens(outputs, targets, tokens)
+    _require_finite(each)
+    whole = loss(outputs, targets)
+    if not _torch_tokens.is_made_of(whole, found, outputs, targets, tokens, tolerance):
+        raise _reductions.coupled(_torch_tokens.FORM)
