@@ -8,7 +8,7 @@ import math
 import torch
 
 from aniso import checks
-from aniso.frameworks import _reductions, _torch_data, _torch_tokens, _trees
+from aniso.frameworks import _reductions, _torch_data, _torch_losses, _torch_tokens, _trees
 
 _BYTES = 2**27
 """Outputs that are held together; of more the examples are compared in several parts."""
@@ -45,7 +45,7 @@ def require_whole(loss, found, vectors, trial, data, tokens, outputs, tolerance)
     InteractingExamples
         If the loss weights or couples the examples.
     InputError
-        If losses are not finite.
+        If losses are not finite, or the loss itself leaves out tokens.
     """
     count = _trees.count("data", data)
     size = sum(part.numel() * part.element_size() for part in _trees.leaves(outputs))
@@ -109,8 +109,38 @@ def _require_finite(each):
 
 
 def _require_tokens(loss, found, outputs, targets, tokens, tolerance):
+    labels = targets["labels"] if isinstance(targets, dict) else targets
     each = found.of_tokens(outputs, targets, tokens)
     _require_finite(each)
+    if not labels.is_floating_point() and not _torch_losses.is_of_classes(loss):
+        _require_counted(found, outputs, targets, tokens.taken(each == 0))
     whole = loss(outputs, targets)
     if not _torch_tokens.is_made_of(whole, found, outputs, targets, tokens, tolerance):
         raise _reductions.coupled(_torch_tokens.FORM)
+
+
+def _require_counted(found, outputs, targets, silent):
+    """Refuse tokens whose loss is zero whatever their outputs: the loss itself ignores them."""
+    if not len(silent):
+        return
+    given = found.outputs(outputs, silent)
+    own = silent.of_tree(targets)
+    nothing = torch.ones(len(silent), dtype=torch.bool, device=given.device)
+    # each class in the place of another one, so that a good fit is none
+    for moved in (given, given.roll(1, dims=1 if found.axis == -1 else -1)):
+        with torch.enable_grad():
+            moved = moved.detach().requires_grad_()
+            losses = found.losses(moved, own)
+            slope = torch.zeros_like(moved)
+            if losses.requires_grad:
+                (slope,) = torch.autograd.grad(losses.sum(), moved, materialize_grads=True)
+        nothing &= (losses.detach() == 0) & (slope.flatten(1) == 0).all(dim=1)
+    if bool(nothing.any()):
+        labels = own["labels"] if isinstance(own, dict) else own
+        label = int(labels[nothing][0, 0])
+        raise checks.InputError(
+            f"example='token', and {int(nothing.sum())} tokens have the loss 0 whatever their "
+            f"outputs, with the target {label} for instance: the loss ignores them, and they would "
+            f"count; expected torch.nn.CrossEntropyLoss(ignore_index={label}), "
+            f"functools.partial(loss, ignore_index={label}), or the target -100 for them"
+        )
