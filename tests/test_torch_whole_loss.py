@@ -77,6 +77,15 @@ def test_equal_weights_are_a_plain_mean():
     np.testing.assert_allclose(problem.losses(theta), plain.losses(theta), rtol=1e-13)
 
 
+def test_a_share_of_one_class_keeps_its_weight():
+    loss = nn.CrossEntropyLoss(weight=torch.tensor([1.0, 1.0, 10.0]).double())
+    share = problem_of(linear(), loss, torch.full((NUM_EXAMPLES,), 2))
+    plain = problem_of(linear(), nn.CrossEntropyLoss(), torch.full((NUM_EXAMPLES,), 2))
+    theta = share.initial_theta
+    assert (share.reduction, share.mean_weight) == ("weighted mean", 10.0)
+    assert share.loss(theta) == pytest.approx(plain.loss(theta), rel=1e-12)
+
+
 def test_class_weights_of_tokens_do_not_depend_on_the_order_of_the_sequences():
     with torch.random.fork_rng():
         torch.manual_seed(3)
@@ -142,9 +151,7 @@ def test_a_loss_that_weights_some_of_all_examples_is_refused(kind, parts, monkey
     size = 8 * num_outputs * NUM_EXAMPLES
     monkeypatch.setattr(_torch_whole_loss, "_BYTES", -(-size // parts))
     monkeypatch.setattr(_torch_whole_loss, "_PASS_EXAMPLES", 4)
-    with pytest.raises(
-        checks.InputError, match=REFUSAL
-    ):
+    with pytest.raises(checks.InputError, match=REFUSAL):
         problem_of(linear(num_outputs), loss, targets)
 
 

@@ -224,11 +224,13 @@ def _broadcast(outputs, targets):
 
 
 def _weighs(loss, targets):
-    """Whether the mean of a loss over classes weighs these targets differently, or ignores some."""
+    """Whether the mean of a loss over classes weighs them differently, or ignores a target."""
     if not _takes_classes(loss, targets) or getattr(loss, "reduction", "mean") != "mean":
         return False
-    made = ExampleLosses("weighted mean", "reduction", loss)
-    return bool((targets == ignored(loss)).any()) or made.weights_differ(targets)
+    # also of classes that are absent: other processes may hold them
+    weight = getattr(loss, "weight", None)
+    differ = weight is not None and bool((weight != weight[0]).any())
+    return differ or bool((targets == ignored(loss)).any())
 
 
 def that_count(loss, targets):
