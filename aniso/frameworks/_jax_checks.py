@@ -11,7 +11,7 @@ import numpy as np
 from jax.experimental import checkify
 
 from aniso import checks
-from aniso.frameworks import _jax_data, _jax_losses, _jax_products, _jax_tokens
+from aniso.frameworks import _jax_data, _jax_losses, _jax_products, _jax_tokens, _jax_whole_loss
 from aniso.frameworks._jax_parameters import precision
 
 _NUM_EXAMPLES = 8
@@ -95,9 +95,10 @@ def check(loss, parameters, theta, data, dtype, tokens=None):
 def _checked(loss, parameters, theta, data, dtype, tokens):
     name = dtype.name
     with precision(dtype):
-        chosen = slice(0, _NUM_EXAMPLES)
+        # data may be in order, by class for instance
+        chosen = _jax_data.spread(_jax_data.count(data), _NUM_EXAMPLES)
         if tokens is not None:
-            chosen, few_tokens = _jax_tokens.first_sequences(tokens, _NUM_EXAMPLES)
+            chosen, few_tokens = _jax_tokens.some_sequences(tokens, _NUM_EXAMPLES)
         few = _jax_data.taken(data, chosen)
         few, theta = _jax_data.placed(few, dtype), jnp.array(theta, dtype=dtype)
         _require_indices(loss, parameters.tree(theta), data, dtype)
@@ -109,6 +110,8 @@ def _checked(loss, parameters, theta, data, dtype, tokens):
         products = _jax_products.Products(losses, parameters)
         trial = _Trial(products, theta, few, name)
         rows = trial.require_first_order()
+        if len(chosen) < _jax_data.count(data):
+            _jax_whole_loss.require_whole(losses, tree, data, dtype, tokens, tolerance)
         projects, _ = trial.is_right("project", rows @ trial.directions)
         reasons = []
         for way in ("hessian_forward", "hessian_backward"):
