@@ -47,11 +47,9 @@ def require_whole(losses, params, data, dtype, tokens, tolerance):
     size = _PART if tokens is None else max(2, _PART // tokens[2])
     parts = -(-count // size)
     together = jax.jit(losses.loss)
-
-    def alone(example):
-        return losses.loss(params, *_jax_data.single(example)).reshape(-1)
-
-    one_by_one = jax.jit(jax.vmap(alone))
+    one_by_one = jax.jit(
+        jax.vmap(lambda one: losses.loss(params, *_jax_data.single(one)).reshape(-1))
+    )
     for first in range(parts):
         # every part runs through all of the data, which may be in order
         rows = np.arange(first, count, parts)

@@ -49,6 +49,8 @@ class CheckedModel:
         Why there is no way for the Hessian; empty where there is one.
     output_shape : tuple of int or None
         Shape of the outputs of one example; None where they are not a single tensor.
+    weights_differ : bool
+        Whether the loss is a weighted mean, and the examples have different weights.
     """
 
     losses: _torch_losses.ExampleLosses
@@ -59,6 +61,7 @@ class CheckedModel:
     rows_together: bool = False
     reason: str = ""
     output_shape: tuple | None = None
+    weights_differ: bool = False
 
     def moved(self, vectors):
         """Return the same for a model in another precision or on another device."""
@@ -158,7 +161,8 @@ def _checked(vectors, trial, loss, inputs, targets, tokens):
                 outputs = found.outputs(outputs, few_tokens)
                 few = _torch_tokens.few(few_tokens).alone(*few)
         own = found.with_loss(_moved(loss, vectors))
-        weight = own.total_weight(_torch_data.placed(every, vectors.device, vectors.dtype))
+        placed = _torch_data.placed(every, vectors.device, vectors.dtype)
+        weight, differ = own.total_weight(placed), own.weights_differ(placed)
         model = CheckedModel(found, num_examples / weight)
         try:
             _require_gradient(model, trial, theta, few)
@@ -173,7 +177,9 @@ def _checked(vectors, trial, loss, inputs, targets, tokens):
             CheckedModel(own, num_examples / weight, **ways), vectors, small
         )
     shape = tuple(outputs.shape[1:]) if isinstance(outputs, torch.Tensor) else None
-    return CheckedModel(own, num_examples / weight, **ways, output_shape=shape)
+    return CheckedModel(
+        own, num_examples / weight, **ways, output_shape=shape, weights_differ=differ
+    )
 
 
 def _moved(loss, vectors):
