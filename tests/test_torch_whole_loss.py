@@ -187,3 +187,10 @@ def test_padding_of_later_sequences_makes_no_mean_of_sequences():
         frameworks.from_torch(language(), flat, padded())
     problem = frameworks.from_torch(language(), flat, padded(), example="token")
     assert problem.num_examples == 20 * 4 + 10 * 2
+
+
+def test_a_token_number_beyond_the_model_is_refused():
+    tokens, targets = padded()
+    tokens[21, 0] = 7
+    with pytest.raises(checks.InputError, match="token numbers below num_embeddings"):
+        frameworks.from_torch(language(), flat, (tokens, targets), example="token")

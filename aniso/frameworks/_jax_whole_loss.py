@@ -18,7 +18,7 @@ _EXPECTED = (
 )
 
 
-def require_whole(losses, params, data, dtype, tokens, tolerance):
+def require_whole(losses, params, data, dtype, tokens, tolerance, chunk_size):
     """Refuse a loss whose value for all examples is not that of the single examples.
 
     Parameters
@@ -35,6 +35,8 @@ def require_whole(losses, params, data, dtype, tokens, tolerance):
         The examples, where they are tokens of the sequences.
     tolerance : float
         Relative error of the values.
+    chunk_size : int or None
+        Examples, or tokens, of one pass, as given.
 
     Raises
     ------
@@ -44,7 +46,7 @@ def require_whole(losses, params, data, dtype, tokens, tolerance):
         If losses are not finite.
     """
     count = _jax_data.count(data)
-    size = _PART if tokens is None else max(2, _PART // tokens[2])
+    size = max(2, (chunk_size or _PART) // (1 if tokens is None else tokens[2]))
     parts = -(-count // size)
     together = jax.jit(losses.loss)
     one_by_one = jax.jit(

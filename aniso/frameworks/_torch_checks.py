@@ -85,7 +85,7 @@ class CheckedModel:
         return _torch_products.rows_together(vectors, loss_of_one, theta, batch)
 
 
-def check(vectors, loss, inputs, targets, tokens=None):
+def check(vectors, loss, inputs, targets, tokens=None, chunk_size=None):
     """Return the :class:`CheckedModel` of a model, a loss and data.
 
     Parameters
@@ -97,6 +97,8 @@ def check(vectors, loss, inputs, targets, tokens=None):
         All examples, or all sequences.
     tokens : Tokens, optional
         The examples, where they are tokens.
+    chunk_size : int, optional
+        Examples of one pass.
 
     Returns
     -------
@@ -110,14 +112,14 @@ def check(vectors, loss, inputs, targets, tokens=None):
         If examples depend on each other.
     """
     try:
-        return _checked(vectors, in_double(vectors), loss, inputs, targets, tokens)
+        return _checked(vectors, in_double(vectors), loss, inputs, targets, tokens, chunk_size)
     except checks.InputError:
         if vectors.dtype == torch.float64:
             raise
     except (RuntimeError, TypeError):
         pass
     # a model that is written for its own precision
-    return _checked(vectors, vectors, loss, inputs, targets, tokens)
+    return _checked(vectors, vectors, loss, inputs, targets, tokens, chunk_size)
 
 
 def in_double(vectors):
@@ -126,7 +128,7 @@ def in_double(vectors):
     return vectors.in_precision(torch.float64, device)
 
 
-def _checked(vectors, trial, loss, inputs, targets, tokens):
+def _checked(vectors, trial, loss, inputs, targets, tokens, chunk_size):
     """Check the model `trial`, the same as `vectors` in the precision of the check."""
     num_examples = _trees.count("data", (inputs, targets))
     if tokens is None:
@@ -155,7 +157,7 @@ def _checked(vectors, trial, loss, inputs, targets, tokens):
             if tokens is not None or num_examples > _NUM_EXAMPLES:
                 one, data = _torch_data.taken(outputs, slice(0, 1)), (inputs, targets)
                 _torch_whole_loss.require_whole(
-                    trial_loss, found, vectors, trial, data, tokens, one, tolerance
+                    trial_loss, found, vectors, trial, data, tokens, one, tolerance, chunk_size
                 )
             if tokens is not None:
                 outputs = found.outputs(outputs, few_tokens)

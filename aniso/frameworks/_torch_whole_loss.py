@@ -12,7 +12,7 @@ from aniso.frameworks import _reductions, _torch_data, _torch_losses, _torch_tok
 
 _BYTES = 2**27
 """Outputs that are held together; of more the examples are compared in several parts."""
-_PASS_BYTES, _PASS_EXAMPLES = 2**24, 512
+_PASS_BYTES, _PASS_EXAMPLES = 2**24, 128
 _SINGLE = 1e-5  # relative error of a sum in single precision
 _EXPECTED = (
     "expected a loss that is their mean, their sum or one number for each, or gradients of whole "
@@ -20,7 +20,7 @@ _EXPECTED = (
 )
 
 
-def require_whole(loss, found, vectors, trial, data, tokens, outputs, tolerance):
+def require_whole(loss, found, vectors, trial, data, tokens, outputs, tolerance, chunk_size):
     """Refuse a loss whose value for all examples is not that of the single examples.
 
     Parameters
@@ -39,6 +39,8 @@ def require_whole(loss, found, vectors, trial, data, tokens, outputs, tolerance)
         Outputs of one example or sequence, in the precision of `trial`.
     tolerance : float
         Relative error of the values.
+    chunk_size : int or None
+        Examples of one pass, as given.
 
     Raises
     ------
@@ -49,11 +51,15 @@ def require_whole(loss, found, vectors, trial, data, tokens, outputs, tolerance)
     """
     count = _trees.count("data", data)
     size = sum(part.numel() * part.element_size() for part in _trees.leaves(outputs))
+    chunk_size = chunk_size or _PASS_EXAMPLES
+    if tokens is not None:
+        chunk_size = chunk_size // tokens.length
+    chunk_size = max(1, min(chunk_size, _PASS_BYTES // size))
     parts = min(-(-count * size // _BYTES), max(1, count // 2))
     for first in range(parts):
         # every part runs through all of the data, which may be in order
         rows = torch.arange(first, count, parts)
-        made = _outputs(vectors, trial, data[0], rows, max(1, _PASS_BYTES // size))
+        made = _outputs(vectors, trial, data[0], rows, chunk_size)
         targets = _torch_data.placed(_torch_data.taken(data[1], rows), trial.device, trial.dtype)
         if tokens is None:
             _require_examples(loss, found, made, targets, tolerance)
@@ -66,9 +72,15 @@ def require_whole(loss, found, vectors, trial, data, tokens, outputs, tolerance)
 def _outputs(vectors, trial, inputs, rows, size):
     """Outputs of some examples, by the model in its own precision."""
     theta, parts = vectors.theta_of(), []
-    for chunk in rows.split(min(size, _PASS_EXAMPLES)):
-        own = _torch_data.taken(inputs, chunk)
-        made = vectors.outputs(theta, _torch_data.placed(own, vectors.device, vectors.dtype))
+    for chunk in rows.split(size):
+        own = _torch_data.placed(_torch_data.taken(inputs, chunk), vectors.device, vectors.dtype)
+        try:
+            made = vectors.outputs(theta, own)
+        except IndexError as error:
+            raise checks.InputError(
+                f"the model raised IndexError for an input of the data: {error}; expected inputs "
+                "as the model takes them, token numbers below num_embeddings for instance"
+            ) from error
         parts.append(_torch_data.placed(made, trial.device, trial.dtype))
     return _trees.joined(parts, torch.cat)
 
