@@ -112,7 +112,7 @@ def sharded(problem: Problem, group: Any = None) -> ShardedProblem:
         local = local.with_mean_weight(weight)
     made = ShardedProblem(local, np.repeat(np.arange(ranks.size), counts), ranks)
     if not equal.all() or any(part["weights_differ"] for part in found):
-        made.batch_assumption = _reductions.WEIGHTED_BATCHES
+        made._batch_assumption = _reductions.WEIGHTED_BATCHES
     return made
 
 
@@ -161,6 +161,8 @@ class ShardedProblem(Problem):
 
     local: Problem | None
     positions: Array
+
+    _batch_assumption = ""
 
     def __init__(self, local: Any, owners: Any, ranks: Any, like: Array | None = None) -> None:
         self.local, self.ranks, self._owners = local, ranks, owners
@@ -243,7 +245,7 @@ class ShardedProblem(Problem):
         own = np.searchsorted(self.positions, indices[owners == self.ranks.rank])
         local = self.local.subset(own) if len(own) else None
         part = ShardedProblem(local, owners, self.ranks, self._like)
-        part.batch_assumption = self.batch_assumption
+        part._batch_assumption = self._batch_assumption
         return part
 
     def check(self, theta: ArrayLike, rng: np.random.Generator) -> DerivativeReport:
@@ -259,6 +261,11 @@ class ShardedProblem(Problem):
                 "this rank has no example; expected the check on a problem with some on every rank"
             )
         return self.local.check(theta, rng)
+
+    @property
+    def batch_assumption(self) -> str:
+        """What the noise of a batch assumes of a weighted mean over the examples of all ranks."""
+        return self._batch_assumption
 
     # ---- sums over the ranks
 

@@ -68,8 +68,6 @@ class Problem(abc.ABC):
         Parts of theta by name, in the order of theta; None means a single block.
     dtype : numpy.dtype
         Precision in which the derivatives are computed.
-    batch_assumption : str
-        What the noise of a batch assumes beyond how it is drawn; every diagnosis says it.
 
     Raises
     ------
@@ -111,7 +109,6 @@ of a model, shape (N, C); networks.Network and problems.AutogradModel have it
     num_parameters: int | None = None
     blocks: dict[str, slice] | None = None
     dtype: Any = np.dtype(np.float64)
-    batch_assumption: str = ""
 
     def __new__(cls, *args, **kwargs):  # noqa: ARG004
         _members.require_members(cls, Problem)
@@ -153,6 +150,11 @@ of a model, shape (N, C); networks.Network and problems.AutogradModel have it
         """Return the same problem on the examples `indices`."""
 
     # ---- derived
+
+    @property
+    def batch_assumption(self) -> str:
+        """What the noise of a batch assumes beyond how it is drawn; every diagnosis says it."""
+        return ""
 
     def loss(self, theta: ArrayLike) -> float:
         """Mean loss L, float."""
