@@ -123,6 +123,7 @@ def agree(rank, folder):
     found = quantities(own_problem(KIND))
     weighted = own_problem(KIND, loss=weighted_loss())
     found["weighted losses"] = weighted.losses(weighted.initial_theta)
+    found["weights differ"] = float("∇l_i − g" in weighted.subset([0, 1]).batch_assumption)
     np.savez(folder / f"found {rank}.npz", **found)
 
 

@@ -56,6 +56,7 @@ def expected():
     found = rank_programs.quantities(rank_programs.full_problem(rank_programs.KIND))
     weighted = rank_programs.full_problem(rank_programs.KIND, loss=rank_programs.weighted_loss())
     found["weighted losses"] = weighted.losses(weighted.initial_theta)
+    found["weights differ"] = 1.0
     return found
 
 

@@ -1,6 +1,7 @@
 """Tokens as examples of PyTorch models: held against an enumeration of all tokens by autograd."""
 
 import copy
+import functools
 
 import numpy as np
 import pytest
@@ -251,3 +252,49 @@ def test_what_has_no_tokens_is_refused(kind, model):
 def test_an_unknown_unit_is_refused(model):
     with pytest.raises(checks.InputError, match="example='word'"):
         frameworks.from_torch(model, ENTROPY, data(), example="word")
+
+
+def own_ignoring(outputs, targets, ignore_index=0, reduction="sum"):
+    return functional.cross_entropy(
+        outputs.flatten(0, 1), targets.flatten(), ignore_index=ignore_index, reduction=reduction
+    )
+
+
+def own_mask(outputs, targets):
+    each = functional.cross_entropy(outputs.mT, targets, reduction="none")
+    return torch.where(targets == 0, 0.0, each)
+
+
+@pytest.mark.parametrize("loss", [lambda o, t: own_ignoring(o, t), own_mask])
+def test_tokens_that_a_function_ignores_itself_are_no_examples(model, loss):
+    tokens, targets = data()
+    targets = targets.clamp(min=0)
+    with pytest.raises(checks.InputError, match=r"loss 0 whatever .* target 0 .*ignore_index=0"):
+        made(model, loss, (tokens, targets), forward=None)
+    # the remedies count the same tokens
+    told = made(
+        model, functools.partial(own_ignoring, ignore_index=0), (tokens, targets), forward=None
+    )
+    known = made(model, nn.CrossEntropyLoss(ignore_index=0), (tokens, targets))
+    theta = known.initial_theta
+    assert told.num_examples == known.num_examples == int((targets > 0).sum())
+    np.testing.assert_allclose(told.losses(theta), known.losses(theta), rtol=1e-12)
+
+
+def margins(outputs, targets):
+    return functional.multi_margin_loss(
+        1e4 * outputs.flatten(0, 1), targets.flatten(), reduction="sum"
+    )
+
+
+@pytest.mark.filterwarnings("ignore:.*batching rule:UserWarning")
+def test_tokens_that_are_fitted_without_loss_are_examples(model):
+    tokens, _ = data()
+    with torch.no_grad():
+        best = copy.deepcopy(model).double()(tokens).argmax(dim=2)
+    best[0] = (best[0] + 1) % VOCABULARY
+    problem = made(model, margins, (tokens, best), forward=None)
+    losses = problem.losses(problem.initial_theta)
+    assert problem.num_examples == 16
+    assert (losses == 0).any()
+    assert (losses > 0).any()

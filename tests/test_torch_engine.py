@@ -174,3 +174,16 @@ def test_a_demanded_engine_is_refused_with_the_reason():
         )
     with pytest.raises(checks.InputError, match="engine="):
         frameworks.from_torch(perceptron(3), CROSS_ENTROPY, (INPUTS, CLASSES), engine="jax")
+
+
+WORDS = {"none": "one for each example", "mean": "a mean", "sum": "a sum, divided by N"}
+
+
+@pytest.mark.parametrize("reduction", WORDS)
+def test_both_engines_say_what_the_loss_reduces(reduction):
+    loss = nn.CrossEntropyLoss(reduction=reduction)
+    for engine in ("aniso", "torch"):
+        whole = frameworks.from_torch(perceptron(3), loss, (INPUTS, CLASSES), engine=engine)
+        for problem in (whole, whole.subset([1, 2])):
+            assert (problem.reduction, problem.mean_weight) == (reduction, 1.0)
+            assert f"loss: {WORDS[reduction]}" in repr(problem).splitlines()[0]

@@ -28,6 +28,9 @@ if TYPE_CHECKING:
     from aniso.problems import Problem
     from aniso.typing import ArrayLike
 
+_NOISE = ("Σ₁", "Σ_b", "S)", "S ", "g_B", "C⁺ D")
+"""Parts of the formulas of quantities that depend on the noise of batches."""
+
 
 def measure(
     problem: Problem | LocalGeometry,
@@ -152,7 +155,9 @@ def measure(
     readings, tables = {}, {}
     for quantity in asked:
         if quantity.name in found:
-            readings[quantity.name] = _reading(quantity, found[quantity.name], request)
+            readings[quantity.name] = _reading(
+                quantity, found[quantity.name], request, problem.batch_assumption
+            )
             tables |= found[quantity.name].blocks
     return Diagnosis(
         readings,
@@ -292,12 +297,14 @@ def _with_subset_errors(found, refused, left_out, share):
     return kept, refused
 
 
-def _reading(quantity, found, request):
+def _reading(quantity, found, request, batch_assumption):
     error = math.hypot(*found.errors.values())
     assumptions = [*quantity.assumptions, *found.assumptions]
     if "S)" in quantity.formula or "S " in quantity.formula:
         drawn = "with" if request.replacement else "without"
         assumptions.append(f"Batches are independent and drawn {drawn} replacement.")
+    if batch_assumption and any(part in quantity.formula for part in _NOISE):
+        assumptions.append(batch_assumption)
     return Reading(
         quantity.name,
         found.value,

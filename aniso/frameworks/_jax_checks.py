@@ -11,7 +11,7 @@ import numpy as np
 from jax.experimental import checkify
 
 from aniso import checks
-from aniso.frameworks import _jax_data, _jax_losses, _jax_products, _jax_tokens
+from aniso.frameworks import _jax_data, _jax_losses, _jax_products, _jax_tokens, _jax_whole_loss
 from aniso.frameworks._jax_parameters import precision
 
 _NUM_EXAMPLES = 8
@@ -54,7 +54,7 @@ class CheckedLoss:
         return self.hessian_way
 
 
-def check(loss, parameters, theta, data, dtype, tokens=None):
+def check(loss, parameters, theta, data, dtype, tokens=None, chunk_size=None):
     """Return the :class:`CheckedLoss` of a loss at theta, shape (D,).
 
     Parameters
@@ -71,6 +71,8 @@ def check(loss, parameters, theta, data, dtype, tokens=None):
         Precision of the problem.
     tokens : tuple, optional
         The examples, where they are tokens of the sequences: see :func:`_jax_tokens.positions_of`.
+    chunk_size : int, optional
+        Examples of one pass.
 
     Returns
     -------
@@ -84,20 +86,21 @@ def check(loss, parameters, theta, data, dtype, tokens=None):
         If examples depend on each other.
     """
     try:
-        return _checked(loss, parameters, theta, data, np.dtype(np.float64), tokens)
+        return _checked(loss, parameters, theta, data, np.dtype(np.float64), tokens, chunk_size)
     except checks.InputError:
         if dtype == np.float64:
             raise
     # a loss that is written for its own precision
-    return _checked(loss, parameters, theta, data, dtype, tokens)
+    return _checked(loss, parameters, theta, data, dtype, tokens, chunk_size)
 
 
-def _checked(loss, parameters, theta, data, dtype, tokens):
+def _checked(loss, parameters, theta, data, dtype, tokens, chunk_size):
     name = dtype.name
     with precision(dtype):
-        chosen = slice(0, _NUM_EXAMPLES)
+        # data may be in order, by class for instance
+        chosen = _jax_data.spread(_jax_data.count(data), _NUM_EXAMPLES)
         if tokens is not None:
-            chosen, few_tokens = _jax_tokens.first_sequences(tokens, _NUM_EXAMPLES)
+            chosen, few_tokens = _jax_tokens.some_sequences(tokens, _NUM_EXAMPLES)
         few = _jax_data.taken(data, chosen)
         few, theta = _jax_data.placed(few, dtype), jnp.array(theta, dtype=dtype)
         _require_indices(loss, parameters.tree(theta), data, dtype)
@@ -109,6 +112,8 @@ def _checked(loss, parameters, theta, data, dtype, tokens):
         products = _jax_products.Products(losses, parameters)
         trial = _Trial(products, theta, few, name)
         rows = trial.require_first_order()
+        if len(chosen) < _jax_data.count(data):
+            _jax_whole_loss.require_whole(losses, tree, data, dtype, tokens, tolerance, chunk_size)
         projects, _ = trial.is_right("project", rows @ trial.directions)
         reasons = []
         for way in ("hessian_forward", "hessian_backward"):

@@ -27,7 +27,7 @@ def problem_of(loss, params, data, *, example, blocks, chunk_size):
     dtype, parameters = ambient_precision(), Parameters(params)
     start, host = parameters.theta_of(params), _jax_data.read(data)
     tokens = _jax_tokens.positions_of(host) if example == "token" else None
-    checked = _jax_checks.check(loss, parameters, start, host, dtype, tokens)
+    checked = _jax_checks.check(loss, parameters, start, host, dtype, tokens, chunk_size)
     with precision(dtype):
         placed = _jax_data.placed(host, dtype)
     if tokens is None:

@@ -61,6 +61,19 @@ def taken(tree, index):
     return jax.tree_util.tree_map(lambda leaf: leaf[index], tree)
 
 
+def spread(count, number):
+    """Return `number` of the indices 0 ... count - 1, evenly; all if there are fewer.
+
+    Examples
+    --------
+    >>> spread(10, 4)
+    array([0, 3, 6, 9])
+    """
+    if count <= number:
+        return np.arange(count)
+    return np.arange(number) * (count - 1) // (number - 1)
+
+
 def count(tree):
     """Number of examples."""
     return len(jax.tree_util.tree_leaves(tree)[0])

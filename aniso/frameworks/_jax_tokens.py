@@ -77,12 +77,18 @@ def positions_of(data):
     return rows, positions, targets.shape[1]
 
 
-def first_sequences(tokens, number):
-    """Return the first sequences that have tokens, and the tokens within them."""
+def some_sequences(tokens, number):
+    """Return some of the sequences that have tokens, and the tokens within them."""
+    sequences = np.unique(tokens[0])
+    sequences = sequences[_jax_data.spread(len(sequences), number)]
+    return sequences, within(tokens, sequences)
+
+
+def within(tokens, sequences):
+    """Return the tokens of some sequences (increasing), by their number among these."""
     rows, positions, length = tokens
-    sequences = np.unique(rows)[:number]
     inside = np.isin(rows, sequences)
-    return sequences, (np.searchsorted(sequences, rows[inside]), positions[inside], length)
+    return np.searchsorted(sequences, rows[inside]), positions[inside], length
 
 
 def of_loss(loss, params, few, tokens, tolerance):
@@ -134,7 +140,7 @@ def of_loss(loss, params, few, tokens, tolerance):
             "the losses of a sequence change with the other sequences of its batch; expected "
             "sequences that do not interact"
         )
-    some = np.linspace(0, len(rows) - 1, min(_NUM_TOKENS, len(rows))).astype(int)
+    some = _jax_data.spread(len(rows), _NUM_TOKENS)
     return TokenLosses(loss), alone_batch(few, rows[some], positions[some])
 
 

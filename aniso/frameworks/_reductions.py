@@ -4,6 +4,13 @@ import numpy as np
 
 from aniso import checks
 
+WEIGHTED_BATCHES = (
+    "The loss is a weighted mean, and a batch here divides by the mean weight w̄ of all examples: "
+    "its gradient is the mean of w_i ∇l_i / w̄. A batch of the training loop divides by its own "
+    "weights; to first order its noise is that of w_i (∇l_i − g) / w̄."
+)
+"""What the noise of a batch assumes where the weights of the examples differ."""
+
 
 def reduction_of(whole, singles, tolerance, remedy):
     """Return "none", "mean" or "sum"; None for a loss that weights or couples its examples.
@@ -48,6 +55,19 @@ def reduction_of(whole, singles, tolerance, remedy):
         if abs(whole - expected) <= error:
             return name
     return None
+
+
+def told(reduction, *, weights_differ=False):
+    """Return what a loss reduces, in words for a repr.
+
+    Examples
+    --------
+    >>> told("sum")
+    'a sum, divided by N'
+    """
+    words = {"none": "one for each example", "sum": "a sum, divided by N"}
+    kind = words.get(reduction, f"a {reduction}")
+    return f"{kind}, with a fixed denominator in batches" if weights_differ else kind
 
 
 def coupled(remedy, detail=""):

@@ -13,6 +13,7 @@ from aniso.frameworks import (
     _torch_products,
     _torch_tokens,
     _torch_ways,
+    _torch_whole_loss,
     _trees,
 )
 from aniso.frameworks._torch_differences import SLACK, STEPS, any_near, directions_of
@@ -49,6 +50,8 @@ class CheckedModel:
         Why there is no way for the Hessian; empty where there is one.
     output_shape : tuple of int or None
         Shape of the outputs of one example; None where they are not a single tensor.
+    weights_differ : bool
+        Whether the loss is a weighted mean, and the examples have different weights.
     """
 
     losses: _torch_losses.ExampleLosses
@@ -59,6 +62,7 @@ class CheckedModel:
     rows_together: bool = False
     reason: str = ""
     output_shape: tuple | None = None
+    weights_differ: bool = False
 
     def moved(self, vectors):
         """Return the same for a model in another precision or on another device."""
@@ -82,7 +86,7 @@ class CheckedModel:
         return _torch_products.rows_together(vectors, loss_of_one, theta, batch)
 
 
-def check(vectors, loss, inputs, targets, tokens=None):
+def check(vectors, loss, inputs, targets, tokens=None, chunk_size=None):
     """Return the :class:`CheckedModel` of a model, a loss and data.
 
     Parameters
@@ -94,6 +98,8 @@ def check(vectors, loss, inputs, targets, tokens=None):
         All examples, or all sequences.
     tokens : Tokens, optional
         The examples, where they are tokens.
+    chunk_size : int, optional
+        Examples of one pass.
 
     Returns
     -------
@@ -108,14 +114,14 @@ def check(vectors, loss, inputs, targets, tokens=None):
     """
     _torch_outside.refuse_in_module(loss, vectors)
     try:
-        return _checked(vectors, in_double(vectors), loss, inputs, targets, tokens)
+        return _checked(vectors, in_double(vectors), loss, inputs, targets, tokens, chunk_size)
     except checks.InputError:
         if vectors.dtype == torch.float64:
             raise
     except (RuntimeError, TypeError):
         pass
     # a model that is written for its own precision
-    return _checked(vectors, vectors, loss, inputs, targets, tokens)
+    return _checked(vectors, vectors, loss, inputs, targets, tokens, chunk_size)
 
 
 def in_double(vectors):
@@ -124,13 +130,16 @@ def in_double(vectors):
     return vectors.in_precision(torch.float64, device)
 
 
-def _checked(vectors, trial, loss, inputs, targets, tokens):
+def _checked(vectors, trial, loss, inputs, targets, tokens, chunk_size):
     """Check the model `trial`, the same as `vectors` in the precision of the check."""
     num_examples = _trees.count("data", (inputs, targets))
-    chosen = slice(0, min(_NUM_EXAMPLES, num_examples))
-    if tokens is not None:
-        num_examples = len(tokens)
-        chosen, few_tokens = tokens.of_first_sequences(_NUM_EXAMPLES)
+    if tokens is None:
+        # data may be in order, by class for instance
+        chosen = _torch_data.spread(_torch_losses.that_count(loss, targets), _NUM_EXAMPLES)
+        every = targets
+    else:
+        num_examples, every = len(tokens), tokens.of_tree(targets)
+        chosen, few_tokens = tokens.of_some_sequences(_NUM_EXAMPLES)
     few = _torch_data.taken((inputs, targets), chosen)
     # a copy: a model may write into its inputs
     few = _trees.mapped(torch.clone, _torch_data.placed(few, trial.device, trial.dtype))
@@ -143,17 +152,23 @@ def _checked(vectors, trial, loss, inputs, targets, tokens):
             trial_loss = _moved(loss, trial)
             _torch_losses.require_targets(loss, outputs, targets)
             if tokens is None:
-                found = _torch_losses.of_loss(trial_loss, outputs, few[1], tolerance)
-                found = _torch_losses.weighted_by_all(found, targets)
-                _require_unchanged(few[1], given)
+                found = _torch_losses.of_loss(trial_loss, outputs, few[1], tolerance, every)
             else:
-                found = _torch_tokens.of_loss(trial_loss, outputs, few[1], few_tokens, tolerance)
-                _require_unchanged(few[1], given)
+                found = _torch_tokens.of_loss(
+                    trial_loss, outputs, few[1], few_tokens, tolerance, every
+                )
+            _require_unchanged(few[1], given)
+            if tokens is not None or num_examples > _NUM_EXAMPLES:
+                one, data = _torch_data.taken(outputs, slice(0, 1)), (inputs, targets)
+                _torch_whole_loss.require_whole(
+                    trial_loss, found, vectors, trial, data, tokens, one, tolerance, chunk_size
+                )
+            if tokens is not None:
                 outputs = found.outputs(outputs, few_tokens)
                 few = _torch_tokens.few(few_tokens).alone(*few)
-                targets = tokens.of_tree(targets)
         own = found.with_loss(_moved(loss, vectors))
-        weight = own.total_weight(_torch_data.placed(targets, vectors.device, vectors.dtype))
+        placed = _torch_data.placed(every, vectors.device, vectors.dtype)
+        weight, differ = own.total_weight(placed), own.weights_differ(placed)
         model = CheckedModel(found, num_examples / weight)
         try:
             _require_gradient(model, trial, theta, few)
@@ -168,7 +183,9 @@ def _checked(vectors, trial, loss, inputs, targets, tokens):
             CheckedModel(own, num_examples / weight, **ways), vectors, small
         )
     shape = tuple(outputs.shape[1:]) if isinstance(outputs, torch.Tensor) else None
-    return CheckedModel(own, num_examples / weight, **ways, output_shape=shape)
+    return CheckedModel(
+        own, num_examples / weight, **ways, output_shape=shape, weights_differ=differ
+    )
 
 
 def _require_unchanged(targets, given):

@@ -42,7 +42,7 @@ def problem_of(
             # PyTorch itself still uses what it deprecates
             warnings.filterwarnings("ignore", "`torch.jit.script", FutureWarning)
             warnings.filterwarnings("ignore", "`torch.jit.script", DeprecationWarning)
-            checked = _torch_checks.check(vectors, loss, inputs, targets, tokens)
+            checked = _torch_checks.check(vectors, loss, inputs, targets, tokens, chunk_size)
         inputs, targets = _torch_data.placed((inputs, targets), vectors.device, vectors.dtype)
         if tokens is None:
             kind = TorchProblem if checked.output_shape is None else TorchModel

@@ -53,6 +53,19 @@ def taken(tree, indices):
     return _trees.mapped(lambda part: part[indices], tree)
 
 
+def spread(index, number):
+    """Return `number` entries of an index, evenly from the first to the last; all if it has fewer.
+
+    Examples
+    --------
+    >>> spread(torch.arange(10), 4)
+    tensor([0, 3, 6, 9])
+    """
+    if len(index) <= number:
+        return index
+    return index[torch.arange(number, device=index.device) * (len(index) - 1) // (number - 1)]
+
+
 def placed(tree, device, dtype):
     """Return nested tensors on a device; floating-point ones in the precision `dtype`."""
 

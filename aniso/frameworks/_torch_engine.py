@@ -64,7 +64,7 @@ def network_of(problem, vectors, checked, blocks, chunk_size):
     if stack.blocks != vectors.blocks("modules"):
         raise Unknown("not every parameter moves, or modules share parameters")
     made = TorchNetwork(stack, loss, array(inputs), targets, dtype=problem.dtype)
-    made._vectors = vectors
+    made._vectors, made.reduction = vectors, checked.losses.reduction
     _require_agreement(made, problem)
     return made
 

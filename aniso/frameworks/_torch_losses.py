@@ -91,12 +91,19 @@ class ExampleLosses:
         """Weights of the examples, the mean over the weights of their class numbers, (n,)."""
         kept = targets != ignored(self.loss)
         weight = getattr(self.loss, "weight", None)
-        classes = torch.where(kept, targets, 0)
-        weights = kept.double() if weight is None else weight[classes] * kept
+        classes = torch.where(kept, targets, 0).long()
+        weights = kept.double() if weight is None else weight.to(targets.device)[classes] * kept
         return weights.reshape(len(targets), -1).mean(dim=1)
 
+    def weights_differ(self, targets):
+        """Whether the examples of a weighted mean have different weights."""
+        if self.reduction != "weighted mean":
+            return False
+        weights = self.weights(targets)
+        return bool((weights != weights[0]).any())
 
-def of_loss(loss, outputs, targets, tolerance):
+
+def of_loss(loss, outputs, targets, tolerance, every=None):
     """Return the :class:`ExampleLosses` of a loss, from its values on a few examples.
 
     Parameters
@@ -107,6 +114,8 @@ def of_loss(loss, outputs, targets, tolerance):
         A few examples, at least two where there are as many.
     tolerance : float
         Relative error of the values.
+    every : nested tensors, optional
+        Targets of all examples, whose classes may weigh differently; those of the few if not given.
 
     Returns
     -------
@@ -127,7 +136,8 @@ def of_loss(loss, outputs, targets, tolerance):
     whole, singles = _values(loss, outputs, targets)
     near = functools.partial(_near, tolerance=tolerance * max(float(singles.abs().max()), 1e-30))
     reduction = _reductions.reduction_of(array(whole), array(singles), tolerance, _REMEDY)
-    if reduction is None:
+    weighs = reduction == "mean" and _weighs(loss, targets if every is None else every)
+    if reduction is None or weighs:
         reduction = "weighted mean"
         _require_weights(loss, outputs, targets, whole, near)
         singles = singles * ExampleLosses(reduction, "reduction", loss).weights(targets)
@@ -213,14 +223,26 @@ def _broadcast(outputs, targets):
     )
 
 
-def weighted_by_all(found, targets):
-    """Return the same losses, as a weighted mean where some of all targets are ignored."""
-    ignores = (
-        found.reduction == "mean"
-        and _takes_classes(found.loss, targets)
-        and bool((targets == ignored(found.loss)).any())
-    )
-    return ExampleLosses("weighted mean", "reduction", found.loss) if ignores else found
+def _weighs(loss, targets):
+    """Whether the mean of a loss over classes weighs them differently, or ignores a target."""
+    if not _takes_classes(loss, targets) or getattr(loss, "reduction", "mean") != "mean":
+        return False
+    # also of classes that are absent: other processes may hold them
+    weight = getattr(loss, "weight", None)
+    differ = weight is not None and bool((weight != weight[0]).any())
+    return differ or bool((targets == ignored(loss)).any())
+
+
+def that_count(loss, targets):
+    """Return the numbers of the examples whose classes have a weight, all of them if none has."""
+    every = torch.arange(_trees.count("the targets", targets))
+    if not _takes_classes(loss, targets):
+        return every
+    counts, weight = targets != ignored(loss), getattr(loss, "weight", None)
+    if weight is not None:  # wrong classes are refused elsewhere
+        counts &= weight.to(targets.device)[targets.long().clamp(0, len(weight) - 1)] > 0
+    counts = counts.reshape(len(every), -1).any(dim=1).cpu()
+    return every[counts] if bool(counts.any()) else every
 
 
 def kind_of(loss):
@@ -230,9 +252,14 @@ def kind_of(loss):
     return next((kind for function, kind in _FUNCTIONS.items() if loss is function), None)
 
 
+def is_of_classes(loss):
+    """Return whether a loss is one of PyTorch over classes, whose ignored targets are known."""
+    return kind_of(loss) in _CLASS_LOSSES
+
+
 def _takes_classes(loss, targets):
     return (
-        kind_of(loss) in _CLASS_LOSSES
+        is_of_classes(loss)
         and isinstance(targets, torch.Tensor)
         and not targets.is_floating_point()
     )

@@ -8,7 +8,7 @@ from aniso import checks
 from aniso.frameworks import _torch_data, _torch_losses, _trees
 
 _NUM_TOKENS = 8
-_FORM = (
+FORM = (
     "expected outputs (N, T, ...) or (N, C, T), targets (N, T, ...) that are shifted already, -100 "
     "where a token does not count, and a loss that gives one number for each token, their mean or "
     "their sum"
@@ -74,10 +74,15 @@ class Tokens:
         """Return the same on a device."""
         return replace(self, rows=self.rows.to(device), positions=self.positions.to(device))
 
-    def of_first_sequences(self, number):
-        """Return the first sequences that have tokens, and their tokens within them."""
-        sequences = torch.unique(self.rows)[:number]
+    def of_some_sequences(self, number):
+        """Return some of the sequences that have tokens, and their tokens within them."""
+        sequences = _torch_data.spread(torch.unique(self.rows), number)
         return sequences, self.taken(torch.isin(self.rows, sequences)).within()[1]
+
+    def of_sequences(self, sequences):
+        """Return the tokens of some sequences (increasing), by their number among these."""
+        inside = self.taken(torch.isin(self.rows, sequences))
+        return replace(inside, rows=torch.searchsorted(sequences, inside.rows))
 
     def within(self):
         """Return the sequences that have these tokens, (n,), and the tokens within them."""
@@ -155,8 +160,12 @@ class TokenLosses:
         """Sum of the weights of all tokens; targets are those of sequences of one token."""
         return self.losses.total_weight(targets)
 
+    def weights_differ(self, targets):
+        """Whether the tokens of a weighted mean have different weights."""
+        return self.losses.weights_differ(targets)
 
-def of_loss(loss, outputs, targets, tokens, tolerance):
+
+def of_loss(loss, outputs, targets, tokens, tolerance, every):
     """Return the :class:`TokenLosses` of a loss, from its values on a few sequences.
 
     Parameters
@@ -169,6 +178,8 @@ def of_loss(loss, outputs, targets, tokens, tolerance):
         Of these sequences.
     tolerance : float
         Relative error of the values.
+    every : nested tensors
+        Targets of all tokens, as those of sequences of one token.
 
     Returns
     -------
@@ -182,38 +193,38 @@ def of_loss(loss, outputs, targets, tokens, tolerance):
     if not isinstance(outputs, torch.Tensor) or outputs.ndim < 2:
         kind = f"a {type(outputs).__name__}"
         shape = f"of shape {tuple(outputs.shape)}" if hasattr(outputs, "shape") else kind
-        raise checks.InputError(f"example='token', and the outputs are {shape}; {_FORM}")
+        raise checks.InputError(f"example='token', and the outputs are {shape}; {FORM}")
     reasons = []
     for axis in dict.fromkeys((1, outputs.ndim - 1)):
         if outputs.shape[axis] != tokens.length:
             continue
         try:
-            found = _of_axis(loss, axis, outputs, targets, tokens, tolerance)
+            found = _of_axis(loss, axis, outputs, targets, tokens, tolerance, every)
             whole = loss(outputs, targets)
         except (checks.InputError, RuntimeError, ValueError, TypeError, IndexError) as error:
             reasons.append(str(error).partition(";")[0])
             continue
-        if _is_made_of(whole, found, outputs, targets, tokens, tolerance):
+        if is_made_of(whole, found, outputs, targets, tokens, tolerance):
             return found
         reasons.append("the loss of a sequence is not made of the losses of its tokens")
     reason = reasons[0] if reasons else f"no axis of the outputs has {tokens.length} entries"
-    raise checks.InputError(f"example='token', outputs {tuple(outputs.shape)}: {reason}; {_FORM}")
+    raise checks.InputError(f"example='token', outputs {tuple(outputs.shape)}: {reason}; {FORM}")
 
 
 def few(tokens):
     """Return some of the tokens, from the first to the last."""
-    index = torch.linspace(0, len(tokens) - 1, min(_NUM_TOKENS, len(tokens))).long()
-    return tokens.taken(index)
+    return tokens.taken(_torch_data.spread(torch.arange(len(tokens)), _NUM_TOKENS))
 
 
-def _of_axis(loss, axis, outputs, targets, tokens, tolerance):
-    some = few(tokens)
+def _of_axis(loss, axis, outputs, targets, tokens, tolerance, every):
+    counting = _torch_losses.that_count(loss, tokens.of_tree(targets))
+    some = few(tokens.taken(counting.to(tokens.rows.device)))
     picked = outputs.movedim(axis, 1)[some.rows, some.positions].unsqueeze(axis)
-    found = _torch_losses.of_loss(loss, picked, some.of_tree(targets), tolerance)
+    found = _torch_losses.of_loss(loss, picked, some.of_tree(targets), tolerance, every)
     return TokenLosses(found, axis, tokens.length)
 
 
-def _is_made_of(whole, found, outputs, targets, tokens, tolerance):
+def is_made_of(whole, found, outputs, targets, tokens, tolerance):
     """Whether the loss of whole sequences is made of the losses of their tokens."""
     each = found.of_tokens(outputs, targets, tokens)
     if found.reduction == "none":

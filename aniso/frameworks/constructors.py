@@ -81,15 +81,21 @@ def from_torch(
 
     Notes
     -----
-    Before it is returned, the problem is checked on at most eight examples in double precision:
-    gradients against differences of losses, Hessian products against differences of gradients, in
-    every way that PyTorch offers. Wrong ways are not used. The caller's random states are restored.
+    Before it is returned, the problem is checked on at most eight examples in double precision,
+    spread over the data: gradients against differences of losses, Hessian products against
+    differences of gradients, in every way that PyTorch offers. Wrong ways are not used. The given
+    loss of all examples is compared with their own losses once, a pass forward. The caller's
+    random states are restored.
     Hooks of forward passes run, as they belong to the model; hooks of gradients do not.
 
     A token's loss depends on the tokens before it through attention, and its gradient is exact. The
     covariance of tokens is that of tokens drawn singly. Batches of whole sequences draw tokens of a
     sequence together: their noise is that of ``example="sequence"``. Gradients of single tokens as
     rows cost a pass over the whole sequence each; products with them cost as in sequences.
+
+    Class weights and ignored targets make a weighted mean. A batch is then divided by the mean
+    weight of all examples, as :attr:`TorchProblem.batch_assumption` says: PyTorch divides it by
+    its own weights, which is another noise at first order.
 
     Examples
     --------
@@ -170,8 +176,9 @@ def from_jax(
     problem keeps it, and the caller's setting is never changed. Second-order quantities in single
     precision have four to six digits.
 
-    It is checked on at most eight examples in double precision first: gradients against
-    differences of losses, Hessian products against differences of gradients.
+    It is checked on at most eight examples in double precision first, spread over the data:
+    gradients against differences of losses, Hessian products against differences of gradients. The
+    given loss of all examples is compared with their own losses once, two passes forward.
 
     Examples
     --------

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import jax
 import numpy as np
 
-from aniso.frameworks import _jax_data, _jax_products
+from aniso.frameworks import _jax_data, _jax_products, _reductions
 from aniso.frameworks._jax_gradients import JaxGradients
 from aniso.frameworks._jax_parameters import precision
 from aniso.frameworks._timing import Choices, equal_parts, sizes_for
@@ -161,8 +161,7 @@ class JaxProblem(Problem):
             return self._parameters.tree(jax.numpy.array(theta))
 
     def __repr__(self):
-        kinds = {"none": "one for each example", "sum": "a sum, divided by N", "mean": "a mean"}
-        kind = kinds[self._checked.products.losses_of_batch.reduction]
+        kind = _reductions.told(self._checked.products.losses_of_batch.reduction)
         second = "" if self._checked.hessian_way else ", first order only"
         return (
             f"<JaxProblem: N = {self.num_examples}, D = {self.num_parameters}, {self.dtype} on "

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from aniso import checks, matrices
+from aniso.frameworks import _reductions
 from aniso.frameworks._sharded_gradients import ShardedGradients
 from aniso.problems import Problem, problem_checks, require_problem
 
@@ -106,9 +107,13 @@ def sharded(problem: Problem, group: Any = None) -> ShardedProblem:
     weight = sum(part["num_examples"] * part["mean_weight"] for part in found)
     counts = [part["num_examples"] for part in found]
     weight /= sum(counts)
-    if not np.isclose(weight, found[ranks.rank]["mean_weight"], rtol=1e-14, atol=0.0):
+    equal = np.isclose([part["mean_weight"] for part in found], weight, rtol=1e-14, atol=0.0)
+    if not equal[ranks.rank]:
         local = local.with_mean_weight(weight)
-    return ShardedProblem(local, np.repeat(np.arange(ranks.size), counts), ranks)
+    made = ShardedProblem(local, np.repeat(np.arange(ranks.size), counts), ranks)
+    if not equal.all() or any(part["weights_differ"] for part in found):
+        made._batch_assumption = _reductions.WEIGHTED_BATCHES
+    return made
 
 
 def _described(problem):
@@ -122,6 +127,7 @@ def _described(problem):
         "blocks": blocks,
         "reduction": getattr(problem, "reduction", "mean"),
         "mean_weight": float(getattr(problem, "mean_weight", 1.0)),
+        "weights_differ": bool(problem.batch_assumption),
     }
 
 
@@ -155,6 +161,8 @@ class ShardedProblem(Problem):
 
     local: Problem | None
     positions: Array
+
+    _batch_assumption = ""
 
     def __init__(self, local: Any, owners: Any, ranks: Any, like: Array | None = None) -> None:
         self.local, self.ranks, self._owners = local, ranks, owners
@@ -236,7 +244,9 @@ class ShardedProblem(Problem):
         owners = self._owners[indices]
         own = np.searchsorted(self.positions, indices[owners == self.ranks.rank])
         local = self.local.subset(own) if len(own) else None
-        return ShardedProblem(local, owners, self.ranks, self._like)
+        part = ShardedProblem(local, owners, self.ranks, self._like)
+        part._batch_assumption = self._batch_assumption
+        return part
 
     def check(self, theta: ArrayLike, rng: np.random.Generator) -> DerivativeReport:
         """Compare the derivatives of this rank's examples with finite differences.
@@ -251,6 +261,11 @@ class ShardedProblem(Problem):
                 "this rank has no example; expected the check on a problem with some on every rank"
             )
         return self.local.check(theta, rng)
+
+    @property
+    def batch_assumption(self) -> str:
+        """What the noise of a batch assumes of a weighted mean over the examples of all ranks."""
+        return self._batch_assumption
 
     # ---- sums over the ranks
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from aniso import networks
+from aniso.frameworks import _reductions
 from aniso.frameworks._torch_parameters import ModelParameters
 
 if TYPE_CHECKING:
@@ -23,15 +24,24 @@ class TorchNetwork(ModelParameters, networks.Network):  # type: ignore[override]
         "aniso".
     engine_reason : str
         Empty: the engine knows every part of the model.
+    reduction : str
+        What the given loss does with a batch: "none", "mean" or "sum".
+    mean_weight : float
+        1: the engine has no weighted mean.
     """
 
     engine, engine_reason = "aniso", ""
+    reduction: str = "mean"
+    mean_weight: float = 1.0
 
     def subset(self, indices: ArrayLike) -> TorchNetwork:
         """Return the same network on some examples."""
         part = super().subset(indices)
-        part._vectors = self._vectors
+        part._vectors, part.reduction = self._vectors, self.reduction
         return part
+
+    def __repr__(self):
+        return super().__repr__().replace("\n", f", loss: {_reductions.told(self.reduction)}\n", 1)
 
 
 @dataclass(frozen=True, repr=False)

@@ -10,7 +10,7 @@ import torch
 
 from aniso import checks
 from aniso.arrays import transfer
-from aniso.frameworks import _torch_checks, _torch_data, _trees
+from aniso.frameworks import _reductions, _torch_checks, _torch_data, _trees
 from aniso.frameworks._timing import Choices
 from aniso.frameworks._torch_gradients import TorchGradients
 from aniso.frameworks._torch_model import array, differentiable
@@ -176,13 +176,17 @@ class TorchProblem(ModelParameters, ChunkedPasses, Problem):
 
     def with_mean_weight(self, weight: float) -> TorchProblem:
         """Return the same problem with losses that are divided by another mean weight."""
-        return self._with(replace(self._checked, factor=1 / weight), self._inputs, self._targets)
+        checked = replace(self._checked, factor=1 / weight, weights_differ=True)
+        return self._with(checked, self._inputs, self._targets)
+
+    @property
+    def batch_assumption(self) -> str:
+        """What the noise of a batch assumes of a weighted mean; "" where all weights are equal."""
+        return _reductions.WEIGHTED_BATCHES if self._checked.weights_differ else ""
 
     def __repr__(self):
         checked = self._checked
-        kind = {"none": "one for each example", "sum": "a sum, divided by N"}.get(
-            checked.losses.reduction, f"a {checked.losses.reduction}"
-        )
+        kind = _reductions.told(self.reduction, weights_differ=checked.weights_differ)
         second = "" if checked.hessian_ways else ", first order only"
         return (
             f"<{type(self).__name__}: {self._counted()}, D = {self.num_parameters}, "

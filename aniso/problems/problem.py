@@ -151,6 +151,11 @@ of a model, shape (N, C); networks.Network and problems.AutogradModel have it
 
     # ---- derived
 
+    @property
+    def batch_assumption(self) -> str:
+        """What the noise of a batch assumes beyond how it is drawn; every diagnosis says it."""
+        return ""
+
     def loss(self, theta: ArrayLike) -> float:
         """Mean loss L, float."""
         losses = self.losses(theta)
