@@ -50,6 +50,51 @@ def forms(rng):
     ]
 
 
+class Views(Halves):
+    """Gradients whose rows are a view of what is kept."""
+
+    def __init__(self, rows):
+        super().__init__(rows)
+        self.kept = rows.copy()
+
+    def rows(self, start, stop):
+        return self.kept[start:stop]
+
+
+@pytest.mark.parametrize("make", [matrices.gradient_covariance, matrices.empirical_fisher])
+def test_rows_that_are_views_are_never_written_to(make, rng):
+    rows = rng.standard_normal((9, 4)) + 3.0
+    expected = make(rows)
+    views = Views(rows)
+    hessian = np.diag([1.0, 2.0, 3.0, 4.0])
+    for _ in range(3):
+        made = make(views)
+        np.testing.assert_allclose(made.factor, expected.factor, rtol=1e-12, atol=1e-13)
+        np.testing.assert_allclose(made.factor_rows(2, 5), expected.factor[2:5], atol=1e-13)
+        found = matrices.alignment(hessian, made)
+        np.testing.assert_allclose(found, matrices.alignment(hessian, expected), rtol=1e-12)
+        assert np.array_equal(views.kept, rows)
+
+
+def test_products_that_are_the_vectors_themselves_are_not_written_to():
+    class Identity(Halves):
+        def project(self, vectors):
+            return vectors
+
+    made, vectors = matrices.gradient_covariance(Identity(np.eye(3))), np.ones((3, 2))
+    for _ in range(2):
+        np.testing.assert_allclose(made.project(vectors), np.zeros((3, 2)), atol=1e-15)
+    assert np.array_equal(vectors, np.ones((3, 2)))
+
+
+def test_a_factor_with_its_own_mean_leaves_the_array_as_it_is():
+    mean = np.array([2.0, 1.0])
+    made = matrices.FactoredCovariance(np.array([[1.0, 0.0], [3.0, 2.0]]), 0.5, None, mean)
+    for _ in range(2):
+        assert made.rows.tolist() == [[-1.0, -1.0], [1.0, 1.0]]
+        assert made.factor_rows(1, 2).tolist() == [[np.sqrt(0.5), np.sqrt(0.5)]]
+
+
 @pytest.mark.parametrize("centred", [True, False])
 def test_every_form_of_gradients_makes_the_same_matrix(centred, rng):
     rows, gradients = forms(rng)
