@@ -5,6 +5,7 @@ from functools import partial
 
 import numpy as np
 import pytest
+import seeds
 from reference_matrices import covariance_by_loops
 from tolerances import assert_equal_up_to_rounding
 
@@ -93,6 +94,41 @@ def test_a_factor_with_its_own_mean_leaves_the_array_as_it_is():
     for _ in range(2):
         assert made.rows.tolist() == [[-1.0, -1.0], [1.0, 1.0]]
         assert made.factor_rows(1, 2).tolist() == [[np.sqrt(0.5), np.sqrt(0.5)]]
+
+
+@pytest.mark.parametrize("kind", [int, np.uint8, bool])
+def test_rows_of_integers_are_rows_of_floats(kind):
+    rows = np.array([[1, 1, 0], [1, 0, 1]], kind)
+    made, plain = (matrices.FactoredCovariance(r, 1.0) for r in (rows, rows.astype(float)))
+    vectors = np.array([[0.5], [0.5], [0.25]])
+    for actual, wanted in [
+        (made @ vectors, plain @ vectors),
+        (made.sample(seeds.generator(3), 2), plain.sample(seeds.generator(3), 2)),
+        (made.leading_eigenpairs(2).values, plain.leading_eigenpairs(2).values),
+    ]:
+        assert actual.dtype == np.float64
+        assert np.array_equal(actual, wanted)
+    by_hand = matrices.FactoredCovariance(np.array([[1, 2], [3, 1]]), 1.0)
+    assert (by_hand @ np.array([0.5, 0.5])).tolist() == [7.5, 5.0]
+    for wrong in (np.ones(3), np.ones((2, 2), complex)):
+        with pytest.raises(checks.InputError, match="rows has"):
+            matrices.FactoredCovariance(wrong, 1.0)
+
+
+def test_gradients_of_integers_are_refused():
+    gradients = Halves(np.array([[2.0], [6.0]]))
+    for wrong in (np.dtype(int), np.uint8, np.complex128):
+        gradients.dtype = wrong
+        for take in (
+            matrices.gradient_covariance,
+            matrices.empirical_fisher,
+            partial(matrices.FactoredCovariance, scale=1.0),
+            Halves.mean,
+        ):
+            with pytest.raises(checks.InputError, match=r"the Halves has dtype .*numpy\.float64"):
+                take(gradients)
+    gradients.dtype = float
+    assert gradients.mean().tolist() == [4.0]
 
 
 @pytest.mark.parametrize("centred", [True, False])

@@ -31,12 +31,13 @@ from aniso.matrices import centred_squares, operands
 from aniso.matrices._covariance import CovarianceOperator
 from aniso.matrices._factored_pairs import leading_pairs
 from aniso.matrices.covariance_arrays import with_convention
-from aniso.matrices.gradients import ExampleGradients, held_rows
+from aniso.matrices.gradients import held_rows
 from aniso.matrices.operators import PlacedOperator
 
 if TYPE_CHECKING:
     from aniso.matrices._pairs import EigenPairs
     from aniso.matrices.convention import Convention
+    from aniso.matrices.gradients import ExampleGradients
     from aniso.typing import Array, ArrayLike
 
 
@@ -46,13 +47,19 @@ class FactoredCovariance(PlacedOperator, CovarianceOperator):
     Parameters
     ----------
     rows : ndarray, shape (n, D), or ExampleGradients
-        The g_i. An array is copied, unless it is read-only already (:func:`aniso.checks.held`).
+        The g_i. An array is copied, unless it is read-only already (:func:`aniso.checks.held`);
+        integers become floats.
     scale : float
         Non-negative factor of the sum.
     convention : Convention, optional
         Its convention, if known.
     mean : array, shape (D,), optional
         The mean g that is subtracted from each row; None where the rows are taken as they are.
+
+    Raises
+    ------
+    InputError
+        If the rows are not (n, D) real numbers, or the gradients' dtype is not floating-point.
 
     Attributes
     ----------
@@ -87,7 +94,7 @@ class FactoredCovariance(PlacedOperator, CovarianceOperator):
         convention: Convention | None = None,
         mean: Array | None = None,
     ) -> None:
-        self.gradients = rows if isinstance(rows, ExampleGradients) else held_rows(rows)
+        self.gradients = held_rows(rows)
         self.scale, self.convention, self.mean = float(scale), convention, mean
         if isinstance(mean, np.ndarray):
             checks.frozen(mean)  # each product subtracts it
