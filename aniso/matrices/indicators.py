@@ -15,7 +15,7 @@ import numpy as np
 from scipy.sparse.linalg import LinearOperator
 
 from aniso import checks
-from aniso.matrices import convention, eigenpairs, exact_traces, operands
+from aniso.matrices import convention, eigenpairs, exact_traces, operands, subspaces
 from aniso.matrices.factored import is_factored, quadratic_form
 
 if TYPE_CHECKING:
@@ -143,7 +143,7 @@ def projection_coefficient(
     hessian, covariance, max_products
         As for :func:`alignment`.
     leading : EigenPairs, optional
-        Leading eigenpair of H; the first is used. Computed if not given.
+        Leading eigenpair of H, with a unit vector; the first is used. Computed if not given.
 
     Returns
     -------
@@ -153,7 +153,7 @@ def projection_coefficient(
     Raises
     ------
     InputError
-        As :func:`trace_ratio`; also if lambda is not positive. Also if the leading eigenvalue is
+        As :func:`trace_ratio`; also if lambda is not positive, or `leading` is no unit vector. Also if the leading eigenvalue is
         multiple to rounding and no `leading` is given: the value would depend on the choice of an
         eigenvector.
     NotConverged
@@ -312,8 +312,10 @@ def _leading(hessian):
 
 def _given(leading, dimension):
     given = isinstance(leading, eigenpairs.EigenPairs) and len(leading.values) > 0
-    if not given or leading.vectors.shape[0] != dimension:
+    if not given or np.shape(leading.vectors)[:1] != (dimension,):
         raise checks.InputError(
             f"leading must be a matrices.EigenPairs with vectors of shape ({dimension}, k), k >= 1"
         )
-    return float(leading.values[0]), leading.vectors[:, 0]
+    first = np.asarray(leading.vectors)[:, :1]
+    vector = subspaces.orthonormal("leading.vectors", first, dimension)[:, 0]
+    return float(leading.values[0]), vector
