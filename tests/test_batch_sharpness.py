@@ -43,6 +43,16 @@ def test_both_are_their_means_over_all_batches(count, size, replacement, rng):
     assert found == pytest.approx(mean_of_ratios, rel=1e-9, abs=1e-9)
 
 
+@pytest.mark.parametrize("exponents", [(-548, -548), (0, -600), (600, 300), (900, 900)])
+def test_draws_have_their_error_in_every_unit(exponents, rng):
+    curvatures, norms = rng.standard_normal(9), rng.exponential(size=9) + 0.1
+    one = batch_sharpness_of_draws(curvatures, norms)
+    units = 2.0 ** np.array(exponents)
+    far = batch_sharpness_of_draws(units[0] * curvatures, units[1] * norms)
+    for name in ("mean_of_ratios", "ratio_of_means"):
+        assert getattr(far, name) == getattr(one, name).scaled(units[0] / units[1])
+
+
 @pytest.mark.parametrize(("size", "replacement"), SAMPLINGS)
 def test_a_shared_hessian_needs_the_covariance_alone(size, replacement, rng):
     root, gradients = rng.standard_normal((3, 3)), rng.standard_normal((4, 3))
