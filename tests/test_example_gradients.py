@@ -62,6 +62,27 @@ class Views(Halves):
         return self.kept[start:stop]
 
 
+class WithGram(Halves):
+    """Gradients that keep their inner products."""
+
+    def __init__(self, rows):
+        super().__init__(rows)
+        self.kept = np.asfortranarray(rows @ rows.T)
+
+    def gram(self):
+        return self.kept
+
+
+@pytest.mark.parametrize("make", [matrices.gradient_covariance, matrices.empirical_fisher])
+def test_inner_products_that_are_kept_are_never_written_to(make, rng):
+    rows = rng.standard_normal((5, 8)) + 1.0
+    expected, gradients = make(rows).leading_eigenpairs(3).values, WithGram(rows)
+    for _ in range(2):
+        found = make(gradients).leading_eigenpairs(3).values
+        np.testing.assert_allclose(found, expected, rtol=1e-10)
+        assert np.array_equal(gradients.kept, rows @ rows.T)
+
+
 @pytest.mark.parametrize("make", [matrices.gradient_covariance, matrices.empirical_fisher])
 def test_rows_that_are_views_are_never_written_to(make, rng):
     rows = rng.standard_normal((9, 4)) + 3.0
