@@ -48,10 +48,11 @@ class Estimate:
         samples = checks.array("samples", samples, shape=(None,))
         if samples.size == 0:
             raise checks.InputError("samples is empty; expected at least one sample")
-        error = math.inf
+        unit = power_of_two(samples)
+        samples, error = samples / unit, math.inf
         if samples.size > 1:
-            error = float(samples.std(ddof=1) / math.sqrt(samples.size))
-        return cls(float(samples.mean()), error, int(samples.size))
+            error = unit * float(samples.std(ddof=1) / math.sqrt(samples.size))
+        return cls(unit * float(samples.mean()), error, int(samples.size))
 
     def z_score(self, reference: float) -> float:
         """``(value - reference) / standard_error``; 0 for an exact hit without error.
@@ -196,6 +197,31 @@ class NotConverged(RuntimeError):
         return type(self), (*self.args, self.partial), self.__dict__
 
 
+def power_of_two(numbers):
+    """Return a power of two near the largest of some numbers, by which they divide exactly.
+
+    The squares of very small or large numbers would leave the floating-point numbers.
+
+    Parameters
+    ----------
+    numbers : ndarray
+        Finite, not empty.
+
+    Returns
+    -------
+    float
+        More than half of the largest magnitude, and at most that; 1/2 of zeros.
+
+    Examples
+    --------
+    >>> power_of_two(np.array([3.0, -5.0]))
+    4.0
+    """
+    largest = max(float(numbers.max()), -float(numbers.min()))
+    # the inverse of a smaller power would be infinite
+    return math.ldexp(0.5, max(math.frexp(largest)[1], -1000))
+
+
 def loglog_slope(x, y):
     """Least-squares slope of log y against log x, with its standard error.
 
@@ -272,16 +298,19 @@ def correlated_mean(samples):
     count = samples.size
     if count < 4:
         raise checks.InputError(f"samples has {count} entries; expected at least 4")
+    unit = power_of_two(samples)
+    samples = samples / unit
     mean = float(samples.mean())
     deviations = samples - mean
     transform = np.fft.rfft(deviations, 2 * count)
     covariances = np.fft.irfft(transform.real**2 + transform.imag**2)[:count] / count
     if not covariances[0] > 0:
-        return Estimate(mean, 0.0, count), 1.0
+        return Estimate(unit * mean, 0.0, count), 1.0
     times = 2 * np.cumsum(covariances / covariances[0]) - 1
     inside = np.flatnonzero(np.arange(count) >= 2.5 * times)
     time = max(1.0, float(times[inside[0]] if inside.size else times[-1]))
     time = min(time, count / 2)
     # the deviations are from the mean of the series, which takes off tau / T of the variance
     variance = covariances[0] / (1 - time / count) * time / count
-    return Estimate(mean, math.sqrt(variance), max(1, int(count / time))), time
+    found = Estimate(mean, math.sqrt(variance), max(1, int(count / time)))
+    return found.scaled(unit), time

@@ -78,6 +78,16 @@ def test_large_batches_with_replacement_have_a_mean_of_ratios():
     assert found == pytest.approx(2.0)  # in one dimension E h_B
 
 
+@pytest.mark.parametrize("exponents", [(-548, -548), (0, -600), (600, 300), (900, 900)])
+def test_draws_have_their_error_in_every_unit(exponents, rng):
+    curvatures, norms = rng.standard_normal(9), rng.exponential(size=9) + 0.1
+    one = batch_sharpness_of_draws(curvatures, norms)
+    units = 2.0 ** np.array(exponents)
+    far = batch_sharpness_of_draws(units[0] * curvatures, units[1] * norms)
+    for name in ("mean_of_ratios", "ratio_of_means"):
+        assert getattr(far, name) == getattr(one, name).scaled(units[0] / units[1])
+
+
 @pytest.mark.parametrize(("size", "replacement"), SAMPLINGS)
 def test_a_shared_hessian_needs_the_covariance_alone(size, replacement, rng):
     root, gradients = rng.standard_normal((3, 3)), rng.standard_normal((4, 3))

@@ -1,6 +1,8 @@
 """The commutator of curvature and noise against dense arrays."""
 
 import numpy as np
+import pytest
+from scipy.sparse.linalg import aslinearoperator
 
 from aniso.matrices import indicators, noise
 
@@ -24,3 +26,21 @@ def test_commuting_matrices_and_zero_give_zero(rng):
     # cancellation of two equal squares: half the digits
     assert indicators.relative_commutator(np.eye(4), covariance) < 1e-7
     assert indicators.relative_commutator(np.zeros((4, 4)), covariance) == 0
+
+
+@pytest.mark.parametrize("scale", [1e-100, 1e-50, 1e50, 1e100, 1e150])
+def test_the_relative_commutator_does_not_depend_on_the_scale(scale, rng):
+    hessian, dense = np.diag([1.0, 2.0]), np.array([[2.0, 1.0], [1.0, 2.0]])
+    # [[2, 1], [2, 4]] has the norm 5, and the commutator [[0, -1], [1, 0]] the root of 2
+    expected = np.sqrt(2) / 10
+    rows = rng.normal(size=(7, 2))
+    factored = noise.gradient_covariance(rows)
+    far = noise.gradient_covariance(np.sqrt(scale) * rows)
+    value = indicators.relative_commutator(hessian, factored)
+    for one, other in ((1.0, scale), (scale, 1.0), (scale, scale)):
+        found = indicators.relative_commutator(one * hessian, other * dense)
+        np.testing.assert_allclose(found, expected, rtol=1e-14)
+        found = indicators.relative_commutator(aslinearoperator(one * hessian), other * dense)
+        np.testing.assert_allclose(found, expected, rtol=1e-14)
+        found = indicators.relative_commutator(one * hessian, factored if other == 1 else far)
+        np.testing.assert_allclose(found, value, rtol=1e-8)

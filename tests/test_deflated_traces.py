@@ -13,6 +13,7 @@ from aniso import checks
 from aniso.estimates import Estimate, NotConverged
 from aniso.matrices import (
     DiagonalCovariance,
+    ExampleGradients,
     alignment_deflated,
     estimate_alignment,
     gradient_covariance,
@@ -113,9 +114,50 @@ def test_a_covariance_of_few_directions_has_no_error(kind, hessian, rng):
         expected = np.trace(hessian @ dense)
         assert_equal_up_to_rounding(found.value, expected, num_terms=DIMENSION**2, scale=size)
         assert found.interval() == (found.value, found.value)
+        assert found.num_samples == found.num_pairs
+        assert "probes" not in str(found)
     fewer = alignment_deflated(operator, given, rng, num_pairs=2, num_probes=4)
     # a single variance that is left needs no probe twice
     assert kind == "diagonal" or fewer.standard_error > 1e-6
+
+
+class SinglePrecision(ExampleGradients):
+    """Gradients in single precision that are not centred at once."""
+
+    def __init__(self, array):
+        self.array, self.dtype = array.astype(np.float32), np.dtype(np.float32)
+        self.shape = array.shape
+
+    def project(self, vectors):
+        return self.array @ vectors
+
+    def combine(self, weights):
+        return weights @ self.array
+
+    def rows(self, start, stop):
+        return self.array[start:stop].copy()
+
+
+def test_single_precision_drops_no_small_variance(rng):
+    # one direction outweighs the others, but the curvature along it is small
+    sizes = np.r_[1.0, np.full(49, 2e-3)]
+    rows = rng.standard_normal((20_000, 50)) * sizes
+    hessian = np.diag(np.r_[1e-5, np.ones(49)])
+    expected = np.sum(np.diag(hessian) * rows.var(axis=0))
+    covariance = gradient_covariance(SinglePrecision(rows))
+    for options in ({}, {"num_pairs": 2, "num_probes": 18}):
+        found = alignment_deflated(aslinearoperator(hessian), covariance, rng, **options)
+        assert abs(found.value - expected) <= 6 * found.standard_error + 1e-5 * expected
+    # planted: what lies beyond the directions is not rounding
+    assert found.standard_error > 0
+    assert found.num_samples == 18
+    assert abs(found.deflated - expected) > 0.5 * expected
+    # of all directions, rounding in single precision is left, and the error says so
+    narrow = gradient_covariance(SinglePrecision(rows[:, :3]))
+    found = alignment_deflated(hessian[:3, :3], narrow, rng, num_pairs=3, num_probes=4)
+    exact = np.sum(np.diag(hessian)[:3] * rows[:, :3].var(axis=0))
+    assert 0 < found.standard_error < 1e-5 * exact
+    assert abs(found.value - exact) < 1e-5 * exact
 
 
 def test_intervals_cover(hessian, covariance):

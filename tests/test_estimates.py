@@ -19,6 +19,19 @@ def test_mean_and_standard_error_by_hand():
     assert estimate.num_samples == 4
 
 
+@pytest.mark.parametrize("exponent", [-1000, -600, -100, 100, 600, 1000])
+def test_the_error_keeps_its_digits_in_every_unit(exponent, rng):
+    unit = 2.0**exponent
+    for samples in (np.array([1.0, 2.0, 3.0]), rng.standard_normal(20) + 0.5):
+        one = Estimate.from_samples(samples)
+        assert Estimate.from_samples(unit * samples) == one.scaled(unit)
+        one, time = estimates.correlated_mean(np.tile(samples, 5))
+        assert estimates.correlated_mean(unit * np.tile(samples, 5)) == (one.scaled(unit), time)
+    assert Estimate.from_samples(np.full(3, 1e308)).value == 1e308
+    smallest = Estimate.from_samples([0.0, 5e-324 * 2**10])
+    assert smallest.value == smallest.standard_error == 5e-324 * 2**9
+
+
 def test_one_sample_leaves_the_error_unknown():
     assert Estimate.from_samples([5.0]) == Estimate(5.0, math.inf, 1)
 

@@ -5,6 +5,7 @@ from functools import partial
 
 import numpy as np
 import pytest
+import seeds
 from reference_matrices import covariance_by_loops
 from tolerances import assert_equal_up_to_rounding
 
@@ -48,6 +49,107 @@ def forms(rng):
         GradientFactors(network, theta),
         StreamedGradients(network, theta),
     ]
+
+
+class Views(Halves):
+    """Gradients whose rows are a view of what is kept."""
+
+    def __init__(self, rows):
+        super().__init__(rows)
+        self.kept = rows.copy()
+
+    def rows(self, start, stop):
+        return self.kept[start:stop]
+
+
+class WithGram(Halves):
+    """Gradients that keep their inner products."""
+
+    def __init__(self, rows):
+        super().__init__(rows)
+        self.kept = np.asfortranarray(rows @ rows.T)
+
+    def gram(self):
+        return self.kept
+
+
+@pytest.mark.parametrize("make", [matrices.gradient_covariance, matrices.empirical_fisher])
+def test_inner_products_that_are_kept_are_never_written_to(make, rng):
+    rows = rng.standard_normal((5, 8)) + 1.0
+    expected, gradients = make(rows).leading_eigenpairs(3).values, WithGram(rows)
+    for _ in range(2):
+        found = make(gradients).leading_eigenpairs(3).values
+        np.testing.assert_allclose(found, expected, rtol=1e-10)
+        assert np.array_equal(gradients.kept, rows @ rows.T)
+
+
+@pytest.mark.parametrize("make", [matrices.gradient_covariance, matrices.empirical_fisher])
+def test_rows_that_are_views_are_never_written_to(make, rng):
+    rows = rng.standard_normal((9, 4)) + 3.0
+    expected = make(rows)
+    views = Views(rows)
+    hessian = np.diag([1.0, 2.0, 3.0, 4.0])
+    for _ in range(3):
+        made = make(views)
+        np.testing.assert_allclose(made.factor, expected.factor, rtol=1e-12, atol=1e-13)
+        np.testing.assert_allclose(made.factor_rows(2, 5), expected.factor[2:5], atol=1e-13)
+        found = matrices.alignment(hessian, made)
+        np.testing.assert_allclose(found, matrices.alignment(hessian, expected), rtol=1e-12)
+        assert np.array_equal(views.kept, rows)
+
+
+def test_products_that_are_the_vectors_themselves_are_not_written_to():
+    class Identity(Halves):
+        def project(self, vectors):
+            return vectors
+
+    made, vectors = matrices.gradient_covariance(Identity(np.eye(3))), np.ones((3, 2))
+    for _ in range(2):
+        np.testing.assert_allclose(made.project(vectors), np.zeros((3, 2)), atol=1e-15)
+    assert np.array_equal(vectors, np.ones((3, 2)))
+
+
+def test_a_factor_with_its_own_mean_leaves_the_array_as_it_is():
+    mean = np.array([2.0, 1.0])
+    made = matrices.FactoredCovariance(np.array([[1.0, 0.0], [3.0, 2.0]]), 0.5, None, mean)
+    for _ in range(2):
+        assert made.rows.tolist() == [[-1.0, -1.0], [1.0, 1.0]]
+        assert made.factor_rows(1, 2).tolist() == [[np.sqrt(0.5), np.sqrt(0.5)]]
+
+
+@pytest.mark.parametrize("kind", [int, np.uint8, bool])
+def test_rows_of_integers_are_rows_of_floats(kind):
+    rows = np.array([[1, 1, 0], [1, 0, 1]], kind)
+    made, plain = (matrices.FactoredCovariance(r, 1.0) for r in (rows, rows.astype(float)))
+    vectors = np.array([[0.5], [0.5], [0.25]])
+    for actual, wanted in [
+        (made @ vectors, plain @ vectors),
+        (made.sample(seeds.generator(3), 2), plain.sample(seeds.generator(3), 2)),
+        (made.leading_eigenpairs(2).values, plain.leading_eigenpairs(2).values),
+    ]:
+        assert actual.dtype == np.float64
+        assert np.array_equal(actual, wanted)
+    by_hand = matrices.FactoredCovariance(np.array([[1, 2], [3, 1]]), 1.0)
+    assert (by_hand @ np.array([0.5, 0.5])).tolist() == [7.5, 5.0]
+    for wrong in (np.ones(3), np.ones((2, 2), complex)):
+        with pytest.raises(checks.InputError, match="rows has"):
+            matrices.FactoredCovariance(wrong, 1.0)
+
+
+def test_gradients_of_integers_are_refused():
+    gradients = Halves(np.array([[2.0], [6.0]]))
+    for wrong in (np.dtype(int), np.uint8, np.complex128):
+        gradients.dtype = wrong
+        for take in (
+            matrices.gradient_covariance,
+            matrices.empirical_fisher,
+            partial(matrices.FactoredCovariance, scale=1.0),
+            Halves.mean,
+        ):
+            with pytest.raises(checks.InputError, match=r"the Halves has dtype .*numpy\.float64"):
+                take(gradients)
+    gradients.dtype = float
+    assert gradients.mean().tolist() == [4.0]
 
 
 @pytest.mark.parametrize("centred", [True, False])

@@ -164,6 +164,23 @@ def test_an_ambiguous_leading_eigenvector_is_refused_unless_chosen():
     assert indicators.projection_coefficient([[2.0]], [[3.0]]) == 1
 
 
+def test_a_leading_vector_that_is_given_has_unit_length():
+    def coefficient(vectors):
+        given = eigenpairs.EigenPairs([2.0], vectors, np.zeros(1), 0)
+        return indicators.projection_coefficient(
+            np.diag([2.0, 1.0]), np.diag([3.0, 1.0]), leading=given
+        )
+
+    assert coefficient([[1.0], [0.0]]) == 3 * 3 / (2 * 4)
+    single = np.float32([[0.6], [0.8]])
+    np.testing.assert_allclose(coefficient(single), (3 * 0.36 + 0.64) * 3 / (2 * 4), rtol=1e-6)
+    # the vectors that are not used may be anything
+    assert coefficient(np.array([[1.0, 5.0], [0.0, 5.0]])) == 3 * 3 / (2 * 4)
+    for wrong in ([[2.0], [0.0]], [[0.6], [0.81]], [[0.0], [0.0]]):
+        with pytest.raises(checks.InputError, match=r"leading\.vectors are not orthonormal"):
+            coefficient(wrong)
+
+
 def test_a_price_beyond_the_limit_is_refused_with_the_estimator(hessian, gradients):
     operator = aslinearoperator(hessian)
     one = gradient_noise.gradient_covariance(gradients)

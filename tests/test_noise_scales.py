@@ -94,6 +94,33 @@ def test_intervals_cover_the_scale_of_the_distribution(kind, rng):
     assert narrow / resolved < 0.7  # an error bar a third as long would be seen
 
 
+@pytest.mark.parametrize("kind", SCALES)
+def test_error_and_interval_do_not_depend_on_the_unit_of_the_loss(kind, rng):
+    rows, hessian = rng.normal(size=(30, 3)) + 2.0, np.eye(3)
+    squares = (rows**2).sum(axis=1)
+    scales = (
+        lambda unit: SCALES[kind](unit * rows, hessian),
+        lambda unit: matrices.noise_scale_of_batches(
+            unit**2 * (50 + squares), unit**2 * (40 + squares[:20] / 9), 1, 9, replacement=True
+        ),
+    )
+    for scale in scales:
+        one = scale(1.0)
+        low, high = one.interval()
+        assert low < one.of_distribution.value < high
+        for exponent in (-230, -136, 136, 230):  # 2^-136 is 1e-41
+            far = scale(2.0**exponent)
+            np.testing.assert_allclose(far.interval(), (low, high), rtol=1e-13)
+            found, expected = far.of_distribution, one.of_distribution
+            np.testing.assert_allclose(found.value, expected.value, rtol=1e-14)
+            np.testing.assert_allclose(found.standard_error, expected.standard_error, rtol=1e-13)
+        if kind == "elementwise":
+            continue  # its parts are no squares
+        for exponent in (-250, 250):
+            with pytest.raises(checks.InputError, match=r"expected 0, or a number from 1e-145"):
+                scale(2.0**exponent)
+
+
 def test_a_signal_that_is_not_resolved_has_no_ratio(rng):
     rows = rng.normal(size=(30, 5))
     rows -= rows.mean(axis=0) * 0.9

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 import scipy.stats
+import seeds
 from problem_cases import Architecture, ProblemCase
 from reference_matrices import random_positive, random_symmetric
 from scipy.sparse.linalg import aslinearoperator
@@ -74,6 +75,43 @@ def test_the_angle_of_every_form_is_the_dense_one(rng):
     np.testing.assert_allclose(
         matrices.frobenius_norm(DiagonalCovariance([3.0, 4.0])), 5.0, rtol=1e-15
     )
+
+
+def test_norm_and_angle_keep_their_digits_in_every_unit(rng):
+    hessian, covariance = random_symmetric(rng, 4), random_positive(rng, 4)
+    norm = matrices.frobenius_norm(hessian)
+    made = matrices.frobenius_alignment(hessian, covariance)
+    estimate = matrices.cosine_alignment_hutchinson(hessian, covariance, 9, seeds.generator(1))
+    for exponents in [(-550, 0), (650, 0), (-500, 500), (0, -550), (500, -500)]:
+        one, other = 2.0 ** np.array(exponents)
+        assert matrices.frobenius_norm(one * hessian) == one * norm
+        far = matrices.frobenius_alignment(one * hessian, other * covariance)
+        np.testing.assert_allclose(far.cosine, made.cosine, rtol=1e-14)
+        np.testing.assert_allclose(far.coefficient / other * one, made.coefficient, rtol=1e-14)
+        found = matrices.cosine_alignment_hutchinson(
+            one * hessian, aslinearoperator(other * covariance), 9, seeds.generator(1)
+        )
+        assert found == estimate
+    assert matrices.frobenius_norm([[1e200]]) == 1e200
+    assert matrices.frobenius_norm([[1e-170]]) == 1e-170
+    assert matrices.frobenius_norm(aslinearoperator(np.zeros((2, 2)))) == 0
+
+
+def test_what_leaves_the_numbers_is_refused():
+    tiny, huge = 1e-170 * np.eye(2), 1e200 * np.eye(2)
+    for tell, message in [
+        (lambda: matrices.frobenius_norm(aslinearoperator(tiny)), "size 1e-170, whose squares"),
+        (lambda: matrices.frobenius_norm(DiagonalCovariance([1e-170])), "whose squares"),
+        (lambda: matrices.frobenius_norm(DiagonalCovariance([1e200])), r"Tr\(A B\) is inf"),
+        (lambda: matrices.frobenius_alignment(tiny, tiny), "from 1e-290 to 1e290"),
+        (lambda: matrices.frobenius_alignment(huge, huge), "from 1e-290 to 1e290"),
+        (lambda: matrices.alignment(huge, huge), r"Tr\(A B\) is inf"),
+        (lambda: matrices.alignment(np.diag([1e200, -1e200]), huge), r"Tr\(A B\) is nan"),
+        (lambda: matrices.alignment(huge, DiagonalCovariance([1e200, 1.0])), r"Tr\(A B\) is inf"),
+    ]:
+        with pytest.raises(checks.InputError, match=message):
+            tell()
+    assert matrices.alignment(tiny, huge) == 2e30
 
 
 def test_a_multiple_has_cosine_one_and_its_own_coefficient(rng):

@@ -48,6 +48,14 @@ def test_density_and_quantiles_integrate(rows, dimension):
     np.testing.assert_allclose(mean * min(rows, dimension) / dimension, 1.7, rtol=1e-6)
 
 
+def test_the_density_at_zero_is_its_limit():
+    for rows, dimension, expected in ((5, 5, np.inf), (5, 4, 0.0), (4, 5, 0.0)):
+        found = matrices.marchenko_pastur_density([0.0, -1.0, 9.0], rows, dimension, 1.0)
+        assert found.tolist() == [expected, 0.0, 0.0]
+    near = matrices.marchenko_pastur_density([1e-12, 1e-14], 5, 5, 1.0)
+    np.testing.assert_allclose(near[1] / near[0], 10, rtol=1e-6)
+
+
 def test_quantiles_of_the_tracy_widom_law():
     # tabulated upper quantiles of the law of real matrices
     rows, dimension = 1000, 500

@@ -22,7 +22,7 @@ import numpy as np
 from aniso import checks, memory
 from aniso.arrays import transfer
 from aniso.closed_forms.stability import require_curvatures
-from aniso.estimates import Estimate
+from aniso.estimates import Estimate, power_of_two
 from aniso.matrices import (
     ExampleGradients,
     alignment,
@@ -104,12 +104,14 @@ def batch_sharpness_of_draws(curvatures: ArrayLike, square_norms: ArrayLike) -> 
             f"{int(square_norms.argmin())}; expected positive numbers, because the sharpness along "
             "a zero gradient is not defined: choose another theta or a larger batch"
         )
+    mean_of_ratios = Estimate.from_samples(curvatures / square_norms)
+    units = power_of_two(curvatures), power_of_two(square_norms)
+    curvatures, square_norms = curvatures / units[0], square_norms / units[1]
     ratio = float(curvatures.mean() / square_norms.mean())
     residuals = curvatures - ratio * square_norms
     error = float(residuals.std(ddof=1) / (math.sqrt(count) * square_norms.mean()))
-    return BatchSharpness(
-        Estimate.from_samples(curvatures / square_norms), Estimate(ratio, error, count)
-    )
+    ratio_of_means = Estimate(ratio, error, count).scaled(units[0] / units[1])
+    return BatchSharpness(mean_of_ratios, ratio_of_means)
 
 
 def batch_sharpness_with_shared_hessian(

@@ -60,11 +60,12 @@ def leading_pairs(covariance, num_pairs):
 
 
 def gram_of(covariance):
-    """Return the inner products of the deviations, (n, n), without the scale."""
+    """Return the inner products of the deviations, (n, n), without the scale; a new array."""
     if covariance.gradients.gram is None:
         rows = covariance.rows
         return rows @ rows.T
-    gram = transfer.to_numpy(covariance.gradients.gram())
+    # a copy: the gradients may keep theirs
+    gram = np.array(transfer.to_numpy(covariance.gradients.gram()))
     if covariance.mean is not None:
         gram -= gram.mean(axis=0)
         gram -= gram.mean(axis=1)[:, None]

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
+import numpy as np
 import scipy
 
 from aniso import checks
@@ -101,12 +102,13 @@ class NoiseScale:
             If the signal is not resolved from zero.
         """
         self._require_resolved()
-        top, bottom = self.noise.value, self.signal.value
-        ratio = top / bottom
+        parts = self._scaled()
+        bottom = parts.signal.value
+        ratio = parts.noise.value / bottom
         variance = (
-            self.noise.standard_error**2
-            - 2 * ratio * self.covariance
-            + ratio**2 * self.signal.standard_error**2
+            parts.noise.standard_error**2
+            - 2 * ratio * parts.covariance
+            + ratio**2 * parts.signal.standard_error**2
         )
         error = math.sqrt(max(0.0, variance)) / bottom
         slope = self.power * abs(ratio) ** (self.power - 1)
@@ -134,11 +136,25 @@ class NoiseScale:
         confidence = checks.number("confidence", confidence, low=0, high=1, strict=True)
         self._require_resolved()
         z = self._quantile(0.5 + confidence / 2)
-        low = self._fieller(z, self.signal.value)[0]
-        high = self._fieller(z, self.signal.value - self.signal_bias)[1]
+        parts = self._scaled()
+        low = parts._fieller(z, parts.signal.value)[0]
+        high = parts._fieller(z, parts.signal.value - parts.signal_bias)[1]
         if self.power == 2:
             low = max(0.0, low)
         return low**self.power, high**self.power
+
+    def _scaled(self):
+        # the same scale with a signal of about 1: squares of small parts leave the numbers
+        if 1e-60 < self.signal.value < 1e60:
+            return self
+        factor = math.ldexp(1.0, -math.frexp(self.signal.value)[1])
+        return replace(
+            self,
+            noise=self.noise.scaled(factor),
+            signal=self.signal.scaled(factor),
+            covariance=self.covariance * factor * factor,
+            signal_bias=self.signal_bias * factor,
+        )
 
     def _fieller(self, z, bottom):
         a = bottom**2 - (z * self.signal.standard_error) ** 2
@@ -194,10 +210,33 @@ def scale_of_parts(kind, top, bottom, left_out, **rest):
     Returns
     -------
     NoiseScale
+
+    Raises
+    ------
+    InputError
+        As :func:`require_squares`.
     """
     count = left_out.shape[1]
     deviations = left_out - left_out.mean(axis=1, keepdims=True)
+    require_squares(deviations)
     errors = deviations @ deviations.T * ((count - 1) / count)
     noise = Estimate(float(top), math.sqrt(errors[0, 0]), count)
     signal = Estimate(float(bottom), math.sqrt(errors[1, 1]), count)
     return NoiseScale(kind, noise, signal, float(errors[0, 1]), **rest)
+
+
+def require_squares(deviations):
+    """Refuse deviations of the parts of a noise scale whose squares leave the numbers.
+
+    Raises
+    ------
+    InputError
+        If the largest one is neither zero nor between 1e-145 and 1e145.
+    """
+    largest = float(np.abs(deviations).max())
+    if largest != 0 and not 1e-145 < largest < 1e145:
+        raise checks.InputError(
+            f"the parts of the noise scale spread by {largest:.3g}; expected 0, or a number from "
+            "1e-145 to 1e145, so that no variance loses digits: multiply the gradients by a "
+            "constant, which leaves the noise scale as it is"
+        )

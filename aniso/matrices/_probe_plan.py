@@ -83,8 +83,7 @@ class Plan:
         first = min(first, run.num_vectors, self.max_products - FEWEST_PROBES - 4)
         pilot = run.pilot(first)
         if run.vanished:
-            value, spent = pilot.deflated, run.num_products
-            return TraceEstimate(value, 0.0, max(1, first), value, first, spent)
+            return self._whole(run, pilot.deflated, first)
         num_pairs, num_probes = self._cheapest(pilot)
         left = self.max_products - run.num_products
         choosable = exact is not None and self.num_probes is None
@@ -114,7 +113,10 @@ class Plan:
         return pilot.num_pairs + best, int(numbers[best])
 
     def _finished(self, run, deflated, num_pairs, num_probes):
+        spent = run.num_products
         rest = run.rest(num_pairs, num_probes)
+        if run.num_products == spent:
+            return self._whole(run, deflated, num_pairs)
         found = TraceEstimate(
             deflated + rest.value,
             rest.standard_error,
@@ -124,6 +126,13 @@ class Plan:
             run.num_products,
         )
         return self.kept(found)
+
+    @staticmethod
+    def _whole(run, deflated, num_pairs):
+        # nothing is left beyond the directions, so that no probe was multiplied
+        return TraceEstimate(
+            deflated, 0.0, max(1, num_pairs), deflated, num_pairs, run.num_products
+        )
 
     def kept(self, found):
         """Return an estimate that reached the target.

@@ -5,6 +5,7 @@ import weakref
 import numpy as np
 
 from aniso import checks
+from aniso.estimates import power_of_two
 
 # operators whose symmetry has been probed already
 _PROBED = weakref.WeakSet()
@@ -95,14 +96,16 @@ def require_symmetric_forms(name, operator, vectors, products):
     finite_products(products)
     tolerance = symmetry_tolerance(operator, products) / np.sqrt(len(vectors))
     vectors, products = vectors[:, :8], products[:, :8].astype(np.float64)
+    unit = power_of_two(products)
+    products /= unit
     forms = vectors.T @ products
     sizes = np.outer(np.linalg.norm(vectors, axis=0), np.linalg.norm(products, axis=0))
     differences = np.abs(forms - forms.T)
     if (differences > tolerance * (sizes + sizes.T)).any():
         raise checks.InputError(
             f"{name} is not symmetric: x.T @ (A @ z) and z.T @ (A @ x) differ by "
-            f"{float(differences.max()):.2g} for random vectors x and z; expected a symmetric "
-            "operator, for instance (A + A.T) / 2"
+            f"{unit * float(differences.max()):.2g} for random vectors x and z; expected a "
+            "symmetric operator, for instance (A + A.T) / 2"
         )
 
 

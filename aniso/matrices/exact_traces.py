@@ -5,9 +5,12 @@ The functions do not check their arguments: symmetric float arrays or operators,
 :mod:`aniso.matrices.indicators` check theirs.
 """
 
+import math
+
 import numpy as np
 
 from aniso import checks
+from aniso.estimates import power_of_two
 from aniso.matrices import operands
 from aniso.matrices.factored import DiagonalCovariance, is_factored
 from aniso.threads import blas_threads
@@ -90,8 +93,9 @@ def _trace_with_rounding(matrix, max_products):
         return trace(matrix, max_products=max_products), 0.0
     if operands.is_dense(matrix):
         entries = matrix.diagonal()
+        scaled, unit = in_range(matrix)
         with blas_threads(1):
-            size = float(np.linalg.norm(matrix))
+            size = unit * float(np.linalg.norm(scaled))
         total = float(entries.sum())
     else:
         states_trace, states_diagonal = states(matrix, "trace"), states(matrix, "diagonal")
@@ -103,6 +107,20 @@ def _trace_with_rounding(matrix, max_products):
         size = float(np.linalg.norm(matrix @ (2.0 * signs - 1.0)))
     size = max(size, float(np.abs(entries).sum()))
     return total, 8 * operands.rounding(matrix) * size
+
+
+def in_range(matrix):
+    """Return an array whose squares keep their digits, and the power of two it was divided by.
+
+    The array itself, and 1, where the largest entry is between 1e-100 and 1e100.
+
+    Examples
+    --------
+    >>> in_range(np.array([[2.0**500]]))
+    (array([[1.]]), 3.273390607896142e+150)
+    """
+    unit = power_of_two(matrix)
+    return (matrix, 1.0) if 1e-100 < unit < 1e100 else (matrix / unit, unit)
 
 
 def diagonal(matrix, *, max_products=operands.MAX_PRODUCTS):
@@ -148,7 +166,7 @@ def trace_of_product(left, right, *, max_products=operands.MAX_PRODUCTS):
     Raises
     ------
     InputError
-        If more than `max_products` products would be needed.
+        If more than `max_products` products would be needed, or the trace is not finite.
 
     Notes
     -----
@@ -162,10 +180,13 @@ def trace_of_product(left, right, *, max_products=operands.MAX_PRODUCTS):
     10.0
     """
     if operands.is_dense(left) and operands.is_dense(right):
-        return float(np.einsum("ij,ij->", left, right))
+        with np.errstate(over="ignore", invalid="ignore"):
+            return _finite(float(np.einsum("ij,ij->", left, right)))
     for first, second in ((left, right), (right, left)):
         if isinstance(first, DiagonalCovariance):
-            return float(first.variances @ diagonal(second, max_products=max_products))
+            with np.errstate(over="ignore", invalid="ignore"):
+                total = first.variances @ diagonal(second, max_products=max_products)
+            return _finite(float(total))
     factored = [
         (first.num_rows, first, second)
         for first, second in ((left, right), (right, left))
@@ -177,6 +198,15 @@ def trace_of_product(left, right, *, max_products=operands.MAX_PRODUCTS):
         if num_rows <= dimension or operands.is_dense(second) or is_factored(second):
             return _by_rows(first, second, max_products)
     return _by_columns(left, right, max_products)
+
+
+def _finite(total):
+    if not math.isfinite(total):
+        raise checks.InputError(
+            f"Tr(A B) is {total}: its terms leave the floating-point numbers; expected entries "
+            "whose products are finite: divide a matrix by a constant"
+        )
+    return total
 
 
 def _by_rows(factored, other, max_products):

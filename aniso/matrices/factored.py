@@ -31,12 +31,13 @@ from aniso.matrices import centred_squares, operands
 from aniso.matrices._covariance import CovarianceOperator
 from aniso.matrices._factored_pairs import leading_pairs
 from aniso.matrices.covariance_arrays import with_convention
-from aniso.matrices.gradients import ExampleGradients, held_rows
+from aniso.matrices.gradients import held_rows
 from aniso.matrices.operators import PlacedOperator
 
 if TYPE_CHECKING:
     from aniso.matrices._pairs import EigenPairs
     from aniso.matrices.convention import Convention
+    from aniso.matrices.gradients import ExampleGradients
     from aniso.typing import Array, ArrayLike
 
 
@@ -46,13 +47,19 @@ class FactoredCovariance(PlacedOperator, CovarianceOperator):
     Parameters
     ----------
     rows : ndarray, shape (n, D), or ExampleGradients
-        The g_i. An array is copied, unless it is read-only already (:func:`aniso.checks.held`).
+        The g_i. An array is copied, unless it is read-only already (:func:`aniso.checks.held`);
+        integers become floats.
     scale : float
         Non-negative factor of the sum.
     convention : Convention, optional
         Its convention, if known.
     mean : array, shape (D,), optional
         The mean g that is subtracted from each row; None where the rows are taken as they are.
+
+    Raises
+    ------
+    InputError
+        If the rows are not (n, D) real numbers, or the gradients' dtype is not floating-point.
 
     Attributes
     ----------
@@ -87,7 +94,7 @@ class FactoredCovariance(PlacedOperator, CovarianceOperator):
         convention: Convention | None = None,
         mean: Array | None = None,
     ) -> None:
-        self.gradients = rows if isinstance(rows, ExampleGradients) else held_rows(rows)
+        self.gradients = held_rows(rows)
         self.scale, self.convention, self.mean = float(scale), convention, mean
         if isinstance(mean, np.ndarray):
             checks.frozen(mean)  # each product subtracts it
@@ -120,8 +127,9 @@ class FactoredCovariance(PlacedOperator, CovarianceOperator):
         """
         if not self.gradients.holds_rows:
             num_rows, dimension = self.gradients.shape
+            arrays = 1 if self.mean is None else 2  # the gradients, and their deviations
             self._require(
-                num_rows * dimension * self.dtype.itemsize,
+                arrays * num_rows * dimension * self.dtype.itemsize,
                 f"the centred gradients, {num_rows} x {dimension}",
                 "use factor_rows for some of them, project and combine",
             )
@@ -129,9 +137,8 @@ class FactoredCovariance(PlacedOperator, CovarianceOperator):
 
     def _deviations(self, start, stop):
         rows = self.gradients.rows(start, stop)
-        if self.mean is not None:
-            rows -= self.mean
-        return transfer.to_numpy(rows)
+        # not in place: the rows may be those that the gradients keep
+        return transfer.to_numpy(rows if self.mean is None else rows - self.mean)
 
     def _require(self, num_bytes, what, remedy):
         memory.require(num_bytes, what, remedy, budget=self.gradients.memory_budget)
@@ -143,11 +150,7 @@ class FactoredCovariance(PlacedOperator, CovarianceOperator):
 
     def factor_rows(self, start: int, stop: int) -> Array:
         """Rows start..stop of the factor, shape (stop - start, D)."""
-        rows = self._deviations(start, stop)
-        if self.gradients.holds_rows:
-            return math.sqrt(self.scale) * rows
-        rows *= math.sqrt(self.scale)
-        return rows
+        return math.sqrt(self.scale) * self._deviations(start, stop)
 
     def combine(self, weights: ArrayLike) -> Array:
         """Weighted sums of the factor's rows, ``weights @ A``: (K, n) -> (K, D)."""
@@ -170,22 +173,19 @@ class FactoredCovariance(PlacedOperator, CovarianceOperator):
         return transfer.at_place(self._project, vectors, self.place)
 
     def _project(self, vectors):
-        projected = self._projected(vectors)
-        projected *= math.sqrt(self.scale)
-        return projected
+        return math.sqrt(self.scale) * self._projected(vectors)
 
     def _projected(self, vectors):
         # products of the unscaled deviations
         xp = places.namespace(vectors)
         vectors = xp.astype(vectors, self.place.dtype(self.dtype), copy=False)
         projected = self.gradients.project(vectors)
-        if self.mean is not None:
-            if self.place.is_numpy:
-                # BLAS would start threads of its own for it, which disturb those of the gradients
-                projected -= np.einsum("d,dk->k", self.mean, vectors)
-            else:
-                projected -= self.mean @ vectors
-        return projected
+        if self.mean is None:
+            return projected
+        if self.place.is_numpy:
+            # BLAS would start threads of its own for it, which disturb those of the gradients
+            return projected - np.einsum("d,dk->k", self.mean, vectors)
+        return projected - self.mean @ vectors
 
     def _product(self, vectors):
         return self.scale * self._combined(self._projected(vectors).T).T

@@ -9,12 +9,15 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from aniso import checks
-from aniso.estimates import Estimate
+from aniso.estimates import Estimate, power_of_two
 from aniso.matrices import exact_traces, operands
 from aniso.matrices.stochastic_traces import rademacher
 
 if TYPE_CHECKING:
     from aniso.typing import Matrix
+
+
+_SMALLEST_SQUARE = 1e-290
 
 
 @dataclass(frozen=True, repr=False)
@@ -47,7 +50,10 @@ class FrobeniusAlignment:
     @property
     def coefficient(self) -> float:
         """``Tr(H Sigma) / |H|_F^2``, the number c for which ``|Sigma - c H|_F`` is least."""
-        return self.alignment / self.hessian_norm**2
+        if 1e-100 < self.hessian_norm < 1e100:
+            return self.alignment / self.hessian_norm**2
+        # the square alone would leave the floating-point numbers
+        return self.alignment / self.hessian_norm / self.hessian_norm
 
     @property
     def residual(self) -> float:
@@ -98,7 +104,8 @@ def frobenius_norm(matrix: Matrix, *, max_products: int = operands.MAX_PRODUCTS)
     Raises
     ------
     InputError
-        If the matrix breaks its rule, or more than `max_products` products would be needed.
+        If the matrix breaks its rule, or more than `max_products` products would be needed. If
+        the squares of an operator's entries leave the floating-point numbers.
 
     Notes
     -----
@@ -134,7 +141,7 @@ def frobenius_alignment(
     ------
     InputError
         If a matrix breaks its rule or is zero, or more than `max_products` products would be
-        needed.
+        needed. If ``|H|_F |Sigma|_F`` is not between 1e-290 and 1e290.
 
     Notes
     -----
@@ -156,6 +163,7 @@ def frobenius_alignment(
         if name == "covariance":
             trace = exact_traces.significant_trace(matrix, max_products=max_products)
         _require_size(name, norms[name] if trace else 0.0)
+    _require_product(norms["hessian"] * norms["covariance"])
     aligned = exact_traces.trace_of_product(hessian, covariance, max_products=max_products)
     return FrobeniusAlignment(aligned, norms["hessian"], norms["covariance"])
 
@@ -208,7 +216,11 @@ def cosine_alignment_hutchinson(
     samples = np.empty((3, num_probes))
     for start, stop in operands.ranges(num_probes, dimension):
         probes = rademacher(rng, (dimension, stop - start))
-        curved, noisy = (np.asarray(m @ probes, np.float64) for m in (hessian, covariance))
+        images = [np.asarray(m @ probes, np.float64) for m in (hessian, covariance)]
+        if start == 0:
+            # the squares alone may leave the floating-point numbers
+            units = [power_of_two(operands.finite_products(image)) for image in images]
+        curved, noisy = (image / unit for image, unit in zip(images, units, strict=True))
         for row, pair in enumerate(((curved, noisy), (curved, curved), (noisy, noisy))):
             samples[row, start:stop] = np.einsum("ij,ij->j", *pair)
     operands.finite_products(samples)
@@ -235,6 +247,30 @@ def _require_size(name, size):
         )
 
 
+def _require_product(size):
+    if not _SMALLEST_SQUARE < size < 1 / _SMALLEST_SQUARE:
+        raise checks.InputError(
+            f"|H|_F |Sigma|_F = {size:.3g}; expected a number from 1e-290 to 1e290, so that "
+            "Tr(H Sigma) keeps its digits: scale a matrix, which leaves the cosine as it is"
+        )
+
+
 def _norm(matrix, max_products):
+    if operands.is_dense(matrix):
+        matrix, unit = exact_traces.in_range(matrix)
+        return unit * math.sqrt(exact_traces.trace_of_product(matrix, matrix))
     squared = exact_traces.trace_of_product(matrix, matrix, max_products=max_products)
+    if squared < _SMALLEST_SQUARE:
+        _require_zero(matrix)
     return math.sqrt(max(0.0, squared))
+
+
+def _require_zero(matrix):
+    # a product shows whether an operator is zero, or only its squares are
+    signs = rademacher(np.random.Generator(np.random.Philox(key=0)), (matrix.shape[0], 1))
+    largest = float(np.abs(matrix @ signs).max())
+    if largest > 0:
+        raise checks.InputError(
+            f"the matrix has products of the size {largest:.2g}, whose squares leave the "
+            "floating-point numbers; expected a larger matrix: multiply it by a constant"
+        )

@@ -32,7 +32,7 @@ class ExampleGradients(abc.ABC):
     shape : tuple of int
         (N, D).
     dtype : numpy.dtype
-        Precision of the gradients.
+        Precision of the gradients, of floating-point numbers.
     place : places.Place
         Where products are computed; NumPy's, if a subclass sets no other.
     holds_rows : bool
@@ -85,6 +85,7 @@ class ExampleGradients(abc.ABC):
 
     def mean(self) -> Array:
         """Gradient of the mean loss, ``g = (1/N) sum_i g_i``, shape (D,)."""
+        require_precision(self)
         count = self.shape[0]
         weights = np.full((1, count), 1 / count, self.dtype)
         return self.combine(transfer.to_device(weights, self.place))[0, ...]
@@ -269,12 +270,18 @@ def centred_gradients(gradients):
 def require_gradients(value):
     """Refuse an object that holds no gradients; the message names the missing members.
 
+    Parameters
+    ----------
+    value : object
+        An array, or what should be an ExampleGradients.
+
     Raises
     ------
     InputError
-        If it is no ExampleGradients.
+        If it is no ExampleGradients, or their dtype is not one of floating-point numbers.
     """
     if isinstance(value, ExampleGradients):
+        require_precision(value)
         return
     if hasattr(type(value), "example_gradients"):
         member = _array_hints.member_to_give("gradients", value)
@@ -293,9 +300,39 @@ def require_gradients(value):
         )
 
 
-def held_rows(array):
-    """Return ArrayGradients of an array of floats that is not checked, shape (n, D)."""
-    return _of_array(checks.held(array))
+def require_precision(gradients):
+    """Refuse gradients whose dtype would round vectors and weights to integers.
+
+    Raises
+    ------
+    InputError
+        If the dtype is not one of floating-point numbers.
+    """
+    if np.dtype(gradients.dtype).kind != "f":
+        raise checks.InputError(
+            f"the {type(gradients).__name__} has dtype {gradients.dtype}; expected the precision "
+            "of the products, numpy.float64 or numpy.float32: set dtype = numpy.dtype(float)"
+        )
+
+
+def held_rows(rows):
+    """Return ArrayGradients of an array of real numbers, (n, D), or given gradients as they are.
+
+    Integers become floats.
+
+    Raises
+    ------
+    InputError
+        If it is no array (n, D) of real numbers, or the dtype of the gradients is not one of
+        floating-point numbers.
+    """
+    if isinstance(rows, ExampleGradients):
+        require_precision(rows)
+        return rows
+    rows = checks.real_array("rows", rows, shape=(None, None))
+    if rows.dtype.kind != "f":
+        rows = rows.astype(np.float64)
+    return _of_array(checks.held(rows))
 
 
 def _of_array(array):

@@ -15,7 +15,7 @@ import numpy as np
 from scipy.sparse.linalg import LinearOperator
 
 from aniso import checks
-from aniso.matrices import convention, eigenpairs, exact_traces, operands
+from aniso.matrices import convention, eigenpairs, exact_traces, operands, subspaces
 from aniso.matrices.factored import is_factored, quadratic_form
 
 if TYPE_CHECKING:
@@ -143,7 +143,7 @@ def projection_coefficient(
     hessian, covariance, max_products
         As for :func:`alignment`.
     leading : EigenPairs, optional
-        Leading eigenpair of H; the first is used. Computed if not given.
+        Leading eigenpair of H, with a unit vector; the first is used. Computed if not given.
 
     Returns
     -------
@@ -153,9 +153,9 @@ def projection_coefficient(
     Raises
     ------
     InputError
-        As :func:`trace_ratio`; also if lambda is not positive. Also if the leading eigenvalue is
-        multiple to rounding and no `leading` is given: the value would depend on the choice of an
-        eigenvector.
+        As :func:`trace_ratio`; also if lambda is not positive, or `leading` is no unit vector.
+        Also if the leading eigenvalue is multiple to rounding and no `leading` is given: the value
+        would depend on the choice of an eigenvector.
     NotConverged
         If the leading eigenpair of an operator is not found.
 
@@ -271,7 +271,8 @@ def relative_commutator(hessian: Matrix, covariance: Matrix) -> float:
     hessian = operands.symmetric("hessian", hessian)
     covariance = operands.covariance("covariance", covariance, size=hessian.shape[0])
     if not is_factored(covariance):
-        product = operands.finite_products(hessian @ operands.to_dense(covariance))
+        dense = _scaled(np.asarray(operands.to_dense(covariance)))[0]
+        product = _scaled(operands.finite_products(hessian @ dense))[0]
         size = float(np.linalg.norm(product))
         return float(np.linalg.norm(product - product.T)) / (2 * size) if size > 0 else 0.0
     if exact_traces.significant_trace(covariance) == 0:
@@ -283,11 +284,24 @@ def relative_commutator(hessian: Matrix, covariance: Matrix) -> float:
         rows = covariance.factor_rows(start, stop)
         images[start:stop] = (hessian @ rows.T).T
         gram[:, start:stop] = covariance.project(rows.T)
+    images = _scaled(operands.finite_products(images))[0]
+    gram, exponent = _scaled(gram)
     squared = float(np.einsum("ij,ij->", images @ images.T, gram))
-    mixed = float(np.square(covariance.project(images.T)).sum())
+    crossed = np.ldexp(covariance.project(images.T), -exponent // 2)
+    mixed = float(np.square(crossed).sum())
     if squared <= 0:
         return 0.0
     return math.sqrt(max(0.0, 2 * (squared - mixed))) / (2 * math.sqrt(squared))
+
+
+def _scaled(array):
+    """Return the array over an even power of two that is about its largest entry, and the exponent.
+
+    Squares of very small or large entries would leave the floating-point numbers.
+    """
+    exponent = int(np.frexp(max(array.max(), -array.min()))[1])
+    exponent += exponent % 2
+    return np.ldexp(array, -exponent), exponent
 
 
 def _pair(hessian, covariance):
@@ -312,8 +326,10 @@ def _leading(hessian):
 
 def _given(leading, dimension):
     given = isinstance(leading, eigenpairs.EigenPairs) and len(leading.values) > 0
-    if not given or leading.vectors.shape[0] != dimension:
+    if not given or np.shape(leading.vectors)[:1] != (dimension,):
         raise checks.InputError(
             f"leading must be a matrices.EigenPairs with vectors of shape ({dimension}, k), k >= 1"
         )
-    return float(leading.values[0]), leading.vectors[:, 0]
+    first = np.asarray(leading.vectors)[:, :1]
+    vector = subspaces.orthonormal("leading.vectors", first, dimension)[:, 0]
+    return float(leading.values[0]), vector

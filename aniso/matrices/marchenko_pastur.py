@@ -80,12 +80,13 @@ def marchenko_pastur_density(
 
     Notes
     -----
-    ``sqrt((t - low)(high - t)) / (2 pi v min(c, 1) t)`` between the edges, 0 outside.
+    ``sqrt((t - low)(high - t)) / (2 pi v min(c, 1) t)`` between the edges, 0 outside. Where n = D,
+    low = 0 and the density grows like ``1 / sqrt(t)`` towards 0.
 
     Examples
     --------
     >>> marchenko_pastur_density([0.0, 1.0, 5.0], 100, 100, 1.0).round(6)  # sqrt(3) / (2 pi)
-    array([0.      , 0.275664, 0.      ])
+    array([     inf, 0.275664, 0.      ])
     """
     points = checks.array("points", points)
     low, high = marchenko_pastur_edges(num_rows, dimension, variance)
@@ -94,6 +95,8 @@ def marchenko_pastur_density(
     result = np.zeros(points.shape)
     chosen = points[inside]
     result[inside] = np.sqrt((chosen - low) * (high - chosen)) / (scale * chosen)
+    if low == 0:
+        result[points == 0] = np.inf
     return result
 
 

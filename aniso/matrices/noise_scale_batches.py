@@ -8,7 +8,7 @@ import numpy as np
 
 from aniso import checks
 from aniso.estimates import Estimate
-from aniso.matrices._noise_scale import NoiseScale, scale_of_parts
+from aniso.matrices._noise_scale import NoiseScale, require_squares, scale_of_parts
 from aniso.matrices.convention import minibatch_scale
 
 if TYPE_CHECKING:
@@ -50,7 +50,7 @@ def noise_scale_of_batches(
     Raises
     ------
     InputError
-        If an argument breaks its rule.
+        If an argument breaks its rule, or the squares of its spread leave the numbers.
 
     Notes
     -----
@@ -99,6 +99,8 @@ def noise_scale_of_batches(
         means = parts.mean(axis=1)
         left_out = (means[:, None] * len(small) - parts) / (len(small) - 1)
         return scale_of_parts(kind, *means, left_out)
+    for each in (small, large):
+        require_squares(each - each.mean())
     means = weights @ [small.mean(), large.mean()]
     variances = np.array([each.var(ddof=1) / len(each) for each in (small, large)])
     errors = (weights * variances) @ weights.T

@@ -16,6 +16,7 @@ class TraceEstimate(Estimate):
     ----------
     value, standard_error, num_samples
         As for :class:`aniso.estimates.Estimate`; the samples are the probes of the final draw.
+        Of an exact value they are its directions or products, and no probes.
     deflated : float
         Part of `value` within the deflated directions, exact.
     num_pairs : int
@@ -27,6 +28,8 @@ class TraceEstimate(Estimate):
     --------
     >>> print(TraceEstimate(2.0, 0.1, 8, 1.8, 4, 16))
     2 ± 0.1 (90 % of it in 4 directions, 8 probes, 16 products)
+    >>> print(TraceEstimate(2.0, 0.0, 4, 2.0, 4, 4))
+    2 ± 0 (100 % of it in 4 directions, 4 products)
     """
 
     deflated: float = 0.0
@@ -51,7 +54,8 @@ class TraceEstimate(Estimate):
         )
 
     def __str__(self):
+        probes = f"{self.num_samples} probes, " if self.standard_error else ""
         return (
             f"{super().__str__()} ({100 * self.deflated_share:.3g} % of it in {self.num_pairs} "
-            f"directions, {self.num_samples} probes, {self.num_products} products)"
+            f"directions, {probes}{self.num_products} products)"
         )
