@@ -5,6 +5,7 @@ import re
 
 import numpy as np
 import pytest
+import seeds
 from descent_cases import HESSIAN, NUM_EXAMPLES, Bare, bowl, chosen, covariance_of, network
 from tolerances import assert_equal_up_to_rounding, assert_within_sampling_error
 
@@ -211,7 +212,7 @@ def test_accuracy_of_rows_of_targets(count):
     )
     assert descent.accuracy(moved, fitted[0]) == (count - 1) / count
     plan = descent.Measurements((0,), ("test", "groups"), moved, groups={"clean": right})
-    found = plan.at(right, fitted[0], np.random.default_rng(0))
+    found = plan.at(right, fitted[0], seeds.generator())
     assert found["test_accuracy"] == (count - 1) / count
     assert found["clean_accuracy"] == 1.0
     # targets without labels, at the construction and at the start of a run

@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+import seeds
 
 jax = pytest.importorskip("jax", reason="JAX is not installed")
 
@@ -11,7 +12,7 @@ from aniso import checks, frameworks  # noqa: E402
 from aniso.frameworks import _jax_whole_loss  # noqa: E402
 
 NUM_EXAMPLES = 40
-RNG = np.random.default_rng(4)
+RNG = seeds.generator(4)
 INPUTS, TARGETS = RNG.standard_normal((2, NUM_EXAMPLES))
 
 

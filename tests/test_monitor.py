@@ -52,8 +52,9 @@ def test_a_folder_of_another_loss_or_other_data_is_refused(tmp_path):
     monitor(tmp_path).at_step(0, THETA)
     for curvature in (3.0 + 1e-6, 5.0):
         other = quadratic_problem(np.diag([curvature, 1.0]), np.zeros(2), [[1.0, 0.0], [-1.0, 0.0]])
+        watched = diagnostics.Monitor(tmp_path, other, steps=2, seed=3, measure=measure)
         with pytest.raises(checks.InputError, match="another problem: its loss or its data differ"):
-            diagnostics.Monitor(tmp_path, other, steps=2, seed=3, measure=measure)
+            watched.at_step(0, THETA)
         with pytest.raises(checks.InputError, match="another problem"):
             diagnostics.measure_checkpoints(
                 other, {0: THETA}, tmp_path, seed=3, executor="serial", measure=measure

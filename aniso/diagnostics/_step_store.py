@@ -100,23 +100,32 @@ class StepStore:
     seed : int
     keep_theta : bool
         Whether theta is stored beside each diagnosis.
-    witness : dict
-        Of :func:`problem_witness`.
 
     Raises
     ------
     InputError
-        If the folder belongs to other parameters, or to another problem.
+        If the folder belongs to other parameters.
     """
 
-    def __init__(self, folder, parameters, seed, keep_theta, witness):
+    def __init__(self, folder, parameters, seed, keep_theta):
         self.folder = Path(folder)
         self._parameters, self._seed, self._keep_theta = parameters, seed, keep_theta
         with self._open():
             self._known = read_steps(self.folder)
-            self._require_problem(witness)
 
-    def _require_problem(self, witness):
+    def require_problem(self, witness):
+        """Refuse another problem than that of the stored steps; note the first one.
+
+        Parameters
+        ----------
+        witness : dict
+            Of :func:`problem_witness`.
+
+        Raises
+        ------
+        InputError
+            If its loss or its data differ.
+        """
         path = self.folder / "problem.json"
         if path.exists():
             stored = json.loads(path.read_text(encoding="utf-8"))
@@ -127,7 +136,7 @@ class StepStore:
                     "own"
                 )
             return
-        with files.atomic_writer(path) as stream:
+        with self._open(), files.atomic_writer(path) as stream:
             json.dump(witness, stream)
 
     def _open(self):
@@ -219,12 +228,12 @@ def problem_size(problem):
     }
 
 
-def problem_witness(problem):
+def problem_witness(problem, num_parameters):
     """Return loss and gradient of a problem at two fixed points, see `start_witness.witness`.
 
     Over many processes all must call it.
     """
-    return start_witness.witness(problem, 0.1 * np.cos(0.7 * np.arange(problem.num_parameters)))
+    return start_witness.witness(problem, 0.1 * np.cos(0.7 * np.arange(num_parameters)))
 
 
 def optimizer_settings(optimizer):

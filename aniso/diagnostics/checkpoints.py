@@ -100,8 +100,9 @@ def measure_checkpoints(
         _require_picklable("problem", problem)
         _require_picklable("measure", measure)
     parameters = {"settings": settings, "problem": _step_store.problem_size(made)}
-    witness = _step_store.problem_witness(made)
-    store = _step_store.StepStore(folder, parameters, seed, False, witness)
+    store = _step_store.StepStore(folder, parameters, seed, keep_theta=False)
+    size = len(next(iter(thetas.values())))
+    store.require_problem(_step_store.problem_witness(made, size))
     units = [
         (measure, problem, step, theta, seed, settings)
         for step, theta in thetas.items()

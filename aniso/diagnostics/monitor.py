@@ -48,8 +48,7 @@ class Monitor:
     Raises
     ------
     InputError
-        If an argument breaks its rule, or the folder belongs to other settings or to another
-        problem: its loss and gradient are compared at two fixed points.
+        If an argument breaks its rule, or the folder belongs to other settings.
 
     Notes
     -----
@@ -93,17 +92,22 @@ class Monitor:
         # over many processes the first one reads and writes, and tells the others
         self._on_first = getattr(problem, "on_first", _here)
         self.folder, self._store = folder, None
-        witness = _step_store.problem_witness(self._problem)
-        self._on_first(lambda: self._open(keep_theta, witness))
+        self._is_known = False
+        self._on_first(lambda: self._open(keep_theta))
 
-    def _open(self, keep_theta, witness):
+    def _open(self, keep_theta):
         parameters = {
             "settings": self._settings,
             "problem": _step_store.problem_size(self._problem),
         }
-        self._store = _step_store.StepStore(
-            self.folder, parameters, self._seed, keep_theta, witness
-        )
+        self._store = _step_store.StepStore(self.folder, parameters, self._seed, keep_theta)
+
+    def _require_problem(self, theta):
+        # once, when D is known
+        if not self._is_known:
+            witness = _step_store.problem_witness(self._problem, len(theta))
+            self._on_first(lambda: self._store.require_problem(witness))
+            self._is_known = True
 
     def due(self, step: int) -> bool:
         """Return whether a step is one of those to measure."""
@@ -141,8 +145,9 @@ class Monitor:
         Raises
         ------
         InputError
-            If an argument breaks its rule, or the step was measured at this theta with another
-            learning rate or optimizer.
+            If an argument breaks its rule. If the folder belongs to another loss or other data,
+            known by loss and gradient at two fixed points, or the step was measured at this theta
+            with another learning rate or optimizer.
 
         Warns
         -----
@@ -153,6 +158,7 @@ class Monitor:
         if not self.due(step):
             return None
         step, theta = int(step), self.theta_of(theta)
+        self._require_problem(theta)
         settings = dict(self._settings)
         if learning_rate is not None:
             settings["learning_rate"] = checks.number("learning_rate", learning_rate, low=0.0)
