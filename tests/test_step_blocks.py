@@ -97,8 +97,9 @@ def test_blocks_have_the_bits_of_single_steps(make, dtype, rng, taken):
     expected = ran(network, theta, one_by_one=True)
     assert taken == []
     assert_same(ran(network, theta), expected)
-    # all but the steps that are recorded, and a single one between two records
-    assert sum(taken) == NUM_STEPS - 3
+    # all but the steps that are recorded, and a single one between two records; the time decides
+    # how the steps between records are shared out, and a single one may be left each time
+    assert NUM_STEPS - 6 <= sum(taken) <= NUM_STEPS - 3
     # the comparison sees another order of the batches
     with pytest.raises(AssertionError):
         assert_same(ran(network, theta, seed=1), expected)

@@ -131,7 +131,9 @@ def test_the_limit_of_a_damped_gradient_is_that_of_its_steps(curvature, state, g
     names = ["leading_eigenvalue", "stability_threshold"]
     found = diagnosed(problem, optimizer, names, **given)
     np.testing.assert_allclose(found["leading_eigenvalue"].details["limit"], 380, rtol=1e-12)
-    assert found["leading_eigenvalue"].sentence.endswith(f" are {state} along the leading directions.")
+    assert found["leading_eigenvalue"].sentence.endswith(
+        f" are {state} along the leading directions."
+    )
     assert found.settings["learning_rate"] == 0.1
     threshold = found["stability_threshold"]
     np.testing.assert_allclose(threshold.value, 0.1 * 380 / curvature, rtol=1e-6)
