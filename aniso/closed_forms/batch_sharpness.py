@@ -202,8 +202,8 @@ def batch_sharpness_ratio_of_means(
     -----
     2 N^2 r D flops in matrix products. The expectation is a sum over the moments of the gradients
     and Hessians around their means, of the orders one, two and three. Nothing cancels near a
-    minimum. There a batch of all N examples keeps the digits of the mean gradient: with |g_i| of
-    size 1 and the mean |g| the relative error is about 1e-16/|g|.
+    minimum. There a batch of all N examples keeps the digits of the mean gradient: with ``|g_i|``
+    of size 1 and the mean ``|g|`` the relative error is about ``1e-16/|g|``.
 
     Examples
     --------
