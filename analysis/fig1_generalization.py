@@ -4,7 +4,7 @@ import sys
 
 import numpy as np
 
-from analysis import decisions, figure_command, figure_style, vgg, vgg_claims
+from analysis import figure_command, figure_style, vgg, vgg_claims
 from analysis.figure import Figure
 
 
@@ -20,8 +20,7 @@ def judge(parameters, arrays):
         return np.sqrt((rates * (1 - rates)).mean() * 2 / tested) if rates.size else np.nan
 
     if "margins" in parameters:
-        designed = decisions.designed_seeds(parameters, vgg.SCALES)
-        return decisions.decide(_effects(parameters, arrays), designed)
+        return vgg_claims.decided(parameters, _effects(parameters, arrays))
     return vgg_claims.compared(parameters, arrays, "test_accuracy", own_error, _claim)
 
 

@@ -4,7 +4,7 @@ import sys
 
 import numpy as np
 
-from analysis import decisions, figure_command, figure_style, vgg, vgg_claims
+from analysis import figure_command, figure_style, vgg, vgg_claims
 from analysis.figure import Figure
 
 
@@ -18,8 +18,7 @@ def judge(parameters, arrays):
         return float(np.sqrt(2 * np.square(known).mean())) if known.size else np.nan
 
     if "margins" in parameters:
-        designed = decisions.designed_seeds(parameters, vgg.SCALES)
-        return decisions.decide(_effects(parameters, arrays), designed)
+        return vgg_claims.decided(parameters, _effects(parameters, arrays))
     return vgg_claims.compared(parameters, arrays, "expected_sharpness", own_error, _claim)
 
 

@@ -142,6 +142,11 @@ def study_effects(parameters, arrays, quantity, claim):
     return effects
 
 
+def decided(parameters, effects):
+    """Return the claims of a study, judged as one family, see :func:`decisions.decide`."""
+    return decisions.decide(effects, decisions.designed_seeds(parameters, vgg.SCALES))
+
+
 def panels_of(num_rows, num_datasets, row_height, study):
     """Return an empty figure with its panels, (rows, data sets); a study has one row more."""
     canvas = Canvas(figsize=(3.6 * max(num_datasets, 1.5), 0.6 + (num_rows + study) * row_height))

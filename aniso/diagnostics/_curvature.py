@@ -31,8 +31,7 @@ def alignment(context):
     return Found(
         found.value,
         f"The noise of one example {verb} the loss by {{shown}} times half the squared learning "
-        "rate "
-        f"in a step; that of a batch of {context.request.batch_size} by "
+        f"rate in a step; that of a batch of {context.request.batch_size} by "
         f"{shown(batch.value, batch.standard_error)}.",
         {"probes": found.standard_error},
         _counts(found)

@@ -3,6 +3,8 @@
 import math
 from dataclasses import dataclass, field, replace
 
+import numpy as np
+
 
 @dataclass(frozen=True)
 class Found:
@@ -65,3 +67,8 @@ def ratio_error(value, *parts):
     """Standard error of a product or quotient of independent estimates, to first order."""
     relative = [part.standard_error / part.value for part in parts if part.value]
     return abs(value) * math.hypot(*relative)
+
+
+def rounding_of(eigenvalues, size):
+    """Magnitude up to which an eigenvalue of a D x D matrix, D = `size`, is zero by rounding."""
+    return 8 * np.finfo(np.float64).eps * size * float(np.abs(eigenvalues).max())

@@ -4,7 +4,7 @@ import numpy as np
 
 from aniso import checks
 from aniso import matrices as mat
-from aniso.diagnostics._found import Found, ratio_error, shown
+from aniso.diagnostics._found import Found, ratio_error, rounding_of, shown
 
 CONFIDENCE = 0.95
 
@@ -13,7 +13,7 @@ def spectral_density(context):
     """Share of negative eigenvalues; the density with its band is in the details."""
     density = context.density
     # zero to rounding is not negative
-    floor = 8 * np.finfo(np.float64).eps * context.size * float(np.abs(density.nodes).max())
+    floor = rounding_of(density.nodes, context.size)
     negative = density.mean_of(lambda nodes: (nodes < -floor).astype(float))
     low, high = density.band(CONFIDENCE)
     mean = density.mean_of(lambda nodes: nodes)

@@ -1,11 +1,9 @@
 """Quantities of stability: the leading eigenvalue against its limit, and batches."""
 
-import numpy as np
-
 from aniso import checks, descent
 from aniso import closed_forms as closed
 from aniso.arrays import transfer
-from aniso.diagnostics._found import Found
+from aniso.diagnostics._found import Found, rounding_of
 from aniso.diagnostics._shared_space import EIGEN_TOLERANCE
 
 NUM_BATCHES = 32
@@ -189,8 +187,7 @@ def _of_negative_curvature(context):
     if not context.is_small:
         return ""
     eigenvalues = context.eigenvalues
-    rounding = 8 * context.size * np.finfo(np.float64).eps * float(np.abs(eigenvalues).max())
-    if not eigenvalues[-1] < -rounding:
+    if not eigenvalues[-1] < -rounding_of(eigenvalues, context.size):
         return ""
     return (
         f" Along directions of negative curvature, down to {float(eigenvalues[-1]):.3g}, they grow "

@@ -11,11 +11,6 @@ from aniso.frameworks import _jax_data, _jax_losses, _jax_tokens, _reductions
 
 _PART = 2048
 """Examples, or tokens, that are compared together."""
-_SINGLE = 1e-5  # relative error of a sum in single precision
-_EXPECTED = (
-    "expected a loss that is their mean, their sum or one number for each, or gradients of whole "
-    "batches by from_draws"
-)
 
 
 def require_whole(losses, params, data, dtype, tokens, tolerance, chunk_size):
@@ -65,7 +60,7 @@ def require_whole(losses, params, data, dtype, tokens, tolerance, chunk_size):
             if not len(own[0]):
                 continue
             whole, each = whole[own], each[own]
-        _require_equal(whole, each, losses.reduction, min(tolerance, _SINGLE))
+        _require_equal(whole, each, losses.reduction, min(tolerance, _reductions.SINGLE))
 
 
 def _require_equal(whole, each, reduction, tolerance):
@@ -81,4 +76,4 @@ def _require_equal(whole, each, reduction, tolerance):
         shown = ""
         if reduction != "none":
             shown = f" ({len(each)} examples: {float(whole):.6g}, not {float(expected):.6g})"
-        raise _reductions.coupled(_EXPECTED, shown)
+        raise _reductions.coupled(_reductions.EXPECTED, shown)

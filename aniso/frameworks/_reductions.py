@@ -12,6 +12,16 @@ WEIGHTED_BATCHES = (
 """What the noise of a batch assumes where the weights of the examples differ."""
 
 
+SINGLE = 1e-5
+"""Relative error of a sum in single precision."""
+
+EXPECTED = (
+    "expected a loss that is their mean, their sum or one number for each, or gradients of whole "
+    "batches by from_draws"
+)
+"""Remedy for a loss of all examples that is not made of their own losses."""
+
+
 def reduction_of(whole, singles, tolerance, remedy):
     """Return "none", "mean" or "sum"; None for a loss that weights or couples its examples.
 

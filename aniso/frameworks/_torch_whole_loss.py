@@ -13,11 +13,6 @@ from aniso.frameworks import _reductions, _torch_data, _torch_losses, _torch_tok
 _BYTES = 2**27
 """Outputs that are held together; of more the examples are compared in several parts."""
 _PASS_BYTES, _PASS_EXAMPLES = 2**24, 128
-_SINGLE = 1e-5  # relative error of a sum in single precision
-_EXPECTED = (
-    "expected a loss that is their mean, their sum or one number for each, or gradients of whole "
-    "batches by from_draws"
-)
 
 
 def require_whole(loss, found, vectors, trial, data, tokens, outputs, tolerance, chunk_size):
@@ -104,11 +99,11 @@ def _require_examples(loss, found, outputs, targets, tolerance):
         value, expected = whole.reshape(()), each.sum() / total
     scale = float(each.abs().mean()) * (count if found.reduction == "sum" else 1)
     error = float((value - expected).abs().max()) if value.shape == expected.shape else math.inf
-    if not error <= 10 * min(tolerance, _SINGLE) * max(scale, 1e-30):
+    if not error <= 10 * min(tolerance, _reductions.SINGLE) * max(scale, 1e-30):
         shown = ""
         if not value.ndim:
             shown = f" ({count} examples: {float(value):.6g}, not {float(expected):.6g})"
-        raise _reductions.coupled(_EXPECTED, shown)
+        raise _reductions.coupled(_reductions.EXPECTED, shown)
 
 
 def _require_finite(each):
