@@ -11,6 +11,7 @@ from networks_cases import NetworkCase, require_equal_from_threads
 
 from aniso import checks, networks
 from aniso.networks import ways
+from aniso.networks.fast import toeplitz_kernels
 from aniso.networks.layers.activation import RULES
 from aniso.networks.plans import chunk_plan, chunk_way, image_kernels, pooled_plan, winograd_kernels
 from aniso.networks.plans.chunk_way import ChunkWay
@@ -50,6 +51,20 @@ def filtered(padding=1, num_examples=3):
             *(Convolution(48, 3, padding=2), networks.AveragePooling(2), Activation("relu")),
         ),
         (2, 19, 17),
+        num_examples,
+    )
+
+
+def small(num_examples=5):
+    """Images with no more pixels than the windows: padding, strides, a single pixel."""
+    return case_of(
+        (
+            *(Convolution(4, 3, padding=1), Activation("tanh")),
+            *(Convolution(3, (3, 3), stride=(2, 1), padding=(1, 0)), Activation("relu")),
+            *(Convolution(5, 3, padding=1), MaxPooling((2, 1)), Convolution(2, 3, padding=2)),
+            *(Activation("tanh"), Convolution(3, 3), Activation("tanh")),
+        ),
+        (2, 3, 3),
         num_examples,
     )
 
@@ -110,6 +125,15 @@ def test_every_layer_is_autograds(padding):
     check_against_autograd(filtered(padding))
 
 
+@needs_jit
+@pytest.mark.parametrize("dtype", ["float64", "float32"])
+def test_small_images_are_autograds(dtype):
+    case = small()
+    kinds = [type(layer).__name__ for layer in case.network().layers]
+    assert kinds.count("ToeplitzConvolution") == 5
+    check_against_autograd(case, dtype)
+
+
 def test_any_loss_and_type_of_inputs_is_autograds():
     case = pooled("tanh")
     inputs, rng = np.round(case.inputs).astype(np.int8), seeds.generator(2)
@@ -138,6 +162,8 @@ def test_at_a_kink_the_slope_is_autograds(activation):
         (image_kernels, "copy_windows", filtered),
         (image_kernels, "max_pool_backward", filtered),
         (winograd_kernels, "write_images", filtered),
+        (toeplitz_kernels, "write_matrix", small),
+        (toeplitz_kernels, "sum_of_places", small),
     ],
 )
 def test_a_wrong_kernel_is_found(monkeypatch, module, name, case):
@@ -181,8 +207,9 @@ def test_bits_are_those_of_the_passes_by_layers_on_any_number_of_threads(dtype):
 
 
 @needs_jit
-def test_filtered_convolutions_have_the_bits_of_the_passes_by_layers():
-    case = filtered(num_examples=5)
+@pytest.mark.parametrize("make", [filtered, small])
+def test_fast_convolutions_have_the_bits_of_the_passes_by_layers(make):
+    case = make(num_examples=5)
     network = case.network(dtype="float32", num_threads=2, memory_budget=2**26)
     expected = quantities(by_layers(network), case.theta)
     for name, value in quantities(network, case.theta).items():

@@ -11,8 +11,8 @@ from place_cases import PLACES, every_place
 
 from aniso import checks, networks
 from aniso.arrays import places, transfer
+from aniso.networks.fast.convolution_form import ConvolutionForm
 from aniso.networks.fast.pooled import PooledConvolution
-from aniso.networks.fast.winograd import WinogradConvolution
 from aniso.networks.layers.activation import RULES
 from aniso.networks.layers.layer import Layer
 
@@ -40,7 +40,7 @@ def _cases_everywhere():
     """Every layer at every place; the fast convolutions are NumPy's alone."""
     for place in PLACES:
         for case in _cases():
-            fast = isinstance(case.values[0], (PooledConvolution, WinogradConvolution))
+            fast = isinstance(case.values[0], (PooledConvolution, ConvolutionForm))
             if place.values[0].is_numpy or not fast:
                 yield pytest.param(
                     *case.values, *place.values, id=f"{case.id}-{place.id}", marks=place.marks

@@ -7,6 +7,7 @@ from tolerances import assert_equal_up_to_rounding
 from aniso.networks import passes
 from aniso.networks.fast import choice
 from aniso.networks.fast.pooled import PooledConvolution
+from aniso.networks.fast.toeplitz import ToeplitzConvolution
 from aniso.networks.layers.convolution import Convolution
 from aniso.networks.layers.max_pooling import MaxPooling
 
@@ -81,3 +82,13 @@ def test_few_channels_before_a_pooling_are_fused():
     assert layers == (PooledConvolution(Convolution(2, 3)),)
     apart = (Convolution(2, 3, stride=2), MaxPooling(2))
     assert choice.fused(apart, (1, 9, 9)) == apart
+
+
+@pytest.mark.needs_jit
+def test_images_no_larger_than_the_kernel_take_the_matrix():
+    small = Convolution(4, 3, padding=1)
+    assert choice.fused((small, MaxPooling(2)), (2, 2, 4)) == (
+        ToeplitzConvolution(small),
+        MaxPooling(2),
+    )
+    assert choice.fused((small,), (2, 2, 5)) == (small,)

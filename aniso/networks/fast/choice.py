@@ -1,7 +1,10 @@
 """Choice of the fastest layer for each convolution of a stack, with NumPy."""
 
+import math
+
 from aniso.networks.fast import pooled_kernel
 from aniso.networks.fast.pooled import PooledConvolution
+from aniso.networks.fast.toeplitz import ToeplitzConvolution
 from aniso.networks.fast.winograd import WinogradConvolution
 from aniso.networks.layers.convolution import Convolution
 from aniso.networks.layers.max_pooling import MaxPooling
@@ -17,10 +20,11 @@ _LEAST_INPUTS, _LEAST_OUTPUTS, _LEAST_LENGTH = 16, 48, 4
 def fused(layers, input_shape):
     """Return the layers with every convolution in its fastest form.
 
-    A convolution of few channels, followed by 2x2 pooling, becomes one
-    :class:`aniso.networks.fast.pooled.PooledConvolution`, if kernels are compiled. A convolution of
-    many channels with a 3x3 kernel becomes a
-    :class:`aniso.networks.fast.winograd.WinogradConvolution`. Both compute the same outputs.
+    A convolution of images with no more pixels than its kernel becomes a
+    :class:`aniso.networks.fast.toeplitz.ToeplitzConvolution`. Another of few channels, followed by
+    2x2 pooling, becomes one :class:`aniso.networks.fast.pooled.PooledConvolution`. Both take
+    compiled kernels. One of many channels with a 3x3 kernel becomes a
+    :class:`aniso.networks.fast.winograd.WinogradConvolution`. All compute the same outputs.
 
     Parameters
     ----------
@@ -46,13 +50,21 @@ def fused(layers, input_shape):
         if layer == MaxPooling(2) and _few_channels(previous):
             result[-1] = PooledConvolution(previous)
         else:
-            result.append(WinogradConvolution(layer) if _filters(layer, shape) else layer)
+            result.append(_fast(layer, shape))
         shape = layer.output_shape(shape)
     return tuple(result)
 
 
 def _with_fused_branches(block, shape):
     return Residual(fused(block.layers, shape), fused(block.shortcut, shape))
+
+
+def _fast(layer, input_shape):
+    if not isinstance(layer, Convolution):
+        return layer
+    if pooled_kernel.COMPILED and math.prod(input_shape[1:]) <= math.prod(layer.kernel):
+        return ToeplitzConvolution(layer)
+    return WinogradConvolution(layer) if _filters(layer, input_shape) else layer
 
 
 def _few_channels(layer):
@@ -66,8 +78,7 @@ def _few_channels(layer):
 
 def _filters(layer, input_shape):
     return (
-        isinstance(layer, Convolution)
-        and (layer.kernel, layer.stride) == ((3, 3), (1, 1))
+        (layer.kernel, layer.stride) == ((3, 3), (1, 1))
         and input_shape[0] >= _LEAST_INPUTS
         and layer.num_channels >= _LEAST_OUTPUTS
         and min(layer.output_shape(input_shape)[1:]) >= _LEAST_LENGTH

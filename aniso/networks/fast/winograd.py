@@ -22,9 +22,9 @@ from typing import NamedTuple
 import numpy as np
 
 from aniso.networks.fast import winograd_transforms as transforms
+from aniso.networks.fast.convolution_form import ConvolutionForm
 from aniso.networks.layers import windows
 from aniso.networks.layers.convolution import Convolution
-from aniso.networks.layers.layer import Layer
 
 
 class Tiles(NamedTuple):
@@ -54,7 +54,7 @@ class Memory(NamedTuple):
 
 
 @dataclass(frozen=True)
-class WinogradConvolution(Layer):
+class WinogradConvolution(ConvolutionForm):
     """The same map as a convolution, by Winograd's filtering.
 
     Parameters
@@ -71,8 +71,6 @@ class WinogradConvolution(Layer):
     array([9.5])
     """
 
-    convolution: Convolution
-
     @classmethod
     def examples(cls):
         """Return cases of the tests: even and odd outputs, with and without padding."""
@@ -81,18 +79,6 @@ class WinogradConvolution(Layer):
             (cls(Convolution(3, 3, padding=1)), (2, 3, 4)),
             (cls(Convolution(2, 3, padding=(1, 0))), (2, 5, 5)),
         ]
-
-    def output_shape(self, input_shape):
-        """Return the output shape of the convolution."""
-        return self.convolution.output_shape(input_shape)
-
-    def parameter_shapes(self, input_shape):
-        """Return the parameter shapes of the convolution."""
-        return self.convolution.parameter_shapes(input_shape)
-
-    def plain(self, parameters, inputs):
-        """Return the convolution by autograd's NumPy, examples first."""
-        return self.convolution.plain(parameters, inputs)
 
     def prepare(self, inputs):
         """Return the transformed tiles of the inputs."""
@@ -219,38 +205,9 @@ class WinogradConvolution(Layer):
             return inputs, None
         return inputs, (transforms.weights_of(tiles @ np.swapaxes(trace, -1, -2)), None)
 
-    # ---- per example: by window columns, as the plain convolution
-
-    def _plain_memory(self, memory):
-        return self.convolution.prepare(memory.prepared.inputs)
-
-    def per_example_gradients(self, memory, delta):
-        """Return the gradients of the single examples, as the convolution does."""
-        return self.convolution.per_example_gradients(self._plain_memory(memory), delta)
-
-    def gradient_square_norms(self, memory, delta):
-        """Return the squared norms, as the convolution does."""
-        return self.convolution.gradient_square_norms(self._plain_memory(memory), delta)
-
-    def gradient_squares(self, memory, delta, weights):
-        """Return the weighted squares, as the convolution does."""
-        return self.convolution.gradient_squares(self._plain_memory(memory), delta, weights)
-
-    # ---- routes of the cached linearisation
-
-    def start_route(self, memory):
-        """Return the route of the convolution."""
-        return self.convolution.start_route(self._plain_memory(memory))
-
-    def unit_patches(self, memory, index):
-        """Return the input windows of output units, as the convolution does."""
-        return self.convolution.unit_patches(self._plain_memory(memory), index)
-
-    def input_rows(self, parameters, input_shape):
-        """Return the convolution as a matrix that acts on flat inputs, (units out, units in)."""
-        return self.convolution.input_rows(parameters, input_shape)
-
-    # ---- counts
+    def inputs_of(self, memory):
+        """Return the inputs (C, H, W, n) of a forward pass."""
+        return memory.prepared.inputs
 
     def forward_multiplications(self, input_shape):
         """Return sixteen multiplications for every four outputs."""

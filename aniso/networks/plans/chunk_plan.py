@@ -6,6 +6,7 @@ from typing import NamedTuple
 import numpy as np
 
 from aniso.networks.fast.pooled import PooledConvolution
+from aniso.networks.fast.toeplitz import ToeplitzConvolution
 from aniso.networks.fast.winograd import WinogradConvolution
 from aniso.networks.layers.activation import Activation
 from aniso.networks.layers.convolution import Convolution
@@ -22,6 +23,7 @@ from aniso.networks.plans.layer_passes import (
     MaxPoolingPasses,
 )
 from aniso.networks.plans.pooled_plan import PooledPasses
+from aniso.networks.plans.toeplitz_plan import ToeplitzPasses
 from aniso.networks.plans.winograd_plan import WinogradPasses
 
 # sizes of chunks whose plans are kept: batches, all examples, and the last chunk of both
@@ -30,6 +32,7 @@ KEPT_SIZES = 4
 _FIRST = {Convolution: ConvolutionPasses, PooledConvolution: PooledPasses}
 _ABOVE = {
     **_FIRST,
+    ToeplitzConvolution: ToeplitzPasses,
     WinogradConvolution: WinogradPasses,
     Activation: ActivationPasses,
     Dense: DensePasses,

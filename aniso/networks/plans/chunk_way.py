@@ -10,6 +10,7 @@ from aniso.networks.plans import image_kernels, kernels
 from aniso.networks.plans.chunk_plan import Part, Seat, passes_of
 from aniso.networks.plans.dense_plan import cuts
 from aniso.networks.plans.pooled_plan import PooledPasses
+from aniso.networks.plans.toeplitz_plan import ToeplitzPasses
 from aniso.networks.plans.way import Way, is_finite, refuse
 from aniso.networks.plans.winograd_plan import WinogradPasses
 from aniso.threads import blas_threads
@@ -18,12 +19,13 @@ from aniso.threads import blas_threads
 _MOST_ROWS, _ROWS_BYTES = 64, 2**25
 # entries of the gradient that one task adds; fewer parameters need one thread
 _ADDED_TOGETHER = 2**18
+_FAST = {PooledPasses, ToeplitzPasses, WinogradPasses}
 
 
 def chunk_plans_for(network):
     """Return the way of a network with fast convolutions; None for another network."""
     kinds = passes_of(network.layers)
-    if not image_kernels.COMPILED or not {PooledPasses, WinogradPasses} & set(kinds):
+    if not image_kernels.COMPILED or not _FAST & set(kinds):
         return None
     return ChunkWay(network, kinds)
 
