@@ -6,13 +6,13 @@ margin. Student's test rejects the first, two one-sided tests reject the second.
 all claims of a figure form one family, whose error Holm's method holds at or below the level.
 """
 
-import json
 import math
 from dataclasses import dataclass
 
 import numpy as np
 from scipy import stats
 
+from analysis import figure_data
 from analysis.claims import LEARNT, Claim, Verdict, beside, described
 from aniso import checks
 
@@ -293,9 +293,8 @@ def designed_seeds(parameters, scales):
 
 
 def _without_seeds(parameters):
-    left_out = ("num_seeds", "first_seed", "device", "images", "tuned")
-    kept = {name: value for name, value in parameters.items() if name not in left_out}
-    return json.dumps(kept, sort_keys=True)  # stored tuples come back as lists
+    seeds = ("num_seeds", "first_seed")
+    return figure_data.key_of({name: parameters[name] for name in parameters if name not in seeds})
 
 
 def verdict_of(mean, no_effect, relevant, level=LEVEL):

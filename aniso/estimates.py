@@ -197,6 +197,29 @@ class NotConverged(RuntimeError):
         return type(self), (*self.args, self.partial), self.__dict__
 
 
+def exponent_of(numbers):
+    """Return the exponent of the largest magnitude of some numbers.
+
+    ``np.ldexp(numbers, -exponent)`` is exact, and its squares are floating-point numbers.
+
+    Parameters
+    ----------
+    numbers : ndarray
+        Finite, not empty.
+
+    Returns
+    -------
+    int
+        e with the largest magnitude in [2^(e - 1), 2^e); 0 of zeros.
+
+    Examples
+    --------
+    >>> exponent_of(np.array([3.0, -5.0]))
+    3
+    """
+    return math.frexp(max(float(numbers.max()), -float(numbers.min())))[1]
+
+
 def power_of_two(numbers):
     """Return a power of two near the largest of some numbers, by which they divide exactly.
 
@@ -217,9 +240,8 @@ def power_of_two(numbers):
     >>> power_of_two(np.array([3.0, -5.0]))
     4.0
     """
-    largest = max(float(numbers.max()), -float(numbers.min()))
     # the inverse of a smaller power would be infinite
-    return math.ldexp(0.5, max(math.frexp(largest)[1], -1000))
+    return math.ldexp(0.5, max(exponent_of(numbers), -1000))
 
 
 def loglog_slope(x, y):

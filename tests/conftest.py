@@ -2,6 +2,7 @@
 
 import importlib.util
 import os
+import shutil
 
 # Before NumPy loads: small matrices gain nothing from threads, and counts stay reproducible.
 for variable in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
@@ -10,6 +11,7 @@ os.environ.setdefault("MPLBACKEND", "agg")
 # JAX would take three quarters of a graphics processor's memory, several processes share it
 os.environ.setdefault("XLA_PYTHON_CLIENT_PREALLOCATE", "false")
 
+import filelock  # noqa: E402
 import hypothesis  # noqa: E402
 import pytest  # noqa: E402
 import seeds  # noqa: E402
@@ -83,9 +85,22 @@ def rng(request):
 
 @pytest.fixture(scope="session")
 def drawn(tmp_path_factory):
-    """A folder in which every figure has been made at scale small, once a process."""
+    """A folder of this process in which every figure has been made at scale small.
+
+    The processes of one run of the tests share the work: the first one makes them.
+    """
     import figure_cases
 
     folder = tmp_path_factory.mktemp("figures")
-    figure_cases.every_small_figure(folder)
+    if "PYTEST_XDIST_WORKER" not in os.environ:
+        figure_cases.every_small_figure(folder)
+        return folder
+    shared = tmp_path_factory.getbasetemp().parent / "small_figures"
+    with filelock.FileLock(f"{shared}.lock"):
+        if not shared.exists():
+            figure_cases.every_small_figure(folder)
+            shutil.copytree(folder, f"{shared}.part")
+            os.rename(f"{shared}.part", shared)
+            return folder
+    shutil.copytree(shared, folder, dirs_exist_ok=True)
     return folder

@@ -22,7 +22,7 @@ import numpy as np
 from aniso import checks, memory
 from aniso.arrays import transfer
 from aniso.closed_forms.stability import require_curvatures
-from aniso.estimates import Estimate, power_of_two
+from aniso.estimates import Estimate, exponent_of, power_of_two
 from aniso.matrices import (
     ExampleGradients,
     alignment,
@@ -319,7 +319,7 @@ def _checked(curvatures, per_example_gradients, batch_size, *, replacement):
     gradients = checks.array("per_example_gradients", per_example_gradients, shape=shape)
     minibatch_scale(shape[0], batch_size, replacement=replacement)  # refuses a size out of range
     # squares of very small or large gradients leave the floating-point numbers
-    return np.ldexp(gradients, -np.frexp(np.abs(gradients).max())[1])
+    return np.ldexp(gradients, -exponent_of(gradients))
 
 
 def _mean_curvature(curvatures, mean, centred, second, third):

@@ -21,6 +21,7 @@ import numpy as np
 
 from aniso import checks
 from aniso.closed_forms.stability import checked_momentum, require_curvatures
+from aniso.estimates import exponent_of
 from aniso.matrices import curvatures as of_examples
 from aniso.matrices import minibatch_scale
 
@@ -73,7 +74,7 @@ def directional_threshold(
     along = curvatures.along(direction)
     unit = of_examples.unit_direction(direction, curvatures.num_parameters)
     image = curvatures.mean_product(unit)
-    exponent = _exponent(np.append(along, image))
+    exponent = exponent_of(np.append(along, image))
     along, image = np.ldexp(along, -exponent), np.ldexp(image, -exponent)
     spread = float(np.linalg.norm(image - (unit @ image) * unit) ** 2)
     threshold = threshold_along(
@@ -127,7 +128,7 @@ def threshold_along(
     momentum = checked_momentum(momentum)
     spread = checks.number("spread", spread, low=0)
     # in units of a power of two, which changes no digit and whose squares are numbers
-    exponent = _exponent(along)
+    exponent = exponent_of(along)
     along = np.ldexp(along, -exponent)
     mean = float(along.mean())
     if not mean > 0:
@@ -142,11 +143,6 @@ def threshold_along(
     if not excess > 0:
         return math.inf
     return _over_power_of_two(2 * mean * (1 - momentum) / excess, exponent)
-
-
-def _exponent(numbers):
-    """Return e with the largest magnitude in ``[2^(e - 1), 2^e)``."""
-    return int(np.frexp(np.abs(numbers).max())[1])
 
 
 def _over_power_of_two(number, exponent):

@@ -20,7 +20,7 @@ import scipy.linalg
 
 from aniso import checks, memory
 from aniso.closed_forms._second_moments import PackedMap
-from aniso.estimates import NotConverged
+from aniso.estimates import NotConverged, exponent_of
 from aniso.matrices import ExampleCurvatures, leading_eigenpairs, minibatch_scale
 
 # Up to so many rows of the packed map LAPACK is faster than Lanczos.
@@ -269,7 +269,7 @@ def _checked(curvatures, batch_size, replacement, *, is_rescaled=False):
     require_curvatures(curvatures)
     fraction = minibatch_scale(curvatures.num_examples, batch_size, replacement=replacement)
     rows, weights = curvatures.rows, curvatures.weights
-    half, weight = _exponent(rows), 0 if weights is None else _exponent(weights)
+    half, weight = exponent_of(rows), 0 if weights is None else exponent_of(weights)
     exponent = 2 * half + weight
     if abs(exponent) < _USUAL_EXPONENT and not is_rescaled:
         exponent = 0
@@ -291,11 +291,6 @@ def _span_of(curvatures, exponent):
         if exponent == 0:
             raise
         raise checks.InputError(f"in units of 2^{exponent}, {error}") from None
-
-
-def _exponent(numbers):
-    """Return e with the largest magnitude in ``[2^(e - 1), 2^e)``; 0 of zeros."""
-    return int(np.frexp(max(numbers.max(), -numbers.min()))[1])
 
 
 def checked_momentum(momentum):

@@ -15,6 +15,7 @@ import numpy as np
 from scipy.sparse.linalg import LinearOperator
 
 from aniso import checks
+from aniso.estimates import exponent_of
 from aniso.matrices import convention, eigenpairs, exact_traces, operands, subspaces
 from aniso.matrices.factored import is_factored, quadratic_form
 
@@ -299,7 +300,7 @@ def _scaled(array):
 
     Squares of very small or large entries would leave the floating-point numbers.
     """
-    exponent = int(np.frexp(max(array.max(), -array.min()))[1])
+    exponent = exponent_of(array)
     exponent += exponent % 2
     return np.ldexp(array, -exponent), exponent
 

@@ -2,10 +2,9 @@
 
 import numpy as np
 
-BATCH = 100
 
-
-def images(count):
-    """Return random images in single precision, and labels."""
+def images(count, pixels=32):
+    """Return random images (count, 3, pixels, pixels) in single precision, and labels."""
     rng = np.random.default_rng(0)
-    return rng.standard_normal((count, 3, 32, 32), dtype=np.float32), rng.integers(0, 10, count)
+    inputs = rng.standard_normal((count, 3, pixels, pixels), dtype=np.float32)
+    return inputs, rng.integers(0, 10, count)
