@@ -11,6 +11,7 @@ from analysis import (
     fig7_flatness_and_accuracy,
     fig8_escape,
     fig9_depth,
+    fig10_stability,
     folders,
     vgg_tuning,
 )
@@ -27,6 +28,7 @@ FIGURES = {
         fig7_flatness_and_accuracy,
         fig8_escape,
         fig9_depth,
+        fig10_stability,
         alignment_and_exit,
         vgg_tuning,
     )

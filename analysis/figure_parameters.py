@@ -86,6 +86,7 @@ def _count_by_set(name, value):
 
 PARAMETERS = {
     "batch_size": Parameter("examples in a batch", _count),
+    "check_interval": Parameter("steps from one check of the level to the next", _count),
     "datasets": Parameter("data sets", _several(_data_set)),
     "eigenvalues": Parameter("of the Hessian", _several(_positive)),
     "every": Parameter("epochs from one reading to the next", _count),
@@ -95,6 +96,7 @@ PARAMETERS = {
     "hidden": Parameter("units of a hidden layer", _count),
     "horizon": Parameter("time at which a path is censored", _positive),
     "learning_rate": Parameter("learning rate", _positive),
+    "learning_rates": Parameter("learning rates", _several(_positive, increasing=True)),
     "level": Parameter("loss on the border of the sublevel set", _positive),
     "level_factor": Parameter("loss that counts as left, in losses of the start", _positive),
     "level_ratio": Parameter("paths for the sublevel set for one for the ball", _count),
@@ -136,6 +138,7 @@ _AT_MOST = (
     ("batch_size", "num_train"),
     ("batch_size", "num_examples"),
     ("num_records", "num_steps"),
+    ("check_interval", "num_steps"),
 )
 
 

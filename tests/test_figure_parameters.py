@@ -129,6 +129,8 @@ REFUSED = [
     ("fig3_fashion_mnist", "medium", {"perceptron": {}}, "no such parameter at scale medium"),
     ("fig3_fashion_mnist", "study", {"radius": 0.1}, "scale study is a study"),
     ("fig8_escape", "small", {"forecast_steps": [20, 5]}, "expected increasing values"),
+    ("fig10_stability", "small", {"learning_rates": [0.2, 0.1]}, "expected increasing values"),
+    ("fig10_stability", "small", {"check_interval": 151}, "check_interval <= num_steps=150"),
     ("fig9_depth", "small", {"num_train": 245}, "num_train <= 244"),
     ("fig1_generalization", "small", {"datasets": ["mnist"]}, "datasets.0.='mnist'; expected one"),
     ("fig1_generalization", "paper", {"num_train": {"mnist": 3}}, "num_train='mnist'; expected"),
@@ -164,6 +166,8 @@ def test_the_command_refuses_with_status_two(tmp_path, capsys, arguments, messag
 def test_runs_that_make_no_unit_are_refused(tmp_path):
     with pytest.raises(checks.InputError, match="num_runs=15; expected a multiple of 10"):
         listing.FIGURES["fig8_escape"].run(**folders(tmp_path), num_runs=15)
+    with pytest.raises(checks.InputError, match="learning_rates=.0.1.; expected two or more"):
+        listing.FIGURES["fig10_stability"].run(**folders(tmp_path), learning_rates=[0.1])
 
 
 def test_a_failing_unit_is_raised(tmp_path, capsys):

@@ -1,10 +1,16 @@
-"""The claims of Figures 7, 8 and 9, by hand and with planted falsehoods."""
+"""The claims of Figures 7 to 10, by hand and with planted falsehoods."""
 
 import numpy as np
 import pytest
 from figure_cases import ONE_SEED, run, verdicts
 
-from analysis import fig3_fashion_mnist, fig7_flatness_and_accuracy, fig8_escape, fig9_depth
+from analysis import (
+    fig3_fashion_mnist,
+    fig7_flatness_and_accuracy,
+    fig8_escape,
+    fig9_depth,
+    fig10_stability,
+)
 from aniso import checks
 
 pytestmark = pytest.mark.needs_jit
@@ -146,6 +152,56 @@ def test_figure_9_sees_a_coefficient_outside_its_bounds(drawn):
     planted["order_smallest"][0, 0, 0] = np.nan  # a reading that is missing decides nothing
     told = verdicts(fig9_depth.judge(parameters, planted))
     assert told["one hidden layer: order_smallest"] == "not resolved"
+
+
+RATES = (0.1, 0.2, 0.4, 0.8)
+
+
+def stays_up_to(rates, exact, full_batch):
+    """What Figure 10 collects: at each start two runs of four leave at one rate, all above it."""
+    passage = np.zeros((len(rates), len(RATES), 4), dtype=int)
+    for seed, rate in enumerate(rates):
+        passage[seed, np.array(RATES) > rate] = 7
+        passage[seed, RATES.index(rate), 2:] = 7
+    thresholds = {"exact": exact, "along": exact, "full_batch": full_batch}
+    return {"passage": passage} | {name: np.array(v) for name, v in thresholds.items()}
+
+
+def test_critical_learning_rates_by_hand():
+    left = [[0, 0.5, 1, 1], [0, 0.5, 0.25, 1], [0, 0, 0, 0.5], [0.25, 1, 1, 1]]
+    logarithm, error = fig10_stability.critical_rates(RATES, left, 4)
+    # half of the weight between 0.1 and 0.2, half between 0.2 and 0.4: 0.2
+    assert np.exp(logarithm[0]) == pytest.approx(0.2)
+    assert error[0] == pytest.approx(np.log(2) * np.sqrt(0.25 / 3))
+    # 1/2 and 1/4 become 3/8 both: 3/8 below sqrt(0.02), 5/8 above sqrt(0.32)
+    assert logarithm[1] == pytest.approx(0.375 * np.log(0.02) / 2 + 0.625 * np.log(0.32) / 2)
+    assert np.isnan(logarithm[2:]).all()
+    assert np.isnan(error[2:]).all()
+
+
+def test_figure_10_sees_whether_the_threshold_decides():
+    parameters = {"learning_rates": RATES, "num_runs": 4}
+    rates = [0.2, 0.4, 0.2, 0.4, 0.2]
+    one, other = [0.4, 0.81, 0.41, 0.8, 0.39], [0.9, 0.9, 0.8, 0.8, 0.85]
+    told = fig10_stability.judge(parameters, stays_up_to(rates, one, other))
+    assert [str(claim.verdict) for claim in told] == ["holds", "holds", "description"]
+    assert "exact: 0.499 times it" in told[2].measured
+    exchanged = stays_up_to(rates, other, one)
+    told = fig10_stability.judge(parameters, exchanged)
+    assert str(told[1].verdict) == "fails"
+    falling = fig10_stability.judge(parameters, stays_up_to(rates, [1 / t for t in one], other))
+    assert str(falling[0].verdict) == "fails"
+    exchanged["passage"][:3] = 0
+    (few,) = fig10_stability.judge(parameters, exchanged)
+    assert "fewer than three starts" in few.measured
+
+
+def test_the_exact_threshold_of_a_start_is_below_the_others(drawn):
+    from aniso.runs import array_files
+
+    arrays, _ = array_files.load_arrays(drawn / "figures/data/fig10_stability_small.npz")
+    assert (arrays["exact"] <= arrays["along"]).all()
+    assert (arrays["exact"] <= arrays["full_batch"]).all()
 
 
 def test_figure_7_draws_the_runs_of_figure_3(tmp_path, monkeypatch, capsys):
