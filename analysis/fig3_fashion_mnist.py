@@ -85,6 +85,8 @@ SCALES = {
     | {"num_records": 10, "num_draws": 200, "num_pairs": 20},
     # designed before the first run, see docs/study.md
     "study_n300": _STUDY | {"num_seeds": 10, "num_train": 300, "num_steps": 4000},
+    "study_n300_many": _STUDY
+    | {"num_seeds": 30, "first_seed": 200, "num_train": 300, "num_steps": 4000, "num_records": 4},
     "study": _STUDY | {"num_seeds": 6, "num_train": 1200, "num_steps": 8000},
     "paper": _COMMON
     | {"num_seeds": 1, "num_train": 1200, "num_test": 10000, "gd_steps": 3000, "num_steps": 16000}
@@ -95,6 +97,8 @@ COSTS = {
     "medium": "1 h of one core (30 min on two), three seeds, 300 images, 4,000 iterations",
     "study_n300": "3 h of one core (1.5 h on two), ten seeds, 300 images, 4,000 iterations, "
     "official test images",
+    "study_n300_many": "5 h of one core (2.5 h on two), thirty seeds, 300 images, 4,000 "
+    "iterations, official test images",
     "study": "9 h of one core (4.5 h on two), six seeds, 1,200 images, 8,000 iterations, "
     "official test images",
     "paper": "5 h of one core a seed (2.5 h on two), 16,000 iterations, official test images",

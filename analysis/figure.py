@@ -3,7 +3,7 @@
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
-SCALES = ("small", "medium", "study_n300", "study_n500", "study", "paper")
+SCALES = ("small", "medium", "study_n300", "study_n300_many", "study_n500", "study", "paper")
 """Names of the scales, in the order of their worth."""
 
 

@@ -262,7 +262,7 @@ def settings_of_the_page():
 
 def test_the_page_of_the_design_states_what_the_scripts_hold():
     columns = settings_of_the_page()
-    figures = [fig3_fashion_mnist.SCALES, fig3_fashion_mnist.SCALES, vgg.SCALES, vgg.SCALES]
+    figures = 3 * [fig3_fashion_mnist.SCALES] + 2 * [vgg.SCALES]
     names = {
         "num_train": "training images",
         "learning_rate": "learning rate",
@@ -274,7 +274,7 @@ def test_the_page_of_the_design_states_what_the_scripts_hold():
         "first_seed": "first seed",
     }
     scales = [column["scale"].strip("`") for column in columns]
-    assert scales == ["study", "study_n300", "study", "study_n500"]
+    assert scales == ["study", "study_n300", "study_n300_many", "study", "study_n500"]
     for column, scale, own in zip(columns, scales, figures, strict=True):
         for name, row in names.items():
             number = float(re.match(r"[\d.,]*\d", column[row])[0].replace(",", ""))
@@ -282,7 +282,7 @@ def test_the_page_of_the_design_states_what_the_scripts_hold():
         assert own[scale]["margins"] == {"sharpness": 1.5, "accuracy": 0.01}
     for scale in ("study", "study_n500"):
         assert vgg.SCALES[scale]["num_test"] == {"cifar10": 10000, "svhn": 2499}
-    for scale in ("study", "study_n300"):
+    for scale in ("study", "study_n300", "study_n300_many"):
         own = fig3_fashion_mnist.SCALES[scale]
         assert (own["num_test"], own["gd_steps"]) == (10000, 3000)
     page = (ROOT / "docs" / "study.md").read_text(encoding="utf-8")
@@ -298,7 +298,7 @@ def test_the_powers_of_the_page_follow_from_its_assumptions():
         row.strip("| ").split(" | ") for row in page.splitlines() if row.startswith("| Figure ")
     ]
     claims_of = {"Figure 3": 10, "Figure 1": 12, "Figure 6": 12}
-    assert len(rows) == 15
+    assert len(rows) == 25
     for claim, effect_, deviation, seeds, power in rows:
         figure, ratio = claim[:8], "(factor" in effect_ or "Figure 6" in claim
         mean, level = float(effect_.split()[0]), decisions.LEVEL / (2 * claims_of[figure])

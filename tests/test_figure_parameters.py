@@ -166,7 +166,7 @@ def test_the_command_refuses_with_status_two(tmp_path, capsys, arguments, messag
 def test_runs_that_make_no_unit_are_refused(tmp_path):
     with pytest.raises(checks.InputError, match="num_runs=15; expected a multiple of 10"):
         listing.FIGURES["fig8_escape"].run(**folders(tmp_path), num_runs=15)
-    with pytest.raises(checks.InputError, match="learning_rates=.0.1.; expected two or more"):
+    with pytest.raises(checks.InputError, match="expected two or more"):
         listing.FIGURES["fig10_stability"].run(**folders(tmp_path), learning_rates=[0.1])
 
 
