@@ -92,3 +92,5 @@ def test_images_no_larger_than_the_kernel_take_the_matrix():
         MaxPooling(2),
     )
     assert choice.fused((small,), (2, 2, 5)) == (small,)
+    wide = Convolution(512, 3, padding=1)
+    assert choice.fused((wide,), (512, 2, 2)) == (wide,)

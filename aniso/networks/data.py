@@ -24,7 +24,7 @@ _BLOCKS_SHARE = 3
 # A plan that takes more is no faster.
 _PLAN_BYTES = 2**26
 # Activations of a chunk take so many times the bytes of all parameters, if these exceed the cache.
-_PARAMETER_SHARE = 2
+_PARAMETER_SHARE = 7
 
 
 @dataclass(frozen=True)

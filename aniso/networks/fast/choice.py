@@ -13,6 +13,8 @@ from aniso.networks.layers.residual import Residual
 # With more channels, products cost more than the copies that fusing saves. Measured for 3x3 and 5x5
 # kernels: about 64 channels in single precision, 32 in double precision.
 _MOST_CHANNELS = 48
+# A larger Toeplitz matrix takes more time to write than it saves.
+_MOST_ENTRIES = 2**18
 # Winograd's filtering gains nothing with fewer channels or shorter outputs than these.
 _LEAST_INPUTS, _LEAST_OUTPUTS, _LEAST_LENGTH = 16, 48, 4
 
@@ -20,7 +22,7 @@ _LEAST_INPUTS, _LEAST_OUTPUTS, _LEAST_LENGTH = 16, 48, 4
 def fused(layers, input_shape):
     """Return the layers with every convolution in its fastest form.
 
-    A convolution of images with no more pixels than its kernel becomes a
+    A convolution of images with no more pixels than its kernel, and few channels, becomes a
     :class:`aniso.networks.fast.toeplitz.ToeplitzConvolution`. Another of few channels, followed by
     2x2 pooling, becomes one :class:`aniso.networks.fast.pooled.PooledConvolution`. Both take
     compiled kernels. One of many channels with a 3x3 kernel becomes a
@@ -62,9 +64,17 @@ def _with_fused_branches(block, shape):
 def _fast(layer, input_shape):
     if not isinstance(layer, Convolution):
         return layer
-    if pooled_kernel.COMPILED and math.prod(input_shape[1:]) <= math.prod(layer.kernel):
+    if _is_small(layer, input_shape):
         return ToeplitzConvolution(layer)
     return WinogradConvolution(layer) if _filters(layer, input_shape) else layer
+
+
+def _is_small(layer, input_shape):
+    return (
+        pooled_kernel.COMPILED
+        and math.prod(input_shape[1:]) <= math.prod(layer.kernel)
+        and math.prod(input_shape) * math.prod(layer.output_shape(input_shape)) <= _MOST_ENTRIES
+    )
 
 
 def _few_channels(layer):
