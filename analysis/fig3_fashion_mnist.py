@@ -87,7 +87,7 @@ SCALES = {
     "study_n300": _STUDY | {"num_seeds": 10, "num_train": 300, "num_steps": 4000},
     "study_n300_many": _STUDY
     | {"num_seeds": 30, "first_seed": 200, "num_train": 300, "num_steps": 4000, "num_records": 4},
-    "study": _STUDY | {"num_seeds": 6, "num_train": 1200, "num_steps": 8000},
+    "study": _STUDY | {"num_seeds": 6, "num_train": 1200, "num_steps": 8000, "num_records": 8},
     "paper": _COMMON
     | {"num_seeds": 1, "num_train": 1200, "num_test": 10000, "gd_steps": 3000, "num_steps": 16000}
     | {"num_records": 20, "num_draws": 1000, "num_pairs": 20},
@@ -99,7 +99,7 @@ COSTS = {
     "official test images",
     "study_n300_many": "5 h of one core (2.5 h on two), thirty seeds, 300 images, 4,000 "
     "iterations, official test images",
-    "study": "9 h of one core (4.5 h on two), six seeds, 1,200 images, 8,000 iterations, "
+    "study": "8 h of one core (4 h on two), six seeds, 1,200 images, 8,000 iterations, "
     "official test images",
     "paper": "5 h of one core a seed (2.5 h on two), 16,000 iterations, official test images",
 }
