@@ -42,7 +42,7 @@ SCALES = {
 }
 COSTS = {
     "small": "20 s, three starts, four runs each, a perceptron of 970 parameters, 120 images",
-    "medium": "50 min of one core (25 min on two), ten starts, eight runs each at eight learning "
+    "medium": "36 min of one core (18 min on two), ten starts, eight runs each at eight learning "
     "rates, 300 images, 2,000 iterations",
 }
 
