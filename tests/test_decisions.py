@@ -342,16 +342,41 @@ def test_the_picture_of_a_study_shows_means_intervals_and_verdicts():
     np.testing.assert_allclose([margin.x0, margin.x1], np.exp([-0.25, 0.25]))
 
 
+def stored_claims(stem):
+    stored = json.loads((ROOT / "figures" / "data" / f"{stem}.json").read_text())
+    return {claim["name"]: claim for claim in stored["claims"]}
+
+
 def test_the_page_of_the_paper_says_what_the_verdicts_say():
     page = (ROOT / "docs" / "paper.md").read_text(encoding="utf-8")
 
     def equivalent(name):
-        stored = json.loads((ROOT / "figures" / "data" / f"{name}_study.json").read_text())
-        verdicts = {claim["name"]: claim["verdict"] for claim in stored["claims"]}
-        return [n for n, verdict in verdicts.items() if verdict == claims.Verdict.EQUIVALENT]
+        found = stored_claims(f"{name}_study")
+        return [n for n in found if found[n]["verdict"] == claims.Verdict.EQUIVALENT]
 
     assert "within a factor of 1.5" in page
     assert "five of six comparisons" in page
     flat, accurate = equivalent("fig6_sharpness"), equivalent("fig1_generalization")
     assert sum("gld_diagonal flatter" in name for name in flat) == len(flat) == 5
     assert accurate == [f"cifar10: gld_diagonal above {other}" for other in ("gd", "gld_constant")]
+
+
+def test_the_page_of_the_paper_says_what_figures_3_and_10_measured():
+    page = " ".join((ROOT / "docs" / "paper.md").read_text(encoding="utf-8").split())
+    found = stored_claims("fig3_fashion_mnist_study_n300")
+    verdicts = {name: claim["verdict"] for name, claim in found.items()}
+    assert list(verdicts.values()).count(claims.Verdict.UNRESOLVED) == 8
+    assert "Ten seeds decide two of ten claims" in page
+    assert verdicts["gld_first_eigenvector flatter"] == claims.Verdict.HOLDS
+    assert verdicts["gld_hessian generalises better"] == claims.Verdict.EQUIVALENT
+    assert "1st eigenvector 4.7, 95 %" in found["gld_first_eigenvector flatter"]["measured"]
+    assert "over SGD 3.17, 95 % interval 1.29 to 7.76" in found["sgd flatter"]["measured"]
+    assert "flatter by a factor of 3.2 (single 95 % interval 1.3 to 7.8)" in page
+    measured = found["sgd generalises better"]["measured"]
+    assert "difference -0.0342, 95 % interval -0.0629 to -0.00542" in measured
+    assert "3.4 points *less* accurate (0.5 to 6.3)" in page
+    stability = stored_claims("fig10_stability_medium")["critical rate"]["measured"]
+    assert stability.startswith("exact: 0.368 times it, between starts a factor of 1.14;")
+    assert "2/lambda_1: 0.0752 times it" in stability
+    assert "at 0.37 times the exact threshold" in page
+    assert "a factor of 1.14), and at 0.075 times" in page
