@@ -120,6 +120,10 @@ class ToeplitzConvolution(ConvolutionForm):
         """Return one multiplication for every entry of the matrix."""
         return math.prod(self.output_shape(input_shape)) * math.prod(input_shape)
 
+    def memory_entries(self, input_shape):
+        """Return the numbers of the convolution: quantities of single examples make its windows."""
+        return self.convolution.memory_entries(input_shape)
+
 
 def _flat(images):
     # (..., C, H, W, n) -> (..., C H W, n)
