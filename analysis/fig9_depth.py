@@ -44,7 +44,7 @@ SCALES = {
 LIMITS = {"num_train": 244}
 COSTS = {
     "small": "10 s, two seeds, 24 images, 40 iterations",
-    "medium": "20 min of one core (10 min on two), five seeds, 200 images, 3,000 iterations",
+    "medium": "4 min of one core (2 min on two), five seeds, 200 images, 3,000 iterations",
 }
 
 
@@ -196,7 +196,7 @@ def draw(parameters, arrays):
             (
                 upper,
                 (
-                    ("order_highest", "constant from the losses", figure_style.GREY, "--"),
+                    ("order_highest", "constants from the losses (a to c)", figure_style.GREY, "--"),
                     ("order_largest", "measured, largest", figure_style.RED, "-"),
                     ("order_smallest", "measured, smallest", figure_style.BLUE, "-"),
                     ("order_lowest", "", figure_style.GREY, "--"),
@@ -205,7 +205,7 @@ def draw(parameters, arrays):
             (
                 lower,
                 (
-                    ("noise_upper", "bound", figure_style.GREY, "--"),
+                    ("noise_upper", "bounds (d to f)", figure_style.GREY, "--"),
                     ("noise_coefficient", "measured coefficient", figure_style.BLACK, "-"),
                     ("noise_lower", "", figure_style.GREY, "--"),
                 ),
@@ -223,10 +223,12 @@ def draw(parameters, arrays):
     panels[1, 0].set_ylabel(r"$u^T\Sigma u\,$Tr$\,G\,/\,(\lambda\,$Tr$\,\Sigma)$")
     for letter, axes in zip("abcdef", panels.ravel(), strict=True):
         figure_style.panel_letter(axes, letter)
-    for row in panels:
-        row[0].legend(loc="best")
-    canvas.suptitle(
-        figure_style.seeds_note(parameters["num_seeds"]), fontsize=7, x=0.5, y=0.0, va="top"
+    canvas.legend(
+        *figure_style.in_rows(3, *(row[0].get_legend_handles_labels() for row in panels)),
+        loc="outside lower center",
+        ncols=3,
+        title=figure_style.seeds_note(parameters["num_seeds"]),
+        title_fontsize=7,
     )
     return canvas
 

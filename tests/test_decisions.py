@@ -375,6 +375,17 @@ def test_the_page_of_the_paper_says_what_figures_3_and_10_measured():
     measured = found["sgd generalises better"]["measured"]
     assert "difference -0.0342, 95 % interval -0.0629 to -0.00542" in measured
     assert "3.4 points *less* accurate (0.5 to 6.3)" in page
+    depth = stored_claims("fig9_depth_medium")
+    bounds = [depth[name] for name in depth if name.endswith(": noise_coefficient")]
+    assert [bound["verdict"] for bound in bounds] == 3 * [claims.Verdict.HOLDS]
+    assert all(bound["measured"].startswith("35 readings") for bound in bounds)
+    promises = [depth[name]["measured"] for name in depth if "promise" in name]
+    assert ["60%" in promises[0], "31%" in promises[2]] == [True, True]
+    assert ["0.97 to 1.1" in promises[0], "0.9 to 1.2" in promises[1]] == [True, True]
+    assert promises[2].endswith("0.69 to 1.1")
+    assert (
+        "105 readings in training of three networks, measured coefficients from 0.69 to 1.2" in page
+    )
     stability = stored_claims("fig10_stability_medium")["critical rate"]["measured"]
     assert stability.startswith("exact: 0.368 times it, between starts a factor of 1.14;")
     assert "2/lambda_1: 0.0752 times it" in stability
