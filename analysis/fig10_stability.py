@@ -19,6 +19,7 @@ from aniso import checks, closed_forms, descent, matrices
 from aniso.runs import run_directory
 
 THRESHOLDS = ("exact", "along", "full_batch")
+_NAMES = {"exact": "exact", "along": "along the leading eigenvector", "full_batch": "2/lambda_1"}
 _LABELS = {
     "exact": r"exact threshold $\eta^*$",
     "along": "along the leading eigenvector",
@@ -238,9 +239,6 @@ def judge(parameters, arrays):
     ]
 
 
-_NAMES = {"exact": "exact", "along": "along the leading eigenvector", "full_batch": "2/lambda_1"}
-
-
 def draw(parameters, arrays):
     """Draw critical learning rates over thresholds, and shares that left over eta/eta*."""
     canvas = Canvas(figsize=(7.2, 3.3))
@@ -263,7 +261,7 @@ def draw(parameters, arrays):
         style = {"color": _COLOURS[name], "marker": _MARKERS[name], "ms": 3, "lw": 0.8}
         for threshold, own in zip(arrays[name], share, strict=True):
             right.semilogx(rates / threshold, own, alpha=0.7, **style)
-    ends = np.array([np.nanmin(np.exp(critical)), np.nanmax(arrays["full_batch"])])
+    ends = np.array([rates[0], arrays["full_batch"].max()])
     left.loglog(ends, ends, "--", color="0.6", lw=0.8, zorder=0, label="equal")
     left.set(xlabel="threshold", ylabel="learning rate at which half leave")
     right.axvline(1, color="0.6", ls="--", lw=0.8, zorder=0)

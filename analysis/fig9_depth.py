@@ -196,7 +196,12 @@ def draw(parameters, arrays):
             (
                 upper,
                 (
-                    ("order_highest", "constants from the losses (a to c)", figure_style.GREY, "--"),
+                    (
+                        "order_highest",
+                        "constants, from losses (a to c)",
+                        figure_style.GREY,
+                        "--",
+                    ),
                     ("order_largest", "measured, largest", figure_style.RED, "-"),
                     ("order_smallest", "measured, smallest", figure_style.BLUE, "-"),
                     ("order_lowest", "", figure_style.GREY, "--"),
