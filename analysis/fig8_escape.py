@@ -48,7 +48,7 @@ SCALES = {
 }
 COSTS = {
     "small": "20 s, ten runs, a perceptron of 970 parameters, 120 images, 60 iterations",
-    "medium": "70 min of one core (35 min on two), three starts, ten runs each, 300 images, 300 "
+    "medium": "42 min of one core (21 min on two), three starts, ten runs each, 300 images, 300 "
     "iterations",
 }
 
