@@ -16,6 +16,7 @@ from analysis import (
     fashion_mnist,
     fig1_generalization,
     fig3_fashion_mnist,
+    fig8_escape,
     figure_data,
     index,
     vgg,
@@ -23,6 +24,7 @@ from analysis import (
 )
 from analysis.figure import seeds_of
 from aniso import checks
+from aniso.runs import array_files
 
 
 def effect(values, margin=0.5, **more):
@@ -386,6 +388,13 @@ def test_the_page_of_the_paper_says_what_figures_3_and_10_measured():
     assert (
         "105 readings in training of three networks, measured coefficients from 0.69 to 1.2" in page
     )
+    passage = array_files.load_arrays(ROOT / "figures/data/fig8_escape_medium.npz")[0]["passage"]
+    left = dict(zip(fig8_escape.DYNAMICS, (passage > 0).mean(axis=(0, 2)), strict=True))
+    assert left["sgd"] == left["sgd_gaussian"] == 1
+    assert passage[:, -2:].max() <= 150
+    shares = ("gld_first_eigenvector", "gld_leading", "gld_hessian", "gld_dynamic", "gld_diagonal")
+    assert [round(100 * left[name]) for name in shares] == [70, 67, 30, 0, 0]
+    assert "70 % of GLD 1st eigenvector, 67 % of GLD leading, 30 % of GLD Hessian" in page
     stability = stored_claims("fig10_stability_medium")["critical rate"]["measured"]
     assert stability.startswith("exact: 0.368 times it, between starts a factor of 1.14;")
     assert "2/lambda_1: 0.0752 times it" in stability
