@@ -153,7 +153,10 @@ NEVER_HELD = (
         "a record of arguments of a compiled kernel",
     )
     | dict.fromkeys(
-        ("MaxPoolingPasses", "Part", "TransformedKernels", "WinogradPasses"),
+        (
+            *("MaxPoolingPasses", "Part", "ToeplitzMatrix", "ToeplitzPasses"),
+            *("TransformedKernels", "WinogradPasses"),
+        ),
         "a part of a plan of a network, which is made anew where it is needed",
     )
     | dict.fromkeys(("ChainExits", "ChainLanes"), "a record of exits of chains in a kernel")

@@ -95,7 +95,7 @@ def deferred():
     Examples
     --------
     >>> with deferred():
-    ...     signal.raise_signal(signal.SIGINT)
+    ...     signal.raise_signal(signal.SIGTERM)
     ...     requested()
     True
     """
