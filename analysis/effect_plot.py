@@ -1,7 +1,6 @@
 """Picture of the claims of a study: paired effects with their intervals, and the margin."""
 
 import numpy as np
-from matplotlib import ticker
 from matplotlib.lines import Line2D
 
 from analysis import decisions, figure_style
@@ -55,9 +54,7 @@ def draw(axes, effects, verdicts, rows):
     )
     if ratio:
         axes.set_xscale("log")
-        axes.xaxis.set_major_locator(ticker.LogLocator(subs=(1, 1.5, 2, 3, 5)))
-        axes.xaxis.set_major_formatter(ticker.FormatStrFormatter("%g"))
-        axes.xaxis.set_minor_formatter(ticker.NullFormatter())
+        figure_style.plain_logarithm(axes.xaxis, (1, 1.5, 2, 3, 5))
 
 
 def legend_entries(verdicts):

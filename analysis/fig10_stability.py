@@ -9,9 +9,8 @@ eigenvector, which takes seconds, and 2/lambda_1, the threshold of the full batc
 import sys
 
 import numpy as np
-from matplotlib import ticker
 from matplotlib.figure import Figure as Canvas
-from scipy import optimize, stats
+from scipy import optimize
 
 from analysis import claims, fashion_mnist, figure_command, figure_style
 from analysis.figure import Figure, seeds_of
@@ -25,7 +24,11 @@ _LABELS = {
     "along": "along the leading eigenvector",
     "full_batch": r"$2/\lambda_1$, full batch",
 }
-_COLOURS = {"exact": "#0072B2", "along": "#E69F00", "full_batch": "#7F7F7F"}
+_COLOURS = {
+    "exact": figure_style.BLUE,
+    "along": figure_style.ORANGE,
+    "full_batch": figure_style.GREY,
+}
 _MARKERS = {"exact": "o", "along": "s", "full_batch": "^"}
 # residual of the eigenpair behind the exact threshold; the error of the value is of second order
 _TOLERANCE = 1e-3
@@ -42,7 +45,7 @@ SCALES = {
     | {"num_steps": 2000, "learning_rates": [0.02, 0.03, 0.045, 0.07, 0.1, 0.15, 0.22, 0.33]},
 }
 COSTS = {
-    "small": "20 s, three starts, four runs each, a perceptron of 970 parameters, 120 images",
+    "small": "10 s, three starts, four runs each, a perceptron of 970 parameters, 120 images",
     "medium": "36 min of one core (18 min on two), ten starts, eight runs each at eight learning "
     "rates, 300 images, 2,000 iterations",
 }
@@ -65,7 +68,7 @@ def make_units(parameters):
 
 
 def compute_unit(unit, folder, foundation):
-    """Return the shares of runs that left, or the thresholds at theta*_GD; once."""
+    """Return the first passages of the runs, or the thresholds at theta*_GD; once."""
     work = _runs if unit["part"] == "runs" else _thresholds
     return run_directory.stored_arrays(
         folder, unit, unit["seed"], lambda: work(unit, foundation["theta"])
@@ -173,16 +176,11 @@ def _rising(shares):
 
 
 def _known(parameters, arrays):
-    left = (arrays["passage"] > 0).mean(axis=-1)
-    return critical_rates(parameters["learning_rates"], left, parameters["num_runs"])
+    return critical_rates(parameters["learning_rates"], _left(arrays), parameters["num_runs"])
 
 
-def _jackknife(function, count):
-    """Return a function of the indices of seeds at all of them, with its error over seeds."""
-    every = np.arange(count)
-    value = function(every)
-    others = np.array([function(every[every != left]) for left in every])
-    return value, float(np.sqrt((count - 1) / count * np.sum((others - others.mean()) ** 2)))
+def _left(arrays):
+    return (arrays["passage"] > 0).mean(axis=-1)
 
 
 def judge(parameters, arrays):
@@ -204,8 +202,8 @@ def judge(parameters, arrays):
         spreads = [np.std(critical[rows] - logs[name][rows]) for name in ("full_batch", "exact")]
         return spreads[0] - spreads[1]
 
-    rises, closer = (_jackknife(function, count) for function in (slope, gain))
-    widened = stats.t.ppf(0.975, count - 1) / stats.norm.ppf(0.975)
+    rises, closer = (claims.jackknife(function, count) for function in (slope, gain))
+    widened = claims.widening(count)
     spread = {name: np.std(critical - logs[name]) for name in THRESHOLDS}
     told = [
         f"{_NAMES[name]}: {np.exp(mean):.3g} times it, between starts a factor of "
@@ -256,10 +254,9 @@ def draw(parameters, arrays):
             elinewidth=0.8,
             label=_LABELS[name],
         )
-    share = (arrays["passage"] > 0).mean(axis=-1)
     for name in ("full_batch", "exact"):
         style = {"color": _COLOURS[name], "marker": _MARKERS[name], "ms": 3, "lw": 0.8}
-        for threshold, own in zip(arrays[name], share, strict=True):
+        for threshold, own in zip(arrays[name], _left(arrays), strict=True):
             right.semilogx(rates / threshold, own, alpha=0.7, **style)
     ends = np.array([rates[0], arrays["full_batch"].max()])
     left.loglog(ends, ends, "--", color="0.6", lw=0.8, zorder=0, label="equal")
@@ -267,9 +264,7 @@ def draw(parameters, arrays):
     right.axvline(1, color="0.6", ls="--", lw=0.8, zorder=0)
     right.set(xlabel="learning rate over threshold", ylabel="share of runs that leave")
     for axis in (left.xaxis, left.yaxis, right.xaxis):
-        axis.set_major_locator(ticker.LogLocator(subs=(1, 2, 5)))
-        axis.set_major_formatter(ticker.FormatStrFormatter("%g"))
-        axis.set_minor_formatter(ticker.NullFormatter())
+        figure_style.plain_logarithm(axis, (1, 2, 5))
     for letter, axes in zip("ab", (left, right), strict=True):
         figure_style.panel_letter(axes, letter)
     factor = parameters["level_factor"]
@@ -282,11 +277,6 @@ def draw(parameters, arrays):
         title_fontsize=7,
     )
     return canvas
-
-
-def steps_of(unit):
-    """Return the steps of a unit for the progress bar; 0 for what is computed at once."""
-    return unit["gd_steps"] if "part" not in unit else 0
 
 
 FIGURE = Figure(
@@ -303,7 +293,7 @@ FIGURE = Figure(
     draw=draw,
     limits=fashion_mnist.LIMITS,
     foundation=fashion_mnist.GD_MINIMUM,
-    steps_of=steps_of,
+    steps_of=fashion_mnist.steps_of,
 )
 
 if __name__ == "__main__":

@@ -9,7 +9,6 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 from matplotlib.figure import Figure as Canvas
-from scipy import stats
 
 from analysis import claims, fig3_fashion_mnist, figure_command, figure_style
 from analysis.fig3_fashion_mnist import DYNAMICS
@@ -65,12 +64,8 @@ def adjusted(arrays):
         known = np.isfinite(x[rows])
         return np.sum(x[rows][known] * y[rows][known]) / np.sum(x[rows][known] ** 2)
 
-    every = np.arange(len(x))
-    count, whole = len(x), slope(every)
-    error = np.inf
-    if count > 1:
-        others = np.array([slope(every[every != left]) for left in every])
-        error = np.sqrt((count - 1) / count * np.sum((others - others.mean()) ** 2))
+    count = len(x)
+    whole, error = claims.jackknife(slope, count) if count > 1 else (slope(slice(None)), np.inf)
     left_over = []
     for column in (y - whole * x).T:
         known = column[np.isfinite(column)]
@@ -86,7 +81,7 @@ def judge(parameters, arrays):
     """
     found = adjusted(arrays)
     count = len(arrays["accuracy"])
-    widened = stats.t.ppf(0.975, count - 1) / stats.norm.ppf(0.975) if count > 1 else 1.0
+    widened = claims.widening(count) if count > 1 else 1.0
     lost = int(np.isnan(ends(arrays)[0]).sum())
     told = [
         f"{LABELS[name]} {value:+.4f} ± {error:.2g}"

@@ -336,11 +336,6 @@ def draw(parameters, arrays):
     return canvas
 
 
-def steps_of(unit):
-    """Return the steps of a unit for the progress bar; 0 for what is computed at once."""
-    return unit["gd_steps"] if "part" not in unit else 0
-
-
 FIGURE = Figure(
     name="fig8_escape",
     title="FashionMNIST: first passage of the loss from theta*_GD, at equal trace",
@@ -355,7 +350,7 @@ FIGURE = Figure(
     draw=draw,
     limits=fashion_mnist.LIMITS,
     foundation=fashion_mnist.GD_MINIMUM,
-    steps_of=steps_of,
+    steps_of=fashion_mnist.steps_of,
 )
 
 if __name__ == "__main__":

@@ -2,6 +2,7 @@
 
 import matplotlib
 import numpy as np
+from matplotlib import ticker
 from matplotlib.lines import Line2D
 
 BLUE, RED, GREEN, PINK, ORANGE, SKY, BLACK = (
@@ -220,6 +221,13 @@ def in_rows(num_columns, *rows):
         cells += own
     ordered = [cell for column in range(num_columns) for cell in cells[column::num_columns]]
     return tuple(map(list, zip(*ordered, strict=True)))
+
+
+def plain_logarithm(axis, digits):
+    """Label a logarithmic axis by plain numbers, these digits in every decade."""
+    axis.set_major_locator(ticker.LogLocator(subs=digits))
+    axis.set_major_formatter(ticker.FormatStrFormatter("%g"))
+    axis.set_minor_formatter(ticker.NullFormatter())
 
 
 def panel_letter(axes, letter):

@@ -91,16 +91,11 @@ def drawn(tmp_path_factory):
     """
     import figure_cases
 
-    folder = tmp_path_factory.mktemp("figures")
-    if "PYTEST_XDIST_WORKER" not in os.environ:
-        figure_cases.every_small_figure(folder)
-        return folder
-    shared = tmp_path_factory.getbasetemp().parent / "small_figures"
+    base = tmp_path_factory.getbasetemp()
+    shared = (base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / "small_figures"
     with filelock.FileLock(f"{shared}.lock"):
         if not shared.exists():
-            figure_cases.every_small_figure(folder)
-            shutil.copytree(folder, f"{shared}.part")
-            os.rename(f"{shared}.part", shared)
-            return folder
-    shutil.copytree(shared, folder, dirs_exist_ok=True)
-    return folder
+            made = tmp_path_factory.mktemp("made")
+            figure_cases.every_small_figure(made)
+            os.rename(made, shared)
+    return shutil.copytree(shared, base / "figures")

@@ -17,9 +17,9 @@ def write_matrix(weights, stride, padding, matrix):
                     own, target = weights[output, channel], matrix[output, i, j, channel]
                     for row in range(height):
                         for column in range(width):
-                            k, l = row - top, column - left  # noqa: E741 (sizes (k, l))
-                            inside = 0 <= k < own.shape[0] and 0 <= l < own.shape[1]
-                            target[row, column] = own[k, l] if inside else nil
+                            y, x = row - top, column - left
+                            inside = 0 <= y < own.shape[0] and 0 <= x < own.shape[1]
+                            target[row, column] = own[y, x] if inside else nil
 
 
 @njit(**KERNEL)
