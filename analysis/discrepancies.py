@@ -3,6 +3,7 @@
 import numpy as np
 
 from analysis import (
+    as_published,
     claims,
     fashion_mnist,
     fig3_fashion_mnist,
@@ -14,13 +15,13 @@ from analysis import (
 )
 
 
-def page(stored):
+def page(found):
     """Return paper, published scripts and measurement side by side, as Markdown.
 
     Parameters
     ----------
-    stored : dict of str to (dict, dict of str to ndarray)
-        Of :func:`analysis.index.stored_figures`.
+    found : list of dict of str to str
+        Of :func:`rows`.
 
     Returns
     -------
@@ -36,22 +37,25 @@ def page(stored):
         "| subject | paper | published script | measured here |",
         "| --- | --- | --- | --- |",
     ]
-    lines += [f"| {' | '.join(row.values())} |" for row in rows(stored)]
+    lines += [f"| {' | '.join(row.values())} |" for row in found]
     return "\n".join(lines) + "\n"
 
 
-def rows(stored):
+def rows(stored, variants=None):
     """Return the rows of the table, plain data.
 
     Parameters
     ----------
     stored : dict of str to (dict, dict of str to ndarray)
         Of :func:`analysis.index.stored_figures`.
+    variants : (dict, dict of str to ndarray), optional
+        Of :func:`analysis.as_published.stored`.
 
     Returns
     -------
     list of dict of str to str
     """
+    stored = stored | ({} if variants is None else {"as_published": variants})
     return [
         {
             "subject": subject,
@@ -135,6 +139,13 @@ def _sgd_accuracy(_, arrays):
     return (
         f"SGD goes from {ends[0]:.4f} to {ends[-1]:.4f} in {arrays['step'][-1]:,} iterations, a "
         f"change of {change:.2g}{bar} (mean over {len(curves)} seed{'s' * (len(curves) > 1)})"
+    )
+
+
+def _as_published(description, ends):
+    return (
+        f"scale {description['scale']}, "
+        f"{as_published.told(ends, description['parameters']['margins'])}"
     )
 
 
@@ -301,6 +312,12 @@ _ROWS = (
         "not stated",
         "not stated",
         _from("fig3_fashion_mnist", _ends),
+    ),
+    (
+        "Figure 3, all differences of the dynamics",
+        "the statements of the rows above",
+        "batches drawn by epoch, Sigma from the batches of one epoch, and the rows above",
+        _from("as_published", _as_published),
     ),
     (
         "Test accuracy of GD",

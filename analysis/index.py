@@ -9,7 +9,7 @@ import re
 import sys
 from pathlib import Path
 
-from analysis import discrepancies, folders
+from analysis import as_published, discrepancies, folders
 from analysis.__main__ import FIGURES
 from analysis.claims import Verdict
 from analysis.figure import SCALES, seeds_of
@@ -191,12 +191,11 @@ def main(arguments=None):
     folders.add_output(parser, "the two pages, with the stored data in its folder data")
     folder = parser.parse_args(arguments).output
     stored = stored_figures(folder)
-    text = readme(stored, studies(folder))
-    differences = json.dumps(discrepancies.rows(stored), indent=1, ensure_ascii=False) + "\n"
+    rows = discrepancies.rows(stored, as_published.stored(folder))
     pages = {
-        "README.md": text,
-        "DISCREPANCIES.md": discrepancies.page(stored),
-        "discrepancies.json": differences,
+        "README.md": readme(stored, studies(folder)),
+        "DISCREPANCIES.md": discrepancies.page(rows),
+        "discrepancies.json": json.dumps(rows, indent=1, ensure_ascii=False) + "\n",
     }
     try:
         for name, text in pages.items():
