@@ -174,6 +174,30 @@ def fail(rank, folder):
     (folder / f"failed {rank}.json").write_text(json.dumps(told))
 
 
+def state(rank, folder):
+    """Running statistics that changed, on all ranks alike and not: one number or text a trial."""
+    torch.manual_seed(0)
+    model = torch.nn.Sequential(
+        torch.nn.Linear(6, 5), torch.nn.BatchNorm1d(5), torch.nn.Linear(5, 3)
+    )
+    data = torch.randn(7, 6), torch.arange(7) % 3
+    full = frameworks.from_torch(model.eval(), torch.nn.CrossEntropyLoss(), data, dtype="float64")
+    problem = frameworks.sharded(full.subset(frameworks.own_examples(7)))
+    model[1].running_mean += 0.5
+    now = problem.with_state_of(model)
+    theta = now.theta_of(model)
+    told = {
+        "of all": [now.loss(theta), full.with_state_of(model).loss(theta), problem.loss(theta)],
+        "without": [each.without_statistics().loss(theta) for each in (now, full)],
+    }
+    model[1].running_mean += rank
+    try:
+        problem.with_state_of(model)
+    except checks.InputError as error:
+        told["unlike"] = str(error)
+    (folder / f"state {rank}.json").write_text(json.dumps(told))
+
+
 def lose(rank, folder):
     """The last rank is killed between two steps of a run; the others must end with an error."""
     problem = own_problem(KIND)
@@ -252,6 +276,7 @@ PROGRAMS = {
     "diagnose": diagnose,
     "keep": keep_the_contract,
     "fail": fail,
+    "state": state,
     "lose": lose,
     "go on": go_on,
 }

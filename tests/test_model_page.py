@@ -28,6 +28,23 @@ def test_a_program_runs(number, capsys, tmp_path, monkeypatch):
     assert capsys.readouterr().out
 
 
+def test_the_calls_of_the_table_answer():
+    torch = pytest.importorskip("torch", reason="PyTorch is not installed")
+    torch.manual_seed(0)
+    page, names = (ROOT / "docs" / "start" / "model.md").read_text(encoding="utf-8"), {}
+    # this page includes the program of the README
+    for text in ((ROOT / "README.md").read_text(encoding="utf-8"), page):
+        for package, program in PROGRAM.findall(text):
+            if package == "torch" and "to_html" not in program:
+                exec(program, names)
+            elif package == "torch":
+                exec(program.partition("found = ")[0], names)
+    calls = re.findall(r"^\| [^|]* \| `(.*)` \|$", page, re.MULTILINE)
+    assert len(calls) == 9
+    for call in calls:
+        assert eval(call, names) is not None, call
+
+
 def test_every_program_is_run_here_or_by_the_doctests():
     blocks = re.findall(r"```python\n(.*?)```", PAGE.read_text(encoding="utf-8"), re.DOTALL)
     plain = [block for block in blocks if not block.startswith(">>> ")]

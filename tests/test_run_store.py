@@ -121,8 +121,11 @@ def test_a_run_hears_the_request_to_stop_and_tells_its_progress(tmp_path, monkey
         monkeypatch.setattr(run_directory, "_SECONDS_BETWEEN_LOOKS", 0.0)
         assert run.attend(4, 10)
         assert json.loads((tmp_path / "progress.json").read_text())["step"] == 4
-    with opened(tmp_path) as run:
-        assert not run.attend(5, 10)
+    for folder in (tmp_path, str(tmp_path)):  # one directory alone
+        with opened(tmp_path) as run:
+            assert not run.attend(5, 10)
+            run_directory.ask_to_stop(folder)
+            assert run.attend(6, 10)
     assert not (tmp_path / "absent").exists()
 
 

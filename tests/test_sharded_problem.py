@@ -42,7 +42,7 @@ def program(*command):
 def ranks(request, tmp_path_factory):
     """Number of ranks, the folder of what they found, and the last one killed at the end."""
     size, folder = request.param, tmp_path_factory.mktemp("ranks")
-    names = "agree,diagnose,fail,keep,lose" if size == 2 else "agree,lose"
+    names = "agree,diagnose,fail,keep,state,lose" if size == 2 else "agree,lose"
     ended = program(TESTS / "rank_programs.py", names, folder, size)
     assert ended.returncode == 0, ended.stderr
     codes = json.loads(ended.stdout)
@@ -72,6 +72,19 @@ def test_many_processes_equal_one(ranks, expected):
                 np.testing.assert_allclose(
                     found[name], value, atol=tolerance * scale, rtol=0, err_msg=name
                 )
+
+
+def test_running_statistics_are_those_of_all_ranks_or_refused(ranks):
+    size, folder = ranks
+    if size != 2:
+        return
+    for rank in range(size):
+        told = json.loads((folder / f"state {rank}.json").read_text())
+        now, whole, before = told["of all"]
+        assert now == pytest.approx(whole, rel=1e-12) != before
+        assert told["without"][0] == pytest.approx(told["without"][1], rel=1e-12)
+        assert told["without"][0] != pytest.approx(now, rel=1e-3)
+        assert "differ between the ranks" in told["unlike"]
 
 
 def test_a_diagnosis_is_that_of_one_process(ranks):

@@ -231,8 +231,11 @@ def problem_size(problem):
 def problem_witness(problem, num_parameters):
     """Return loss and gradient of a problem at two fixed points, see `start_witness.witness`.
 
-    Over many processes all must call it.
+    Running statistics, which a training changes, take no part. Over many processes all must call
+    it.
     """
+    if hasattr(problem, "without_statistics"):
+        problem = problem.without_statistics()
     return start_witness.witness(problem, 0.1 * np.cos(0.7 * np.arange(num_parameters)))
 
 

@@ -131,7 +131,8 @@ class Monitor:
         step : int
             Number of steps of the training before this moment.
         theta : array_like, shape (D,), or model
-            The parameters; or what the problem's `theta_of` takes: a PyTorch module, a pytree.
+            The parameters; or what the problem's `theta_of` takes: a PyTorch module, a pytree. Of
+            a module, buffers such as running statistics are taken as they are at this step.
         learning_rate : float, optional
             That of this step; that of the settings if not given.
         optimizer : torch.optim.Optimizer, optional
@@ -157,7 +158,8 @@ class Monitor:
         """
         if not self.due(step):
             return None
-        step, theta = int(step), self.theta_of(theta)
+        problem, theta = self._located(theta)
+        step = int(step)
         self._require_problem(theta)
         settings = dict(self._settings)
         if learning_rate is not None:
@@ -171,7 +173,7 @@ class Monitor:
         if stored is not None:
             return Diagnosis.from_json(stored)
         diagnosis = self._measure(
-            self._problem,
+            problem,
             theta,
             optimizer=optimizer,
             rng=np.random.default_rng([self._seed, step]),
@@ -188,18 +190,25 @@ class Monitor:
         InputError
             If it is no theta of the problem, nor a model of its kind.
         """
+        return self._located(value)[1]
+
+    def _located(self, value):
+        """Return the problem, with the buffers of a model where one is given, and theta."""
         numeric = hasattr(value, "__array__") or (
             isinstance(value, (list, tuple))
             and all(isinstance(part, numbers.Real) for part in value)
         )
         if numeric:
-            return self._problem.check_theta(_numbers(value))
+            return self._problem, self._problem.check_theta(_numbers(value))
         if not hasattr(self._problem, "theta_of"):
             raise checks.InputError(
                 f"theta is a {type(value).__name__}; expected a vector of shape (D,): "
                 f"{type(self._problem).__name__} reads no models"
             )
-        return self._problem.check_theta(self._problem.theta_of(value))
+        problem = self._problem
+        if hasattr(problem, "with_state_of"):
+            problem = problem.with_state_of(value)
+        return problem, problem.check_theta(problem.theta_of(value))
 
     @property
     def all_ranks(self) -> bool:

@@ -3,6 +3,7 @@
 import contextlib
 import copy
 import fnmatch
+import hashlib
 import inspect
 import os
 import threading
@@ -89,6 +90,7 @@ class VectorModel:
         self._buffers = {
             name: buffer.detach().clone() for name, buffer in self._module.named_buffers()
         }
+        self._rest, self._fixed = {}, {}
 
     def __getstate__(self):
         # the given model stays where it is
@@ -113,6 +115,68 @@ class VectorModel:
             name: buffer.detach().clone() for name, buffer in other._module.named_buffers()
         }
         other.dtype, other.device = dtype, torch.device(device)
+        return other.with_rest(
+            {
+                name: part.to(device, dtype if part.is_floating_point() else part.dtype)
+                for name, part in self._rest.items()
+            }
+        )
+
+    def rest_that_differs(self, model):
+        """Return what a model has beside theta, where it is not what this one has.
+
+        Parameters
+        ----------
+        model : torch.nn.Module
+            Of the same kind as the one that was copied.
+
+        Returns
+        -------
+        dict of str to tensor
+            Buffers and fixed parameters by name, copied. Counters of batches are left out: they
+            have no effect in evaluation mode.
+        """
+        source = _torch_copies.plain_module(model)
+        with one_thread():
+            own = dict(self._module.named_parameters()) | self._fixed | self._buffers
+            given = dict(source.named_parameters()) | dict(source.named_buffers())
+        found = {}
+        for name, part in given.items():
+            kept = own.get(self._prefix + name)
+            if kept is None or name in self.names or name.endswith("num_batches_tracked"):
+                continue
+            real = part.is_floating_point()
+            now = part.detach().to(kept.device, kept.dtype if real else part.dtype)
+            if now.shape != kept.shape or not torch.equal(now, kept):
+                found[self._prefix + name] = now.clone()
+        return found
+
+    def digest_of_rest(self):
+        """Return the SHA-256 of what :meth:`with_rest` replaced, with the names."""
+        total = hashlib.sha256()
+        for name, part in sorted(self._rest.items()):
+            total.update(name.encode())
+            total.update(np.ascontiguousarray(array(part)).data)
+        return total.hexdigest()
+
+    def plain_statistics(self):
+        """Return 0 and 1 in the place of running means and variances, by name of the buffer."""
+        values = {"running_mean": 0.0, "running_var": 1.0}
+        kinds = {name: name.rpartition(".")[2] for name in self._buffers}
+        return {
+            name: torch.full_like(part, values[kinds[name]])
+            for name, part in self._buffers.items()
+            if kinds[name] in values
+        }
+
+    def with_rest(self, rest):
+        """Return the same model with other buffers and fixed parameters, by name."""
+        other = copy.copy(self)
+        other._rest = self._rest | rest
+        other._buffers = {
+            name: other._rest.get(name, part) for name, part in other._buffers.items()
+        }
+        other._fixed = {n: part for n, part in other._rest.items() if n not in other._buffers}
         return other
 
     def parts(self, vectors):
@@ -147,6 +211,7 @@ class VectorModel:
         parameters = {
             self._prefix + name: part for name, part in zip(self.names, parts, strict=True)
         }
+        parameters.update(self._fixed)
         # a model may write into its buffers
         parameters.update({name: buffer.clone() for name, buffer in self._buffers.items()})
         with self._plain_kernels():

@@ -317,6 +317,40 @@ class ShardedProblem(Problem):
         """Parameters of a model as theta, shape (D,)."""
         return self._like.theta_of(model)
 
+    def with_state_of(self, model: Any) -> ShardedProblem:
+        """Return the same problem with the present buffers and fixed parameters of a model.
+
+        As :meth:`TorchProblem.with_state_of` on one process; all ranks call it.
+
+        Raises
+        ------
+        InputError
+            If they differ between the ranks.
+        """
+        if not hasattr(self._like, "with_state_of"):
+            return self
+        changed = self._changed(lambda problem: problem.with_state_of(model))
+        states = self.ranks.objects(changed._like.state_digest())
+        if any(state != states[0] for state in states):
+            raise checks.InputError(
+                "buffers or fixed parameters of the model differ between the ranks; expected the "
+                "same on every rank, as torch.nn.SyncBatchNorm keeps them"
+            )
+        return changed
+
+    def without_statistics(self) -> ShardedProblem:
+        """Return the same problem with running means 0 and running variances 1."""
+        if not hasattr(self._like, "without_statistics"):
+            return self
+        return self._changed(lambda problem: problem.without_statistics())
+
+    def _changed(self, change):
+        like = change(self._like)
+        local = like if self.local is self._like else self.local and change(self.local)
+        made = ShardedProblem(local, self._owners, self.ranks, like)
+        made._batch_assumption = self._batch_assumption
+        return made
+
     def optimizer_settings(self, optimizer: Any, theta: ArrayLike) -> OptimizerState:
         """Settings of an optimizer of the model, as the problem of one process gives them."""
         return self._like.optimizer_settings(optimizer, theta)

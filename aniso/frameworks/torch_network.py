@@ -40,6 +40,13 @@ class TorchNetwork(ModelParameters, networks.Network):  # type: ignore[override]
         part._vectors, part.reduction = self._vectors, self.reduction
         return part
 
+    def _differing(self, model):  # noqa: ARG002
+        # every parameter moves, and no layer of the engine has a buffer
+        return {}
+
+    def _with_rest(self, rest):  # noqa: ARG002
+        return self
+
     def __repr__(self):
         return super().__repr__().replace("\n", f", loss: {_reductions.told(self.reduction)}\n", 1)
 

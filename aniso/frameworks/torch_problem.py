@@ -131,11 +131,15 @@ class TorchProblem(ModelParameters, ChunkedPasses, Problem):
             inputs, targets = _torch_data.taken((self._inputs, self._targets), indices)
         return self._with(self._checked, inputs, targets)
 
-    def _with(self, checked, inputs, targets, **more):
-        part = self._like(self._vectors, checked, inputs, targets, **more)
+    def _with(self, checked, inputs, targets, vectors=None, **more):
+        part = self._like(vectors or self._vectors, checked, inputs, targets, **more)
         part.blocks, part._choices = self.blocks, self._choices
         part.engine_reason = self.engine_reason
         return part
+
+    def _with_rest(self, rest):
+        vectors = self._vectors.with_rest(rest)
+        return self._with(self._checked, self._inputs, self._targets, vectors)
 
     def check(self, theta: ArrayLike, rng: np.random.Generator) -> DerivativeReport:
         """Compare all derivatives with finite differences, in double precision.

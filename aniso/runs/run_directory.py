@@ -254,9 +254,11 @@ def ask_to_stop(folders):
 
     Parameters
     ----------
-    folders : sequence of path-like
+    folders : path-like or sequence of path-like
         Run directories; absent ones are ignored. Opening a directory again clears the request.
     """
+    if isinstance(folders, (str, os.PathLike)):
+        folders = [folders]
     for folder in folders:
         with contextlib.suppress(OSError):
             (Path(folder) / _STOP).touch()
