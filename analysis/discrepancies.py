@@ -161,8 +161,7 @@ def _ends(_, arrays):
         return f"every run ends above {100 * claims.LEARNT:.0f} % training accuracy"
     return (
         "training accuracy at the end, by seed, where a run lost the data or diverged: "
-        f"{'; '.join(lost)}. The claims count a network that lost the data like any other: it is "
-        "flat because it has stopped to learn"
+        f"{'; '.join(lost)}. The claims count a network that lost the data like any other"
     )
 
 

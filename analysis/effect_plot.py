@@ -7,11 +7,12 @@ from analysis import decisions, figure_style
 from analysis.claims import Verdict
 
 _LOOKS = {
-    Verdict.HOLDS: {"color": figure_style.BLUE, "marker": "o"},
-    Verdict.FAILS: {"color": figure_style.RED, "marker": "s"},
-    Verdict.EQUIVALENT: {"color": figure_style.GREEN, "marker": "D"},
+    # by markers alone: the colours belong to the dynamics
+    Verdict.HOLDS: {"color": figure_style.BLACK, "marker": ">"},
+    Verdict.FAILS: {"color": figure_style.BLACK, "marker": "<"},
+    Verdict.EQUIVALENT: {"color": figure_style.BLACK, "marker": "D"},
     Verdict.DESCRIPTION: {"color": figure_style.BLACK, "marker": "o"},
-    Verdict.UNRESOLVED: {"color": figure_style.GREY, "marker": "o", "mfc": "white"},
+    Verdict.UNRESOLVED: {"color": figure_style.BLACK, "marker": "o", "mfc": "white"},
 }
 
 
@@ -48,9 +49,9 @@ def draw(axes, effects, verdicts, rows):
         ylim=(len(effects) - 0.5, -0.5),
         yticks=range(len(effects)),
         yticklabels=rows,
-        xlabel="sharpness of the second over the first"
+        xlabel="sharpness of the second / of the first"
         if ratio
-        else "difference of test accuracies (% points)",
+        else "test accuracy, first minus second (% points)",
     )
     if ratio:
         axes.set_xscale("log")

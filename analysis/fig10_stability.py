@@ -199,15 +199,17 @@ def judge(parameters, arrays):
         return np.polyfit(logs["exact"][rows], critical[rows], 1)[0]
 
     def gain(rows):
-        spreads = [np.std(critical[rows] - logs[name][rows]) for name in ("full_batch", "exact")]
+        spreads = [
+            np.std(critical[rows] - logs[name][rows], ddof=1) for name in ("full_batch", "exact")
+        ]
         return spreads[0] - spreads[1]
 
     rises, closer = (claims.jackknife(function, count) for function in (slope, gain))
     widened = claims.widening(count)
-    spread = {name: np.std(critical - logs[name]) for name in THRESHOLDS}
+    spread = {name: np.std(critical - logs[name], ddof=1) for name in THRESHOLDS}
     told = [
-        f"{_NAMES[name]}: {np.exp(mean):.3g} times it, between starts a factor of "
-        f"{np.exp(spread[name]):.3g}"
+        f"{_NAMES[name]}: {np.exp(mean):.3g} times it, standard deviation between starts a factor "
+        f"of {np.exp(spread[name]):.3g}"
         for name, mean in ((n, (critical - logs[n]).mean()) for n in THRESHOLDS)
     ]
     return [
@@ -225,8 +227,8 @@ def judge(parameters, arrays):
             "2/lambda_1",
             closer[0],
             widened * closer[1],
-            f"spread between starts {spread['full_batch']:.3g} against {spread['exact']:.3g}, in "
-            "logarithms",
+            f"standard deviation between starts {spread['full_batch']:.3g} against "
+            f"{spread['exact']:.3g}, in logarithms",
             remark=remark,
         ),
         claims.described(
@@ -267,15 +269,18 @@ def draw(parameters, arrays):
         figure_style.plain_logarithm(axis, (1, 2, 5))
     for letter, axes in zip("ab", (left, right), strict=True):
         figure_style.panel_letter(axes, letter)
-    factor = parameters["level_factor"]
-    canvas.legend(
+    factor, steps = parameters["level_factor"], rates[1:] / rates[:-1]
+    legend = canvas.legend(
         *left.get_legend_handles_labels(),
         loc="outside lower center",
         ncols=4,
         title=rf"a run leaves when its training loss passes {factor:g} $L(\theta^*_{{GD}})$ within "
-        f"{parameters['num_steps']:,} iterations; bars: two standard errors; lines: starts",
+        f"{parameters['num_steps']:,} iterations; lines: starts;\n"
+        "bars: two standard errors of the runs alone, neighbouring learning rates differ by a "
+        f"factor of {steps.min():.2g} to {steps.max():.2g}",
         title_fontsize=7,
     )
+    legend.get_title().set_multialignment("center")
     return canvas
 
 

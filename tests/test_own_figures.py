@@ -106,8 +106,8 @@ def test_figure_8_orders_by_slope():
     late = ORDERED | {"gld_first_eigenvector": (0.2, 60)}
     found = fig8_escape.judge(parameters, passages(late))
     assert verdicts(found)["order"] == "fails"
-    assert "3 of 17 pairs" not in found[0].measured  # of 18: equal slopes are no pair
-    assert "4 of 18 pairs" in found[0].measured
+    # nearly equal slopes are no pair
+    assert "widened for 15 pairs, of which 4 pass in the opposite order" in found[0].measured
     early = ORDERED | {"gld_dynamic": (1e-3, 2)}
     assert verdicts(fig8_escape.judge(parameters, passages(early))) | {"order": ""} == {
         "order": "",

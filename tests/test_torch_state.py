@@ -7,6 +7,7 @@ import pytest
 
 torch = pytest.importorskip("torch", reason="PyTorch is not installed")
 
+import seeds  # noqa: E402
 import torch_cases  # noqa: E402
 
 from aniso import checks, diagnostics, frameworks  # noqa: E402
@@ -56,7 +57,7 @@ def test_running_statistics_of_a_trained_model_are_taken_or_refused(dtype):
         np.testing.assert_allclose(found, same, rtol=0, atol=tolerance * np.abs(same).max())
     part, same = now.subset([3, 1]), expected.subset([3, 1])
     np.testing.assert_array_equal(part.losses(theta), same.losses(theta))
-    assert now.check(theta, np.random.default_rng(0)).right
+    assert now.check(theta, seeds.generator("check")).right
     place = torch.float64, torch.device("cpu")
     outputs = [
         each._vectors.in_precision(*place).outputs(
@@ -104,7 +105,9 @@ def test_a_monitor_measures_with_the_statistics_of_each_step(tmp_path):
     monitor = watched(frameworks.from_torch(model, LOSS, data))
     for step in range(3):
         found = monitor.at_step(step, model)
-        expected = diagnostics.measure(anew(model, data), rng=np.random.default_rng(0), **settings)
+        expected = diagnostics.measure(
+            anew(model, data), rng=seeds.generator("measure"), **settings
+        )
         for name in settings["quantities"]:
             assert found[name].value == pytest.approx(expected[name].value, rel=1e-6)
         stepped(model, data)
