@@ -77,6 +77,15 @@ def test_the_error_of_the_family_is_controlled(rng, monkeypatch):
     assert wrong_rate(families, true) > limit
 
 
+@pytest.mark.parametrize(("distance", "told"), [(5, 0.02), (8, 0.08)])
+def test_rare_outliers_break_students_test_as_the_design_says(rng, distance, told):
+    outliers = rng.random((20_000, 12)) < 1 / 6
+    values = rng.standard_normal(outliers.shape) + distance * (1 / 6 - outliers)
+    rejected = stats.ttest_1samp(values, 0, axis=1).pvalue < 0.05 / 24
+    assert rejected.mean() == pytest.approx(told, abs=0.01)
+    assert (rejected & ~outliers.any(axis=1)).sum() > 0.9 * rejected.sum()
+
+
 def test_seeds_needed_give_the_power(rng):
     for mean, deviation, margin in ((1.0, 1.2, 0.4), (0.0, 0.3, 0.4), (0.05, 0.3, 0.4)):
         count = decisions.seeds_needed(mean, deviation, margin, level=0.01)
