@@ -1,6 +1,7 @@
 """Verdicts of a study: family error, power, equivalence, refusals, and seeds that were used."""
 
 import json
+import math
 import re
 
 import numpy as np
@@ -370,11 +371,50 @@ def test_the_page_of_the_paper_says_what_the_verdicts_say():
         found = stored_claims(f"{name}_study")
         return [n for n in found if found[n]["verdict"] == claims.Verdict.EQUIVALENT]
 
-    assert "within a factor of 1.5" in page
-    assert "five of six comparisons" in page
+    page = " ".join(page.split())
+    assert (
+        "equivalent in five of six comparisons of sharpness and in two of six of accuracy" in page
+    )
     flat, accurate = equivalent("fig6_sharpness"), equivalent("fig1_generalization")
     assert sum("gld_diagonal flatter" in name for name in flat) == len(flat) == 5
     assert accurate == [f"cifar10: gld_diagonal above {other}" for other in ("gd", "gld_constant")]
+
+
+def test_the_page_of_the_paper_says_what_the_second_study_of_figures_1_and_6_measured():
+    page = " ".join((ROOT / "docs" / "paper.md").read_text(encoding="utf-8").split())
+    flat = stored_claims("fig6_sharpness_study_n500")
+    for name, claim in flat.items():
+        kind = claims.Verdict.EQUIVALENT if "gld_diagonal" in name else claims.Verdict.HOLDS
+        assert claim["verdict"] == kind, name
+    factors = [math.exp(flat[name]["difference"]) for name in flat if ": sgd" in name]
+    assert (round(min(factors), 1), round(max(factors), 1)) == (1.3, 1.6)
+    assert "by factors of 1.3 to 1.6 on both data sets" in page
+    accurate = stored_claims("fig1_generalization_study_n500")
+    verdicts = {name: claim["verdict"] for name, claim in accurate.items()}
+    groups = {
+        ("cifar10: gld_diagonal", claims.Verdict.EQUIVALENT),
+        ("cifar10: sgd", claims.Verdict.UNRESOLVED),
+        ("svhn: gld_diagonal", claims.Verdict.UNRESOLVED),
+        ("svhn: sgd", claims.Verdict.HOLDS),
+    }
+    assert {(name.partition(" above")[0], verdict) for name, verdict in verdicts.items()} == groups
+    points = {
+        place: [round(100 * accurate[name]["difference"], 1) for name in accurate if place in name]
+        for place in ("cifar10: sgd", "svhn: sgd")
+    }
+    assert (min(points["svhn: sgd"]), max(points["svhn: sgd"])) == (1.9, 2.2)
+    assert set(points["cifar10: sgd"]) == {-0.6}
+    assert "1.9 to 2.2 points more accurate on the SVHN subset, and 0.6 points *less*" in page
+    told = " ".join(accurate[name]["measured"] for name in accurate if "cifar10: sgd" in name)
+    assert sorted(map(int, re.findall(r"some (\d+) seeds", told))) == [36, 42, 42]
+    assert "would take 36 to 42 seeds" in page
+    arrays = array_files.load_arrays(ROOT / "figures/data/fig6_sharpness_study_n500.npz")[0]
+    assert (arrays["accuracy"][..., -1] == 1).all()
+    loss = np.exp(np.log(arrays["loss"][..., -1]).mean(axis=1))
+    sgd, others = loss[:, vgg.DYNAMICS.index("sgd")], [vgg.DYNAMICS.index(n) for n in vgg.ROUND]
+    higher = 100 * (sgd[:, None] / loss[:, others] - 1)
+    assert (round(higher.min()), round(higher.max())) == (4, 8)
+    assert "training loss that is 4 to 8 % higher" in page
 
 
 def test_the_page_of_the_paper_says_what_figures_3_and_10_measured():
