@@ -170,9 +170,12 @@ def _rows(description):
 
 
 def _other_study(figure, stem, description):
+    scale = _scale(description)
     return [
         "",
-        f"Also [scale {_scale(description)}]({stem}.png) ({figure.costs[description['scale']]}):",
+        f"Also scale {scale} ({figure.costs[description['scale']]}):",
+        "",
+        f"![{figure.title}, scale {scale}]({stem}.png)",
         "",
         "| claim | verdict | measured |",
         "| --- | --- | --- |",
