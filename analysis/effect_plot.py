@@ -55,7 +55,21 @@ def draw(axes, effects, verdicts, rows):
     )
     if ratio:
         axes.set_xscale("log")
-        figure_style.plain_logarithm(axes.xaxis, (1, 1.5, 2, 3, 5))
+        low, high = axes.get_xlim()
+        figure_style.plain_logarithm(axes.xaxis, _ticks(np.log10(high / low)))
+
+
+def _ticks(decades):
+    """Return the labelled places of a decade, so that labels do not overlap.
+
+    Examples
+    --------
+    >>> _ticks(3.0), _ticks(1.0)
+    ((1,), (1, 1.5, 2, 3, 5))
+    """
+    if decades > 1.6:
+        return (1,)
+    return (1, 1.5, 2, 3, 5) if decades > 0.7 else (1, 1.2, 1.5, 2, 3, 5, 7, 8)
 
 
 def legend_entries(verdicts):

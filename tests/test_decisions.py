@@ -11,6 +11,7 @@ from matplotlib.figure import Figure
 from scipy import stats
 
 from analysis import (
+    as_published,
     claims,
     decisions,
     effect_plot,
@@ -468,6 +469,24 @@ def test_the_page_of_the_paper_says_what_figures_3_and_10_measured():
     assert "at 0.075 times `2/lambda_1` (1.26)" in page
     assert "difference 0.91 ± 0.2" in claimed["critical rate rises with the threshold"]["measured"]
     assert claimed["exact is closer than full batch"]["verdict"] == claims.Verdict.UNRESOLVED
+
+
+def test_the_page_of_the_paper_says_what_the_published_dynamics_measured():
+    page = " ".join((ROOT / "docs" / "paper.md").read_text(encoding="utf-8").split())
+    found = stored_claims("fig3_fashion_mnist_study_n300_seeds3_as_published")
+    assert (
+        "over GLD leading 1.09, 95 % interval 0.857 to 1.38"
+        in (found["gld_leading flatter"]["measured"])
+    )
+    assert "by a factor of 1.09 (single 95 % interval 0.86 to 1.4)" in page
+    stated = stored_claims("fig3_fashion_mnist_study_n300")["gld_leading flatter"]["measured"]
+    assert "over GLD leading 2.81" in stated
+    description, ends = as_published.stored(ROOT / "figures")
+    effects = as_published.effects(ends, description["parameters"]["margins"])
+    verdicts = {claim.name: claim.verdict for claim in decisions.decide(effects)}
+    decided = {name for name in verdicts if verdicts[name] != claims.Verdict.UNRESOLVED}
+    assert decided == {"gld_hessian sharpness"}
+    assert verdicts["gld_hessian sharpness"] == claims.Verdict.EQUIVALENT
 
 
 def test_where_sgd_leaves_in_figure_3_fits_its_critical_rates_but_for_one_start():
