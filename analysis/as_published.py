@@ -147,5 +147,5 @@ def _one(effect, verdict, label):
     form, shown = (".2g", np.exp(ends)) if effect.ratio else (".2f", 100 * np.array(ends))
     mean, low, high = (format(each, form) for each in shown)
     known, count = effect.known.size, effect.values.size
-    part = f" of {known} of {count} pairs" * (known < count)
-    return f"{label} {mean}{part} ({low} to {high}, {_WORDS[verdict]})"
+    part = f", from {known} of {count} pairs" * (known < count)
+    return f"{label} {mean} ({low} to {high}, {_WORDS[verdict]}{part})"

@@ -326,7 +326,9 @@ def draw(parameters, arrays):
         ends = [[bar], [min(bar, horizon - mean[number])]]
         right.errorbar(slope[number], mean[number], ends, capsize=2, **look)
     right.axhline(horizon, color="0.6", lw=0.8, ls="--", zorder=0)
-    right.annotate("no run has left", (slope.min(), 1.1 * horizon), fontsize=7)
+    still = ~(arrays["passage"] > 0).any(axis=(0, 2))
+    if still.any():
+        right.annotate("no run has left", (slope[still].min(), 1.1 * horizon), fontsize=7)
     for place, step in enumerate(parameters["forecast_steps"]):
         value, bar = arrays["forecast"][:, place], arrays["forecast_error"][:, place]
         if np.isfinite(value).any():
