@@ -9,7 +9,7 @@ from pathlib import Path
 
 from aniso import checks
 from aniso.runs import files
-from benchmarks import growth, machine, page, pictures, race, readme
+from benchmarks import growth, machine, pictures, race, tables
 from benchmarks.groups import GROUPS
 from benchmarks.groups.growth import LAWS
 from benchmarks.processes import ROOT, TUNED
@@ -37,13 +37,13 @@ def main(arguments=None):
     if not stored:
         parser.error(f"--report: no results in {folder}; expected the files of an earlier run")
     pictures.draw_all(stored, folder)
-    print(f"the page: {page.write(stored, folder / 'report.html')}")
-    if options.readme is not None:
+    print(f"pictures: {folder}")
+    if options.tables is not None:
         try:
-            readme.rewrite(options.readme, stored)
+            tables.rewrite(options.tables, stored)
         except checks.InputError as error:
             parser.error(str(error))
-        print(f"rewritten: {options.readme}")
+        print(f"rewritten: {options.tables}")
     return 0
 
 
@@ -110,7 +110,7 @@ def _parser():
     parser = argparse.ArgumentParser(
         prog="python -m benchmarks",
         description="Measure aniso beside its peers and the growth of its costs; write one JSON "
-        "file a group, pictures and a page.",
+        "file a group, and pictures.",
         epilog="groups: " + ", ".join(GROUPS),
     )
     parser.add_argument("--quick", action="store_true", help="small sizes, few rounds: minutes")
@@ -118,8 +118,8 @@ def _parser():
     parser.add_argument("--own", action="store_true", help="aniso alone")
     parser.add_argument("--report", action="store_true", help="measure nothing: from stored files")
     parser.add_argument(
-        "--readme", nargs="?", const=ROOT / "README.md", type=Path, metavar="FILE",
-        help="rewrite the table of speed in README.md, or in another file",
+        "--tables", nargs="?", const=ROOT / "docs" / "benchmarks.md", type=Path, metavar="FILE",
+        help="rewrite the tables of speed in docs/benchmarks.md, or in another file",
     )  # fmt: skip
     parser.add_argument(
         "--results", type=Path,

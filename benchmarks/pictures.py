@@ -1,9 +1,7 @@
 """Drawings of stored results: ratios to the best peers, and growth over sizes."""
 
-import io
 import itertools
 import math
-import re
 import statistics
 from pathlib import Path
 
@@ -14,7 +12,7 @@ from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator
 from benchmarks import rows
 from benchmarks.groups import GROUPS
 
-TEXT, RULE, SOFT = "#1c1c1a", "#c9c9c4", "#5c5c57"
+TEXT, RULE = "#1c1c1a", "#c9c9c4"
 # Okabe & Ito's palette, distinguishable with every common colour blindness
 COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9")
 MARKERS = "osD^vP"
@@ -30,7 +28,6 @@ STYLE = {
     "xtick.color": TEXT,
     "ytick.color": TEXT,
     "legend.frameon": False,
-    "svg.fonttype": "path",
 }
 WIDTH = 7.2  # inches
 _ROW = 0.16  # inches
@@ -62,21 +59,6 @@ def of_growth(document):
 
 def _is_alignment(case):
     return "Tr(HΣ)" in case
-
-
-def as_svg(draw, content, label):
-    """Return a drawing as an SVG element, without addresses, so that nothing is fetched."""
-    stream = io.StringIO()
-    with rc_context(STYLE | {"svg.hashsalt": label}):
-        figure = Figure(layout="constrained")
-        draw(content, figure)
-        absent = dict.fromkeys(("Creator", "Date", "Format", "Type"))
-        figure.savefig(stream, format="svg", transparent=True, metadata=absent)
-    _, _, text = stream.getvalue().partition("<svg")
-    head, _, rest = text.partition(">")
-    size = re.search(r'viewBox="[^"]*"', head)[0]
-    rest = re.sub(r"<metadata>.*?</metadata>|<!--.*?-->\n?", "", rest, flags=re.DOTALL)
-    return f'<svg role="img" aria-label="{label}" {size}>{rest}'
 
 
 # ---- the overview

@@ -32,9 +32,9 @@ class Case:
     arguments : dict
         Of the implementations' functions.
     dtype : str or None
-        Cases that differ in their precision alone make one line of the README.
+        Cases that differ in their precision alone make one line of the tables.
     in_headline : bool
-        Whether the README has it.
+        Whether the tables have it.
     """
 
     label: str
@@ -65,7 +65,7 @@ class Group:
         Quantity to others, one of which stands where a peer lacks it: products one by one for a
         block.
     headline : tuple of str
-        Quantities of the README's table.
+        Quantities of the tables.
     heavy : tuple of str
         Quantities and peers that a quick run leaves out.
     columns : dict

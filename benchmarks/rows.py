@@ -29,7 +29,7 @@ class Row:
     others : tuple of (str, float)
         All peers and their seconds, the fastest first.
     in_headline : bool
-        Whether the case is one of the README's.
+        Whether the case is one of the tables'.
     """
 
     case: str
@@ -121,7 +121,7 @@ def _row(ours, peers):
 
 
 def headline_rows(group, records):
-    """Return the rows of the README by (case, quantity), each a dict from precision to a row."""
+    """Return the rows of the tables by (case, quantity), each a dict from precision to a row."""
     found = {}
     for row in rows_of(records, group.instead):
         if row.quantity in group.headline and row.in_headline:

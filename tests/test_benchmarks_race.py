@@ -167,25 +167,22 @@ def test_the_lock_is_held_and_given_away_after_its_time(tmp_path, monkeypatch, l
 def _toys(monkeypatch):
     """The command with the toy as its only group."""
     groups = {"toy": toy("ours", "slow")}
-    for module in (command, command.page, command.pictures, command.readme):
+    for module in (command, command.pictures, command.tables):
         monkeypatch.setattr(module, "GROUPS", groups)
     monkeypatch.setattr(race, "QUICK", BRIEF)
 
 
 @pytest.mark.usefixtures("_toys")
-def test_the_command_writes_data_page_pictures_and_readme(tmp_path, capsys):
-    readme = tmp_path / "README.md"
-    readme.write_text(f"before\n{command.readme.BEGIN}\nold\n{command.readme.END}\nafter\n")
-    assert command.main(["--quick", "--results", str(tmp_path), "--readme", str(readme)]) == 0
+def test_the_command_writes_data_pictures_and_tables(tmp_path, capsys):
+    page = tmp_path / "page.md"
+    page.write_text(f"before\n{command.tables.BEGIN}\nold\n{command.tables.END}\nafter\n")
+    assert command.main(["--quick", "--results", str(tmp_path), "--tables", str(page)]) == 0
     stored = json.loads((tmp_path / "toy.json").read_text())
     assert stored["quick"]
     assert stored["environment"]["cores"] >= 1
     assert {r["implementation"] for r in stored["records"]} == {"aniso", "slow"}
     assert (tmp_path / "overview.png").stat().st_size > 1000
-    page = (tmp_path / "report.html").read_text(encoding="utf-8")
-    assert "Toy &lt;group&gt;" in page
-    assert "sum of cubes" in page
-    text = readme.read_text(encoding="utf-8")
+    text = page.read_text(encoding="utf-8")
     assert text.startswith("before\n")
     assert text.endswith("after\n")
     assert "old" not in text

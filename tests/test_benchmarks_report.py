@@ -1,8 +1,7 @@
-"""The report of the benchmarks: rows, exponents, page, pictures and the README's block."""
+"""The report of the benchmarks: rows, exponents, pictures and tables."""
 
 import dataclasses
 import doctest
-import re
 from pathlib import Path
 
 import numpy as np
@@ -10,7 +9,7 @@ import pytest
 import seeds
 
 from aniso import checks
-from benchmarks import command, growth, page, pictures, readme, rows
+from benchmarks import command, growth, pictures, rows, tables
 from benchmarks.groups import GROUPS
 
 ROOT = Path(__file__).parents[1]
@@ -140,27 +139,19 @@ def test_exponents_stand_beside_the_documented_ones(documents):
     assert found["deflated", "seconds"]["exponent"] == 1
 
 
-def test_the_page_has_every_row_and_fetches_nothing(documents):
-    text = page.as_page(documents)
-    for expected in ("1.5", "JAX", "2.0 ms", "Tr(HΣ), deflated", "2.00 ± 0.00", "Processor &lt;A"):
-        assert expected in text
-    body = re.sub(r'xmlns(:\w+)?="[^"]*"', "", text)
-    assert not re.search(r"https?://|<script|src=|@import|url\((?!#)", body)
-    assert text.count("<svg") == 3
-    assert "Left out" not in text
+def test_the_tables_name_what_deviates(documents):
+    deviates = [*RECORDS, record("cheat", [1e-9] * 3, deviation=1e-3)]
+    text = tables.block(stored(dense=deviates))
+    told = "Left out, because the result is not aniso's: cheat, 784–128–64–10, N = 300, gradient"
+    assert f"{told} (by 0.001)." in text
+    assert "Left out" not in tables.block(documents)
 
 
-def test_the_page_names_what_deviates():
-    text = page.as_page(stored(dense=[*RECORDS, record("cheat", [1e-9] * 3, deviation=1e-3)]))
-    assert "Left out" in text
-    assert "cheat" in text
-
-
-def test_the_page_of_columns_is_a_table_of_records():
+def test_a_group_of_columns_is_one_line_of_numbers():
     more = {"gradients": 1.31}
-    text = page.as_page(stored(dynamics=[record("aniso", [0.1], "gld_dynamic", more=more)]))
-    assert "GLD dynamic" in text
-    assert "1.3" in text
+    text = tables.block(stored(dynamics=[record("aniso", [0.1], "gld_dynamic", more=more)]))
+    assert "|  | GLD dynamic |" in text
+    assert "| 1.3 |" in text
 
 
 def test_pictures_are_drawn(documents, tmp_path):
@@ -169,8 +160,8 @@ def test_pictures_are_drawn(documents, tmp_path):
     assert names == {"overview.png", "growth.png", "growth_of_alignment.png"}
 
 
-def test_the_block_of_the_readme_holds_the_numbers(documents):
-    text = readme.block(documents)
+def test_the_tables_hold_the_numbers(documents):
+    text = tables.block(documents)
     assert "**Dense networks** (784–128–64–10, N = 300). A perceptron" in text
     assert "| gradient | 2.0 ms (1.0 ms) | 3.0 ms JAX (4.0 ms JAX) | 1.5 (4.0) |" in text
     assert "2026-01-02 on 2 cores" in text
@@ -178,7 +169,7 @@ def test_the_block_of_the_readme_holds_the_numbers(documents):
 
 def test_cases_of_one_table_are_named_in_it():
     other = [record(name, [0.5], case="2–512–1") for name in ("aniso", "JAX")]
-    text = readme.block(stored(dense=[*RECORDS, *other]))
+    text = tables.block(stored(dense=[*RECORDS, *other]))
     assert "**Dense networks**. A perceptron" in text
     assert text.index("| *784–128–64–10, N = 300* |") < text.index("| *2–512–1* |")
     assert "| gradient | 500 ms | 500 ms JAX | 1.0 |" in text
@@ -192,7 +183,7 @@ def test_places_stand_side_by_side_and_another_machine_is_told():
     ]
     documents = stored(dense=RECORDS, places=places)
     documents["places"]["environment"] = ENVIRONMENT | {"cores": 16, "device": "Card"}
-    text = readme.block(documents)
+    text = tables.block(documents)
     assert "|  | aniso | on PyTorch, CPU | on PyTorch, CUDA | on CuPy |" in text
     assert "| gradient | 18 ms (13 ms) | – | – | 6.3 ms |" in text
     assert text.count("Measured on 2026-01-02 on 2 cores") == 1
@@ -200,30 +191,30 @@ def test_places_stand_side_by_side_and_another_machine_is_told():
 
 
 def test_the_block_is_rewritten_once_and_for_all(documents):
-    marked = f"# title\n{readme.BEGIN}\n{readme.END}\ntail\n"
-    once = readme.rewritten(marked, documents)
-    assert readme.rewritten(once, documents) == once
+    marked = f"# title\n{tables.BEGIN}\n{tables.END}\ntail\n"
+    once = tables.rewritten(marked, documents)
+    assert tables.rewritten(once, documents) == once
     assert once.startswith("# title\n")
     assert once.endswith("tail\n")
     planted = once.replace("| 1.5 (4.0) |", "| 9.5 (4.0) |")
     assert planted != once
-    assert readme.rewritten(planted, documents) == once
+    assert tables.rewritten(planted, documents) == once
 
 
 def test_a_file_without_marks_is_refused(documents):
-    for text in ("no marks", readme.BEGIN, f"{readme.END}{readme.BEGIN}"):
+    for text in ("no marks", tables.BEGIN, f"{tables.END}{tables.BEGIN}"):
         with pytest.raises(checks.InputError, match="no block of benchmarks"):
-            readme.rewritten(text, documents)
+            tables.rewritten(text, documents)
 
 
 def test_the_page_agrees_with_the_stored_results():
     text = (ROOT / "docs" / "benchmarks.md").read_text(encoding="utf-8")
     results = command.load(ROOT / "benchmarks" / "results")
     assert results
-    assert readme.rewritten(text, results) == text
+    assert tables.rewritten(text, results) == text
 
 
-@pytest.mark.parametrize("module", [growth, page, rows])
+@pytest.mark.parametrize("module", [growth, rows])
 def test_examples_of_the_report_are_right(module):
     assert doctest.testmod(module) == doctest.TestResults(0, doctest.testmod(module).attempted)
     assert doctest.testmod(module).attempted

@@ -1,4 +1,4 @@
-"""The table of speed in the README, made from the stored results."""
+"""The tables of speed in docs/benchmarks.md, made from the stored results."""
 
 from pathlib import Path
 
@@ -7,7 +7,7 @@ from aniso.runs import files
 from benchmarks import rows
 from benchmarks.groups import GROUPS
 
-BEGIN = "<!-- benchmarks: begin, written by python -m benchmarks --readme -->"
+BEGIN = "<!-- benchmarks: begin, written by python -m benchmarks --report --tables -->"
 END = "<!-- benchmarks: end -->"
 
 
@@ -52,6 +52,7 @@ def block(stored):
             where = f" ({case})" if case else ""
             elsewhere = f" Measured on {machines[name]}." * (machines[name] != usual)
             parts += [f"**{group.title}**{where}. {group.about}{elsewhere}", "\n".join(lines)]
+            parts += _left_out(group, document["records"])
     return "\n" + "\n\n".join(parts) + "\n\n"
 
 
@@ -71,6 +72,16 @@ def _measured(machine):
         "medians count. In brackets single precision, where both are given. The ratio is the best "
         "peer's time over aniso's."
     )
+
+
+def _left_out(group, records):
+    """Return a sentence on the peers whose results are not aniso's; none where there are none."""
+    told = [
+        f"{record['implementation']}, {record['case']}, "
+        f"{group.labels.get(record['quantity'], record['quantity'])} (by {record['deviation']:.2g})"
+        for record in rows.deviating(records)
+    ]
+    return [f"Left out, because the result is not aniso's: {'; '.join(told)}."] if told else []
 
 
 def _lines(group, records):
