@@ -19,7 +19,7 @@ from aniso.runs import executors, files, interruptions
 
 @dataclass(frozen=True, eq=False, repr=False)
 class FigureResult:
-    """What one run of a figure found.
+    """Result of one run of a figure.
 
     Attributes
     ----------

@@ -290,4 +290,4 @@ FIELDS = {
     "takes_device": True,
     "runs": "vgg",
 }
-"""What the figures of these runs have in common, by the names of the fields of a Figure."""
+"""Common fields of the figures of these runs, by their names in Figure."""

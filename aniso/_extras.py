@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
+from collections.abc import Iterator
+
 EXTRAS = {
     "accelerate": "transformers",
     "cupy": "gpu",
@@ -15,6 +18,29 @@ EXTRAS = {
     "xarray": "tables",
 }
 """Extra by the name of a package."""
+
+
+@contextlib.contextmanager
+def needed_for(what: str) -> Iterator[None]:
+    """Run imports; where an optional package is absent, name what to install.
+
+    Parameters
+    ----------
+    what : str
+        Who needs the package, for the message.
+
+    Raises
+    ------
+    ModuleNotFoundError
+        As :func:`absent` makes it.
+    """
+    try:
+        yield
+    except ModuleNotFoundError as error:
+        told = absent(what, error)
+        if told is error:
+            raise
+        raise told from error
 
 
 def absent(what: str, error: ModuleNotFoundError) -> ModuleNotFoundError:

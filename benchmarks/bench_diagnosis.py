@@ -132,7 +132,7 @@ class Meter:
 
 
 def diagnosed(name, quick, file):
-    """What the diagnosis of a case took and found, as JSON-ready data."""
+    """Return costs and results of the diagnosis of a case, as plain data."""
     make, engine, dtype, count = CASES[name]
     count = 200 if quick else count
     torch.manual_seed(0)

@@ -1,4 +1,4 @@
-"""How time and memory grow: exponents of power laws, with standard errors."""
+"""Growth of time and memory: exponents of power laws, with standard errors."""
 
 import math
 from dataclasses import dataclass
@@ -105,7 +105,7 @@ def exponents(records, laws):
 
 @dataclass(frozen=True)
 class Law:
-    """What the documentation says about the growth of a quantity.
+    """Documented growth of a quantity.
 
     Attributes
     ----------

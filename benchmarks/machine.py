@@ -1,4 +1,4 @@
-"""Where and when something was measured."""
+"""Machine and time of a measurement."""
 
 import datetime
 import importlib.metadata

@@ -45,7 +45,7 @@ class Case:
 
 @dataclass(frozen=True)
 class Group:
-    """What is measured together, and how it is named.
+    """Measurements that belong together, and their names.
 
     Attributes
     ----------
@@ -102,7 +102,7 @@ class Group:
 
 @dataclass(frozen=True)
 class Effort:
-    """How long is measured.
+    """Time and number of rounds of a measurement.
 
     Attributes
     ----------

@@ -1,4 +1,4 @@
-"""What test_autograd_problem and test_autograd_refusals share."""
+"""Losses written for autograd, with data."""
 
 import autograd.numpy as anp
 

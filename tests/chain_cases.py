@@ -1,4 +1,4 @@
-"""What test_langevin_chains and test_langevin_modified_equations share."""
+"""Compiled drifts and noise of the tests of chains."""
 
 import numba
 import numpy as np

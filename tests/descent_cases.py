@@ -1,4 +1,4 @@
-"""What test_descent and test_descent_measurements share."""
+"""Objectives, starts and settings of the tests of descent."""
 
 import numpy as np
 

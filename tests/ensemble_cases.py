@@ -1,4 +1,4 @@
-"""What test_langevin_ensembles and test_langevin_ensemble_orders share."""
+"""Equations and errors of the tests of ensembles."""
 
 import json
 

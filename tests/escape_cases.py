@@ -1,4 +1,4 @@
-"""What test_escape and test_escape_exponents share."""
+"""Seed of the tests of escape, and whether kernels are compiled."""
 
 import numba
 import seeds

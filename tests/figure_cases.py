@@ -1,4 +1,4 @@
-"""What test_analysis and test_analysis_claims share."""
+"""Small figures, made once for all tests of a session."""
 
 import re
 from pathlib import Path

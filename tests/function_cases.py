@@ -1,4 +1,4 @@
-"""What test_langevin_function_trials and test_langevin_function_edges share."""
+"""Drifts and noise that the tests of function trials are given."""
 
 import numba
 import pytest

@@ -29,7 +29,7 @@ from aniso.arrays import places
 from aniso.matrices import (
     gradient_covariance,
 )
-from aniso.networks import architectures, hosted, parameter_blocks
+from aniso.networks import architectures, numpy_network, parameter_blocks
 from aniso.problems import (
     losses,
 )
@@ -80,7 +80,7 @@ NETWORKS = {
     "streamed covariance": Case(lambda: gradient_covariance(streamed()), product_and_trace),
     "noise curvature": Case(lambda: linearised().noise_curvature(), lambda found: text(found)),
     "parameter blocks": Case(lambda: parameter_blocks.blocks_of(network().stack), text),
-    "hosted network": Case(lambda: hosted.HostedNetwork(network()), gradient),
+    "network with NumPy arrays": Case(lambda: numpy_network.NumpyNetwork(network()), gradient),
     "workers": Case(lambda: threads.Workers(2), lambda w: np.array(w.map(abs, [-1, -2]))),
     "place": Case(lambda: places.NUMPY, text),
 }

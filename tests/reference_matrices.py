@@ -1,4 +1,4 @@
-"""Slow, obvious references of the matrix storey: loops, enumeration, numerical integration.
+"""Slow, obvious references of aniso.matrices: loops, enumeration, numerical integration.
 
 Nothing here imports aniso.
 """

@@ -34,7 +34,7 @@ def generator(key=None):
 def fixed(number):
     """Return a generator that ``--seed`` does not change.
 
-    It is for a case that must not vary, because of another nothing could be said.
+    It is for a case whose numbers must not change with the seed.
     """
     return np.random.default_rng(number)
 

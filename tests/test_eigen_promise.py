@@ -48,7 +48,7 @@ def square(rng):
 
 
 def uses_of(operator, rng):
-    """Every route of the matrix storey that takes an operator as symmetric."""
+    """Every function of aniso.matrices that takes an operator as symmetric."""
     small = np.diag(np.arange(1.0, DIMENSION + 1))
     yield lambda: eigenpairs.leading_eigenpairs(operator, 1)
     yield lambda: eigenpairs.leading_eigenpairs(operator, 150)

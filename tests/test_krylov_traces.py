@@ -200,9 +200,7 @@ def test_a_standard_diagnosis_takes_few_products_and_is_right(rng, monkeypatch):
         own = values[part] @ noise.diagonal()[part]
         assert abs(row["Tr(H Sigma)"] - own) <= 5 * row["Tr(H Sigma) error"] + 1e-9
     # the plan counts what was needed
-    sizes = _planned_work.Sizes(
-        len(values), 30, 3, 4, 2, 1, 0.1, 2000, 8, True, False, False, False
-    )
+    sizes = _planned_work.Sizes(len(values), 30, 3, 4, 1, 0.1, 2000, 8, True, False, False, False)
     parts = ("hessian_gradient", "pairs", "hessian_trace", "alignment", "blocks")
     planned = sum(_planned_work.PARTS[name](sizes).products for name in parts)
     assert planned / 1.5 < sum(asked) < 1.5 * planned

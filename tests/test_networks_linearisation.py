@@ -122,7 +122,7 @@ def test_the_covariance_converts_samples_and_has_leading_eigenpairs(rng):
     assert abs(power.mean() - covariance.trace()) < 4 * error
 
 
-def test_operators_feed_the_matrix_storey():
+def test_operators_work_with_the_functions_of_matrices():
     case = small_case()
     at = case.network().linearise(case.theta)
     hessian = at.hessian_operator()

@@ -198,15 +198,15 @@ def test_files_of_other_names_are_no_checkpoints(tmp_path):
         assert run.latest_checkpoint().step == 5
 
 
-def test_arrays_without_a_checksum_are_read_and_damaged_ones_refused(tmp_path):
+def test_damaged_arrays_and_those_without_a_checksum_are_refused(tmp_path):
     path = tmp_path / "arrays.npz"
     array_files.save_arrays(path, {"found": np.arange(3)}, "text")
+    arrays, text = array_files.load_arrays(path)
+    assert (arrays["found"].tolist(), text) == ([0, 1, 2], "text")
     with np.load(path) as stored:
-        np.savez_compressed(tmp_path / "older.npz", **stored)
-    for name in ("arrays.npz", "older.npz"):
-        arrays, text = array_files.load_arrays(tmp_path / name)
-        assert arrays["found"].tolist() == [0, 1, 2]
-        assert text == "text"
+        np.savez_compressed(tmp_path / "plain.npz", **stored)
+    with pytest.raises(checks.InputError, match=r"plain\.npz' is damaged .*; remove it"):
+        array_files.load_arrays(tmp_path / "plain.npz")
     path.write_bytes(path.read_bytes()[:-1])
     with pytest.raises(checks.InputError, match=r"arrays\.npz' is damaged .*; remove it"):
         array_files.load_arrays(path)

@@ -1,4 +1,4 @@
-"""Transfer of arrays between places, with their checks; no other module moves arrays.
+"""Transfer of the arrays of the layer engine between places, with their checks.
 
 The layer engine is written against the array API standard, so that the same code runs on NumPy,
 PyTorch, CuPy and ``array_api_strict``. It runs on the device of its arrays
@@ -12,8 +12,7 @@ array([0, 1, 2])
 NumPy arrays go to a graphics processor with ``to_device(array, "cuda")``, which makes them CuPy
 arrays (extra ``aniso[gpu]``); with a ``torch.device`` they become PyTorch tensors.
 
-The engine has run on NumPy, on ``array_api_strict`` and on PyTorch's CPU tensors. On a graphics
-processor, by CuPy or PyTorch, it has not been run yet.
+"Arrays elsewhere" in docs/start/loss.md says on which places the engine has run.
 """
 
 import math
@@ -27,6 +26,7 @@ from aniso.arrays.places import NUMPY, is_foreign, is_numpy, place_of, resolve
 __all__ = [
     "NUMPY",
     "asarray_like",
+    "at_place",
     "checked",
     "checked_as_given",
     "copied",

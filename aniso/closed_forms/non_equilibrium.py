@@ -1,4 +1,4 @@
-"""How far stationary noise is from equilibrium: currents and entropy production.
+"""Distance of stationary noise from equilibrium: currents and entropy production.
 
 The diffusion ``dtheta = -H theta dt + Sigma^{1/2} dW`` with H > 0 is stationary with the covariance
 C, ``H C + C H = Sigma``. Isotropic noise, and any Sigma that commutes with H, leaves it in

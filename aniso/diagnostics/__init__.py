@@ -1,4 +1,4 @@
-"""What a researcher asks of a problem at one theta: readings with errors, sources and words.
+"""Diagnoses of a problem at one theta: readings with errors, sources and words.
 
 =============================  ====================================================
 :func:`measure`                one diagnosis at one theta

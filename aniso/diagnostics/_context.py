@@ -1,4 +1,4 @@
-"""What the quantities of one diagnosis share: each part is computed once, or refused once."""
+"""Parts that the quantities of one diagnosis share: each is computed once, or refused once."""
 
 from dataclasses import dataclass
 

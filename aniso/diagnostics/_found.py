@@ -1,4 +1,4 @@
-"""What a quantity returns, and how its numbers are written in a sentence."""
+"""Results of a quantity, and their numbers as parts of a sentence."""
 
 import math
 from dataclasses import dataclass, field, replace

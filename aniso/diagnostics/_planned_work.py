@@ -53,7 +53,6 @@ class Sizes:
     used: int
     batch_size: int
     num_pairs: int
-    num_blocks: int
     num_outputs: int
     relative_error: float
     max_products: int

@@ -220,7 +220,7 @@ def _path(folder, kind, step, ending):
 
 
 def problem_size(problem):
-    """What of a problem belongs to the identity of a run: N, D and the precision."""
+    """Return N, D and the precision, which identify the problem of a run."""
     return {
         "num_examples": int(problem.num_examples),
         "num_parameters": problem.num_parameters,

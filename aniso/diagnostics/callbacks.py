@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from aniso import checks
+from aniso import _extras, checks
 from aniso.diagnostics.monitor import Monitor
 
 
@@ -51,15 +51,17 @@ def lightning_callback(
     measures; of a :func:`aniso.frameworks.sharded` problem all do.
     """
     recorder = Recorder(monitor, model, read_optimizer, on_diagnosis)
-    try:
+    with _extras.needed_for("lightning_callback"):
         from aniso.diagnostics import _lightning
-    except ModuleNotFoundError as error:
-        raise _absent("Lightning", "lightning", error) from error
     return _lightning.LightningMonitor(recorder)
 
 
 def trainer_callback(
-    monitor: Any, *, model: Any = None, read_optimizer: Any = True, on_diagnosis: Any = None
+    monitor: Monitor,
+    *,
+    model: str | None = None,
+    read_optimizer: bool = True,
+    on_diagnosis: Callable[..., Any] | None = None,
 ) -> Any:
     """Return a callback for ``transformers.Trainer`` that measures at the monitor's steps.
 
@@ -85,15 +87,13 @@ def trainer_callback(
     As in :func:`lightning_callback`.
     """
     recorder = Recorder(monitor, model, read_optimizer, on_diagnosis)
-    try:
+    with _extras.needed_for("trainer_callback"):
         from aniso.diagnostics import _transformers
-    except ModuleNotFoundError as error:
-        raise _absent("transformers", "transformers", error) from error
     return _transformers.TrainerMonitor(recorder)
 
 
 class Recorder:
-    """What the callbacks of all libraries share: a step of a training, measured once.
+    """Measures a step of a training once, for the callback of any library.
 
     Parameters
     ----------
@@ -163,12 +163,3 @@ class Recorder:
         # schedules begin or end with the learning rate 0
         moves = all(float(group["lr"]) > 0 for group in optimizer.param_groups)
         return optimizer if has_state and moves else None
-
-
-def _absent(title, package, error):
-    """Return the error that names what to install; another error as it is."""
-    if error.name not in (package, "accelerate"):
-        return error
-    return ModuleNotFoundError(
-        f"{title} is not installed; expected pip install 'aniso[{package}]'", name=error.name
-    )

@@ -3,6 +3,7 @@
 import json
 import math
 
+from aniso import _extras
 from aniso.diagnostics.reading import CAUSES
 
 
@@ -26,7 +27,8 @@ def as_dataframe(diagnosis):
     ModuleNotFoundError
         If pandas is not installed.
     """
-    pandas = _pandas()
+    with _extras.needed_for("to_dataframe"):
+        import pandas
     rows = {}
     for name, reading in diagnosis.items():
         rows[name] = {
@@ -70,7 +72,8 @@ def as_dataset(diagnosis):
     ModuleNotFoundError
         If xarray or pandas is not installed.
     """
-    xarray = _xarray()
+    with _extras.needed_for("to_xarray"):
+        import xarray
     variables, coordinates = {}, {}
     for name, reading in diagnosis.items():
         told = {
@@ -103,27 +106,3 @@ def as_dataset(diagnosis):
 
 def _text(mapping):
     return json.dumps(dict(mapping), ensure_ascii=False, default=str)
-
-
-def _pandas():
-    try:
-        import pandas
-    except ModuleNotFoundError as error:
-        raise _absent("to_dataframe", "pandas", error) from error
-    return pandas
-
-
-def _xarray():
-    try:
-        import xarray
-    except ModuleNotFoundError as error:
-        raise _absent("to_xarray", "xarray", error) from error
-    return xarray
-
-
-def _absent(method, package, error):
-    return ModuleNotFoundError(
-        f"{method} needs {package}, which can't be loaded ({error}); expected "
-        "pip install 'aniso[tables]'",
-        name=error.name,
-    )

@@ -1,4 +1,4 @@
-"""What a diagnosis costs: seconds and bytes from one timed product and one timed gradient."""
+"""Cost of a diagnosis: seconds and bytes, from one timed product and one timed gradient."""
 
 from __future__ import annotations
 
@@ -149,7 +149,6 @@ def plan(
         used,
         checks.integer("batch_size", batch_size, low=1),
         min(checks.integer("num_pairs", num_pairs, low=1), at.num_parameters),
-        len(at.blocks),
         num_outputs,
         relative_error,
         checks.integer("max_products", max_products, low=100),

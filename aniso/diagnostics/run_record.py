@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from aniso import checks
+from aniso import _extras, checks
 from aniso.diagnostics import _step_store
 
 if TYPE_CHECKING:
@@ -164,14 +164,8 @@ class RunRecord(Mapping):
         ModuleNotFoundError
             If xarray is not installed.
         """
-        try:
+        with _extras.needed_for("to_xarray"):
             import xarray
-        except ModuleNotFoundError as error:
-            raise ModuleNotFoundError(
-                f"to_xarray needs xarray, which can't be loaded ({error}); expected pip install "
-                "'aniso[tables]'",
-                name=error.name,
-            ) from error
         variables = {}
         for name in self.names:
             column = np.array([_number(each.readings.get(name)) for each in self.values()])

@@ -1,4 +1,4 @@
-"""How far the quadratic model reaches: its remainder, measured by evaluations of the loss."""
+"""Reach of the quadratic model: its remainder, measured by evaluations of the loss."""
 
 import numpy as np
 

@@ -120,7 +120,7 @@ class EscapeForecast:
 
     @property
     def assumptions(self) -> tuple[str, ...]:
-        """What the numbers rest on, a tuple of str."""
+        """Assumptions of the numbers, with how well they hold, a tuple of str."""
         model = self.model
         lines = [
             f"loss quadratic: remainder {self.remainder:.2g} of the quadratic term at the end, "

@@ -240,7 +240,7 @@ def _require_stable(model, learning_rate):
 
 
 def _model_limit(model, examples, learning_rate, num_steps):
-    """What limits the number of steps before any remainder is measured, and that number."""
+    """Return the reason that limits the number of steps without any remainder, and the limit."""
     lowest = min(float(model.eigenvalues[-1]), model.outside.smallest)
     until = diffusion.chain_quadratic_model_steps(
         np.diag(model.eigenvalues), model.covariance, learning_rate

@@ -1,16 +1,17 @@
 """Problems of other frameworks: PyTorch models, JAX functions, drawn gradients, given matrices.
 
-Two functions return a :class:`aniso.problems.Problem`, so that every quantity of aniso is there
+Three functions return a :class:`aniso.problems.Problem`, so that every quantity of aniso is there
 for a model of one's own. Two return the geometry at a fixed theta, with the members of a
 :class:`aniso.problems.LocalGeometry` that were given.
 
-=====================  =============================================================
+=====================  ===================================================================
 :func:`from_torch`     a PyTorch module, a loss and data: a problem
 :func:`from_jax`       a JAX function, a pytree of parameters and data: a problem
-:func:`sharded`        examples that many processes hold, by ``torch.distributed``
+:func:`sharded`        examples that many processes hold, by ``torch.distributed``: a problem
+:func:`own_examples`   which examples one of these processes takes
 :func:`from_draws`     gradients that your own training step draws: a geometry
 :func:`from_matrices`  matrices and operators of another program: a geometry
-=====================  =============================================================
+=====================  ===================================================================
 """
 
 import lazy_loader
@@ -47,10 +48,5 @@ _found, __dir__, __all__ = lazy_loader.attach(
 
 
 def __getattr__(name):
-    try:
+    with _extras.needed_for(name):
         return _found(name)
-    except ModuleNotFoundError as error:
-        told = _extras.absent(name, error)
-        if told is error:
-            raise
-        raise told from error

@@ -24,7 +24,7 @@ _LONG_STEP = 0.1  # a loss that does not change over it is constant
 
 @dataclass(frozen=True)
 class CheckedLoss:
-    """What was found about the derivatives of a loss.
+    """Findings about the derivatives of a loss.
 
     Attributes
     ----------

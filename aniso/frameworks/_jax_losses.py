@@ -1,4 +1,4 @@
-"""What a JAX loss reduces, found by its values, and the losses of single examples."""
+"""Reduction of a JAX loss, found by its values, and the losses of single examples."""
 
 from dataclasses import dataclass
 

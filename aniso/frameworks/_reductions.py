@@ -1,4 +1,4 @@
-"""What a loss does with a batch, found by its values: one rule for all frameworks."""
+"""Reduction of a batch by a loss, found by its values: one rule for all frameworks."""
 
 import numpy as np
 
@@ -9,7 +9,7 @@ WEIGHTED_BATCHES = (
     "its gradient is the mean of w_i ∇l_i / w̄. A batch of the training loop divides by its own "
     "weights; to first order its noise is that of w_i (∇l_i − g) / w̄."
 )
-"""What the noise of a batch assumes where the weights of the examples differ."""
+"""Assumption about the noise of a batch where the weights of the examples differ."""
 
 
 SINGLE = 1e-5

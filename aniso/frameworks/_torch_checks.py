@@ -30,7 +30,7 @@ class _Disagreement(checks.InputError):
 
 @dataclass(frozen=True)
 class CheckedModel:
-    """What was found about the derivatives of a model with a loss.
+    """Findings about the derivatives of a model with a loss.
 
     Attributes
     ----------

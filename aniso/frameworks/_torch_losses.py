@@ -1,4 +1,4 @@
-"""What a PyTorch loss reduces, and the losses of the single examples.
+"""Reduction of a PyTorch loss, and the losses of single examples.
 
 A loss of a batch may be the mean of the losses of its examples, their sum, or these losses
 themselves. The kind is found by values: L(batch) is compared with the mean of the L({i}).

@@ -130,7 +130,7 @@ class TokenLosses:
 
     @property
     def reduction(self):
-        """What the given loss does with a batch."""
+        """Reduction of a batch by the given loss."""
         return self.losses.reduction
 
     @property

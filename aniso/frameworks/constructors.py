@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, Literal
 
+from aniso import _extras
+
 if TYPE_CHECKING:
     from aniso.frameworks.jax_problem import JaxProblem
     from aniso.frameworks.torch_problem import TorchProblem
@@ -107,10 +109,8 @@ def from_torch(
     >>> problem.losses([1.0]), problem.gradient([1.0]), problem.hessian([1.0])
     (array([0., 4.]), array([4.]), array([[5.]]))
     """
-    try:
+    with _extras.needed_for("from_torch"):
         from aniso.frameworks import _torch_construction
-    except ModuleNotFoundError as error:
-        raise _absent("PyTorch", "torch", error) from error
     return _torch_construction.problem_of(
         model,
         loss,
@@ -193,21 +193,8 @@ def from_jax(
     >>> problem.hessian([1.0]).tolist()
     [[5.0]]
     """
-    try:
+    with _extras.needed_for("from_jax"):
         from aniso.frameworks import _jax_construction
-    except ModuleNotFoundError as error:
-        raise _absent("JAX", "jax", error) from error
     return _jax_construction.problem_of(
         loss, params, data, example=example, blocks=blocks, chunk_size=chunk_size
-    )
-
-
-def _absent(title, package, error):
-    """Return the error that names what to install; another error as it is."""
-    if error.name != package:
-        return error
-    return ModuleNotFoundError(
-        f"{title} is not installed; expected it for from_{package}: pip install {package}, or "
-        f"'aniso[{package}]'",
-        name=package,
     )

@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from aniso import checks, matrices
 from aniso.frameworks import _jax_data, _jax_products, _jax_tokens
+from aniso.frameworks._jax_gradients import JaxGradients
 from aniso.frameworks._jax_parameters import precision
 from aniso.frameworks.jax_problem import JaxProblem
 from aniso.problems import problem_checks
@@ -150,7 +150,7 @@ class JaxTokenProblem(JaxProblem):
             return np.asarray(self._checked.products.rows(np.asarray(theta, self.dtype), batch))
 
 
-class JaxTokenGradients(matrices.ExampleGradients):
+class JaxTokenGradients(JaxGradients):
     """Gradients of the tokens of a :class:`JaxTokenProblem` at one theta.
 
     Parameters
@@ -159,10 +159,6 @@ class JaxTokenGradients(matrices.ExampleGradients):
     theta : ndarray, shape (D,)
         Point in parameter space.
     """
-
-    def __init__(self, problem, theta):
-        self.problem, self.theta = problem, checks.held(theta)
-        self.shape, self.dtype = (problem.num_examples, problem.num_parameters), problem.dtype
 
     def project(self, vectors):
         """Inner products ``G V``: (D, K) -> (N, K); one forward-mode pass for each vector."""
@@ -198,7 +194,3 @@ class JaxTokenGradients(matrices.ExampleGradients):
             for first in range(start, stop, size)
         ]
         return problem_checks.finite("a per-example gradient", np.concatenate(parts))
-
-    def mean(self):
-        """Gradient of the mean loss, shape (D,)."""
-        return self.problem.gradient(self.theta)

@@ -10,6 +10,7 @@ import numpy as np
 from aniso import checks, matrices
 from aniso.frameworks import _reductions
 from aniso.frameworks._sharded_gradients import ShardedGradients
+from aniso.frameworks._torch_collectives import LostRank, RankFailed, Ranks
 from aniso.problems import Problem, problem_checks, require_problem
 
 if TYPE_CHECKING:
@@ -17,17 +18,6 @@ if TYPE_CHECKING:
     from aniso.matrices import ExampleGradients
     from aniso.problems.derivative_check import DerivativeReport
     from aniso.typing import Array, ArrayLike, DTypeLike
-
-
-try:
-    from aniso.frameworks._torch_collectives import LostRank, RankFailed, Ranks
-except ModuleNotFoundError as error:
-    if error.name != "torch":
-        raise
-    raise ModuleNotFoundError(
-        "PyTorch is not installed; expected it for sharded: pip install torch, or 'aniso[torch]'",
-        name="torch",
-    ) from error
 
 __all__ = ["LostRank", "RankFailed", "ShardedProblem", "own_examples", "sharded"]
 

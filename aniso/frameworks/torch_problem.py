@@ -170,7 +170,7 @@ class TorchProblem(ModelParameters, ChunkedPasses, Problem):
 
     @property
     def reduction(self) -> str:
-        """What the given loss does with a batch: "none", "mean", "sum" or "weighted mean"."""
+        """Reduction of a batch by the given loss: "none", "mean", "sum" or "weighted mean"."""
         return self._checked.losses.reduction
 
     @property

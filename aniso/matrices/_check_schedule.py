@@ -1,7 +1,7 @@
-"""When an iteration that grows a basis decomposes the projected matrix.
+"""Schedule by which an iteration that grows a basis decomposes the projected matrix.
 
-It does so after each block while the matrix is small. Later it waits until the residual bounds are
-predicted to meet the tolerance, within limits of growth.
+That is after each block while the matrix is small, and later when the residual bounds are predicted
+to meet the tolerance, within limits of growth.
 """
 
 import math

@@ -23,7 +23,7 @@ PILOT_PROBES = 4
 
 @dataclass(frozen=True)
 class Pilot:
-    """What the pilot found.
+    """Result of the pilot.
 
     Attributes
     ----------

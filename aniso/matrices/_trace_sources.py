@@ -38,7 +38,7 @@ def source_of(covariance, part=None):
 
 
 class _Source:
-    """What the sources share: a basis by subspace iteration with Sigma, and the part of theta."""
+    """Base of the sources: a basis by subspace iteration with Sigma, and the part of theta."""
 
     part = None
     symmetric = True

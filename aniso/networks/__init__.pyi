@@ -6,11 +6,11 @@ from . import fast as fast
 from . import geometry as geometry
 from . import gradients as gradients
 from . import hidden as hidden
-from . import hosted as hosted
 from . import initialisation as initialisation
 from . import layers as layers
 from . import matrix_products as matrix_products
 from . import network as network
+from . import numpy_network as numpy_network
 from . import parameter_blocks as parameter_blocks
 from . import passes as passes
 from . import placed_stack as placed_stack

@@ -14,7 +14,7 @@ from aniso.networks.curvature.cached import CachedLinearisation
 from aniso.networks.curvature.linearisation import Linearisation
 from aniso.networks.geometry import NetworkGeometry
 from aniso.networks.gradients.streamed import gradients_at
-from aniso.networks.hosted import HostedNetwork
+from aniso.networks.numpy_network import NumpyNetwork
 from aniso.networks.placed_stack import PlacedStack
 from aniso.problems import Problem
 
@@ -109,9 +109,10 @@ class Network(PlacedStack, Problem):  # type: ignore[override]
     def on_host(self) -> Problem:
         """Return the network with NumPy arrays as arguments and results.
 
-        With NumPy it is the network itself, else a :class:`aniso.networks.hosted.HostedNetwork`.
+        With NumPy it is the network itself, else an
+        :class:`aniso.networks.numpy_network.NumpyNetwork`.
         """
-        return self if self.place.is_numpy else HostedNetwork(self)
+        return self if self.place.is_numpy else NumpyNetwork(self)
 
     def linearise(
         self,

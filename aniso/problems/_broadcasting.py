@@ -5,7 +5,7 @@ import numpy as np
 
 from aniso.problems._tracing import plain, traced
 
-NUM_THETAS, NUM_EXAMPLES = 2, 3  # different, so that no two axes agree by accident
+NUM_EXAMPLES = 3  # other than the two thetas, so that no two axes agree by accident
 TOLERANCE = 1e-10  # rounding of a reordered sum is far below, any wrong pairing far above
 
 

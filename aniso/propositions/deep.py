@@ -364,7 +364,7 @@ def _promise(bounds, setting):
 
 
 def _along(bounds, setting):
-    """Where along training a promises something, beside the measured coefficient."""
+    """Return the measured coefficients and the guaranteed a at every place, as text."""
     measured = [bound.coefficient for _, bound in bounds]
     text = f"{setting}: â from {min(measured):.3g} to {max(measured):.3g} at "
     text += ", ".join(place for place, _ in bounds)

@@ -190,7 +190,7 @@ def epochs_of_training(case, network):
 
 @dataclass(frozen=True)
 class Training:
-    """What is kept of a training run.
+    """Numbers that are kept of a training run.
 
     Attributes
     ----------

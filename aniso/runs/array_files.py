@@ -54,7 +54,7 @@ def load_arrays(path):
         If the file is not as it was written.
     """
     try:
-        return unsealed(path)
+        return verified(path)
     except (FileNotFoundError, MemoryError):
         raise
     except Exception as error:
@@ -64,12 +64,10 @@ def load_arrays(path):
         ) from error
 
 
-def unsealed(path):
+def verified(path):
     """Return the same as :func:`load_arrays`; a damaged file raises any exception."""
     content = Path(path).read_bytes()
-    # an archive without a comment, which ends with its length: older than the checksums
-    sealed = not (content[-22:-18] == b"PK\5\6" and content.endswith(b"\0\0"))
-    if sealed and _checksum(memoryview(content)[:-_DIGITS]) != content[-_DIGITS:]:
+    if _checksum(memoryview(content)[:-_DIGITS]) != content[-_DIGITS:]:
         raise ValueError("its content does not agree with its checksum")
     with np.load(io.BytesIO(content), allow_pickle=False) as stored:
         arrays = {name: stored[name] for name in stored.files}

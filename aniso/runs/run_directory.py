@@ -234,7 +234,7 @@ class RunDirectory:
 
     def _load(self, path):
         try:
-            arrays, text = array_files.unsealed(path)
+            arrays, text = array_files.verified(path)
             content = json.loads(text)
             return Stored(content["step"], arrays, content["details"])
         except MemoryError:

@@ -4,7 +4,7 @@ Where the cost of the Hessian's noise comes from, in gradients g (processor time
 eigenpairs take 4 to 8 products with blocks of 20, that is 80 to 160 vectors. Each costs 1.5 to 2 g
 from scratch; a linearisation costs 33 g once and then 0.05 g a vector. A refresh is 33 + 7 g at
 least, and a step with a refresh every ten no less than (10 + 40) / 10 = 5 g in single precision. In
-double precision the eigenpairs are found with the network's twin in single precision (a residual
+double precision the eigenpairs are found with the same network in single precision (a residual
 of 1e-2 is far above its rounding), where the same work costs about 20 g of the slower gradient: 3 g
 a step. One eigenvector, continued from the last, takes 4 to 10 products from scratch, without
 linearisation: 1.8 g a step in double precision. Below that a step can't go without another matrix

@@ -1,4 +1,4 @@
-"""What a new process costs: imports, the first call with no compiled kernels, the verification."""
+"""Costs of a new process: imports, the first call with no compiled kernels, the verification."""
 
 import os
 import subprocess

@@ -1,4 +1,4 @@
-"""What every other form of a convolution leaves to the plain one."""
+"""Base of the fast convolutions: what they take from the plain layer."""
 
 from dataclasses import dataclass
 

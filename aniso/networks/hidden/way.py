@@ -1,17 +1,15 @@
 """The way of networks of one hidden layer with few inputs and outputs: compiled passes."""
 
-import math
 from functools import partial
 
 import numpy as np
 
-from aniso import checks
 from aniso.networks.fast.pooled_kernel import COMPILED
 from aniso.networks.hidden import activations, kernel, losses, steps
 from aniso.networks.layers.activation import Activation
 from aniso.networks.layers.dense import Dense
 from aniso.networks.layers.fixed_linear import FixedLinear
-from aniso.networks.plans.way import Way
+from aniso.networks.plans.way import Way, is_finite, refuse
 
 # With more inputs and outputs together, matrix products of BLAS cost less.
 _MOST_ENDS = 12
@@ -102,7 +100,7 @@ class HiddenWay(Way):
             arguments = self._arguments(network, theta, rows)
             kernel.first_order(*arguments, _NO_OUTPUTS, values, part)
 
-        self._sum(network, task, 1, out)
+        self._sum(network, theta, task, 1, out)
         return True
 
     def per_example_gradients(self, network, theta, out):
@@ -123,7 +121,8 @@ class HiddenWay(Way):
             )
 
         self._run(network, task, 2)
-        _require(all(finite), network)
+        if not all(finite):
+            refuse(network, theta)
         return True
 
     def hessian_product(self, network, theta, rows, out):
@@ -140,7 +139,7 @@ class HiddenWay(Way):
             arguments = self._arguments(network, theta, examples)
             kernel.hessian_products(*arguments, vectors, part)
 
-        self._sum(network, task, 1 + len(rows), out)
+        self._sum(network, theta, task, 1 + len(rows), out)
         return True
 
     def sgd_steps(self, network, theta, batches, learning_rates):
@@ -192,7 +191,7 @@ class HiddenWay(Way):
         )
         return parts
 
-    def _sum(self, network, task, passes, out):
+    def _sum(self, network, theta, task, passes, out):
         memory = out if out.flags.c_contiguous else np.empty(out.shape, out.dtype)
         parts = self._run(network, task, passes, memory)
         if len(parts) > 1:
@@ -200,19 +199,10 @@ class HiddenWay(Way):
         memory /= network.num_examples
         if memory is not out:
             out[...] = memory
-        # the square of a finite number may overflow
-        flat = memory.reshape(-1)
-        _require(math.isfinite(np.dot(flat, flat)) or np.isfinite(flat).all(), network)
+        if not is_finite(memory):
+            refuse(network, theta)
 
 
 def _own(array):
     # arrays that are read-only or not aligned would be a type of their own, compiled anew
     return array if array.flags.behaved else array.copy()
-
-
-def _require(is_finite, network):
-    if not is_finite:
-        raise checks.InputError(
-            f"theta gives derivatives that are not finite in {network.dtype}; expected finite "
-            "numbers: lower theta or the learning rate"
-        )

@@ -1,4 +1,4 @@
-"""What all pooling layers share: their windows, without padding."""
+"""Base of the pooling layers: their windows, without padding."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a fast way of computing may offer; the passes by layers compute everything else."""
+"""Interface of the fast ways to compute quantities of a network; layers compute the others."""
 
 import numpy as np
 

@@ -1,4 +1,4 @@
-"""The curvature group of the verification holds at quick scale, and its planted error is found."""
+"""The claims about networks hold at quick scale, and name their sources."""
 
 from check_cases import unexplained, unknown_sources
 

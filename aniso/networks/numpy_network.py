@@ -5,7 +5,7 @@ from aniso.networks.geometry import NetworkGeometry
 from aniso.problems import Problem
 
 
-class HostedNetwork(Problem):
+class NumpyNetwork(Problem):
     """A network on another device as a problem of NumPy arrays.
 
     It is made by :meth:`aniso.networks.Network.on_host`. theta and vectors are copied to the
@@ -28,7 +28,7 @@ class HostedNetwork(Problem):
     >>> from aniso.problems import losses
     >>> network = networks.Network(networks.Stack((networks.Dense(1),), (1,)),
     ...     losses.SquaredLoss(), inputs=[[1.0], [2.0]], targets=[[0.0], [0.0]])
-    >>> HostedNetwork(network).gradient(np.array([1.0, 0.0]))
+    >>> NumpyNetwork(network).gradient(np.array([1.0, 0.0]))
     array([5., 3.])
     """
 
@@ -45,7 +45,7 @@ class HostedNetwork(Problem):
 
     def subset(self, indices):
         """Return the same network on the examples `indices`."""
-        return HostedNetwork(self.network.subset(indices))
+        return NumpyNetwork(self.network.subset(indices))
 
     def loss(self, theta):
         """Mean loss, float."""
