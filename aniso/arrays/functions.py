@@ -29,22 +29,22 @@ def contiguous(array):
     return xp.ascontiguousarray(array) if hasattr(xp, "ascontiguousarray") else array
 
 
-def erf(array):
-    """Error function ``erf(x)`` of each entry, by the array's own library where it has one.
+def normal_distribution(array):
+    """Distribution function of a standard normal number, by the array's own library if it has one.
 
     Examples
     --------
-    >>> erf(np.zeros(1))
-    array([0.])
+    >>> normal_distribution(np.zeros(1))
+    array([0.5])
     """
     library = places.place_of(array).library
     if library == "numpy":
-        return special.erf(array)
+        return special.ndtr(array)
     if library == "torch":
-        return sys.modules["torch"].erf(array)
+        return sys.modules["torch"].special.ndtr(array)
     if library == "cupy":
-        return importlib.import_module("cupyx.scipy.special").erf(array)
-    return transfer.asarray_like(special.erf(transfer.to_numpy(array)), array)
+        return importlib.import_module("cupyx.scipy.special").ndtr(array)
+    return transfer.asarray_like(special.ndtr(transfer.to_numpy(array)), array)
 
 
 def double_sum(array, axis=None):

@@ -109,7 +109,7 @@ _DEFINITIONS = (
         lambda z: np.clip(z, -1.0, 1.0),
         lambda z: (np.abs(z) < 1).astype(z.dtype),
     ),
-    Activation("tanh", anp.tanh, lambda z: 1 - anp.tanh(z) ** 2, False),
+    Activation("tanh", anp.tanh, lambda z: 4 * _sigmoid(2 * z) * _sigmoid(-2 * z), False),
     Activation("softplus", lambda z: anp.logaddexp(0.0, z), _sigmoid, False),
     Activation("sigmoid", _sigmoid, lambda z: _sigmoid(z) * _sigmoid(-z), False),
     Activation("silu", lambda z: z * _sigmoid(z), _slope_of_silu, False),

@@ -115,7 +115,7 @@ def _respond_smoothly(kind, shape, z, n, work, value, slope, curvature):
     elif kind == _GELU:
         for i in range(n):
             v = np.float64(z[i])
-            share = 0.5 * math.erf(v / math.sqrt(2.0)) + 0.5
+            share = 0.5 * math.erfc(-v / math.sqrt(2.0))
             density = powers[i] / math.sqrt(2.0 * math.pi)
             value[i], slope[i] = v * share, share + v * density
             curvature[i] = (2.0 - v * v) * density
@@ -140,7 +140,8 @@ def _respond_smoothly(kind, shape, z, n, work, value, slope, curvature):
             large = 1.0 / (1.0 + power)
             small = power * large
             share, rest = (small, large) if v < 0 else (large, small)
-            product, step = share * rest, rest - share
+            product = share * rest
+            step = falls[i] * large if v >= 0 else -falls[i] * large  # rest - share
             if kind == _SILU:
                 value[i], slope[i] = v * share, share * (1.0 + v * rest)
                 curvature[i] = product * (2.0 + v * step)

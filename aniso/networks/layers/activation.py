@@ -43,22 +43,30 @@ def _step(z, xp):
     return 0.5 * (step + xp.astype(z >= 0, z.dtype))
 
 
+def _tanh_slope(z, xp):
+    # 1 - tanh(z)^2 would lose the digits of a saturated unit
+    decay = xp.exp(-2 * xp.abs(z))
+    return 4 * decay / (1 + decay) ** 2
+
+
 def _tanh_curvature(z, xp):
-    value = xp.tanh(z)
-    return -2 * value * (1 - value * value)
-
-
-def _sigmoid(z, xp):
-    return 0.5 * xp.tanh(0.5 * z) + 0.5
+    return -2 * xp.tanh(z) * _tanh_slope(z, xp)
 
 
 def _softplus(z, xp):
     return xp.maximum(z, _zero(z, xp)) + xp.log1p(xp.exp(-xp.abs(z)))
 
 
-def _sigmoid_curvature(z, xp):  # noqa: ARG001
-    value = link_functions.expit(z)
-    return value * link_functions.expit(-z) * (1 - 2 * value)
+def _expit(z, xp):  # noqa: ARG001
+    return link_functions.expit(z)
+
+
+def _logistic_density(z, xp):  # noqa: ARG001
+    return link_functions.expit(z) * link_functions.expit(-z)
+
+
+def _sigmoid_curvature(z, xp):
+    return -_logistic_density(z, xp) * xp.tanh(0.5 * z)
 
 
 def _silu_slope(z, xp):  # noqa: ARG001
@@ -75,7 +83,7 @@ def _not_positive(z, xp):
 
 
 def _normal_distribution(z, xp):  # noqa: ARG001
-    return 0.5 * functions.erf(z / math.sqrt(2)) + 0.5
+    return functions.normal_distribution(z)
 
 
 def _normal_density(z, xp):
@@ -95,11 +103,11 @@ RULES = {
         lambda z, xp: xp.clip(z, -1.0, 1.0),
         lambda z, xp: xp.astype(xp.abs(z) < 1, z.dtype),
     ),
-    "tanh": Rule(lambda z, xp: xp.tanh(z), lambda z, xp: 1 - xp.tanh(z) ** 2, _tanh_curvature),
-    "softplus": Rule(_softplus, _sigmoid, lambda z, xp: _sigmoid(z, xp) * (1 - _sigmoid(z, xp))),
+    "tanh": Rule(lambda z, xp: xp.tanh(z), _tanh_slope, _tanh_curvature),
+    "softplus": Rule(_softplus, _expit, _logistic_density),
     "sigmoid": Rule(
-        lambda z, xp: link_functions.expit(z),  # noqa: ARG005
-        lambda z, xp: link_functions.expit(z) * link_functions.expit(-z),  # noqa: ARG005
+        _expit,
+        _logistic_density,
         _sigmoid_curvature,
     ),
     "silu": Rule(lambda z, xp: z * link_functions.expit(z), _silu_slope, _silu_curvature),  # noqa: ARG005
@@ -120,7 +128,7 @@ RULES = {
 def _plain_gelu(z):
     from autograd.scipy import special as traced_special  # loads scipy.stats, 0.3 s
 
-    return z * (0.5 * traced_special.erf(z / anp.sqrt(2.0)) + 0.5)
+    return z * 0.5 * traced_special.erfc(-z / anp.sqrt(2.0))
 
 
 @dataclass(frozen=True)
