@@ -103,8 +103,10 @@ class Estimate:
         return self.value - half, self.value + half
 
     def scaled(self, factor: float) -> Estimate:
-        """Return the estimate of `factor` times the quantity."""
-        return Estimate(self.value * factor, self.standard_error * abs(factor), self.num_samples)
+        """Return the estimate of `factor` times the quantity; 0 times it is exactly 0."""
+        return Estimate(
+            self.value * factor, _scaled_error(self.standard_error, factor), self.num_samples
+        )
 
     def __float__(self):
         return float(self.value)
@@ -155,13 +157,24 @@ class ExtrapolatedEstimate(Estimate):
         """
         return Estimate(self.value, self.combined_error, self.num_samples).z_score(reference)
 
+    def interval(self, confidence=0.95):
+        """Confidence interval of the sampling, widened by `discretisation_error` on both sides.
+
+        Examples
+        --------
+        >>> ExtrapolatedEstimate(2.0, 0.0, 100, 0.25).interval()
+        (1.75, 2.25)
+        """
+        low, high = super().interval(confidence)
+        return low - self.discretisation_error, high + self.discretisation_error
+
     def scaled(self, factor):
-        """Return the estimate of `factor` times the quantity."""
+        """Return the estimate of `factor` times the quantity; 0 times it is exactly 0."""
         return ExtrapolatedEstimate(
             self.value * factor,
-            self.standard_error * abs(factor),
+            _scaled_error(self.standard_error, factor),
             self.num_samples,
-            self.discretisation_error * abs(factor),
+            _scaled_error(self.discretisation_error, factor),
         )
 
     def __format__(self, specification):
@@ -175,6 +188,11 @@ class ExtrapolatedEstimate(Estimate):
             f"{self.value:.6g} ± {self.combined_error:.2g} (sampling {self.standard_error:.2g}, "
             f"discretisation {self.discretisation_error:.2g})"
         )
+
+
+def _scaled_error(error, factor):
+    # an unknown error times 0 is 0, not NaN
+    return error * abs(factor) if factor else 0.0
 
 
 class NotConverged(RuntimeError):
@@ -274,7 +292,7 @@ def loglog_slope(x, y):
         raise checks.InputError("a slope needs at least three positive points")
     u, v = np.log(x), np.log(y)
     centred = u - u.mean()
-    if not centred.any():
+    if np.ptp(u) <= 4 * np.finfo(float).eps * max(1.0, np.abs(u).max()):
         raise checks.InputError("x has a single value; a slope needs at least two")
     slope = float(centred @ v / (centred @ centred))
     residuals = v - v.mean() - slope * centred
@@ -322,12 +340,12 @@ def correlated_mean(samples):
         raise checks.InputError(f"samples has {count} entries; expected at least 4")
     unit = power_of_two(samples)
     samples = samples / unit
+    if np.ptp(samples) == 0:
+        return Estimate(unit * float(samples[0]), 0.0, count), 1.0
     mean = float(samples.mean())
     deviations = samples - mean
     transform = np.fft.rfft(deviations, 2 * count)
     covariances = np.fft.irfft(transform.real**2 + transform.imag**2)[:count] / count
-    if not covariances[0] > 0:
-        return Estimate(unit * mean, 0.0, count), 1.0
     times = 2 * np.cumsum(covariances / covariances[0]) - 1
     inside = np.flatnonzero(np.arange(count) >= 2.5 * times)
     time = max(1.0, float(times[inside[0]] if inside.size else times[-1]))

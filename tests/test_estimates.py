@@ -82,6 +82,23 @@ def test_scaling_keeps_the_error_bar_positive():
     assert Estimate(2.0, 0.5, 10).scaled(-3) == Estimate(-6.0, 1.5, 10)
 
 
+def test_nothing_of_an_unknown_quantity_is_exactly_zero():
+    assert estimates.Estimate(1.0, math.inf, 1).scaled(0.0) == estimates.Estimate(0.0, 0.0, 1)
+    found = estimates.ExtrapolatedEstimate(1.0, math.inf, 1, math.inf).scaled(0.0)
+    assert (found.standard_error, found.discretisation_error) == (0.0, 0.0)
+
+
+def test_the_interval_of_an_extrapolated_estimate_holds_both_errors():
+    sampled = estimates.Estimate(2.0, 0.5, 2).interval()
+    both = estimates.ExtrapolatedEstimate(2.0, 0.5, 2, 0.25).interval()
+    assert both == (sampled[0] - 0.25, sampled[1] + 0.25)
+
+
+def test_a_constant_series_is_exact():
+    mean, time = estimates.correlated_mean([0.1] * 1001)  # the mean of these numbers is rounded
+    assert (mean, time) == (estimates.Estimate(0.1, 0.0, 1001), 1.0)
+
+
 def test_text_shows_value_and_error():
     assert str(Estimate(1234.5678, 0.0123, 5)) == "1234.57 ± 0.012"
 
@@ -125,6 +142,8 @@ def test_the_error_of_a_slope_covers_the_exponent_and_not_another(rng):
         ([1, 2, 0], [1, 2, 3], "three positive points"),
         ([1, 2, 3], [1, -2, 3], "three positive points"),
         ([2, 2, 2], [1, 2, 3], "single value"),
+        ([0.1] * 10, range(1, 11), "single value"),  # the mean of the logarithms is rounded
+        ([7.0, 7.0, np.nextafter(7, 8)], [1, 2, 3], "single value"),
         ([1, 2, 3], [1, 2], "shape"),
     ],
 )

@@ -56,6 +56,18 @@ def test_networks_are_taken_apart_by_their_examples(form, rng):
     np.testing.assert_allclose(made.standard_error, np.std(left) * math.sqrt(5), rtol=1e-9)
 
 
+@pytest.mark.parametrize("unit", [1e-170, 1.0, 1e170])
+def test_the_error_keeps_its_digits_in_every_unit(unit):
+    # squares 1, 0, 1 around the mean, times 2/3
+    left_out = unit * np.array([1.0, 2.0, 3.0])
+    error = problems.jackknife_error(left_out)
+    assert error == pytest.approx(unit * math.sqrt(4 / 3), rel=1e-14, abs=0)
+    # their own errors take off (1 - 1/3) times the sum of their squares
+    own = problems.jackknife_error(left_out, unit * np.array([1.0, 0.0, 0.0]))
+    assert own == pytest.approx(unit * math.sqrt(2 / 3 * (2 - 2 / 3)), rel=1e-14, abs=0)
+    assert problems.jackknife_error(unit * np.ones(3)) == 0
+
+
 def test_bad_arguments_are_refused(rng):
     problem = Line(rng.normal(size=4), rng.normal(size=4))
     for quantity, groups, source, match in (

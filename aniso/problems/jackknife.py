@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from aniso import checks
-from aniso.estimates import Estimate
+from aniso.estimates import Estimate, power_of_two
 from aniso.problems.problem import require_problem
 
 if TYPE_CHECKING:
@@ -113,11 +113,15 @@ def jackknife_error(left_out: ArrayLike, errors: ArrayLike | None = None) -> flo
     """
     left_out = checks.array("left_out", left_out, shape=(None,))
     count = checks.integer("number of groups", left_out.size, low=2)
-    spread = float(np.sum((left_out - left_out.mean()) ** 2))
+    left_out, unit = left_out - left_out.mean(), 1.0
+    if left_out.any():
+        unit = power_of_two(left_out)
+        left_out = left_out / unit
+    spread = float(np.sum(left_out**2))
     if errors is not None:
         errors = checks.array("errors", errors, shape=left_out.shape)
-        spread = max(0.0, spread - (1 - 1 / count) * float(np.sum(errors**2)))
-    return math.sqrt((count - 1) / count * spread)
+        spread = max(0.0, spread - (1 - 1 / count) * float(np.sum((errors / unit) ** 2)))
+    return unit * math.sqrt((count - 1) / count * spread)
 
 
 def _number(value):
