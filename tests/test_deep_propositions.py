@@ -9,7 +9,7 @@ import pytest
 from autograd import jacobian
 from check_cases import idle_symbols, unexplained, unknown_sources
 
-from aniso import checks, matrices, propositions
+from aniso import checks, matrices, networks, propositions
 from aniso.problems import AutogradModel, losses
 from aniso.propositions import (
     command,
@@ -300,3 +300,12 @@ def test_the_group_runs_where_it_is_named():
     assert command._chosen(["deep", "definition1"]) == ["definition1", "deep"]
     with pytest.raises(checks.InputError, match="name='a dozen'; expected one of"):
         deep_training.plan("a dozen", SETTINGS)
+
+
+def test_an_exact_fit_has_no_coefficient(rng):
+    model = networks.multilayer_perceptron((3, 4, 1), "tanh")
+    inputs, theta = rng.standard_normal((5, 3)), model.initial_parameters(rng)
+    outputs = networks.Network(model, losses.SquaredLoss(), inputs, np.zeros((5, 1))).outputs(theta)
+    fitted = networks.Network(model, losses.SquaredLoss(), inputs, outputs)
+    with pytest.raises(checks.InputError, match="every example is fitted exactly"):
+        deep_alignment_bound(fitted.at(theta))

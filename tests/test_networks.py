@@ -11,6 +11,7 @@ from place_cases import every_foreign_place
 from aniso import checks, memory, networks
 from aniso.arrays import places, transfer
 from aniso.problems import losses
+from aniso.problems.derivative_check import check_derivatives
 
 # A matter of depth: some thousand operations on numbers of order one, each within eps.
 RELATIVE = 1e-10
@@ -296,3 +297,15 @@ def test_products_and_linearisations_of_smooth_networks_share_no_pass_in_vain(mo
     at.fisher()
     at.hessian_trace()
     assert len(passes) == 2  # one of the linearisation, one of the loss of the network
+
+
+def test_derivatives_are_compared_in_double_precision(rng):
+    model = networks.multilayer_perceptron((3, 5, 2), "tanh")
+    inputs, labels = rng.standard_normal((20, 3)), rng.integers(0, 2, 20)
+    network = networks.Network(
+        model, losses.SoftmaxCrossEntropy(), inputs, labels, dtype=np.float32
+    )
+    theta = model.initial_parameters(rng)
+    assert network.check(theta, rng).right
+    with pytest.raises(checks.InputError, match="problem computes in float32; expected double"):
+        check_derivatives(network, theta, rng)

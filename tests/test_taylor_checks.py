@@ -71,6 +71,17 @@ def test_a_wrong_gradient_is_named(error, offset, scale, rng):
     assert "WRONG  gradient" in str(report)
 
 
+def test_a_gradient_that_rounding_hides_is_not_called_right(rng):
+    square = planted(0.5, 0.0)
+    objective, theta = objective_of(lambda z: square(z) + 1e16, rng)
+    report = objective.check(theta, rng)
+    assert any(told.startswith("gradient: changes the function by") for told in report.unresolved)
+    assert "not resolved  gradient" in str(report)
+    objective, theta = objective_of(lambda z: square(z) + 1e3, rng)
+    assert not objective.check(theta, rng).right
+    assert objective_of(lambda z: 0.0 * z + 1e16, rng)[0].check(theta, rng).unresolved == ()
+
+
 class Altered:
     """An objective with one of its methods replaced."""
 

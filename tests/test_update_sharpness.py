@@ -49,6 +49,26 @@ def test_the_bracket_is_found_from_any_first_rate(first):
     assert made.low < 0.5 <= made.high
 
 
+@pytest.mark.parametrize("curvature", [1e-8, 1e-15])
+def test_a_first_step_within_the_rounding_of_the_loss_is_no_rise(curvature):
+    # at theta = 10 a step of 1e-3 times the gradient leaves 1 + curvature 50 as it is
+    valley = one_dimension(lambda t: 1.0 + 0.5 * curvature * t**2)
+    made = problems.critical_sharpness(valley, [10.0])
+    assert abs(made.sharpness / curvature - 1) <= made.relative_error
+    hill = one_dimension(lambda t: 1.0 - 0.5 * curvature * t**2)
+    with pytest.raises(NotConverged, match="rising at the start"):
+        problems.critical_sharpness(hill, [10.0], [10 * curvature])
+
+
+def test_losses_that_cancel_in_the_mean_leave_their_rounding():
+    slopes = 1e8 * np.array([[1.0, 2.0], [-1.0, -2.0]])
+    bowl = problems.quadratic_problem(np.diag([4.0, 1.0]), np.zeros(2), slopes)
+    value, error = problems.directional_sharpness(bowl, [1.0, 0.0])
+    assert abs(value - 4) <= error
+    made = problems.critical_sharpness(bowl, [1.0, 0.0])
+    assert abs(made.sharpness - 4) <= 4 * made.relative_error
+
+
 def test_the_first_of_several_returns_is_found():
     # L(theta) = -sin theta from 0 along +1: returns at pi, and again at 2 pi, 3 pi, ...
     wave = one_dimension(lambda t: -anp.sin(t))

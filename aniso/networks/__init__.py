@@ -42,9 +42,9 @@ __getattr__, __dir__, __all__ = lazy_loader.attach(
         "passes",
         "placed_stack",
         "plans",
+        "precision",
         "results",
         "routing",
-        "single_precision",
         "ways",
     ],
     submod_attrs={

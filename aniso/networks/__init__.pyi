@@ -15,9 +15,9 @@ from . import parameter_blocks as parameter_blocks
 from . import passes as passes
 from . import placed_stack as placed_stack
 from . import plans as plans
+from . import precision as precision
 from . import results as results
 from . import routing as routing
-from . import single_precision as single_precision
 from . import ways as ways
 from .architectures import fashion_mnist_network as fashion_mnist_network
 from .architectures import multilayer_perceptron as multilayer_perceptron

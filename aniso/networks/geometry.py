@@ -9,7 +9,7 @@ import numpy as np
 
 from aniso import matrices
 from aniso.arrays import transfer
-from aniso.networks.single_precision import in_single_precision
+from aniso.networks.precision import in_single_precision
 from aniso.problems import LocalGeometry
 
 if TYPE_CHECKING:

@@ -16,11 +16,13 @@ from aniso.networks.geometry import NetworkGeometry
 from aniso.networks.gradients.streamed import gradients_at
 from aniso.networks.numpy_network import NumpyNetwork
 from aniso.networks.placed_stack import PlacedStack
+from aniso.networks.precision import in_precision
 from aniso.problems import Problem
 
 if TYPE_CHECKING:
     from aniso.networks.gradients.kept import GradientFactors
     from aniso.networks.gradients.streamed import StreamedGradients
+    from aniso.problems.derivative_check import DerivativeReport
     from aniso.typing import Array, ArrayLike
 
 
@@ -113,6 +115,12 @@ class Network(PlacedStack, Problem):  # type: ignore[override]
         :class:`aniso.networks.numpy_network.NumpyNetwork`.
         """
         return self if self.place.is_numpy else NumpyNetwork(self)
+
+    def check(self, theta: ArrayLike, rng: np.random.Generator) -> DerivativeReport:
+        """Compare all derivatives with finite differences, in double precision; see `Problem`."""
+        if self.dtype == np.float64:
+            return super().check(theta, rng)
+        return in_precision(self, np.float64).check(theta, rng)
 
     def linearise(
         self,

@@ -43,6 +43,10 @@ class NumpyNetwork(Problem):
         """Targets, a NumPy array."""
         return transfer.to_numpy(self.network.targets)
 
+    def check(self, theta, rng):
+        """Compare all derivatives with finite differences, in double precision; see `Problem`."""
+        return self.network.check(theta, rng)
+
     def subset(self, indices):
         """Return the same network on the examples `indices`."""
         return NumpyNetwork(self.network.subset(indices))

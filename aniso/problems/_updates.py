@@ -31,6 +31,15 @@ def checked_update(problem, theta, update):
     return problem, theta, np.asarray(update, dtype=np.float64)
 
 
+def rounding_of_loss(problem, theta):
+    """Return about the rounding of the mean loss at theta.
+
+    Losses of the examples may cancel in the mean, whose rounding is theirs.
+    """
+    size = float(np.abs(problem.losses(theta)).mean())
+    return 2 * float(np.finfo(problem.dtype).eps) * size
+
+
 def loss_or_infinity(problem, theta):
     """Return the mean loss, infinity where theta or the loss is not finite."""
     if not np.isfinite(theta).all():

@@ -34,18 +34,22 @@ class TaylorResult:
     quantity : str
         Name of the derivative.
     right : bool
-        Whether the derivative is right.
+        Whether the derivative agrees with the differences.
     slope : float
         Lowest fitted slope of the remainder over the directions; nan where the remainder is at
         rounding level throughout.
     message : str
         The finding in words.
+    resolved : bool
+        False where the derivative changes the function by less than its rounding at every step, so
+        that nothing was compared. `right` is then True.
     """
 
     quantity: str
     right: bool
     slope: float
     message: str
+    resolved: bool = True
 
     def __str__(self):
         return f"{self.quantity}: {self.message}"
@@ -71,8 +75,13 @@ class DerivativeReport:
 
     @property
     def right(self):
-        """Whether every derivative is right."""
+        """Whether no derivative is wrong; :attr:`unresolved` tells which were not compared."""
         return all(result.right for result in self.results)
+
+    @property
+    def unresolved(self):
+        """Messages of the derivatives that rounding hides, empty if all were compared."""
+        return tuple(str(result) for result in self.results if not result.resolved)
 
     @property
     def wrong(self):
@@ -91,7 +100,13 @@ class DerivativeReport:
             raise DerivativeError("; ".join(self.wrong))
 
     def __str__(self):
-        return "\n".join(f"{'right' if r.right else 'WRONG'}  {r}" for r in self.results)
+        return "\n".join(f"{_verdict_on(result)}  {result}" for result in self.results)
+
+
+def _verdict_on(result):
+    if not result.resolved:
+        return "not resolved"
+    return "right" if result.right else "WRONG"
 
 
 def check_derivatives(problem, theta, rng, num_examples=64):
@@ -117,8 +132,8 @@ def check_derivatives(problem, theta, rng, num_examples=64):
     Raises
     ------
     InputError
-        If `problem` is no problem, theta is not a finite vector of the right length, `rng` is no
-        generator, or `num_examples` is not positive.
+        If `problem` is no problem or computes in single precision, theta is not a finite vector of
+        the right length, `rng` is no generator, or `num_examples` is not positive.
 
     Notes
     -----
@@ -132,7 +147,8 @@ def check_derivatives(problem, theta, rng, num_examples=64):
 
     A derivative is right if the slope is at least the expected order minus 0.3, over the four steps
     or between two of them. It is also right if the remainder falls to rounding level more steeply:
-    between its kinks a piecewise linear model has no remainder.
+    between its kinks a piecewise linear model has no remainder. A derivative that changes the
+    function by less than the rounding level at every step is not resolved.
 
     Examples
     --------
@@ -147,6 +163,11 @@ def check_derivatives(problem, theta, rng, num_examples=64):
     checks.integer("num_examples", num_examples, low=1)
     if isinstance(problem, type) or not hasattr(problem, "check_theta"):
         raise checks.InputError(_members.not_a_problem("problem", problem))
+    if np.dtype(problem.dtype) != np.float64:
+        raise checks.InputError(
+            f"problem computes in {np.dtype(problem.dtype)}; expected double precision, in which "
+            "its method check(theta, rng) compares"
+        )
     theta = problem.check_theta(theta)
     if problem.num_examples > num_examples:
         chosen = rng.choice(problem.num_examples, num_examples, replace=False)
@@ -228,7 +249,7 @@ def _taylor_result(quantity, function, expansion, order, magnitude, theta, direc
     start = function(theta)
     noise = max(_size(function(theta + jitter) - start) for jitter in jitters)
     slopes, verdicts = [], []
-    largest_change = 0.0
+    largest_change, compared, hidden = 0.0, False, 0.0
     for k, direction in enumerate(directions):
         sizes, remainders, levels = [], [], []
         for size in LARGEST_STEP * max(1.0, _norm(theta)) * STEP_RATIO ** -np.arange(NUM_STEPS):
@@ -242,6 +263,8 @@ def _taylor_result(quantity, function, expansion, order, magnitude, theta, direc
             sizes.append(size)
             remainders.append(_size(change - predicted))
             levels.append(noise + 4 * EPS * (magnitude + _size(predicted)))
+            compared = compared or _size(predicted) > ROUNDING_FACTOR * levels[-1]
+            hidden = max(hidden, _size(predicted))
         slope, right = _verdict(sizes, remainders, levels, order)
         slopes.append(slope)
         verdicts.append(right)
@@ -251,6 +274,9 @@ def _taylor_result(quantity, function, expansion, order, magnitude, theta, direc
         )
     known = [slope for slope in slopes if not math.isnan(slope)]
     slope = min(known, default=math.nan)
+    if hidden and not compared and not known:
+        message = f"changes the function by at most {hidden:.2g}, less than its rounding"
+        return TaylorResult(quantity, True, math.nan, message, resolved=False)
     if all(verdicts):
         shown = "falls to rounding level" if math.isnan(slope) else f"falls with slope {slope:.1f}"
         return TaylorResult(quantity, True, slope, f"Taylor remainder {shown}")

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from aniso import checks
-from aniso.problems._updates import checked_update, finite_loss
+from aniso.problems._updates import checked_update, finite_loss, rounding_of_loss
 
 if TYPE_CHECKING:
     from aniso.problems.problem import Problem
@@ -37,7 +37,7 @@ def directional_sharpness(
     -------
     value, error : float
         The error is an estimate: the change from half the step for the remainder of order h^2, and
-        ``4 eps max|L| / h^2`` for the rounding of the losses.
+        ``4 eps max(mean |l_i|, |L|) / h^2`` for the rounding of the losses.
 
     Raises
     ------
@@ -46,7 +46,7 @@ def directional_sharpness(
 
     Notes
     -----
-    Five forward passes. The value is extrapolated from h and h/2 and is of order 4 in h. A kink of
+    Six forward passes. The value is extrapolated from h and h/2 and is of order 4 in h. A kink of
     the loss within a step adds the jump of its slope over h. With products of H,
     ``v @ (at.hessian @ v)`` is exact.
 
@@ -66,11 +66,11 @@ def directional_sharpness(
     along = update / np.abs(update).max()
     along /= np.linalg.norm(along)
     middle = finite_loss(problem, theta)
-    values, largest = [], abs(middle)
+    values, rounding = [], rounding_of_loss(problem, theta)
     for width in (step, step / 2):
         ends = [finite_loss(problem, theta + sign * width * along) for sign in (1, -1)]
-        largest = max(largest, *map(abs, ends))
+        rounding = max(rounding, *(2 * eps * abs(end) for end in ends))
         values.append((ends[0] - 2 * middle + ends[1]) / width**2)
-    rounding = 4 * eps * largest / (step / 2) ** 2
+    rounding *= 2 / (step / 2) ** 2
     value = values[1] + (values[1] - values[0]) / 3
     return float(value), float(abs(values[1] - values[0]) / 3 + 5 / 3 * rounding)

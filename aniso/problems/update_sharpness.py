@@ -11,7 +11,12 @@ import scipy.linalg
 
 from aniso import checks
 from aniso.estimates import NotConverged
-from aniso.problems._updates import checked_update, finite_loss, loss_or_infinity
+from aniso.problems._updates import (
+    checked_update,
+    finite_loss,
+    loss_or_infinity,
+    rounding_of_loss,
+)
 
 if TYPE_CHECKING:
     from aniso.problems.problem import Problem
@@ -121,9 +126,9 @@ def critical_sharpness(
 
     Notes
     -----
-    Forward passes alone. Trials grow by `growth` while the loss stays below its start; where the
-    first trial is above, they shrink. Within the bracket, secants of
-    ``(L(theta - eta u) - L(theta)) / eta`` are mixed with bisection. A loss that is not finite
+    Forward passes alone. Trials grow by `growth` while the loss stays below its start, or within
+    its rounding; where the first of the others is above, they shrink. Within the bracket, secants
+    of ``(L(theta - eta u) - L(theta)) / eta`` are mixed with bisection. A loss that is not finite
     counts as above. On a quadratic ``eta_c = 2 g^T u / u^T H u``, so that the critical sharpness
     equals the directional one for u = g. Formulas: docs/theory/estimates.md.
 
@@ -140,7 +145,8 @@ def critical_sharpness(
     tolerance = checks.number("tolerance", tolerance, low=0, high=1, strict=True)
     max_losses = checks.integer("max_losses", max_losses, low=4)
     start = finite_loss(problem, theta)
-    used = 1
+    noise = rounding_of_loss(problem, theta)
+    used = 2
 
     def risen(learning_rate):
         # the rise over the learning rate, which is linear in it for a quadratic
@@ -153,6 +159,10 @@ def critical_sharpness(
         return NotConverged(f"{state}: {advice}", partial)
 
     first, rise = trial, risen(trial)
+    # a step that changes the loss by no more than its rounding says nothing
+    while abs(rise * trial) <= noise and used < max_losses and trial * growth <= 1e300:
+        trial *= growth
+        rise = risen(trial)
     upward = rise < 0
     low, high = (trial, math.inf) if upward else (0.0, trial)
     rises = [rise, math.inf] if upward else [-math.inf, rise]
@@ -189,7 +199,7 @@ def critical_sharpness(
             raise NotConverged(
                 f"max_losses={max_losses} leave the bracket {low:.6g} to {high:.6g}; expected "
                 f"more, for a relative width of {tolerance:g}",
-                _bracketed(problem, theta, update, start, low, high, used),
+                _bracketed(problem, theta, update, (start, noise), low, high, used),
             )
         trial, side = _next_trial(low, high, rises, 0.4 * tolerance * high * side), -side
         if used % 3 == 0:
@@ -199,7 +209,7 @@ def critical_sharpness(
             low, rises[0] = trial, rise
         else:
             high, rises[1] = trial, rise
-    return _bracketed(problem, theta, update, start, low, high, used)
+    return _bracketed(problem, theta, update, (start, noise), low, high, used)
 
 
 def _relative_size(theta, update):
@@ -216,11 +226,11 @@ def _next_trial(low, high, rises, offset):
     return trial if low < trial < high else middle
 
 
-def _bracketed(problem, theta, update, start, low, high, used):
-    middle = (low + high) / 2
+def _bracketed(problem, theta, update, value, low, high, used):
+    (start, noise), middle = value, (low + high) / 2
     distance, fall, grown = high - low, 0.0, -1
     # the return is known up to the distance below it at which the fall exceeds the rounding
-    while not fall > 4 * (noise := _noise(problem, start, start - fall)) and distance < 0.5 * low:
+    while not fall > 4 * noise and distance < 0.5 * low:
         distance, grown = min(2 * distance, 0.5 * low), grown + 1
         fall = start - loss_or_infinity(problem, theta - (low - distance) * update)
         used += 1
@@ -230,7 +240,3 @@ def _bracketed(problem, theta, update, start, low, high, used):
         rounding = distance if grown else distance * noise / fall
     rounding += float(np.finfo(float).eps) * _relative_size(theta, update)
     return CriticalSharpness(middle, low, high, _STATES[0], used, rounding)
-
-
-def _noise(problem, *losses):
-    return 2 * float(np.finfo(problem.dtype).eps) * max(map(abs, losses))

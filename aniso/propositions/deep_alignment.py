@@ -144,6 +144,11 @@ def deep_alignment_bound(
             "no example has a curvature in its output at this theta, so that G = Sigma = 0; "
             "expected a theta at which some example is active"
         )
+    if constants.highest == 0:
+        raise checks.InputError(
+            "every example is fitted exactly, so that all gradients are 0 and the coefficient is "
+            "0/0; expected a theta with gradient noise"
+        )
     noise, curvature = geometry.noise, geometry.gauss_newton
     noise_trace, curvature_trace = exact_traces.significant_trace(noise), float(curvature.trace())
     if noise_trace == 0:

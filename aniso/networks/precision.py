@@ -1,4 +1,4 @@
-"""The same network in single precision, for eigenvectors that need no more."""
+"""The same network in another precision."""
 
 import weakref
 
@@ -9,6 +9,8 @@ _single = weakref.WeakKeyDictionary()
 
 def in_single_precision(network):
     """Return the same network with passes in single precision; itself if it has them already.
+
+    Eigenvectors of a coarse tolerance need no more.
 
     Parameters
     ----------
@@ -32,14 +34,31 @@ def in_single_precision(network):
     if network.dtype == np.float32:
         return network
     if network not in _single:
-        _single[network] = type(network)(
-            network.model,
-            network.output_loss,
-            network.inputs,
-            network.targets,
-            dtype=np.float32,
-            num_threads=network.workers,
-            memory_budget=network.memory_budget,
-            device=network.place,
-        )
+        _single[network] = in_precision(network, np.float32)
     return _single[network]
+
+
+def in_precision(network, dtype):
+    """Return the same network with passes in another precision, a new object.
+
+    Parameters
+    ----------
+    network : networks.Network
+        The network.
+    dtype : dtype
+        ``numpy.float32`` or ``numpy.float64``.
+
+    Returns
+    -------
+    networks.Network
+    """
+    return type(network)(
+        network.model,
+        network.output_loss,
+        network.inputs,
+        network.targets,
+        dtype=dtype,
+        num_threads=network.workers,
+        memory_budget=network.memory_budget,
+        device=network.place,
+    )
