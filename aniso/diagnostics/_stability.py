@@ -169,7 +169,7 @@ def stability_threshold(context):
 
 def _limit(asked):
     if asked.optimizer is None:
-        return closed.sharpness_limit(asked.learning_rate), "2/η"
+        return closed.sharpness_limit(asked.learning_rate), "2/η ="
     return asked.optimizer.limit(asked.learning_rate), f"the limit of {asked.optimizer.name},"
 
 
