@@ -19,7 +19,7 @@ def test_an_absent_package_is_named_with_its_remedy(method, package, monkeypatch
     monkeypatch.setitem(sys.modules, package, None)
     with pytest.raises(ModuleNotFoundError, match=r"pip install 'aniso\[tables\]'") as caught:
         getattr(diagnosis_cases.bare(), method)()
-    assert f"{method} needs {package}" in str(caught.value)
+    assert f"{package} is not installed; expected it for {method}" in str(caught.value)
 
 
 def test_texts_and_copies_keep_every_number():
