@@ -1,0 +1,53 @@
+"""Identity of a run directory: parameters that differ are told apart, equal ones known again."""
+
+import numpy as np
+import pytest
+
+from aniso import checks
+from aniso.runs import parameter_differences, run_directory
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "line"),
+    [
+        ({"seed": 1}, {"seed": 2}, "seed: stored 1, asked for 2"),
+        ({"a": {"b": 1}}, {"a.b": 1}, r"'a\.b': not stored, asked for 1"),
+        ({"decay": {}}, {}, "decay: stored {}, not asked for"),
+        ({}, {"decay": {}}, "decay: not stored, asked for {}"),
+        (
+            {"parameters": {"x": 1}, "x": 3},
+            {"parameters": {"x": 2}, "x": 3},
+            r"parameters\.x: stored 1, asked for 2",
+        ),
+        ({"a": True}, {"a": 1}, "a: stored True, asked for 1"),
+        ({"a": [{"b": False}]}, {"a": [{"b": 0}]}, r"a: stored \[\{'b': False\}\], asked for"),
+        ({"a": None}, {}, "a: stored None, not asked for"),
+        ({"a": float("nan")}, {"a": 1.5}, "a: stored nan, asked for 1.5"),
+        ({"a": 2**64}, {"a": 2**64 + 1}, "a: stored 18446744073709551616, asked for"),
+    ],
+)
+def test_parameters_of_any_shape_are_told_apart(tmp_path, first, second, line):
+    run_directory.stored_arrays(tmp_path, first, 0, lambda: {"found": np.ones(1)})
+    with pytest.raises(checks.InputError, match=f"\n  {line}"):
+        run_directory.stored_arrays(tmp_path, second, 0, dict)
+
+
+@pytest.mark.parametrize(
+    ("stored", "asked"),
+    [
+        ({"a": float("nan"), "b": [float("inf")]},) * 2,
+        ({"a": 1}, {"a": 1.0}),
+        ({"a": [1, {"b": 2, "c": 3}]}, {"a": (1.0, {"c": 3, "b": 2})}),
+        ({}, {}),
+    ],
+)
+def test_the_same_parameters_are_known_again(tmp_path, stored, asked):
+    for parameters in (stored, asked):
+        found = run_directory.stored_arrays(tmp_path, parameters, 0, lambda: {"found": np.ones(1)})
+        assert found["found"].tolist() == [1]
+
+
+def test_only_what_differs_is_shown():
+    stored, asked = {"parameters": {}, "seed": 1}, {"parameters": {"a": {"b": 1}}, "seed": 1}
+    assert list(parameter_differences(stored, asked)) == ["a.b: not stored, asked for 1"]
+    assert list(parameter_differences(asked, stored)) == ["a.b: stored 1, not asked for"]
