@@ -46,7 +46,8 @@ class Measurements:
     radius, num_draws : float, int
         Of "sharpness", see :func:`aniso.descent.sharpness.expected_sharpness`.
     groups : mapping of str to problems.Problem
-        The same network on groups of examples, for "groups": those with clean labels, say.
+        The same network on groups of examples, for "groups": those with clean labels, say. None
+        is called "test" where "test" is recorded too.
     origin : array_like, shape (D,), or None
         Point from which "distance" is measured. Copied.
 
@@ -119,16 +120,33 @@ class Measurements:
             if self.test_problem is None:
                 raise checks.InputError("test_problem=None; 'test' needs the network on test data")
             _require_outputs(require_problem("test_problem", self.test_problem), "test")
-        if "groups" in self.quantities and not self.groups:
-            raise checks.InputError("groups={}; 'groups' needs a problem for each group")
-        object.__setattr__(self, "groups", dict(self.groups))
-        for name, problem in self.groups.items():
-            _require_outputs(require_problem(f"groups[{name!r}]", problem), "groups")
+        object.__setattr__(self, "groups", self._checked_groups())
         if "distance" in self.quantities and self.origin is None:
             raise checks.InputError("origin=None; 'distance' needs the point to measure from")
         if self.origin is not None:
             origin = checks.array("origin", self.origin, shape=(None,))
             object.__setattr__(self, "origin", origin.copy())
+
+    def _checked_groups(self):
+        if not isinstance(self.groups, Mapping):
+            raise checks.InputError(
+                f"groups has type {type(self.groups).__name__}; expected a dictionary of problems "
+                "by name"
+            )
+        if "groups" in self.quantities and not self.groups:
+            raise checks.InputError("groups={}; 'groups' needs a problem for each group")
+        for name, problem in self.groups.items():
+            if not isinstance(name, str):
+                raise checks.InputError(
+                    f"groups has the name {name!r}; expected text, for instance {str(name)!r}"
+                )
+            _require_outputs(require_problem(f"groups[{name!r}]", problem), "groups")
+        if "test" in self.groups and {"test", "groups"} <= set(self.quantities):
+            raise checks.InputError(
+                "groups has the name 'test'; expected another one, because test_loss and "
+                "test_accuracy are the records of test_problem"
+            )
+        return dict(self.groups)
 
     def check_run(self, problem: Problem, num_steps: int) -> None:
         """Refuse quantities or steps that a run of `problem` over `num_steps` steps can't record.
