@@ -2,8 +2,10 @@
 
 import numpy as np
 import pytest
+import seeds
+from descent_cases import bowl, chosen
 
-from aniso import checks
+from aniso import checks, descent
 from aniso.runs import parameter_differences, run_directory
 
 
@@ -51,3 +53,36 @@ def test_only_what_differs_is_shown():
     stored, asked = {"parameters": {}, "seed": 1}, {"parameters": {"a": {"b": 1}}, "seed": 1}
     assert list(parameter_differences(stored, asked)) == ["a.b: not stored, asked for 1"]
     assert list(parameter_differences(asked, stored)) == ["a.b: stored 1, not asked for"]
+
+
+USES = {
+    "save_checkpoint": lambda run: run.save_checkpoint(1, {"theta": np.ones(1)}, {}),
+    "save_result": lambda run: run.save_result(1, {"theta": np.ones(1)}, {}),
+    "attend": lambda run: run.attend(1, 2),
+    "latest_checkpoint": lambda run: run.latest_checkpoint(),
+    "result": lambda run: run.result(),
+    "simulate_descent": lambda run: descent.simulate_descent(
+        bowl(seeds.generator("bowl")), np.ones(4), chosen("gd"), seeds.generator("run"), run=run
+    ),
+}
+
+
+@pytest.mark.parametrize("use", USES.values(), ids=USES)
+def test_a_directory_that_is_not_open_is_not_used(tmp_path, use):
+    run = run_directory.RunDirectory(tmp_path, {}, seed=1)
+    message = "is not open; expected calls within `with RunDirectory"
+    with pytest.raises(checks.InputError, match=message):
+        use(run)
+    with run:
+        use(run)
+    with pytest.raises(checks.InputError, match=message):
+        use(run)
+
+
+def test_a_directory_opens_again(tmp_path):
+    run = run_directory.RunDirectory(tmp_path, {}, seed=1)
+    for step in (1, 2):
+        with run:
+            run.save_checkpoint(step, {"theta": np.ones(1)}, {})
+    with run:
+        assert run.latest_checkpoint().step == 2

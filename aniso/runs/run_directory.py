@@ -57,6 +57,8 @@ class Stored:
 class RunDirectory:
     """The directory of one run, locked for this process while the context lasts.
 
+    Its methods read and write within the context alone.
+
     Parameters
     ----------
     folder : path-like
@@ -101,6 +103,13 @@ class RunDirectory:
         self._refuse_foreign()
         self._lock, self._looked = None, 0.0
 
+    def _require_open(self):
+        if self._lock is None:
+            raise checks.InputError(
+                f"the run directory {str(self.folder)!r} is not open; expected calls within "
+                "`with RunDirectory(...) as run:`"
+            )
+
     def __reduce__(self):
         raise TypeError(
             f"the run directory {str(self.folder)!r} belongs to one process, which holds its lock; "
@@ -109,19 +118,21 @@ class RunDirectory:
 
     def __enter__(self):
         files.require_writable("the run directory", self.folder / "run.json")
-        self._lock = acquire(self.folder, _SECONDS_TO_WAIT)
+        lock = acquire(self.folder, _SECONDS_TO_WAIT)
         try:
             (self.folder / _STOP).unlink(missing_ok=True)
             self._looked = time.monotonic()
             self._refuse_foreign()
             self._describe()
         except BaseException:
-            self._lock.release()
+            lock.release()
             raise
+        self._lock = lock
         return self
 
     def __exit__(self, *_):
-        self._lock.release()
+        lock, self._lock = self._lock, None
+        lock.release()
 
     def _read_json(self, name):
         path = self.folder / name
@@ -165,7 +176,14 @@ class RunDirectory:
         return [self.folder / name[0] for name in ordered]
 
     def save_checkpoint(self, step, arrays, details, *, num_steps=None):
-        """Write the state after `step` steps; of the older ones only the last is kept."""
+        """Write the state after `step` steps; of the older ones only the last is kept.
+
+        Raises
+        ------
+        InputError
+            If the directory is not open.
+        """
+        self._require_open()
         self._save(f"checkpoint-{step:09d}.npz", step, arrays, details)
         self._write_progress(step, num_steps)
         self._remove_checkpoints(_KEPT)
@@ -178,10 +196,16 @@ class RunDirectory:
         bool
             Whether :func:`ask_to_stop` has been called for the folder since it was opened.
 
+        Raises
+        ------
+        InputError
+            If the directory is not open.
+
         Notes
         -----
         It may be called at every step: it acts once a second, and returns False in between.
         """
+        self._require_open()
         now = time.monotonic()
         if now - self._looked < _SECONDS_BETWEEN_LOOKS:
             return False
@@ -201,11 +225,17 @@ class RunDirectory:
     def latest_checkpoint(self):
         """Return the newest readable checkpoint as :class:`Stored`; None if there is none.
 
+        Raises
+        ------
+        InputError
+            If the directory is not open.
+
         Warns
         -----
         DamagedFile
             For each damaged one.
         """
+        self._require_open()
         for path in self._checkpoints():
             stored = self._load(path)
             if stored is not None:
@@ -213,18 +243,31 @@ class RunDirectory:
         return None
 
     def save_result(self, step, arrays, details):
-        """Write the final arrays; of the checkpoints the last is kept, for the case of damage."""
+        """Write the final arrays; of the checkpoints the last is kept, for the case of damage.
+
+        Raises
+        ------
+        InputError
+            If the directory is not open.
+        """
+        self._require_open()
         self._save("result.npz", step, arrays, details)
         self._remove_checkpoints(1)
 
     def result(self):
         """Return the final arrays as :class:`Stored`; None if they are absent or damaged.
 
+        Raises
+        ------
+        InputError
+            If the directory is not open.
+
         Warns
         -----
         DamagedFile
             If they are damaged. The last checkpoint is still there.
         """
+        self._require_open()
         path = self.folder / "result.npz"
         return self._load(path) if path.exists() else None
 
