@@ -112,7 +112,8 @@ def simulate_descent(
     InputError
         If an argument breaks its rule. If `run` holds a run of other settings or measurements,
         from another start, or of another problem or data; the loss and the gradient at the start
-        are compared, up to rounding.
+        are compared, up to rounding. In single precision a few changed examples among more than
+        10^4 change neither by more than that.
     NotConverged
         If eigenvectors of the Hessian do not reach their tolerance.
     KeyboardInterrupt
