@@ -4,6 +4,8 @@ import json
 
 import numpy as np
 
+from aniso import checks
+
 
 def state_text(rng):
     """Return the state of a generator as JSON.
@@ -13,18 +15,28 @@ def state_text(rng):
     >>> rng = np.random.default_rng(0)
     >>> text = state_text(rng)
     >>> first = rng.random()
-    >>> restored(text).random() == first
+    >>> set_state(rng, text)
+    >>> rng.random() == first
     True
     """
     return json.dumps(rng.bit_generator.state, default=_plain)
 
 
-def restored(text):
-    """Return a generator in the state that :func:`state_text` wrote."""
-    state = json.loads(text, object_hook=_from_plain)
-    bit_generator = getattr(np.random, state["bit_generator"])()
-    bit_generator.state = state
-    return np.random.Generator(bit_generator)
+def set_state(rng, text):
+    """Put a generator into the state that :func:`state_text` wrote.
+
+    Raises
+    ------
+    InputError
+        If the state is of another kind of bit generator.
+    """
+    state, own = json.loads(text, object_hook=_from_plain), rng.bit_generator.state
+    if state["bit_generator"] != own["bit_generator"]:
+        raise checks.InputError(
+            f"rng has the bit generator {own['bit_generator']}, the checkpoint in the run "
+            f"directory {state['bit_generator']}; expected the same; choose another directory"
+        )
+    rng.bit_generator.state = state
 
 
 def _plain(value):

@@ -93,7 +93,8 @@ def simulate_descent(
         Dynamics, learning rate, batch size and number of steps.
     rng : numpy.random.Generator
         Source of the random numbers. Measurements use a separate child generator, so that
-        recording more quantities changes no iterate.
+        recording more quantities changes no iterate. After a resumed run it stands where it does
+        after an uninterrupted one.
     measurements : Measurements, optional
         Recorded quantities and their steps; the loss at start and end if not given.
     run : runs.run_directory.RunDirectory, optional
