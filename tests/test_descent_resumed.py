@@ -99,6 +99,28 @@ def test_eigenvectors_start_where_the_interrupted_run_left_them(
         assert np.array_equal(simulate(run=run).theta, whole.theta)
 
 
+@pytest.mark.parametrize(
+    ("dynamics", "expected"),
+    [("gd", 5), ("sgd", 5), ("gld_constant", 5), ("gld_dynamic", 7), ("gld_hessian", 7)],
+)
+def test_only_a_kept_covariance_makes_a_request_wait(
+    dynamics, expected, rng, tmp_path, monkeypatch
+):
+    monkeypatch.setattr(run_directory.RunDirectory, "attend", lambda _, step, __: step >= 5)
+    objective, made = bowl(rng), chosen(dynamics, num_steps=30, refresh_interval=7)
+    with (
+        run_directory.RunDirectory(tmp_path, {}, seed=8) as run,
+        pytest.raises(KeyboardInterrupt),
+    ):
+        descent.simulate_descent(objective, np.ones(4), made, seeds.generator(8), run=run)
+    monkeypatch.undo()
+    with run_directory.RunDirectory(tmp_path, {}, seed=8) as run:
+        assert run.latest_checkpoint().step == expected
+        resumed = descent.simulate_descent(objective, np.ones(4), made, seeds.generator(8), run=run)
+    whole = descent.simulate_descent(objective, np.ones(4), made, seeds.generator(8))
+    assert np.array_equal(resumed.theta, whole.theta)
+
+
 def in_directory(folder, made, objective, measurements=None):
     """A run of `made` in a directory that does not know its settings."""
     with run_directory.RunDirectory(folder, {}, seed=8) as run:

@@ -19,7 +19,7 @@ from aniso.descent.measurements import Measurements
 from aniso.descent.run_state import RunState, columns
 from aniso.descent.settings import Settings
 from aniso.descent.step_blocks import StepBlocks
-from aniso.descent.structures import STRUCTURES
+from aniso.descent.structures import NEEDS_COVARIANCE, STRUCTURES
 from aniso.descent.updates import advanced
 from aniso.problems import LossFailed, require_problem
 from aniso.runs import interruptions
@@ -166,6 +166,9 @@ class _Loop:
         self.blocks = StepBlocks(problem, settings, measurements.steps)
         self.structure = STRUCTURES.get(settings.dynamics)
         self.covariance = None
+        # a covariance that is kept over several steps is not stored
+        kept = settings.dynamics in NEEDS_COVARIANCE
+        self.steps_between_stops = settings.refresh_interval if kept else 1
         self.interval = SECONDS_BETWEEN_CHECKPOINTS
 
     def go(self):
@@ -181,8 +184,7 @@ class _Loop:
         settings, state = self.settings, self.state
         saved = time.monotonic()
         while state.step < settings.num_steps:
-            due = state.step % settings.refresh_interval == 0
-            if self.run is not None and due:
+            if self.run is not None and state.step % self.steps_between_stops == 0:
                 stop = self.run.attend(state.step, settings.num_steps)
                 stop = stop or interruptions.requested()
                 if stop or time.monotonic() - saved >= self.interval:
@@ -190,8 +192,9 @@ class _Loop:
                     saved = time.monotonic()
                 if stop:
                     raise KeyboardInterrupt
-            if self.progress is None and self.blocks.advance(state, settings.refresh_interval):
+            if self.progress is None and self.blocks.advance(state, self.steps_between_stops):
                 continue
+            due = state.step % settings.refresh_interval == 0
             message = self._guarded(lambda due=due: self._step(due))
             if message:
                 return self._result("diverged", message)
