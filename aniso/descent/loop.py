@@ -177,7 +177,7 @@ class _Loop:
         with waiting, np.errstate(over="ignore", invalid="ignore"):
             result = self._steps()  # the loss of a diverging run ends it
             if self.run is not None and interruptions.requested():
-                raise KeyboardInterrupt
+                interruptions.stop()
             return result
 
     def _steps(self):
@@ -191,7 +191,7 @@ class _Loop:
                     self._save()
                     saved = time.monotonic()
                 if stop:
-                    raise KeyboardInterrupt
+                    interruptions.stop()
             if self.progress is None and self.blocks.advance(state, self.steps_between_stops):
                 continue
             due = state.step % settings.refresh_interval == 0
