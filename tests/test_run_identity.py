@@ -1,5 +1,7 @@
 """Identity of a run directory: parameters that differ are told apart, equal ones known again."""
 
+import re
+
 import numpy as np
 import pytest
 import seeds
@@ -86,3 +88,72 @@ def test_a_directory_opens_again(tmp_path):
             run.save_checkpoint(step, {"theta": np.ones(1)}, {})
     with run:
         assert run.latest_checkpoint().step == 2
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        "[]",
+        "5",
+        '"a"',
+        "null",
+        "{}",
+        '{"parameters": {}, "seed": 0}',
+        '{"parameters": null, "seed": 0, "environments": []}',
+        '{"parameters": {}, "seed": 0, "environments": 5}',
+    ],
+)
+def test_a_description_of_another_shape_is_refused(tmp_path, content):
+    (tmp_path / "run.json").write_text(content)
+    message = r"run\.json' does not describe a run; expected an object with parameters, seed, env"
+    with pytest.raises(checks.InputError, match=message):
+        run_directory.RunDirectory(tmp_path, {}, seed=0)
+    assert (tmp_path / "run.json").read_text() == content
+
+
+def test_a_description_that_is_no_text_is_refused(tmp_path):
+    (tmp_path / "run.json").write_bytes(b"\xff")
+    with pytest.raises(checks.InputError, match=r"run\.json' can't be read .*; remove the directo"):
+        run_directory.RunDirectory(tmp_path, {}, seed=0)
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        ("run.json", "can't be read (Is a directory); remove the directory"),
+        *(
+            (name, "is a folder; expected a file of the run; remove the folder, or choose")
+            for name in ("progress.json", "stop", "result.npz")
+        ),
+        ("lock", "can't be locked: Is a directory"),
+    ],
+)
+def test_a_folder_in_the_place_of_a_file_is_refused_before_the_work(tmp_path, name, message):
+    (tmp_path / name).mkdir()
+    with pytest.raises(checks.InputError, match=re.escape(message)):
+        run_directory.stored_arrays(tmp_path, {}, 0, pytest.fail)
+
+
+def test_a_folder_in_the_place_of_a_checkpoint_is_refused(tmp_path):
+    (tmp_path / "checkpoint-000000005.npz").mkdir()
+    with (
+        run_directory.RunDirectory(tmp_path, {}, seed=1) as run,
+        pytest.raises(checks.InputError, match=r"checkpoint-000000005\.npz' is a folder; expected"),
+    ):
+        USES["simulate_descent"](run)
+
+
+def test_a_checkpoint_without_theta_is_no_run_of_descent(tmp_path):
+    with run_directory.RunDirectory(tmp_path, {}, seed=1) as run:
+        run.save_checkpoint(1, {"x": np.ones(1)}, {})
+        with pytest.raises(checks.InputError, match=r"has no theta, but \['x'\]; expected one of"):
+            USES["simulate_descent"](run)
+
+
+@pytest.mark.parametrize("details", [{"a": np.ones(1)}, {"a": len}, {(1, 2): 3}])
+def test_details_that_are_no_plain_data_are_refused(tmp_path, details):
+    with run_directory.RunDirectory(tmp_path, {}, seed=1) as run:
+        for save in (run.save_checkpoint, run.save_result):
+            with pytest.raises(checks.InputError, match=r"details of .*\.npz can't be stored"):
+                save(1, {"x": np.ones(1)}, details)
+        assert (run.result(), run.latest_checkpoint()) == (None, None)

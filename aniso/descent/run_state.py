@@ -94,6 +94,11 @@ class RunState:
 
     def _refuse_foreign(self, stored):
         settings, step = self.settings, stored.step
+        if "theta" not in stored.arrays:
+            raise checks.InputError(
+                f"the checkpoint in the run directory has no theta, but {sorted(stored.arrays)}; "
+                "expected one of simulate_descent; choose another directory"
+            )
         if stored.arrays["theta"].shape != self.theta.shape:
             raise checks.InputError(
                 f"theta has shape {self.theta.shape}, the checkpoint in the run directory "

@@ -20,13 +20,14 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from aniso import checks
-from aniso.runs import array_files, files, provenance
+from aniso.runs import _description, array_files, files
 from aniso.runs._directory_lock import acquire
-from aniso.runs._identity import parameter_differences, plain_data
+from aniso.runs._identity import plain_data
 
 _KEPT = 2
 _CHECKPOINT = re.compile(r"checkpoint-(\d+)\.npz")
 _STOP = "stop"
+_FILES = ("progress.json", _STOP, "result.npz")
 _SECONDS_TO_WAIT = 60.0
 _SECONDS_BETWEEN_LOOKS = 1.0
 
@@ -100,7 +101,7 @@ class RunDirectory:
     def __init__(self, folder, parameters, *, seed):
         self.folder = files.require_folder("the run directory", folder)
         self._identity = plain_data({"parameters": parameters, "seed": seed})
-        self._refuse_foreign()
+        _description.refuse_foreign(self.folder, self._identity)
         self._lock, self._looked = None, 0.0
 
     def _require_open(self):
@@ -120,10 +121,12 @@ class RunDirectory:
         files.require_writable("the run directory", self.folder / "run.json")
         lock = acquire(self.folder, _SECONDS_TO_WAIT)
         try:
+            for name in _FILES:
+                _refuse_folder(self.folder / name)
             (self.folder / _STOP).unlink(missing_ok=True)
             self._looked = time.monotonic()
-            self._refuse_foreign()
-            self._describe()
+            _description.refuse_foreign(self.folder, self._identity)
+            _description.note_environment(self.folder, self._identity)
         except BaseException:
             lock.release()
             raise
@@ -134,46 +137,14 @@ class RunDirectory:
         lock, self._lock = self._lock, None
         lock.release()
 
-    def _read_json(self, name):
-        path = self.folder / name
-        if not path.exists():
-            return None
-        try:
-            return json.loads(path.read_text(encoding="utf-8"))
-        except ValueError as error:
-            raise checks.InputError(
-                f"{str(path)!r} can't be read ({error}); remove the directory to start anew"
-            ) from error
-
-    def _refuse_foreign(self):
-        found = self._read_json("run.json")
-        if found is None:
-            return
-        stored = {key: found.get(key) for key in self._identity}
-        lines = list(parameter_differences(stored, self._identity))
-        if lines:
-            shown = "\n".join(f"  {line}" for line in lines)
-            raise checks.InputError(
-                f"the run directory {str(self.folder)!r} belongs to other parameters:\n{shown}\n"
-                "choose another directory, or remove this one"
-            )
-
-    def _describe(self):
-        found = self._read_json("run.json") or self._identity | {"environments": []}
-        environment = provenance.environment()
-        if environment not in found["environments"]:
-            found["environments"].append(environment)
-            self._write_json("run.json", found)
-
-    def _write_json(self, name, content):
-        with files.atomic_writer(self.folder / name) as stream:
-            json.dump(content, stream, indent=1)
-
     def _checkpoints(self):
         # newest first
         names = filter(None, map(_CHECKPOINT.fullmatch, os.listdir(self.folder)))
         ordered = sorted(names, key=lambda name: int(name[1]), reverse=True)
-        return [self.folder / name[0] for name in ordered]
+        paths = [self.folder / name[0] for name in ordered]
+        for path in paths:
+            _refuse_folder(path)
+        return paths
 
     def save_checkpoint(self, step, arrays, details, *, num_steps=None):
         """Write the state after `step` steps; of the older ones only the last is kept.
@@ -215,7 +186,7 @@ class RunDirectory:
 
     def _write_progress(self, step, num_steps):
         progress = {"step": step, "num_steps": num_steps, "written": time.time()}
-        self._write_json("progress.json", progress)
+        _description.write_json(self.folder / "progress.json", progress)
 
     def _remove_checkpoints(self, kept):
         for path in self._checkpoints()[kept:]:
@@ -272,7 +243,13 @@ class RunDirectory:
         return self._load(path) if path.exists() else None
 
     def _save(self, name, step, arrays, details):
-        content = json.dumps({"step": step, "details": details})
+        try:
+            content = json.dumps({"step": step, "details": details})
+        except (TypeError, ValueError) as error:
+            raise checks.InputError(
+                f"step or details of {name} can't be stored ({error}); expected an int, and a "
+                "dictionary of numbers, text, lists and dicts"
+            ) from error
         array_files.save_arrays(self.folder / name, arrays, content)
 
     def _load(self, path):
@@ -290,6 +267,15 @@ class RunDirectory:
                 stacklevel=3,
             )
             return None
+
+
+def _refuse_folder(path):
+    # before the work, because a file can't replace a folder
+    if path.is_dir():
+        raise checks.InputError(
+            f"{str(path)!r} is a folder; expected a file of the run; remove the folder, or choose "
+            "another directory"
+        )
 
 
 def ask_to_stop(folders):
