@@ -7,6 +7,25 @@ import numpy as np
 from aniso import checks
 
 
+def require_spawning(name, rng):
+    """Refuse a generator that has no child generators.
+
+    Raises
+    ------
+    InputError
+        If its bit generator was not seeded by a numpy.random.SeedSequence.
+
+    Examples
+    --------
+    >>> require_spawning("rng", np.random.default_rng(0))
+    """
+    if not isinstance(rng.bit_generator.seed_seq, np.random.bit_generator.ISpawnableSeedSequence):
+        raise checks.InputError(
+            f"{name} has a bit generator that can't spawn others; expected one that is seeded by a "
+            "numpy.random.SeedSequence, for instance numpy.random.default_rng(0)"
+        )
+
+
 def state_text(rng):
     """Return the state of a generator as JSON.
 

@@ -11,10 +11,11 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from aniso import checks
+from aniso import checks, runs
 from aniso.arrays import transfer
 from aniso.descent import start_witness
 from aniso.descent.batch_noise import exact_batch_covariance
+from aniso.descent.generator_states import require_spawning
 from aniso.descent.measurements import Measurements
 from aniso.descent.run_state import RunState, columns
 from aniso.descent.settings import Settings
@@ -133,18 +134,37 @@ def simulate_descent(
     theta = np.array(problem.check_theta(theta))
     if not isinstance(settings, Settings):
         raise checks.InputError(f"settings={settings!r}; expected descent.Settings")
-    checks.generator("rng", rng)
+    require_spawning("rng", checks.generator("rng", rng))
+    stored = _checked_checkpoint(measurements, run, progress)
     settings.check_examples(problem.num_examples)
     if measurements is None:
         measurements = Measurements((0, settings.num_steps))
     measurements.check_run(problem, settings.num_steps)
     witnesses = {} if run is None else _witnesses(problem, theta, measurements)
     state = RunState(theta, rng, settings, measurements, problem.num_examples, witnesses)
-    if run is not None:
-        stored = run.latest_checkpoint()
-        if stored is not None:
-            state.restore(stored)
+    if stored is not None:
+        state.restore(stored)
     return _Loop(problem, settings, measurements, state, run, progress).go()
+
+
+def _checked_checkpoint(measurements, run, progress):
+    """Return the last checkpoint of a run, after checking the optional arguments."""
+    if measurements is not None and not isinstance(measurements, Measurements):
+        raise checks.InputError(
+            f"measurements={measurements!r}; expected descent.Measurements, or None"
+        )
+    if progress is not None and not callable(progress):
+        raise checks.InputError(
+            f"progress={progress!r}; expected a function of step and num_steps, or None"
+        )
+    if run is None:
+        return None
+    if not isinstance(run, runs.run_directory.RunDirectory):
+        raise checks.InputError(
+            f"run={run!r}; expected an open runs.run_directory.RunDirectory, or None: "
+            "`with RunDirectory(folder, parameters, seed=1) as run:`"
+        )
+    return run.latest_checkpoint()
 
 
 def _witnesses(problem, theta, measurements):

@@ -15,16 +15,26 @@ def plain_data(identity):
     Raises
     ------
     InputError
-        If it holds anything but numbers, text, lists and dicts.
+        If it holds anything but numbers, text, lists and dicts, or two names with the same text.
     """
     try:
-        return json.loads(json.dumps(identity))
+        return json.loads(json.dumps(identity), object_pairs_hook=_distinct)
     except (TypeError, ValueError) as error:
         raise checks.InputError(
             f"parameters or seed of the run directory can't be stored ({error}); expected plain "
             "data: numbers, text, lists and dicts; for a function its name and version, for an "
             "array its hash"
         ) from error
+
+
+def _distinct(pairs):
+    # names are stored as text
+    found = {}
+    for name, value in pairs:
+        if name in found:
+            raise ValueError(f"two names are {name!r} as text")
+        found[name] = value
+    return found
 
 
 def parameter_differences(stored: dict[str, Any], asked: dict[str, Any]) -> Iterator[str]:

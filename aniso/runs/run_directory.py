@@ -16,8 +16,8 @@ import os
 import re
 import time
 import warnings
+from collections.abc import Iterable
 from dataclasses import dataclass
-from pathlib import Path
 
 from aniso import checks
 from aniso.runs import _description, array_files, files
@@ -72,9 +72,9 @@ class RunDirectory:
     Raises
     ------
     InputError
-        If the parameters are no plain data, or differ from the parameters of the directory; the
-        message shows the difference. If the directory is damaged, is in use for more than a minute,
-        or can't be made, locked or written.
+        If the folder is no path. If the parameters are no dictionary of plain data, or differ from
+        the parameters of the directory; the message shows the difference. If the directory is
+        damaged, is in use for more than a minute, or can't be made, locked or written.
 
     Warns
     -----
@@ -99,8 +99,13 @@ class RunDirectory:
     """
 
     def __init__(self, folder, parameters, *, seed):
-        self.folder = files.require_folder("the run directory", folder)
+        if not isinstance(parameters, dict):
+            raise checks.InputError(
+                f"parameters has type {type(parameters).__name__}; expected a dictionary of plain "
+                "data that defines the computation"
+            )
         self._identity = plain_data({"parameters": parameters, "seed": seed})
+        self.folder = files.require_folder("the run directory", folder)
         _description.refuse_foreign(self.folder, self._identity)
         self._lock, self._looked = None, 0.0
 
@@ -152,9 +157,12 @@ class RunDirectory:
         Raises
         ------
         InputError
-            If the directory is not open.
+            If the directory is not open, or an argument can't be stored.
         """
         self._require_open()
+        step = checks.integer("step", step, low=0)
+        if num_steps is not None:
+            num_steps = checks.integer("num_steps", num_steps, low=0)
         self._save(f"checkpoint-{step:09d}.npz", step, arrays, details)
         self._write_progress(step, num_steps)
         self._remove_checkpoints(_KEPT)
@@ -219,9 +227,10 @@ class RunDirectory:
         Raises
         ------
         InputError
-            If the directory is not open.
+            If the directory is not open, or an argument can't be stored.
         """
         self._require_open()
+        step = checks.integer("step", step, low=0)
         self._save("result.npz", step, arrays, details)
         self._remove_checkpoints(1)
 
@@ -247,8 +256,8 @@ class RunDirectory:
             content = json.dumps({"step": step, "details": details})
         except (TypeError, ValueError) as error:
             raise checks.InputError(
-                f"step or details of {name} can't be stored ({error}); expected an int, and a "
-                "dictionary of numbers, text, lists and dicts"
+                f"details of {name} can't be stored ({error}); expected plain data: numbers, text, "
+                "lists and dicts"
             ) from error
         array_files.save_arrays(self.folder / name, arrays, content)
 
@@ -285,12 +294,19 @@ def ask_to_stop(folders):
     ----------
     folders : path-like or sequence of path-like
         Run directories; absent ones are ignored. Opening a directory again clears the request.
+
+    Raises
+    ------
+    InputError
+        If one of them is no path; then none is asked.
     """
     if isinstance(folders, (str, os.PathLike)):
         folders = [folders]
-    for folder in folders:
+    if isinstance(folders, bytes) or not isinstance(folders, Iterable):
+        raise checks.InputError(f"folders={folders!r}; expected a path, or a sequence of paths")
+    for path in [files.require_path("folders", folder) for folder in folders]:
         with contextlib.suppress(OSError):
-            (Path(folder) / _STOP).touch()
+            (path / _STOP).touch()
 
 
 def stored_arrays(folder, parameters, seed, compute):
@@ -311,7 +327,7 @@ def stored_arrays(folder, parameters, seed, compute):
     Raises
     ------
     InputError
-        As :class:`RunDirectory`.
+        As :class:`RunDirectory`. If `compute` is no function, or its arrays can't be stored.
 
     Examples
     --------
@@ -322,6 +338,8 @@ def stored_arrays(folder, parameters, seed, compute):
     {'attempt': array(1)}
     {'attempt': array(1)}
     """
+    if not callable(compute):
+        raise checks.InputError(f"compute={compute!r}; expected a function without arguments")
     with RunDirectory(folder, parameters, seed=seed) as run:
         stored = run.result()
         if stored is None:
