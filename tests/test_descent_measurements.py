@@ -227,7 +227,7 @@ def test_accuracy_of_rows_of_targets(count):
 
 
 def test_accuracy_of_one_output(rng):
-    from aniso.descent.measurements import accuracy
+    from aniso.descent import accuracy
 
     model = networks.one_hidden_layer(1, 2)
     theta = np.array([1.0, 0.0, 0.0, 0.0])  # f = relu(x)

@@ -99,6 +99,28 @@ def test_eigenvectors_start_where_the_interrupted_run_left_them(
         assert np.array_equal(simulate(run=run).theta, whole.theta)
 
 
+@pytest.mark.parametrize(
+    ("dynamics", "expected"),
+    [("gd", 5), ("sgd", 5), ("gld_constant", 5), ("gld_dynamic", 7), ("gld_hessian", 7)],
+)
+def test_only_a_kept_covariance_makes_a_request_wait(
+    dynamics, expected, rng, tmp_path, monkeypatch
+):
+    monkeypatch.setattr(run_directory.RunDirectory, "attend", lambda _, step, __: step >= 5)
+    objective, made = bowl(rng), chosen(dynamics, num_steps=30, refresh_interval=7)
+    with (
+        run_directory.RunDirectory(tmp_path, {}, seed=8) as run,
+        pytest.raises(KeyboardInterrupt),
+    ):
+        descent.simulate_descent(objective, np.ones(4), made, seeds.generator(8), run=run)
+    monkeypatch.undo()
+    with run_directory.RunDirectory(tmp_path, {}, seed=8) as run:
+        assert run.latest_checkpoint().step == expected
+        resumed = descent.simulate_descent(objective, np.ones(4), made, seeds.generator(8), run=run)
+    whole = descent.simulate_descent(objective, np.ones(4), made, seeds.generator(8))
+    assert np.array_equal(resumed.theta, whole.theta)
+
+
 def in_directory(folder, made, objective, measurements=None):
     """A run of `made` in a directory that does not know its settings."""
     with run_directory.RunDirectory(folder, {}, seed=8) as run:
@@ -167,7 +189,39 @@ def test_generators_are_restored(bits):
     rng = np.random.Generator(bits(3))
     rng.standard_normal(5)
     text = generator_states.state_text(rng)
-    assert np.array_equal(generator_states.restored(text).random(4), rng.random(4))
+    other = np.random.Generator(bits(4))
+    generator_states.set_state(other, text)
+    assert np.array_equal(other.random(4), rng.random(4))
+
+
+@pytest.mark.parametrize("stop_at", [5, None])
+@pytest.mark.parametrize("bits", [np.random.PCG64, np.random.MT19937])
+def test_the_callers_generator_goes_on_as_after_an_uninterrupted_run(
+    bits, stop_at, rng, tmp_path, monkeypatch
+):
+    monkeypatch.setattr(loop, "SECONDS_BETWEEN_CHECKPOINTS", 0.0)
+    objective, made, seed = bowl(rng), chosen("sgd", num_steps=9), int(rng.integers(2**31))
+
+    def simulate(own, **more):
+        return descent.simulate_descent(objective, np.ones(4), made, own, **more)
+
+    whole, resumed = (np.random.Generator(bits(seed)) for _ in range(2))
+    simulate(whole)
+    first = np.random.Generator(bits(seed))
+    if stop_at is None:
+        with run_directory.RunDirectory(tmp_path, {}, seed=8) as run:
+            simulate(first, run=run)
+    else:
+        run_until(stop_at, tmp_path, lambda **more: simulate(first, **more))
+    with run_directory.RunDirectory(tmp_path, {}, seed=8) as run:
+        simulate(resumed, run=run)
+    assert np.array_equal(resumed.random(4), whole.random(4))
+    assert np.array_equal(resumed.spawn(1)[0].random(4), whole.spawn(1)[0].random(4))
+    with (
+        run_directory.RunDirectory(tmp_path, {}, seed=8) as run,
+        pytest.raises(checks.InputError, match="rng has the bit generator Philox, the checkpoint"),
+    ):
+        simulate(np.random.Generator(np.random.Philox(seed)), run=run)
 
 
 # ---- divergence

@@ -69,6 +69,14 @@ def test_an_exception_ends_its_unit_alone(dask):
         assert outcomes[1].unit == 1
 
 
+def test_a_unit_that_exits_costs_itself_alone(dask):
+    with ThreadPoolExecutor(1) as pool:
+        for executor in ("serial", "processes:2", dask, pool):
+            outcomes = executors.run_units(worker_units.leave, [0, 1, 2], executor)
+            assert [outcome.value for outcome in outcomes] == [0, None, 2]
+            assert "the unit raised SystemExit('no more')" in str(outcomes[1].error)
+
+
 def test_a_killed_local_worker_costs_its_unit_alone(tmp_path):
     units = [(None, 1), (tmp_path / "marker", 2), (None, 3)]
     seen = []

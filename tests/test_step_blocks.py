@@ -147,6 +147,19 @@ def test_a_resumed_run_has_the_bits_of_one_run(rng, tmp_path):
 
 
 @only_compiled
+def test_a_refresh_interval_makes_no_block_of_sgd_longer(rng, tmp_path, monkeypatch):
+    network = clipped(rng)
+    theta = rng.standard_normal(network.num_parameters)
+    looks = []
+    monkeypatch.setattr(RunDirectory, "attend", lambda _, step, __: looks.append(step))
+    for number, interval in enumerate((1, 10_000)):
+        with RunDirectory(tmp_path / str(number), {}, seed=0) as run:
+            ran(network, theta, run=run, refresh_interval=interval)
+        assert len(looks) > 1, interval
+        looks.clear()
+
+
+@only_compiled
 def test_momentum_decay_and_other_problems_go_step_by_step(rng, taken):
     network = clipped(rng)
     theta = rng.standard_normal(network.num_parameters)

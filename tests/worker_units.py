@@ -2,6 +2,7 @@
 
 import os
 import signal
+import sys
 import time
 from pathlib import Path
 
@@ -19,6 +20,13 @@ def fail(unit):
     """Raises for the unit 1."""
     if unit == 1:
         raise ValueError("unit 1 has no value")
+    return unit
+
+
+def leave(unit):
+    """Ends the program for the unit 1."""
+    if unit == 1:
+        sys.exit("no more")
     return unit
 
 

@@ -14,12 +14,12 @@ from . import start_witness as start_witness
 from . import stationarity as stationarity
 from . import structures as structures
 from . import updates as updates
+from ._labels import accuracy as accuracy
 from .adam import adam_iterates as adam_iterates
 from .batch_sharpness import sample_batch_sharpness as sample_batch_sharpness
 from .loop import DescentResult as DescentResult
 from .loop import simulate_descent as simulate_descent
 from .measurements import Measurements as Measurements
-from .measurements import accuracy as accuracy
 from .settings import Settings as Settings
 from .settings import as_published as as_published
 from .settings import as_stated as as_stated

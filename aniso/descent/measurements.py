@@ -17,10 +17,11 @@ import numpy as np
 
 from aniso import checks
 from aniso.arrays import transfer
+from aniso.descent._labels import accuracy, require_labels
 from aniso.descent.sharpness import expected_sharpness, require_pairs
 from aniso.estimates import NotConverged
 from aniso.matrices import eigenpairs, exact_traces
-from aniso.problems import local_geometry, losses, require_problem
+from aniso.problems import local_geometry, require_problem
 
 if TYPE_CHECKING:
     from aniso.problems import Problem
@@ -46,7 +47,8 @@ class Measurements:
     radius, num_draws : float, int
         Of "sharpness", see :func:`aniso.descent.sharpness.expected_sharpness`.
     groups : mapping of str to problems.Problem
-        The same network on groups of examples, for "groups": those with clean labels, say.
+        The same network on groups of examples, for "groups": those with clean labels, say. None
+        is called "test" where "test" is recorded too.
     origin : array_like, shape (D,), or None
         Point from which "distance" is measured. Copied.
 
@@ -118,17 +120,34 @@ class Measurements:
         if "test" in self.quantities:
             if self.test_problem is None:
                 raise checks.InputError("test_problem=None; 'test' needs the network on test data")
-            _require_outputs(require_problem("test_problem", self.test_problem), "test")
-        if "groups" in self.quantities and not self.groups:
-            raise checks.InputError("groups={}; 'groups' needs a problem for each group")
-        object.__setattr__(self, "groups", dict(self.groups))
-        for name, problem in self.groups.items():
-            _require_outputs(require_problem(f"groups[{name!r}]", problem), "groups")
+            require_labels(require_problem("test_problem", self.test_problem), "test")
+        object.__setattr__(self, "groups", self._checked_groups())
         if "distance" in self.quantities and self.origin is None:
             raise checks.InputError("origin=None; 'distance' needs the point to measure from")
         if self.origin is not None:
             origin = checks.array("origin", self.origin, shape=(None,))
             object.__setattr__(self, "origin", origin.copy())
+
+    def _checked_groups(self):
+        if not isinstance(self.groups, Mapping):
+            raise checks.InputError(
+                f"groups has type {type(self.groups).__name__}; expected a dictionary of problems "
+                "by name"
+            )
+        if "groups" in self.quantities and not self.groups:
+            raise checks.InputError("groups={}; 'groups' needs a problem for each group")
+        for name, problem in self.groups.items():
+            if not isinstance(name, str):
+                raise checks.InputError(
+                    f"groups has the name {name!r}; expected text, for instance {str(name)!r}"
+                )
+            require_labels(require_problem(f"groups[{name!r}]", problem), "groups")
+        if "test" in self.groups and {"test", "groups"} <= set(self.quantities):
+            raise checks.InputError(
+                "groups has the name 'test'; expected another one, because test_loss and "
+                "test_accuracy are the records of test_problem"
+            )
+        return dict(self.groups)
 
     def check_run(self, problem: Problem, num_steps: int) -> None:
         """Refuse quantities or steps that a run of `problem` over `num_steps` steps can't record.
@@ -145,7 +164,7 @@ class Measurements:
                 f"num_steps={num_steps}, the end of the run"
             )
         if "accuracy" in self.quantities:
-            _require_outputs(problem, "accuracy")
+            require_labels(problem, "accuracy")
 
     def parameters(self) -> dict[str, Any]:
         """Recorded quantities as plain data for a checkpoint, without steps and test data."""
@@ -194,69 +213,6 @@ def _listed(name, value, example):
     if isinstance(value, str) or not np.iterable(value):
         raise checks.InputError(f"{name}={value!r}; expected a sequence, for instance {example}")
     return tuple(value)
-
-
-def _require_outputs(problem, quantity):
-    for faculty in ("outputs", "targets", "output_loss"):
-        if not problem.has(faculty):
-            raise checks.InputError(
-                f"{type(problem).__name__} has no {faculty}; {quantity!r} compares outputs with "
-                "labels: expected a networks.Network or a problems.AutogradModel"
-            )
-    if problem.targets.ndim == 2 and problem.targets.shape[1] > 1:
-        _labels_of_rows(problem.targets)
-
-
-def accuracy(problem: Problem, theta: ArrayLike) -> float:
-    """Accuracy, the share of examples whose largest output is the output of their label.
-
-    Parameters
-    ----------
-    problem : problems.Problem
-        A problem with outputs and class labels.
-    theta : array_like, shape (D,)
-        Point in parameter space.
-
-    Returns
-    -------
-    float
-
-    Raises
-    ------
-    InputError
-        If the targets are rows of C numbers, and a row has no single largest entry.
-    MissingFaculty
-        If the problem has no outputs.
-
-    Notes
-    -----
-    The label of a row of C targets, one-hot for instance, is the index of its largest entry. With
-    one output the label 1 is predicted where the output is above a threshold: 1/2 for squared
-    losses, 0 for the logistic loss.
-    """
-    outputs = problem.outputs(theta)
-    if outputs.shape[1] > 1:
-        labels = problem.targets
-        if labels.ndim > 1:
-            outputs, labels = transfer.to_numpy(outputs), _labels_of_rows(labels)
-        return float(np.mean(outputs.argmax(axis=1) == labels))
-    middle = 0.0 if isinstance(problem.output_loss, losses.LogisticLoss) else 0.5
-    labels = np.ravel(problem.targets) > 0.5
-    return float(np.mean((outputs[:, 0] > middle) == labels))
-
-
-def _labels_of_rows(targets):
-    """Return the index of the largest entry of each row, shape (N,)."""
-    rows = transfer.to_numpy(targets)
-    largest = rows.max(axis=1, keepdims=True)
-    tied = np.flatnonzero((rows == largest).sum(axis=1) != 1)
-    if tied.size:
-        raise checks.InputError(
-            f"targets has the row {rows[tied[0]].tolist()} at index {int(tied[0])}; expected one "
-            "largest entry, whose index is the label that the accuracy compares outputs with: "
-            "one-hot rows, for instance, or no accuracy of such targets"
-        )
-    return rows.argmax(axis=1)
 
 
 def _accuracy(at, plan, rng):  # noqa: ARG001

@@ -5,7 +5,7 @@ import numpy as np
 from aniso import checks
 from aniso.descent import start_witness
 from aniso.descent.batches import BatchSampler
-from aniso.descent.generator_states import restored, state_text
+from aniso.descent.generator_states import set_state, state_text
 from aniso.descent.structures import NEEDS_COVARIANCE
 from aniso.runs import parameter_differences
 
@@ -63,7 +63,7 @@ class RunState:
         }
 
     def restore(self, stored):
-        """Replace the start by the state of a checkpoint.
+        """Replace the start by the state of a checkpoint; the given generator gets its state too.
 
         Parameters
         ----------
@@ -74,16 +74,16 @@ class RunState:
         ------
         InputError
             If the checkpoint belongs to other settings, measurements or numbers of parameters
-            (`num_steps` may differ), or to another start, problem or data. If it lies beyond
-            `num_steps`, or the run can't be extended from it.
+            (`num_steps` may differ), or to another start, problem, data or kind of generator. If
+            it lies beyond `num_steps`, or the run can't be extended from it.
         """
         self._refuse_foreign(stored)
         arrays, details = stored.arrays, stored.details
         self.step, self.theta = stored.step, arrays["theta"]
         self.sampler.order = arrays["order"]
         self.sampler.position = details["position"]
-        self.rng = restored(details["rng"])
-        self.measurement_rng = restored(details["measurement_rng"])
+        set_state(self.rng, details["rng"])
+        set_state(self.measurement_rng, details["measurement_rng"])
         self.start_vectors = arrays.get("start_vectors")
         self.update_state = {name: arrays[f"update_{name}"] for name in self.update_state}
         recorded = {
@@ -94,6 +94,11 @@ class RunState:
 
     def _refuse_foreign(self, stored):
         settings, step = self.settings, stored.step
+        if "theta" not in stored.arrays:
+            raise checks.InputError(
+                f"the checkpoint in the run directory has no theta, but {sorted(stored.arrays)}; "
+                "expected one of simulate_descent; choose another directory"
+            )
         if stored.arrays["theta"].shape != self.theta.shape:
             raise checks.InputError(
                 f"theta has shape {self.theta.shape}, the checkpoint in the run directory "

@@ -30,6 +30,10 @@ def witness(problem, theta):
     it uses, and with the data, unless loss and gradient agree at both points. The second point is
     needed for starts of high symmetry: at zero weights the loss hardly depends on its data.
 
+    Changes within the tolerances pass unnoticed: relative changes below ``eps^(2/3)``, 2e-5 in
+    single and 4e-11 in double precision. One example changes the means over N examples by about
+    1/N, so that in single precision another example among more than some 10^4 is not noticed.
+
     Examples
     --------
     >>> from aniso.problems import quadratic

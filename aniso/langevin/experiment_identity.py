@@ -9,7 +9,9 @@ by name and version.
 import dis
 import functools
 import hashlib
+import os
 import sys
+import sysconfig
 import types
 
 import numpy as np
@@ -17,7 +19,8 @@ import numpy as np
 from aniso import checks
 from aniso.langevin.plain_functions import names_used
 
-_FOUNDATIONS = frozenset(sys.stdlib_module_names) | {"numpy", "scipy", "numba", "llvmlite"}
+_PACKAGES = ("numpy", "scipy", "numba", "llvmlite")
+_INSTALLED = ("stdlib", "purelib", "platlib")  # of sysconfig
 _REACHING = frozenset(
     ("__import__", "eval", "exec", "getattr", "globals", "locals", "open", "vars")
 )
@@ -241,7 +244,21 @@ class _Description:
 
 
 def _is_foundation(module):
-    return str(module or "").partition(".")[0] in _FOUNDATIONS
+    top = str(module or "").partition(".")[0]
+    if top not in sys.stdlib_module_names:
+        return top in _PACKAGES
+    # a user's file may have the name of a standard module: profile.py, say
+    file = getattr(sys.modules.get(top), "__file__", None) or ""
+    return not file.endswith((".py", ".pyc")) or _is_installed(file)
+
+
+def _is_installed(file):
+    folders = {os.path.dirname(os.__file__), *map(sysconfig.get_path, _INSTALLED)}
+    path = os.path.normcase(os.path.realpath(file))
+    return any(
+        path.startswith(os.path.join(os.path.normcase(os.path.realpath(folder)), ""))
+        for folder in folders
+    )
 
 
 def _module_of(value):

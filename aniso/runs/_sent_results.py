@@ -20,6 +20,25 @@ def one_blas_thread():
     return threadpool_limits(1, user_api="blas")
 
 
+def called(function, unit):
+    """Return ``function(unit)``, computed with one BLAS thread.
+
+    Raises
+    ------
+    RuntimeError
+        If `function` raises SystemExit, which would end the program with all other units.
+    BaseException
+        Any other exception of `function`.
+    """
+    try:
+        with one_blas_thread():
+            return function(unit)
+    except SystemExit as error:
+        raise RuntimeError(
+            f"the unit raised SystemExit({error.code!r}); expected a value or another exception"
+        ) from error
+
+
 def called_and_pickled(function, unit):
     """Return ``function(unit)`` as bytes for :func:`pickle.loads`, computed with one BLAS thread.
 
@@ -40,14 +59,13 @@ def called_and_pickled(function, unit):
         If `function` raises KeyboardInterrupt, because the unit was asked to stop. A
         KeyboardInterrupt itself would end the worker process.
     RuntimeError
-        If `function` raises an exception that can't be pickled or unpickled. The message gives the
-        class and the text of that exception.
+        If `function` raises SystemExit, or an exception that can't be pickled or unpickled. The
+        message gives the class and the text of that exception.
     Exception
         Any other exception of `function`. An exception of pickle, if the value can't be pickled.
     """
     try:
-        with one_blas_thread():
-            return pickle.dumps(function(unit), protocol=pickle.HIGHEST_PROTOCOL)
+        return pickle.dumps(called(function, unit), protocol=pickle.HIGHEST_PROTOCOL)
     except KeyboardInterrupt as error:
         raise CancelledError("the unit was asked to stop") from error
     except Exception as error:

@@ -3,6 +3,7 @@
 import hashlib
 import io
 import zipfile
+from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +13,7 @@ from aniso.runs import files
 
 _DETAILS = "details_json"
 _DIGITS = 64  # of a SHA-256 checksum
+_RESERVED = ("allow_pickle", "file", _DETAILS)  # arguments of numpy.savez, and the text
 
 
 def save_arrays(path, arrays, text, *, compressed=True):
@@ -28,10 +30,17 @@ def save_arrays(path, arrays, text, *, compressed=True):
     compressed : bool
         Whether to compress the arrays; without it a large file is written some times faster.
 
+    Raises
+    ------
+    InputError
+        Before anything is written: if a name can't be stored, an array has a mask or holds Python
+        objects, or a value is no array.
+
     Notes
     -----
     The comment of the archive, its last bytes, is the SHA-256 checksum of all bytes before it.
     """
+    arrays = _checked(arrays)
     buffer = io.BytesIO()
     save = np.savez_compressed if compressed else np.savez
     save(buffer, **{_DETAILS: np.array(text)}, **arrays)
@@ -41,6 +50,34 @@ def save_arrays(path, arrays, text, *, compressed=True):
     with files.atomic_writer(path, "wb") as stream:
         stream.write(content)
         stream.write(_checksum(content))
+
+
+def _checked(arrays):
+    if not isinstance(arrays, Mapping):
+        raise checks.InputError(
+            f"arrays has type {type(arrays).__name__}; expected a dictionary of arrays by name"
+        )
+    return {_stored_name(name): _plain_array(name, array) for name, array in arrays.items()}
+
+
+def _stored_name(name):
+    # NPZ files add the ending, and end a name at a zero
+    if not isinstance(name, str) or name in _RESERVED or name.endswith(".npy") or "\0" in name:
+        raise checks.InputError(
+            f"an array has the name {name!r}; expected text without zeros that does not end in "
+            f"'.npy', and none of: {', '.join(_RESERVED)}"
+        )
+    return name
+
+
+def _plain_array(name, value):
+    array = checks.as_given(f"array {name!r}", value)
+    if array.dtype.hasobject:
+        raise checks.InputError(
+            f"array {name!r} has dtype {array.dtype}; expected numbers, truth values or text, "
+            "not Python objects"
+        )
+    return array
 
 
 def load_arrays(path):

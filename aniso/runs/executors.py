@@ -74,10 +74,10 @@ def run_units(function, units, executor="processes", *, on_done=None):
 
     Notes
     -----
-    If a unit raises, or its value can't be pickled, the other units still run. A pool of processes
-    breaks when a worker dies. It is replaced if it was opened by name. The units that ran in it
-    then run one at a time, so that a unit that kills its process does not harm the others. Such a
-    unit fails after three deaths. Units on a cluster continue after Ctrl-C until
+    If a unit raises, SystemExit included, or its value can't be pickled, the other units still run.
+    A pool of processes breaks when a worker dies. It is replaced if it was opened by name. The
+    units that ran in it then run one at a time, so that a unit that kills its process does not harm
+    the others. Such a unit fails after three deaths. Units on a cluster continue after Ctrl-C until
     :func:`aniso.runs.run_directory.ask_to_stop` stops them.
 
     Examples
@@ -130,8 +130,7 @@ class _Work:
         """Run all units in this process."""
         for index, unit in enumerate(self.units):
             try:
-                with _sent_results.one_blas_thread():
-                    value = self.function(unit)
+                value = _sent_results.called(self.function, unit)
             except Exception as error:
                 self.finish(index, None, error)
             else:

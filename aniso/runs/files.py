@@ -15,6 +15,28 @@ from aniso import checks
 _LONGEST_CHAIN = 40  # of symbolic links, as in Linux
 
 
+def require_path(name, value):
+    """Return the path of a file or a folder, which may be absent.
+
+    Raises
+    ------
+    InputError
+        If the value is no path, or holds a zero character.
+
+    Examples
+    --------
+    >>> require_path("folder", None)
+    Traceback (most recent call last):
+        ...
+    aniso.checks.InputError: folder=None; expected a path: text or a pathlib.Path
+    """
+    if not isinstance(value, (str, os.PathLike)) or not isinstance(os.fspath(value), str):
+        raise checks.InputError(f"{name}={value!r}; expected a path: text or a pathlib.Path")
+    if "\0" in os.fspath(value):
+        raise checks.InputError(f"{name}={value!r}; expected a path without zero characters")
+    return Path(value)
+
+
 def require_writable(name, path, *, devices=False):
     """Return the path after checking that it can be written; no file is created.
 
@@ -36,7 +58,7 @@ def require_writable(name, path, *, devices=False):
     InputError
         If the folder does not exist, is not writable, or the path is something else than a file.
     """
-    path = Path(path)
+    path = require_path(name, path)
     target, kind = _destination(path)
     if kind is not None and not (devices and kind in _STREAMS):
         takes = "the name of a file" + ", a character device or a named pipe" * devices
@@ -61,9 +83,9 @@ def require_folder(name, path):
     Raises
     ------
     InputError
-        If it can't be made.
+        If it is no path, or can't be made.
     """
-    path = Path(path)
+    path = require_path(name, path)
     try:
         path.mkdir(parents=True, exist_ok=True)
     except OSError as error:

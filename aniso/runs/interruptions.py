@@ -1,7 +1,8 @@
 """Ctrl-C and SIGTERM as requests: a computation stops at a point where nothing is lost.
 
 Outside :func:`deferred` a request raises KeyboardInterrupt at once, as Ctrl-C does. A second signal
-of the same kind raises at once in any case.
+of the same kind raises at once in any case. A request that has raised KeyboardInterrupt in the main
+thread is answered: a program that catches it there may begin the next computation.
 """
 
 import contextlib
@@ -12,10 +13,14 @@ SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 
 class _Requests:
-    """Signals seen since the handlers were installed, and whether they wait."""
+    """Signals seen since the handlers were installed, whether they wait, whether they raised."""
 
     def __init__(self):
-        self.seen, self.waiting = set(), False
+        self.seen, self.waiting, self.answered = set(), False, False
+
+    def forget(self):
+        self.seen.clear()
+        self.answered = False
 
 
 _requests = _Requests()
@@ -24,7 +29,8 @@ _requests = _Requests()
 def _note(number, _):
     again = number in _requests.seen
     _requests.seen.add(number)
-    if again or not _requests.waiting:
+    _requests.answered = again or not _requests.waiting
+    if _requests.answered:
         raise KeyboardInterrupt
 
 
@@ -56,6 +62,9 @@ def handled(*, waiting=False, signals=SIGNALS):
     if threading.current_thread() is not threading.main_thread():
         yield
         return
+    # other threads still see an answered request, until the main thread begins something new
+    if _requests.answered:
+        _requests.forget()
     outermost = _note not in map(signal.getsignal, signals)
     kept, waited = {}, _requests.waiting
     for number in signals:
@@ -70,7 +79,7 @@ def handled(*, waiting=False, signals=SIGNALS):
         for number, handler in kept.items():
             signal.signal(number, handler)
         if outermost:
-            _requests.seen.clear()
+            _requests.forget()
 
 
 def requested():
@@ -86,6 +95,35 @@ def requested():
     False
     """
     return bool(_requests.seen)
+
+
+def stop():
+    """Raise KeyboardInterrupt, which answers the requests so far.
+
+    Raises
+    ------
+    KeyboardInterrupt
+        Always.
+
+    Examples
+    --------
+    >>> with handled():
+    ...     for number in range(2):
+    ...         try:
+    ...             with deferred():
+    ...                 if number == 0:
+    ...                     signal.raise_signal(signal.SIGTERM)
+    ...                 if requested():
+    ...                     stop()
+    ...                 print("finished")
+    ...         except KeyboardInterrupt:
+    ...             print("stopped")
+    stopped
+    finished
+    """
+    if threading.current_thread() is threading.main_thread():
+        _requests.answered = True
+    raise KeyboardInterrupt
 
 
 @contextlib.contextmanager

@@ -16,17 +16,18 @@ import os
 import re
 import time
 import warnings
+from collections.abc import Iterable
 from dataclasses import dataclass
-from pathlib import Path
 
 from aniso import checks
-from aniso.runs import array_files, files, provenance
+from aniso.runs import _description, array_files, files
 from aniso.runs._directory_lock import acquire
-from aniso.runs._identity import parameter_differences, plain_data
+from aniso.runs._identity import plain_data
 
 _KEPT = 2
 _CHECKPOINT = re.compile(r"checkpoint-(\d+)\.npz")
 _STOP = "stop"
+_FILES = ("progress.json", _STOP, "result.npz")
 _SECONDS_TO_WAIT = 60.0
 _SECONDS_BETWEEN_LOOKS = 1.0
 
@@ -57,6 +58,8 @@ class Stored:
 class RunDirectory:
     """The directory of one run, locked for this process while the context lasts.
 
+    Its methods read and write within the context alone.
+
     Parameters
     ----------
     folder : path-like
@@ -69,9 +72,9 @@ class RunDirectory:
     Raises
     ------
     InputError
-        If the parameters are no plain data, or differ from the parameters of the directory; the
-        message shows the difference. If the directory is damaged, is in use for more than a minute,
-        or can't be made, locked or written.
+        If the folder is no path. If the parameters are no dictionary of plain data, or differ from
+        the parameters of the directory; the message shows the difference. If the directory is
+        damaged, is in use for more than a minute, or can't be made, locked or written.
 
     Warns
     -----
@@ -96,10 +99,22 @@ class RunDirectory:
     """
 
     def __init__(self, folder, parameters, *, seed):
-        self.folder = files.require_folder("the run directory", folder)
+        if not isinstance(parameters, dict):
+            raise checks.InputError(
+                f"parameters has type {type(parameters).__name__}; expected a dictionary of plain "
+                "data that defines the computation"
+            )
         self._identity = plain_data({"parameters": parameters, "seed": seed})
-        self._refuse_foreign()
+        self.folder = files.require_folder("the run directory", folder)
+        _description.refuse_foreign(self.folder, self._identity)
         self._lock, self._looked = None, 0.0
+
+    def _require_open(self):
+        if self._lock is None:
+            raise checks.InputError(
+                f"the run directory {str(self.folder)!r} is not open; expected calls within "
+                "`with RunDirectory(...) as run:`"
+            )
 
     def __reduce__(self):
         raise TypeError(
@@ -109,63 +124,45 @@ class RunDirectory:
 
     def __enter__(self):
         files.require_writable("the run directory", self.folder / "run.json")
-        self._lock = acquire(self.folder, _SECONDS_TO_WAIT)
+        lock = acquire(self.folder, _SECONDS_TO_WAIT)
         try:
+            for name in _FILES:
+                _refuse_folder(self.folder / name)
             (self.folder / _STOP).unlink(missing_ok=True)
             self._looked = time.monotonic()
-            self._refuse_foreign()
-            self._describe()
+            _description.refuse_foreign(self.folder, self._identity)
+            _description.note_environment(self.folder, self._identity)
         except BaseException:
-            self._lock.release()
+            lock.release()
             raise
+        self._lock = lock
         return self
 
     def __exit__(self, *_):
-        self._lock.release()
-
-    def _read_json(self, name):
-        path = self.folder / name
-        if not path.exists():
-            return None
-        try:
-            return json.loads(path.read_text(encoding="utf-8"))
-        except ValueError as error:
-            raise checks.InputError(
-                f"{str(path)!r} can't be read ({error}); remove the directory to start anew"
-            ) from error
-
-    def _refuse_foreign(self):
-        found = self._read_json("run.json")
-        if found is None:
-            return
-        stored = {key: found.get(key) for key in self._identity}
-        lines = list(parameter_differences(stored, self._identity))
-        if lines:
-            shown = "\n".join(f"  {line}" for line in lines)
-            raise checks.InputError(
-                f"the run directory {str(self.folder)!r} belongs to other parameters:\n{shown}\n"
-                "choose another directory, or remove this one"
-            )
-
-    def _describe(self):
-        found = self._read_json("run.json") or self._identity | {"environments": []}
-        environment = provenance.environment()
-        if environment not in found["environments"]:
-            found["environments"].append(environment)
-            self._write_json("run.json", found)
-
-    def _write_json(self, name, content):
-        with files.atomic_writer(self.folder / name) as stream:
-            json.dump(content, stream, indent=1)
+        lock, self._lock = self._lock, None
+        lock.release()
 
     def _checkpoints(self):
         # newest first
         names = filter(None, map(_CHECKPOINT.fullmatch, os.listdir(self.folder)))
         ordered = sorted(names, key=lambda name: int(name[1]), reverse=True)
-        return [self.folder / name[0] for name in ordered]
+        paths = [self.folder / name[0] for name in ordered]
+        for path in paths:
+            _refuse_folder(path)
+        return paths
 
     def save_checkpoint(self, step, arrays, details, *, num_steps=None):
-        """Write the state after `step` steps; of the older ones only the last is kept."""
+        """Write the state after `step` steps; of the older ones only the last is kept.
+
+        Raises
+        ------
+        InputError
+            If the directory is not open, or an argument can't be stored.
+        """
+        self._require_open()
+        step = checks.integer("step", step, low=0)
+        if num_steps is not None:
+            num_steps = checks.integer("num_steps", num_steps, low=0)
         self._save(f"checkpoint-{step:09d}.npz", step, arrays, details)
         self._write_progress(step, num_steps)
         self._remove_checkpoints(_KEPT)
@@ -178,10 +175,16 @@ class RunDirectory:
         bool
             Whether :func:`ask_to_stop` has been called for the folder since it was opened.
 
+        Raises
+        ------
+        InputError
+            If the directory is not open.
+
         Notes
         -----
         It may be called at every step: it acts once a second, and returns False in between.
         """
+        self._require_open()
         now = time.monotonic()
         if now - self._looked < _SECONDS_BETWEEN_LOOKS:
             return False
@@ -191,7 +194,7 @@ class RunDirectory:
 
     def _write_progress(self, step, num_steps):
         progress = {"step": step, "num_steps": num_steps, "written": time.time()}
-        self._write_json("progress.json", progress)
+        _description.write_json(self.folder / "progress.json", progress)
 
     def _remove_checkpoints(self, kept):
         for path in self._checkpoints()[kept:]:
@@ -201,11 +204,17 @@ class RunDirectory:
     def latest_checkpoint(self):
         """Return the newest readable checkpoint as :class:`Stored`; None if there is none.
 
+        Raises
+        ------
+        InputError
+            If the directory is not open.
+
         Warns
         -----
         DamagedFile
             For each damaged one.
         """
+        self._require_open()
         for path in self._checkpoints():
             stored = self._load(path)
             if stored is not None:
@@ -213,23 +222,43 @@ class RunDirectory:
         return None
 
     def save_result(self, step, arrays, details):
-        """Write the final arrays; of the checkpoints the last is kept, for the case of damage."""
+        """Write the final arrays; of the checkpoints the last is kept, for the case of damage.
+
+        Raises
+        ------
+        InputError
+            If the directory is not open, or an argument can't be stored.
+        """
+        self._require_open()
+        step = checks.integer("step", step, low=0)
         self._save("result.npz", step, arrays, details)
         self._remove_checkpoints(1)
 
     def result(self):
         """Return the final arrays as :class:`Stored`; None if they are absent or damaged.
 
+        Raises
+        ------
+        InputError
+            If the directory is not open.
+
         Warns
         -----
         DamagedFile
             If they are damaged. The last checkpoint is still there.
         """
+        self._require_open()
         path = self.folder / "result.npz"
         return self._load(path) if path.exists() else None
 
     def _save(self, name, step, arrays, details):
-        content = json.dumps({"step": step, "details": details})
+        try:
+            content = json.dumps({"step": step, "details": details})
+        except (TypeError, ValueError) as error:
+            raise checks.InputError(
+                f"details of {name} can't be stored ({error}); expected plain data: numbers, text, "
+                "lists and dicts"
+            ) from error
         array_files.save_arrays(self.folder / name, arrays, content)
 
     def _load(self, path):
@@ -249,6 +278,15 @@ class RunDirectory:
             return None
 
 
+def _refuse_folder(path):
+    # before the work, because a file can't replace a folder
+    if path.is_dir():
+        raise checks.InputError(
+            f"{str(path)!r} is a folder; expected a file of the run; remove the folder, or choose "
+            "another directory"
+        )
+
+
 def ask_to_stop(folders):
     """Ask the runs in these directories, in any process, to write a checkpoint and stop.
 
@@ -256,12 +294,19 @@ def ask_to_stop(folders):
     ----------
     folders : path-like or sequence of path-like
         Run directories; absent ones are ignored. Opening a directory again clears the request.
+
+    Raises
+    ------
+    InputError
+        If one of them is no path; then none is asked.
     """
     if isinstance(folders, (str, os.PathLike)):
         folders = [folders]
-    for folder in folders:
+    if isinstance(folders, bytes) or not isinstance(folders, Iterable):
+        raise checks.InputError(f"folders={folders!r}; expected a path, or a sequence of paths")
+    for path in [files.require_path("folders", folder) for folder in folders]:
         with contextlib.suppress(OSError):
-            (Path(folder) / _STOP).touch()
+            (path / _STOP).touch()
 
 
 def stored_arrays(folder, parameters, seed, compute):
@@ -282,7 +327,7 @@ def stored_arrays(folder, parameters, seed, compute):
     Raises
     ------
     InputError
-        As :class:`RunDirectory`.
+        As :class:`RunDirectory`. If `compute` is no function, or its arrays can't be stored.
 
     Examples
     --------
@@ -293,6 +338,8 @@ def stored_arrays(folder, parameters, seed, compute):
     {'attempt': array(1)}
     {'attempt': array(1)}
     """
+    if not callable(compute):
+        raise checks.InputError(f"compute={compute!r}; expected a function without arguments")
     with RunDirectory(folder, parameters, seed=seed) as run:
         stored = run.result()
         if stored is None:
