@@ -44,8 +44,13 @@ def load(data, parameters):
     try:
         found = json.loads(description.read_text(encoding="utf-8"))
         arrays, own = array_files.load_arrays(data)
-        # both files carry the key: a write that was cut off between the two mixes nothing
-        if {found["key"], own} != {key_of(parameters)}:
+        if found["key"] != key_of(parameters):
+            return None
+        if own != _mark(found):
+            print(
+                f"{str(data)!r} and its .json are not of one computation: left aside",
+                file=sys.stderr,
+            )
             return None
         return {
             "arrays": arrays,
@@ -57,6 +62,11 @@ def load(data, parameters):
     except Exception as error:  # a damaged archive raises almost anything
         print(f"{str(data)!r} is damaged ({type(error).__name__}): left aside", file=sys.stderr)
         return None
+
+
+def _mark(description):
+    """Return the text that the arrays of a description carry; older ones carry the key."""
+    return description.get("written", description["key"])
 
 
 def _wanted(parameters):
@@ -81,7 +91,6 @@ def save(figure, scale, data, parameters, stored):
     stored : dict
         "arrays", "seconds" and "diverged".
     """
-    array_files.save_arrays(data, stored["arrays"], key_of(parameters))
     description = {
         "figure": figure.name,
         "scale": scale,
@@ -94,6 +103,9 @@ def save(figure, scale, data, parameters, stored):
         "diverged": stored["diverged"],
         "environment": provenance.environment(),
     }
+    # both files carry it: a write that was cut off between the two mixes nothing
+    description["written"] = key(description)
+    array_files.save_arrays(data, stored["arrays"], description["written"])
     _write_json(data.with_suffix(".json"), description)
 
 
