@@ -8,7 +8,7 @@ Units of work run on any executor and leave run directories, from which an inter
 continues. The arrays are written to ``FOLDER/data/*.npz``, with their provenance in a ``.json`` of
 the same name. The drawing uses the stored arrays alone. The default folders are ``figures`` and
 ``runs`` of the repository, for any working directory. What was computed with other parameters than
-a scale's own lies apart, in ``FOLDER/own``.
+a scale's own, or with a user's own images, lies apart, in ``FOLDER/own``.
 
 A figure declares a revision, a number that is raised when its computation changes. Run directories
 of another revision or another version of aniso are not used. Stored arrays of another revision
@@ -25,7 +25,14 @@ import matplotlib
 import numpy as np
 
 import aniso
-from analysis import figure_computation, figure_data, figure_parameters, figure_style, folders
+from analysis import (
+    figure_computation,
+    figure_data,
+    figure_parameters,
+    figure_style,
+    folders,
+    image_sources,
+)
 from aniso import checks
 from aniso.arrays import places
 from aniso.datasets import official
@@ -64,9 +71,8 @@ def main(figure, arguments=None):
         parameters["preset"] = "as_published"
     if options.fresh and options.plot_only:
         parser.error("--fresh computes and --plot-only does not: give one of them")
-    data = data_file(figure, options.scale, parameters, options.output)
     try:
-        stored = _ready(figure, parameters, options, data)
+        data, stored = _ready(figure, parameters, options)
     except (checks.InputError, OSError) as error:
         parser.error(str(error))
     if stored is None:
@@ -91,9 +97,10 @@ def main(figure, arguments=None):
             print(f"wrote {data}")
         else:
             _note_other_revision(figure, stored)
+            note_source(stored)
         figure_data.update_claims(figure, data, parameters, stored["arrays"])
         _show(figure, parameters, stored)
-        for path in draw(figure, parameters, stored["arrays"], stem_of(data)):
+        for path in draw(figure, parameters, stored["arrays"], figure_data.stem_of(data)):
             print(f"wrote {path}")
     except OSError as error:
         print(
@@ -114,6 +121,12 @@ def _note_other_revision(figure, stored):
         )
 
 
+def note_source(stored):
+    """Print where the images of stored data come from, unless they are official."""
+    if source := image_sources.unverified(stored["prepared"]):
+        print(f"the stored data are of {source}", flush=True)
+
+
 def _parameters(figure, options):
     given = figure_parameters.read(options.set)
     if options.seeds is None:
@@ -125,53 +138,22 @@ def _parameters(figure, options):
     return parameters | {"num_seeds": options.seeds}
 
 
-def data_file(figure, scale, parameters, output):
-    """Return the path of stored data; parameters that are not the scale's own have a folder.
+def _ready(figure, parameters, options):
+    """Return path and stored arrays of these parameters, None for arrays that must be computed.
 
-    Parameters
-    ----------
-    figure : Figure
-        Description of the figure.
-    scale : str
-        One of its scales.
-    parameters : dict
-        Of the scale, or other values.
-    output : Path
-        Folder of the pictures.
-
-    Returns
-    -------
-    Path
-        A ``.npz``.
-    """
-    stem, own = f"{figure.name}_{scale}", figure.scales[scale]
-    for name, mark in (("num_seeds", "seeds"), ("first_seed", "from")):
-        if parameters.get(name) != own.get(name):
-            stem += f"_{mark}{parameters[name]}"
-    if "preset" in parameters:
-        stem += f"_{parameters['preset']}"
-    if not figure_parameters.are_own(figure, scale, parameters):
-        output = output / "own"
-        stem += f"_{figure_data.key_of(parameters)[:8]}"
-    return output / "data" / f"{stem}.npz"
-
-
-def stem_of(data):
-    """Return the path of a picture without its ending, from that of its data."""
-    return data.parents[1] / data.stem
-
-
-def _ready(figure, parameters, options, data):
-    """Return the stored arrays of these parameters, or None if they must be computed.
-
-    Options that cannot work are refused first. If None is returned, the digests of the data have
-    been added to `parameters`.
+    Options that cannot work are refused first. If arrays must be computed, the digests of the data
+    have been added to `parameters`.
     """
     if "num_seeds" in parameters:
         checks.integer("--seeds", parameters["num_seeds"], low=2 if "margins" in parameters else 1)
         checks.integer("--first-seed", parameters.get("first_seed", 0), low=0)
+    if options.data_dir is not None and not options.data_dir.exists():
+        raise checks.InputError(f"--data-dir: {str(options.data_dir)!r} does not exist")
+    prepared = _prepared_where_named(figure, parameters, options)
+    identity = parameters | prepared
+    data = figure_data.data_file(figure, options.scale, identity, options.output)
     if "margins" in parameters:
-        figure_data.refuse_used_seeds(figure, options.scale, data, parameters)
+        figure_data.refuse_used_seeds(figure, options.scale, data, identity)
     stored = None if options.fresh else figure_data.load(data, parameters)
     if options.plot_only and stored is None:
         raise checks.InputError(
@@ -179,32 +161,35 @@ def _ready(figure, parameters, options, data):
         )
     files.require_folder("--output", data.parent)
     files.require_writable("--output", data)
-    if options.data_dir is not None and not options.data_dir.exists():
-        raise checks.InputError(f"--data-dir: {str(options.data_dir)!r} does not exist")
     if options.device is not None:
         places.resolve(np.zeros(1), options.device)
     executors.require_reachable(options.executor)
-    if options.plot_only:
-        return stored
-    if is_of_the_images(figure, parameters, stored):
-        return stored
+    other = "" if stored is None else figure_data.difference(stored, prepared)
+    if other and options.plot_only:
+        raise checks.InputError(
+            f"--plot-only: {str(data)!r} holds data of {other}; name the images that it was made "
+            "of, or run without --plot-only"
+        )
+    if stored is not None and not other:
+        return data, stored
+    if other:
+        print(f"the stored data are of {other}: computed anew", flush=True)
     print(f"{figure.name} at scale {options.scale}: {_cost(figure, options)}", flush=True)
-    parameters |= figure.prepared(parameters)
+    parameters |= prepared or figure.prepared(parameters)
     files.require_folder("--runs", options.runs)
-    return None
+    return data, None
 
 
-def is_of_the_images(figure, parameters, stored):
-    """Return whether there are stored data, made of the images of the folder that is named."""
-    if stored is None:
-        return False
+def _prepared_where_named(figure, parameters, options):
+    """Return what `prepare` finds in a folder of images that is named, {} where none is."""
     if not os.environ.get(official.FOLDER_VARIABLE):
-        return True
-    same = figure.prepared(parameters) == stored["prepared"]
-    if not same:
-        what = "images" + " or another sigma of GLD const" * ("tuned" in stored["prepared"])
-        print(f"the stored data are of other {what}: computed anew", flush=True)
-    return same
+        return {}
+    try:
+        return figure.prepared(parameters)
+    except (checks.InputError, OSError):
+        if options.plot_only and options.data_dir is None:  # the variable may name other data
+            return {}
+        raise
 
 
 def draw(figure, parameters, arrays, stem):

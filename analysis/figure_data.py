@@ -4,6 +4,7 @@ import hashlib
 import json
 import sys
 
+from analysis import figure_parameters, image_sources
 from analysis.figure import seeds_of
 from aniso import checks
 from aniso.runs import array_files, files, provenance
@@ -20,6 +21,87 @@ def key(parameters):
 def key_of(parameters):
     """Return the key of what stored data depend on: no device, no digests of data."""
     return key(_wanted(parameters))
+
+
+def data_file(figure, scale, parameters, output):
+    """Return the path of stored data.
+
+    What has other parameters than the scale's own, or a user's own images, has a folder and a name
+    of its own.
+
+    Parameters
+    ----------
+    figure : Figure
+        Description of the figure.
+    scale : str
+        One of its scales.
+    parameters : dict
+        Of the scale, or other values, with the digests of images where images are named.
+    output : Path
+        Folder of the pictures.
+
+    Returns
+    -------
+    Path
+        A ``.npz``.
+    """
+    stem, own = f"{figure.name}_{scale}", figure.scales[scale]
+    for name, word in (("num_seeds", "seeds"), ("first_seed", "from")):
+        if parameters.get(name) != own.get(name):
+            stem += f"_{word}{parameters[name]}"
+    if "preset" in parameters:
+        stem += f"_{parameters['preset']}"
+    if not figure_parameters.are_own(figure, scale, parameters):
+        return path_of(output, stem, parameters, key_of(parameters)[:8])
+    return path_of(output, stem, parameters)
+
+
+def path_of(output, stem, prepared, parameters_mark=""):
+    """Return the path of stored data with this stem, apart where something of it is a user's own.
+
+    Parameters
+    ----------
+    output : Path
+        Folder of the pictures.
+    stem : str
+        Name of the file where nothing is a user's own.
+    prepared : dict
+        With the digests of images where images are named.
+    parameters_mark : str
+        Digits that identify parameters of a user's own.
+
+    Returns
+    -------
+    Path
+    """
+    images = image_sources.mark(prepared)
+    marks = [parameters_mark] * bool(parameters_mark) + [f"images{images}"] * bool(images)
+    folder = output / "own" if marks else output
+    return folder / "data" / f"{'_'.join([stem, *marks])}.npz"
+
+
+def stem_of(data):
+    """Return the path of a picture without its ending, from that of its data."""
+    return data.parents[1] / data.stem
+
+
+def difference(stored, prepared):
+    """Return in what stored data differ from what was prepared, as text; "" where in nothing.
+
+    Parameters
+    ----------
+    stored : dict
+        Of :func:`load`.
+    prepared : dict
+        Of the figure's ``prepare``, or {} where no images are named.
+
+    Returns
+    -------
+    str
+    """
+    if not prepared or stored["prepared"] == prepared:
+        return ""
+    return "other images" + " or another sigma of GLD const" * ("tuned" in stored["prepared"])
 
 
 def load(data, parameters):
@@ -121,7 +203,7 @@ def refuse_used_seeds(figure, scale, data, parameters):
     data : Path
         The ``.npz`` of these parameters, which may hold the seeds itself.
     parameters : dict
-        With "num_seeds" and "first_seed".
+        With "num_seeds" and "first_seed", and the digests of images where images are named.
 
     Raises
     ------
@@ -136,6 +218,8 @@ def refuse_used_seeds(figure, scale, data, parameters):
         found = json.loads(path.read_text(encoding="utf-8"))
         stored = found["parameters"]
         if found["scale"] != scale or stored.get("preset") != parameters.get("preset"):
+            continue
+        if image_sources.mark(found.get("prepared", {})) != image_sources.mark(parameters):
             continue
         own = seeds_of(stored)
         if own[0] == min(wanted) and len(own) < len(wanted):  # a part of these, without verdicts

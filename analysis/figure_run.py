@@ -1,5 +1,6 @@
 """A figure from Python: parameters in; arrays, claims and pictures out."""
 
+import os
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,6 +15,7 @@ from analysis import (
     folders,
 )
 from aniso import checks
+from aniso.datasets import official
 from aniso.runs import executors, files, interruptions
 
 
@@ -67,12 +69,16 @@ def run(figure, scale, executor, output, runs, fresh, given):
     executors.require_reachable(executor)
     parameters = figure_parameters.chosen(figure, scale, given)
     output, runs = Path(output or folders.FIGURES), Path(runs or folders.RUNS)
-    data = figure_command.data_file(figure, scale, parameters, output)
+    named = os.environ.get(official.FOLDER_VARIABLE)
+    prepared = figure.prepared(parameters) if named else {}
+    data = figure_data.data_file(figure, scale, parameters | prepared, output)
     stored = None if checks.flag("fresh", fresh) else figure_data.load(data, parameters)
     files.require_folder("output", data.parent)
     files.require_writable("output", data)
-    if not figure_command.is_of_the_images(figure, parameters, stored):
-        parameters |= figure.prepared(parameters)
+    if stored is not None and not figure_data.difference(stored, prepared):
+        figure_command.note_source(stored)
+    else:
+        parameters |= prepared or figure.prepared(parameters)
         files.require_folder("runs", runs)
         with interruptions.handled():
             stored = figure_computation.compute(figure, scale, parameters, executor, runs)
@@ -84,7 +90,7 @@ def run(figure, scale, executor, output, runs, fresh, given):
         figure_data.save(figure, scale, data, parameters, stored)
     arrays = stored["arrays"]
     figure_data.update_claims(figure, data, parameters, arrays)
-    drawn = figure_command.draw(figure, parameters, arrays, figure_command.stem_of(data))
+    drawn = figure_command.draw(figure, parameters, arrays, figure_data.stem_of(data))
     return FigureResult(
         figure.name, scale, parameters, arrays, figure.judge(parameters, arrays), [data, *drawn]
     )

@@ -13,6 +13,7 @@ from analysis import (
     fig4_one_hidden_layer,
     fig9_depth,
     figure_command,
+    figure_data,
     figure_parameters,
     index,
 )
@@ -104,9 +105,9 @@ def test_a_scales_own_values_are_the_standard_figure(tmp_path):
     own = {"widths": (32, 128), "every": 10, "learning_rate": 1e-3, "num_epochs": 31}
     parameters = figure_parameters.chosen(FIGURE, "small", own)
     assert parameters == FIGURE.scales["small"]
-    path = figure_command.data_file(FIGURE, "small", parameters, tmp_path)
+    path = figure_data.data_file(FIGURE, "small", parameters, tmp_path)
     assert path == tmp_path / "data" / "fig4_one_hidden_layer_small.npz"
-    seeds = figure_command.data_file(FIGURE, "small", parameters | {"num_seeds": 4}, tmp_path)
+    seeds = figure_data.data_file(FIGURE, "small", parameters | {"num_seeds": 4}, tmp_path)
     assert seeds == tmp_path / "data" / "fig4_one_hidden_layer_small_seeds4.npz"
 
 
