@@ -57,6 +57,17 @@ def main(figure, arguments=None):
     """
     parser = _parser(figure)
     options = parser.parse_args(arguments)
+    try:
+        return _run(figure, parser, options)
+    except KeyboardInterrupt:
+        again = f"continues from the checkpoints in {options.runs}"
+        if options.plot_only:
+            again = "draws again"
+        print(f"interrupted; the same command {again}", file=sys.stderr)
+        return 130
+
+
+def _run(figure, parser, options):
     if options.data_dir is not None:  # inherited by local workers
         os.environ[official.FOLDER_VARIABLE] = str(options.data_dir.resolve())
     try:
@@ -83,12 +94,6 @@ def main(figure, arguments=None):
                 )
         except checks.InputError as error:
             parser.error(str(error))
-        except KeyboardInterrupt:
-            print(
-                f"interrupted; the same command continues from the checkpoints in {options.runs}",
-                file=sys.stderr,
-            )
-            return 130
         if stored is None:
             return 1
     try:

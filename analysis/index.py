@@ -205,10 +205,29 @@ def _bands(figure, description):
 
 
 def main(arguments=None):
-    """Write both pages."""
+    """Write both pages.
+
+    Parameters
+    ----------
+    arguments : sequence of str, optional
+        Arguments of the command line; ``sys.argv[1:]`` if not given.
+
+    Returns
+    -------
+    int
+        Exit status: 0, 1 where a page can't be written, 130 after Ctrl-C.
+    """
     parser = argparse.ArgumentParser(prog="python -m analysis.index", description=__doc__)
     folders.add_output(parser, "the two pages, with the stored data in its folder data")
     folder = parser.parse_args(arguments).output
+    try:
+        return _write(folder)
+    except KeyboardInterrupt:
+        print("interrupted; the same command writes the pages again", file=sys.stderr)
+        return 130
+
+
+def _write(folder):
     stored = stored_figures(folder)
     rows = discrepancies.rows(stored, as_published.stored(folder))
     pages = {
