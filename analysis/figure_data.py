@@ -11,6 +11,8 @@ from aniso.runs import array_files, files, provenance
 
 # found before the work, by `Figure.prepare`
 _PREPARED = ("images", "tuned")
+# entries of a description that are read without its arrays, with their types
+_ENTRIES = {"figure": str, "scale": str, "parameters": dict, "key": str}
 
 
 def key(parameters):
@@ -146,6 +148,67 @@ def load(data, parameters):
         return None
 
 
+def described(path):
+    """Return the description of stored data.
+
+    Parameters
+    ----------
+    path : Path
+        A ``.json`` of :func:`save`.
+
+    Returns
+    -------
+    dict
+
+    Raises
+    ------
+    InputError
+        If it is damaged, or no description.
+    """
+    try:
+        found = json.loads(path.read_text(encoding="utf-8"))
+        wrong = [name for name, kind in _ENTRIES.items() if not isinstance(found[name], kind)]
+    except (ValueError, KeyError, TypeError) as error:
+        raise _no_description(path, f"{type(error).__name__}: {error}") from error
+    if wrong:
+        raise _no_description(path, f"of another form: {', '.join(wrong)}")
+    return found
+
+
+def _no_description(path, reason):
+    return checks.InputError(
+        f"{str(path)!r} is no description of stored data ({reason}); expected a file that is as it "
+        "was written: restore it, or remove it to compute the data anew"
+    )
+
+
+def read(path):
+    """Return description and arrays of stored data.
+
+    Parameters
+    ----------
+    path : Path
+        The ``.json``, beside the ``.npz`` of the same name.
+
+    Returns
+    -------
+    (dict, dict of str to ndarray)
+
+    Raises
+    ------
+    InputError
+        If one of the files is damaged, or they are not of one computation.
+    """
+    found = described(path)
+    arrays, own = array_files.load_arrays(path.with_suffix(".npz"))
+    if own != _mark(found):
+        raise checks.InputError(
+            f"{str(path)!r} and its .npz are not of one computation; expected two files that were "
+            "written together: restore them, or remove them to compute them anew"
+        )
+    return found, arrays
+
+
 def _mark(description):
     """Return the text that the arrays of a description carry; older ones carry the key."""
     return description.get("written", description["key"])
@@ -209,19 +272,23 @@ def refuse_used_seeds(figure, scale, data, parameters):
     ------
     InputError
         If another file beside `data` holds one of the seeds. A replication needs new ones. A file
-        with the first of the same seeds is no obstacle: it is a part of this study.
+        with the first of the same seeds is no obstacle: it is a part of this study. If a
+        description there is damaged.
     """
     wanted = set(seeds_of(parameters))
     for path in sorted(data.parent.glob(f"{figure.name}_{scale}*.json")):
         if path == data.with_suffix(".json"):
             continue
-        found = json.loads(path.read_text(encoding="utf-8"))
+        found = described(path)
         stored = found["parameters"]
         if found["scale"] != scale or stored.get("preset") != parameters.get("preset"):
             continue
         if image_sources.mark(found.get("prepared", {})) != image_sources.mark(parameters):
             continue
-        own = seeds_of(stored)
+        try:
+            own = seeds_of(stored)
+        except (KeyError, TypeError) as error:
+            raise _no_description(path, f"{type(error).__name__}: {error}") from error
         if own[0] == min(wanted) and len(own) < len(wanted):  # a part of these, without verdicts
             continue
         if used := sorted(wanted & set(own)):
