@@ -86,7 +86,7 @@ class Figure:
     options : mapping of str to object
         Parameters that no scale names, with the values that hold unless another is given.
     limits : mapping of str to int
-        Largest counts that the data allow, by parameter.
+        Largest counts that the data and the memory allow, by parameter.
     runs : str
         Name of the runs that it draws, "" for its own. Figures of the same runs compute them once.
     bands : str

@@ -138,7 +138,7 @@ def _parameters(figure, options):
         return figure_parameters.chosen(figure, options.scale, given)
     if "num_seeds" in given:
         raise checks.InputError(f"--seeds {options.seeds} --set num_seeds=...: give one of them")
-    checks.integer("--seeds", options.seeds, low=1)
+    figure_parameters.PARAMETERS["num_seeds"].rule("--seeds", options.seeds)
     parameters = figure_parameters.chosen(figure, options.scale, given)
     return parameters | {"num_seeds": options.seeds}
 

@@ -139,6 +139,46 @@ REFUSED = [
 ]
 
 
+# of these, large values take time or make no difference
+WITHOUT_MEMORY = {"check_interval", "every", "gd_steps", "refresh_interval", "seed"}
+# and these are held against the data, see `vgg.prepare` and the layers that pool
+OF_THE_DATA = {"num_train", "num_test", "num_validation", "pooling"}
+HUGE = 10**13
+
+
+def counts_of(figure):
+    """Parameters of the small scale that are counts, with a value that would take terabytes."""
+    for name, value in figure_parameters.of_scale(figure, "small").items():
+        if name in WITHOUT_MEMORY | OF_THE_DATA:
+            continue
+        if isinstance(value, int):
+            yield name, HUGE
+        elif isinstance(value, dict):
+            yield name, dict.fromkeys(value, HUGE)
+        elif isinstance(value, (list, tuple)) and isinstance(value[-1], int):
+            yield name, [*value, HUGE]
+
+
+@pytest.mark.parametrize("name", listing.FIGURES)
+def test_counts_that_would_fill_the_memory_are_refused_by_name(name):
+    figure = listing.FIGURES[name]
+    found = list(counts_of(figure))
+    assert found
+    for parameter, value in found:
+        with pytest.raises(checks.InputError, match=f"{parameter}.*{HUGE}; expected .* <= "):
+            figure_parameters.chosen(figure, "small", {parameter: value})
+
+
+@pytest.mark.parametrize("name", ["fig1_generalization", "vgg_tuning"])
+def test_counts_beyond_the_images_are_refused_before_the_work(tmp_path, name):
+    for parameter in ("num_train", "num_test", "num_validation"):
+        with pytest.raises(checks.InputError, match=r"expected at least 10{10}"):
+            listing.FIGURES[name].run(**folders(tmp_path), **{parameter: HUGE})
+    with pytest.raises(checks.InputError, match="width=100"):
+        listing.FIGURES[name].run(**folders(tmp_path), width=100)
+    assert not (tmp_path / "runs").exists()
+
+
 @pytest.mark.parametrize(("name", "scale", "given", "message"), REFUSED)
 def test_the_impossible_is_refused_by_name(tmp_path, name, scale, given, message):
     with pytest.raises(checks.InputError, match=message):
@@ -154,6 +194,7 @@ def test_the_impossible_is_refused_by_name(tmp_path, name, scale, given, message
         (["--set", "widhts=4"], "widhts=4; fig4_one_hidden_layer has no such parameter"),
         (["--set", "learning_rate=fast"], "learning_rate='fast'"),
         (["--seeds", "2", "--set", "num_seeds=3"], "give one of them"),
+        (["--seeds", "9999999999999"], "--seeds=9999999999999; expected an integer with 1 <= "),
     ],
 )
 def test_the_command_refuses_with_status_two(tmp_path, capsys, arguments, message):
