@@ -19,7 +19,6 @@ import argparse
 import csv
 import os
 import sys
-from pathlib import Path
 
 import matplotlib
 import numpy as np
@@ -282,7 +281,7 @@ def _parser(figure):
     parser.set_defaults(device=None)
     parser.add_argument(
         "--data-dir",
-        type=Path,
+        type=folders.path,
         metavar="PATH",
         help="folder or .npz of images, instead of ANISO_DATA",
     )

@@ -1,10 +1,24 @@
 """Output folders of the scripts: in this repository, for any working directory."""
 
+import argparse
 from pathlib import Path
 
 _REPOSITORY = Path(__file__).parents[1]
 FIGURES = _REPOSITORY / "figures"
 RUNS = _REPOSITORY / "runs"
+
+
+def path(text):
+    """Return the path that an option of a command names; an empty one is refused.
+
+    Raises
+    ------
+    argparse.ArgumentTypeError
+        If the text is empty, which Path takes for the working directory.
+    """
+    if not text:
+        raise argparse.ArgumentTypeError("'' is no path; '.' is the working directory")
+    return Path(text)
 
 
 def add_output(parser, what):
@@ -19,7 +33,7 @@ def add_output(parser, what):
     """
     parser.add_argument(
         "--output",
-        type=Path,
+        type=path,
         default=FIGURES,
         metavar="FOLDER",
         help=f"folder for {what} (default: %(default)s)",
@@ -36,7 +50,7 @@ def add_runs(parser):
     """
     parser.add_argument(
         "--runs",
-        type=Path,
+        type=path,
         default=RUNS,
         metavar="FOLDER",
         help="folder for checkpoints and finished runs (default: %(default)s)",

@@ -100,6 +100,8 @@ def test_numbers_do_not_depend_on_the_executor(drawn, tmp_path):
         (["--seeds", "0"], "--seeds=0"),
         (["--plot-only"], "holds no data"),
         (["--plot-only", "--fresh"], "give one of them"),
+        (["--data-dir", ""], "--data-dir: '' is no path"),
+        (["--runs", ""], "--runs: '' is no path"),
     ],
 )
 def test_wrong_arguments_end_with_status_two(tmp_path, capsys, arguments, message):
