@@ -67,12 +67,14 @@ def run(figure, scale, executor, output, runs, fresh, given):
     """
     checks.one_of("scale", scale, figure.scales)
     executors.require_reachable(executor)
+    fresh = checks.flag("fresh", fresh)
+    output = folders.given("output", output, folders.FIGURES)
+    runs = folders.given("runs", runs, folders.RUNS)
     parameters = figure_parameters.chosen(figure, scale, given)
-    output, runs = Path(output or folders.FIGURES), Path(runs or folders.RUNS)
     named = os.environ.get(official.FOLDER_VARIABLE)
     prepared = figure.prepared(parameters) if named else {}
     data = figure_data.data_file(figure, scale, parameters | prepared, output)
-    stored = None if checks.flag("fresh", fresh) else figure_data.load(data, parameters)
+    stored = None if fresh else figure_data.load(data, parameters)
     files.require_folder("output", data.parent)
     files.require_writable("output", data)
     if stored is not None and not figure_data.difference(stored, prepared):

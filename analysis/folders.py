@@ -1,7 +1,10 @@
 """Output folders of the scripts: in this repository, for any working directory."""
 
 import argparse
+import os
 from pathlib import Path
+
+from aniso import checks
 
 _REPOSITORY = Path(__file__).parents[1]
 FIGURES = _REPOSITORY / "figures"
@@ -19,6 +22,30 @@ def path(text):
     if not text:
         raise argparse.ArgumentTypeError("'' is no path; '.' is the working directory")
     return Path(text)
+
+
+def given(name, value, default):
+    """Return the folder that an argument names, or the default where it is None.
+
+    Raises
+    ------
+    InputError
+        If it is no path, or empty.
+
+    Examples
+    --------
+    >>> given("output", 3, Path("figures"))
+    Traceback (most recent call last):
+        ...
+    aniso.checks.InputError: output=3; expected the path of a folder, or None for 'figures'
+    """
+    if value is None:
+        return default
+    if not isinstance(value, (str, os.PathLike)) or value == "":
+        raise checks.InputError(
+            f"{name}={value!r}; expected the path of a folder, or None for {str(default)!r}"
+        )
+    return Path(value)
 
 
 def add_output(parser, what):

@@ -1,6 +1,7 @@
 """Figures with parameters of one's own: from the command, from Python, stored apart."""
 
 import json
+from concurrent import futures
 from dataclasses import replace
 
 import numpy as np
@@ -203,6 +204,33 @@ def test_the_command_refuses_with_status_two(tmp_path, capsys, arguments, messag
     assert ended.value.code == 2
     assert message in capsys.readouterr().err
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        ({"executor": 3}, "executor=3; expected one of: serial, processes, .* with submit"),
+        ({"executor": None}, "executor=None; expected one of: serial"),
+        ({"scale": 3}, "scale=3; expected one of: small, medium, paper"),
+        ({"scale": ["small"]}, r"scale=\['small'\]; expected one of: small"),
+        ({"output": 3}, "output=3; expected the path of a folder, or None for '.*figures'"),
+        ({"output": ""}, "output=''; expected the path of a folder"),
+        ({"runs": 3}, "runs=3; expected the path of a folder, or None for '.*runs'"),
+        ({"runs": b"r"}, "runs=b'r'; expected the path of a folder"),
+        ({"fresh": "no"}, "fresh='no'; expected True or False"),
+    ],
+)
+def test_arguments_of_other_types_are_refused_by_name(tmp_path, given, message):
+    with pytest.raises(checks.InputError, match=message):
+        FIGURE.run(**folders(tmp_path) | given)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_an_executor_itself_is_taken(tmp_path):
+    with futures.ThreadPoolExecutor(1) as pool:
+        found = FIGURE.run(**folders(tmp_path), executor=pool, **QUICK)
+    again = FIGURE.run(output=tmp_path / "again", runs=tmp_path / "more", **QUICK)
+    np.testing.assert_array_equal(found.arrays["alignment"], again.arrays["alignment"])
 
 
 def test_runs_that_make_no_unit_are_refused(tmp_path):
