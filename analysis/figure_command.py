@@ -16,26 +16,16 @@ or version are drawn, with a notice.
 """
 
 import argparse
-import csv
 import os
 import sys
 
-import matplotlib
 import numpy as np
 
-import aniso
-from analysis import (
-    figure_computation,
-    figure_data,
-    figure_parameters,
-    figure_style,
-    folders,
-    image_sources,
-)
+from analysis import figure_data, figure_parameters, figure_run, folders
 from aniso import checks
 from aniso.arrays import places
 from aniso.datasets import official
-from aniso.runs import executors, files, interruptions
+from aniso.runs import executors, files
 
 
 def main(figure, arguments=None):
@@ -87,24 +77,17 @@ def _run(figure, parser, options):
         parser.error(str(error))
     if stored is None:
         try:
-            with interruptions.handled():
-                stored = figure_computation.compute(
-                    figure, options.scale, parameters, options.executor, options.runs
-                )
+            stored = figure_run.compute(
+                figure, options.scale, parameters, options.executor, options.runs
+            )
         except checks.InputError as error:
             parser.error(str(error))
         if stored is None:
             return 1
+    _show(figure, parameters, stored)
     try:
-        if "seconds" in stored:  # computed now
-            figure_data.save(figure, options.scale, data, parameters, stored)
-            print(f"wrote {data}")
-        else:
-            _note_other_revision(figure, stored)
-            note_source(stored)
-        figure_data.update_claims(figure, data, parameters, stored["arrays"])
-        _show(figure, parameters, stored)
-        for path in draw(figure, parameters, stored["arrays"], figure_data.stem_of(data)):
+        drawn = figure_run.finish(figure, options.scale, parameters, data, stored)
+        for path in [data, *drawn] if "seconds" in stored else drawn:
             print(f"wrote {path}")
     except OSError as error:
         print(
@@ -114,21 +97,6 @@ def _run(figure, parser, options):
         )
         return 1
     return 0
-
-
-def _note_other_revision(figure, stored):
-    made_by, now = (stored["revision"], stored["version"]), (figure.revision, aniso.__version__)
-    if made_by != now:
-        print(
-            "the stored data were made by revision {} of the figure with aniso {}; these are "
-            "revision {} and aniso {}: --fresh computes them anew".format(*made_by, *now)
-        )
-
-
-def note_source(stored):
-    """Print where the images of stored data come from, unless they are official."""
-    if source := image_sources.unverified(stored["prepared"]):
-        print(f"the stored data are of {source}", flush=True)
 
 
 def _parameters(figure, options):
@@ -154,11 +122,9 @@ def _ready(figure, parameters, options):
     if options.data_dir is not None and not options.data_dir.exists():
         raise checks.InputError(f"--data-dir: {str(options.data_dir)!r} does not exist")
     prepared = _prepared_where_named(figure, parameters, options)
-    identity = parameters | prepared
-    data = figure_data.data_file(figure, options.scale, identity, options.output)
-    if "margins" in parameters:
-        figure_data.refuse_used_seeds(figure, options.scale, data, identity)
-    stored = None if options.fresh else figure_data.load(data, parameters)
+    data, stored, other = figure_run.find(
+        figure, options.scale, parameters, prepared, options.output, fresh=options.fresh
+    )
     if options.plot_only and stored is None:
         raise checks.InputError(
             f"--plot-only: {str(data)!r} holds no data of these parameters; run without it"
@@ -168,7 +134,6 @@ def _ready(figure, parameters, options):
     if options.device is not None:
         places.resolve(np.zeros(1), options.device)
     executors.require_reachable(options.executor)
-    other = "" if stored is None else figure_data.difference(stored, prepared)
     if other and options.plot_only:
         raise checks.InputError(
             f"--plot-only: {str(data)!r} holds data of {other}; name the images that it was made "
@@ -185,39 +150,12 @@ def _ready(figure, parameters, options):
 
 
 def _prepared_where_named(figure, parameters, options):
-    """Return what `prepare` finds in a folder of images that is named, {} where none is."""
-    if not os.environ.get(official.FOLDER_VARIABLE):
-        return {}
     try:
-        return figure.prepared(parameters)
+        return figure_run.prepared_where_named(figure, parameters)
     except (checks.InputError, OSError):
         if options.plot_only and options.data_dir is None:  # the variable may name other data
             return {}
         raise
-
-
-def draw(figure, parameters, arrays, stem):
-    """Draw stored arrays as PNG and PDF, and the table; return the paths."""
-    with matplotlib.rc_context(figure_style.STYLE):
-        drawing = figure.draw(parameters, arrays)
-        paths = [stem.with_suffix(f".{form}") for form in ("png", "pdf")]
-        for path in paths:
-            # no dates: the same data give the same file
-            metadata = {"Creator": None, "CreationDate": None} if path.suffix == ".pdf" else None
-            with files.atomic_writer(path, "wb") as stream:
-                drawing.savefig(stream, format=path.suffix[1:], metadata=metadata)
-    if figure.table is not None:
-        paths.append(stem.with_suffix(".md"))
-        with files.atomic_writer(paths[-1]) as stream:
-            stream.write(figure.table(parameters, arrays))
-    if figure.rows is not None:
-        paths.append(stem.with_suffix(".csv"))
-        rows = figure.rows(parameters, arrays)
-        with files.atomic_writer(paths[-1]) as stream:
-            writer = csv.DictWriter(stream, list(rows[0]), lineterminator="\n")
-            writer.writeheader()
-            writer.writerows(rows)
-    return paths
 
 
 def _cost(figure, options):
@@ -228,6 +166,8 @@ def _cost(figure, options):
 
 
 def _show(figure, parameters, stored):
+    for sentence in figure_data.notices(figure, stored):
+        print(sentence)
     for sentence in stored["diverged"]:
         print(f"diverged: {sentence}")
     for claim in figure.judge(parameters, stored["arrays"]):

@@ -4,7 +4,8 @@ import hashlib
 import json
 import sys
 
-from analysis import figure_parameters, image_sources
+import aniso
+from analysis import image_sources
 from analysis.figure import seeds_of
 from aniso import checks
 from aniso.runs import array_files, files, provenance
@@ -25,68 +26,6 @@ def key_of(parameters):
     return key(_wanted(parameters))
 
 
-def data_file(figure, scale, parameters, output):
-    """Return the path of stored data.
-
-    What has other parameters than the scale's own, or a user's own images, has a folder and a name
-    of its own.
-
-    Parameters
-    ----------
-    figure : Figure
-        Description of the figure.
-    scale : str
-        One of its scales.
-    parameters : dict
-        Of the scale, or other values, with the digests of images where images are named.
-    output : Path
-        Folder of the pictures.
-
-    Returns
-    -------
-    Path
-        A ``.npz``.
-    """
-    stem, own = f"{figure.name}_{scale}", figure.scales[scale]
-    for name, word in (("num_seeds", "seeds"), ("first_seed", "from")):
-        if parameters.get(name) != own.get(name):
-            stem += f"_{word}{parameters[name]}"
-    if "preset" in parameters:
-        stem += f"_{parameters['preset']}"
-    if not figure_parameters.are_own(figure, scale, parameters):
-        return path_of(output, stem, parameters, key_of(parameters)[:8])
-    return path_of(output, stem, parameters)
-
-
-def path_of(output, stem, prepared, parameters_mark=""):
-    """Return the path of stored data with this stem, apart where something of it is a user's own.
-
-    Parameters
-    ----------
-    output : Path
-        Folder of the pictures.
-    stem : str
-        Name of the file where nothing is a user's own.
-    prepared : dict
-        With the digests of images where images are named.
-    parameters_mark : str
-        Digits that identify parameters of a user's own.
-
-    Returns
-    -------
-    Path
-    """
-    images = image_sources.mark(prepared)
-    marks = [parameters_mark] * bool(parameters_mark) + [f"images{images}"] * bool(images)
-    folder = output / "own" if marks else output
-    return folder / "data" / f"{'_'.join([stem, *marks])}.npz"
-
-
-def stem_of(data):
-    """Return the path of a picture without its ending, from that of its data."""
-    return data.parents[1] / data.stem
-
-
 def difference(stored, prepared):
     """Return in what stored data differ from what was prepared, as text; "" where in nothing.
 
@@ -104,6 +43,35 @@ def difference(stored, prepared):
     if not prepared or stored["prepared"] == prepared:
         return ""
     return "other images" + " or another sigma of GLD const" * ("tuned" in stored["prepared"])
+
+
+def notices(figure, stored):
+    """Return what a reader must know of stored data, a list of sentences.
+
+    Parameters
+    ----------
+    figure : Figure
+        Description of the figure.
+    stored : dict
+        Of :func:`load`, or computed now; the latter needs no notice.
+
+    Returns
+    -------
+    list of str
+        Another revision or version that made them, and a source of images that is not official.
+    """
+    if "seconds" in stored:
+        return []
+    found = []
+    made_by, now = (stored["revision"], stored["version"]), (figure.revision, aniso.__version__)
+    if made_by != now:
+        found.append(
+            "the stored data were made by revision {} of the figure with aniso {}; these are "
+            "revision {} and aniso {}: --fresh computes them anew".format(*made_by, *now)
+        )
+    if source := image_sources.unverified(stored["prepared"]):
+        found.append(f"the stored data are of {source}")
+    return found
 
 
 def load(data, parameters):

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from analysis import figure_data, folders
+from analysis import figure_data, figure_paths, folders
 from aniso import checks
 
 TASK = {
@@ -29,7 +29,7 @@ TUNING = TASK | {
 
 def stored_tuning(folder, images):
     """Return path and stored arrays (None if absent) of the tuning, see :func:`tuned_sigma`."""
-    data = figure_data.path_of(Path(folder), "vgg_tuning_study", {"images": images})
+    data = figure_paths.path_of(Path(folder), "vgg_tuning_study", {"images": images})
     return data, figure_data.load(data, TUNING)
 
 

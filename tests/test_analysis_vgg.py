@@ -9,7 +9,7 @@ from analysis import (
     fig1_generalization,
     fig6_sharpness,
     figure_command,
-    figure_data,
+    figure_paths,
     image_sources,
     vgg,
     vgg_claims,
@@ -259,7 +259,7 @@ def test_own_images_are_tuned_apart(tmp_path):
     own = {name: {"digest": "0" * 16, "source": "mine"} for name in names}
     path, stored = vgg_study.stored_tuning(tmp_path, own)
     assert stored is None
-    assert path == figure_data.data_file(
+    assert path == figure_paths.data_file(
         vgg_tuning.FIGURE, "study", vgg_study.TUNING | {"images": own}, tmp_path
     )
 

@@ -1,12 +1,13 @@
 """Figures with parameters of one's own: from the command, from Python, stored apart."""
 
+import ast
 import json
 from concurrent import futures
 from dataclasses import replace
 
 import numpy as np
 import pytest
-from figure_cases import run
+from figure_cases import ROOT, run
 
 from analysis import __main__ as listing
 from analysis import (
@@ -14,8 +15,8 @@ from analysis import (
     fig4_one_hidden_layer,
     fig9_depth,
     figure_command,
-    figure_data,
     figure_parameters,
+    figure_paths,
     index,
 )
 from aniso import checks, datasets
@@ -106,9 +107,9 @@ def test_a_scales_own_values_are_the_standard_figure(tmp_path):
     own = {"widths": (32, 128), "every": 10, "learning_rate": 1e-3, "num_epochs": 31}
     parameters = figure_parameters.chosen(FIGURE, "small", own)
     assert parameters == FIGURE.scales["small"]
-    path = figure_data.data_file(FIGURE, "small", parameters, tmp_path)
+    path = figure_paths.data_file(FIGURE, "small", parameters, tmp_path)
     assert path == tmp_path / "data" / "fig4_one_hidden_layer_small.npz"
-    seeds = figure_data.data_file(FIGURE, "small", parameters | {"num_seeds": 4}, tmp_path)
+    seeds = figure_paths.data_file(FIGURE, "small", parameters | {"num_seeds": 4}, tmp_path)
     assert seeds == tmp_path / "data" / "fig4_one_hidden_layer_small_seeds4.npz"
 
 
@@ -254,3 +255,14 @@ def test_the_limits_are_what_the_data_hold():
     assert len(images.train_labels) == fashion_mnist.LIMITS["num_train"]
     pair, _ = transformations.pair(images.train_images, images.train_labels, *fig9_depth.CLASSES)
     assert len(pair) == fig9_depth.LIMITS["num_train"]
+
+
+def test_no_module_of_the_figures_but_their_scripts_imports_the_command():
+    def imports(path):
+        tree = ast.parse(path.read_text(encoding="utf-8"))
+        nodes = [node for node in ast.walk(tree) if isinstance(node, ast.ImportFrom)]
+        return {alias.name for node in nodes for alias in node.names}
+
+    paths = (ROOT / "analysis").glob("*.py")
+    found = {path.stem for path in paths if "figure_command" in imports(path)}
+    assert found == set(listing.FIGURES)
