@@ -4,16 +4,14 @@ Both variants of a dynamics start at the same theta*_GD with the same images, so
 compared seed by seed, see ``docs/study.md``.
 """
 
-import json
 from pathlib import Path
 
 import numpy as np
 
-from analysis import decisions, figure_style
+from analysis import decisions, figure_data, figure_style
 from analysis.claims import Verdict
 from analysis.fig3_fashion_mnist import ANISOTROPIC, DYNAMICS
 from analysis.figure import seeds_of
-from aniso.runs import array_files
 
 _VARIANTS = ("as published", "as stated")
 ENDS = ("expected_sharpness", "test_accuracy", "accuracy")
@@ -39,19 +37,21 @@ def stored(folder):
     (dict, dict of str to ndarray) or None
         Description of the published variant, and the ends of both, see :func:`ends_of_both`. None
         where no scale is stored in both variants with two common seeds.
+
+    Raises
+    ------
+    InputError
+        If a stored file is damaged.
     """
     data = Path(folder) / "data"
     for path in sorted(data.glob("fig3_fashion_mnist_study*_as_published.json")):
-        published = _read(path)
+        published = figure_data.read(path)
         stated = data / f"fig3_fashion_mnist_{published[0]['scale']}.json"
-        if stated.exists() and (ends := ends_of_both(published, _read(stated))) is not None:
+        if not stated.exists():
+            continue
+        if (ends := ends_of_both(published, figure_data.read(stated))) is not None:
             return published[0], ends
     return None
-
-
-def _read(path):
-    description = json.loads(path.read_text(encoding="utf-8"))
-    return description, array_files.load_arrays(path.with_suffix(".npz"))[0]
 
 
 def ends_of_both(published, stated):

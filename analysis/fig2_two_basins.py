@@ -217,6 +217,7 @@ FIGURE = Figure(
     claim="Noise aligned with the curvature escapes the sharp minimum, other noise does not",
     revision=1,
     scales=SCALES,
+    limits={"num_steps": 10**5},  # of which every unit stores 200 paths
     costs=COSTS,
     make_units=make_units,
     compute_unit=compute_unit,

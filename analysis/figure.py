@@ -86,7 +86,7 @@ class Figure:
     options : mapping of str to object
         Parameters that no scale names, with the values that hold unless another is given.
     limits : mapping of str to int
-        Largest counts that the data allow, by parameter.
+        Largest counts that the data and the memory allow, by parameter.
     runs : str
         Name of the runs that it draws, "" for its own. Figures of the same runs compute them once.
     bands : str
@@ -137,7 +137,7 @@ class Figure:
         ----------
         scale : str
             Whose parameters hold where none are given.
-        executor : str
+        executor : str or concurrent.futures.Executor
             See :mod:`aniso.runs.executors`.
         output, runs : path-like, optional
             Folders of pictures and checkpoints; the command's if not given. Other parameters than
@@ -155,7 +155,7 @@ class Figure:
         Raises
         ------
         InputError
-            If the scale has no parameter of a name, or a value is impossible.
+            If an argument is impossible, or the scale has no parameter of a name.
         RuntimeError
             If a unit of work failed.
         OSError

@@ -8,7 +8,7 @@ Units of work run on any executor and leave run directories, from which an inter
 continues. The arrays are written to ``FOLDER/data/*.npz``, with their provenance in a ``.json`` of
 the same name. The drawing uses the stored arrays alone. The default folders are ``figures`` and
 ``runs`` of the repository, for any working directory. What was computed with other parameters than
-a scale's own lies apart, in ``FOLDER/own``.
+a scale's own, or with a user's own images, lies apart, in ``FOLDER/own``.
 
 A figure declares a revision, a number that is raised when its computation changes. Run directories
 of another revision or another version of aniso are not used. Stored arrays of another revision
@@ -16,20 +16,16 @@ or version are drawn, with a notice.
 """
 
 import argparse
-import csv
 import os
 import sys
-from pathlib import Path
 
-import matplotlib
 import numpy as np
 
-import aniso
-from analysis import figure_computation, figure_data, figure_parameters, figure_style, folders
+from analysis import figure_data, figure_parameters, figure_run, folders
 from aniso import checks
 from aniso.arrays import places
 from aniso.datasets import official
-from aniso.runs import executors, files, interruptions
+from aniso.runs import executors, files
 
 
 def main(figure, arguments=None):
@@ -50,6 +46,17 @@ def main(figure, arguments=None):
     """
     parser = _parser(figure)
     options = parser.parse_args(arguments)
+    try:
+        return _run(figure, parser, options)
+    except KeyboardInterrupt:
+        again = f"continues from the checkpoints in {options.runs}"
+        if options.plot_only:
+            again = "draws again"
+        print(f"interrupted; the same command {again}", file=sys.stderr)
+        return 130
+
+
+def _run(figure, parser, options):
     if options.data_dir is not None:  # inherited by local workers
         os.environ[official.FOLDER_VARIABLE] = str(options.data_dir.resolve())
     try:
@@ -64,36 +71,23 @@ def main(figure, arguments=None):
         parameters["preset"] = "as_published"
     if options.fresh and options.plot_only:
         parser.error("--fresh computes and --plot-only does not: give one of them")
-    data = data_file(figure, options.scale, parameters, options.output)
     try:
-        stored = _ready(figure, parameters, options, data)
+        data, stored = _ready(figure, parameters, options)
     except (checks.InputError, OSError) as error:
         parser.error(str(error))
     if stored is None:
         try:
-            with interruptions.handled():
-                stored = figure_computation.compute(
-                    figure, options.scale, parameters, options.executor, options.runs
-                )
+            stored = figure_run.compute(
+                figure, options.scale, parameters, options.executor, options.runs
+            )
         except checks.InputError as error:
             parser.error(str(error))
-        except KeyboardInterrupt:
-            print(
-                f"interrupted; the same command continues from the checkpoints in {options.runs}",
-                file=sys.stderr,
-            )
-            return 130
         if stored is None:
             return 1
+    _show(figure, parameters, stored)
     try:
-        if "seconds" in stored:  # computed now
-            figure_data.save(figure, options.scale, data, parameters, stored)
-            print(f"wrote {data}")
-        else:
-            _note_other_revision(figure, stored)
-        figure_data.update_claims(figure, data, parameters, stored["arrays"])
-        _show(figure, parameters, stored)
-        for path in draw(figure, parameters, stored["arrays"], stem_of(data)):
+        drawn = figure_run.finish(figure, options.scale, parameters, data, stored)
+        for path in [data, *drawn] if "seconds" in stored else drawn:
             print(f"wrote {path}")
     except OSError as error:
         print(
@@ -105,130 +99,63 @@ def main(figure, arguments=None):
     return 0
 
 
-def _note_other_revision(figure, stored):
-    made_by, now = (stored["revision"], stored["version"]), (figure.revision, aniso.__version__)
-    if made_by != now:
-        print(
-            "the stored data were made by revision {} of the figure with aniso {}; these are "
-            "revision {} and aniso {}: --fresh computes them anew".format(*made_by, *now)
-        )
-
-
 def _parameters(figure, options):
     given = figure_parameters.read(options.set)
     if options.seeds is None:
         return figure_parameters.chosen(figure, options.scale, given)
     if "num_seeds" in given:
         raise checks.InputError(f"--seeds {options.seeds} --set num_seeds=...: give one of them")
-    checks.integer("--seeds", options.seeds, low=1)
+    figure_parameters.PARAMETERS["num_seeds"].rule("--seeds", options.seeds)
     parameters = figure_parameters.chosen(figure, options.scale, given)
     return parameters | {"num_seeds": options.seeds}
 
 
-def data_file(figure, scale, parameters, output):
-    """Return the path of stored data; parameters that are not the scale's own have a folder.
+def _ready(figure, parameters, options):
+    """Return path and stored arrays of these parameters, None for arrays that must be computed.
 
-    Parameters
-    ----------
-    figure : Figure
-        Description of the figure.
-    scale : str
-        One of its scales.
-    parameters : dict
-        Of the scale, or other values.
-    output : Path
-        Folder of the pictures.
-
-    Returns
-    -------
-    Path
-        A ``.npz``.
-    """
-    stem, own = f"{figure.name}_{scale}", figure.scales[scale]
-    for name, mark in (("num_seeds", "seeds"), ("first_seed", "from")):
-        if parameters.get(name) != own.get(name):
-            stem += f"_{mark}{parameters[name]}"
-    if "preset" in parameters:
-        stem += f"_{parameters['preset']}"
-    if not figure_parameters.are_own(figure, scale, parameters):
-        output = output / "own"
-        stem += f"_{figure_data.key_of(parameters)[:8]}"
-    return output / "data" / f"{stem}.npz"
-
-
-def stem_of(data):
-    """Return the path of a picture without its ending, from that of its data."""
-    return data.parents[1] / data.stem
-
-
-def _ready(figure, parameters, options, data):
-    """Return the stored arrays of these parameters, or None if they must be computed.
-
-    Options that cannot work are refused first. If None is returned, the digests of the data have
-    been added to `parameters`.
+    Options that cannot work are refused first. If arrays must be computed, the digests of the data
+    have been added to `parameters`.
     """
     if "num_seeds" in parameters:
         checks.integer("--seeds", parameters["num_seeds"], low=2 if "margins" in parameters else 1)
         checks.integer("--first-seed", parameters.get("first_seed", 0), low=0)
-    if "margins" in parameters:
-        figure_data.refuse_used_seeds(figure, options.scale, data, parameters)
-    stored = None if options.fresh else figure_data.load(data, parameters)
+    if options.data_dir is not None and not options.data_dir.exists():
+        raise checks.InputError(f"--data-dir: {str(options.data_dir)!r} does not exist")
+    prepared = _prepared_where_named(figure, parameters, options)
+    data, stored, other = figure_run.find(
+        figure, options.scale, parameters, prepared, options.output, fresh=options.fresh
+    )
     if options.plot_only and stored is None:
         raise checks.InputError(
             f"--plot-only: {str(data)!r} holds no data of these parameters; run without it"
         )
     files.require_folder("--output", data.parent)
     files.require_writable("--output", data)
-    if options.data_dir is not None and not options.data_dir.exists():
-        raise checks.InputError(f"--data-dir: {str(options.data_dir)!r} does not exist")
     if options.device is not None:
         places.resolve(np.zeros(1), options.device)
     executors.require_reachable(options.executor)
-    if options.plot_only:
-        return stored
-    if is_of_the_images(figure, parameters, stored):
-        return stored
+    if other and options.plot_only:
+        raise checks.InputError(
+            f"--plot-only: {str(data)!r} holds data of {other}; name the images that it was made "
+            "of, or run without --plot-only"
+        )
+    if stored is not None and not other:
+        return data, stored
+    if other:
+        print(f"the stored data are of {other}: computed anew", flush=True)
     print(f"{figure.name} at scale {options.scale}: {_cost(figure, options)}", flush=True)
-    parameters |= figure.prepared(parameters)
+    parameters |= prepared or figure.prepared(parameters)
     files.require_folder("--runs", options.runs)
-    return None
+    return data, None
 
 
-def is_of_the_images(figure, parameters, stored):
-    """Return whether there are stored data, made of the images of the folder that is named."""
-    if stored is None:
-        return False
-    if not os.environ.get(official.FOLDER_VARIABLE):
-        return True
-    same = figure.prepared(parameters) == stored["prepared"]
-    if not same:
-        what = "images" + " or another sigma of GLD const" * ("tuned" in stored["prepared"])
-        print(f"the stored data are of other {what}: computed anew", flush=True)
-    return same
-
-
-def draw(figure, parameters, arrays, stem):
-    """Draw stored arrays as PNG and PDF, and the table; return the paths."""
-    with matplotlib.rc_context(figure_style.STYLE):
-        drawing = figure.draw(parameters, arrays)
-        paths = [stem.with_suffix(f".{form}") for form in ("png", "pdf")]
-        for path in paths:
-            # no dates: the same data give the same file
-            metadata = {"Creator": None, "CreationDate": None} if path.suffix == ".pdf" else None
-            with files.atomic_writer(path, "wb") as stream:
-                drawing.savefig(stream, format=path.suffix[1:], metadata=metadata)
-    if figure.table is not None:
-        paths.append(stem.with_suffix(".md"))
-        with files.atomic_writer(paths[-1]) as stream:
-            stream.write(figure.table(parameters, arrays))
-    if figure.rows is not None:
-        paths.append(stem.with_suffix(".csv"))
-        rows = figure.rows(parameters, arrays)
-        with files.atomic_writer(paths[-1]) as stream:
-            writer = csv.DictWriter(stream, list(rows[0]), lineterminator="\n")
-            writer.writeheader()
-            writer.writerows(rows)
-    return paths
+def _prepared_where_named(figure, parameters, options):
+    try:
+        return figure_run.prepared_where_named(figure, parameters)
+    except (checks.InputError, OSError):
+        if options.plot_only and options.data_dir is None:  # the variable may name other data
+            return {}
+        raise
 
 
 def _cost(figure, options):
@@ -239,6 +166,8 @@ def _cost(figure, options):
 
 
 def _show(figure, parameters, stored):
+    for sentence in figure_data.notices(figure, stored):
+        print(sentence)
     for sentence in stored["diverged"]:
         print(f"diverged: {sentence}")
     for claim in figure.judge(parameters, stored["arrays"]):
@@ -292,7 +221,7 @@ def _parser(figure):
     parser.set_defaults(device=None)
     parser.add_argument(
         "--data-dir",
-        type=Path,
+        type=folders.path,
         metavar="PATH",
         help="folder or .npz of images, instead of ANISO_DATA",
     )

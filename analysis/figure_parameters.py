@@ -30,12 +30,25 @@ def _count(name, value):
     return checks.integer(name, value, low=1)
 
 
+def _up_to(most, low=1):
+    """Return the rule of a count that decides how much memory a figure takes."""
+
+    def checked(name, value):
+        return checks.integer(name, value, low=low, high=most)
+
+    return checked
+
+
 def _from_zero(name, value):
     return checks.integer(name, value, low=0)
 
 
 def _positive(name, value):
     return checks.number(name, value, low=0, high=math.inf, strict=True)
+
+
+def _width(name, value):
+    return checks.number(name, _positive(name, value), low=0, high=10)
 
 
 def _share(name, value):
@@ -90,33 +103,37 @@ PARAMETERS = {
     "datasets": Parameter("data sets", _several(_data_set)),
     "eigenvalues": Parameter("of the Hessian", _several(_positive)),
     "every": Parameter("epochs from one reading to the next", _count),
-    "forecast_steps": Parameter("steps that are forecast", _several(_count, increasing=True)),
+    "forecast_steps": Parameter(
+        "steps that are forecast", _several(_up_to(10**6), increasing=True)
+    ),
     "gd_learning_rate": Parameter("learning rate of GD before the comparison", _positive),
     "gd_steps": Parameter("steps of GD before the comparison", _count),
-    "hidden": Parameter("units of a hidden layer", _count),
+    "hidden": Parameter("units of a hidden layer", _up_to(10**4)),
     "horizon": Parameter("time at which a path is censored", _positive),
     "learning_rate": Parameter("learning rate", _positive),
     "learning_rates": Parameter("learning rates", _several(_positive, increasing=True)),
     "level": Parameter("loss on the border of the sublevel set", _positive),
     "level_factor": Parameter("loss that counts as left, in losses of the start", _positive),
-    "level_ratio": Parameter("paths for the sublevel set for one for the ball", _count),
+    "level_ratio": Parameter("paths for the sublevel set for one for the ball", _up_to(100)),
     "noise_factor": Parameter("share of generic covariance in Sigma", _share),
-    "num_draws": Parameter("draws for an expected sharpness", _count),
-    "num_eigenvalues": Parameter("eigenvalues of the Hessian", _count),
-    "num_epochs": Parameter("epochs of ten iterations; the rate falls over the last", _count),
-    "num_examples": Parameter("examples of a problem", _count),
-    "num_pairs": Parameter("eigenpairs of GLD leading and GLD Hessian", _count),
-    "num_paths": Parameter("simulated paths", _count),
+    "num_draws": Parameter("draws for an expected sharpness", _up_to(10**6)),
+    "num_eigenvalues": Parameter("eigenvalues of the Hessian", _up_to(10**4)),
+    "num_epochs": Parameter(
+        "epochs of ten iterations; the rate falls over the last", _up_to(10**4)
+    ),
+    "num_examples": Parameter("examples of a problem", _up_to(10**5)),
+    "num_pairs": Parameter("eigenpairs of GLD leading and GLD Hessian", _up_to(10**4)),
+    "num_paths": Parameter("simulated paths", _up_to(10**6)),
     "num_records": Parameter("records along a run, after the start's", _count),
-    "num_runs": Parameter("runs of each dynamics from one start", _count),
-    "num_seeds": Parameter("seeds", _count),
-    "num_steps": Parameter("steps of each dynamics", _count),
+    "num_runs": Parameter("runs of each dynamics from one start", _up_to(10**6)),
+    "num_seeds": Parameter("seeds", _up_to(10**4)),
+    "num_steps": Parameter("steps of each dynamics", _up_to(10**6)),
     "num_test": Parameter("test images", _count_by_set),
     "num_train": Parameter("training images", _count_by_set),
     "num_validation": Parameter("held-out training images", _count),
     "perceptron": Parameter(
         'a perceptron in place of the paper\'s network: "pooling", "hidden"',
-        _entries(_count, "pooling", "hidden"),
+        _entries(_up_to(10**4), "pooling", "hidden"),
     ),
     "pooling": Parameter("pixels along an edge that become one", _count),
     "radius": Parameter("of the ball, or of the draws for an expected sharpness", _positive),
@@ -126,10 +143,12 @@ PARAMETERS = {
     "split": Parameter("official, or the paper's exchange of the files of SVHN", _split),
     "standard_deviation": Parameter("sigma of GLD const", _positive),
     "step_size": Parameter("of the simulated equation", _positive),
-    "steps": Parameter("iterations of the readings", _several(_from_zero, increasing=True)),
+    "steps": Parameter(
+        "iterations of the readings", _several(_up_to(10**6, low=0), increasing=True)
+    ),
     "trace": Parameter("Tr Sigma of every structure", _positive),
-    "width": Parameter("width of the network, in widths of VGG-11", _positive),
-    "widths": Parameter("hidden units of the networks", _several(_count, increasing=True)),
+    "width": Parameter("width of the network, in widths of VGG-11", _width),
+    "widths": Parameter("hidden units of the networks", _several(_up_to(10**4), increasing=True)),
 }
 """Every parameter that ``--set`` and ``Figure.run`` take, by name."""
 
@@ -180,8 +199,9 @@ def chosen(figure, scale, given):
     Raises
     ------
     InputError
-        If the scale has no parameter of a name, a value breaks its rule or does not fit the
-        others, or the scale belongs to a study, whose design was fixed before its runs.
+        If the scale has no parameter of a name, a value breaks its rule, would take too much
+        memory or does not fit the others, or the scale belongs to a study, whose design was fixed
+        before its runs.
     """
     own = dict(figure.scales[scale])
     known = of_scale(figure, scale)

@@ -9,13 +9,12 @@ import re
 import sys
 from pathlib import Path
 
-from analysis import as_published, discrepancies, folders
+from analysis import as_published, discrepancies, figure_data, folders
 from analysis.__main__ import FIGURES
 from analysis.claims import Verdict
 from analysis.figure import SCALES, seeds_of
-from aniso.runs import array_files, files
-
-_RANK = {scale: number for number, scale in enumerate(SCALES)}
+from aniso import checks
+from aniso.runs import files
 
 
 def stored_figures(folder):
@@ -29,19 +28,34 @@ def stored_figures(folder):
     Returns
     -------
     dict of str to (dict, dict of str to ndarray)
+
+    Raises
+    ------
+    InputError
+        If a stored file is damaged, or a description has no verdicts.
     """
-    found = {}
-    for path in sorted((Path(folder) / "data").glob("*.json")):
-        description = json.loads(path.read_text(encoding="utf-8"))
-        name = description.get("figure")
-        if name not in FIGURES or not path.with_suffix(".npz").exists():
-            continue
-        if path.stem != f"{name}_{description['scale']}":  # other seeds, or published dynamics
-            continue
-        if name in found and _RANK[found[name][0]["scale"]] > _RANK[description["scale"]]:
-            continue
-        found[name] = description, array_files.load_arrays(path.with_suffix(".npz"))[0]
-    return found
+    paths = {}
+    for name, figure in FIGURES.items():
+        # other seeds and published dynamics have further words in their names
+        for scale in sorted(figure.scales, key=SCALES.index):
+            path = Path(folder) / "data" / f"{name}_{scale}.json"
+            if path.exists() and path.with_suffix(".npz").exists():
+                paths[name] = path
+    for path in paths.values():
+        _require_verdicts(path)
+    return {name: figure_data.read(path) for name, path in paths.items()}
+
+
+def _require_verdicts(path):
+    """Return a description; refuse one without verdicts."""
+    description = figure_data.described(path)
+    if "claims" not in description:
+        command = "python -m analysis.{figure} --scale {scale} --plot-only".format(**description)
+        raise checks.InputError(
+            f"{str(path)!r} has no verdicts, for its command was cut off; run {command}, with its "
+            "further options"
+        )
+    return description
 
 
 def studies(folder):
@@ -55,11 +69,18 @@ def studies(folder):
     Returns
     -------
     list of (str, dict)
+
+    Raises
+    ------
+    InputError
+        If a description is damaged, or has no verdicts.
     """
     found = []
     for path in sorted((Path(folder) / "data").glob("*_study*.json")):
-        description = json.loads(path.read_text(encoding="utf-8"))
-        if description.get("figure") in FIGURES and "margins" in description["parameters"]:
+        if not path.stem.startswith(tuple(f"{name}_" for name in FIGURES)):
+            continue
+        description = _require_verdicts(path)
+        if "margins" in description["parameters"]:
             found.append((path.stem, description))
     return found
 
@@ -205,10 +226,32 @@ def _bands(figure, description):
 
 
 def main(arguments=None):
-    """Write both pages."""
+    """Write both pages.
+
+    Parameters
+    ----------
+    arguments : sequence of str, optional
+        Arguments of the command line; ``sys.argv[1:]`` if not given.
+
+    Returns
+    -------
+    int
+        Exit status: 0, 1 where a page can't be written, 130 after Ctrl-C. Damaged data end the
+        process with status 2.
+    """
     parser = argparse.ArgumentParser(prog="python -m analysis.index", description=__doc__)
     folders.add_output(parser, "the two pages, with the stored data in its folder data")
     folder = parser.parse_args(arguments).output
+    try:
+        return _write(folder)
+    except checks.InputError as error:
+        parser.error(str(error))
+    except KeyboardInterrupt:
+        print("interrupted; the same command writes the pages again", file=sys.stderr)
+        return 130
+
+
+def _write(folder):
     stored = stored_figures(folder)
     rows = discrepancies.rows(stored, as_published.stored(folder))
     pages = {

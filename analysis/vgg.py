@@ -4,7 +4,7 @@ import hashlib
 
 import numpy as np
 
-from analysis import vgg_study
+from analysis import image_sources, vgg_study
 from analysis.fashion_mnist import stored_run
 from analysis.figure import seeds_of
 from aniso import checks, datasets, descent, networks
@@ -252,7 +252,9 @@ def collect(parameters, units, values):
         arrays["validation_accuracy"] = np.zeros((*shape[:2], grid))
     arrays["standard_deviation"] = np.zeros(shape[:2])
     arrays["step"] = np.linspace(0, parameters["num_steps"], count).astype(int)
-    arrays["source"] = np.array([parameters["images"][name]["source"] for name in names])
+    arrays["source"] = np.array(
+        [image_sources.label(name, parameters["images"][name]) for name in names]
+    )
     for unit, value in zip(units, values, strict=True):
         number = unit["seed"] - seeds_of(parameters)[0]
         place = names.index(unit["dataset"]), number, DYNAMICS.index(unit["dynamics"])

@@ -170,8 +170,13 @@ def draw_effects(panels, effects, found):
 
 
 def title(name, source):
-    """Return the name of a data set for a reader; a part of SVHN is called a subset."""
+    """Return the name of a data set for a reader, with the source of a user's own images.
+
+    A part of SVHN is called a subset.
+    """
     names = {"cifar10": "CIFAR-10", "svhn": "SVHN", "fashion_mnist": "FashionMNIST"}
+    if "(images " in str(source):  # see `image_sources.label`
+        return f"{names[name]} of {source}"
     partial = name == "svhn" and "official" not in str(source)
     return names[name] + (" subset" if partial else "")
 

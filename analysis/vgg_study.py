@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from analysis import figure_data, folders
+from analysis import figure_data, figure_paths, folders
 from aniso import checks
 
 TASK = {
@@ -27,9 +27,9 @@ TUNING = TASK | {
 """Runs of GLD const that choose its sigma. Their seeds are not the study's."""
 
 
-def stored_tuning(folder):
+def stored_tuning(folder, images):
     """Return path and stored arrays (None if absent) of the tuning, see :func:`tuned_sigma`."""
-    data = Path(folder) / "data" / "vgg_tuning_study.npz"
+    data = figure_paths.path_of(Path(folder), "vgg_tuning_study", {"images": images})
     return data, figure_data.load(data, TUNING)
 
 
@@ -39,7 +39,7 @@ def tuned_sigma(images, folder=folders.FIGURES):
     Parameters
     ----------
     images : dict of str to dict
-        "digest" of the study's images, by data set.
+        "digest" and "source" of the study's images, by data set.
     folder : path-like
         Folder of the figures, with the stored tuning.
 
@@ -53,7 +53,7 @@ def tuned_sigma(images, folder=folders.FIGURES):
         If there is no stored tuning, it was made with other images, or a chosen sigma lies at an
         end of its grid.
     """
-    data, stored = stored_tuning(folder)
+    data, stored = stored_tuning(folder, images)
     if stored is None:
         raise checks.InputError(
             f"{str(data)!r} holds no tuning of sigma for GLD const; run "

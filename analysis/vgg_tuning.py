@@ -5,7 +5,15 @@ import sys
 import numpy as np
 from matplotlib.figure import Figure as Canvas
 
-from analysis import claims, figure_command, figure_style, vgg, vgg_claims, vgg_study
+from analysis import (
+    claims,
+    figure_command,
+    figure_style,
+    image_sources,
+    vgg,
+    vgg_claims,
+    vgg_study,
+)
 from analysis.fashion_mnist import stored_run
 from analysis.figure import Figure, seeds_of
 from aniso import descent
@@ -64,7 +72,7 @@ def collect(parameters, units, values):
         place = names.index(unit["dataset"]), number, grid.index(unit["sigma"])
         for name, array in arrays.items():
             array[place] = value[name]
-    sources = [parameters["images"][name]["source"] for name in names]
+    sources = [image_sources.label(name, parameters["images"][name]) for name in names]
     return arrays | {"source": np.array(sources)}
 
 

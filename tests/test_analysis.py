@@ -23,6 +23,7 @@ from analysis import (
     fig3_fashion_mnist,
     fig4_one_hidden_layer,
     figure_computation,
+    index,
     step_progress,
 )
 from aniso.runs import array_files, run_directory
@@ -99,6 +100,8 @@ def test_numbers_do_not_depend_on_the_executor(drawn, tmp_path):
         (["--seeds", "0"], "--seeds=0"),
         (["--plot-only"], "holds no data"),
         (["--plot-only", "--fresh"], "give one of them"),
+        (["--data-dir", ""], "--data-dir: '' is no path"),
+        (["--runs", ""], "--runs: '' is no path"),
     ],
 )
 def test_wrong_arguments_end_with_status_two(tmp_path, capsys, arguments, message):
@@ -276,6 +279,37 @@ def test_interruption_has_its_own_status(tmp_path, monkeypatch):
 
     monkeypatch.setattr(figure_computation, "compute", interrupted)
     assert run("fig2_two_basins", tmp_path) == 130
+
+
+@pytest.mark.parametrize("more", [[], ["--plot-only"]])
+@pytest.mark.parametrize("name", ["prepare", "draw"])
+def test_an_interruption_outside_the_computation_has_it_too(
+    tmp_path, monkeypatch, capsys, name, more
+):
+    def interrupted(*_):
+        raise KeyboardInterrupt
+
+    monkeypatch.setenv("ANISO_DATA", str(tmp_path))  # so that the figure prepares itself
+    data = tmp_path / "figures" / "data" / "fig2_two_basins_small.npz"
+    data.parent.mkdir(parents=True)
+    for ending in (".npz", ".json"):
+        stored = ROOT / "figures" / "data" / f"fig2_two_basins_medium{ending}"
+        data.with_suffix(ending).write_bytes(stored.read_bytes())
+    own = fig2_two_basins.FIGURE
+    scales = {"small": own.scales["medium"]}
+    figure = replace(own, scales=scales, **{name: interrupted})
+    assert run(figure, tmp_path, *more) == 130
+    again = "draws again" if more else "continues from the checkpoints"
+    assert f"interrupted; the same command {again}" in capsys.readouterr().err
+
+
+def test_an_interruption_of_the_pages_has_it_too(tmp_path, monkeypatch, capsys):
+    def interrupted(*_):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(index, "stored_figures", interrupted)
+    assert index.main(["--output", str(tmp_path)]) == 130
+    assert "interrupted" in capsys.readouterr().err
 
 
 def test_the_list_names_every_figure_with_cost_and_claim():

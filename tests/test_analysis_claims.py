@@ -17,7 +17,6 @@ from analysis import (
     fig3_fashion_mnist,
     fig4_one_hidden_layer,
     fig5_curvature,
-    figure_command,
     figure_data,
 )
 from aniso.runs import array_files
@@ -158,7 +157,7 @@ def test_a_full_disk_is_told_with_what_to_do(drawn, monkeypatch, capsys):
     def full(*_, **__):
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(figure_command.files, "atomic_writer", full)
+    monkeypatch.setattr(figure_data.files, "atomic_writer", full)
     assert run("fig2_two_basins", drawn, "--fresh") == 1
     assert "make room there" in capsys.readouterr().err
 

@@ -2,11 +2,22 @@
 
 import numpy as np
 import pytest
+from figure_cases import ROOT
 from place_cases import every_foreign_place
 
-from analysis import fig1_generalization, fig6_sharpness, figure_command, vgg, vgg_claims
-from aniso import checks
-from aniso.datasets import transformations
+from analysis import (
+    fig1_generalization,
+    fig6_sharpness,
+    figure_command,
+    figure_paths,
+    image_sources,
+    vgg,
+    vgg_claims,
+    vgg_study,
+    vgg_tuning,
+)
+from aniso import checks, datasets
+from aniso.datasets import sets, transformations
 from aniso.runs import array_files
 
 pytestmark = pytest.mark.needs_jit
@@ -174,24 +185,93 @@ def save_images(folder, rng):
     np.savez(folder / "cifar10.npz", **parts)
 
 
-def test_figures_of_other_images_are_computed_anew(tmp_path, rng, monkeypatch, capsys):
+@pytest.fixture
+def tiny(tmp_path, monkeypatch):
+    """Figure 1 of CIFAR-10 in two steps, and the arguments of its command."""
     small = vgg.SCALES["small"] | {"datasets": ("cifar10",), "num_steps": 2, "num_records": 1}
     monkeypatch.setitem(vgg.SCALES, "small", small)
     monkeypatch.setenv("ANISO_DATA", "")
     arguments = ["--output", str(tmp_path / "figures"), "--runs", str(tmp_path / "runs")]
-    arguments += ["--executor", "serial"]
-    found = []
-    for name in ("first", "first", "second"):
-        if not (tmp_path / name).exists():
-            save_images(tmp_path / name, rng)
-        folder = ["--data-dir", str(tmp_path / name)]
-        assert figure_command.main(fig1_generalization.FIGURE, arguments + folder) == 0
+
+    def command(*more):
+        monkeypatch.setenv("ANISO_DATA", "")  # the command sets it
+        everything = [*arguments, "--executor", "serial", *more]
+        return figure_command.main(fig1_generalization.FIGURE, everything)
+
+    return command
+
+
+def test_figures_of_a_users_own_images_lie_apart(tiny, tmp_path, rng, capsys):
+    for name in ("first", "second"):
+        save_images(tmp_path / name, rng)
+        assert tiny("--data-dir", str(tmp_path / name)) == 0
+        assert "[not resolved] CIFAR-10 of cifar10.npz (images " in capsys.readouterr().out
+    assert not (tmp_path / "figures" / "data").exists()
+    own = sorted((tmp_path / "figures" / "own" / "data").glob("*_small_images*.npz"))
+    one, other = (array_files.load_arrays(path)[0] for path in own)
+    assert (one["loss"] != other["loss"]).any()
+    assert one["source"] != other["source"]
+    # each is drawn with its own images alone, and says which they are
+    for name in ("first", "second"):
+        assert tiny("--data-dir", str(tmp_path / name), "--plot-only") == 0
         said = capsys.readouterr().out
-        assert ("of other images" in said) == (name == "second")
-        path = tmp_path / "figures" / "data" / "fig1_generalization_small.npz"
-        found.append(array_files.load_arrays(path)[0]["loss"])
-    np.testing.assert_array_equal(found[0], found[1])
-    assert (found[0] != found[2]).any()
+        digest = vgg.digest(datasets.cifar10(tmp_path / name))
+        source = f"cifar10.npz, a file of the user's (digest {digest})"
+        assert f"the stored data are of {source}" in said
+        assert f"CIFAR-10 of cifar10.npz (images {digest[:8]})" in said
+    with pytest.raises(SystemExit):
+        tiny("--plot-only")
+    assert "holds no data of these parameters" in capsys.readouterr().err
+
+
+def test_the_images_of_the_stored_studies_are_no_ones_own(tiny, tmp_path, rng, monkeypatch, capsys):
+    for name in ("first", "second"):
+        save_images(tmp_path / name, rng)
+    first, second = (datasets.cifar10(tmp_path / name) for name in ("first", "second"))
+    for images in (first, second):
+        known = {"cifar10": vgg.digest(images)}
+        monkeypatch.setattr(image_sources, "_OF_THE_STUDIES", known)
+        folder = "first" if images is first else "second"
+        assert tiny("--data-dir", str(tmp_path / folder)) == 0
+    # one of the repository's image sets has taken the place of the other
+    assert "of other images: computed anew" in capsys.readouterr().out
+    path = tmp_path / "figures" / "data" / "fig1_generalization_small.npz"
+    assert array_files.load_arrays(path)[0]["source"] == [second.source]
+    assert tiny("--plot-only") == 0
+    assert f"stored data are of {second.source}" in capsys.readouterr().out
+    known["cifar10"] = vgg.digest(first)
+    with pytest.raises(SystemExit):
+        tiny("--plot-only", "--data-dir", str(tmp_path / "first"))
+    assert "holds data of other images" in capsys.readouterr().err
+    # a folder in the environment without these images is no obstacle to a drawing
+    (tmp_path / "empty").mkdir()
+    monkeypatch.setenv("ANISO_DATA", str(tmp_path / "empty"))
+    arguments = ["--output", str(tmp_path / "figures"), "--plot-only"]
+    assert figure_command.main(fig1_generalization.FIGURE, arguments) == 0
+
+
+def test_own_images_are_tuned_apart(tmp_path):
+    names = ("cifar10", "svhn")
+    known = {
+        name: {"digest": image_sources._OF_THE_STUDIES[name], "source": "mine"} for name in names
+    }
+    assert vgg_study.stored_tuning(ROOT / "figures", known)[1] is not None
+    own = {name: {"digest": "0" * 16, "source": "mine"} for name in names}
+    path, stored = vgg_study.stored_tuning(tmp_path, own)
+    assert stored is None
+    assert path == figure_paths.data_file(
+        vgg_tuning.FIGURE, "study", vgg_study.TUNING | {"images": own}, tmp_path
+    )
+
+
+def test_every_source_of_verified_images_is_known():
+    whole = sets._OFFICIAL
+    sources = [datasets.fashion_mnist().source, whole, f"{whole}, training and test ..."]
+    for source in sources:
+        images = {"source": source, "digest": "0" * 16}
+        assert not image_sources.is_own("svhn", images)
+        assert image_sources.unverified({"images": {"svhn": images}}) == ""
+    assert image_sources.is_own("svhn", {"source": "official.npz, a", "digest": "0" * 16})
 
 
 @pytest.mark.parametrize(
@@ -247,6 +327,7 @@ def test_runs_go_to_the_device_that_is_named(unit, place, tmp_path):
         ("svhn", "the official files, checksums verified", "SVHN"),
         ("svhn", "svhn.npz, a file of the user's", "SVHN subset"),
         ("cifar10", "cifar10.npz, a file of the user's", "CIFAR-10"),
+        ("svhn", "svhn.npz (images 01234567)", "SVHN of svhn.npz (images 01234567)"),
     ],
 )
 def test_a_part_of_svhn_is_called_that(name, source, expected):

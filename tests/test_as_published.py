@@ -24,7 +24,8 @@ def variant(rng, first_seed, num_seeds, **more):
         "accuracy": np.ones(shape),
     }
     parameters = {"num_seeds": num_seeds, "first_seed": first_seed, "margins": MARGINS} | more
-    return {"scale": "study_n300", "parameters": parameters}, arrays
+    description = {"figure": "fig3_fashion_mnist", "key": "", "claims": []}
+    return description | {"scale": "study_n300", "parameters": parameters}, arrays
 
 
 def ends_with_a_difference(rng):

@@ -192,3 +192,13 @@ def test_ctrl_c_ends_within_a_second_and_writes_nothing(folder):
     assert process.returncode == 130
     assert errors == b"interrupted: nothing was written\n"
     assert list(folder.glob("*.json")) == []
+
+
+def test_ctrl_c_while_the_results_are_written_has_its_status(folder, monkeypatch, capsys):
+    def interrupted(*_):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(command, "_write", interrupted)
+    assert command.main(["own_model:network", *BATCHES, "--plan"]) == 130
+    assert "interrupted: the results are not all written" in capsys.readouterr().err
+    assert list(folder.glob("*.json")) == []

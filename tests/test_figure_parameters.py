@@ -1,11 +1,13 @@
 """Figures with parameters of one's own: from the command, from Python, stored apart."""
 
+import ast
 import json
+from concurrent import futures
 from dataclasses import replace
 
 import numpy as np
 import pytest
-from figure_cases import run
+from figure_cases import ROOT, run
 
 from analysis import __main__ as listing
 from analysis import (
@@ -14,6 +16,7 @@ from analysis import (
     fig9_depth,
     figure_command,
     figure_parameters,
+    figure_paths,
     index,
 )
 from aniso import checks, datasets
@@ -104,9 +107,9 @@ def test_a_scales_own_values_are_the_standard_figure(tmp_path):
     own = {"widths": (32, 128), "every": 10, "learning_rate": 1e-3, "num_epochs": 31}
     parameters = figure_parameters.chosen(FIGURE, "small", own)
     assert parameters == FIGURE.scales["small"]
-    path = figure_command.data_file(FIGURE, "small", parameters, tmp_path)
+    path = figure_paths.data_file(FIGURE, "small", parameters, tmp_path)
     assert path == tmp_path / "data" / "fig4_one_hidden_layer_small.npz"
-    seeds = figure_command.data_file(FIGURE, "small", parameters | {"num_seeds": 4}, tmp_path)
+    seeds = figure_paths.data_file(FIGURE, "small", parameters | {"num_seeds": 4}, tmp_path)
     assert seeds == tmp_path / "data" / "fig4_one_hidden_layer_small_seeds4.npz"
 
 
@@ -138,6 +141,46 @@ REFUSED = [
 ]
 
 
+# of these, large values take time or make no difference
+WITHOUT_MEMORY = {"check_interval", "every", "gd_steps", "refresh_interval", "seed"}
+# and these are held against the data, see `vgg.prepare` and the layers that pool
+OF_THE_DATA = {"num_train", "num_test", "num_validation", "pooling"}
+HUGE = 10**13
+
+
+def counts_of(figure):
+    """Parameters of the small scale that are counts, with a value that would take terabytes."""
+    for name, value in figure_parameters.of_scale(figure, "small").items():
+        if name in WITHOUT_MEMORY | OF_THE_DATA:
+            continue
+        if isinstance(value, int):
+            yield name, HUGE
+        elif isinstance(value, dict):
+            yield name, dict.fromkeys(value, HUGE)
+        elif isinstance(value, (list, tuple)) and isinstance(value[-1], int):
+            yield name, [*value, HUGE]
+
+
+@pytest.mark.parametrize("name", listing.FIGURES)
+def test_counts_that_would_fill_the_memory_are_refused_by_name(name):
+    figure = listing.FIGURES[name]
+    found = list(counts_of(figure))
+    assert found
+    for parameter, value in found:
+        with pytest.raises(checks.InputError, match=f"{parameter}.*{HUGE}; expected .* <= "):
+            figure_parameters.chosen(figure, "small", {parameter: value})
+
+
+@pytest.mark.parametrize("name", ["fig1_generalization", "vgg_tuning"])
+def test_counts_beyond_the_images_are_refused_before_the_work(tmp_path, name):
+    for parameter in ("num_train", "num_test", "num_validation"):
+        with pytest.raises(checks.InputError, match=r"expected at least 10{10}"):
+            listing.FIGURES[name].run(**folders(tmp_path), **{parameter: HUGE})
+    with pytest.raises(checks.InputError, match="width=100"):
+        listing.FIGURES[name].run(**folders(tmp_path), width=100)
+    assert not (tmp_path / "runs").exists()
+
+
 @pytest.mark.parametrize(("name", "scale", "given", "message"), REFUSED)
 def test_the_impossible_is_refused_by_name(tmp_path, name, scale, given, message):
     with pytest.raises(checks.InputError, match=message):
@@ -153,6 +196,7 @@ def test_the_impossible_is_refused_by_name(tmp_path, name, scale, given, message
         (["--set", "widhts=4"], "widhts=4; fig4_one_hidden_layer has no such parameter"),
         (["--set", "learning_rate=fast"], "learning_rate='fast'"),
         (["--seeds", "2", "--set", "num_seeds=3"], "give one of them"),
+        (["--seeds", "9999999999999"], "--seeds=9999999999999; expected an integer with 1 <= "),
     ],
 )
 def test_the_command_refuses_with_status_two(tmp_path, capsys, arguments, message):
@@ -161,6 +205,33 @@ def test_the_command_refuses_with_status_two(tmp_path, capsys, arguments, messag
     assert ended.value.code == 2
     assert message in capsys.readouterr().err
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        ({"executor": 3}, "executor=3; expected one of: serial, processes, .* with submit"),
+        ({"executor": None}, "executor=None; expected one of: serial"),
+        ({"scale": 3}, "scale=3; expected one of: small, medium, paper"),
+        ({"scale": ["small"]}, r"scale=\['small'\]; expected one of: small"),
+        ({"output": 3}, "output=3; expected the path of a folder, or None for '.*figures'"),
+        ({"output": ""}, "output=''; expected the path of a folder"),
+        ({"runs": 3}, "runs=3; expected the path of a folder, or None for '.*runs'"),
+        ({"runs": b"r"}, "runs=b'r'; expected the path of a folder"),
+        ({"fresh": "no"}, "fresh='no'; expected True or False"),
+    ],
+)
+def test_arguments_of_other_types_are_refused_by_name(tmp_path, given, message):
+    with pytest.raises(checks.InputError, match=message):
+        FIGURE.run(**folders(tmp_path) | given)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_an_executor_itself_is_taken(tmp_path):
+    with futures.ThreadPoolExecutor(1) as pool:
+        found = FIGURE.run(**folders(tmp_path), executor=pool, **QUICK)
+    again = FIGURE.run(output=tmp_path / "again", runs=tmp_path / "more", **QUICK)
+    np.testing.assert_array_equal(found.arrays["alignment"], again.arrays["alignment"])
 
 
 def test_runs_that_make_no_unit_are_refused(tmp_path):
@@ -184,3 +255,14 @@ def test_the_limits_are_what_the_data_hold():
     assert len(images.train_labels) == fashion_mnist.LIMITS["num_train"]
     pair, _ = transformations.pair(images.train_images, images.train_labels, *fig9_depth.CLASSES)
     assert len(pair) == fig9_depth.LIMITS["num_train"]
+
+
+def test_no_module_of_the_figures_but_their_scripts_imports_the_command():
+    def imports(path):
+        tree = ast.parse(path.read_text(encoding="utf-8"))
+        nodes = [node for node in ast.walk(tree) if isinstance(node, ast.ImportFrom)]
+        return {alias.name for node in nodes for alias in node.names}
+
+    paths = (ROOT / "analysis").glob("*.py")
+    found = {path.stem for path in paths if "figure_command" in imports(path)}
+    assert found == set(listing.FIGURES)

@@ -69,9 +69,9 @@ def test_users_images_have_any_size_that_can_be_pooled(rng, tmp_path, side):
         ({"x_train": np.zeros((6, 32, 32, 3))}, "x_train has dtype float64; expected uint8"),
         ({"x_train": np.zeros((6, 32), np.uint8)}, r"x_train has shape \(6, 32\); expected"),
         ({"x_test": np.zeros((0, 32, 32, 3), np.uint8)}, "x_test has no images"),
-        ({"y_train": np.arange(5)}, r"labels of shape \(5,\)"),
-        ({"y_train": np.full(6, 10)}, "x_train has the label 10 at 0; expected 0 to 9"),
-        ({"y_test": np.array([0, -1])}, "x_test has the label -1 at 1"),
+        ({"y_train": np.arange(5)}, r"y_train has shape \(5,\) and dtype int64; expected one"),
+        ({"y_train": np.full(6, 10)}, "mine.npz: y_train has the label 10 at 0; expected 0 to 9"),
+        ({"y_test": np.array([0, -1])}, "mine.npz: y_test has the label -1 at 1"),
         ({"x_test": np.zeros((2, 16, 16, 3), np.uint8)}, "expected the same"),
         ({"x_train": np.zeros((6, 0, 0, 3), np.uint8)}, "x_train has images of 0 x 0 pixels"),
         ({"x_train": np.zeros((6, 7, 5, 3), np.uint8)}, "x_train has images of 7 x 5 pixels"),
@@ -142,8 +142,12 @@ def marked(content, flags=0, method=0):
 def test_a_file_that_is_no_npz_is_refused(tmp_path, content):
     path = tmp_path / "mine.npz"
     path.write_bytes(content)
-    with pytest.raises(checks.InputError, match=r"mine\.npz' is no readable \.npz"):
+    with pytest.raises(checks.InputError, match=r"mine\.npz' is no readable \.npz") as refused:
         datasets.svhn(path)
+    told = str(refused.value)
+    assert "expected an archive of x_train, y_train, x_test, y_test, arrays of numbers" in told
+    assert "write it anew by numpy.savez" in told
+    assert "allow_pickle" not in told
 
 
 def test_members_that_are_no_arrays_are_refused(tmp_path):
@@ -173,3 +177,36 @@ def test_a_folder_that_does_not_exist_is_told_with_who_named_it(tmp_path, monkey
         datasets.cifar10()
     with pytest.raises(checks.InputError, match="can't be read: File name too long"):
         datasets.cifar10("x" * 5000)
+
+
+def test_an_empty_path_is_not_the_working_directory(rng, tmp_path, monkeypatch):
+    train, test = images_and_labels(6, rng), images_and_labels(2, rng)
+    arrays = dict(zip(("x_train", "y_train", "x_test", "y_test"), (*train, *test), strict=True))
+    np.savez(tmp_path / "cifar10.npz", **arrays)
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(checks.InputError, match="data_dir=''; expected a folder of images, or"):
+        datasets.cifar10("")
+    assert_is(datasets.cifar10("."), train, test)
+
+
+def test_a_folder_in_the_place_of_an_npz_is_refused(tmp_path):
+    folder = tmp_path / "cifar10.npz"
+    folder.mkdir()
+    for data_dir in (folder, tmp_path):
+        with pytest.raises(checks.InputError, match=r"cifar10\.npz' is a folder; expected an .npz"):
+            datasets.cifar10(data_dir)
+
+
+def test_download_is_true_or_false_wherever_the_images_are(rng, tmp_path):
+    train, test = images_and_labels(6, rng), images_and_labels(2, rng)
+    arrays = dict(zip(("x_train", "y_train", "x_test", "y_test"), (*train, *test), strict=True))
+    for name in ("cifar10", "svhn"):
+        np.savez(tmp_path / f"{name}.npz", **arrays)
+    for load in (datasets.cifar10, datasets.svhn):
+        with pytest.raises(checks.InputError, match="download='no'; expected True or False"):
+            load(tmp_path, download="no")
+    for subset in (True, False):
+        with pytest.raises(checks.InputError, match="download='no'"):
+            datasets.fashion_mnist(subset, download="no")
+    with pytest.raises(checks.InputError, match="download='no'"):
+        official_files.contents(official_files.SVHN, tmp_path, download="no")

@@ -295,6 +295,21 @@ def test_no_empty_folder_is_left(tmp_path, planned, capsys):
     assert [path.name for path in tmp_path.iterdir()] == ["old"]
 
 
+@pytest.mark.parametrize("name", ["_show", "_require_figures"])
+def test_an_interrupt_outside_the_checks_has_its_status(
+    tmp_path, planned, monkeypatch, capsys, name
+):
+    def interrupted(*_):
+        raise KeyboardInterrupt
+
+    planned(lambda: [one_check(2.0)])
+    monkeypatch.setattr(command, name, interrupted)
+    folder = tmp_path / "new"
+    assert command.main(["--only", "proposition1", "--plot", str(folder)]) == 130
+    assert "interrupted: the results are not all written" in capsys.readouterr().err
+    assert not folder.exists()
+
+
 def test_an_interrupt_leaves_no_empty_folder(tmp_path, planned):
     def interrupted():
         raise KeyboardInterrupt

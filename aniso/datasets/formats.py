@@ -87,7 +87,7 @@ def cifar_images(records, name):
         )
     rows = np.frombuffer(records, np.uint8).reshape(-1, _RECORD)
     images = rows[:, 1:].reshape(-1, 3, 32, 32).transpose(0, 2, 3, 1)
-    return _checked(np.ascontiguousarray(images), rows[:, 0], name)
+    return _checked(np.ascontiguousarray(images), rows[:, 0], name, name)
 
 
 def svhn_images(content, name):
@@ -129,7 +129,9 @@ def svhn_images(content, name):
             f"{name} has y of dtype {labels.dtype} with the labels {set(labels.tolist())}; "
             "expected integers, 1 to 10"
         )
-    return _checked(np.ascontiguousarray(images.transpose(3, 0, 1, 2)), labels % 10, name)
+    return _checked(
+        np.ascontiguousarray(images.transpose(3, 0, 1, 2)), labels % 10, name, f"{name}: y"
+    )
 
 
 def npz_images(path):
@@ -155,14 +157,17 @@ def npz_images(path):
         found = _arrays(path, names)
     except Exception as error:
         raise checks.InputError(
-            f"{str(path)!r} is no readable .npz ({type(error).__name__}: {error})"
+            f"{str(path)!r} is no readable .npz ({_reason(error)}); expected an archive of "
+            f"{', '.join(names)}, arrays of numbers: write it anew by numpy.savez(path, "
+            "x_train=..., y_train=..., x_test=..., y_test=...)"
         ) from error
     for name in names:
         if name not in found:
             raise checks.InputError(f"{str(path)!r} has no {name}; expected {', '.join(names)}")
     found = list(found.values())
-    train = _checked(*found[:2], f"{path.name}: x_train")
-    test = _checked(*found[2:], f"{path.name}: x_test")
+    of_file = [f"{path.name}: {name}" for name in names]
+    train = _checked(*found[:2], *of_file[:2])
+    test = _checked(*found[2:], *of_file[2:])
     if train[0].shape[1:] != test[0].shape[1:]:
         raise checks.InputError(
             f"{str(path)!r} has training images of shape {train[0].shape[1:]} and test images of "
@@ -181,7 +186,16 @@ def _arrays(path, names):
             return {name: np.asarray(stored[name]) for name in names if name in stored.files}
 
 
-def _checked(images, labels, name):
+def _reason(error):
+    """Return why a file can't be read, without NumPy's advice to unpickle it."""
+    if isinstance(error, OSError) and error.strerror:
+        return error.strerror
+    if "pickle" in str(error):
+        return "it is no archive of NumPy, or an array in it holds Python objects"
+    return f"{type(error).__name__}: {error}"
+
+
+def _checked(images, labels, name, labels_name):
     if images.dtype != np.uint8:
         raise checks.InputError(
             f"{name} has dtype {images.dtype}; expected uint8, colours as they were read"
@@ -199,16 +213,16 @@ def _checked(images, labels, name):
             f"{name} has images of {height} x {width} pixels; expected an even height and width, "
             "at least 2 x 2"
         )
-    labels = checks.as_given("labels", labels)
+    labels = checks.as_given(labels_name, labels)
     if labels.shape != (len(images),) or labels.dtype.kind not in "iu":
         raise checks.InputError(
-            f"{name} has labels of shape {labels.shape} and dtype {labels.dtype}; expected one "
+            f"{labels_name} has shape {labels.shape} and dtype {labels.dtype}; expected one "
             f"integer for each of {len(images)} images"
         )
     wrong = np.flatnonzero((labels < 0) | (labels >= NUM_CLASSES))
     if wrong.size:
         raise checks.InputError(
-            f"{name} has the label {labels[wrong[0]]} at {wrong[0]}; expected 0 to "
+            f"{labels_name} has the label {labels[wrong[0]]} at {wrong[0]}; expected 0 to "
             f"{NUM_CLASSES - 1}"
         )
     return images, labels.astype(np.int64)

@@ -162,7 +162,8 @@ def contents(distribution, data_dir=None, *, download=True):
     Raises
     ------
     InputError
-        If `data_dir` is no folder or lacks a file, or if a file is not the official one.
+        If `data_dir` is no folder or lacks a file, if a file is not the official one, or if
+        `download` is neither True nor False.
     DownloadFailed
         If no mirror delivered an intact file, or if the cache lacks one and ``download=False``.
 
@@ -172,6 +173,7 @@ def contents(distribution, data_dir=None, *, download=True):
     download replaces it. If no download succeeds, the file stays and an error reports it. A
     download that was cut off starts again.
     """
+    checks.flag("download", download)
     named, folder = named_path(data_dir)
     if folder is not None:
         paths = [_find(named, folder, file, distribution) for file in distribution.files]
@@ -222,7 +224,7 @@ def named_path(data_dir=None):
     Raises
     ------
     InputError
-        If it is no path, or nothing is there.
+        If it is no path, empty, or nothing is there.
 
     Examples
     --------
@@ -237,6 +239,8 @@ def named_path(data_dir=None):
         if not given:
             return named, None
     expected = "expected a folder of images, or an .npz of your own"
+    if isinstance(given, str) and not given:  # which Path takes for the working directory
+        raise checks.InputError(f"{named}=''; {expected}; '.' is the working directory")
     try:
         path = Path(given)
         exists = path.exists()

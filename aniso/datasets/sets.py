@@ -84,7 +84,7 @@ def fashion_mnist(
     ------
     InputError
         If `data_dir` is given with ``subset=True``, lacks a file or holds one that is not the
-        official file.
+        official file; if `subset` or `download` is neither True nor False.
     DownloadFailed
         If no mirror delivered an intact file, or if the cache lacks one and ``download=False``.
 
@@ -100,6 +100,7 @@ def fashion_mnist(
     >>> clothing.train_labels[:6]
     array([9, 0, 0, 3, 0, 2])
     """
+    checks.flag("download", download)
     if not checks.flag("subset", subset):
         return _whole_fashion_mnist(data_dir, download)
     if data_dir is not None:
@@ -155,7 +156,8 @@ def cifar10(data_dir: PathLike | None = None, *, download: bool = True) -> Datas
     Raises
     ------
     InputError
-        If `data_dir` holds none of these, or a damaged file.
+        If `data_dir` holds none of these, or a damaged file; if `download` is neither True nor
+        False.
     DownloadFailed
         If no mirror delivered the archive intact, or the cache lacks it and ``download=False``.
 
@@ -166,6 +168,7 @@ def cifar10(data_dir: PathLike | None = None, *, download: bool = True) -> Datas
 
     Krizhevsky, "Learning multiple layers of features from tiny images", 2009; no licence is stated.
     """
+    checks.flag("download", download)
     npz = _own_npz(data_dir, CIFAR10)
     if npz is not None:
         return _from_npz("CIFAR-10", npz)
@@ -211,7 +214,8 @@ def svhn(
     Raises
     ------
     InputError
-        If `data_dir` holds none of these, or a damaged file.
+        If `data_dir` holds none of these, or a damaged file; if `exchanged` or `download` is
+        neither True nor False.
     DownloadFailed
         If no mirror delivered an intact file, or the cache lacks one and ``download=False``.
 
@@ -221,6 +225,7 @@ def svhn(
     non-commercial use only.
     """
     exchanged = checks.flag("exchanged", exchanged)
+    checks.flag("download", download)
     npz = _own_npz(data_dir, SVHN)
     if npz is not None:
         found = _from_npz("SVHN", npz)
@@ -253,7 +258,12 @@ def _own_npz(data_dir, distribution):
     if path is None:
         return None
     if path.is_dir():
-        path = path / distribution.npz
+        path = path if path.suffix == ".npz" else path / distribution.npz
+        if path.is_dir():
+            raise checks.InputError(
+                f"{str(path)!r} is a folder; expected an .npz file of that name: pack the arrays "
+                "by numpy.savez, or rename the folder"
+            )
         return path if path.is_file() else None
     others = {other.npz for other in (CIFAR10, SVHN)} - {distribution.npz}
     free = named == "data_dir" and path.suffix == ".npz" and path.name not in others

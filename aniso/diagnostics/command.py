@@ -57,6 +57,9 @@ def main(arguments=None):
         print(found)
         _write(found, options)
         sys.stdout.flush()
+    except KeyboardInterrupt:
+        print("interrupted: the results are not all written", file=sys.stderr)
+        return _INTERRUPTED
     except OSError as error:
         where = "" if error.filename is None else f" {error.filename!r}"
         print(

@@ -32,6 +32,15 @@ def main(arguments=None):
     """
     parser = _parser()
     options = parser.parse_args(arguments)
+    try:
+        return _checked(parser, options)
+    except KeyboardInterrupt:  # one during the checks is reported by _verify
+        print("interrupted: the results are not all written", file=sys.stderr)
+        return 130
+
+
+def _checked(parser, options):
+    """Run the command after refusing options that cannot work."""
     with contextlib.ExitStack() as stack:
         try:
             settings = Settings(options.scale, options.seed)

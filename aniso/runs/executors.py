@@ -92,13 +92,10 @@ def run_units(function, units, executor="processes", *, on_done=None):
         while work.unfinished():
             with _named(executor, work.unfinished()) as (pool, width):
                 work.run_in(pool, width)
-    elif callable(getattr(executor, "submit", None)):
+    else:
+        _require_submit(executor)
         broken = work.run_in(executor, len(work.units))
         work.give_up(broken)
-    else:
-        raise checks.InputError(
-            f"executor={executor!r}; expected one of: {NAMES}; or an object with submit"
-        )
     return [work.outcomes[index] for index in range(len(work.units))]
 
 
@@ -193,23 +190,32 @@ def require_reachable(name):
 
     Parameters
     ----------
-    name : str
-        Name of the executor.
+    name : str or concurrent.futures.Executor
+        Name of the executor; an executor itself is taken as it is.
 
     Raises
     ------
     InputError
-        If the name is unknown, or its cluster does not answer.
+        If the name is unknown, or its cluster does not answer; if it is neither name nor executor.
 
     Notes
     -----
     For ``mpi`` only the presence of the package is tested: its workers would then wait for work.
     """
-    if name == "mpi":
+    if not isinstance(name, str):
+        _require_submit(name)
+    elif name == "mpi":
         _clusters.optional("mpi4py.futures", "mpi", name)
     elif name != "serial":
         with _named(name, 1):
             pass
+
+
+def _require_submit(executor):
+    if not callable(getattr(executor, "submit", None)):
+        raise checks.InputError(
+            f"executor={executor!r}; expected one of: {NAMES}; or an object with submit"
+        )
 
 
 @contextlib.contextmanager
