@@ -9,10 +9,12 @@ from ensemble_cases import FAST, SCHEMES, SEED, cubic, geometric_amplitude, line
 from aniso import checks, langevin, memory
 from aniso.langevin import (
     drifts,
+    ensembles,
     linear_schemes,
     noises,
     schemes,
 )
+from aniso.langevin._kernels import records
 
 
 def test_built_in_drifts_are_minus_the_gradient_of_their_potentials():
@@ -116,6 +118,44 @@ def test_moments_by_squaring_are_moments_by_stepping():
     got = linear_schemes.moments_at(step, np.ones(2), np.eye(2), 13)
     np.testing.assert_allclose(got[0], mean, rtol=1e-13)
     np.testing.assert_allclose(got[1], covariance, rtol=1e-13, atol=1e-15)
+
+
+def test_the_solution_has_its_law_with_any_number_of_substeps():
+    # dx = -3/2 x dt + dW from 2: mean 2 e^{-3/2} and variance (1 - e^{-3}) / 3 at time 1
+    problem = langevin.LangevinProblem(
+        drifts.of_quadratic([[1.5]]), noises.constant([[1.0]]), [2.0]
+    )
+    paths = 20_000 if FAST else 200
+    ends = langevin.simulate_paths(problem, "exact", 0.5, [2], paths, SEED, substeps=2)[:, 0, 0]
+    variance = (1 - np.exp(-3.0)) / 3
+    assert abs(ends.mean() - 2 * np.exp(-1.5)) < 5 * np.sqrt(variance / paths)
+    assert abs(ends.var(ddof=1) - variance) < 5 * variance * np.sqrt(2 / (paths - 1))
+
+
+def test_substeps_of_the_solution_are_its_fine_steps():
+    coarse, fine = (
+        langevin.simulate_paths(linear_problem(), "exact", h, steps, 3, SEED, substeps=substeps)
+        for h, steps, substeps in ((0.5, [0, 1, 3], 4), (0.125, [0, 4, 12], 1))
+    )
+    np.testing.assert_array_equal(coarse, fine)
+
+
+@pytest.mark.parametrize("substeps", [1, 3])
+def test_a_solution_that_overflows_names_the_step_that_was_asked_for(substeps):
+    # e^{800} is too large and e^{700} is not: the eighth step of time 1 overflows
+    growing = langevin.LangevinProblem(
+        drifts.of_quadratic([[-100.0]]), noises.constant([[0.0]]), [1.0]
+    )
+    with pytest.raises(langevin.NonFiniteState, match="path 0 is not finite after step 8"):
+        langevin.simulate_paths(growing, "exact", 1.0, [9], 2, SEED, substeps=substeps)
+
+
+def test_the_general_kernel_refuses_a_scheme_that_it_has_no_step_for():
+    exact = schemes.scheme("exact")
+    cell = ensembles._general_cell(linear_problem(), exact, 0.1, np.array([1]), np.uint64(1), 1)
+    arrays = {"position": np.zeros(3, np.int64), "panel": np.zeros((3, 64))}
+    with pytest.raises(ValueError, match="no step in this kernel"):
+        cell(0, 1, 1, arrays, records.zero_sums(np.zeros((1, 3))))
 
 
 @pytest.mark.parametrize(
