@@ -8,6 +8,7 @@ from ensemble_cases import FAST, SCHEMES, SEED, cubic, geometric_amplitude, line
 
 from aniso import checks, langevin, memory
 from aniso.langevin import (
+    convergence,
     drifts,
     ensembles,
     linear_schemes,
@@ -156,6 +157,28 @@ def test_the_general_kernel_refuses_a_scheme_that_it_has_no_step_for():
     arrays = {"position": np.zeros(3, np.int64), "panel": np.zeros((3, 64))}
     with pytest.raises(ValueError, match="no step in this kernel"):
         cell(0, 1, 1, arrays, records.zero_sums(np.zeros((1, 3))))
+
+
+@pytest.mark.parametrize("factor", [[[1.0]], [[-1.0]], [[3.0, -4.0]]])
+def test_the_solution_has_no_strong_error(factor):
+    assert linear_schemes.strong_error("exact", [[1.5]], factor, [1.0], 1.0, 8) == 0.0
+
+
+def test_moments_that_overflow_are_refused():
+    # Euler's step 1 - h H is -2, and 2^1024 is too large
+    step = linear_schemes.step("euler_maruyama", [[3.0]], [[1.0]], 1.0)
+    mean, covariance = linear_schemes.moments_at(step, [1.0], [[0.0]], 500)
+    # 1 + 4 + ... + 4^499
+    assert mean.item() == 2.0**500
+    assert covariance.item() == pytest.approx(4.0**500 / 3, rel=1e-12)
+    for start in ([0.0], [1.0]):
+        with pytest.raises(checks.InputError, match=r"num_steps=5000.*a smaller step"):
+            linear_schemes.moments_at(step, start, [[0.0]], 5000)
+    with pytest.raises(checks.InputError, match=r"num_steps=5000.*more steps"):
+        linear_schemes.strong_error("euler_maruyama", [[3.0]], [[1.0]], [1.0], 5000.0, 5000)
+    problem = langevin.LangevinProblem(drifts.of_quadratic([[3.0]]), noises.diagonal([1.0]), [1.0])
+    with pytest.raises(checks.InputError, match="num_steps=5000"):
+        convergence.measure_convergence(problem, "euler_maruyama", time=5000.0, coarsest=5000)
 
 
 @pytest.mark.parametrize(

@@ -105,7 +105,8 @@ def measure_convergence(
     Raises
     ------
     InputError
-        If an argument breaks its rule, or the scheme is exact and has no order.
+        If an argument breaks its rule, or the scheme is exact and has no order. If the scheme is
+        unstable at the coarsest step and its moments overflow.
 
     Notes
     -----
