@@ -98,6 +98,30 @@ def test_bits_do_not_depend_on_threads_or_resumption(tmp_path):
     np.testing.assert_array_equal(one.times[:70], fewer.times)
 
 
+@pytest.mark.parametrize("unit", [2.0**-23, 2.0**-80, 2.0**40])
+@pytest.mark.parametrize("shape", ["interval", "ball", "half-space"])
+def test_points_of_exits_are_the_same_in_every_unit(shape, unit):
+    # a power of two changes no digit
+    def exits(unit, method):
+        region = {
+            "interval": regions.interval(-unit, unit),
+            "ball": regions.ball([0.25 * unit, 0.0], unit),
+            "half-space": regions.half_space([1.0, 0.5], 0.75 * unit),
+        }[shape]
+        size = region.dimension
+        noise = noises.low_rank(unit * np.eye(size))
+        problem = langevin.LangevinProblem(brownian(size).drift, noise, np.zeros(size))
+        return langevin.simulate_exits(problem, region, 0.05, 5.0, 40, SEED, method=method)
+
+    for method in ("bridge", "shift"):
+        found, expected = exits(unit, method), exits(1.0, method)
+        np.testing.assert_array_equal(found.times, expected.times)
+        np.testing.assert_array_equal(found.points / unit, expected.points)
+        if shape == "interval":
+            left = found.points[found.exited] / unit
+            np.testing.assert_allclose(np.abs(left), 1.0, rtol=1e-12)
+
+
 def test_a_sublevel_set_is_left_through_its_boundary():
     hessian = np.diag([1.0, 4.0])
     problem = langevin.LangevinProblem(
