@@ -3,6 +3,7 @@
 import numba
 import numpy as np
 import pytest
+import reference_langevin as reference
 import seeds
 from ensemble_cases import FAST, SCHEMES, SEED, cubic, geometric_amplitude, linear_problem
 
@@ -88,6 +89,38 @@ def test_orders_on_a_linear_problem_by_exact_moments(scheme):
     # without a second derivative of the drift SRA1's leading strong error is absent
     strong_order = 2.0 if scheme == "sra1" else promised.strong_order
     assert np.log2(strong[0] / strong[1]) == pytest.approx(strong_order, abs=0.06)
+
+
+def geometric_step(scheme, a, b, step_size):
+    """Coefficients c of ``x <- (c_0 + c_1 z + c_2 z^2) x``, one step of dx = a x dt + b x dW."""
+    problem = langevin.LangevinProblem(drifts.of_quadratic([[-a]]), noises.proportional([b]), [1.0])
+    ends = langevin.simulate_paths(problem, scheme, step_size, [1], 20, SEED)[:, 0, 0]
+    normals = np.array([reference.step_normals(SEED, path, 0, 1)[0] for path in range(20)])
+    powers = np.vander(normals, 3, increasing=True)
+    found = np.linalg.lstsq(powers, ends, rcond=None)[0]
+    np.testing.assert_allclose(powers @ found, ends, rtol=0, atol=1e-13)
+    return found
+
+
+@pytest.mark.parametrize("scheme", SCHEMES)
+def test_weak_orders_on_diagonal_noise_by_exact_moments(scheme):
+    promised = schemes.scheme(scheme).weak_order_diagonal
+    if promised is None:
+        # such noise is refused, see test_schemes_refuse_noise_they_are_not_meant_for
+        assert schemes.scheme(scheme).strong_order_diagonal is None
+        return
+    a, b = 0.3, 0.5
+    errors = []
+    for n in (256, 512):
+        c = geometric_step(scheme, a, b, 1 / n)
+        # E z^2 = 1 and E z^4 = 3
+        first = c[0] + c[2]
+        second = c[0] ** 2 + c[1] ** 2 + 2 * c[0] * c[2] + 3 * c[2] ** 2
+        # the solution from 1 has E x = e^a and E x^2 = e^{2 a + b^2} at time 1
+        errors.append([abs(first**n - np.exp(a)), abs(second**n - np.exp(2 * a + b**2))])
+    orders = np.log2(np.divide(*errors))
+    # halving the step: what the next order adds is below 3 % at n = 256
+    assert orders.min() == pytest.approx(promised, abs=0.06)
 
 
 def test_strong_error_is_that_of_paths():
