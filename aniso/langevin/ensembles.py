@@ -19,8 +19,8 @@ from aniso.langevin import (
     recording,
     schemes,
 )
+from aniso.langevin._kernels import accumulators, panels, records, stepping, streams
 from aniso.langevin._kernels import linear as linear_kernel
-from aniso.langevin._kernels import panels, records, stepping, streams
 from aniso.langevin.linear_chain import record_grid
 
 if TYPE_CHECKING:
@@ -218,9 +218,10 @@ def _linear_cell(problem, scheme, step_size, steps, seed, coarse):
         if failure[0]:
             raise _first_break(run, size, before, failure, first_path, count, coarse)
         is_finished = position[0] >= count
-        if is_finished and not np.isfinite(sums.second).all():
+        second = accumulators.unscaled(sums.second, sums.scale)
+        if is_finished and not np.isfinite(second).all():
             # the squares of states are larger than the states
-            broken = ~np.isfinite(sums.second).all(axis=(1, 2))
+            broken = ~np.isfinite(second).all(axis=(1, 2))
             raise problems.NonFiniteState(first_path, int(steps[np.argmax(broken)]) // coarse)
         return is_finished
 
