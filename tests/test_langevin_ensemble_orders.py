@@ -3,16 +3,20 @@
 import numba
 import numpy as np
 import pytest
+import reference_langevin as reference
 import seeds
 from ensemble_cases import FAST, SCHEMES, SEED, cubic, geometric_amplitude, linear_problem
 
 from aniso import checks, langevin, memory
 from aniso.langevin import (
+    convergence,
     drifts,
+    ensembles,
     linear_schemes,
     noises,
     schemes,
 )
+from aniso.langevin._kernels import records
 
 
 def test_built_in_drifts_are_minus_the_gradient_of_their_potentials():
@@ -87,6 +91,38 @@ def test_orders_on_a_linear_problem_by_exact_moments(scheme):
     assert np.log2(strong[0] / strong[1]) == pytest.approx(strong_order, abs=0.06)
 
 
+def geometric_step(scheme, a, b, step_size):
+    """Coefficients c of ``x <- (c_0 + c_1 z + c_2 z^2) x``, one step of dx = a x dt + b x dW."""
+    problem = langevin.LangevinProblem(drifts.of_quadratic([[-a]]), noises.proportional([b]), [1.0])
+    ends = langevin.simulate_paths(problem, scheme, step_size, [1], 20, SEED)[:, 0, 0]
+    normals = np.array([reference.step_normals(SEED, path, 0, 1)[0] for path in range(20)])
+    powers = np.vander(normals, 3, increasing=True)
+    found = np.linalg.lstsq(powers, ends, rcond=None)[0]
+    np.testing.assert_allclose(powers @ found, ends, rtol=0, atol=1e-13)
+    return found
+
+
+@pytest.mark.parametrize("scheme", SCHEMES)
+def test_weak_orders_on_diagonal_noise_by_exact_moments(scheme):
+    promised = schemes.scheme(scheme).weak_order_diagonal
+    if promised is None:
+        # such noise is refused, see test_schemes_refuse_noise_they_are_not_meant_for
+        assert schemes.scheme(scheme).strong_order_diagonal is None
+        return
+    a, b = 0.3, 0.5
+    errors = []
+    for n in (256, 512):
+        c = geometric_step(scheme, a, b, 1 / n)
+        # E z^2 = 1 and E z^4 = 3
+        first = c[0] + c[2]
+        second = c[0] ** 2 + c[1] ** 2 + 2 * c[0] * c[2] + 3 * c[2] ** 2
+        # the solution from 1 has E x = e^a and E x^2 = e^{2 a + b^2} at time 1
+        errors.append([abs(first**n - np.exp(a)), abs(second**n - np.exp(2 * a + b**2))])
+    orders = np.log2(np.divide(*errors))
+    # halving the step: what the next order adds is below 3 % at n = 256
+    assert orders.min() == pytest.approx(promised, abs=0.06)
+
+
 def test_strong_error_is_that_of_paths():
     problem = linear_problem(2, 2)
     hessian, factor = problem.drift.hessian, problem.noise.factor
@@ -116,6 +152,66 @@ def test_moments_by_squaring_are_moments_by_stepping():
     got = linear_schemes.moments_at(step, np.ones(2), np.eye(2), 13)
     np.testing.assert_allclose(got[0], mean, rtol=1e-13)
     np.testing.assert_allclose(got[1], covariance, rtol=1e-13, atol=1e-15)
+
+
+def test_the_solution_has_its_law_with_any_number_of_substeps():
+    # dx = -3/2 x dt + dW from 2: mean 2 e^{-3/2} and variance (1 - e^{-3}) / 3 at time 1
+    problem = langevin.LangevinProblem(
+        drifts.of_quadratic([[1.5]]), noises.constant([[1.0]]), [2.0]
+    )
+    paths = 20_000 if FAST else 200
+    ends = langevin.simulate_paths(problem, "exact", 0.5, [2], paths, SEED, substeps=2)[:, 0, 0]
+    variance = (1 - np.exp(-3.0)) / 3
+    assert abs(ends.mean() - 2 * np.exp(-1.5)) < 5 * np.sqrt(variance / paths)
+    assert abs(ends.var(ddof=1) - variance) < 5 * variance * np.sqrt(2 / (paths - 1))
+
+
+def test_substeps_of_the_solution_are_its_fine_steps():
+    coarse, fine = (
+        langevin.simulate_paths(linear_problem(), "exact", h, steps, 3, SEED, substeps=substeps)
+        for h, steps, substeps in ((0.5, [0, 1, 3], 4), (0.125, [0, 4, 12], 1))
+    )
+    np.testing.assert_array_equal(coarse, fine)
+
+
+@pytest.mark.parametrize("substeps", [1, 3])
+def test_a_solution_that_overflows_names_the_step_that_was_asked_for(substeps):
+    # e^{800} is too large and e^{700} is not: the eighth step of time 1 overflows
+    growing = langevin.LangevinProblem(
+        drifts.of_quadratic([[-100.0]]), noises.constant([[0.0]]), [1.0]
+    )
+    with pytest.raises(langevin.NonFiniteState, match="path 0 is not finite after step 8"):
+        langevin.simulate_paths(growing, "exact", 1.0, [9], 2, SEED, substeps=substeps)
+
+
+def test_the_general_kernel_refuses_a_scheme_that_it_has_no_step_for():
+    exact = schemes.scheme("exact")
+    cell = ensembles._general_cell(linear_problem(), exact, 0.1, np.array([1]), np.uint64(1), 1)
+    arrays = {"position": np.zeros(3, np.int64), "panel": np.zeros((3, 64))}
+    with pytest.raises(ValueError, match="no step in this kernel"):
+        cell(0, 1, 1, arrays, records.zero_sums(np.zeros((1, 3))))
+
+
+@pytest.mark.parametrize("factor", [[[1.0]], [[-1.0]], [[3.0, -4.0]]])
+def test_the_solution_has_no_strong_error(factor):
+    assert linear_schemes.strong_error("exact", [[1.5]], factor, [1.0], 1.0, 8) == 0.0
+
+
+def test_moments_that_overflow_are_refused():
+    # Euler's step 1 - h H is -2, and 2^1024 is too large
+    step = linear_schemes.step("euler_maruyama", [[3.0]], [[1.0]], 1.0)
+    mean, covariance = linear_schemes.moments_at(step, [1.0], [[0.0]], 500)
+    # 1 + 4 + ... + 4^499
+    assert mean.item() == 2.0**500
+    assert covariance.item() == pytest.approx(4.0**500 / 3, rel=1e-12)
+    for start in ([0.0], [1.0]):
+        with pytest.raises(checks.InputError, match=r"num_steps=5000.*a smaller step"):
+            linear_schemes.moments_at(step, start, [[0.0]], 5000)
+    with pytest.raises(checks.InputError, match=r"num_steps=5000.*more steps"):
+        linear_schemes.strong_error("euler_maruyama", [[3.0]], [[1.0]], [1.0], 5000.0, 5000)
+    problem = langevin.LangevinProblem(drifts.of_quadratic([[3.0]]), noises.diagonal([1.0]), [1.0])
+    with pytest.raises(checks.InputError, match="num_steps=5000"):
+        convergence.measure_convergence(problem, "euler_maruyama", time=5000.0, coarsest=5000)
 
 
 @pytest.mark.parametrize(

@@ -5,7 +5,7 @@ import reference_langevin as reference
 import seeds
 
 from aniso import checks, langevin
-from aniso.langevin import drifts, noises, regions
+from aniso.langevin import drifts, function_trials, functions, noises, region_margins, regions
 
 FAST = not numba.config.DISABLE_JIT
 SEED = seeds.integer("langevin_exits")
@@ -96,6 +96,32 @@ def test_bits_do_not_depend_on_threads_or_resumption(tmp_path):
         np.testing.assert_array_equal(one.points, other.points)
     fewer = langevin.simulate_exits(*arguments, 70, SEED, num_threads=1)
     np.testing.assert_array_equal(one.times[:70], fewer.times)
+
+
+@pytest.mark.parametrize("unit", [2.0**-23, 2.0**-80, 2.0**40])
+@pytest.mark.parametrize("shape", ["interval", "ball", "half-space"])
+def test_points_of_exits_are_the_same_in_every_unit(shape, unit):
+    paths = 40 if FAST else 4
+
+    # a power of two changes no digit
+    def exits(unit, method):
+        region = {
+            "interval": regions.interval(-unit, unit),
+            "ball": regions.ball([0.25 * unit, 0.0], unit),
+            "half-space": regions.half_space([1.0, 0.5], 0.75 * unit),
+        }[shape]
+        size = region.dimension
+        noise = noises.low_rank(unit * np.eye(size))
+        problem = langevin.LangevinProblem(brownian(size).drift, noise, np.zeros(size))
+        return langevin.simulate_exits(problem, region, 0.05, 5.0, paths, SEED, method=method)
+
+    for method in ("bridge", "shift"):
+        found, expected = exits(unit, method), exits(1.0, method)
+        np.testing.assert_array_equal(found.times, expected.times)
+        np.testing.assert_array_equal(found.points / unit, expected.points)
+        if shape == "interval":
+            left = found.points[found.exited] / unit
+            np.testing.assert_allclose(np.abs(left), 1.0, rtol=1e-12)
 
 
 def test_a_sublevel_set_is_left_through_its_boundary():
@@ -189,6 +215,28 @@ def test_bad_input_is_refused(change, message):
         langevin.simulate_exits(**(arguments | change))
 
 
+@pytest.mark.parametrize(("centre", "radius"), [([1e4, 0.0], 1e-3), ([1e8, -1e8], 1.0)])
+def test_the_margin_of_a_ball_does_not_depend_on_where_its_centre_is(centre, radius):
+    region = regions.ball(centre, radius)
+    assert regions.margin(region, centre, np.eye(2)) == (radius**2 / 2, 0.0)
+    # the kernels of equations, and of chains
+    parameters = region.parameters_for(np.eye(2))
+    for function in (region.function, region_margins.quadratic_margin_alone):
+        arguments = (function, functions.PANEL_FUNCTION, np.array([centre]), parameters, 2)
+        assert function_trials.evaluate(*arguments)[0, 0] == radius**2 / 2
+
+
+def test_a_path_leaves_a_ball_far_from_the_origin():
+    # the walk is that of the same ball about 0, to the rounding of numbers near 2^20
+    far, near = 2.0**20, regions.ball([0.0, 0.0], 1.0)
+    problem = langevin.LangevinProblem(brownian(2).drift, brownian(2).noise, [far, far])
+    exits = [
+        langevin.simulate_exits(*arguments, 0.05, 20.0, 50, SEED)
+        for arguments in ((brownian(2), near), (problem, regions.ball([far, far], 1.0)))
+    ]
+    np.testing.assert_allclose(exits[1].times, exits[0].times, rtol=1e-6)
+
+
 def test_ends_of_an_interval_may_be_numbers_of_numpy():
     ends = np.array([-1, 2])
     assert regions.margin(regions.interval(*ends), [0.0], np.eye(1)) == (1.0, 1.0)
@@ -199,6 +247,7 @@ def test_regions_refuse_what_is_none():
         (lambda: regions.interval(1.0, 1.0), "low < high"),
         (lambda: regions.interval(-np.inf, np.inf), "whole line"),
         (lambda: regions.half_space([0.0], 1.0), "normal is zero"),
+        (lambda: regions.ball([0.0], 0.0), "radius=0.0"),
         (lambda: regions.sublevel_set([[1.0]], 0.0), "level=0.0"),
         (lambda: regions.custom(4, 1), "function=4"),
     ):

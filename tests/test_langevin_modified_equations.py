@@ -4,6 +4,7 @@ import numba
 import numpy as np
 import pytest
 from chain_cases import FAST, RNG, SEED, START, cubic
+from tolerances import assert_within_sampling_error
 
 from aniso import checks, langevin
 from aniso.langevin import (
@@ -158,3 +159,60 @@ def test_what_cannot_be_resolved_is_called_so():
             convergence.measure_convergence(
                 **({"problem": problem, "scheme": "euler_maruyama"} | change)
             )
+
+
+@numba.njit
+def stiffening(theta, _parameters, out):
+    for i in range(theta.shape[0]):
+        for lane in range(theta.shape[1]):
+            out[i, lane] = -theta[i, lane] - theta[i, lane] ** 3
+
+
+def test_sampling_noise_in_many_moments_is_no_weak_error():
+    # 1640 moments of 500 paths: the noise alone is 40 of its errors long, and falls with order 1
+    size, paths = (40, 500) if FAST else (3, 100)
+    problem = langevin.LangevinProblem(
+        drifts.of_function(stiffening, size), noises.diagonal(np.ones(size)), np.full(size, 0.5)
+    )
+    study = convergence.measure_convergence(
+        problem, "stochastic_heun", num_paths=paths, num_levels=4, seed=SEED
+    )
+    assert study.weak.verdict.startswith("unresolved: an error does not stand out")
+
+
+def test_the_length_of_a_mean_is_free_of_sampling_bias(rng):
+    # 50 coordinates, 100 samples: the mean square of 0.02 * 5 ones is 0.5 and of the noise 0.5
+    found = np.array(
+        [
+            convergence._length_of_mean(np.full(50, 0.1) + rng.standard_normal((100, 50)))
+            for _ in range(400)
+        ]
+    )
+    squares = found[:, 0] ** 2
+    assert_within_sampling_error(squares.mean(), 0.5, squares.std() / 20)
+    # the error is no smaller than the spread, of which Tr C^2 = (Tr C)^2 / 50 is a part
+    assert 0.9 * found[:, 0].std() < found[:, 1].mean() < 5 * found[:, 0].std()
+    # one coordinate, by hand: mean 3 and variance of the mean 1 leave 9 - 1
+    assert convergence._length_of_mean(np.array([[2.0], [4.0]]))[0] == np.sqrt(8.0)
+
+
+@pytest.mark.parametrize("unit", [2.0**-40, 2.0**20])
+def test_orders_are_resolved_in_every_unit(unit):
+    def study(unit, drift):
+        noise = noises.diagonal([0.01 * unit**2])
+        problem = langevin.LangevinProblem(drift, noise, [unit])
+        return convergence.measure_convergence(
+            problem, "euler_maruyama", num_paths=4000 if FAST else 100, num_levels=3, seed=SEED
+        )
+
+    for drift in (drifts.of_quadratic([[1.0]]), drifts.of_function(linear_drift, 1)):
+        small, one = study(unit, drift), study(1.0, drift)
+        for order in (small.strong, small.weak, one.strong, one.weak):
+            assert order.verdict == "resolved" or not FAST
+        np.testing.assert_allclose(small.strong.errors / unit, one.strong.errors, rtol=1e-9)
+
+
+@numba.njit
+def linear_drift(theta, _parameters, out):
+    for lane in range(theta.shape[1]):
+        out[0, lane] = -theta[0, lane]

@@ -105,7 +105,8 @@ def measure_convergence(
     Raises
     ------
     InputError
-        If an argument breaks its rule, or the scheme is exact and has no order.
+        If an argument breaks its rule, or the scheme is exact and has no order. If the scheme is
+        unstable at the coarsest step and its moments overflow.
 
     Notes
     -----
@@ -114,10 +115,11 @@ def measure_convergence(
 
     Otherwise all levels follow the same Wiener paths. The error of a level is its distance to the
     level with half the step, which decreases with the same order. The interval covers the sampling
-    error too.
+    error too. The weak error is the length of the differences of all first and second moments; the
+    sum of their sampling variances is subtracted from its square.
 
     An order is unresolved if its interval is wider than 0.25 to a side. It is also unresolved if an
-    error is smaller than three times its sampling error.
+    error is smaller than three times its sampling error, or 1e-13 of the moments.
 
     Examples
     --------
@@ -140,41 +142,37 @@ def measure_convergence(
     confidence = checks.number("confidence", confidence, low=0, high=1, strict=True)
     counts = coarsest * 2 ** np.arange(num_levels)
     if problem.is_linear:
-        errors = _exact_errors(problem, scheme, time, counts)
-        (strong, weak), bars = errors, np.zeros((2, num_levels))
+        found = _exact_errors(problem, scheme, time, counts)
     else:
         num_paths = checks.integer("num_paths", num_paths, low=100)
-        strong, weak, bars = _simulated_errors(
-            problem, scheme, time, counts, num_paths, seed, num_threads
-        )
-    sizes = time / counts
-    return ConvergenceStudy(
-        chosen.name,
-        _order(sizes, strong, bars[0], confidence),
-        _order(sizes, weak, bars[1], confidence),
-        problem.is_linear,
-    )
+        found = _simulated_errors(problem, scheme, time, counts, num_paths, seed, num_threads)
+    strong, weak = (_order(time / counts, *of, confidence) for of in zip(*found, strict=True))
+    return ConvergenceStudy(chosen.name, strong, weak, problem.is_linear)
 
 
 def _exact_errors(problem, scheme, time, counts):
+    """Return strong and weak errors (2, n), error bars of 0, and the sizes of what is compared."""
     hessian, factor = problem.drift.hessian, problem.noise.factor
     size = problem.dimension
     zero = np.zeros((size, size))
     exact = linear_schemes.step("exact", hessian, factor, time)
     mean, covariance = linear_schemes.moments_at(exact, problem.start, zero, 1)
-    strong, weak = [], []
-    for count in counts:
+    second = covariance + np.outer(mean, mean)
+    errors = np.zeros((2, len(counts)))
+    for level, count in enumerate(counts.tolist()):
         step = linear_schemes.step(scheme, hessian, factor, time / count)
-        m, c = linear_schemes.moments_at(step, problem.start, zero, int(count))
-        second = c + np.outer(m, m) - covariance - np.outer(mean, mean)
-        weak.append(math.hypot(np.linalg.norm(m - mean), np.linalg.norm(second)))
-        strong.append(
-            linear_schemes.strong_error(scheme, hessian, factor, problem.start, time, int(count))
+        m, c = linear_schemes.moments_at(step, problem.start, zero, count)
+        bias = c + np.outer(m, m) - covariance - np.outer(mean, mean)
+        errors[1, level] = math.hypot(np.linalg.norm(m - mean), np.linalg.norm(bias))
+        errors[0, level] = linear_schemes.strong_error(
+            scheme, hessian, factor, problem.start, time, count
         )
-    return np.array(strong), np.array(weak)
+    sizes = math.sqrt(np.trace(second)), math.hypot(np.linalg.norm(mean), np.linalg.norm(second))
+    return errors, np.zeros_like(errors), sizes
 
 
 def _simulated_errors(problem, scheme, time, counts, num_paths, seed, num_threads):
+    """Return strong and weak errors (2, n), their error bars, and the sizes of what is compared."""
     finest = int(2 * counts[-1])
     ends = [
         ensembles.simulate_paths(
@@ -189,29 +187,46 @@ def _simulated_errors(problem, scheme, time, counts, num_paths, seed, num_thread
         )[:, 0]
         for count in (*counts, finest)
     ]
-    strong, weak, bars = [], [], np.zeros((2, len(counts)))
+    errors, bars = np.zeros((2, len(counts))), np.zeros((2, len(counts)))
     for level, (end, halved) in enumerate(itertools.pairwise(ends)):
         squares = np.sum((end - halved) ** 2, axis=1)
-        strong.append(math.sqrt(squares.mean()))
+        errors[0, level] = math.sqrt(squares.mean())
         # standard error of a root: half that of the square, over the root
-        bars[0, level] = squares.std() / math.sqrt(num_paths) / (2 * strong[-1] + 1e-300)
-        # mean and second moments, as differences on the same paths
-        moments = [
-            np.hstack([x, (x[:, :, None] * x[:, None, :]).reshape(num_paths, -1)])
-            for x in (end, halved)
-        ]
-        difference = moments[0] - moments[1]
-        bias = difference.mean(axis=0)
-        weak.append(float(np.linalg.norm(bias)))
-        spread = difference.std(axis=0) / math.sqrt(num_paths)
-        bars[1, level] = float(np.linalg.norm(spread * bias) / (weak[-1] + 1e-300))
-    return np.array(strong), np.array(weak), bars
+        bars[0, level] = squares.std() / math.sqrt(num_paths) / (2 * errors[0, level] + 1e-300)
+        errors[1, level], bars[1, level] = _length_of_mean(_moments(end) - _moments(halved))
+    moments = _moments(ends[-1])
+    sizes = math.sqrt(np.mean(np.sum(ends[-1] ** 2, axis=1))), np.linalg.norm(moments.mean(axis=0))
+    return errors, bars, sizes
 
 
-def _order(sizes, errors, bars, confidence):
-    """Return the slope of log error against log step, its sampling error and its curvature."""
-    tiny = 1e-13 * max(1.0, errors.max())
-    if errors.min() <= tiny:
+def _moments(states):
+    """Return the states of paths (P, D) and their products, shape (P, D + D^2)."""
+    return np.hstack([states, (states[:, :, None] * states[:, None, :]).reshape(len(states), -1)])
+
+
+def _length_of_mean(samples):
+    """Return the length of the mean of samples (P, K), without sampling bias, and its error.
+
+    The squared length of a sample mean exceeds that of the mean by the sum of its variances.
+    """
+    mean = samples.mean(axis=0)
+    spread = samples.var(axis=0, ddof=1).sum() / len(samples)
+    square = max(mean @ mean - spread, 0.0)
+    # the variance of the square: 4 b^T C b + 2 Tr C^2, where C is that of the mean b
+    along = (samples @ mean).var(ddof=1) / len(samples)
+    error = math.sqrt(4 * along + 2 * spread**2)  # Tr C^2 is at most (Tr C)^2
+    length = math.sqrt(square)
+    # the error of a root, and where that is large the root of the error
+    return length, error / max(2 * length, math.sqrt(error), 1e-300)
+
+
+def _order(sizes, errors, bars, scale, confidence):
+    """Return the slope of log error against log step, its sampling error and its curvature.
+
+    `scale` is the size of the numbers whose difference is the error.
+    """
+    tiny = 1e-13 * max(scale, errors.max())
+    if np.maximum(errors, bars).min() <= tiny:
         return MeasuredOrder(
             None,
             (-math.inf, math.inf),

@@ -19,8 +19,8 @@ from aniso.langevin import (
     recording,
     schemes,
 )
+from aniso.langevin._kernels import accumulators, panels, records, stepping, streams
 from aniso.langevin._kernels import linear as linear_kernel
-from aniso.langevin._kernels import panels, records, stepping, streams
 from aniso.langevin.linear_chain import record_grid
 
 if TYPE_CHECKING:
@@ -121,7 +121,8 @@ def simulate_paths(
         As in :func:`simulate_ensemble`; one path is enough.
     substeps : int
         Number of fine increments that make up the Wiener increment of a step: runs with
-        (h, substeps) and (h / 2, substeps / 2) follow the same Wiener process.
+        (h, substeps) and (h / 2, substeps / 2) follow the same Wiener process. With scheme "exact"
+        they have the same states.
 
     Returns
     -------
@@ -155,6 +156,11 @@ def _validated(problem, scheme, step_size, record_steps, seed, substeps=1):
     steps = record_grid("record_steps", record_steps)
     seed = streams.seed_word(seed)
     drift, noise = problem.drift, problem.noise
+    coarse = 1
+    if chosen.name == "exact":
+        # fine steps of the solution end where one step ends
+        coarse, substeps = substeps, 1
+        step_size, steps = step_size / coarse, steps * coarse
     identity = (
         chosen.name,
         step_size,
@@ -174,14 +180,15 @@ def _validated(problem, scheme, step_size, record_steps, seed, substeps=1):
         None if problem.walls is None else problem.walls.ends,
     )
     if problem.is_linear and substeps == 1:
-        cell = _linear_cell(problem, chosen, step_size, steps, seed)
+        cell = _linear_cell(problem, chosen, step_size, steps, seed, coarse)
     else:
         cell = _general_cell(problem, chosen, step_size, steps, seed, substeps)
     has_loss = drift.potential is not None
     return recording.Run(cell, problem.dimension, steps, step_size, has_loss, identity)
 
 
-def _linear_cell(problem, scheme, step_size, steps, seed):
+def _linear_cell(problem, scheme, step_size, steps, seed, coarse):
+    """Return the cell of a linear problem; errors count steps of `coarse` times the step size."""
     hessian = problem.drift.hessian
     linear = linear_schemes.step(scheme.name, hessian, problem.noise.factor, step_size)
     matrix = panels.padded(np.hstack([linear.propagator, linear.factor]))
@@ -209,18 +216,19 @@ def _linear_cell(problem, scheme, step_size, steps, seed):
         before = position.copy(), panel.copy()
         failure = run(steps, first_path, count, num_steps, position, panel, sums)
         if failure[0]:
-            raise _first_break(run, size, before, failure, first_path, count)
+            raise _first_break(run, size, before, failure, first_path, count, coarse)
         is_finished = position[0] >= count
-        if is_finished and not np.isfinite(sums.second).all():
+        second = accumulators.unscaled(sums.second, sums.scale)
+        if is_finished and not np.isfinite(second).all():
             # the squares of states are larger than the states
-            broken = ~np.isfinite(sums.second).all(axis=(1, 2))
-            raise problems.NonFiniteState(first_path, int(steps[np.argmax(broken)]))
+            broken = ~np.isfinite(second).all(axis=(1, 2))
+            raise problems.NonFiniteState(first_path, int(steps[np.argmax(broken)]) // coarse)
         return is_finished
 
     return cell
 
 
-def _first_break(run, size, before, failure, first_path, count):
+def _first_break(run, size, before, failure, first_path, count, coarse):
     """Return the error that names step and path at which a linear chain first overflows.
 
     `before` is position and panel at the start of the slice that overflows. It begins in the block
@@ -247,7 +255,7 @@ def _first_break(run, size, before, failure, first_path, count):
         else:
             low, panel = middle, reached
     _, lane, step = fails(low, panel.copy(), high, high - low).tolist()
-    return problems.NonFiniteState(first_path + block + lane, step)
+    return problems.NonFiniteState(first_path + block + lane, -(-step // coarse))
 
 
 def _general_cell(problem, scheme, step_size, steps, seed, substeps):

@@ -107,10 +107,13 @@ def simulate_linear_chain(
         f"the covariances of {len(steps)} steps in {dimension} dimensions",
         "record fewer steps",
     )
+    # in units of the noise and of the curvature, powers of two, whose squares stay finite
     factor = learning_rate * covariance_factor.full(covariance)
+    exponent, of_loss = estimates.exponent_of(factor), estimates.exponent_of(hessian)
+    factor = np.ldexp(factor, -exponent)
     propagator = np.eye(dimension) - learning_rate * hessian
     matrix = panels.padded(np.hstack([propagator, factor]))
-    padded_hessian = panels.padded(hessian)
+    padded_hessian = panels.padded(np.ldexp(hessian, -of_loss))
 
     zero = records.zero_sums(np.zeros((len(steps), dimension)))
     start = np.zeros(dimension)
@@ -149,13 +152,20 @@ def simulate_linear_chain(
     for arrays in cells.in_order(cells.Work(begin, advance), num_paths, threads):
         second += arrays["second"]
         losses = accumulators.merged(losses, arrays["losses"])
-    if not (np.isfinite(second).all() and np.isfinite(losses).all()):
+    with np.errstate(over="ignore"):
+        covariances = np.ldexp(accumulators.mirrored(second / num_paths), 2 * exponent)
+        loss = tuple(_mean_loss(spread, 2 * exponent + of_loss) for spread in losses)
+    numbers = [number for found in loss for number in (found.value, found.standard_error)]
+    if not (np.isfinite(covariances).all() and np.isfinite(numbers).all()):
         raise _grew(learning_rate)
-    return ChainStatistics(
-        steps,
-        tuple(mean_estimate(spread) for spread in losses),
-        accumulators.mirrored(second / num_paths),
-    )
+    return ChainStatistics(steps, loss, covariances)
+
+
+def _mean_loss(spread, exponent):
+    """Return the estimate of a mean loss, from the sums over ``2^-exponent`` times the losses."""
+    found = mean_estimate(spread)
+    value, error = np.ldexp([found.value, found.standard_error], exponent).tolist()
+    return estimates.Estimate(value, error, found.num_samples)
 
 
 def _grew(learning_rate):
@@ -199,13 +209,15 @@ def record_grid(name, value):
     return given.astype(np.int64)
 
 
-def mean_estimate(spread):
+def mean_estimate(spread, scale=1.0):
     """Return the estimate of a mean, from the sums over its samples.
 
     Parameters
     ----------
     spread : numpy.ndarray, shape (3,)
-        Count, mean and sum of squared deviations.
+        Count, mean and sum of squared deviations, of `scale` times the samples.
+    scale : float
+        Power of two.
 
     Returns
     -------
@@ -218,4 +230,4 @@ def mean_estimate(spread):
     """
     count, mean, squares = spread
     error = np.sqrt(squares / (count - 1) / count)
-    return estimates.Estimate(float(mean), float(error), int(count))
+    return estimates.Estimate(float(mean / scale), float(error / scale), int(count))

@@ -97,7 +97,7 @@ def moments_at(linear_step, mean, covariance, num_steps):
     Raises
     ------
     InputError
-        If an argument breaks its rule.
+        If an argument breaks its rule, or an unstable chain overflows.
 
     Examples
     --------
@@ -114,12 +114,15 @@ def moments_at(linear_step, mean, covariance, num_steps):
     covariance = checks.covariance_matrix("covariance", covariance, size=size)
     num_steps = checks.integer("num_steps", num_steps, low=0)
     power, gained = linear_step.propagator, linear_step.factor @ linear_step.factor.T
-    while num_steps:
-        if num_steps % 2:
-            mean, covariance = power @ mean, power @ covariance @ power.T + gained
-        gained = gained + power @ gained @ power.T
-        power = power @ power
-        num_steps //= 2
+    left = num_steps
+    with np.errstate(over="ignore", invalid="ignore"):
+        while left:
+            if left % 2:
+                mean, covariance = power @ mean, power @ covariance @ power.T + gained
+            gained = gained + power @ gained @ power.T
+            power = power @ power
+            left //= 2
+    _require_finite(mean, covariance, num_steps, "a smaller step size or fewer steps")
     return mean, covariance
 
 
@@ -144,11 +147,12 @@ def strong_error(scheme, hessian, factor, start, time, num_steps):
     Returns
     -------
     float
+        0 with scheme "exact".
 
     Raises
     ------
     InputError
-        If an argument breaks its rule.
+        If an argument breaks its rule, or an unstable chain overflows.
 
     Notes
     -----
@@ -166,6 +170,8 @@ def strong_error(scheme, hessian, factor, start, time, num_steps):
     hessian, factor, time = _checked(hessian, factor, "time", time)
     start = checks.array("start", start, shape=(len(hessian),))
     num_steps = checks.integer("num_steps", num_steps, low=1)
+    if schemes.scheme(scheme).name == "exact":
+        return 0.0
     h = time / num_steps
     numerical = step(scheme, hessian, factor, h)
     exact = step("exact", hessian, factor, h)
@@ -191,10 +197,20 @@ def strong_error(scheme, hessian, factor, start, time, num_steps):
     back = np.block([[np.eye(len(hessian)), np.eye(len(hessian))], [zero, np.eye(len(hessian))]])
     pair, noise = change @ pair @ back, change @ noise @ change.T
     mean, covariance = np.concatenate([np.zeros_like(start), start]), np.zeros_like(noise)
-    for _ in range(num_steps):
-        mean, covariance = pair @ mean, pair @ covariance @ pair.T + noise
+    with np.errstate(over="ignore", invalid="ignore"):
+        for _ in range(num_steps):
+            mean, covariance = pair @ mean, pair @ covariance @ pair.T + noise
+    _require_finite(mean, covariance, num_steps, "more steps or a shorter time")
     size = len(hessian)
     return float(np.sqrt(max(mean[:size] @ mean[:size] + np.trace(covariance[:size, :size]), 0.0)))
+
+
+def _require_finite(mean, covariance, num_steps, remedy):
+    if not (np.isfinite(mean).all() and np.isfinite(covariance).all()):
+        raise checks.InputError(
+            "the moments grew past the largest floating-point number within "
+            f"num_steps={num_steps}: the chain is unstable; expected {remedy}"
+        )
 
 
 def _checked(hessian, factor, name, time):

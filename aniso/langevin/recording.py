@@ -34,7 +34,8 @@ class EnsembleStatistics:
     mean, mean_error : numpy.ndarray, shape (T, D)
         Mean of theta over the paths.
     covariance, covariance_error : numpy.ndarray, shape (T, D, D)
-        Covariance of theta over the paths.
+        Covariance of theta over the paths. Its error is that of the jackknife, which is rather too
+        large for few paths; inf for two.
     loss : tuple of estimates.Estimate, length T, or None
         Mean of the drift's potential; None where it has none.
     num_paths : int
@@ -95,9 +96,12 @@ class Run:
     identity: tuple
     scratch: object = dict
 
-    def work(self, centre, num_fourth, *, stores_paths):
-        """Return the work that fills sums about a centre and, if wanted, snapshots of the paths."""
-        size = self.dimension
+    def work(self, frame, num_fourth, *, stores_paths):
+        """Return the work that fills sums and, if wanted, snapshots of the paths.
+
+        `frame` holds the centre and the scales of the sums by name.
+        """
+        size, centre = self.dimension, frame["centre"]
 
         def begin(first_path, count):  # noqa: ARG001
             return {
@@ -112,15 +116,35 @@ class Run:
             }
 
         def advance(first_path, count, arrays, num_steps):
-            sums = records.Sums(centre, *(arrays[name] for name in records.Sums._fields[1:]))
+            sums = records.Sums(**{name: (frame | arrays)[name] for name in records.Sums._fields})
             return self.cell(first_path, count, num_steps, arrays, sums)
 
         return cells.Work(begin, advance)
 
 
+_FRAME = ("centre", "scale", "observable_scale")
+
+
+def _frame(times, size):
+    """Return the centre 0 and the scales 1 of sums, arrays by name."""
+    sums = records.zero_sums(np.zeros((times, size)))
+    return {name: getattr(sums, name) for name in _FRAME}
+
+
 def _arrays(sums):
-    """Return the arrays of sums by name, other than their centre."""
-    return {name: array for name, array in sums._asdict().items() if name != "centre"}
+    """Return the arrays of sums by name, other than their centre and scales."""
+    return {name: array for name, array in sums._asdict().items() if name not in _FRAME}
+
+
+def _scale(mean, squares):
+    """Return powers of two that bring numbers of some mean and mean square to about 1."""
+    with np.errstate(invalid="ignore"):
+        roots = np.sqrt(squares)
+    # a square that leaves the floating-point numbers leaves the mean
+    size = np.fmax(np.abs(mean), np.where(np.isfinite(roots), roots, 0.0))
+    size = np.where(np.isfinite(size), size, 0.0)
+    # the inverse of a smaller power would be infinite
+    return np.ldexp(1.0, -np.maximum(np.frexp(size)[1], -1000))
 
 
 def simulate_moments(run, num_paths, *, num_threads=None, checkpoint=None):
@@ -155,7 +179,7 @@ def simulate_moments(run, num_paths, *, num_threads=None, checkpoint=None):
     options = {
         "num_threads": num_threads,
         "checkpoint": checkpoint,
-        "experiment": ("centred ensemble", num_paths, *run.identity),
+        "experiment": ("scaled ensemble", num_paths, *run.identity),
     }
 
     def add(state, first_path, arrays):  # noqa: ARG001
@@ -163,17 +187,24 @@ def simulate_moments(run, num_paths, *, num_threads=None, checkpoint=None):
             state[name] += arrays[name]
         state["observable"][...] = accumulators.merged(state["observable"], arrays["observable"])
 
-    # moments are taken about the mean of a pilot, so that nothing cancels
+    # moments are taken about the mean of a pilot, so that nothing cancels, and in units of its size
     pilot = min(num_paths, cells.CELL)
-    centre = np.zeros((times, size))
-    sums = _arrays(records.zero_sums(centre, num_fourth=size))
-    work = run.work(centre, size, stores_paths=False)
+    frame = _frame(times, size)
+    sums = _arrays(records.zero_sums(frame["centre"], num_fourth=size))
+    work = run.work(frame, size, stores_paths=False)
     if checkpoints.fold(work, add, sums, pilot, **options):
-        centre = sums["first"] / pilot
-    state = {"centre": centre, **_arrays(records.zero_sums(centre, num_fourth=size))}
-    work = run.work(centre, size, stores_paths=False)
+        mean, squares = sums["first"] / pilot, np.diagonal(sums["second"], axis1=1, axis2=2) / pilot
+        _, level, deviations = sums["observable"].T
+        scale = _scale(mean, squares)
+        frame = {
+            "centre": scale * mean,
+            "scale": scale,
+            "observable_scale": _scale(level, deviations / pilot),
+        }
+    state = {**frame, **_arrays(records.zero_sums(frame["centre"], num_fourth=size))}
+    work = run.work(frame, size, stores_paths=False)
     checkpoints.fold(work, add, state, num_paths, stage=1, **options)
-    return _statistics(run, state, centre, num_paths)
+    return _statistics(run, state, num_paths)
 
 
 def simulate_states(run, num_paths, *, num_threads=None, checkpoint=None):
@@ -212,7 +243,7 @@ def simulate_states(run, num_paths, *, num_threads=None, checkpoint=None):
         state["paths"][first_path : first_path + len(snapshots)] = snapshots
 
     checkpoints.fold(
-        run.work(np.zeros((times, size)), 0, stores_paths=True),
+        run.work(_frame(times, size), 0, stores_paths=True),
         add,
         state,
         num_paths,
@@ -223,7 +254,8 @@ def simulate_states(run, num_paths, *, num_threads=None, checkpoint=None):
     return state["paths"]
 
 
-def _statistics(run, state, centre, num_paths):
+def _statistics(run, state, num_paths):
+    scale = state["scale"]
     mean_offset = state["first"] / num_paths
     second = accumulators.mirrored(state["second"]) / num_paths
     fourth = accumulators.mirrored(state["fourth"]) / num_paths
@@ -231,17 +263,21 @@ def _statistics(run, state, centre, num_paths):
         num_paths / (num_paths - 1)
     )
     variances = np.maximum(np.diagonal(covariance, axis1=1, axis2=2), 0.0)
-    spread = np.maximum(fourth - second**2, 0.0)
+    error = np.full_like(covariance, np.inf)
+    if num_paths > 2:
+        # the jackknife: a deviation changes the covariance without it by n / ((n - 1) (n - 2))
+        spread = np.maximum(fourth - second**2, 0.0)
+        error = np.sqrt(spread / (num_paths - 1)) * (num_paths / (num_paths - 2))
     loss = None
     if run.has_loss:
-        loss = tuple(mean_estimate(spread) for spread in state["observable"])
+        loss = tuple(map(mean_estimate, state["observable"], state["observable_scale"]))
     return EnsembleStatistics(
         run.steps,
         run.steps * run.step_size,
-        centre + mean_offset,
-        np.sqrt(variances / num_paths),
-        covariance,
-        np.sqrt(spread / num_paths),
+        (state["centre"] + mean_offset) / scale,
+        np.sqrt(variances / num_paths) / scale,
+        accumulators.unscaled(covariance, scale),
+        accumulators.unscaled(error, scale),
         loss,
         num_paths,
     )

@@ -26,7 +26,7 @@ def margin_function(region):
     Examples
     --------
     >>> margin_function(regions.ball([1.0], 2.0))[1].tolist()
-    [1.5, -1.0, 1.0, 0.0]
+    [2.0, 1.0, 0.0, 1.0, 0.0]
     """
     function = region.function
     if function is regions.quadratic_margin:
@@ -37,18 +37,22 @@ def margin_function(region):
 
 @njit(**KERNEL)
 def quadratic_margin_alone(theta, parameters, out):
-    """``c - b^T x - x^T A x / 2``; parameters: c, b (D,), A (D, D). Zeros of A cost nothing."""
+    """Write ``c - b^T y - y^T A y / 2`` with ``y = x - p``; zeros of A cost nothing.
+
+    Parameters: c, p (D,), b (D,), A (D, D).
+    """
     dimension, lanes = theta.shape
-    matrix = 1 + dimension
+    vector = 1 + dimension
+    matrix = vector + dimension
     for lane in range(lanes):
         out[0, lane] = parameters[0]
     for i in range(dimension):
         for lane in range(lanes):
-            out[1, lane] = parameters[1 + i]
+            out[1, lane] = parameters[vector + i]
         for j in range(dimension):
             entry = 0.5 * parameters[matrix + i * dimension + j]
             if entry != 0.0:
                 for lane in range(lanes):
-                    out[1, lane] += entry * theta[j, lane]
+                    out[1, lane] += entry * (theta[j, lane] - parameters[1 + j])
         for lane in range(lanes):
-            out[0, lane] -= theta[i, lane] * out[1, lane]
+            out[0, lane] -= (theta[i, lane] - parameters[1 + i]) * out[1, lane]

@@ -104,7 +104,8 @@ def half_space(normal: ArrayLike, offset: float) -> Region:
     if not normal.any():
         raise checks.InputError("normal is zero; expected a direction")
     offset = checks.number("offset", offset)
-    return _quadratic_region(np.zeros((len(normal), len(normal))), normal, offset)
+    size = len(normal)
+    return _quadratic_region(np.zeros((size, size)), normal, offset, np.zeros(size))
 
 
 def ball(centre: ArrayLike, radius: float) -> Region:
@@ -115,7 +116,7 @@ def ball(centre: ArrayLike, radius: float) -> Region:
     centre : array_like, shape (D,)
         c.
     radius : float
-        Not negative.
+        Positive.
 
     Returns
     -------
@@ -124,7 +125,7 @@ def ball(centre: ArrayLike, radius: float) -> Region:
     Raises
     ------
     InputError
-        If the radius is negative, or a number is not finite.
+        If the radius is not positive, or a number is not finite.
 
     Examples
     --------
@@ -132,8 +133,9 @@ def ball(centre: ArrayLike, radius: float) -> Region:
     (1.5, 1.0)
     """
     centre = checks.array("centre", centre, shape=(None,))
-    radius = checks.number("radius", radius, low=0)
-    return _quadratic_region(np.eye(len(centre)), -centre, 0.5 * radius**2 - 0.5 * centre @ centre)
+    radius = checks.number("radius", radius, low=0, strict=True)
+    size = len(centre)
+    return _quadratic_region(np.eye(size), np.zeros(size), 0.5 * radius**2, centre)
 
 
 def sublevel_set(hessian: ArrayLike, level: float) -> Region:
@@ -162,7 +164,8 @@ def sublevel_set(hessian: ArrayLike, level: float) -> Region:
     """
     hessian = checks.symmetric_matrix("hessian", hessian)
     level = checks.number("level", level, low=0, strict=True)
-    return _quadratic_region(hessian, np.zeros(len(hessian)), level)
+    zero = np.zeros(len(hessian))
+    return _quadratic_region(hessian, zero, level, zero)
 
 
 def custom(function: Callable[..., Any], dimension: int, *, parameters: ArrayLike = ()) -> Region:
@@ -326,9 +329,9 @@ def _near_the_edge(arguments, points, parameters):
     return points[0] + 0.99 * low[ends, None] * ways[ends]
 
 
-def _quadratic_region(matrix, vector, constant):
-    """``constant - vector^T x - x^T matrix x / 2 > 0``."""
-    fixed = np.concatenate([[constant], vector, matrix.ravel()])
+def _quadratic_region(matrix, vector, constant, centre):
+    """``constant - vector^T y - y^T matrix y / 2 > 0`` with ``y = x - centre``."""
+    fixed = np.concatenate([[constant], centre, vector, matrix.ravel()])
     return Region(len(vector), quadratic_margin, partial(_quadratic_parameters, fixed))
 
 
@@ -358,24 +361,32 @@ def interval_margin(theta, parameters, out):
 
 @njit(**KERNEL)
 def quadratic_margin(theta, parameters, out):
-    """Write ``c - b^T x - x^T A x / 2``; parameters: c, b (D,), A (D, D), Sigma (D, D)."""
+    """Write ``c - b^T y - y^T A y / 2`` with ``y = x - p``.
+
+    Parameters: c, p (D,), b (D,), A (D, D), Sigma (D, D).
+    """
     dimension = theta.shape[0]
-    matrix = 1 + dimension
+    vector = 1 + dimension
+    matrix = vector + dimension
     covariance = matrix + dimension * dimension
-    slope = np.empty((dimension, LANES))
+    moved, slope = np.empty((dimension, LANES)), np.empty((dimension, LANES))
+    for i in range(dimension):
+        for lane in range(LANES):
+            # nothing cancels later, however far p is from 0
+            moved[i, lane] = theta[i, lane] - parameters[1 + i]
     for lane in range(LANES):
         out[0, lane] = parameters[0]
         out[1, lane] = 0.0
     for i in range(dimension):
         for lane in range(LANES):
-            slope[i, lane] = parameters[1 + i]
+            slope[i, lane] = parameters[vector + i]
         for j in range(dimension):
             entry = parameters[matrix + i * dimension + j]
             for lane in range(LANES):
-                slope[i, lane] += entry * theta[j, lane]
+                slope[i, lane] += entry * moved[j, lane]
         for lane in range(LANES):
-            # b . x + x^T A x / 2 = x . (b + (b + A x)) / 2
-            out[0, lane] -= 0.5 * theta[i, lane] * (parameters[1 + i] + slope[i, lane])
+            # b . y + y^T A y / 2 = y . (b + (b + A y)) / 2
+            out[0, lane] -= 0.5 * moved[i, lane] * (parameters[vector + i] + slope[i, lane])
     for i in range(dimension):
         for j in range(dimension):
             entry = parameters[covariance + i * dimension + j]

@@ -82,11 +82,17 @@ def add_record(sums, record, panel, dimension, active, first_path, observed, scr
     """Add the active lanes of a panel, and their `observed` (LANES,), to the sums of a record.
 
     `first_path` is the number of lane 0 within the cell. `observed` and `scratch` (D or more,
-    LANES) are overwritten.
+    LANES) are overwritten. Panel and observed are multiplied by the scales of the sums.
     """
+    for lane in range(LANES):
+        observed[lane] *= sums.observable_scale[record]
     add_observable(observed, active, sums.observable[record])
+    scaled = np.empty((dimension, LANES))
+    for i in range(dimension):
+        for lane in range(LANES):
+            scaled[i, lane] = sums.scale[record, i] * panel[i, lane]
     add_moments(
-        panel,
+        scaled,
         dimension,
         active,
         sums.centre[record],
@@ -141,6 +147,18 @@ def merged(first, second):
         mean = first[..., 1] + difference * share
         squares = first[..., 2] + second[..., 2] + difference**2 * first[..., 0] * share
     return np.stack([count, mean, squares], axis=-1)
+
+
+def unscaled(products, scale):
+    """Return products ``d_i d_j`` (T, D, D) of deviations (T, D) that a scale (T, D) multiplied.
+
+    Examples
+    --------
+    >>> unscaled(np.array([[[8.0]]]), np.array([[2.0]])).tolist()
+    [[[2.0]]]
+    """
+    with np.errstate(over="ignore", under="ignore"):
+        return products / scale[:, :, None] / scale[:, None, :]
 
 
 def mirrored(lower):

@@ -97,10 +97,11 @@ def _suspects(before, after, shift, scale, bridge, exponent):
 
 
 @njit(**INNER)
-def _move_to_boundary(region, parameters, point, panel, out):
+def _move_to_boundary(region, parameters, length, point, panel, out):
     """Move a point to the boundary by three Newton steps along the gradient of the margin.
 
-    The gradient is taken by differences between the lanes of `panel`.
+    The gradient is taken by differences between the lanes of `panel`. Their widths follow from the
+    `length` of the path's step, so that they suit a region of any size.
     """
     dimension = len(point)
     for _ in range(3):
@@ -113,12 +114,13 @@ def _move_to_boundary(region, parameters, point, panel, out):
                     panel[i, lane] = point[i]
             for j in range(count):
                 i = first + j
-                panel[i, j] += 1e-6 * (1.0 + abs(point[i]))
+                # wide enough to change the number
+                panel[i, j] += max(1e-4 * length, 1e-12 * abs(point[i]))
             region(panel, parameters, out)
             here = out[0, LANES - 1]
             for j in range(count):
                 i = first + j
-                step[i] = (out[0, j] - here) / (1e-6 * (1.0 + abs(point[i])))
+                step[i] = (out[0, j] - here) / (panel[i, j] - point[i])
                 norm += step[i] * step[i]
         if norm > 0.0:
             for i in range(dimension):
@@ -244,11 +246,19 @@ def exit_paths(
                     exit_step[index[lane]] = step
                     exit_fraction[index[lane]] = part
                     moved = 1.0 if method == GRID else part
+                    length = 0.0
                     for i in range(dimension):
-                        exit_point[index[lane], i] = x[i, lane] + moved * (y[i, lane] - x[i, lane])
+                        way = y[i, lane] - x[i, lane]
+                        exit_point[index[lane], i] = x[i, lane] + moved * way
+                        length = max(length, abs(way))
                     if method != GRID:
                         _move_to_boundary(
-                            region, region_parameters, exit_point[index[lane]], scratch, margins
+                            region,
+                            region_parameters,
+                            length,
+                            exit_point[index[lane]],
+                            scratch,
+                            margins,
                         )
                     index[lane] = -1
                     freed += 1

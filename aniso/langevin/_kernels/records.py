@@ -33,14 +33,17 @@ class Progress(NamedTuple):
 class Sums(NamedTuple):
     """Sums over the paths at T recorded steps.
 
-    Let d = theta - `centre`, with `centre` (T, D). `first` (T, D) holds the sums of d and `second`
-    (T, D, D) the sums of ``d_i d_j``. `fourth` (T, D, D) holds the sums of ``(d_i d_j)^2``; its
-    shape (T, 0, 0) leaves them out. `observable` (T, 3) holds count, mean and sum of squared
-    deviations of an observable. `snapshots` (paths, T, D) takes the states; its shape (0, T, D)
-    leaves them out.
+    Let d = `scale` theta - `centre`, both of shape (T, D). `first` (T, D) holds the sums of d and
+    `second` (T, D, D) the sums of ``d_i d_j``. `fourth` (T, D, D) holds the sums of
+    ``(d_i d_j)^2``; its shape (T, 0, 0) leaves them out. `observable` (T, 3) holds count, mean and
+    sum of squared deviations of `observable_scale` (T,) times an observable. `snapshots`
+    (paths, T, D) takes the states; its shape (0, T, D) leaves them out. Scales are powers of two:
+    they change no digit, and keep the powers of d within the floating-point numbers.
     """
 
     centre: np.ndarray
+    scale: np.ndarray
+    observable_scale: np.ndarray
     first: np.ndarray
     second: np.ndarray
     fourth: np.ndarray
@@ -130,10 +133,15 @@ class Runs(NamedTuple):
 
 
 def zero_sums(centre, *, num_fourth=0, num_snapshots=0):
-    """Return sums of zero about a centre (T, D), with F x F fourth moments and n snapshots."""
+    """Return sums of zero about a centre (T, D), with F x F fourth moments and n snapshots.
+
+    The scales are 1.
+    """
     times, size = centre.shape
     return Sums(
         centre,
+        np.ones((times, size)),
+        np.ones(times),
         np.zeros((times, size)),
         np.zeros((times, size, size)),
         np.zeros((times, num_fourth, num_fourth)),

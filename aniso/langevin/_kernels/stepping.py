@@ -27,7 +27,7 @@ from aniso.langevin._kernels.state_noise import (
     reflect,
 )
 from aniso.langevin._kernels.streams import KERNEL, LANES
-from aniso.langevin.schemes import HEUN, MILSTEIN, SRA1
+from aniso.langevin.schemes import EULER, HEUN, MILSTEIN, SRA1
 
 
 @njit(seconds=4, **KERNEL)
@@ -55,8 +55,10 @@ def advance_cell(
     :mod:`aniso.langevin._kernels.records`; for calls in slices
     :func:`aniso.langevin._kernels.linear.advance_cell`. Where a state is not finite, or Sigma is
     no covariance, `failure` takes the number of the path in the ensemble, `panel` the states, and
-    the kernel returns.
+    the kernel returns. A scheme without a step here is refused with ValueError.
     """
+    if steps.code not in (EULER, HEUN, MILSTEIN, SRA1):
+        raise ValueError("the scheme has no step in this kernel")
     drift_parameters, amplitude_parameters = equation.drift_parameters, equation.observed_parameters
     noise_form, factor, rank = equation.form, equation.factor, equation.rank
     scheme, normals, substeps = steps.code, steps.normals, steps.substeps
@@ -141,7 +143,7 @@ def advance_cell(
                     drift(predictor, drift_parameters, other_force)
                     third = step_size / 3.0
                     combine(x, third, force, 2.0 * third, other_force, noise, x)
-                else:
+                else:  # Euler-Maruyama, and Milstein, whose correction is in the noise
                     advance(x, step_size, force, noise)
                 if walls.shape[1] > 0:
                     reflect(x, walls)
