@@ -13,7 +13,7 @@ from aniso.runs import array_files, files, provenance
 # found before the work, by `Figure.prepare`
 _PREPARED = ("images", "tuned")
 # entries of a description that are read without its arrays, with their types
-_ENTRIES = {"figure": str, "scale": str, "parameters": dict, "key": str}
+_ENTRIES = {"figure": str, "scale": str, "parameters": dict}
 
 
 def key(parameters):
@@ -179,7 +179,7 @@ def read(path):
 
 def _mark(description):
     """Return the text that the arrays of a description carry; older ones carry the key."""
-    return description.get("written", description["key"])
+    return description.get("written", description.get("key"))
 
 
 def _wanted(parameters):

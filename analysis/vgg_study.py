@@ -56,8 +56,8 @@ def tuned_sigma(images, folder=folders.FIGURES):
     data, stored = stored_tuning(folder, images)
     if stored is None:
         raise checks.InputError(
-            f"{str(data)!r} holds no tuning of sigma for GLD const; run "
-            "python -m analysis.vgg_tuning --scale study first"
+            f"{str(data)!r} holds no tuning of sigma for GLD const on these images; "
+            "run python -m analysis.vgg_tuning --scale study on them first"
         )
     for name, own in stored["prepared"]["images"].items():
         if own["digest"] != images[name]["digest"]:

@@ -244,7 +244,7 @@ def test_label_groups_are_the_clean_and_the_random_images():
 
 def test_seeds_that_were_used_are_refused(tmp_path):
     figure, study = fig3_fashion_mnist.FIGURE, fig3_fashion_mnist.SCALES["study"]
-    stored = {"figure": figure.name, "scale": "study", "parameters": study, "key": ""}
+    stored = {"figure": figure.name, "scale": "study", "parameters": study}
     (tmp_path / "fig3_fashion_mnist_study.json").write_text(json.dumps(stored))
     own = tmp_path / "fig3_fashion_mnist_study.npz"
     figure_data.refuse_used_seeds(figure, "study", own, study)
