@@ -97,7 +97,7 @@ COSTS = {
     "medium": "1 h of one core (30 min on two), three seeds, 300 images, 4,000 iterations",
     "study_n300": "3 h of one core (1.5 h on two), ten seeds, 300 images, 4,000 iterations, "
     "official test images",
-    "study_n300_many": "5 h of one core (2.5 h on two), thirty seeds, 300 images, 4,000 "
+    "study_n300_many": "8 h of one core (4 h on two), thirty seeds, 300 images, 4,000 "
     "iterations, official test images",
     "study": "8 h of one core (4 h on two), six seeds, 1,200 images, 8,000 iterations, "
     "official test images",
