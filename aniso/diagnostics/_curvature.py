@@ -101,11 +101,19 @@ def curvature_noise_scale(context):
     along = positive("g^T H g", context.gradient_curvature)
     found = context.alignment.scaled(1 / along)
     factor = found.value * context.batch_factor
-    return Found(
-        found.value,
+    sentence = (
         "Weighted with the curvature, noise and gradient are equally large at a batch of {shown} "
         f"examples; with batches of {context.request.batch_size} the noise costs {factor:.3g} "
-        "times what the curvature along the gradient costs.",
+        "times what the curvature along the gradient costs."
+    )
+    if found.value < 0:
+        sentence = (
+            "Weighted with the curvature, the noise scale is {shown}. It is no number of examples: "
+            "Tr(HΣ) is negative, so that noise lowers the loss."
+        )
+    return Found(
+        found.value,
+        sentence,
         {"probes": found.standard_error},
         {"gradient_curvature": along},
     )

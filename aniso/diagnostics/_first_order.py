@@ -83,6 +83,8 @@ def gradient_signal(context):
 
 def _against(context, scale):
     batch, factor = context.request.batch_size, scale * context.batch_factor
+    if scale == 0:
+        return "there is no noise at any size."
     if factor == 0:
         return f"the batch of {batch} is all examples and has no noise."
     return f"with batches of {batch} the noise is {math.sqrt(factor):.3g} times the gradient."

@@ -4,6 +4,7 @@ import numpy as np
 
 from aniso import checks
 from aniso import matrices as mat
+from aniso.diagnostics._context import positive
 from aniso.diagnostics._found import Found, ratio_error, rounding_of, shown
 
 CONFIDENCE = 0.95
@@ -54,16 +55,13 @@ def outliers(context):
     )
 
 
-def effective_rank(first, second):
-    """Participation ratio ``(sum lambda)^2 / sum lambda^2``, from the two sums."""
-    return first**2 / second
-
-
 def hessian_rank(context):
     """Participation ratio of the eigenvalues of H."""
-    square = context.density.mean_of(np.square)
+    # in a unit whose square is a floating-point number
+    unit = float(np.abs(context.density.nodes).max()) or 1.0
+    square = context.density.mean_of(lambda nodes: np.square(nodes / unit))
     curved = context.hessian_trace
-    value = effective_rank(curved.value, square.value * context.size)
+    value = (curved.value / unit) ** 2 / positive("Tr H^2", square.value * context.size)
     error = np.hypot(2 * ratio_error(value, curved), ratio_error(value, square))
     sentence = f"The curvature is spread over about {{shown}} of {context.size} directions."
     negative, size = (
@@ -91,8 +89,23 @@ def noise_rank(context):
     norm = mat.frobenius_norm(context.noise) * context.correction
     if not norm > 0:
         raise checks.InputError("|Sigma|_F is 0; expected gradients that differ")
-    value = effective_rank(context.covariance_trace, norm**2)
+    value, assumptions = (context.covariance_trace / norm) ** 2, ()
+    used, count = context.used, context.request.num_examples
+    if used < count:
+        # |Sigma|_F^2 of few examples exceeds that of all by about (Tr Sigma)^2 / (n - 1)
+        inverse = 1 / value - 1 / (used - 1) + 1 / (count - 1)
+        if not inverse > 0:
+            raise checks.InputError(
+                f"{used} examples have noise of the rank {value:.3g}, which tells none for all "
+                f"{count}; expected more num_examples"
+            )
+        assumptions = (
+            f"The rank {value:.4g} of {used} examples is corrected to that of all {count} as for "
+            "normal gradients.",
+        )
+        value = 1 / inverse
     return Found(
         value,
         f"The noise is spread over about {{shown}} of {context.size} directions.",
+        assumptions=assumptions,
     )

@@ -48,7 +48,8 @@ def leading_eigenvalue(context):
         limit, told = _limit(asked)
         details["limit"] = limit
         sentence = _compared("The curvature is at most {shown}", value, limit, told)
-        sentence += _of_negative_curvature(context)
+        if value >= 0:
+            sentence += _of_negative_curvature(context)
     elif scaled:
         sentence += (
             f" The steps of {asked.optimizer.name} are limited by the preconditioned sharpness."
@@ -174,6 +175,8 @@ def _limit(asked):
 
 
 def _compared(start, value, limit, told):
+    if value < 0:
+        return f"{start}, a negative number: steps grow along every direction at any learning rate."
     share = value / limit
     state = "stable" if share <= 1 else "unstable"
     return (

@@ -170,7 +170,7 @@ def lanczos_quadrature(
     points : array_like, shape (n,), optional
         Points at which the density is returned; 512 points over the nodes if not given.
     width : float, optional
-        Smoothing; 1 % of the range of the nodes if not given.
+        Smoothing; 1 % of the range of the nodes if not given, of their size where they are equal.
 
     Returns
     -------
@@ -210,9 +210,10 @@ def lanczos_quadrature(
 
 
 def _smoothed(nodes, weights, dimension, points, width, *, exact=False):
-    spread = float(nodes.max() - nodes.min())
     if width is None:
-        width = 0.01 * spread if spread > 0 else 1.0
+        spread, size = float(nodes.max() - nodes.min()), float(np.abs(nodes).max())
+        # equal nodes differ by rounding
+        width = 0.01 * (spread if spread > 1e-10 * size else size) or 1.0
     width = checks.number("width", width, low=0, strict=True)
     if points is None:
         points = np.linspace(nodes.min() - 3 * width, nodes.max() + 3 * width, 512)
@@ -258,8 +259,12 @@ def _quadratures(matrix, probes, num_steps):
         current = np.where(alive[:, None], moved / np.where(norms == 0, 1, norms)[:, None], 0.0)
     nodes, weights = np.empty((count, num_steps)), np.empty((count, num_steps))
     for probe in range(count):
-        nodes[probe], vectors = scipy.linalg.eigh_tridiagonal(
-            diagonal[probe], off[probe, : num_steps - 1]
+        # a probe that ended early repeats its first node, without weight
+        ends = np.flatnonzero(off[probe] == 0)
+        last = 1 + int(ends[0]) if ends.size else num_steps
+        found, vectors = scipy.linalg.eigh_tridiagonal(
+            diagonal[probe, :last], off[probe, : last - 1]
         )
-        weights[probe] = vectors[0] ** 2
+        nodes[probe], weights[probe] = found[0], 0.0
+        nodes[probe, :last], weights[probe, :last] = found, vectors[0] ** 2
     return nodes, weights
