@@ -245,6 +245,23 @@ def test_failed_checkpoints_are_named_and_the_others_kept(tmp_path):
     np.testing.assert_array_equal(record.series("loss").values, [2.0, 2.0, 8.0])
 
 
+def test_a_checkpoint_at_another_theta_leaves_the_later_ones(tmp_path):
+    problem, folder = monitor_cases.problem(), tmp_path / "run"
+    counting, calls = counted()
+    options = {"seed": 3, "executor": "serial", "measure": counting}
+    diagnostics.measure_checkpoints(problem, {5: THETA, 10: 2 * THETA}, folder, **options)
+    with pytest.warns(diagnostics.OtherTheta, match="step 5 was .* That diagnosis is now in"):
+        record = diagnostics.measure_checkpoints(
+            problem, {10: 2 * THETA, 5: 3 * THETA}, folder, **options
+        )
+    assert len(calls) == 3
+    assert record.steps == (5, 10)
+    # a monitor goes on in the same folder
+    watched = diagnostics.Monitor(folder, problem, steps=5, seed=3, measure=counting)
+    watched.at_step(10, 2 * THETA)
+    assert len(calls) == 3
+
+
 def test_a_record_is_a_data_set(tmp_path):
     pytest.importorskip("xarray", reason="xarray is not installed")
     watched = monitor(tmp_path, level=1.0)

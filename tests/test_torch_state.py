@@ -128,3 +128,12 @@ def test_an_engine_without_buffers_needs_no_state():
     problem = frameworks.from_torch(model, LOSS, data, engine="aniso")
     model.register_buffer("step", torch.ones(1))
     assert problem.with_state_of(model) is problem is problem.without_statistics()
+
+
+def test_a_model_that_has_grown_is_refused():
+    model = torch.nn.Sequential(torch.nn.Linear(4, 3)).double()
+    data = torch.ones(6, 4, dtype=torch.float64), torch.tensor([0, 1, 2, 0, 1, 2])
+    problem = frameworks.from_torch(model, torch.nn.CrossEntropyLoss(), data)
+    model.append(torch.nn.Linear(3, 3).double())
+    with pytest.raises(checks.InputError, match=r"the parameter '1\.bias', which the one lacks"):
+        problem.theta_of(model)

@@ -142,7 +142,7 @@ class StepStore:
     def _open(self):
         return run_directory.RunDirectory(self.folder, self._parameters, seed=self._seed)
 
-    def get(self, step, theta, settings):
+    def get(self, step, theta, settings, *, alone=False):
         """Return the stored diagnosis of a step at theta; None if there is none.
 
         Parameters
@@ -151,6 +151,8 @@ class StepStore:
         theta : ndarray, shape (D,)
         settings : dict
             Plain data: what belongs to this step alone.
+        alone : bool
+            Whether later steps do not follow from this one.
 
         Raises
         ------
@@ -160,7 +162,8 @@ class StepStore:
         Warns
         -----
         OtherTheta
-            If the step was measured at another theta. It and all later ones are put aside.
+            If the step was measured at another theta. It is put aside, with all later ones unless
+            it stands alone.
         """
         if step not in self._known:
             return None
@@ -172,10 +175,13 @@ class StepStore:
                     "the same settings, or a folder of its own"
                 )
             return diagnosis
-        later = [each for each in self._known if each >= step]
+        later = [step] if alone else [each for each in self._known if each >= step]
+        told = f": the run took another way. Its {len(later)} diagnoses from that step on are"
+        if alone:
+            told = ". That diagnosis is"
         warnings.warn(
-            f"step {step} was measured before at another theta: the run took another way. Its "
-            f"{len(later)} diagnoses from that step on are now in {self.folder / 'abandoned'!s}",
+            f"step {step} was measured before at another theta{told} now in "
+            f"{self.folder / 'abandoned'!s}",
             OtherTheta,
             stacklevel=4,
         )

@@ -72,7 +72,7 @@ def measure_checkpoints(
     Warns
     -----
     OtherTheta
-        If a checkpoint was measured before at another theta.
+        If a checkpoint was measured before at another theta. That diagnosis is put aside.
 
     Notes
     -----
@@ -103,10 +103,12 @@ def measure_checkpoints(
     store = _step_store.StepStore(folder, parameters, seed, keep_theta=False)
     size = len(next(iter(thetas.values())))
     store.require_problem(_step_store.problem_witness(made, size))
+    # a monitor has these at each step
+    own = {"learning_rate": settings.get("learning_rate"), "optimizer": None}
     units = [
         (measure, problem, step, theta, seed, settings)
         for step, theta in thetas.items()
-        if store.get(step, theta, {}) is None
+        if store.get(step, theta, own, alone=True) is None
     ]
     failed = {}
 
@@ -115,7 +117,7 @@ def measure_checkpoints(
         if outcome.error is not None:
             failed[step] = outcome.error
         else:
-            store.put(step, theta, Diagnosis.from_json(outcome.value), {})
+            store.put(step, theta, Diagnosis.from_json(outcome.value), own)
 
     executors.run_units(_measured, units, executor, on_done=note)
     if failed:

@@ -15,6 +15,7 @@ from aniso.frameworks import _jax_data, _jax_losses, _jax_products, _jax_tokens,
 from aniso.frameworks._jax_parameters import precision
 
 _NUM_EXAMPLES = 8
+_STEP_AWAY = 0.05
 _TOLERANCES = {"float64": 1e-9, "float32": 1e-4}
 _STEPS = {"float64": (1e-4, 1e-5, 1e-6), "float32": (3e-2, 1e-2, 3e-3)}
 # errors of differences: of the step's second order, and of rounding
@@ -104,11 +105,14 @@ def _checked(loss, parameters, theta, data, dtype, tokens, chunk_size):
         few = _jax_data.taken(data, chosen)
         few, theta = _jax_data.placed(few, dtype), jnp.array(theta, dtype=dtype)
         _require_indices(loss, parameters.tree(theta), data, dtype)
-        tree, tolerance = parameters.tree(theta), _TOLERANCES[name]
-        if tokens is None:
-            losses = _jax_losses.of_loss(loss, tree, few, tolerance)
-        else:
-            losses, few = _jax_tokens.of_loss(loss, tree, few, few_tokens, tolerance)
+        tolerance = _TOLERANCES[name]
+
+        def found_at(tree):
+            if tokens is None:
+                return _jax_losses.of_loss(loss, tree, few, tolerance), few
+            return _jax_tokens.of_loss(loss, tree, few, few_tokens, tolerance)
+
+        (losses, few), tree = _found_away(found_at, parameters, theta)
         products = _jax_products.Products(losses, parameters)
         trial = _Trial(products, theta, few, name)
         rows = trial.require_first_order()
@@ -122,6 +126,26 @@ def _checked(loss, parameters, theta, data, dtype, tokens, chunk_size):
                 return CheckedLoss(products, way, projects, "")
             reasons.append(f"{way.removeprefix('hessian_')}: {reason}")
     return CheckedLoss(products, None, projects, "; ".join(reasons))
+
+
+def _found_away(found_at, parameters, theta):
+    """Return what the loss reduces a small step away from theta, and the parameters there.
+
+    Weights that start at zero and data that are fitted exactly make losses equal or zero: these
+    look like any reduction, and hide how examples interact. Where the loss is not finite a step
+    away, theta counts.
+    """
+    tree = parameters.tree(theta)
+    found = found_at(tree)
+    drawn = np.random.Generator(np.random.Philox(key=1)).standard_normal(theta.size)
+    step = _STEP_AWAY * drawn / np.linalg.norm(drawn)
+    away = parameters.tree(theta + jnp.asarray(step, dtype=theta.dtype))
+    try:
+        return found_at(away), away
+    except checks.InteractingExamples:
+        raise
+    except Exception:  # out of the domain of the loss
+        return found, tree
 
 
 class _Trial:

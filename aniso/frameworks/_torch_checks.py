@@ -21,7 +21,7 @@ from aniso.frameworks._torch_model import differentiable
 
 _NUM_EXAMPLES = 8
 _TOLERANCES = {torch.float64: 1e-9, torch.float32: 1e-4}
-_KINK_STEP = 0.05
+_STEP_AWAY = 0.05
 
 
 class _Disagreement(checks.InputError):
@@ -151,17 +151,28 @@ def _checked(vectors, trial, loss, inputs, targets, tokens, chunk_size):
             _require_independent(trial, theta, few[0], outputs, tolerance)
             trial_loss = _moved(loss, trial)
             _torch_losses.require_targets(loss, outputs, targets)
-            if tokens is None:
-                found = _torch_losses.of_loss(trial_loss, outputs, few[1], tolerance, every)
-            else:
-                found = _torch_tokens.of_loss(
-                    trial_loss, outputs, few[1], few_tokens, tolerance, every
-                )
+
+            def losses_of(made):
+                if tokens is None:
+                    return _torch_losses.of_loss(trial_loss, made, few[1], tolerance, every)
+                return _torch_tokens.of_loss(trial_loss, made, few[1], few_tokens, tolerance, every)
+
+            found = losses_of(outputs)
             _require_unchanged(few[1], given)
+            found, place = _found_away(found, losses_of, trial, theta, few[0], tolerance)
             if tokens is not None or num_examples > _NUM_EXAMPLES:
                 one, data = _torch_data.taken(outputs, slice(0, 1)), (inputs, targets)
                 _torch_whole_loss.require_whole(
-                    trial_loss, found, vectors, trial, data, tokens, one, tolerance, chunk_size
+                    trial_loss,
+                    found,
+                    vectors,
+                    trial,
+                    place,
+                    data,
+                    tokens,
+                    one,
+                    tolerance,
+                    chunk_size,
                 )
             if tokens is not None:
                 outputs = found.outputs(outputs, few_tokens)
@@ -174,7 +185,7 @@ def _checked(vectors, trial, loss, inputs, targets, tokens, chunk_size):
             _require_gradient(model, trial, theta, few)
         except _Disagreement:
             # the parameters may lie on a kink, as biases that start at zero
-            theta = theta + _KINK_STEP * directions_of(theta, torch.zeros_like(theta))[0]
+            theta = _away(theta)
             _require_gradient(model, trial, theta, few)
         ways = _torch_ways.right_ways(model, trial, theta, few, tolerance)
     if vectors is not trial:
@@ -186,6 +197,31 @@ def _checked(vectors, trial, loss, inputs, targets, tokens, chunk_size):
     return CheckedModel(
         own, num_examples / weight, **ways, output_shape=shape, weights_differ=differ
     )
+
+
+def _away(theta):
+    """Return theta a small step away, where nothing is zero by the start of a training."""
+    return theta + _STEP_AWAY * directions_of(theta, torch.zeros_like(theta))[0]
+
+
+def _found_away(found, losses_of, trial, theta, inputs, tolerance):
+    """Return what the loss reduces a step away from theta, and that place.
+
+    Weights that start at zero and data that are fitted exactly make losses equal or zero: these
+    look like any reduction, and hide how examples interact. Where the model or its loss is not
+    finite a step away, theta and `found` are returned.
+    """
+    place = _away(theta)
+    try:
+        outputs = trial.outputs(place, inputs)
+        if not all(bool(torch.isfinite(part).all()) for part in _trees.leaves(outputs)):
+            return found, theta
+        _require_independent(trial, place, inputs, outputs, tolerance)
+        return losses_of(outputs), place
+    except checks.InteractingExamples:
+        raise
+    except Exception:  # out of the domain of the model or of its loss
+        return found, theta
 
 
 def _require_unchanged(targets, given):
@@ -252,7 +288,8 @@ def _require_independent(trial, theta, inputs, outputs, tolerance):
         for one, whole in zip(_trees.leaves(alone), _trees.leaves(outputs), strict=True):
             scale = float(whole.abs().max()) + float(whole.abs().mean())
             row = whole[index : index + 1]
-            if one.shape != row.shape or float((one - row).abs().max()) > tolerance * scale:
+            # an output that is NaN for one example alone differs too
+            if one.shape != row.shape or not float((one - row).abs().max()) <= tolerance * scale:
                 raise checks.InteractingExamples(
                     "the output for an example changes with the other examples of its batch; "
                     "expected a model without coupling, as batch normalisation in eval mode, or "

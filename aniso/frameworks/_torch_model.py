@@ -75,6 +75,7 @@ class VectorModel:
         self.dtype = own if dtype is None else _PRECISIONS[dtype]
         self.names = selected(model, patterns)
         self._given = {name: weakref.ref(part) for name, part in model.named_parameters()}
+        self._all_names = frozenset(self._given)
         self._is_recurrent = any(
             isinstance(module, torch.nn.modules.rnn.RNNBase) for module in model.modules()
         )
@@ -244,6 +245,11 @@ class VectorModel:
                     f"parameter {name!r} of the model has shape {found}; expected {shape}, that "
                     "of the model from which the problem was made"
                 )
+        if model is not None and (grown := sorted(parameters.keys() - self._all_names)):
+            raise checks.InputError(
+                f"the model has the parameter {grown[0]!r}, which the one lacks from which the "
+                "problem was made; expected a model of the same kind, or a problem of this one"
+            )
         return torch.cat([parameters[name].detach().reshape(-1) for name in self.names])
 
     def blocks(self, kind):

@@ -15,7 +15,7 @@ _BYTES = 2**27
 _PASS_BYTES, _PASS_EXAMPLES = 2**24, 128
 
 
-def require_whole(loss, found, vectors, trial, data, tokens, outputs, tolerance, chunk_size):
+def require_whole(loss, found, vectors, trial, theta, data, tokens, outputs, tolerance, chunk_size):
     """Refuse a loss whose value for all examples is not that of the single examples.
 
     Parameters
@@ -26,6 +26,8 @@ def require_whole(loss, found, vectors, trial, data, tokens, outputs, tolerance,
         Its losses of single examples.
     vectors, trial : VectorModel
         The model, which computes the outputs, and that in the precision of the comparison.
+    theta : tensor, shape (D,)
+        Place of the comparison, in the precision of `trial`.
     data : pair of nested tensors
         All examples, or all sequences.
     tokens : Tokens or None
@@ -54,7 +56,7 @@ def require_whole(loss, found, vectors, trial, data, tokens, outputs, tolerance,
     for first in range(parts):
         # every part runs through all of the data, which may be in order
         rows = torch.arange(first, count, parts)
-        made = _outputs(vectors, trial, data[0], rows, chunk_size)
+        made = _outputs(vectors, trial, theta, data[0], rows, chunk_size)
         targets = _torch_data.placed(_torch_data.taken(data[1], rows), trial.device, trial.dtype)
         if tokens is None:
             _require_examples(loss, found, made, targets, tolerance)
@@ -64,9 +66,9 @@ def require_whole(loss, found, vectors, trial, data, tokens, outputs, tolerance,
             _require_tokens(loss, found, made, targets, inside, tolerance)
 
 
-def _outputs(vectors, trial, inputs, rows, size):
+def _outputs(vectors, trial, theta, inputs, rows, size):
     """Outputs of some examples, by the model in its own precision."""
-    theta, parts = vectors.theta_of(), []
+    theta, parts = theta.to(vectors.device, vectors.dtype), []
     for chunk in rows.split(size):
         own = _torch_data.placed(_torch_data.taken(inputs, chunk), vectors.device, vectors.dtype)
         try:
