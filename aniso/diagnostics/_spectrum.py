@@ -56,7 +56,16 @@ def outliers(context):
 
 
 def hessian_rank(context):
-    """Participation ratio of the eigenvalues of H."""
+    """Participation ratio of the eigenvalues of H.
+
+    Parameters
+    ----------
+    context : Context
+
+    Returns
+    -------
+    Found
+    """
     # in a unit whose square is a floating-point number
     unit = float(np.abs(context.density.nodes).max()) or 1.0
     square = context.density.mean_of(lambda nodes: np.square(nodes / unit))
@@ -89,23 +98,24 @@ def noise_rank(context):
     norm = mat.frobenius_norm(context.noise) * context.correction
     if not norm > 0:
         raise checks.InputError("|Sigma|_F is 0; expected gradients that differ")
-    value, assumptions = (context.covariance_trace / norm) ** 2, ()
+    value = (context.covariance_trace / norm) ** 2
+    sentence = f"The noise is spread over about {{shown}} of {context.size} directions."
     used, count = context.used, context.request.num_examples
-    if used < count:
-        # |Sigma|_F^2 of few examples exceeds that of all by about (Tr Sigma)^2 / (n - 1)
-        inverse = 1 / value - 1 / (used - 1) + 1 / (count - 1)
-        if not inverse > 0:
-            raise checks.InputError(
-                f"{used} examples have noise of the rank {value:.3g}, which tells none for all "
-                f"{count}; expected more num_examples"
-            )
-        assumptions = (
-            f"The rank {value:.4g} of {used} examples is corrected to that of all {count} as for "
-            "normal gradients.",
-        )
-        value = 1 / inverse
-    return Found(
-        value,
-        f"The noise is spread over about {{shown}} of {context.size} directions.",
-        assumptions=assumptions,
+    if used == count:
+        return Found(value, sentence)
+    told = (
+        f"The rank {value:.4g} of {used} examples is corrected to that of all {count} as for "
+        "normal gradients."
     )
+    return Found(_rank_of_all(value, used, count), sentence, assumptions=(told,))
+
+
+def _rank_of_all(rank, used, count):
+    # |Sigma|_F^2 of few examples exceeds that of all by about (Tr Sigma)^2 / (n - 1)
+    inverse = 1 / rank - 1 / (used - 1) + 1 / (count - 1)
+    if not inverse > 0:
+        raise checks.InputError(
+            f"{used} examples have noise of the rank {rank:.3g}, which tells none for all {count}; "
+            "expected more num_examples"
+        )
+    return 1 / inverse
