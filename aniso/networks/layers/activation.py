@@ -82,10 +82,6 @@ def _not_positive(z, xp):
     return xp.minimum(z, _zero(z, xp))
 
 
-def _normal_distribution(z, xp):  # noqa: ARG001
-    return functions.normal_distribution(z)
-
-
 def _normal_density(z, xp):
     return xp.exp(-0.5 * z * z) / math.sqrt(2 * math.pi)
 
@@ -118,8 +114,8 @@ RULES = {
         lambda z, xp: xp.where(z > 0, _zero(z, xp), xp.exp(_not_positive(z, xp))),
     ),
     "gelu": Rule(
-        lambda z, xp: z * _normal_distribution(z, xp),
-        lambda z, xp: _normal_distribution(z, xp) + z * _normal_density(z, xp),
+        lambda z, xp: z * functions.normal_distribution(z),  # noqa: ARG005
+        lambda z, xp: functions.normal_distribution(z) + z * _normal_density(z, xp),
         lambda z, xp: (2 - z * z) * _normal_density(z, xp),
     ),
 }
